@@ -1,0 +1,129 @@
+"""What an operation of PyTorch does to gradients.
+
+Parameters are named as Python names them; the tensor that a method is called on is "input". Facts hold for real,
+dense tensors on the CPU with grad mode on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from gradls.autograd.data import table
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A tensor that the node keeps for backward: a write in place to it before backward makes backward raise.
+
+    `what` is a parameter, "result", or "result0", "result1", ... if there are several outputs. It is saved if one of
+    the parameters in `gates` requires grad; without gates, whenever the node exists.
+    """
+
+    what: str
+    gates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One tensor of a result.
+
+    `name` is the field of a named tuple, else empty. `gradient`: "flows"; "none", it never requires grad; "zero", it
+    requires grad and the gradient is zero everywhere; "raises", it requires grad and backward is not implemented.
+
+    `dtype`: "same" as the first tensor; "promote"d from all operands; "float", the first tensor's if that is floating,
+    else the default; "int"; "bool"; "complex"; "argument", the one that a dtype argument (or the method's name) gives,
+    else "same"; "data", that of the Python data or array given. Where the operation has a `dtype` parameter and the
+    call gives it, that wins.
+    """
+
+    name: str = ""
+    gradient: str = "flows"
+    dtype: str = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """An operation.
+
+    - `params`: Python argument names in positional order; those from number `positional` on are keyword-only. `types`
+      says of each what it takes: "tensor", "tensors" (a sequence), "number", "int", "ints", "int|ints", "float",
+      "bool", "str", "dtype" or "any", with "?" behind it if None is allowed. `defaults` are literal default values,
+      `required` the parameters without any default.
+    - `differentiable`: the parameters whose gradient flows.
+    - `frees_when`: the parameters of which one must require grad for backward to free something of the node, so that a
+      second backward through it raises; `frees` if there are any.
+    - `view`: "no"; "view"; "multi", one of several views, which must not be written in place; "maybe", the same tensor,
+      a view or a copy; "expand", a view with overlapping memory.
+    - `inplace`: writes to its first tensor and returns it.
+    - `shape`: "same" as the first tensor; "broadcast"; "scalar", no dimension left, but "reduce" if a `dim` is given;
+      "reduce"; "loss", scalar unless `reduction="none"`; "index"; "unknown".
+    - `factory`: makes a fresh leaf. `python`: gives a value that is no tensor.
+    - `overloads`: the ways to call it, in the order in which PyTorch tries them, if their facts differ. What stands in
+      this object then is only what all of them agree on (differentiable parameters: of any of them).
+    """
+
+    name: str
+    params: tuple[str, ...] = ()
+    outputs: tuple[Output, ...] = (Output(),)
+    differentiable: frozenset[str] = frozenset()
+    saved: tuple[Saved, ...] = ()
+    frees: bool = False
+    view: str = "no"
+    inplace: bool = False
+    shape: str = "unknown"
+    factory: bool = False
+    python: bool = False
+    types: tuple[str, ...] = ()
+    positional: int = 0
+    required: frozenset[str] = frozenset()
+    defaults: tuple[tuple[str, Any], ...] = ()
+    frees_when: frozenset[str] = frozenset()
+    overloads: tuple[Op, ...] = ()
+
+
+@cache
+def find_op(spelling: str) -> Op | None:
+    """The operation with this canonical spelling: "torch.exp", "torch.nn.functional.relu", "torch.Tensor.add_",
+    "torch.Tensor.__add__", "torch.Tensor.T". None if there is none."""
+    index = table("ops")["spellings"].get(spelling)
+    return None if index is None else _op(index)
+
+
+def spellings() -> Iterator[str]:
+    """Every spelling that `find_op` knows."""
+    return iter(table("ops")["spellings"])
+
+
+@cache
+def _op(index: int) -> Op:
+    record = table("ops")["ops"][index]
+    frees_when = frozenset(record.get("frees", "").split())
+    params = tuple(record.get("params", "").split())
+    types = record.get("types", "").split()
+    return Op(
+        name=record["name"],
+        params=params,
+        outputs=tuple(Output(*entry.split("/")) for entry in record.get("outputs", ["/flows/same"])),
+        differentiable=frozenset(record.get("differentiable", "").split()),
+        saved=tuple(_saved(entry) for entry in record.get("saved", "").split()),
+        frees=bool(frees_when),
+        view=record.get("view", "no"),
+        inplace=record.get("inplace", False),
+        shape=record.get("shape", "unknown"),
+        factory=record.get("factory", False),
+        python=record.get("python", False),
+        types=tuple(word.rstrip("=") for word in types),
+        positional=record.get("positional", len(params)),
+        required=frozenset(name for name, word in zip(params, types, strict=True) if not word.endswith("=")),
+        defaults=tuple(record.get("defaults", {}).items()),
+        frees_when=frees_when,
+        overloads=tuple(_op(other) for other in record.get("overloads", ())),
+    )
+
+
+def _saved(entry: str) -> Saved:
+    what, _, gates = entry.partition(":")
+    return Saved(what, tuple(gates.split(",")) if gates else ())
