@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from gradls.autograd.data import DIRECTORY
-from gradls.autograd.generate import build_ops, build_spelling
+from gradls.autograd.generate import build_losses, build_modules, build_ops, build_optimizers, build_spelling
 
 
 def text(table: dict[str, Any]) -> str:
@@ -29,7 +29,14 @@ def dump(value: Any) -> str:
 
 def tables() -> dict[str, dict[str, Any]]:
     """Every table, made anew."""
-    return {"ops": build_ops.build(), "spelling": build_spelling.build()}
+    return {
+        "ops": build_ops.build(),
+        "spelling": build_spelling.build(),
+        "modules": build_modules.build(),
+        "losses": build_losses.build(),
+        "optimizers": build_optimizers.build(),
+        "distributions": build_optimizers.build_distributions(),
+    }
 
 
 def main() -> None:
