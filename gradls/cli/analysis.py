@@ -1,0 +1,145 @@
+"""One file, from its bytes to a report. This is what runs in the worker processes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gradls.cli.fixing import mend, unified_diff
+from gradls.cli.inputs import Task
+from gradls.cli.records import Report, error_record, excerpts, finding_record, span_record
+from gradls.workspace.config import Config
+from gradls.workspace.files import Text, Unreadable, decode, read
+from gradls.workspace.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a report must hold besides the findings."""
+
+    edits: bool = False
+    excerpts: bool = False
+    fixing: Literal["no", "write", "diff"] = "no"
+
+
+def check_file(wanted: Wanted, task: Task) -> Report:
+    """The findings of one file."""
+    report = Report(task.path)
+    with _failures_in(report):
+        text = _text(task, report)
+        if text is not None:
+            session = _open(task, text)
+            _note_problems(report, session)
+            if wanted.fixing != "no":
+                _fix(report, session, text, wanted, task)
+            for finding in session.findings(task.path):
+                report.findings.append(finding_record(finding, session, wanted.edits))
+                if wanted.excerpts:
+                    report.excerpts.update(excerpts(finding))
+    return report
+
+
+def inspect_file(task: Task) -> Report:
+    """What is known of the tensors in one file."""
+    report = Report(task.path)
+    with _failures_in(report):
+        text = _text(task, report)
+        if text is not None:
+            session = _open(task, text)
+            _note_problems(report, session)
+            facts = session.facts(task.path)
+            for state in getattr(facts, "states", ()):
+                report.tensors.append(
+                    {
+                        **span_record(facts.source.span(state.node)),
+                        "requires_grad": state.requires_grad,
+                        "dtype": state.dtype,
+                        "leaf": state.leaf,
+                    }
+                )
+    report.tensors.sort(key=lambda tensor: (tensor["line"], tensor["column"], tensor["end_line"], tensor["end_column"]))
+    return report
+
+
+def lost_file(task: Task) -> Report:
+    """The report on a file that ended the process which read it."""
+    report = Report(task.path)
+    report.fail("internal error: the process that analysed this file ended")
+    return report
+
+
+def _text(task: Task, report: Report) -> Text | None:
+    try:
+        return read(task.path) if task.data is None else decode(task.data, task.path)
+    except Unreadable as unreadable:
+        report.errors.append(error_record(task.path, str(unreadable), unreadable.line))
+        report.failed = task.asked
+        return None
+
+
+def _open(task: Task, text: Text) -> Session:
+    session = _session(task.config)
+    session.open(task.path, text.text)
+    return session
+
+
+def _session(config: Config) -> Session:
+    return Session(config.root, config)
+
+
+def _note_problems(report: Report, session: Session) -> None:
+    for problem in session.source(report.path).problems:
+        report.errors.append(error_record(report.path, f"could not be parsed: {problem.message}", problem.line))
+    failure = session.failure(report.path)
+    if failure:
+        report.fail(failure)
+
+
+def _fix(report: Report, session: Session, old: Text, wanted: Wanted, task: Task) -> None:
+    report.before = len(session.findings(task.path))
+    new = mend(session, task.path, old.text)
+    if task.data is not None:
+        report.text = new
+    if new == old.text:
+        return
+    report.diff = unified_diff(task.path, old.text, new)
+    if wanted.fixing == "write" and task.data is None:
+        try:
+            Path(task.path).write_bytes(old.encode(new))
+        except (OSError, UnicodeEncodeError) as error:
+            report.fail(f"could not be written: {error}")
+    elif wanted.fixing == "diff":
+        session.change(task.path, old.text)
+
+
+@contextmanager
+def _failures_in(report: Report) -> Iterator[None]:
+    """Turn whatever goes wrong inside of gradls into errors of the report."""
+    logger, handler = logging.getLogger("gradls"), _Failures(report)
+    propagates = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    except Exception as error:
+        report.fail(f"internal error: {type(error).__name__}: {error}")
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagates
+
+
+class _Failures(logging.Handler):
+    """Log records of level ERROR, as errors of a report."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(logging.ERROR)
+        self._report = report
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        reason = f" ({type(error).__name__}: {error})" if error else ""
+        self._report.fail(f"internal error: {record.getMessage()}{reason}")

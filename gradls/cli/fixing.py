@@ -1,0 +1,33 @@
+"""Safe fixes, made until there are none left."""
+
+from __future__ import annotations
+
+import difflib
+
+from gradls.syntax.text import split_lines
+from gradls.workspace.edits import apply_edits
+from gradls.workspace.session import Session
+
+MOST_ROUNDS = 25
+
+
+def mend(session: Session, path: str, text: str) -> str:
+    """`text`, which is open in `session`, with its safe fixes made; `session` holds the new text then."""
+    seen = {text}
+    for _ in range(MOST_ROUNDS):
+        edits = session.fix_all(path)
+        if not edits:
+            break
+        text = apply_edits(text, edits)
+        session.change(path, text)
+        if text in seen:
+            break
+        seen.add(text)
+    return text
+
+
+def unified_diff(path: str, old: str, new: str) -> str:
+    """The change as `diff -u` prints it, and `patch` reads it."""
+    name = path.replace("\\", "/")
+    lines = difflib.unified_diff(split_lines(old), split_lines(new), name, name)
+    return "".join(line if line.endswith(("\n", "\r")) else f"{line}\n\\ No newline at end of file\n" for line in lines)

@@ -1,0 +1,108 @@
+"""What the arguments name: tasks, each a file with its configuration."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from gradls.rules.registry import rules_by_key
+from gradls.workspace.config import Config, load_config, read_config
+from gradls.workspace.files import collect
+from gradls.workspace.selection import unknown_selectors
+
+STDIN = "-"
+
+
+class UsageError(Exception):
+    """Arguments that cannot be followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One file to read. `data` is its content where it came on stdin; `asked` says that it was named by the user."""
+
+    path: str
+    config: Config
+    asked: bool = False
+    data: bytes | None = None
+
+
+class Inputs:
+    """The tasks of a command, and the sentences to print about configurations that are wrong in part."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._chosen = self._chosen_file(arguments.config)
+        self._select, self._ignore = _selectors(arguments)
+        self._configs: dict[Path, Config] = {}
+        paths: list[str] = list(dict.fromkeys(arguments.paths))
+        self.tasks: list[Task] = []
+        if STDIN in paths:
+            paths.remove(STDIN)
+            self.tasks.append(self._stdin(arguments.stdin_filename or "<stdin>"))
+        named = {os.path.abspath(path) for path in paths}
+        for path in self._files(paths):
+            self.tasks.append(Task(path, self._config(Path(path).parent), os.path.abspath(path) in named))
+
+    @property
+    def problems(self) -> list[tuple[str, str]]:
+        """Configuration files, each with a sentence about what is wrong with it."""
+        configs = {
+            config.file: config for config in [*self._configs.values(), *([self._chosen] if self._chosen else [])]
+        }
+        return [(str(file), sentence) for file, config in configs.items() for sentence in _problems(config)]
+
+    def _files(self, paths: Iterable[str]) -> Iterable[str]:
+        seen = set()
+        for path in paths:
+            for file in collect([path], self._config(Path(path))):
+                key = os.path.abspath(file)
+                if key not in seen:
+                    seen.add(key)
+                    yield file
+
+    def _stdin(self, name: str) -> Task:
+        return Task(name, self._config(Path(name).parent), True, sys.stdin.buffer.read())
+
+    def _chosen_file(self, name: str | None) -> Config | None:
+        if name is None:
+            return None
+        if not Path(name).is_file():
+            raise UsageError(f"there is no configuration file {name}")
+        return read_config(Path(name))
+
+    def _config(self, folder: Path) -> Config:
+        """The configuration for files in `folder`, with what the command line says on top."""
+        folder = folder.absolute()
+        if folder not in self._configs:
+            config = self._chosen or load_config(folder)
+            select = self._select or config.select
+            self._configs[folder] = dataclasses.replace(config, select=select, ignore=(*config.ignore, *self._ignore))
+        return self._configs[folder]
+
+
+def _selectors(arguments: argparse.Namespace) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    select = tuple(getattr(arguments, "select", None) or ())
+    ignore = tuple(getattr(arguments, "ignore", None) or ())
+    for selector in unknown_selectors([*select, *ignore]):
+        raise UsageError(f"no rule is called {selector!r}{did_you_mean(selector)}")
+    return select, ignore
+
+
+def _problems(config: Config) -> Iterable[str]:
+    yield from config.problems
+    used = [*config.select, *config.ignore, *config.severity, *(s for v in config.per_file_ignores.values() for s in v)]
+    for selector in dict.fromkeys(unknown_selectors(used)):
+        yield f"{config.file}: no rule is called `{selector}`{did_you_mean(selector)}"
+
+
+def did_you_mean(word: str) -> str:
+    """The rules that `word` may have been meant for, as the end of a sentence; empty if there are none."""
+    keys = {key.lower(): key for key in rules_by_key()}
+    close = [keys[match] for match in get_close_matches(word.lower(), keys, n=3, cutoff=0.5)]
+    return f"; did you mean {' or '.join(close)}?" if close else ""

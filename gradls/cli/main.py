@@ -1,0 +1,170 @@
+"""The command line. Only what the arguments need is imported here; each command imports its own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from gradls import __version__
+
+FOUND_NOTHING, FOUND, FAILED = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `gradls` with `argv` (default: the process' own) and return its exit status."""
+    parser = _parser()
+    try:
+        arguments = parser.parse_args(argv)
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return status
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else FAILED
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wants; Python would complain once more while it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gradls",
+        description="Tells where a PyTorch gradient is lost, corrupted or never applied, and what to write instead.",
+    )
+    parser.add_argument("--version", action="version", version=f"gradls {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_check(commands)
+    _add_explain(commands)
+    _add_rules(commands)
+    _add_inspect(commands)
+    _add_server(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction
+
+
+def _add_check(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "check",
+        help="report mistakes in files and folders",
+        description="Report mistakes in files and folders.",
+        epilog="Exit status: 0 nothing at or above --severity, 1 findings, 2 usage or internal error.",
+    )
+    _add_inputs(parser)
+    parser.add_argument("--format", choices=["text", "json", "concise"], default="text", help="default: text")
+    parser.add_argument(
+        "--select", type=_list, action="extend", metavar="RULES", help="only these codes, beginnings of codes or names"
+    )
+    parser.add_argument(
+        "--ignore", type=_list, action="extend", metavar="RULES", help="not these, besides what the configuration says"
+    )
+    parser.add_argument(
+        "--severity",
+        choices=["error", "warning", "information", "hint"],
+        default="warning",
+        help="the least severity that makes the exit status 1 (default: warning)",
+    )
+    parser.add_argument("--fix", action="store_true", help="apply safe fixes, then report what is left")
+    parser.add_argument("--diff", action="store_true", help="print what --fix would change; change nothing")
+    parser.add_argument("--exit-zero", action="store_true", help="exit with 0 though there are findings")
+    parser.set_defaults(run=_check)
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*", default=["."], metavar="PATH", help="files or folders; - for stdin")
+    parser.add_argument("--stdin-filename", metavar="NAME", help="what the text on stdin is called")
+    parser.add_argument("--config", metavar="FILE", help="a TOML file to use instead of those found near the files")
+    parser.add_argument("--jobs", type=_positive, metavar="N", help="how many processes (default: one per core)")
+    parser.add_argument("--python", metavar="PATH", help="the interpreter in whose environment imports are looked up")
+    parser.add_argument("--no-resolve", action="store_true", help="look no imported names up")
+
+
+def _add_explain(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "explain",
+        help="what a rule finds and why, or whether a belief about autograd is true",
+        description="Explain a rule by its code or name, or search the rules and a list of false beliefs about "
+        'autograd: gradls explain "does h * 2.0 detach h?"',
+    )
+    parser.add_argument("topic", nargs="+", metavar="CODE|NAME|WORDS")
+    parser.set_defaults(run=_explain)
+
+
+def _add_rules(commands: Commands) -> None:
+    parser = commands.add_parser("rules", help="list all rules", description="List all rules.")
+    parser.add_argument("--format", choices=["text", "json"], default="text", help="default: text")
+    parser.set_defaults(run=_rules)
+
+
+def _add_inspect(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "inspect",
+        help="print what is known of every tensor",
+        description="Print what is known of every tensor expression: whether it requires grad, its type, whether it "
+        "is a leaf.",
+    )
+    _add_inputs(parser)
+    parser.add_argument("--format", choices=["text", "json"], default="text", help="default: text")
+    parser.set_defaults(run=_inspect)
+
+
+def _add_server(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "server", help="speak the Language Server Protocol", description="Speak the Language Server Protocol on stdio."
+    )
+    parser.add_argument("--stdio", action="store_true", help="accepted since editors pass it; stdio is the default")
+    parser.add_argument("--tcp", type=_address, metavar="HOST:PORT", help="listen there instead of using stdio")
+    parser.set_defaults(run=_server)
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"must be HOST:PORT, not {text!r}")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from gradls.cli.check import check
+
+    return check(arguments)
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from gradls.cli.explain import explain
+
+    return explain(" ".join(arguments.topic))
+
+
+def _rules(arguments: argparse.Namespace) -> int:
+    from gradls.cli.explain import list_rules
+
+    return list_rules(arguments.format)
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    from gradls.cli.inspect import inspect
+
+    return inspect(arguments)
+
+
+def _server(arguments: argparse.Namespace) -> int:
+    from gradls.server.main import serve
+
+    return serve(arguments.tcp) or 0

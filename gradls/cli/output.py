@@ -1,0 +1,30 @@
+"""Writing to stdout and stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gradls import __version__
+from gradls.cli.records import Record
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """One JSON object on stdout, in ASCII so that no terminal or pipe encoding can spoil it."""
+    tool = {"version": 1, "tool": {"name": "gradls", "version": __version__}}
+    sys.stdout.write(json.dumps({**tool, **content}))
+    sys.stdout.write("\n")
+
+
+def warn(message: str) -> None:
+    """A sentence on stderr."""
+    print(f"gradls: {message}", file=sys.stderr)
+
+
+def print_errors(errors: Iterable[Record]) -> None:
+    """Files that could not be read, and the like, on stderr."""
+    for error in errors:
+        prefix = "" if error["message"].startswith(error["path"]) else f"{error['path']}:{error['line']}: "
+        warn(f"{prefix}{error['message']}")

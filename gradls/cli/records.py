@@ -1,0 +1,95 @@
+"""What the analysis of a file hands to the terminal: plain data, which travels between processes and into JSON.
+
+The dictionaries are those of the JSON output. Lines and columns count from 1, columns in code points, ends exclusive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradls.rules.finding import Finding, Fix, Place, TextEdit
+from gradls.syntax.source import Span
+from gradls.workspace.session import Session
+
+Record = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found in one file.
+
+    `excerpts` are the lines that findings stand on, by path and line. `failed` says that the file was asked for by
+    name and not read, or that gradls itself made a mistake. `before` is the number of findings before `--fix`, `diff`
+    and `text` what fixing changed.
+    """
+
+    path: str
+    findings: list[Record] = field(default_factory=list)
+    errors: list[Record] = field(default_factory=list)
+    excerpts: dict[tuple[str, int], str] = field(default_factory=dict)
+    tensors: list[Record] = field(default_factory=list)
+    failed: bool = False
+    before: int = 0
+    diff: str = ""
+    text: str | None = None
+
+    def fail(self, message: str, line: int = 1) -> None:
+        """Note something that makes the exit status 2."""
+        self.errors.append(error_record(self.path, message, line))
+        self.failed = True
+
+
+def error_record(path: str, message: str, line: int = 1) -> Record:
+    """An entry of the list `errors`."""
+    return {"path": path, "line": line, "message": message}
+
+
+def span_record(span: Span) -> Record:
+    """A range as the four numbers that tools read."""
+    return {"line": span.line, "column": span.column, "end_line": span.end_line, "end_column": span.end_column}
+
+
+def finding_record(finding: Finding, session: Session, with_edits: bool) -> Record:
+    """An entry of the list `findings`; its fixes are those that can be made, with their edits if wanted."""
+    fixes = [_fix_record(fix, session, with_edits) for fix in finding.fixes]
+    return {
+        "path": finding.path,
+        "code": finding.code,
+        "name": finding.name,
+        "severity": finding.severity.value,
+        **span_record(finding.span),
+        "message": finding.message,
+        "related": [
+            {"path": step.place.source.path, **span_record(step.place.span), "message": step.message}
+            for step in finding.story
+        ],
+        "fixes": [fix for fix in fixes if fix is not None],
+    }
+
+
+def _fix_record(fix: Fix, session: Session, with_edits: bool) -> Record | None:
+    record: Record = {"title": fix.title, "safety": fix.safety.value}
+    if with_edits:
+        edits = session.edits(fix)
+        if edits is None:
+            return None
+        record["edits"] = [_edit_record(edit) for edit in edits]
+    return record
+
+
+def _edit_record(edit: TextEdit) -> Record:
+    return {"path": edit.path, **span_record(edit.span), "text": edit.text}
+
+
+def excerpts(finding: Finding) -> dict[tuple[str, int], str]:
+    """The first line of the finding and of each step of its story."""
+    found = {}
+    for place in [finding.place, *(step.place for step in finding.story)]:
+        found.update(_excerpt(place))
+    return found
+
+
+def _excerpt(place: Place) -> dict[tuple[str, int], str]:
+    line, lines = place.span.line, place.source.lines
+    return {(place.source.path, line): lines[line - 1].rstrip("\r\n")} if line <= len(lines) else {}

@@ -1,0 +1,114 @@
+"""Findings for people."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from gradls.cli.addresses import rule_address
+from gradls.cli.records import Record, Report
+from gradls.rules.finding import Severity
+
+STYLES = {"error": "bold red", "warning": "bold yellow", "information": "bold blue", "hint": "dim"}
+
+
+def console_for(to_stderr: bool = False) -> Console:
+    """A console that never wraps what is piped; colours and links only on a terminal."""
+    return Console(stderr=to_stderr, soft_wrap=True, highlight=False, emoji=False, markup=False)
+
+
+def print_concise(findings: Iterable[Record], to_stderr: bool = False) -> None:
+    """One line a finding, as compilers print them."""
+    out = sys.stderr if to_stderr else sys.stdout
+    for finding in findings:
+        message = " ".join(visible(finding["message"]).split())
+        place = f"{finding['path']}:{finding['line']}:{finding['column']}"
+        out.write(f"{place}: {finding['severity']}: {finding['code']} {finding['name']}: {message}\n")
+
+
+def print_text(reports: Sequence[Report], to_stderr: bool = False) -> None:
+    """Each finding with the line that it is on, its story and its fixes; then a summary."""
+    console = console_for(to_stderr)
+    for report in reports:
+        for finding in report.findings:
+            console.print(render(finding, report.excerpts))
+    console.print(_summary(reports))
+
+
+def render(finding: Record, excerpts: dict[tuple[str, int], str]) -> Text:
+    """A finding as some lines of text."""
+    text = Text()
+    text.append(f"{finding['path']}:{finding['line']}:{finding['column']}", "bold")
+    text.append(": ")
+    text.append(finding["severity"], STYLES[finding["severity"]])
+    text.append(" ")
+    text.append(f"{finding['code']} {finding['name']}", _link(finding["code"]))
+    text.append(f"\n  {visible(finding['message'])}\n")
+    width = len(str(max([finding["line"], *(step["line"] for step in finding["related"])])))
+    _append_excerpt(text, finding, excerpts, width, STYLES[finding["severity"]], "^")
+    for number, step in enumerate(finding["related"], 1):
+        text.append(f"  {number}. ", "bold cyan")
+        where = f" ({step['path']})" if step["path"] != finding["path"] else ""
+        text.append(f"{visible(step['message'])}{where}\n")
+        _append_excerpt(text, step, excerpts, width, "cyan", "-")
+    for fix in finding["fixes"]:
+        text.append("  fix: ", "bold green")
+        text.append(visible(fix["title"]))
+        text.append("\n" if fix["safety"] == "safe" else " (suggested)\n", "dim")
+    return text
+
+
+def _link(code: str) -> str:
+    address = rule_address(code)
+    return f"link {address}" if address else ""
+
+
+def _append_excerpt(
+    text: Text, place: Record, excerpts: dict[tuple[str, int], str], width: int, style: str, mark: str
+) -> None:
+    line = excerpts.get((place["path"], place["line"]))
+    if line is None:
+        return
+    end = place["end_column"] - 1 if place["end_line"] == place["line"] else len(line)
+    start = min(place["column"] - 1, len(line))
+    before, marked = shown(line[:start]), shown(line[start:end])
+    indent = cell_len(before)
+    text.append(f"  {place['line']:>{width}} | ", "dim")
+    text.append(shown(line))
+    text.append(f"\n  {'':>{width}} | ", "dim")
+    text.append(" " * indent + mark * max(1, cell_len(marked.rstrip())), style)
+    text.append("\n")
+
+
+def shown(line: str) -> str:
+    """A line of source, with tabs as four blanks, and without what would steer the terminal."""
+    return visible(line.replace("\t", "    "))
+
+
+def visible(text: str) -> str:
+    """`text` with control characters other than the line feed replaced."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _summary(reports: Sequence[Report]) -> Text:
+    findings = [finding for report in reports for finding in report.findings]
+    files = _count(len(reports), "file")
+    mended = sum(max(report.before - len(report.findings), 0) for report in reports if report.diff)
+    start = f"Mended {mended}. " if mended else ""
+    if not findings:
+        return Text(f"{start}Nothing found in {files}.")
+    counts = Counter(finding["severity"] for finding in findings)
+    kinds = ", ".join(_count(counts[s.value], s.value) for s in Severity if counts[s.value])
+    safe = sum(any(fix["safety"] == "safe" for fix in finding["fixes"]) for finding in findings)
+    fixable = f" {safe} can be fixed with --fix." if safe else ""
+    return Text(f"{start}Found {kinds} in {files}.{fixable}")
+
+
+def _count(number: int, noun: str) -> str:
+    plural = noun if number == 1 or noun == "information" else f"{noun}s"
+    return f"{number} {plural}"

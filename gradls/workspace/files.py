@@ -1,0 +1,167 @@
+"""Which files are checked, and their text."""
+
+from __future__ import annotations
+
+import io
+import os
+import tokenize
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pathspec
+
+from gradls.workspace.config import Config
+from gradls.workspace.selection import relative_to
+
+SKIPPED_FOLDERS = frozenset(
+    {
+        *(".git", ".hg", ".svn", ".venv", "venv", ".tox", ".nox", ".eggs", "node_modules", "build", "dist"),
+        *("__pycache__", "__pypackages__", "site-packages", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
+    }
+)
+
+
+class Unreadable(Exception):
+    """A file whose text is not to be had: the path, a 1-based line, and why."""
+
+    def __init__(self, path: str, reason: str, line: int = 1) -> None:
+        super().__init__(f"could not be read: {reason}")
+        self.path, self.line = path, line
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text with its line ends as they are, and the encoding that it was stored in."""
+
+    text: str
+    encoding: str = "utf-8"
+
+    def encode(self, text: str) -> bytes:
+        """A newer version of the text as it is stored."""
+        return text.encode(self.encoding)
+
+
+def decode(data: bytes, path: str) -> Text:
+    """The text of a Python file: in UTF-8 unless a mark or a coding line says otherwise (PEP 263)."""
+    encoding = "utf-8"
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return Text(data.decode(encoding), encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise Unreadable(path, f"byte {data[error.start]:#04x} is not {encoding}", line) from None
+    except SyntaxError as error:
+        raise Unreadable(path, error.msg) from None
+
+
+def read(path: str) -> Text:
+    """The text of the file `path`; Unreadable where there is none."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise Unreadable(path, error.strerror or str(error)) from None
+    return decode(data, path)
+
+
+def collect(arguments: Iterable[str], config: Config) -> Iterator[str]:
+    """The files that `arguments` name, each once: a file as it is, a folder's `*.py` in order.
+
+    In folders, what .gitignore files, the configuration's `exclude` and the usual places for what is not the user's
+    (virtual environments, build output) name is left out. An argument that does not exist is given as it is: reading
+    it says why.
+    """
+    excluded = pathspec.GitIgnoreSpec.from_lines(config.exclude)
+    seen: set[str] = set()
+    for argument in arguments:
+        files = _walk(argument, excluded, config.root) if os.path.isdir(argument) else [argument]
+        for path in files:
+            key = os.path.abspath(path)
+            if key not in seen:
+                seen.add(key)
+                yield path
+
+
+@dataclass(frozen=True, slots=True)
+class _Ignores:
+    """A .gitignore, and the folder that it speaks of."""
+
+    folder: str
+    spec: pathspec.GitIgnoreSpec
+
+
+def _walk(top: str, excluded: pathspec.GitIgnoreSpec, root: Path | None) -> Iterator[str]:
+    above = _ignores_above(top)
+    if _is_ignored(os.path.abspath(top), True, above):
+        above = []  # asked for by name
+    pending = [(top, above)]
+    while pending:
+        folder, ignores = pending.pop()
+        ignores = [*ignores, *_ignores_in(folder)]
+        files, folders = _entries(folder)
+        for name in files:
+            path = _join(folder, name)
+            if not excluded.match_file(relative_to(path, root)) and not _is_ignored(path, False, ignores):
+                yield path
+        inner = []
+        for name in folders:
+            path = _join(folder, name)
+            if not excluded.match_file(relative_to(path, root) + "/") and not _is_ignored(path, True, ignores):
+                inner.append((path, ignores))
+        pending.extend(reversed(inner))
+
+
+def _entries(folder: str) -> tuple[list[str], list[str]]:
+    """The names of a folder's Python files and of the folders to go into, sorted. An unreadable folder has none."""
+    files, folders = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name not in SKIPPED_FOLDERS and not _is_environment(entry.path):
+                        folders.append(entry.name)
+                elif entry.name.endswith(".py") and entry.is_file():
+                    files.append(entry.name)
+    except OSError:
+        return [], []
+    return sorted(files), sorted(folders)
+
+
+def _join(folder: str, name: str) -> str:
+    return name if folder == os.curdir else os.path.join(folder, name)
+
+
+def _is_environment(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, "pyvenv.cfg"))
+
+
+def _ignores_in(folder: str) -> list[_Ignores]:
+    try:
+        with open(os.path.join(folder, ".gitignore"), encoding="utf-8", errors="replace") as file:
+            return [_Ignores(os.path.abspath(folder), pathspec.GitIgnoreSpec.from_lines(file))]
+    except (OSError, ValueError):
+        return []
+
+
+def _ignores_above(folder: str) -> list[_Ignores]:
+    """The .gitignore files above `folder` in its repository, outermost first; none outside of a repository."""
+    inner = Path(os.path.abspath(folder))
+    if (inner / ".git").exists():
+        return []
+    found: list[_Ignores] = []
+    for parent in inner.parents:
+        found = [*_ignores_in(str(parent)), *found]
+        if (parent / ".git").exists():
+            return found
+    return []
+
+
+def _is_ignored(path: str, is_folder: bool, ignores: Sequence[_Ignores]) -> bool:
+    """What the innermost .gitignore that says anything about `path` says."""
+    absolute = os.path.abspath(path)
+    for entry in reversed(ignores):
+        relative = os.path.relpath(absolute, entry.folder).replace(os.sep, "/") + ("/" if is_folder else "")
+        include = entry.spec.check_file(relative).include
+        if include is not None:
+            return include
+    return False
