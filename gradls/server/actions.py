@@ -1,0 +1,190 @@
+"""Code actions: what is offered for findings, and the edits of what is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lsprotocol import types
+
+from gradls.rules.finding import Finding, Safety, TextEdit
+from gradls.server.analysis import Analysis, Analyst
+from gradls.server.ignoring import ignore_edit
+from gradls.server.positions import Encoding, Position, Range, to_range
+from gradls.syntax.source import Span
+from gradls.syntax.text import split_lines
+from gradls.workspace.files import Unreadable, read
+from gradls.workspace.session import Session
+
+FIX_ALL = "source.fixAll.gradls"
+KINDS = (types.CodeActionKind.QuickFix.value, FIX_ALL)
+COMMAND = "gradls.applyEdit"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a code action does, told apart within one revision of a document.
+
+    With a fix it is that of the finding with this code and span; without one it silences the finding; without a
+    finding it makes all safe fixes.
+    """
+
+    uri: str
+    revision: int
+    code: str | None = None
+    span: Span | None = None
+    fix: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """For the `data` of an action or the argument of a command."""
+        span = list(self.span) if self.span else None
+        return {"uri": self.uri, "revision": self.revision, "code": self.code, "span": span, "fix": self.fix}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Choice:
+        """ValueError if `data` did not come from `to_json`."""
+        try:
+            span = Span(*map(int, data["span"])) if data["span"] else None
+            return cls(str(data["uri"]), int(data["revision"]), data["code"], span, data["fix"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not an action of gradls: {data!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An action to choose from. `diagnostic` is the client's own, if it sent one."""
+
+    title: str
+    kind: str
+    choice: Choice
+    finding: Finding | None = None
+    diagnostic: types.Diagnostic | None = None
+    preferred: bool = False
+
+
+def is_wanted(kind: str, only: Sequence[str] | None) -> bool:
+    """Whether a client that asks for the kinds `only` wants `kind`: a kind includes those below it (`source` includes
+    `source.fixAll`)."""
+    if not only:
+        return True
+    return any(asked in ("", kind) or kind.startswith(f"{asked}.") for asked in only)
+
+
+def offers(analysis: Analysis, params: types.CodeActionParams, encoding: Encoding) -> Iterator[Offer]:
+    """What can be done about the findings that `params` asks for."""
+    uri, revision = analysis.snapshot.uri, analysis.snapshot.revision
+    only = params.context.only
+    if is_wanted(types.CodeActionKind.QuickFix.value, only):
+        for finding, diagnostic in asked_for(analysis, params, encoding):
+            yield from _quick_fixes(finding, diagnostic, uri, revision)
+    automatic = params.context.trigger_kind is types.CodeActionTriggerKind.Automatic and not only
+    if is_wanted(FIX_ALL, only) and not automatic and _has_safe_fix(analysis.findings):
+        yield Offer("gradls: make all safe fixes", FIX_ALL, Choice(uri, revision))
+
+
+def _quick_fixes(finding: Finding, diagnostic: types.Diagnostic | None, uri: str, revision: int) -> Iterator[Offer]:
+    kind = types.CodeActionKind.QuickFix.value
+    for index, fix in enumerate(finding.fixes):
+        choice = Choice(uri, revision, finding.code, finding.span, index)
+        yield Offer(fix.title, kind, choice, finding, diagnostic, preferred=fix.safety is Safety.SAFE)
+    if ignore_edit(finding) is not None:
+        choice = Choice(uri, revision, finding.code, finding.span)
+        yield Offer(f"Ignore {finding.name} on this line", kind, choice, finding, diagnostic)
+
+
+def _has_safe_fix(findings: Sequence[Finding]) -> bool:
+    return any(fix.safety is Safety.SAFE for finding in findings for fix in finding.fixes)
+
+
+def asked_for(
+    analysis: Analysis, params: types.CodeActionParams, encoding: Encoding
+) -> list[tuple[Finding, types.Diagnostic | None]]:
+    """The findings whose diagnostics the client sent back, however little is left of these; else those in its range."""
+    ranges = [to_range(finding.span, finding.place.source.lines, encoding) for finding in analysis.findings]
+    matched: dict[int, types.Diagnostic] = {}
+    for diagnostic in params.context.diagnostics:
+        if diagnostic.source in (None, "gradls"):
+            index = _closest(diagnostic, analysis.findings, ranges)
+            if index is not None:
+                matched.setdefault(index, diagnostic)
+    if matched:
+        return [(analysis.findings[index], matched[index]) for index in sorted(matched)]
+    area = _plain(params.range)
+    return [(finding, None) for finding, place in zip(analysis.findings, ranges, strict=True) if _touch(place, area)]
+
+
+def _closest(diagnostic: types.Diagnostic, findings: Sequence[Finding], ranges: Sequence[Range]) -> int | None:
+    """The index of the finding that `diagnostic` tells of, the nearest if the text has moved since; None if there is
+    none."""
+    area = _plain(diagnostic.range)
+    best: tuple[int, int] | None = None
+    for index, (finding, place) in enumerate(zip(findings, ranges, strict=True)):
+        same_code = diagnostic.code is None or str(diagnostic.code) == finding.code
+        same_message = diagnostic.message == finding.message
+        if same_code and (same_message or place == area):
+            distance = 0 if place == area else 1 + abs(place["start"]["line"] - area["start"]["line"])
+            best = min(best or (distance, index), (distance, index))
+    return best[1] if best else None
+
+
+def _plain(area: types.Range) -> Range:
+    return {
+        "start": {"line": area.start.line, "character": area.start.character},
+        "end": {"line": area.end.line, "character": area.end.character},
+    }
+
+
+def _touch(one: Range, other: Range) -> bool:
+    return _order(one["start"]) <= _order(other["end"]) and _order(other["start"]) <= _order(one["end"])
+
+
+def _order(position: Position) -> tuple[int, int]:
+    return position["line"], position["character"]
+
+
+Edits = dict[str, list[types.TextEdit]]
+
+
+def build(analyst: Analyst, analysis: Analysis, choice: Choice, encoding: Encoding) -> Edits | None:
+    """The edits of `choice` by path; None if they cannot be made. Runs on the worker's thread.
+
+    Outdated if the text has moved on.
+    """
+    session = analyst.session_of(analysis.snapshot)
+    edits = _edits(session, analysis, choice)
+    if not edits:
+        return None
+    result: Edits = {}
+    for path in dict.fromkeys(edit.path for edit in edits):
+        lines = _lines(session, path)
+        result[path] = [_text_edit(edit, lines, encoding) for edit in edits if edit.path == path]
+    return result
+
+
+def _edits(session: Session, analysis: Analysis, choice: Choice) -> Sequence[TextEdit] | None:
+    if choice.code is None:
+        return session.fix_all(analysis.snapshot.label)
+    for finding in analysis.findings:
+        if finding.code == choice.code and finding.span == choice.span:
+            if choice.fix is None:
+                edit = ignore_edit(finding)
+                return [edit] if edit else None
+            return session.edits(finding.fixes[choice.fix]) if choice.fix < len(finding.fixes) else None
+    return None
+
+
+def _lines(session: Session, path: str) -> list[str]:
+    try:
+        return session.source(path).lines
+    except KeyError:
+        pass
+    try:
+        return split_lines(read(path).text)
+    except Unreadable:
+        return []
+
+
+def _text_edit(edit: TextEdit, lines: Sequence[str], encoding: Encoding) -> types.TextEdit:
+    place = to_range(edit.span, lines, encoding)
+    return types.TextEdit(types.Range(types.Position(**place["start"]), types.Position(**place["end"])), edit.text)

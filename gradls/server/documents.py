@@ -1,0 +1,139 @@
+"""The texts that the client has open, edited in place.
+
+A keystroke costs the lines that it touches, whatever the length of the file. The client's text is the truth: an edit
+is applied even if its version looks wrong, for the next ones count on it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pygls.uris import from_fs_path, to_fs_path
+
+from gradls.server.positions import Encoding, code_points
+from gradls.syntax.text import split_lines
+
+log = logging.getLogger(__name__)
+
+
+def label_of(uri: str) -> str:
+    """How gradls calls a document: the path of a file, or the URI of anything else (`untitled:Untitled-1`).
+
+    Two spellings of one file's URI (`%2B` and `+`) give one label.
+    """
+    return to_fs_path(uri.replace(";", "%3B")) or uri
+
+
+class Document:
+    """An open text. `version` is the client's; `revision` grows with every change, whatever the client says."""
+
+    def __init__(self, uri: str, version: int | None, text: str) -> None:
+        self.uri = uri
+        self.label = label_of(uri)
+        self.version = version
+        self.revision = 0
+        self.lines = split_lines(text)
+        self._text: str | None = text
+
+    @property
+    def text(self) -> str:
+        if self._text is None:
+            self._text = "".join(self.lines)
+        return self._text
+
+    def change(self, change: Mapping[str, Any], encoding: Encoding) -> None:
+        """Apply one element of the `contentChanges` of a didChange. ValueError if it is not one."""
+        text, area = change.get("text"), change.get("range")
+        if not isinstance(text, str):
+            raise ValueError(f"a change without a text: {change!r}")
+        if area is None:
+            self.lines, self._text = split_lines(text), text
+        else:
+            try:
+                ends = [(int(area[end]["line"]), int(area[end]["character"])) for end in ("start", "end")]
+            except (KeyError, TypeError) as error:
+                raise ValueError(f"not a range: {area!r}") from error
+            if any(number < 0 for end in ends for number in end):
+                raise ValueError(f"not a range: {area!r}")
+            start, end = sorted(ends)
+            self._replace(self._locate(*start, encoding), self._locate(*end, encoding), text)
+            self._text = None
+        self.revision += 1
+
+    def _locate(self, line: int, character: int, encoding: Encoding) -> tuple[int, int]:
+        """The index of a line and in it; what lies after the last line is the end of the text."""
+        if line < len(self.lines):
+            return line, code_points(self.lines[line], character, encoding)
+        if self.lines and not self.lines[-1].endswith(("\n", "\r")):
+            return len(self.lines) - 1, len(self.lines[-1])
+        return len(self.lines), 0
+
+    def _replace(self, start: tuple[int, int], end: tuple[int, int], text: str) -> None:
+        lines = self.lines
+        first, last = start[0], min(end[0] + 1, len(lines))
+        before = lines[first][: start[1]] if first < len(lines) else ""
+        after = lines[end[0]][end[1] :] if end[0] < len(lines) else ""
+        text = before + text + after
+        # A \r and a \n that have come together are one line end.
+        if text.startswith("\n") and first > 0 and lines[first - 1].endswith("\r"):
+            first -= 1
+            text = lines[first] + text
+        if text.endswith("\r") and last < len(lines) and lines[last].startswith("\n"):
+            text += lines[last]
+            last += 1
+        lines[first:last] = split_lines(text)
+
+
+class Documents:
+    """The open documents by label."""
+
+    def __init__(self) -> None:
+        self.encoding: Encoding = "utf-16"
+        self._open: dict[str, Document] = {}
+
+    def __iter__(self) -> Iterator[Document]:
+        return iter(list(self._open.values()))
+
+    def get(self, uri: str) -> Document | None:
+        return self._open.get(label_of(uri))
+
+    def by_label(self, label: str) -> Document | None:
+        return self._open.get(label)
+
+    def uri_of(self, label: str) -> str:
+        """The client's own spelling for an open document, else a file's URI. May be called from any thread."""
+        document = self._open.get(label)
+        if document is not None:
+            return document.uri
+        return (from_fs_path(label) or label) if label.startswith(("/", "\\")) or label[1:2] == ":" else label
+
+    def open(self, uri: str, version: int | None, text: str) -> Document:
+        document = Document(uri, version, text)
+        if document.label in self._open:
+            log.warning("%s was opened again without having been closed", uri)
+        self._open[document.label] = document
+        return document
+
+    def change(self, uri: str, version: int | None, changes: Iterable[Mapping[str, Any]]) -> Document | None:
+        """The changed document; None, and a line in the log, if it is not open."""
+        document = self.get(uri)
+        if document is None:
+            log.warning("%s was changed but is not open", uri)
+            return None
+        if version is not None and document.version is not None and version < document.version:
+            log.warning("the version of %s went back from %s to %s", uri, document.version, version)
+        document.version = version
+        for change in changes:
+            try:
+                document.change(change, self.encoding)
+            except (ValueError, AttributeError):
+                log.exception("a change of %s could not be read", uri)
+        return document
+
+    def close(self, uri: str) -> Document | None:
+        document = self._open.pop(label_of(uri), None)
+        if document is None:
+            log.warning("%s was closed but is not open", uri)
+        return document

@@ -1,0 +1,62 @@
+"""What is shown when the pointer rests on a finding."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+
+from lsprotocol import types
+
+from gradls.rules.finding import Finding
+from gradls.rules.registry import rules_by_key
+from gradls.server.diagnostics import documentation
+from gradls.server.positions import Encoding, Position, to_range
+
+SUMMARY = "## What it finds"
+
+
+def hover(
+    findings: Sequence[Finding], position: types.Position, encoding: Encoding, markdown: bool
+) -> types.Hover | None:
+    """The findings at `position`, each with its story and its rule in short; None if there are none."""
+    at = (position.line, position.character)
+    ranges = [to_range(finding.span, finding.place.source.lines, encoding) for finding in findings]
+    here = [
+        (finding, place)
+        for finding, place in zip(findings, ranges, strict=True)
+        if _order(place["start"]) <= at <= _order(place["end"])
+    ]
+    if not here:
+        return None
+    place = here[0][1]
+    text = "\n\n---\n\n".join("\n\n".join(_paragraphs(finding)) for finding, _ in here)
+    return types.Hover(
+        types.MarkupContent(types.MarkupKind.Markdown if markdown else types.MarkupKind.PlainText, text),
+        types.Range(types.Position(**place["start"]), types.Position(**place["end"])),
+    )
+
+
+def _order(position: Position) -> tuple[int, int]:
+    return position["line"], position["character"]
+
+
+def _paragraphs(finding: Finding) -> Iterator[str]:
+    yield finding.message
+    if finding.story:
+        yield "\n".join(
+            f"{number}. line {step.place.span.line}: {step.message}" for number, step in enumerate(finding.story, 1)
+        )
+    rule = rules_by_key().get(finding.code)
+    if rule is not None:
+        yield from _summary(inspect.getdoc(type(rule)) or "")
+    yield f"[{finding.code} {finding.name}]({documentation(finding.name)})"
+
+
+def _summary(page: str) -> Iterator[str]:
+    """The heading and the first section of a rule's page."""
+    title = page.partition("\n")[0].strip()
+    if title:
+        yield f"**{title}**"
+    _, heading, rest = page.partition(SUMMARY)
+    if heading:
+        yield rest.partition("\n## ")[0].strip()
