@@ -78,10 +78,11 @@ def _record(rule: Rule) -> dict[str, str]:
 
 
 def _search(topic: str) -> int:
-    rules = [Page(rule, f"{rule.name} {summary_of(rule)}", inspect.getdoc(type(rule)) or "") for rule in all_rules()]
-    beliefs = [Page(belief, belief.claim, belief.truth) for belief in all_beliefs()]
-    hits = search(topic, [*rules, *beliefs])
-    hits = [hit for hit in hits if hit.share >= SOME_SHARE][:MOST_HITS]
+    pages: list[Page[Rule | Belief]] = [
+        Page(rule, f"{rule.name} {summary_of(rule)}", inspect.getdoc(type(rule)) or "") for rule in all_rules()
+    ]
+    pages.extend(Page(belief, belief.claim, belief.truth) for belief in all_beliefs())
+    hits = [hit for hit in search(topic, pages) if hit.share >= SOME_SHARE][:MOST_HITS]
     if not hits:
         warn(f"nothing is known about {topic!r}. `gradls rules` lists all rules.")
         return FAILED

@@ -13,8 +13,12 @@ T = TypeVar("T")
 
 _WORD = re.compile(r"[a-z]+|\d+(?:\.\d+)?|[*+\-/@=<>]+")
 _ENDINGS = ("ing", "es", "ed", "s")
-_EMPTY = frozenset("a an and are as at be by can do does for from how i if in is it my not of on or that the to what "
-                   "when why will with".split())  # fmt: skip
+_EMPTY = frozenset(
+    {
+        *("a", "an", "and", "are", "as", "at", "be", "by", "can", "do", "does", "for", "from", "how", "i", "if", "in"),
+        *("is", "it", "my", "not", "of", "on", "or", "that", "the", "to", "what", "when", "why", "will", "with"),
+    }
+)
 _WEIGHT_OF_TITLE = 3
 
 
