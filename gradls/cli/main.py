@@ -167,4 +167,4 @@ def _inspect(arguments: argparse.Namespace) -> int:
 def _server(arguments: argparse.Namespace) -> int:
     from gradls.server.main import serve
 
-    return serve(arguments.tcp) or 0
+    return serve(arguments.tcp)
