@@ -2,12 +2,152 @@
 
 from __future__ import annotations
 
+import ast
+import gc
+import logging
+import sys
+
+from gradls.flow import attributes, classes
+from gradls.flow.calls import Call, call_function
 from gradls.flow.facts import Facts
 from gradls.flow.names import Names, NoNames
+from gradls.flow.run import MOST_STEPS, MOST_STEPS_A_ROOT, OutOfBudget, Run
+from gradls.flow.statements import exec_block
+from gradls.flow.values import Bound, Class, Function, Host, Instance, Mapping, Sequence, Value
 from gradls.syntax.source import Source
+
+log = logging.getLogger(__name__)
 
 
 def analyze(source: Source, names: Names | None = None) -> Facts:
-    """What is known about the gradients in `source`. Raises nothing: what cannot be followed is unknown."""
-    del names
-    return Facts(source)
+    """What is known about the gradients in `source`.
+
+    The module's statements are run first, as Python would; then every function and method that they did not call, with
+    arguments of which nothing is known. Raises nothing: what cannot be followed is unknown.
+    """
+    run = Run(source, names or NoNames())
+    collects = gc.isenabled()
+    gc.disable()
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, 6000))
+    try:
+        _attempt(run, lambda: exec_block(run, source.tree.body), MOST_STEPS)
+        _run_uncalled(run)
+    finally:
+        sys.setrecursionlimit(limit)
+        if collects:
+            gc.enable()
+    run.facts.states = list(run.states.values())
+    return run.facts
+
+
+def _attempt(run: Run, action: object, budget: int) -> bool:
+    """Do something within a budget of steps. What goes wrong inside costs this part of the analysis only."""
+    run.limit = run.steps + budget
+    frame, path, mode = run.frame, run.path, dict(run.mode)
+    try:
+        action()  # type: ignore[operator]
+        return True
+    except OutOfBudget:
+        log.info("%s: a function takes too many steps to follow", run.source.path)
+    except RecursionError:
+        log.info("%s: an expression is nested too deeply to follow", run.source.path)
+    except Exception:
+        log.exception("the analysis failed in %s; please report this", run.source.path)
+    run.frame, run.path = frame, path
+    run.mode.update(mode)
+    run.stack.clear()
+    run.rough = run.isolated = 0
+    return False
+
+
+def _run_uncalled(run: Run) -> None:
+    """Run what the module's own statements did not."""
+    run.alone = True
+    run.mode.update({"grad": True, "inference": False, "at": None})
+    for value in _definitions(run, run.module.fields.values()):
+        mark = run.state.mark()
+        if isinstance(value, Function):
+            if value.node not in run.executed:
+                _attempt(run, lambda value=value: call_function(run, value, arguments(run, value, False)), MOST_STEPS_A_ROOT)
+        elif isinstance(value, Class):
+            _run_methods(run, value)
+        run.state.undo(mark)
+
+
+def _definitions(run: Run, values: object) -> list[Value]:
+    found = [value for value in values if isinstance(value, (Function, Class)) and value.source is run.source]  # type: ignore[attr-defined]
+    return list(dict.fromkeys(found))
+
+
+def _run_methods(run: Run, cls: Class) -> None:
+    """Run the methods of a class that nobody called, each on a new object."""
+    methods = [value for value in cls.fields.values() if isinstance(value, Function)]
+    uncalled = [method for method in methods if method.node not in run.executed]
+    if not uncalled:
+        return
+    if classes.FUNCTION in classes.library_bases(cls):
+        _run_custom_function(run, cls, uncalled)
+        return
+    holder: list[Value] = []
+    init, _ = classes.find_in_class(cls, "__init__")
+    call = arguments(run, init, True) if isinstance(init, Function) else Call(cls.node, [], {}, True)  # type: ignore[arg-type]
+    if not _attempt(run, lambda: holder.append(classes.instantiate(run, cls, call)), MOST_STEPS_A_ROOT):
+        holder.append(_open_instance(run, cls))
+    receiver = holder[0]
+    if isinstance(receiver, Instance):
+        receiver.name = receiver.name or "self"
+    for method in sorted(uncalled, key=lambda method: method.name != "forward"):
+        if method.node in run.executed:
+            continue
+        mark = run.state.mark()
+        bound = method.kind != "static"
+        target: Value = cls if method.kind == "class" else receiver
+        _attempt(
+            run,
+            lambda method=method, bound=bound, target=target: call_function(
+                run, method, arguments(run, method, bound), target if bound else None
+            ),
+            MOST_STEPS_A_ROOT,
+        )
+        run.state.undo(mark)
+
+
+def _open_instance(run: Run, cls: Class) -> Instance:
+    instance = Instance(run.state, cls)
+    instance.open = True
+    return instance
+
+
+def _run_custom_function(run: Run, cls: Class, methods: list[Function]) -> None:
+    """The methods of a custom autograd Function are not recorded."""
+    for method in methods:
+        mark = run.state.mark()
+        run.isolated += 1
+        _attempt(run, lambda method=method: call_function(run, method, arguments(run, method, False)), MOST_STEPS_A_ROOT)
+        run.isolated = 0
+        run.state.undo(mark)
+
+
+def arguments(run: Run, function: Function, bound: bool) -> Call:
+    """Arguments of which only the annotations are known, for a function that nobody calls."""
+    node = function.node.args
+    positional = [*node.posonlyargs, *node.args]
+    if bound and positional and function.kind != "static":
+        positional = positional[1:]
+    args = [_argument(run, parameter, function) for parameter in positional]
+    kwargs = {parameter.arg: _argument(run, parameter, function) for parameter in node.kwonlyargs}
+    call = Call(function.node, args, kwargs)  # type: ignore[arg-type]
+    if node.vararg is not None or node.kwarg is not None:
+        call.unsure = True
+    return call
+
+
+def _argument(run: Run, parameter: ast.arg, function: Function) -> Value:
+    default = function.defaults.get(parameter.arg)
+    if isinstance(default, (Function, Class, Bound, Sequence, Mapping)):
+        return default
+    value = attributes.annotated(run, parameter, function)
+    if default is not None and isinstance(default, Host) and default.kind in ("int", "float"):
+        return Host(default.kind)
+    return value

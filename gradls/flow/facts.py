@@ -2,13 +2,75 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
+from gradls.flow.graph import At, Node, Path
 from gradls.flow.names import Question
+from gradls.flow.values import Value
 from gradls.syntax.source import Source
+
+
+@dataclass(slots=True, eq=False)
+class Event:
+    """Something that happens in the program, in order.
+
+    `kind` says what (see `gradls.flow.events`), `at` where, `value` to what, `node` is the graph node that it made or
+    concerns, `path` the branches taken, `info` what that kind of event has besides.
+    """
+
+    kind: str
+    at: At
+    value: Value | None = None
+    node: Node | None = None
+    path: Path | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.info[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+@dataclass(slots=True, eq=False)
+class TensorState:
+    """What is known of the tensor that an expression gives; None means unknown."""
+
+    node: ast.AST
+    requires_grad: bool | None
+    dtype: str | None
+    leaf: bool | None
 
 
 @dataclass(slots=True)
 class Facts:
+    """Events in the order of the (abstract) run, and the state of every tensor expression."""
+
     source: Source
+    events: list[Event] = field(default_factory=list)
+    states: list[TensorState] = field(default_factory=list)
     questions: set[Question] = field(default_factory=set)
+    _parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
+    calls: dict[ast.Call, list[tuple[Value, Any, Value]]] = field(default_factory=dict)
+    """For each call expression, every time it was evaluated: what was called, the arguments, the result."""
+    torch_name: str = "torch"
+    """The name under which the file knows torch."""
+
+    def of(self, *kinds: str) -> Iterator[Event]:
+        """The events of these kinds, in order."""
+        return (event for event in self.events if event.kind in kinds)
+
+    def parent(self, node: ast.AST) -> ast.AST | None:
+        """The node around `node`."""
+        if not self._parents:
+            self._parents.update({child: outer for outer in ast.walk(self.source.tree) for child in ast.iter_child_nodes(outer)})
+        return self._parents.get(node)
+
+    def statement(self, node: ast.AST | None) -> ast.stmt | None:
+        """The smallest statement that holds `node`."""
+        while node is not None and not isinstance(node, ast.stmt):
+            node = self.parent(node)
+        return node

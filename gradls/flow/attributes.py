@@ -1,0 +1,234 @@
+"""Attributes: reading, writing and deleting them, and the names that values get from them."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from gradls.flow import classes
+from gradls.flow.models.registry import find_attribute, find_setter
+from gradls.flow.state import Fields
+from gradls.flow.values import (
+    NONE,
+    Bound,
+    Choice,
+    Class,
+    Function,
+    Host,
+    Instance,
+    Lib,
+    Mapping,
+    Sequence,
+    Super,
+    Tensor,
+    Unknown,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+
+def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
+    """`value.name`."""
+    if isinstance(value, Instance):
+        return _of_instance(run, value, name, node)
+    if isinstance(value, Tensor):
+        model = find_attribute("torch.Tensor", name)
+        return model(run, value, node) if model is not None else Bound(value, None, name)
+    if isinstance(value, Lib):
+        return _of_library(run, value, name)
+    if isinstance(value, Unknown):
+        return _of_unknown(run, value, name, node)
+    if isinstance(value, Class):
+        return _of_class(run, value, name)
+    if isinstance(value, Super):
+        return classes.super_attribute(run, value, name)
+    if isinstance(value, Choice):
+        options = [option for option in value.options if option is not NONE]
+        return run.join.values([get_attribute(run, option, name, node) for option in options])
+    if isinstance(value, Sequence) and name in value.names:
+        return value.items[value.names.index(name)]
+    if isinstance(value, (Sequence, Mapping, Host)):
+        return Bound(value, None, name)
+    if isinstance(value, Function) and name in value.fields:
+        return value.fields[name]
+    return run.unknown("attribute", name)
+
+
+def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
+    if name in value.fields:
+        return value.fields[name]
+    if name == "__class__":
+        return value.cls
+    if isinstance(value.cls, Lib):
+        model = find_attribute(value.path, name)
+        if model is not None:
+            return model(run, value, node)
+        if classes.is_module_path(value.path):
+            model = find_attribute(classes.MODULE, name)
+            if model is not None:
+                return model(run, value, node)
+        return Bound(value, None, name)
+    found, owner = classes.find_in_class(value.cls, name)
+    if isinstance(found, Function):
+        if found.kind == "property":
+            from gradls.flow.calls import Call, call_function
+
+            return call_function(run, found, Call(node, []), value)
+        return Bound(value.cls if found.kind == "class" else value, found, name)
+    if found is not None:
+        return found
+    if owner is not None or _has_module_method(value, name):
+        return Bound(value, None, name)
+    if name == "training":
+        return _memo(run, value.fields, "training", run.unknown("training", "training"))
+    return _memo(run, value.fields, name, run.unknown("attribute", name))
+
+
+def _memo(run: Run, fields: Fields, name: str, value: Value) -> Value:
+    """Remember what an attribute that nobody set is; this is no write of the program."""
+    fields[name] = value
+    return value
+
+
+def _has_module_method(value: Instance, name: str) -> bool:
+    from gradls.flow.models.registry import METHODS
+
+    return bool(classes.is_module(value)) and (classes.MODULE, name) in METHODS
+
+
+def _of_library(run: Run, value: Lib, name: str) -> Value:
+    if name in value.fields:
+        return value.fields[name]
+    model = find_attribute("", f"{value.path}.{name}")
+    if model is not None:
+        return model(run, value, ast.Constant(0))
+    from gradls.autograd.spelling import canonical
+
+    return run.lib(canonical(f"{value.path}.{name}"))
+
+
+def _of_unknown(run: Run, value: Unknown, name: str, node: ast.expr) -> Value:
+    found = value.fields.get(name)
+    if found is not None:
+        return found
+    model = find_attribute("unknown", name)
+    if model is not None:
+        return model(run, value, node)
+    question = value.question
+    if question is not None:
+        question = question._replace(name=f"{question.name}.{name}" if question.name else name)
+    attribute = run.unknown("attribute", name, question)
+    attribute.fields["of"] = value
+    value.fields[name] = attribute
+    return attribute
+
+
+def _of_class(run: Run, value: Class, name: str) -> Value:
+    found, owner = classes.find_in_class(value, name)
+    if isinstance(found, Function):
+        return Bound(value, found, name) if found.kind == "class" else found
+    if found is not None:
+        return found
+    if isinstance(owner, Lib):
+        return Bound(value, None, name)
+    if classes.FUNCTION in classes.library_bases(value) and name == "apply":
+        return Bound(value, None, "apply")
+    return run.unknown("attribute", name)
+
+
+def set_attribute(
+    run: Run, receiver: Value, name: str, value: Value, target: ast.expr, augmented: bool = False
+) -> None:
+    """`receiver.name = value`."""
+    if isinstance(receiver, Choice):
+        receiver = next((option for option in receiver.options if option is not NONE), receiver)
+    if isinstance(receiver, Tensor):
+        setter = find_setter("torch.Tensor", name)
+        if setter is not None:
+            setter(run, receiver, value, target)
+        else:
+            run.event("tensor-attribute", target, receiver, name=name, assigned=value)
+        return
+    fields = getattr(receiver, "fields", None)
+    if isinstance(receiver, (Instance, Unknown, Class, Lib, Function)) and fields is not None:
+        if isinstance(receiver, Instance):
+            _register(run, receiver, name, value, target, augmented)
+        run.state.set(fields, name, value)
+
+
+def _register(run: Run, receiver: Instance, name: str, value: Value, target: ast.expr, augmented: bool) -> None:
+    """Write down what an assignment to an attribute of an object does, and name what it holds."""
+    old = receiver.fields.get(name)
+    prefix = f"{receiver.name}." if receiver.name and receiver.name != "self" else ""
+    give_name(value, prefix + name)
+    run.event("attribute-set", target, receiver, name=name, assigned=value, old=old, augmented=augmented)
+
+
+def delete_attribute(run: Run, receiver: Value, name: str) -> None:
+    fields = getattr(receiver, "fields", None)
+    if fields is not None and not isinstance(receiver, Tensor):
+        run.state.drop(fields, name)
+    elif isinstance(receiver, Tensor) and name == "grad":
+        run.state.set(receiver.fields, "grad", NONE)
+
+
+def give_name(value: Value, name: str) -> None:
+    """A tensor or object is known by the first name that it gets."""
+    if isinstance(value, (Tensor, Instance)) and not value.name:
+        value.name = name
+
+
+_SCALARS = {"int": "int", "float": "float", "bool": "bool", "str": "str"}
+
+
+def annotated(run: Run, parameter: ast.arg, function: Function) -> Value:
+    """The value of a parameter of which only the annotation is known."""
+    annotation = parameter.annotation
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        try:
+            annotation = ast.parse(annotation.value, mode="eval").body
+        except SyntaxError:
+            annotation = None
+    if isinstance(annotation, ast.Name) and annotation.id in _SCALARS and function.scope.find(annotation.id) is None:
+        if annotation.id in ("int", "float"):
+            return Host(_SCALARS[annotation.id])
+        return run.unknown("argument", parameter.arg)
+    if isinstance(annotation, (ast.Name, ast.Attribute)):
+        cls = _annotation_value(run, annotation, function)
+        if isinstance(cls, Lib) and cls.path in ("torch.Tensor", "torch.FloatTensor"):
+            tensor = run.leaf("argument", parameter, requires_grad=None, dtype=None)
+            tensor.fields["leaf"] = None
+            tensor.name = parameter.arg
+            return tensor
+        if isinstance(cls, Lib) and cls.path in ("torch.LongTensor", "torch.BoolTensor", "torch.IntTensor"):
+            dtype = "bool" if "Bool" in cls.path else "int"
+            return run.leaf("argument", parameter, requires_grad=False, dtype=dtype)
+        if isinstance(cls, Lib) and cls.path in _INSTANCES:
+            return Instance(run.state, cls)
+    value = run.unknown("argument", parameter.arg)
+    return value
+
+
+_INSTANCES = {
+    "torch.nn.CrossEntropyLoss",
+    "torch.nn.BCELoss",
+    "torch.nn.BCEWithLogitsLoss",
+    "torch.nn.NLLLoss",
+    "torch.nn.MSELoss",
+    "torch.nn.L1Loss",
+    "torch.nn.SmoothL1Loss",
+    "torch.nn.KLDivLoss",
+}
+
+
+def _annotation_value(run: Run, annotation: ast.expr, function: Function) -> Value | None:
+    if isinstance(annotation, ast.Name):
+        fields = function.scope.find(annotation.id)
+        return fields[annotation.id] if fields is not None else None
+    if isinstance(annotation, ast.Attribute):
+        base = _annotation_value(run, annotation.value, function)
+        if isinstance(base, Lib):
+            return _of_library(run, base, annotation.attr)
+    return None

@@ -1,0 +1,126 @@
+"""What backward does: what it reaches, what it frees, and what makes it raise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.flow import truth
+from gradls.flow.graph import Edge, Node, compatible, walk
+from gradls.flow.operations import cut_node, derived_tensor, tensors_in
+from gradls.flow.values import NONE, Sequence, Tensor, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+
+def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | None, method: bool) -> None:
+    """`loss.backward()` or `torch.autograd.backward(losses)`."""
+    create = _flag(run, call, "create_graph", 2)
+    retain = _flag(run, call, "retain_graph", 1)
+    retain = create if retain is None and "retain_graph" not in call.kwargs else retain
+    for root in roots:
+        if not isinstance(root, Tensor):
+            run.event("backward", call.node, root, None, root=None)
+            continue
+        event = run.event(
+            "backward",
+            call.node,
+            root,
+            root.node,
+            requires_grad=root.requires_grad,
+            gradient=gradient is not None and gradient is not NONE,
+            retain=retain,
+            create=create,
+            inputs="inputs" in call.kwargs,
+            call=call,
+            method=method,
+            reached=frozenset(node.leaf for node in walk(root.node, follow="maybe") if node.leaf is not None),
+            grad_mode=run.mode["grad"],
+        )
+        check_graph(run, root, call)
+        free(run, root, call, retain)
+        if "inputs" not in call.kwargs:
+            _fill_grads(run, event.info["reached"], call, create)
+
+
+def _flag(run: Run, call: Call, name: str, index: int) -> bool | None:
+    """A boolean option of backward: False if it is not given, None if it is not known."""
+    given = call.get(index + (0 if index else 0), name)
+    if given is None or given is NONE:
+        return False
+    return truth.truth(run, given)
+
+
+def check_graph(run: Run, root: Tensor, call: Call) -> None:
+    """Write down what makes this backward raise: a freed graph, or a saved tensor that was written since."""
+    reported = False
+    for node in walk(root.node, follow="flow"):
+        freed = node.fields.get("freed")
+        if freed is not None and node.frees and not reported and compatible(freed[1], run.path):
+            reported = True
+            run.event("freed-graph", call.node, root, node, by=freed[0])
+        for saved in node.saved:
+            for write in saved.storage.writes:
+                if write not in saved.writes and compatible(write.path, node.path) and compatible(write.path, run.path):
+                    run.event("stale-saved", call.node, root, node, saved=saved, write=write)
+                    break
+
+
+def free(run: Run, root: Tensor, call: Call, retain: bool | None) -> None:
+    """Free the graph, unless it is retained."""
+    if retain is not False:
+        return
+    place = run.at(call.node)
+    for node in walk(root.node, follow="flow"):
+        if node.frees and "freed" not in node.fields:
+            run.state.set(node.fields, "freed", (place, run.path))
+
+
+def _fill_grads(run: Run, reached: frozenset[Tensor], call: Call, create: bool | None) -> None:
+    for leaf in reached:
+        if leaf.requires_grad is False:
+            continue
+        known = leaf.fields.get("grad")
+        if known is None or known is NONE:
+            tensor = run.leaf("grad", None, requires_grad=False if create is False else None, dtype=leaf.dtype, shape=leaf.shape)
+            tensor.fields["of"] = leaf
+            run.state.set(leaf.fields, "grad", tensor)
+
+
+def run_grad(run: Run, call: Call) -> Value:
+    """`torch.autograd.grad(outputs, inputs)`: a tuple of gradients, one for each input."""
+    outputs, inputs = call.get(0, "outputs"), call.get(1, "inputs")
+    if outputs is None or inputs is None:
+        return run.unknown("call", "grad")
+    create = _flag(run, call, "create_graph", 4)
+    retain = _flag(run, call, "retain_graph", 3)
+    retain = create if "retain_graph" not in call.kwargs and len(call.args) < 4 else retain
+    roots = tensors_in(outputs)
+    targets = tensors_in(inputs)
+    run.event("grad-call", call.node, outputs, None, roots=roots, targets=targets, create=create, call=call)
+    for root in roots:
+        if isinstance(root, Tensor):
+            check_graph(run, root, call)
+            free(run, root, call, retain)
+    results = [_gradient(run, roots, target, call, create) for target in targets]
+    rest = None
+    if isinstance(inputs, Sequence) and inputs.rest is not None:
+        rest = results.pop() if results else run.unknown("gradient")
+    if not isinstance(inputs, (Tensor, Sequence)):
+        return run.unknown("call", "grad")
+    return Sequence(run.state, "tuple", tuple(results), rest)
+
+
+def _gradient(run: Run, roots: list[Value], target: Value, call: Call, create: bool | None) -> Value:
+    if not isinstance(target, Tensor):
+        return run.unknown("gradient")
+    if create is not False:
+        gradient = derived_tensor(run, "grad", [*roots, target], call.node, shape=target.shape, saves=True)
+        if create is None:
+            gradient.fields["requires_grad"] = None
+        return gradient
+    edges = [Edge(root.node, root.requires_grad) for root in roots if isinstance(root, Tensor)]
+    node: Node = cut_node(run, "grad", "grad", edges, run.at(call.node))
+    node.label = "grad"
+    return Tensor(run.state, node, requires_grad=False, leaf=True, dtype=target.dtype, shape=target.shape)

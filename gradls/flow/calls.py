@@ -1,0 +1,318 @@
+"""Calls: of functions and classes of the program, of bound methods, and of what has a model."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from gradls.flow import attributes, classes, contexts
+from gradls.flow.models.registry import find_function, find_method
+from gradls.flow.run import MOST_CALLS_DEEP, Frame, Scope
+from gradls.flow.state import Fields
+from gradls.flow.values import (
+    NONE,
+    Bound,
+    Choice,
+    Class,
+    Function,
+    Host,
+    Instance,
+    Lib,
+    Mapping,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+    host,
+)
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+
+class Call:
+    """The arguments of a call. `unsure` says that there may be more: `*unknown` or `**unknown`."""
+
+    __slots__ = ("args", "kwargs", "node", "unsure")
+
+    def __init__(self, node: ast.expr, args: list[Value], kwargs: dict[str, Value] | None = None, unsure: bool = False) -> None:
+        self.node = node
+        self.args = args
+        self.kwargs = kwargs or {}
+        self.unsure = unsure
+
+    def get(self, index: int, *names: str) -> Value | None:
+        """The argument at `index` or of one of `names`."""
+        if 0 <= index < len(self.args):
+            return self.args[index]
+        for name in names:
+            if name in self.kwargs:
+                return self.kwargs[name]
+        return None
+
+    def known(self, index: int, *names: str, default: object = None) -> object:
+        """The Python value of an argument: `default` if it is not given, an Unknown's own value is Ellipsis."""
+        value = self.get(index, *names)
+        if value is None:
+            return default
+        if isinstance(value, Host) and value.known:
+            return value.value
+        return ...
+
+    @property
+    def values(self) -> list[Value]:
+        return [*self.args, *self.kwargs.values()]
+
+
+def eval_call(run: Run, node: ast.Call) -> Value:
+    """The value of a call expression."""
+    from gradls.flow.expressions import eval_expr
+
+    if isinstance(node.func, ast.Name) and node.func.id == "super" and run.frame.scope.find("super") is None:
+        return classes.super_of(run, node)
+    function = eval_expr(run, node.func)
+    call = evaluate_arguments(run, node)
+    value = call_value(run, function, call)
+    run.facts.calls.setdefault(node, []).append((function, call, value))
+    return value
+
+
+def evaluate_arguments(run: Run, node: ast.Call) -> Call:
+    from gradls.flow.expressions import eval_expr
+
+    args: list[Value] = []
+    kwargs: dict[str, Value] = {}
+    unsure = False
+    for argument in node.args:
+        if isinstance(argument, ast.Starred):
+            value = eval_expr(run, argument.value)
+            if isinstance(value, Sequence):
+                args += value.items
+                unsure = unsure or value.rest is not None
+                if value.rest is not None and not value.items:
+                    args.append(value.rest)
+            else:
+                unsure = True
+        else:
+            args.append(eval_expr(run, argument))
+    for keyword in node.keywords:
+        value = eval_expr(run, keyword.value)
+        if keyword.arg is not None:
+            kwargs[keyword.arg] = value
+        elif isinstance(value, Mapping):
+            kwargs.update({key: item for key, item in value.entries.items() if isinstance(key, str)})
+            unsure = unsure or value.rest is not None
+        else:
+            unsure = True
+    return Call(node, args, kwargs, unsure)
+
+
+def call_value(run: Run, function: Value, call: Call) -> Value:
+    """Call a value."""
+    if isinstance(function, Function):
+        return call_function(run, function, call)
+    if isinstance(function, Bound):
+        if function.function is not None:
+            return call_function(run, function.function, call, function.receiver, function.owner)
+        return call_method(run, function.receiver, function.name, call)
+    if isinstance(function, Class):
+        return classes.instantiate(run, function, call)
+    if isinstance(function, Instance):
+        return classes.call_instance(run, function, call)
+    if isinstance(function, Lib):
+        return call_library(run, function, call)
+    if isinstance(function, Choice):
+        return _call_choice(run, function, call)
+    return call_unknown(run, function, call)
+
+
+def _call_choice(run: Run, function: Choice, call: Call) -> Value:
+    results: list[Value] = []
+
+    def arm(option: Value):  # type: ignore[no-untyped-def]
+        def body() -> bool:
+            results.append(call_value(run, option, call))
+            return True
+
+        return body
+
+    callable_options = [option for option in function.options if not isinstance(option, Host)]
+    if len(callable_options) == 1:
+        return call_value(run, callable_options[0], call)
+    if not callable_options or not run.fork([(function, index, arm(option)) for index, option in enumerate(callable_options)]):  # type: ignore[misc]
+        return run.unknown("call")
+    return run.join.values(results)
+
+
+def call_unknown(run: Run, function: Value, call: Call) -> Value:
+    """A call of something unknown: its arguments may go anywhere and be changed."""
+    for value in call.values:
+        escape(run, value)
+    if isinstance(function, Unknown):
+        run.event("unknown-call", call.node, function, arguments=call.values)
+        if function.question is not None:
+            question = function.question._replace(called=True)
+            answer = run.ask(question)
+            if answer is not None:
+                from gradls.flow.imports import value_of_answer
+
+                return value_of_answer(run, answer, question)
+        return run.unknown("call", function.name)
+    return run.unknown("call")
+
+
+def escape(run: Run, value: Value) -> None:
+    """Note that unknown code has `value`."""
+    if isinstance(value, (Instance, Tensor)):
+        run.state.set(value.fields, "escaped", True)
+    elif isinstance(value, Sequence):
+        for item in value.elements:
+            escape(run, item)
+    elif isinstance(value, Mapping):
+        for item in value.entries.values():
+            escape(run, item)
+
+
+def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:
+    """Call a method that has a model, on a receiver that is no object of the program."""
+    model = find_method(receiver, name)
+    if model is not None:
+        return model(run, receiver, call)
+    if isinstance(receiver, Tensor):
+        from gradls.flow.operations import tensor_method
+
+        return tensor_method(run, receiver, name, call)
+    for value in call.values:
+        escape(run, value)
+    return run.unknown("method", name)
+
+
+def call_library(run: Run, function: Lib, call: Call) -> Value:
+    """Call a function or class of a library."""
+    model = find_function(function.path)
+    if model is not None:
+        return model(run, function.path, call)
+    from gradls.flow.models import fallback
+
+    return fallback.call(run, function, call)
+
+
+def builtin(run: Run, name: str) -> Value:
+    """A name that no scope of the program binds."""
+    if find_function(f"builtins.{name}") is not None:
+        return run.lib(f"builtins.{name}")
+    return {"True": host(True), "False": host(False), "None": NONE, "__name__": host("__main__")}.get(
+        name
+    ) or run.unknown("builtin", name)
+
+
+def call_function(
+    run: Run, function: Function, call: Call, receiver: Value | None = None, owner: Value | None = None
+) -> Value:
+    """Run the body of a function of the program with these arguments."""
+    if len(run.stack) >= MOST_CALLS_DEEP or run.stack.count(function) >= 2:
+        return run.unknown("recursion", function.name)
+    if function.decorated and isinstance(function.node, ast.Lambda) is False:
+        run.executed.add(function.node)
+    scope = Scope(Fields(run.state), function.scope, "function")
+    bind_arguments(run, function, call, scope.fields, receiver)
+    run.executed.add(function.node)
+    frame = Frame(scope, run.state.mark(), function)
+    frame.receiver, frame.owner = receiver, function.owner or owner
+    caller, path = run.frame, run.path
+    run.frame = frame
+    run.stack.append(function)
+    restore = contexts.set_mode(run, *function.mode) if function.mode is not None else None
+    try:
+        value = _run_body(run, function, frame)
+    finally:
+        if restore is not None:
+            restore()
+        run.stack.pop()
+        run.frame = caller
+        run.path = path
+    if function.decorated:
+        return run.unknown("decorated", function.name)
+    return value
+
+
+def _run_body(run: Run, function: Function, frame: Frame) -> Value:
+    from gradls.flow.expressions import eval_expr
+    from gradls.flow.statements import exec_block
+
+    if isinstance(function.node, ast.Lambda):
+        return eval_expr(run, function.node.body)
+    completes = exec_block(run, function.node.body)
+    exits = frame.exits
+    if frame.yields:
+        return Sequence(run.state, "iterator", (), run.join.values(frame.yields))
+    if not exits:
+        return NONE if completes else run.unknown("never")
+    values = [value for _, value in exits]
+    if completes:
+        values.append(NONE)
+    if len(values) > 1 or exits[0][0] is not None:
+        outcomes = [changes for changes, _ in exits if changes is not None]
+        if completes or any(changes is None for changes, _ in exits):
+            outcomes.append(run.state.peek(frame.mark))
+        run.state.undo(frame.mark)
+        run.state.merge(frame.mark, outcomes, run.join.slot)
+    return run.join.values(values)
+
+
+def bind_arguments(run: Run, function: Function, call: Call, fields: Fields, receiver: Value | None) -> None:
+    """Give the parameters of a function their values in `fields`."""
+    arguments = function.node.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    args = list(call.args)
+    if receiver is not None and function.kind != "static":
+        args.insert(0, receiver)
+    kwargs = dict(call.kwargs)
+    for parameter, value in zip(positional, args, strict=False):
+        fields[parameter.arg] = value
+    for parameter in [*positional[len(args) :], *arguments.kwonlyargs]:
+        if parameter.arg in kwargs:
+            fields[parameter.arg] = kwargs.pop(parameter.arg)
+        elif call.unsure:
+            fields[parameter.arg] = run.unknown("argument", parameter.arg)
+        elif parameter.arg in function.defaults:
+            fields[parameter.arg] = function.defaults[parameter.arg]
+        else:
+            fields[parameter.arg] = attributes.annotated(run, parameter, function)
+    if arguments.vararg is not None:
+        rest = run.unknown("argument", arguments.vararg.arg) if call.unsure else None
+        fields[arguments.vararg.arg] = Sequence(run.state, "tuple", tuple(args[len(positional) :]), rest)
+    if arguments.kwarg is not None:
+        rest = run.unknown("argument", arguments.kwarg.arg) if call.unsure else None
+        fields[arguments.kwarg.arg] = Mapping(run.state, dict(kwargs), rest)
+
+
+def define_function(run: Run, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Function:
+    """The function that a `def` or `lambda` makes."""
+    from gradls.flow.expressions import eval_expr
+
+    source = run.frame.function.source if run.frame.function else run.source
+    function = Function(run.state, node, run.frame.scope, source)
+    arguments = node.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    for parameter, default in zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True):
+        function.defaults[parameter.arg] = eval_expr(run, default)
+    for parameter, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        if keyword_default is not None:
+            function.defaults[parameter.arg] = eval_expr(run, keyword_default)
+    if not isinstance(node, ast.Lambda):
+        for decorator in reversed(node.decorator_list):
+            contexts.decorate(run, function, eval_expr(run, decorator), decorator)
+    return function
+
+
+def define_class(run: Run, node: ast.ClassDef) -> Class:
+    return classes.define_class(run, node)
+
+
+def is_instance(run: Run, value: Value, of: Value) -> bool | None:
+    return classes.is_instance(run, value, of)
+
+
+def iterate(run: Run, value: Instance) -> Value:
+    return classes.iterate(run, value)

@@ -1,0 +1,334 @@
+"""Classes of the program and their objects."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from gradls.flow.graph import At
+from gradls.flow.models.registry import find_function, find_method
+from gradls.flow.run import Scope
+from gradls.flow.values import (
+    Bound,
+    Choice,
+    Class,
+    Function,
+    Host,
+    Instance,
+    Lib,
+    Mapping,
+    Sequence,
+    Super,
+    Tensor,
+    Unknown,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+MODULE = "torch.nn.Module"
+FUNCTION = "torch.autograd.Function"
+_MODULE_LIKE = (
+    "torch.nn.",
+    "pytorch_lightning.LightningModule",
+    "lightning.LightningModule",
+    "lightning.pytorch.LightningModule",
+    "pytorch_lightning.core.LightningModule",
+)
+
+
+def define_class(run: Run, node: ast.ClassDef) -> Class:
+    """The class that a `class` statement makes."""
+    from gradls.flow.expressions import eval_expr
+    from gradls.flow.statements import exec_block
+
+    bases = tuple(eval_expr(run, base) for base in node.bases)
+    source = run.frame.function.source if run.frame.function else run.source
+    cls = Class(run.state, node.name, bases, node, source)
+    scope = Scope(cls.fields, run.frame.scope, "class")
+    cls.scope = run.frame.scope
+    outer = run.frame.scope
+    run.frame.scope = scope
+    try:
+        exec_block(run, node.body)
+    finally:
+        run.frame.scope = outer
+    for value in cls.fields.values():
+        if isinstance(value, Function) and value.owner is None:
+            value.owner = cls
+    run.event("class", node, cls)
+    return cls
+
+
+def linearize(cls: Class) -> list[Value]:
+    """The class and its bases, nearest first (depth first; a base met twice counts where it stands last)."""
+    order: list[Value] = [cls]
+    for base in cls.bases:
+        order += linearize(base) if isinstance(base, Class) else [base]
+    return [value for index, value in enumerate(order) if value not in order[index + 1 :]]
+
+
+def find_in_class(cls: Class, name: str, behind: Class | None = None) -> tuple[Value | None, Value | None]:
+    """The attribute `name` of a class and the class that has it; with `behind`, what `super()` finds."""
+    order = linearize(cls)
+    if behind is not None and behind in order:
+        order = order[order.index(behind) + 1 :]
+    for base in order:
+        if isinstance(base, Class):
+            if name in base.fields:
+                return base.fields[name], base
+        elif isinstance(base, Lib) and (
+            find_function(f"{base.path}.{name}") is not None or find_method(base, name) is not None
+        ):
+            return None, base
+    return None, None
+
+
+def library_bases(cls: Class) -> list[str]:
+    """The full names of the library classes that a class derives from."""
+    return [base.path for base in linearize(cls) if isinstance(base, Lib)]
+
+
+def has_unknown_base(cls: Class) -> bool:
+    return any(not isinstance(base, (Class, Lib)) for base in linearize(cls))
+
+
+def is_module_path(path: str) -> bool:
+    """Is this library class an `nn.Module`?"""
+    return path.startswith(_MODULE_LIKE) and not path.startswith(
+        ("torch.nn.functional", "torch.nn.init", "torch.nn.utils", "torch.nn.Parameter", "torch.nn.Buffer")
+    )
+
+
+def is_module_class(cls: Value) -> bool | None:
+    """Is a class an `nn.Module`? A class whose base cannot be resolved counts as one when its body shows it."""
+    if isinstance(cls, Lib):
+        return is_module_path(cls.path)
+    if not isinstance(cls, Class):
+        return None
+    if any(is_module_path(path) for path in library_bases(cls)):
+        return True
+    for base in linearize(cls):
+        answer = getattr(base, "answer", None)
+        if answer is not None and "torch.nn.modules.module.Module" in (answer.name, *answer.bases):
+            return True
+    if has_unknown_base(cls):
+        return True if _looks_like_module(cls) else None
+    return False
+
+
+def _looks_like_module(cls: Class) -> bool:
+    """Registration calls, or an attribute made from `nn` beside a `forward`."""
+    forward = find_in_class(cls, "forward")[0] is not None
+    for node in ast.walk(cls.node):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id == "self" and node.attr in ("register_buffer", "register_parameter", "add_module"):
+                return True
+            if node.value.id == "nn" and node.attr[:1].isupper() and forward:
+                return True
+    return False
+
+
+def is_module(value: Value) -> bool | None:
+    """Is `value` an object of an `nn.Module` class?"""
+    if isinstance(value, Instance):
+        return is_module_class(value.cls)
+    return None if isinstance(value, Unknown) else False
+
+
+def instantiate(run: Run, cls: Class, call: Call) -> Value:
+    """Make an object of a class of the program."""
+    from gradls.flow.calls import call_function, escape
+
+    run.executed.add(cls.node)
+    if any(path in ("typing.NamedTuple", "enum.Enum") for path in library_bases(cls)):
+        return _named_tuple(run, cls, call)
+    instance = Instance(run.state, cls, At(run.source, call.node))
+    instance.open = has_unknown_base(cls)
+    init, _ = find_in_class(cls, "__init__")
+    if isinstance(init, Function):
+        call_function(run, init, call, instance)
+    elif _is_dataclass(cls):
+        _dataclass_fields(run, cls, instance, call)
+    else:
+        for base in linearize(cls):
+            if isinstance(base, Lib) and is_module_path(base.path):
+                from gradls.flow.models.modules import initialize
+
+                initialize(run, instance, base.path, call)
+                break
+        else:
+            if instance.open:
+                for value in call.values:
+                    escape(run, value)
+    return instance
+
+
+def _is_dataclass(cls: Class) -> bool:
+    return any("dataclass" in ast.dump(decorator) for decorator in cls.node.decorator_list)
+
+
+def _dataclass_fields(run: Run, cls: Class, instance: Instance, call: Call) -> None:
+    names = [
+        statement.target.id
+        for statement in cls.node.body
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+    ]
+    for index, name in enumerate(names):
+        value = call.get(index, name)
+        if value is None:
+            default = cls.fields.get(name)
+            value = default if default is not None else run.unknown("argument", name)
+        instance.fields[name] = value
+
+
+def _named_tuple(run: Run, cls: Class, call: Call) -> Value:
+    names = [
+        statement.target.id
+        for statement in cls.node.body
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+    ]
+    items = []
+    for index, name in enumerate(names):
+        value = call.get(index, name)
+        items.append(value if value is not None else cls.fields.get(name) or run.unknown("argument", name))
+    return Sequence(run.state, "tuple", tuple(items), None, tuple(names))
+
+
+def call_instance(run: Run, instance: Instance, call: Call) -> Value:
+    """Call an object: `forward` of a module, `__call__` of others."""
+    from gradls.flow.calls import call_function, call_unknown
+    from gradls.flow.models.modules import forward
+
+    if isinstance(instance.cls, Lib):
+        model = find_method(instance, "__call__")
+        if model is not None:
+            return model(run, instance, call)
+        if is_module_path(instance.path):
+            return forward(run, instance, instance.path, call)
+        return call_unknown(run, instance, call)
+    run.event("module-call", call.node, instance, arguments=call.values)
+    for name in ("__call__", "forward"):
+        function, owner = find_in_class(instance.cls, name)
+        own = instance.fields.get(name)
+        if own is not None:
+            from gradls.flow.calls import call_value
+
+            return call_value(run, own, call)
+        if isinstance(function, Function):
+            return call_function(run, function, call, instance)
+        if isinstance(owner, Lib) and name == "forward":
+            break
+    for path in library_bases(instance.cls):
+        if is_module_path(path) and path != MODULE:
+            return forward(run, instance, path, call)
+    return call_unknown(run, instance, call)
+
+
+def super_of(run: Run, node: ast.Call) -> Value:
+    """`super()` and `super(Class, self)`."""
+    from gradls.flow.expressions import eval_expr
+
+    frame = run.frame
+    receiver = frame.receiver
+    cls: Value | None = frame.function.owner if frame.function is not None else None
+    if len(node.args) == 2:
+        cls, receiver = eval_expr(run, node.args[0]), eval_expr(run, node.args[1])
+    if isinstance(cls, Class) and receiver is not None:
+        return Super(cls, receiver)
+    return run.unknown("super")
+
+
+def super_attribute(run: Run, value: Super, name: str) -> Value:
+    """An attribute looked up through `super()`."""
+    receiver = value.receiver
+    own = receiver.cls if isinstance(receiver, Instance) and isinstance(receiver.cls, Class) else value.cls
+    found, owner = find_in_class(own, name, value.cls)
+    if isinstance(found, Function):
+        return Bound(receiver, found, name)
+    if found is not None:
+        return found
+    if isinstance(owner, Lib):
+        return Bound(receiver, None, f"{owner.path}.{name}")
+    if name == "forward" and isinstance(receiver, Instance):
+        for path in library_bases(own):
+            if is_module_path(path) and path != MODULE:
+                return Bound(receiver, None, f"{path}.forward")
+    if name in ("__init__", "__setattr__", "train", "eval"):
+        path = next((path for path in library_bases(own) if is_module_path(path)), "")
+        return Bound(receiver, None, f"{path}.{name}" if path else name)
+    return run.unknown("super", name)
+
+
+def is_instance(run: Run, value: Value, of: Value) -> bool | None:
+    """`isinstance(value, of)` where it is known."""
+    if isinstance(of, Sequence) and of.rest is None:
+        verdicts = [is_instance(run, value, item) for item in of.items]
+        if True in verdicts:
+            return True
+        return None if None in verdicts else False
+    if isinstance(value, Choice):
+        found = {is_instance(run, option, of) for option in value.options}
+        return found.pop() if len(found) == 1 else None
+    if isinstance(value, Instance):
+        return _object_is(value, of)
+    if isinstance(of, Class):
+        return None if isinstance(value, Unknown) else False
+    if not isinstance(of, Lib) or isinstance(value, (Unknown, Class, Function)):
+        return None
+    return _is_of_library(value, of.path)
+
+
+def _object_is(value: Instance, of: Value) -> bool | None:
+    if isinstance(value.cls, Lib):
+        if isinstance(of, Class):
+            return False
+        if isinstance(of, Lib):
+            if of.path == value.path or (of.path == MODULE and is_module_path(value.path)):
+                return True
+            return False if of.path.startswith(("torch.nn.", "builtins.", "torch.Tensor")) else None
+        return None
+    if of in linearize(value.cls):
+        return True
+    if isinstance(of, Lib):
+        if of.path == MODULE and is_module_class(value.cls):
+            return True
+        if of.path.startswith(("builtins.", "torch.Tensor")) and of.path != "builtins.object":
+            return None if has_unknown_base(value.cls) else False
+    if has_unknown_base(value.cls):
+        return None
+    return False if isinstance(of, (Class, Lib)) else None
+
+
+_BUILTIN = {"list": Sequence, "tuple": Sequence, "set": Sequence, "dict": Mapping}
+
+
+def _is_of_library(value: Value, path: str) -> bool | None:
+    kind = path.removeprefix("builtins.")
+    if isinstance(value, Tensor):
+        if path == "torch.Tensor":
+            return True
+        if path == "torch.nn.Parameter":
+            return value.is_parameter
+        return False if path.startswith(("builtins.", "torch.nn.", "numpy.")) else None
+    if isinstance(value, Host):
+        return value.kind == kind or (value.kind == "bool" and kind == "int") if path.startswith("builtins.") else False
+    if isinstance(value, Sequence):
+        return value.kind == kind if kind in _BUILTIN else (False if path.startswith(("builtins.", "torch.")) else None)
+    if isinstance(value, Mapping):
+        return kind == "dict" if path.startswith(("builtins.", "torch.")) else None
+    return None
+
+
+def iterate(run: Run, value: Instance) -> Value:
+    """An element of an object that is iterated over."""
+    from gradls.flow.calls import Call, call_function
+
+    if isinstance(value.cls, Class):
+        function, _ = find_in_class(value.cls, "__getitem__")
+        if isinstance(function, Function):
+            return call_function(run, function, Call(ast.Constant(0), [Host("int")]), value)
+    return run.unknown("element", value.name)
+

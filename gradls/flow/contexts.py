@@ -1,0 +1,157 @@
+"""Grad mode: context managers, decorators and statements that change it, and other context managers."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gradls.flow import truth
+from gradls.flow.graph import At
+from gradls.flow.values import Choice, Function, Instance, Lib, Unknown, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+MODES = {
+    "torch.no_grad": (False, False),
+    "torch.enable_grad": (True, False),
+    "torch.inference_mode": (False, True),
+}
+
+
+def set_mode(run: Run, grad: bool | None, inference: bool, at: At | None) -> Callable[[], None]:
+    """Set the grad mode; what is returned sets it back."""
+    before = dict(run.mode)
+    run.state.set(run.mode, "grad", grad)
+    run.state.set(run.mode, "inference", inference)
+    run.state.set(run.mode, "at", at)
+
+    def restore() -> None:
+        for key, value in before.items():
+            run.state.set(run.mode, key, value)
+
+    return restore
+
+
+def wanted_mode(run: Run, path: str, call: Call | None) -> tuple[bool | None, bool]:
+    """The grad mode that a call of `torch.no_grad`, `set_grad_enabled` and so on asks for."""
+    if path == "torch.set_grad_enabled":
+        value = call.get(0, "mode") if call is not None else None
+        return (None if value is None else truth.truth(run, value)), False
+    grad, inference = MODES[path]
+    if path == "torch.inference_mode" and call is not None:
+        value = call.get(0, "mode")
+        enabled = True if value is None else truth.truth(run, value)
+        if enabled is not True:
+            return (run.mode["grad"] if enabled is False else None), bool(enabled)
+    return grad, inference
+
+
+def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple[Value, Callable[[], None]]:
+    """Enter a context manager: the value that `as` binds, and what leaves it."""
+    from gradls.flow.calls import Call, call_value
+    from gradls.flow.classes import find_in_class
+    from gradls.flow.values import Class
+
+    if isinstance(manager, Instance):
+        wanted = manager.data.get("mode")
+        if wanted is not None:
+            before = manager.data.get("before")
+            restore = set_mode(run, *wanted, run.at(node))
+            if before is None:
+                return manager, restore
+            return manager, lambda: set_mode(run, *before) and None
+        if isinstance(manager.cls, Class):
+            function, _ = find_in_class(manager.cls, "__enter__")
+            if isinstance(function, Function):
+                value = call_value(run, _bound(manager, function), Call(node, []))
+                return value, lambda: _leave(run, manager, node)
+        return manager, _nothing
+    if isinstance(manager, Lib) and manager.path in MODES:
+        run.event("context-not-called", node, manager)
+        return manager, _nothing
+    if isinstance(manager, (Choice, Unknown)) and _may_change_mode(run, manager, node):
+        return run.unknown("context"), set_mode(run, None, False, run.at(node))
+    return run.unknown("context"), _nothing
+
+
+def _leave(run: Run, manager: Instance, node: ast.expr) -> None:
+    from gradls.flow.calls import Call, call_value
+    from gradls.flow.classes import find_in_class
+    from gradls.flow.values import NONE, Class
+
+    if isinstance(manager.cls, Class):
+        function, _ = find_in_class(manager.cls, "__exit__")
+        if isinstance(function, Function):
+            call_value(run, _bound(manager, function), Call(node, [NONE, NONE, NONE]))
+
+
+def _bound(manager: Instance, function: Function) -> Value:
+    from gradls.flow.values import Bound
+
+    return Bound(manager, function, function.name)
+
+
+def _may_change_mode(run: Run, manager: Value, node: ast.expr) -> bool:
+    """An unknown context manager may switch gradients off; `open(...)` and the like do not."""
+    if isinstance(manager, Choice):
+        return any(isinstance(option, Instance) and "mode" in option.data for option in manager.options)
+    text = ast.dump(node).lower()
+    return any(word in text for word in ("grad", "inference", "context", "ctx", "maybe"))
+
+
+def _nothing() -> None:
+    return None
+
+
+def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> None:
+    """Apply a decorator to a function, in place."""
+    if isinstance(decorator, Instance) and "mode" in decorator.data:
+        grad, inference = decorator.data["mode"]
+        function.mode = (grad, inference, run.at(node))
+    elif isinstance(decorator, Lib):
+        path = decorator.path
+        if path in MODES:
+            function.mode = (*MODES[path], run.at(node))
+        elif path in ("builtins.staticmethod", "builtins.classmethod", "builtins.property"):
+            function.kind = path.removeprefix("builtins.").removesuffix("method")
+        elif path == "functools.cached_property":
+            function.kind = "property"
+        elif not path.startswith(_TRANSPARENT):
+            function.decorated = True
+    elif isinstance(decorator, Instance) and decorator.path.startswith(_TRANSPARENT):
+        return
+    elif isinstance(node, ast.Attribute) and node.attr in ("setter", "deleter", "getter"):
+        function.kind = "setter"
+    elif not _is_transparent(node):
+        function.decorated = True
+
+
+_TRANSPARENT = (
+    "torch.jit",
+    "torch.compile",
+    "torch.autograd.function.once_differentiable",
+    "torch.amp",
+    "torch.cuda.amp",
+    "torch.autocast",
+    "torch._dynamo",
+    "torch.compiler",
+    "functools.wraps",
+    "functools.lru_cache",
+    "functools.cache",
+    "abc.",
+    "typing.",
+    "typing_extensions.",
+    "contextlib.contextmanager",
+)
+_TRANSPARENT_NAMES = ("abstractmethod", "overload", "override", "jit", "custom_fwd", "custom_bwd", "register_to_config")
+
+
+def _is_transparent(node: ast.expr) -> bool:
+    """Decorators that leave what a function computes alone, known by their name only."""
+    while isinstance(node, ast.Call):
+        node = node.func
+    name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+    return name in _TRANSPARENT_NAMES

@@ -1,0 +1,87 @@
+"""The dtype class of results: float, int, bool, complex or unknown (None)."""
+
+from __future__ import annotations
+
+from gradls.autograd.ops import Op, Output
+from gradls.flow.values import Host, Lib, Sequence, Tensor, Value
+
+OF_NAME = {
+    **dict.fromkeys(("float", "float16", "float32", "float64", "half", "double", "bfloat16", "float8_e4m3fn"), "float"),
+    **dict.fromkeys(("int", "int8", "int16", "int32", "int64", "long", "short", "uint8", "byte", "char"), "int"),
+    "bool": "bool",
+    **dict.fromkeys(("complex64", "complex128", "cfloat", "cdouble", "complex32", "chalf"), "complex"),
+}
+_METHODS = {
+    **dict.fromkeys(("float", "double", "half", "bfloat16"), "float"),
+    **dict.fromkeys(("long", "int", "short", "byte", "char"), "int"),
+    "bool": "bool",
+}
+_RANK = {"bool": 0, "int": 1, "float": 2, "complex": 3}
+
+
+def of_value(value: Value | None) -> str | None:
+    """The dtype class that a `dtype=` argument names; None if it is not known."""
+    if isinstance(value, Lib):
+        name = value.path.rpartition(".")[2]
+        return OF_NAME.get(name.removesuffix("Tensor").lower() or "float") if name else None
+    if isinstance(value, Host) and isinstance(value.value, str):
+        name = value.value.rpartition(".")[2]
+        return OF_NAME.get(name.removesuffix("Tensor").lower() or "float")
+    return None
+
+
+def of_data(value: Value | None) -> str | None:
+    """The dtype class of a tensor that is made of Python data."""
+    if isinstance(value, Tensor):
+        return value.dtype
+    if isinstance(value, Host):
+        return value.kind if value.kind in _RANK else None
+    if isinstance(value, Sequence):
+        if not value.elements:
+            return "float"
+        classes = {of_data(item) for item in value.elements}
+        if None in classes:
+            return None
+        return max((name for name in classes if name is not None), key=_RANK.__getitem__)
+    return None
+
+
+def promote(values: list[Value]) -> str | None:
+    """The dtype class of an element-wise result."""
+    best: str | None = "bool"
+    known = True
+    for value in values:
+        name = of_data(value) if isinstance(value, (Tensor, Host)) else None
+        if isinstance(value, Host) and value.kind == "none":
+            continue
+        if name is None:
+            known = False
+        elif best is not None and _RANK[name] > _RANK[best]:
+            best = name
+    if not known:
+        return best if best in ("complex",) else ("float" if best == "float" else None)
+    return best
+
+
+def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
+    """The dtype class of one result of an operation."""
+    given = bound.get("dtype")
+    if given is not None and not (isinstance(given, Host) and given.kind == "none"):
+        return of_value(given)
+    rule = output.dtype
+    if rule in ("int", "bool", "float", "complex"):
+        return rule
+    if rule == "promote":
+        return promote(list(bound.values()))
+    first = next((tensor for value in bound.values() for tensor in _tensors(value)), None)
+    if rule == "argument" and op.name in _METHODS:
+        return _METHODS[op.name]
+    if op.factory and first is None:
+        return "float"
+    return first.dtype if isinstance(first, Tensor) else None
+
+
+def _tensors(value: Value) -> list[Value]:
+    from gradls.flow.operations import tensors_in
+
+    return tensors_in(value)

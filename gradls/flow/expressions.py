@@ -1,0 +1,377 @@
+"""Expressions: what value each has."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gradls.flow import attributes, calls, operators, subscripts, truth
+
+from gradls.flow.join import options
+from gradls.flow.state import Fields
+from gradls.flow.values import (
+    FALSE,
+    NONE,
+    TRUE,
+    Choice,
+    Host,
+    Instance,
+    Mapping,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+    host,
+)
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+
+def eval_expr(run: Run, node: ast.expr) -> Value:
+    """The value of an expression."""
+    run.steps += 1
+    value = EVAL[type(node)](run, node)
+    if type(value) is Tensor:
+        run.observe(node, value)
+    return value
+
+
+def observe(run: Run, node: ast.AST, value: Value) -> None:
+    """Note the state of a name that an assignment bound."""
+    if type(value) is Tensor:
+        run.observe(node, value)
+
+
+
+def as_load(target: ast.expr) -> ast.expr:
+    """The target of an augmented assignment, read. Evaluation does not look at the context of a node."""
+    return target
+
+
+def _constant(run: Run, node: ast.Constant) -> Value:
+    return host(node.value)
+
+
+def _name(run: Run, node: ast.Name) -> Value:
+    fields = run.frame.scope.find(node.id)
+    if fields is not None:
+        return fields[node.id]
+    return calls.builtin(run, node.id)
+
+
+def _attribute(run: Run, node: ast.Attribute) -> Value:
+    return attributes.get_attribute(run, eval_expr(run, node.value), node.attr, node)
+
+
+def _call(run: Run, node: ast.Call) -> Value:
+    return calls.eval_call(run, node)
+
+
+def _binary(run: Run, node: ast.BinOp) -> Value:
+    left = eval_expr(run, node.left)
+    return operators.binary(run, type(node.op), left, eval_expr(run, node.right), node)
+
+
+def _unary(run: Run, node: ast.UnaryOp) -> Value:
+    operand = eval_expr(run, node.operand)
+    if isinstance(node.op, ast.Not):
+        known = truth.truth(run, operand)
+        if known is not None:
+            return FALSE if known else TRUE
+        if isinstance(operand, Unknown):
+            return truth.derived(run, operand, "not")
+        return Host("bool")
+    return operators.unary(run, type(node.op), operand, node)
+
+
+def _compare(run: Run, node: ast.Compare) -> Value:
+    left = eval_expr(run, node.left)
+    if len(node.ops) > 1:
+        for comparator in node.comparators:
+            eval_expr(run, comparator)
+        return Host("bool")
+    right = eval_expr(run, node.comparators[0])
+    return operators.compare(run, node.ops[0], left, right, node)
+
+
+def _bool_op(run: Run, node: ast.BoolOp) -> Value:
+    wanted = isinstance(node.op, ast.Or)
+    results: list[Value] = []
+    for number, operand in enumerate(node.values):
+        value = eval_expr(run, operand)
+        known = truth.truth(run, value)
+        last = number == len(node.values) - 1
+        if known is wanted or last:
+            results.append(value)
+            break
+        if known is None:
+            results.append(value)
+    if len(results) == 1:
+        return results[0]
+    if all(isinstance(value, Host) or truth.is_condition(value) for value in results):
+        return truth.combined(run, node.op, results)
+    return run.join.values(results)
+
+
+def _if_exp(run: Run, node: ast.IfExp) -> Value:
+    test = eval_expr(run, node.test)
+    known = truth.truth(run, test)
+    if known is not None:
+        return eval_expr(run, node.body if known else node.orelse)
+    results: list[Value] = []
+
+    def arm(taken: bool) -> Callable[[], bool]:
+        def body() -> bool:
+            truth.narrow(run, node.test, taken)
+            results.append(eval_expr(run, node.body if taken else node.orelse))
+            return True
+
+        return body
+
+    run.fork([(test, True, arm(True)), (test, False, arm(False))])
+    return run.join.values(results)
+
+
+def _tuple(run: Run, node: ast.Tuple | ast.List | ast.Set) -> Value:
+    kind = {ast.Tuple: "tuple", ast.List: "list", ast.Set: "set"}[type(node)]
+    items: list[Value] = []
+    rest: list[Value] = []
+    for element_node in node.elts:
+        if isinstance(element_node, ast.Starred):
+            starred = eval_expr(run, element_node.value)
+            if isinstance(starred, Sequence) and starred.rest is None:
+                items += starred.items
+            else:
+                rest += elements_of(run, starred)
+        else:
+            items.append(eval_expr(run, element_node))
+    return Sequence(run.state, kind, tuple(items), run.join.values(rest) if rest else None)
+
+
+def elements_of(run: Run, value: Value) -> list[Value]:
+    """One value for each known element of a container, and one for the unknown ones."""
+    if isinstance(value, Sequence):
+        return list(value.elements)
+    if isinstance(value, Mapping):
+        return [host(key) for key in value.entries]
+    if isinstance(value, Choice):
+        return [part for option in value.options if option is not NONE for part in elements_of(run, option)]
+    return [element(run, value)]
+
+
+def _dict(run: Run, node: ast.Dict) -> Value:
+    entries: dict[object, Value] = {}
+    rest: list[Value] = []
+    for key_node, value_node in zip(node.keys, node.values, strict=True):
+        value = eval_expr(run, value_node)
+        if key_node is None:
+            if isinstance(value, Mapping):
+                entries.update(value.entries)
+                rest += [value.rest] if value.rest is not None else []
+            else:
+                rest.append(run.unknown("element"))
+            continue
+        key = eval_expr(run, key_node)
+        if isinstance(key, Host) and key.known:
+            entries[key.value] = value
+        else:
+            rest.append(value)
+    return Mapping(run.state, entries, run.join.values(rest) if rest else None)
+
+
+def _subscript(run: Run, node: ast.Subscript) -> Value:
+    receiver = eval_expr(run, node.value)
+    return subscripts.get_item(run, receiver, eval_expr(run, node.slice), node)
+
+
+def _slice(run: Run, node: ast.Slice) -> Value:
+    parts = [eval_expr(run, part) if part is not None else NONE for part in (node.lower, node.upper, node.step)]
+    if all(isinstance(part, Host) and part.known for part in parts):
+        return Host("slice", slice(*(part.value for part in parts)))  # type: ignore[attr-defined]
+    return Host("slice")
+
+
+def _starred(run: Run, node: ast.Starred) -> Value:
+    return eval_expr(run, node.value)
+
+
+def _lambda(run: Run, node: ast.Lambda) -> Value:
+    return calls.define_function(run, node)
+
+
+def _joined_str(run: Run, node: ast.JoinedStr) -> Value:
+    for part in node.values:
+        if isinstance(part, ast.FormattedValue):
+            eval_expr(run, part.value)
+    return Host("str")
+
+
+def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> Value:
+    from gradls.flow.loops import MOST_NESTED, rounds
+    from gradls.flow.run import Scope
+    from gradls.flow.statements import assign
+
+    items: list[Value] = []
+    keys: list[Value] = []
+    exact = True
+    frame = run.frame
+    outer = frame.scope
+    frame.scope = Scope(Fields(run.state), outer, "comprehension")
+    for generator in node.generators:
+        for target in ast.walk(generator.target):
+            if isinstance(target, ast.Name):
+                frame.scope.fields[target.id] = NONE
+
+    def level(depth: int) -> None:
+        nonlocal exact
+        if depth == len(node.generators):
+            if isinstance(node, ast.DictComp):
+                keys.append(eval_expr(run, node.key))
+                items.append(eval_expr(run, node.value))
+            else:
+                items.append(eval_expr(run, node.elt))
+            return
+        generator = node.generators[depth]
+        values, all_of_them = rounds(run, eval_expr(run, generator.iter))
+        if not all_of_them:
+            exact = False
+            values = values[: 1 if run.rough + depth >= MOST_NESTED else 2]
+        for value in values:
+            assign(run, generator.target, value)
+            verdicts = [truth.truth(run, eval_expr(run, test)) for test in generator.ifs]
+            if False in verdicts:
+                continue
+            if None in verdicts:
+                exact = False
+            for test in generator.ifs:
+                truth.narrow(run, test, True)
+            level(depth + 1)
+
+    run.rough += 1
+    try:
+        level(0)
+    finally:
+        frame.scope = outer
+        run.rough -= 1
+    if isinstance(node, ast.DictComp):
+        return _dictionary(run, keys, items, exact)
+    kind = {ast.ListComp: "list", ast.SetComp: "set", ast.GeneratorExp: "iterator"}[type(node)]
+    if exact:
+        return Sequence(run.state, kind, tuple(items))
+    return Sequence(run.state, kind, (), run.join.values(items) if items else run.unknown("element"))
+
+
+def _dictionary(run: Run, keys: list[Value], items: list[Value], exact: bool) -> Mapping:
+    entries = {}
+    rest = []
+    for key, value in zip(keys, items, strict=True):
+        if exact and isinstance(key, Host) and key.known:
+            entries[key.value] = value
+        else:
+            rest.append(value)
+    if not exact and not rest:
+        rest.append(run.unknown("element"))
+    return Mapping(run.state, entries, run.join.values(rest) if rest else None)
+
+
+def _named(run: Run, node: ast.NamedExpr) -> Value:
+    from gradls.flow.statements import assign
+
+    value = eval_expr(run, node.value)
+    assign(run, node.target, value)
+    return value
+
+
+def _yield(run: Run, node: ast.Yield) -> Value:
+    value = eval_expr(run, node.value) if node.value is not None else NONE
+    run.frame.yields.append(value)
+    run.event("yield", node, value, mode=run.mode["grad"])
+    return run.unknown("sent")
+
+
+def _yield_from(run: Run, node: ast.YieldFrom) -> Value:
+    run.frame.yields += elements_of(run, eval_expr(run, node.value))
+    return run.unknown("sent")
+
+
+def _await(run: Run, node: ast.Await) -> Value:
+    return eval_expr(run, node.value)
+
+
+def element(run: Run, value: Value) -> Value:
+    """An element of something that is iterated over."""
+    if isinstance(value, Sequence):
+        parts = value.elements
+        return run.join.values(parts) if parts else run.unknown("element")
+    if isinstance(value, Mapping):
+        return Host("str")
+    if isinstance(value, Tensor):
+        return subscripts.row(run, value)
+    if isinstance(value, Choice):
+        return run.join.values([element(run, option) for option in options(value) if option is not NONE])
+    if isinstance(value, Instance):
+        return calls.iterate(run, value)
+    return run.unknown("element", getattr(value, "name", ""))
+
+
+def unpack(run: Run, value: Value, targets: list[ast.expr]) -> list[Value]:
+    """The values of the targets of an unpacking assignment."""
+    count = len(targets)
+    starred = next((index for index, target in enumerate(targets) if isinstance(target, ast.Starred)), None)
+    if isinstance(value, Choice):
+        sequences = [option for option in value.options if isinstance(option, Sequence)]
+        if sequences:
+            value = run.join.values(sequences)
+    if isinstance(value, Sequence):
+        items = list(value.items)
+        if starred is not None:
+            after = count - starred - 1
+            if value.rest is None and len(items) >= count - 1:
+                middle = Sequence(run.state, "list", tuple(items[starred : len(items) - after]))
+                return [*items[:starred], middle, *(items[len(items) - after :] if after else [])]
+            rest = element(run, value)
+            return [Sequence(run.state, "list", (), rest) if index == starred else rest for index in range(count)]
+        if value.rest is not None:
+            items += [value.rest] * (count - len(items))
+        if len(items) >= count:
+            return items[:count]
+    if isinstance(value, Tensor) and starred is None:
+        return [subscripts.row(run, value) for _ in targets]
+    if isinstance(value, Unknown):
+        return [truth.derived(run, value, index) for index in range(count)]
+    return [element(run, value) for _ in targets]
+
+
+EVAL: dict[type, Callable[..., Value]] = {
+    ast.Constant: _constant,
+    ast.Name: _name,
+    ast.Attribute: _attribute,
+    ast.Call: _call,
+    ast.BinOp: _binary,
+    ast.UnaryOp: _unary,
+    ast.Compare: _compare,
+    ast.BoolOp: _bool_op,
+    ast.IfExp: _if_exp,
+    ast.Tuple: _tuple,
+    ast.List: _tuple,
+    ast.Set: _tuple,
+    ast.Dict: _dict,
+    ast.Subscript: _subscript,
+    ast.Slice: _slice,
+    ast.Starred: _starred,
+    ast.Lambda: _lambda,
+    ast.JoinedStr: _joined_str,
+    ast.ListComp: _comprehension,
+    ast.SetComp: _comprehension,
+    ast.GeneratorExp: _comprehension,
+    ast.DictComp: _comprehension,
+    ast.NamedExpr: _named,
+    ast.Yield: _yield,
+    ast.YieldFrom: _yield_from,
+    ast.Await: _await,
+}
+if hasattr(ast, "TemplateStr"):
+    EVAL[ast.TemplateStr] = _joined_str
+

@@ -1,0 +1,189 @@
+"""The autograd graph of the analysed program: nodes, storages and what reaches what.
+
+Every operation on tensors makes a node, also where autograd would record nothing: the edges that carry no gradient
+are the history that a finding tells.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from gradls.flow.state import Fields, State
+from gradls.syntax.source import Source
+
+if TYPE_CHECKING:
+    from gradls.flow.values import Tensor
+
+
+class At(NamedTuple):
+    """A place in a source."""
+
+    source: Source
+    node: ast.AST
+
+
+Path = tuple["Path | None", object, bool]
+"""Decisions that led here: (those before, what was decided on, how)."""
+
+
+class Edge(NamedTuple):
+    """An input of a node. `flows`: does gradient go to it? None means unknown."""
+
+    node: Node
+    flows: bool | None
+
+
+class Cut(NamedTuple):
+    """Why gradient ends at a node.
+
+    `kind` is one of detach, data, number, numpy, copy, rewrap, no_grad, integer, no_derivative, sample, state_dict,
+    variable, parameter, grad. `at` is the expression or block to blame.
+    """
+
+    kind: str
+    at: At
+
+
+class Saved(NamedTuple):
+    """A tensor kept for backward: its storage, and which writes the storage had seen by then."""
+
+    storage: Storage
+    writes: tuple[Write, ...]
+    what: str
+    tensor: Tensor | None
+
+
+class Write(NamedTuple):
+    """An in-place write to a storage."""
+
+    at: At
+    op: str
+    path: Path | None
+    stepper: object = None
+
+
+class Storage:
+    """The memory of a tensor, shared by its views. `fields["writes"]` are its in-place writes, its version counter."""
+
+    __slots__ = ("fields", "shadow")
+
+    def __init__(self, state: State, shadow: Storage | None = None) -> None:
+        self.fields = Fields(state, {"writes": ()})
+        self.shadow = shadow
+        """The storage with the same memory but another version counter (`.data`, NumPy)."""
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        return self.fields["writes"]
+
+
+class Node:
+    """One result of one operation. `fields["freed"]` is the backward that freed what the node had saved."""
+
+    __slots__ = ("at", "cut", "edges", "fields", "frees", "kind", "label", "leaf", "op", "path", "saved", "scalar", "zero")
+
+    def __init__(
+        self,
+        state: State,
+        op: str,
+        at: At | None,
+        edges: tuple[Edge, ...] = (),
+        *,
+        kind: str = "op",
+        cut: Cut | None = None,
+        path: Path | None = None,
+    ) -> None:
+        self.op = op
+        self.at = at
+        self.edges = edges
+        self.kind = kind
+        """op, leaf (no inputs), phi (one of its edges, by branch) or opaque (unknown inputs)."""
+        self.cut = cut
+        self.path = path
+        self.leaf: Tensor | None = None
+        self.saved: tuple[Saved, ...] = ()
+        self.frees = False
+        self.zero = False
+        self.scalar: bool | None = None
+        self.label = ""
+        self.fields = Fields(state)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.op} {self.label}>"
+
+
+def compatible(one: Path | None, other: Path | None) -> bool:
+    """Can both paths be taken in one run?"""
+    decided = {}
+    while one is not None:
+        decided[id(one[1])] = one[2]
+        one = one[0]
+    while other is not None:
+        if decided.get(id(other[1]), other[2]) != other[2]:
+            return False
+        other = other[0]
+    return True
+
+
+def flow_of(node: Node) -> bool | None:
+    """Does gradient go into a node?"""
+    if node.leaf is not None:
+        return node.leaf.requires_grad
+    if node.kind == "opaque":
+        return None
+    flags = {edge.flows for edge in node.edges}
+    return True if True in flags else None if None in flags else False
+
+
+def walk(root: Node, *, follow: str = "all") -> Iterator[Node]:
+    """The nodes from `root` backwards, each once: along `all` edges, those that carry gradient (`flow`), or those
+    that may (`maybe`)."""
+    seen = {root}
+    todo = [root]
+    while todo:
+        node = todo.pop()
+        yield node
+        for edge in reversed(node.edges):
+            if edge.node in seen or (follow != "all" and (edge.flows is False or (follow == "flow" and edge.flows is None))):
+                continue
+            seen.add(edge.node)
+            todo.append(edge.node)
+
+
+def leaves(root: Node, *, follow: str = "flow") -> list[Tensor]:
+    """The leaves that gradient from `root` reaches (or with `follow="all"`: that its value depends on)."""
+    return [node.leaf for node in walk(root, follow=follow) if node.leaf is not None]
+
+
+def frontier(root: Node) -> list[Node]:
+    """The cuts met first on the way back from `root`."""
+    found = []
+    seen = {root}
+    todo = [root]
+    while todo:
+        node = todo.pop()
+        if node.cut is not None:
+            found.append(node)
+            continue
+        for edge in reversed(node.edges):
+            if edge.node not in seen:
+                seen.add(edge.node)
+                todo.append(edge.node)
+    return found
+
+
+def lost_leaves(cut: Node) -> list[Tensor]:
+    """The leaves whose gradient ends at `cut`: those that its inputs would have reached."""
+    found: dict[Tensor, None] = {}
+    for edge in cut.edges:
+        for node in walk(edge.node, follow="all"):
+            if node.leaf is not None and node.leaf.requires_grad:
+                found[node.leaf] = None
+    return list(found)
+
+
+def is_opaque(root: Node, *, follow: str = "all") -> bool:
+    """Does anything unknown go into `root`?"""
+    return any(node.kind == "opaque" or (node.leaf is not None and node.leaf.requires_grad is None) for node in walk(root, follow=follow))

@@ -1,0 +1,171 @@
+"""One value for what differs between branches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Values
+from typing import TYPE_CHECKING, Any
+
+from gradls.flow.graph import Edge, Node, flow_of
+from gradls.flow.state import MISSING
+from gradls.flow.values import NONE, Bound, Choice, Function, Host, Instance, Lib, Mapping, Sequence, Tensor, Unknown, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.state import State
+
+MOST_OPTIONS = 4
+
+
+class Join:
+    """Joins the values of slots after branches."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def slot(self, key: Any, values: list[Any]) -> Any:
+        """The value of the slot `key` which is `values` by branch (at least two that are not identical)."""
+        first = values[0]
+        if isinstance(first, Value):
+            return self.values(values)
+        if isinstance(first, Node):
+            return self.nodes(values)
+        if key == "writes":
+            return _union(values)
+        if key == "items":
+            return self.items(values)
+        if isinstance(first, tuple) and key in ("views", "parameters"):
+            return _union(values)
+        if key == "rest":
+            present = [value for value in values if value is not None]
+            return self.values(present) if present else None
+        return first if all(value == first for value in values) else None
+
+    def nodes(self, nodes: Values[Node]) -> Node:
+        """A node that is one of `nodes`, by branch."""
+        distinct = list(dict.fromkeys(nodes))
+        if len(distinct) == 1:
+            return distinct[0]
+        phi = Node(self.state, "phi", None, tuple(Edge(node, flow_of(node)) for node in distinct), kind="phi")
+        scalars = {node.scalar for node in distinct}
+        phi.scalar = scalars.pop() if len(scalars) == 1 else None
+        return phi
+
+    def values(self, values: Values[Value]) -> Value:
+        """A value that is one of `values`, by branch."""
+        flat: list[Value] = []
+        for value in values:
+            for option in value.options if isinstance(value, Choice) else (value,):
+                if not any(option is other or _same_host(option, other) for other in flat):
+                    flat.append(option)
+        if len(flat) == 1:
+            return flat[0]
+        unknown = next((value for value in flat if isinstance(value, Unknown)), None)
+        if unknown is not None:
+            return Unknown(self.state, "branches", unknown.name)
+        options = self._by_sort(flat)
+        if len(options) == 1:
+            return options[0]
+        if len(options) > MOST_OPTIONS:
+            return Unknown(self.state, "branches")
+        return Choice(tuple(options))
+
+    def _by_sort(self, values: list[Value]) -> list[Value]:
+        """Those of one sort joined where that makes sense."""
+        tensors = [value for value in values if isinstance(value, Tensor)]
+        numbers = [value for value in values if isinstance(value, Host) and value is not NONE]
+        sequences = [value for value in values if isinstance(value, Sequence)]
+        mappings = [value for value in values if isinstance(value, Mapping)]
+        others = [value for value in values if not isinstance(value, (Tensor, Sequence, Mapping)) and value not in numbers]
+        joined: list[Value] = list(others)
+        if tensors:
+            joined.append(self.tensors(tensors))
+        if numbers:
+            joined.append(self.hosts(numbers))
+        if sequences:
+            joined.append(self.sequences(sequences))
+        if mappings:
+            joined.append(self.mappings(mappings))
+        return joined
+
+    def tensors(self, tensors: Values[Tensor]) -> Tensor:
+        if len(tensors) == 1:
+            return tensors[0]
+        first = tensors[0]
+        joined = Tensor(
+            self.state,
+            self.nodes([tensor.node for tensor in tensors]),
+            requires_grad=_agree([tensor.requires_grad for tensor in tensors]),
+            leaf=_agree([tensor.leaf for tensor in tensors]),
+            dtype=_agree([tensor.dtype for tensor in tensors]),
+            shape=_agree([tensor.shape for tensor in tensors]),
+            storage=_agree([tensor.storage for tensor in tensors]),
+            is_parameter=all(tensor.is_parameter for tensor in tensors),
+        )
+        joined.name = first.name if all(tensor.name == first.name for tensor in tensors) else ""
+        joined.inference = all(tensor.inference for tensor in tensors)
+        return joined
+
+    def hosts(self, hosts: Values[Host]) -> Host:
+        if len(hosts) == 1:
+            return hosts[0]
+        kinds = {value.kind for value in hosts}
+        kind = kinds.pop() if len(kinds) == 1 else "float" if kinds <= {"int", "float"} else "object"
+        nodes = [value.node for value in hosts if value.node is not None]
+        return Host(kind, MISSING, self.nodes(nodes) if nodes else None)
+
+    def sequences(self, sequences: Values[Sequence]) -> Value:
+        if len(sequences) == 1:
+            return sequences[0]
+        first = sequences[0]
+        kind = first.kind if all(other.kind == first.kind for other in sequences) else "list"
+        items, rest = self._elements([(one.items, one.rest) for one in sequences])
+        return Sequence(self.state, kind, items, rest, first.names)
+
+    def items(self, values: list[tuple[Value, ...]]) -> tuple[Value, ...]:
+        """The elements of one list that branches changed differently: what all have, and then what some have."""
+        length = min(len(value) for value in values)
+        longest = max(values, key=len)
+        head = tuple(self.values([value[index] for value in values]) for index in range(length))
+        return head + longest[length:]
+
+    def _elements(self, parts: list[tuple[tuple[Value, ...], Value | None]]) -> tuple[tuple[Value, ...], Value | None]:
+        length = min(len(items) for items, _ in parts)
+        head = tuple(self.values([items[index] for items, _ in parts]) for index in range(length))
+        tail = [item for items, rest in parts for item in (*items[length:], *([rest] if rest is not None else []))]
+        return head, self.values(tail) if tail else None
+
+    def mappings(self, mappings: Values[Mapping]) -> Mapping:
+        if len(mappings) == 1:
+            return mappings[0]
+        entries: dict[Any, list[Value]] = {}
+        rests = [one.rest for one in mappings if one.rest is not None]
+        for one in mappings:
+            for key, value in one.entries.items():
+                entries.setdefault(key, []).append(value)
+        return Mapping(
+            self.state,
+            {key: self.values(values) for key, values in entries.items()},
+            self.values(rests) if rests else None,
+        )
+
+
+def options(value: Value) -> tuple[Value, ...]:
+    """The values that `value` may be."""
+    return value.options if isinstance(value, Choice) else (value,)
+
+
+def _agree(values: list[Any]) -> Any:
+    return values[0] if all(value is values[0] or value == values[0] for value in values) else None
+
+
+def _same_host(one: Value, other: Value) -> bool:
+    if isinstance(one, Host) and isinstance(other, Host):
+        return one.kind == other.kind and one.known and other.known and one.value == other.value and one.node is other.node
+    if isinstance(one, Lib) and isinstance(other, Lib):
+        return one.path == other.path
+    if isinstance(one, Bound) and isinstance(other, Bound):
+        return one.receiver is other.receiver and one.name == other.name
+    return isinstance(one, (Function, Instance)) and one is other
+
+
+def _union(values: list[tuple[Any, ...]]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(item for value in values for item in value))

@@ -1,0 +1,156 @@
+"""Loops: element by element where the elements are known, otherwise a first and a later round."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gradls.flow import expressions, truth
+from gradls.flow.run import Loop
+from gradls.flow.state import MISSING, Changes
+from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Value, host
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+MOST_ROUNDS = 12
+"""Loops over at most so many known elements are unrolled."""
+MOST_NUMBERS = 4
+"""The same for ranges."""
+MOST_NESTED = 4
+"""Loops nested deeper run one round only."""
+
+
+def rounds(run: Run, value: Value) -> tuple[list[Value], bool]:
+    """The elements that a loop over `value` goes through, and whether these are really all."""
+    if isinstance(value, Choice):
+        known = next((option for option in value.options if isinstance(option, (Sequence, Mapping))), None)
+        value = known if known is not None else run.unknown("element")
+    held = container_elements(value)
+    if held is not None:
+        value = held
+    if isinstance(value, Mapping):
+        return [host(key) for key in value.entries][:MOST_ROUNDS] or [run.unknown("key")], value.rest is None
+    if isinstance(value, Sequence):
+        items = list(value.items)
+        most = MOST_NUMBERS if value.kind == "range" else MOST_ROUNDS
+        if value.rest is None and len(items) <= most:
+            return items, True
+        if value.kind == "range":
+            return [Host("int"), Host("int")], False
+        sample = items[:2] if len(items) >= 2 else [*items, *([value.rest] * 2 if value.rest is not None else [])]
+        return sample[:2], False
+    return [expressions.element(run, value), expressions.element(run, value)], False
+
+
+def container_elements(value: Value) -> Value | None:
+    """What a container module holds, as a list; None if `value` is none."""
+    from gradls.flow.models.modules import ITEMS
+
+    return value.fields.get(ITEMS) if isinstance(value, Instance) else None
+
+
+def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
+    """`for`: whether it comes to its end."""
+    from gradls.flow.statements import assign, exec_block
+
+    iterated = expressions.eval_expr(run, statement.iter)
+    run.event("loop", statement, iterated)
+    elements, exact = rounds(run, iterated)
+
+    def body(value: Value) -> Callable[[], bool]:
+        def one() -> bool:
+            assign(run, statement.target, value)
+            return exec_block(run, statement.body)
+
+        return one
+
+    if not elements:
+        return exec_block(run, statement.orelse)
+    return _loop(run, [body(value) for value in elements], exact, statement.orelse)
+
+
+def exec_while(run: Run, statement: ast.While) -> bool:
+    """`while`: whether it comes to its end."""
+    from gradls.flow.statements import exec_block
+
+    def one() -> bool:
+        expressions.eval_expr(run, statement.test)
+        return exec_block(run, statement.body)
+
+    known = truth.truth(run, expressions.eval_expr(run, statement.test))
+    run.event("loop", statement)
+    if known is False:
+        return exec_block(run, statement.orelse)
+    endless = isinstance(statement.test, ast.Constant) and bool(statement.test.value)
+    return _loop(run, [one, one], False, statement.orelse, endless)
+
+
+def _loop(
+    run: Run, bodies: list[Callable[[], bool]], exact: bool, orelse: list[ast.stmt], endless: bool = False
+) -> bool:
+    from gradls.flow.statements import exec_block
+
+    loop = Loop(run.state.mark())
+    path = run.path
+    run.frame.loops.append(loop)
+    run.frame.forks += 1
+    if not exact:
+        run.rough += 1
+        if run.rough > MOST_NESTED:
+            bodies = bodies[:1]
+    try:
+        completes = True
+        for number, body in enumerate(bodies):
+            completes = _round(run, loop, body)
+            if not completes:
+                break
+            if not exact:
+                forget_counters(run, loop.round_mark)
+            del number
+    finally:
+        run.frame.loops.pop()
+        run.frame.forks -= 1
+        if not exact:
+            run.rough -= 1
+    run.path = path
+    if completes and orelse and not endless:
+        completes = exec_block(run, orelse)
+    if not loop.breaks:
+        return completes
+    outcomes: list[Changes] = list(loop.breaks)
+    if completes and not endless:
+        outcomes.append(run.state.peek(loop.mark))
+    run.state.undo(loop.mark)
+    run.state.merge(loop.mark, outcomes, run.join.slot)
+    return True
+
+
+def _round(run: Run, loop: Loop, body: Callable[[], bool]) -> bool:
+    """One round; False if it never comes to the next (it returned, raised or broke out on every way)."""
+    loop.round_mark = run.state.mark()
+    loop.continues = []
+    path = run.path
+    completes = body()
+    run.path = path
+    if loop.continues:
+        outcomes = list(loop.continues)
+        if completes:
+            outcomes.append(run.state.peek(loop.round_mark))
+        run.state.undo(loop.round_mark)
+        run.state.merge(loop.round_mark, outcomes, run.join.slot)
+        return True
+    return completes
+
+
+def forget_counters(run: Run, mark: tuple[int, int]) -> None:
+    """After a round of a loop of unknown length, numbers that it changed may be any, and lists that it filled may be
+    of any length."""
+    for fields, key, value in list(run.state.peek(mark).values()):
+        if isinstance(value, Host) and value.known and value.kind in ("int", "float") and fields.born <= mark[1]:
+            run.state.set(fields, key, Host(value.kind, MISSING, value.node))
+        elif key == "items" and isinstance(value, tuple) and value and fields.born <= mark[1] and fields.get("rest") is None:
+            last = value[-1]
+            if isinstance(last, (Tensor, Value)):
+                run.state.set(fields, "rest", last)

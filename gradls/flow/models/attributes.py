@@ -1,0 +1,148 @@
+"""Attributes of tensors, also of values that are not known to be tensors."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from gradls.autograd.ops import find_op
+from gradls.flow import truth
+from gradls.flow.calls import Call
+from gradls.flow.graph import Edge, Node
+from gradls.flow.models.registry import attribute, setter
+from gradls.flow.operations import apply, cut_node, cut_tensor
+from gradls.flow.values import FALSE, NONE, TRUE, Host, Instance, Lib, Sequence, Tensor, Unknown, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+TENSOR = "torch.Tensor"
+
+
+@attribute(TENSOR, "data")
+def data(run: Run, value: Tensor, node: ast.expr) -> Value:
+    """The same memory without history; writes through it are not counted."""
+    return cut_tensor(run, "data", "data", value, node, shares=False)
+
+
+@attribute("unknown", "data")
+def data_of_unknown(run: Run, value: Unknown, node: ast.expr) -> Value:
+    """`.data` may be anything's attribute: an unknown value that remembers what it is of."""
+    found = value.fields.get("data")
+    if found is None:
+        found = run.unknown("attribute", "data")
+        value.fields["data"] = found
+    return found
+
+
+@attribute(TENSOR, "requires_grad")
+def requires_grad(run: Run, value: Tensor, node: ast.expr) -> Value:
+    return {True: TRUE, False: FALSE}.get(value.requires_grad, Host("bool"))  # type: ignore[arg-type]
+
+
+@attribute(TENSOR, "is_leaf")
+def is_leaf(run: Run, value: Tensor, node: ast.expr) -> Value:
+    return {True: TRUE, False: FALSE}.get(value.leaf, Host("bool"))  # type: ignore[arg-type]
+
+
+@attribute(TENSOR, "grad")
+def grad(run: Run, value: Tensor, node: ast.expr) -> Value:
+    """The gradient: None before a backward reached the tensor."""
+    run.event("grad-read", node, value, value.node)
+    known = value.fields.get("grad")
+    if known is not None:
+        return known
+    tensor = run.leaf("grad", node, dtype=value.dtype, shape=value.shape)
+    tensor.fields["of"] = value
+    # Which passes of backward came before is for the rules to say.
+    value.fields["grad"] = tensor
+    return tensor
+
+
+@attribute(TENSOR, "grad_fn")
+def grad_fn(run: Run, value: Tensor, node: ast.expr) -> Value:
+    return NONE if value.requires_grad is False or value.leaf is True else run.unknown("grad_fn")
+
+
+@attribute(TENSOR, "shape")
+def shape(run: Run, value: Tensor, node: ast.expr) -> Value:
+    if value.shape is None:
+        return Sequence(run.state, "tuple", (), Host("int"))
+    return Sequence(run.state, "tuple", tuple(_size(size) for size in value.shape))
+
+
+def _size(size: int | None) -> Host:
+    return Host("int") if size is None else Host("int", size)
+
+
+@attribute(TENSOR, "ndim")
+def ndim(run: Run, value: Tensor, node: ast.expr) -> Value:
+    return Host("int") if value.shape is None else Host("int", len(value.shape))
+
+
+@attribute(TENSOR, "dtype", "device", "layout", "is_cuda", "itemsize", "names")
+def metadata(run: Run, value: Tensor, node: ast.expr) -> Value:
+    return run.unknown("metadata")
+
+
+@attribute(TENSOR, "T", "mT", "H", "mH", "real", "imag")
+def view(run: Run, value: Tensor, node: ast.expr) -> Value:
+    name = node.attr if isinstance(node, ast.Attribute) else "T"
+    spelling = f"torch.Tensor.{name}"
+    if find_op(spelling) is None:
+        spelling = "torch.Tensor.t"
+    result = apply(run, spelling, Call(node, []), value)
+    if isinstance(result, Tensor) and value.shape is not None and name in ("T", "H"):
+        result.shape = value.shape[::-1]
+    return result
+
+
+@setter(TENSOR, "requires_grad")
+def set_requires_grad(run: Run, receiver: Tensor, value: Value, target: ast.expr) -> None:
+    """`x.requires_grad = flag`: only leaves may be changed."""
+    flag = truth.truth(run, value)
+    run.event("requires-grad-set", target, receiver, receiver.node, flag=flag, method=False, before=receiver.requires_grad)
+    if receiver.leaf is False:
+        return
+    change_flag(run, receiver, flag)
+
+
+def change_flag(run: Run, tensor: Tensor, flag: bool | None) -> None:
+    """Make a leaf require grad or not."""
+    if flag is True and tensor.requires_grad is not True and tensor.node.leaf is None:
+        # A result that had no graph becomes a leaf of its own; what it was made of stays its history.
+        node = Node(run.state, "leaf", tensor.node.at, (Edge(tensor.node, False),), kind="leaf", path=run.path)
+        node.leaf = tensor
+        node.scalar = tensor.node.scalar
+        run.state.set(tensor.fields, "node", node)
+        run.state.set(tensor.fields, "leaf", True)
+    run.state.set(tensor.fields, "requires_grad", flag)
+
+
+@setter(TENSOR, "data")
+def set_data(run: Run, receiver: Tensor, value: Value, target: ast.expr) -> None:
+    """`x.data = y`: new values, the same leaf; nothing is recorded or counted."""
+    edges = [Edge(value.node, value.requires_grad)] if isinstance(value, Tensor) else []
+    node = cut_node(run, "data", "data", edges, run.at(target)) if edges else None
+    run.event("data-set", target, receiver, node, assigned=value)
+    if receiver.requires_grad is False and node is not None:
+        run.state.set(receiver.fields, "node", node)
+
+
+@setter(TENSOR, "grad")
+def set_grad(run: Run, receiver: Tensor, value: Value, target: ast.expr) -> None:
+    run.event("grad-set", target, receiver, receiver.node, assigned=value)
+    run.state.set(receiver.fields, "grad", value)
+
+
+@attribute("torch.nn.Module", "training")
+def training(run: Run, value: Instance, node: ast.expr) -> Value:
+    mode = value.fields.get("training")
+    return mode if mode is not None else run.unknown("training", "training")
+
+
+@attribute("", "torch.Tensor")
+def tensor_class(run: Run, value: Lib, node: ast.expr) -> Value:
+    return run.lib("torch.Tensor")
+
+

@@ -1,0 +1,336 @@
+"""Python's built-in functions."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from gradls.flow import truth
+from gradls.flow.classes import is_instance
+from gradls.flow.graph import Edge
+from gradls.flow.models.containers import to_mapping, to_sequence
+from gradls.flow.models.registry import function
+from gradls.flow.operations import apply, cut_node, tensors_in
+from gradls.flow.values import FALSE, NONE, TRUE, Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value, host
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+
+@function(
+    "builtins.print", "builtins.format", "builtins.repr", "builtins.str", "builtins.id", "builtins.hash",
+    "builtins.ascii", "builtins.chr", "builtins.ord", "builtins.input", "builtins.open", "builtins.exit", "builtins.hex",
+)  # fmt: skip
+def harmless(run: Run, path: str, call: Call) -> Value:
+    """Reads its arguments and gives no tensor."""
+    name = path.removeprefix("builtins.")
+    if name in ("str", "repr", "format", "ascii", "chr", "input", "hex"):
+        value = call.get(0)
+        if name == "str" and isinstance(value, Host) and value.known:
+            return Host("str", str(value.value))
+        return Host("str")
+    return {"print": NONE}.get(name) or run.unknown("call", name)
+
+
+@function("builtins.len")
+def length(run: Run, path: str, call: Call) -> Value:
+    value = call.get(0)
+    if isinstance(value, Sequence) and value.rest is None:
+        return host(len(value.items))
+    if isinstance(value, Mapping) and value.rest is None:
+        return host(len(value.entries))
+    if isinstance(value, Tensor) and value.shape and value.shape[0] is not None:
+        return host(value.shape[0])
+    if isinstance(value, Instance):
+        from gradls.flow.models.modules import contents
+
+        names = [name for name, _ in contents(value)]
+        if names and "*" not in names:
+            return host(len(names))
+    return Host("int")
+
+
+@function("builtins.range")
+def range_(run: Run, path: str, call: Call) -> Value:
+    numbers = [call.known(index) for index in range(len(call.args))]
+    if numbers and all(isinstance(number, int) for number in numbers):
+        try:
+            values = range(*numbers)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return run.unknown("call", "range")
+        if len(values) <= 64:
+            return Sequence(run.state, "range", tuple(host(number) for number in values))
+    return Sequence(run.state, "range", (), Host("int"))
+
+
+@function("builtins.enumerate")
+def enumerate_(run: Run, path: str, call: Call) -> Value:
+    """Pairs of number and element; numbers are known only where the elements are."""
+    from gradls.flow.loops import rounds
+
+    value = call.get(0, "iterable")
+    if value is None:
+        return run.unknown("call", "enumerate")
+    items, exact = rounds(run, _iterated(run, value))
+    start = call.known(1, "start", default=0)
+    pairs = []
+    for number, item in enumerate(items):
+        counter = host(number + start) if exact and isinstance(start, int) else Host("int")
+        pairs.append(Sequence(run.state, "tuple", (counter, item)))
+    if exact:
+        return Sequence(run.state, "iterator", tuple(pairs))
+    return Sequence(run.state, "iterator", tuple(pairs), pairs[-1] if pairs else run.unknown("element"))
+
+
+def _iterated(run: Run, value: Value) -> Value:
+    from gradls.flow.models.modules import elements
+
+    found = elements(value)
+    if found is None:
+        return value
+    from gradls.flow.models.modules import contents
+
+    items = [item for name, item in contents(value) if name != "*"]  # type: ignore[arg-type]
+    rest = [item for name, item in contents(value) if name == "*"]  # type: ignore[arg-type]
+    return Sequence(run.state, "list", tuple(items), rest[0] if rest else None)
+
+
+@function("builtins.zip")
+def zip_(run: Run, path: str, call: Call) -> Value:
+    from gradls.flow.loops import rounds
+
+    if not call.args:
+        return Sequence(run.state, "iterator", (), run.unknown("element"))
+    columns = [rounds(run, _iterated(run, value)) for value in call.args]
+    count = min(len(items) for items, _ in columns)
+    exact = all(known for _, known in columns) and not call.unsure
+    tuples = tuple(Sequence(run.state, "tuple", tuple(items[row] for items, _ in columns)) for row in range(count))
+    if call.unsure:
+        return Sequence(run.state, "iterator", (), Sequence(run.state, "tuple", (), run.unknown("element")))
+    if exact:
+        return Sequence(run.state, "iterator", tuples)
+    return Sequence(run.state, "iterator", tuples, tuples[-1] if tuples else run.unknown("element"))
+
+
+@function("builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "builtins.iter")
+def sequence(run: Run, path: str, call: Call) -> Value:
+    kind = {"builtins.iter": "iterator", "builtins.frozenset": "set"}.get(path, path.removeprefix("builtins."))
+    value = call.get(0)
+    return to_sequence(run, kind, _iterated(run, value) if value is not None else None)
+
+
+@function("builtins.sorted", "builtins.reversed")
+def reordered(run: Run, path: str, call: Call) -> Value:
+    value = call.get(0)
+    result = to_sequence(run, "list", _iterated(run, value) if value is not None else None)
+    if path.endswith("reversed"):
+        run.state.set(result.fields, "items", result.items[::-1])
+    elif not all(isinstance(item, Host) for item in result.items):
+        items = result.elements
+        return Sequence(run.state, "list", (), run.join.values(items) if items else None)
+    return result
+
+
+@function("builtins.dict")
+def dictionary(run: Run, path: str, call: Call) -> Value:
+    return to_mapping(run, call.get(0), call.kwargs)
+
+
+@function("builtins.map")
+def map_(run: Run, path: str, call: Call) -> Value:
+    from gradls.flow.calls import Call as NewCall
+    from gradls.flow.calls import call_value
+
+    if len(call.args) < 2:
+        return run.unknown("call", "map")
+    rows = zip_(run, path, NewCall(call.node, call.args[1:]))
+    assert isinstance(rows, Sequence)
+    items = tuple(call_value(run, call.args[0], NewCall(call.node, list(row.items))) for row in rows.items if isinstance(row, Sequence))
+    return Sequence(run.state, "iterator", items, items[-1] if rows.rest is not None and items else None)
+
+
+@function("builtins.filter")
+def filter_(run: Run, path: str, call: Call) -> Value:
+    from gradls.flow.calls import Call as NewCall
+    from gradls.flow.calls import call_value
+
+    if len(call.args) < 2 or not isinstance(call.args[1], Sequence):
+        return Sequence(run.state, "iterator", (), run.unknown("element"))
+    value = call.args[1]
+    kept: list[Value] = []
+    maybe: list[Value] = [value.rest] if value.rest is not None else []
+    for item in value.items:
+        verdict = truth.truth(run, item if call.args[0] is NONE else call_value(run, call.args[0], NewCall(call.node, [item])))
+        if verdict is True:
+            kept.append(item)
+        elif verdict is None:
+            maybe.append(item)
+    return Sequence(run.state, "iterator", tuple(kept), run.join.values(maybe) if maybe else None)
+
+
+@function("builtins.sum")
+def sum_(run: Run, path: str, call: Call) -> Value:
+    from gradls.flow.expressions import elements_of
+    from gradls.flow.operators import binary
+
+    value = call.get(0, "iterable")
+    if isinstance(value, Tensor):
+        return apply(run, "torch.Tensor.sum", _bare(call), value)
+    if not isinstance(value, (Sequence, Mapping, Choice)):
+        return run.unknown("call", "sum")
+    total = call.get(1, "start") or host(0)
+    for item in elements_of(run, value)[:16]:
+        total = binary(run, ast.Add, total, item, call.node)
+    return total
+
+
+def _bare(call: Call) -> Call:
+    from gradls.flow.calls import Call as NewCall
+
+    return NewCall(call.node, [])
+
+
+@function("builtins.max", "builtins.min")
+def extreme(run: Run, path: str, call: Call) -> Value:
+    from gradls.flow.expressions import elements_of
+
+    items = call.args if len(call.args) > 1 else elements_of(run, call.args[0]) if call.args else []
+    if items and all(isinstance(item, Host) for item in items):
+        if all(item.known for item in items):  # type: ignore[attr-defined]
+            try:
+                pick = max if path.endswith("max") else min
+                return pick(items, key=lambda item: item.value)  # type: ignore[attr-defined]
+            except TypeError:
+                return run.unknown("call")
+        kinds = {item.kind for item in items}  # type: ignore[attr-defined]
+        return Host("int" if kinds <= {"int", "bool"} else "float")
+    return run.join.values(items) if items else run.unknown("call")
+
+
+@function("builtins.abs")
+def absolute(run: Run, path: str, call: Call) -> Value:
+    value = call.get(0)
+    if isinstance(value, Tensor):
+        return apply(run, "torch.Tensor.abs", _bare(call), value)
+    if isinstance(value, Host):
+        known = value.known and isinstance(value.value, (int, float))
+        return host(abs(value.value)) if known else Host(value.kind, node=value.node)
+    return run.unknown("call", "abs")
+
+
+@function("builtins.pow")
+def power(run: Run, path: str, call: Call) -> Value:
+    from gradls.flow.operators import binary
+
+    return binary(run, ast.Pow, call.args[0], call.args[1], call.node) if len(call.args) == 2 else run.unknown("call")
+
+
+@function("builtins.round", "builtins.int", "builtins.float", "builtins.bool", "builtins.complex")
+def number(run: Run, path: str, call: Call) -> Value:
+    """A Python number: whatever was a tensor leaves the graph."""
+    name = path.removeprefix("builtins.")
+    value = call.get(0)
+    kind = {"round": "float"}.get(name, name)
+    if name == "round" and isinstance(value, Tensor):
+        return apply(run, "torch.Tensor.round", _bare(call), value)
+    if isinstance(value, Host):
+        if value.known and isinstance(value.value, (int, float, str, bool)):
+            try:
+                return host({"int": int, "float": float, "bool": bool, "round": round}.get(name, float)(value.value), value.node)
+            except (ValueError, OverflowError):
+                return Host(kind)
+        return Host(kind, node=value.node)
+    if name == "bool":
+        verdict = truth.truth(run, value) if value is not None else False
+        if verdict is not None:
+            return TRUE if verdict else FALSE
+        if isinstance(value, Unknown):
+            return value
+    edges = [Edge(part.node, part.requires_grad) for part in tensors_in(value) if isinstance(part, Tensor)] if value else []
+    if not edges:
+        return Host(kind)
+    node = cut_node(run, "number", name, edges, run.at(call.node))
+    run.event("to-number", call.node, value, node, name=name)
+    return Host(kind, node=node)
+
+
+@function("builtins.isinstance")
+def isinstance_(run: Run, path: str, call: Call) -> Value:
+    if len(call.args) == 2:
+        verdict = is_instance(run, call.args[0], call.args[1])
+        if verdict is not None:
+            return TRUE if verdict else FALSE
+        if isinstance(call.args[0], Unknown):
+            return truth.derived(run, call.args[0], ("isinstance", ast.dump(call.node.args[1]) if isinstance(call.node, ast.Call) else ""))
+    return Host("bool")
+
+
+@function("builtins.hasattr")
+def hasattr_(run: Run, path: str, call: Call) -> Value:
+    value, name = call.get(0), call.known(1)
+    if isinstance(value, Instance) and isinstance(name, str) and name in value.fields:
+        return TRUE
+    if isinstance(value, Unknown) and isinstance(name, str):
+        return truth.derived(run, value, ("hasattr", name))
+    return Host("bool")
+
+
+@function("builtins.getattr")
+def getattr_(run: Run, path: str, call: Call) -> Value:
+    from gradls.flow.attributes import get_attribute
+
+    name = call.known(1)
+    if isinstance(name, str) and call.args:
+        return get_attribute(run, call.args[0], name, call.node)
+    return run.unknown("call", "getattr")
+
+
+@function("builtins.setattr")
+def setattr_(run: Run, path: str, call: Call) -> Value:
+    from gradls.flow.attributes import set_attribute
+
+    name = call.known(1)
+    if len(call.args) == 3:
+        set_attribute(run, call.args[0], name if isinstance(name, str) else "*", call.args[2], call.node)
+    return NONE
+
+
+@function("builtins.next")
+def next_(run: Run, path: str, call: Call) -> Value:
+    value = call.get(0)
+    if isinstance(value, Sequence):
+        if value.items:
+            first = value.items[0]
+            run.state.set(value.fields, "items", value.items[1:])
+            return first
+        return value.rest if value.rest is not None else run.unknown("element")
+    return run.unknown("element")
+
+
+@function("builtins.type")
+def type_(run: Run, path: str, call: Call) -> Value:
+    value = call.get(0)
+    return value.cls if isinstance(value, Instance) else run.unknown("type")
+
+
+@function("builtins.any", "builtins.all", "builtins.callable", "builtins.issubclass")
+def boolean(run: Run, path: str, call: Call) -> Value:
+    return Host("bool")
+
+
+@function("builtins.divmod", "builtins.slice", "builtins.vars", "builtins.dir", "builtins.globals", "builtins.locals", "builtins.eval", "builtins.exec", "builtins.__import__", "builtins.compile", "builtins.super")
+def unknown(run: Run, path: str, call: Call) -> Value:
+    return run.unknown("call", path.removeprefix("builtins."))
+
+
+@function("builtins.staticmethod", "builtins.classmethod", "builtins.property")
+def descriptor(run: Run, path: str, call: Call) -> Value:
+    return call.args[0] if call.args else run.unknown("call", path)
+
+
+@function("builtins.object", "builtins.Exception", "builtins.ValueError", "builtins.RuntimeError", "builtins.TypeError", "builtins.NotImplementedError", "builtins.KeyError", "builtins.AssertionError", "builtins.IndexError")
+def object_(run: Run, path: str, call: Call) -> Value:
+    return run.unknown("object", path.removeprefix("builtins."))
+
+

@@ -1,0 +1,235 @@
+"""Methods of lists, tuples, sets, iterators, dictionaries and strings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gradls.flow.models.registry import method
+from gradls.flow.values import NONE, Host, Mapping, Sequence, Value, host
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+
+def to_sequence(run: Run, kind: str, value: Value | None) -> Sequence:
+    """A list, tuple or set of what `value` holds."""
+    if value is None:
+        return Sequence(run.state, kind)
+    if isinstance(value, Sequence):
+        return Sequence(run.state, kind, value.items, value.rest)
+    if isinstance(value, Mapping):
+        rest = Host("str") if value.rest is not None else None
+        return Sequence(run.state, kind, tuple(host(key) for key in value.entries), rest)
+    from gradls.flow.expressions import element
+
+    return Sequence(run.state, kind, (), element(run, value))
+
+
+def to_mapping(run: Run, value: Value | None, kwargs: dict[str, Value]) -> Mapping:
+    """A dictionary of pairs, of another dictionary, or of keyword arguments."""
+    entries: dict[Any, Value] = {}
+    rest: list[Value] = []
+    if isinstance(value, Mapping):
+        entries |= value.entries
+        rest += [value.rest] if value.rest is not None else []
+    elif isinstance(value, Sequence):
+        for pair in value.items:
+            if isinstance(pair, Sequence) and len(pair.items) == 2 and isinstance(pair.items[0], Host) and pair.items[0].known:
+                entries[pair.items[0].value] = pair.items[1]
+            elif isinstance(pair, Sequence) and len(pair.items) == 2:
+                rest.append(pair.items[1])
+            else:
+                rest.append(run.unknown("element"))
+        if value.rest is not None:
+            last = value.rest.items[1] if isinstance(value.rest, Sequence) and len(value.rest.items) == 2 else None
+            rest.append(last if last is not None else run.unknown("element"))
+    elif value is not None:
+        rest.append(run.unknown("element"))
+    return Mapping(run.state, entries | kwargs, run.join.values(rest) if rest else None)
+
+
+@method("list", "append")
+@method("set", "add")
+def append(run: Run, receiver: Sequence, call: Call) -> Value:
+    value = call.get(0)
+    if value is not None:
+        run.state.set(receiver.fields, "items", (*receiver.items, value))
+        run.event("append", call.node, receiver, appended=value)
+    return NONE
+
+
+@method("list", "appendleft")
+@method("list", "insert")
+def insert(run: Run, receiver: Sequence, call: Call) -> Value:
+    value = call.args[-1] if call.args else None
+    index = call.known(0) if len(call.args) == 2 else 0
+    if value is not None:
+        place = index if isinstance(index, int) else len(receiver.items)
+        items = list(receiver.items)
+        items.insert(place, value)
+        run.state.set(receiver.fields, "items", tuple(items))
+        run.event("append", call.node, receiver, appended=value)
+    return NONE
+
+
+@method("list", "extend")
+@method("set", "update")
+def extend(run: Run, receiver: Sequence, call: Call) -> Value:
+    value = call.get(0)
+    added = to_sequence(run, "list", value)
+    run.state.set(receiver.fields, "items", (*receiver.items, *added.items))
+    if added.rest is not None:
+        old = receiver.rest
+        run.state.set(receiver.fields, "rest", added.rest if old is None else run.join.values([old, added.rest]))
+    return NONE
+
+
+@method("list", "pop", "popleft")
+def pop(run: Run, receiver: Sequence, call: Call) -> Value:
+    index = call.known(0, default=-1)
+    if receiver.rest is None and receiver.items and isinstance(index, int) and -len(receiver.items) <= index < len(receiver.items):
+        items = list(receiver.items)
+        found = items.pop(index)
+        run.state.set(receiver.fields, "items", tuple(items))
+        return found
+    return run.join.values(receiver.elements) if receiver.elements else run.unknown("element")
+
+
+@method("list", "clear")
+def clear(run: Run, receiver: Sequence, call: Call) -> Value:
+    run.state.set(receiver.fields, "items", ())
+    run.state.set(receiver.fields, "rest", None)
+    return NONE
+
+
+@method("sequence", "sort", "reverse", "remove", "discard")
+def reorder(run: Run, receiver: Sequence, call: Call) -> Value:
+    parts = receiver.elements
+    if len(parts) > 1:
+        run.state.set(receiver.fields, "items", ())
+        run.state.set(receiver.fields, "rest", run.join.values(parts))
+    return NONE
+
+
+@method("sequence", "copy")
+def copy(run: Run, receiver: Sequence, call: Call) -> Value:
+    return Sequence(run.state, receiver.kind, receiver.items, receiver.rest, receiver.names)
+
+
+@method("sequence", "index", "count", "numel", "__len__")
+def integer(run: Run, receiver: Sequence, call: Call) -> Value:
+    return Host("int")
+
+
+@method("sequence", "_replace")
+def replace(run: Run, receiver: Sequence, call: Call) -> Value:
+    items = tuple(call.kwargs.get(name, item) for name, item in zip(receiver.names, receiver.items, strict=False))
+    return Sequence(run.state, "tuple", items, None, receiver.names)
+
+
+@method("sequence", "_asdict")
+def as_dict(run: Run, receiver: Sequence, call: Call) -> Value:
+    return Mapping(run.state, dict(zip(receiver.names, receiver.items, strict=False)))
+
+
+@method("dict", "items")
+def items(run: Run, receiver: Mapping, call: Call) -> Value:
+    pairs = tuple(Sequence(run.state, "tuple", (host(key), value)) for key, value in receiver.entries.items())
+    rest = Sequence(run.state, "tuple", (Host("str"), receiver.rest)) if receiver.rest is not None else None
+    return Sequence(run.state, "iterator", pairs, rest)
+
+
+@method("dict", "values")
+def values(run: Run, receiver: Mapping, call: Call) -> Value:
+    return Sequence(run.state, "iterator", tuple(receiver.entries.values()), receiver.rest)
+
+
+@method("dict", "keys")
+def keys(run: Run, receiver: Mapping, call: Call) -> Value:
+    return to_sequence(run, "iterator", receiver)
+
+
+@method("dict", "get", "pop", "setdefault")
+def get(run: Run, receiver: Mapping, call: Call) -> Value:
+    key, default = call.known(0), call.get(1, "default")
+    name = getattr(getattr(call.node, "func", None), "attr", "get")
+    if isinstance(key, (str, int, float, bool)):
+        if key in receiver.entries:
+            found = receiver.entries[key]
+            if name == "pop":
+                run.state.drop(receiver.entries, key)
+            return found
+        if receiver.rest is None:
+            if name == "setdefault" and default is not None:
+                run.state.set(receiver.entries, key, default)
+            return default if default is not None else NONE
+        return receiver.rest
+    parts = [*receiver.entries.values(), *([receiver.rest] if receiver.rest is not None else [])]
+    if default is not None:
+        parts.append(default)
+    return run.join.values(parts) if parts else run.unknown("item")
+
+
+@method("dict", "update")
+def update(run: Run, receiver: Mapping, call: Call) -> Value:
+    added = to_mapping(run, call.get(0), call.kwargs)
+    for key, value in added.entries.items():
+        run.state.set(receiver.entries, key, value)
+    if added.rest is not None:
+        old = receiver.rest
+        run.state.set(receiver.fields, "rest", added.rest if old is None else run.join.values([old, added.rest]))
+    return NONE
+
+
+@method("dict", "copy")
+def copy_dict(run: Run, receiver: Mapping, call: Call) -> Value:
+    return Mapping(run.state, dict(receiver.entries), receiver.rest)
+
+
+@method("dict", "clear")
+def clear_dict(run: Run, receiver: Mapping, call: Call) -> Value:
+    for key in list(receiver.entries):
+        run.state.drop(receiver.entries, key)
+    run.state.set(receiver.fields, "rest", None)
+    return NONE
+
+
+_STRING_TESTS = ("startswith", "endswith", "isdigit")
+_STRING_MAKERS = ("lower", "upper", "strip", "lstrip", "rstrip", "replace", "removeprefix", "removesuffix")
+
+
+@method("str", *_STRING_TESTS, *_STRING_MAKERS)
+def string(run: Run, receiver: Host, call: Call) -> Value:
+    """Evaluated where everything is known, so that tests on parameter names are exact."""
+    name = getattr(getattr(call.node, "func", None), "attr", "")
+    values = [_plain(value) for value in call.args]
+    if receiver.known and isinstance(receiver.value, str) and all(value is not ... for value in values):
+        try:
+            return host(getattr(receiver.value, name)(*values))
+        except (TypeError, AttributeError):
+            return run.unknown("call", name)
+    return Host("bool" if name in _STRING_TESTS else "str")
+
+
+def _plain(value: Value) -> Any:
+    if isinstance(value, Host) and value.known:
+        return value.value
+    if isinstance(value, Sequence) and value.rest is None and all(isinstance(item, Host) and item.known for item in value.items):
+        return tuple(item.value for item in value.items)  # type: ignore[attr-defined]
+    return ...
+
+
+@method("str", "format", "join", "title", "capitalize", "zfill", "ljust", "rjust")
+def formatted(run: Run, receiver: Host, call: Call) -> Value:
+    return Host("str")
+
+
+@method("str", "split", "splitlines")
+def split(run: Run, receiver: Host, call: Call) -> Value:
+    values = [_plain(value) for value in call.args]
+    if receiver.known and isinstance(receiver.value, str) and all(isinstance(value, str) for value in values):
+        return Sequence(run.state, "list", tuple(host(part) for part in receiver.value.split(*values)))
+    return Sequence(run.state, "list", (), Host("str"))
+
+

@@ -1,0 +1,68 @@
+"""torch.distributions: samples, log-probabilities, entropies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.flow.models.registry import method
+from gradls.flow.operations import cut_node, derived_tensor, edges_of
+from gradls.flow.values import Instance, Tensor, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+DISTRIBUTION = "torch.distributions.Distribution"
+_DISCRETE = ("Categorical", "Bernoulli", "Binomial", "Multinomial", "Poisson", "Geometric", "NegativeBinomial")
+
+
+def create_distribution(run: Run, path: str, call: Call) -> Value:
+    """A distribution keeps its parameters; what is computed from it reaches them."""
+    instance = Instance(run.state, run.lib(path), run.at(call.node))
+    if path in ("torch.distributions.kl_divergence", "torch.distributions.kl.kl_divergence"):
+        return instance
+    instance.data["sources"] = _sources(call.values)
+    return instance
+
+
+def _sources(values: list[Value]) -> list[Value]:
+    found: list[Value] = []
+    for value in values:
+        found += value.data.get("sources", [value]) if isinstance(value, Instance) else [value]
+    return found
+
+
+@method(DISTRIBUTION, "rsample", "log_prob", "entropy", "cdf", "icdf", "perplexity")
+def differentiable(run: Run, receiver: Instance, call: Call) -> Value:
+    name = getattr(getattr(call.node, "func", None), "attr", "log_prob")
+    return derived_tensor(run, name, [*receiver.data.get("sources", []), *call.values], call.node, saves=True)
+
+
+@method(DISTRIBUTION, "sample", "sample_n")
+def sample(run: Run, receiver: Instance, call: Call) -> Value:
+    """Drawn under no_grad: no gradient goes to the parameters of the distribution."""
+    bound = {str(number): value for number, value in enumerate(receiver.data.get("sources", []))}
+    edges, _ = edges_of(run, bound, None)
+    node = cut_node(run, "sample", "sample", edges, run.at(call.node))
+    dtype = "int" if receiver.path.endswith(".Categorical") else "float"
+    return Tensor(run.state, node, requires_grad=False, leaf=True, dtype=dtype)
+
+
+def register() -> None:
+    from gradls.flow.models.registry import ATTRIBUTES, FUNCTIONS
+
+    def attribute(run: Run, value: Instance, node: object) -> Value:
+        return derived_tensor(run, "parameter", value.data.get("sources", []), node)  # type: ignore[arg-type]
+
+    for name in ("mean", "stddev", "variance", "probs", "logits", "loc", "scale"):
+        for cls in ("Normal", "Categorical", "Bernoulli", "MultivariateNormal", "Independent", "Beta", "Dirichlet", "Gamma"):
+            ATTRIBUTES[f"torch.distributions.{cls}", name] = attribute
+
+    def kl(run: Run, path: str, call: Call) -> Value:
+        return derived_tensor(run, "kl_divergence", _sources(call.values), call.node, saves=True)
+
+    FUNCTIONS["torch.distributions.kl_divergence"] = kl
+    FUNCTIONS["torch.distributions.kl.kl_divergence"] = kl
+
+
+register()

@@ -1,0 +1,241 @@
+"""Functions that make tensors: from nothing, and from data (which drops the history of the data)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.flow import dtypes, shapes, truth
+from gradls.flow.graph import Edge, Node
+from gradls.flow.models.registry import function, method
+from gradls.flow.models.tensors import history_edges
+from gradls.flow.operations import cut_node, tensors_in
+from gradls.flow.values import NONE, Choice, Host, Instance, Sequence, Tensor, Unknown, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+_SIZED = ("zeros", "ones", "empty", "rand", "randn")
+_LIKE = ("zeros_like", "ones_like", "empty_like", "rand_like", "randn_like", "full_like", "randint_like")
+_OTHERS = (
+    "full", "randint", "randperm", "arange", "range", "linspace", "logspace", "eye", "empty_strided", "hann_window",
+    "hamming_window", "blackman_window", "bartlett_window", "kaiser_window", "triu_indices", "tril_indices", "scalar_tensor",
+)  # fmt: skip
+
+
+def _flag(run: Run, call: Call) -> bool | None:
+    given = call.kwargs.get("requires_grad")
+    return False if given is None else truth.truth(run, given)
+
+
+def fresh(
+    run: Run, call: Call, op: str, dtype: str | None, shape: shapes.Shape | None = None, *, explicit: bool = True
+) -> Tensor:
+    """A new leaf that a factory call makes."""
+    given = call.kwargs.get("dtype")
+    if given is not None and given is not NONE:
+        dtype = dtypes.of_value(given)
+    flag = _flag(run, call)
+    tensor = run.leaf(op, call.node, requires_grad=flag, dtype=dtype, shape=shape)
+    if explicit and "requires_grad" in call.kwargs:
+        run.event("created", call.node, tensor, tensor.node, flag=flag, dtype=dtype)
+    return tensor
+
+
+@function(*(f"torch.{name}" for name in _SIZED))
+def sized(run: Run, path: str, call: Call) -> Value:
+    values = call.args or ([call.kwargs["size"]] if "size" in call.kwargs else [])
+    return fresh(run, call, path.removeprefix("torch."), "float", shapes.of_sizes(values))
+
+
+@function(*(f"torch.{name}" for name in _LIKE))
+def like(run: Run, path: str, call: Call) -> Value:
+    model = call.get(0, "input")
+    dtype, shape = (model.dtype, model.shape) if isinstance(model, Tensor) else (None, None)
+    return fresh(run, call, path.removeprefix("torch."), dtype, shape)
+
+
+@function(*(f"torch.{name}" for name in _OTHERS))
+def others(run: Run, path: str, call: Call) -> Value:
+    name = path.removeprefix("torch.")
+    dtype: str | None = "float"
+    shape: shapes.Shape | None = None
+    if name in ("randint", "randperm", "triu_indices", "tril_indices"):
+        dtype = "int"
+        if name == "randint":
+            sizes = call.kwargs.get("size") or next((a for a in call.args if isinstance(a, Sequence)), None)
+            shape = shapes.of_sizes([sizes]) if sizes is not None else None
+    elif name in ("arange", "range"):
+        dtype = "int" if all(isinstance(value, Host) and value.kind == "int" for value in call.args) else None
+        if any(isinstance(value, Host) and value.kind == "float" for value in call.args):
+            dtype = "float"
+        shape = (None,)
+    elif name == "full":
+        dtype = dtypes.of_data(call.get(1, "fill_value"))
+        sizes = call.get(0, "size")
+        shape = shapes.of_sizes([sizes]) if sizes is not None else None
+    elif name in ("linspace", "logspace"):
+        steps = call.known(2, "steps")
+        shape = (steps if isinstance(steps, int) else None,)
+    elif name == "scalar_tensor":
+        shape = ()
+    return fresh(run, call, name, dtype, shape)
+
+
+@method("torch.Tensor", "new_zeros", "new_ones", "new_empty", "new_full")
+def new_sized(run: Run, receiver: Tensor, call: Call) -> Value:
+    name = getattr(getattr(call.node, "func", None), "attr", "new_zeros")
+    sizes = call.args[:1] if name == "new_full" else call.args
+    return fresh(run, call, name, receiver.dtype, shapes.of_sizes(sizes))
+
+
+@method("torch.Tensor", "new_tensor")
+def new_tensor(run: Run, receiver: Tensor, call: Call) -> Value:
+    data = call.get(0, "data")
+    return copy_of(run, data if data is not None else run.unknown(), call, "new_tensor", dtypes.of_data(data))
+
+
+@method("torch.Tensor", "new")
+def new(run: Run, receiver: Tensor, call: Call) -> Value:
+    return fresh(run, call, "new", receiver.dtype)
+
+
+_TYPED = {
+    "Tensor": "float", "FloatTensor": "float", "DoubleTensor": "float", "HalfTensor": "float", "BFloat16Tensor": "float",
+    "LongTensor": "int", "IntTensor": "int", "ShortTensor": "int", "ByteTensor": "int", "CharTensor": "int",
+    "BoolTensor": "bool",
+}  # fmt: skip
+
+
+@function(*(f"torch.{name}" for name in _TYPED), *(f"torch.cuda.{name}" for name in _TYPED))
+def typed(run: Run, path: str, call: Call) -> Value:
+    """`torch.FloatTensor(data)` or `torch.FloatTensor(2, 3)`."""
+    name = path.rpartition(".")[2]
+    data = call.get(0, "data")
+    if data is None or isinstance(data, Host):
+        return fresh(run, call, name, _TYPED[name], shapes.of_sizes(call.args))
+    return copy_of(run, data, call, name, _TYPED[name])
+
+
+@function("torch.tensor")
+def tensor(run: Run, path: str, call: Call) -> Value:
+    data = call.get(0, "data")
+    return copy_of(run, data if data is not None else run.unknown(), call, "tensor", dtypes.of_data(data))
+
+
+@function("torch.as_tensor", "torch.asarray")
+def as_tensor(run: Run, path: str, call: Call) -> Value:
+    """Of a tensor, that tensor; of anything else, a copy or the same memory without history."""
+    data = call.get(0, "data", "obj")
+    if isinstance(data, Tensor):
+        if "dtype" in call.kwargs or "device" in call.kwargs or len(call.args) > 1:
+            from gradls.flow.calls import Call as NewCall
+            from gradls.flow.models.tensors import convert
+
+            return convert(run, data, NewCall(call.node, [], {k: v for k, v in call.kwargs.items() if k in ("dtype", "device")}))
+        return data
+    name = path.removeprefix("torch.")
+    return copy_of(run, data if data is not None else run.unknown(), call, name, dtypes.of_data(data))
+
+
+@function("torch.from_numpy", "torch.frombuffer")
+def from_numpy(run: Run, path: str, call: Call) -> Value:
+    data = call.get(0)
+    return copy_of(run, data if data is not None else run.unknown(), call, "from_numpy", None)
+
+
+def copy_of(run: Run, data: Value, call: Call, op: str, dtype: str | None) -> Tensor:
+    """A new leaf with the values of `data` and without its history."""
+    given = call.kwargs.get("dtype") or (call.args[1] if len(call.args) > 1 and op != "new_tensor" else None)
+    if given is not None and given is not NONE:
+        dtype = dtypes.of_value(given)
+    flag = _flag(run, call)
+    edges = history_edges(data)
+    if isinstance(data, Instance) and "node" in data.data:
+        edges.append(Edge(data.data["node"], False))
+        dtype = dtype or data.data.get("dtype")
+    rewraps = isinstance(data, (Tensor, Host)) or (isinstance(data, Instance))
+    kind = "rewrap" if rewraps else "copy"
+    node = cut_node(run, kind, op, edges, run.at(call.node))
+    shape = _shape_of_data(data)
+    result = Tensor(run.state, node, requires_grad=False, leaf=True, dtype=dtype, shape=shape)
+    node.scalar = None if shape is None else shape == ()
+    node.label = op
+    result.inference = bool(run.mode["inference"])
+    run.event("copied", call.node, result, node, data=data, op=op, flag=flag, dtype=dtype)
+    if flag is not False:
+        leaf = Node(run.state, op, run.at(call.node), (Edge(node, False),), kind="leaf", path=run.path)
+        leaf.leaf = result
+        leaf.scalar = node.scalar
+        result.fields["node"] = leaf
+        result.fields["requires_grad"] = flag
+        run.event("created", call.node, result, leaf, flag=flag, dtype=dtype)
+    elif not edges and not _is_uncertain(data):
+        node.kind = "leaf"
+        node.leaf = result
+        if "requires_grad" in call.kwargs:
+            run.event("created", call.node, result, node, flag=flag, dtype=dtype)
+    return result
+
+
+def _is_uncertain(data: Value) -> bool:
+    return isinstance(data, (Unknown, Choice)) or any(isinstance(part, Unknown) for part in tensors_in(data))
+
+
+def _shape_of_data(data: Value) -> shapes.Shape | None:
+    if isinstance(data, Tensor):
+        return data.shape
+    if isinstance(data, Host) and data.kind in ("int", "float", "bool"):
+        return ()
+    if isinstance(data, Sequence):
+        items = data.elements
+        inner = {_shape_of_data(item) for item in items}
+        if len(inner) == 1:
+            first = inner.pop()
+            return None if first is None else (len(items) if data.rest is None else None, *first)
+    return None
+
+
+@function("torch.autograd.Variable")
+def variable(run: Run, path: str, call: Call) -> Value:
+    """Detaches, silently: a leaf with the memory of its argument."""
+    data = call.get(0, "data")
+    run.event("variable", call.node, data, data.node if isinstance(data, Tensor) else None, call=call)
+    given = call.get(1, "requires_grad")
+    flag = False if given is None else truth.truth(run, given)
+    if not isinstance(data, Tensor):
+        return run.unknown("call", "Variable") if not flag else run.leaf("Variable", call.node, requires_grad=flag)
+    node = cut_node(run, "rewrap", "Variable", [Edge(data.node, data.requires_grad)], run.at(call.node))
+    return rewrapped(run, data, node, flag)
+
+
+def rewrapped(run: Run, data: Tensor, node: Node, flag: bool | None, *, is_parameter: bool = False) -> Tensor:
+    """A leaf with the memory of `data`; `node` is the cut that made it."""
+    leaf = Node(run.state, node.op, node.at, (Edge(node, False),), kind="leaf", path=run.path)
+    result = Tensor(
+        run.state, leaf, requires_grad=flag, leaf=True, dtype=data.dtype, shape=data.shape, storage=data.storage,
+        is_parameter=is_parameter,
+    )  # fmt: skip
+    leaf.leaf = result
+    leaf.scalar = data.node.scalar
+    return result
+
+
+@function("torch.nn.Parameter", "torch.nn.UninitializedParameter")
+def parameter(run: Run, path: str, call: Call) -> Value:
+    """A leaf with the memory of its argument, registered where a module gets it as an attribute."""
+    data = call.get(0, "data")
+    given = call.get(1, "requires_grad")
+    flag = True if given is None else truth.truth(run, given)
+    if not isinstance(data, Tensor):
+        return run.leaf("Parameter", call.node, requires_grad=flag, is_parameter=True)
+    node = cut_node(run, "parameter", "Parameter", [Edge(data.node, data.requires_grad)], run.at(call.node))
+    result = rewrapped(run, data, node, flag, is_parameter=True)
+    run.event("parameter", call.node, result, node, data=data, flag=flag, dtype=data.dtype)
+    return result
+
+
+@function("torch.nn.Buffer")
+def buffer(run: Run, path: str, call: Call) -> Value:
+    data = call.get(0, "data")
+    return data if data is not None else run.unknown("call")

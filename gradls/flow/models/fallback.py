@@ -1,0 +1,58 @@
+"""Calls of library functions and classes without a model of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.autograd.ops import find_op
+from gradls.flow import classes
+from gradls.flow.operations import apply, unknown_operation
+from gradls.flow.values import Instance, Lib, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+
+def call(run: Run, function: Lib, call: Call) -> Value:
+    """An operation of torch, a module of torch.nn, or something unknown."""
+    path = function.path
+    if path.startswith("torch."):
+        if find_op(path) is not None:
+            return apply(run, path, call)
+        last = path.rpartition(".")[2]
+        if classes.is_module_path(path) and last[:1].isupper():
+            from gradls.flow.models.modules import create
+
+            return create(run, path, call)
+        if path.startswith("torch.optim.lr_scheduler.") and last[:1].isupper():
+            from gradls.flow.models.optimizers import create_scheduler
+
+            return create_scheduler(run, path, call)
+        if path.startswith("torch.optim.") and last[:1].isupper():
+            from gradls.flow.models.optimizers import create_optimizer
+
+            return create_optimizer(run, path, call)
+        if path.startswith("torch.distributions.") and last[:1].isupper():
+            from gradls.flow.models.distributions import create_distribution
+
+            return create_distribution(run, path, call)
+    if path.startswith("torch.Tensor.") and call.args:
+        from gradls.flow.calls import Call as NewCall
+        from gradls.flow.calls import call_method
+
+        name = path.rpartition(".")[2]
+        return call_method(run, call.args[0], name, NewCall(call.node, call.args[1:], call.kwargs, call.unsure))
+    if path.startswith(("math.", "random.", "time.", "os.", "sys.")):
+        return unknown_operation(run, path, call.values, call.node)
+    from gradls.flow.calls import escape
+
+    for value in call.values:
+        escape(run, value)
+    if path in ("torch.device", "torch.Generator", "torch.Size") or path.startswith(("torch.cuda.", "torch.backends.")):
+        return run.unknown("call", path)
+    if path.rpartition(".")[2][:1].isupper() and path.startswith(("torch.utils.", "torch.nn.parallel")):
+        instance = Instance(run.state, function, run.at(call.node))
+        instance.open = True
+        return instance
+    return unknown_operation(run, path, call.values, call.node)

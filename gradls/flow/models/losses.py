@@ -1,0 +1,90 @@
+"""Losses: the criterion classes and the functions."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from gradls.autograd.losses import LossSpec, find_loss
+from gradls.autograd.ops import find_op
+from gradls.flow.calls import Call as NewCall
+from gradls.flow.models.registry import FUNCTIONS, Model
+from gradls.flow.operations import apply, derived_tensor
+from gradls.flow.values import Host, Instance, Tensor, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+
+def apply_loss(run: Run, spec: LossSpec, criterion: Instance | None, call: Call) -> Value:
+    """Compute a loss, and write down with which arguments."""
+    names = spec.module_inputs if criterion is not None else spec.inputs
+    bound = dict(zip(names, call.args, strict=False)) | {k: v for k, v in call.kwargs.items() if k in names}
+    options = dict(criterion.data.get("options", {})) if criterion is not None else {}
+    op = find_op(spec.function) if spec.function else None
+    if op is not None:
+        known = {name: value for name, value in options.items() if name in op.params and name not in call.kwargs}
+        arguments = dict(zip(op.params, call.args, strict=False)) if criterion is None else dict(bound)
+        arguments |= call.kwargs
+        result = apply(run, spec.function, NewCall(call.node, [], arguments | known))
+    else:
+        result = derived_tensor(run, spec.name, bound.values(), call.node, shape=None, saves=True)
+    reduction = arguments_reduction(call, options)
+    if isinstance(result, Tensor):
+        result.shape = () if reduction in ("mean", "sum", "batchmean") else result.shape if reduction == "none" else None
+        result.node.scalar = True if reduction in ("mean", "sum", "batchmean") else False if reduction == "none" and _has_rank(bound) else None
+        result.node.label = "loss"
+    run.event(
+        "loss",
+        call.node,
+        result,
+        result.node if isinstance(result, Tensor) else None,
+        spec=spec,
+        criterion=criterion,
+        bound=bound,
+        nodes=argument_nodes(call.node, names),
+        reduction=reduction,
+    )
+    return result
+
+
+def _has_rank(bound: dict[str, Value]) -> bool:
+    """An element-wise loss of something that is more than a scalar."""
+    first = next(iter(bound.values()), None)
+    return isinstance(first, Tensor) and (first.shape is None or len(first.shape) > 0)
+
+
+def arguments_reduction(call: Call, options: dict[str, Value]) -> str | None:
+    """How a loss is reduced: mean by default; None if it is not known."""
+    given = call.kwargs.get("reduction") or options.get("reduction")
+    if given is None:
+        return "mean"
+    return given.value if isinstance(given, Host) and isinstance(given.value, str) else None
+
+
+def argument_nodes(node: ast.AST, names: tuple[str, ...]) -> dict[str, ast.expr]:
+    """The argument expressions of a call, by parameter."""
+    if not isinstance(node, ast.Call) or any(isinstance(argument, ast.Starred) for argument in node.args):
+        return {}
+    found: dict[str, ast.expr] = dict(zip(names, node.args, strict=False))
+    found |= {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
+    return found
+
+
+def _model(run: Run, path: str, call: Call) -> Value:
+    spec = find_loss(path)
+    assert spec is not None
+    return apply_loss(run, spec, None, call)
+
+
+def register() -> None:
+    from gradls.autograd.data import table
+
+    for spelling in table("losses")["spellings"]:
+        if spelling.startswith("torch.nn.functional."):
+            model: Model = _model
+            FUNCTIONS[spelling] = model
+
+
+register()

@@ -1,0 +1,58 @@
+"""NumPy: arrays that remember which tensors they were read from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.flow.graph import Edge
+from gradls.flow.models.registry import function, method
+from gradls.flow.models.tensors import history_edges
+from gradls.flow.operations import cut_node, tensors_in
+from gradls.flow.values import Host, Instance, Tensor, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+_READERS = (
+    "array", "asarray", "stack", "vstack", "hstack", "concatenate", "mean", "sum", "std", "var", "max", "min", "argmax",
+    "argmin", "log", "log10", "exp", "sqrt", "abs", "square", "dot", "save", "asanyarray", "ascontiguousarray", "median",
+    "clip", "round", "sort", "argsort", "transpose", "squeeze", "cumsum", "isnan", "where", "average", "percentile",
+)  # fmt: skip
+
+
+@function(*(f"numpy.{name}" for name in _READERS))
+def reader(run: Run, path: str, call: Call) -> Value:
+    """A function that turns its arguments into arrays."""
+    edges: list[Edge] = []
+    for value in call.values:
+        edges += history_edges(value)
+        if isinstance(value, Instance) and "node" in value.data:
+            edges.append(Edge(value.data["node"], False))
+    tensors = [part for value in call.values for part in tensors_in(value) if isinstance(part, Tensor)]
+    if tensors:
+        run.event("numpy-function", call.node, tensors[0], tensors[0].node, path=path, tensors=tensors, arguments=call.values)
+    return array(run, path, edges, call)
+
+
+def array(run: Run, path: str, edges: list[Edge], call: Call) -> Instance:
+    result = Instance(run.state, run.lib("numpy.ndarray"), run.at(call.node))
+    if edges:
+        result.data["node"] = cut_node(run, "numpy", path, edges, run.at(call.node))
+    return result
+
+
+@method("numpy.ndarray", "copy", "astype", "reshape", "mean", "sum", "squeeze", "transpose", "flatten", "ravel", "clip", "max", "min")
+def array_method(run: Run, receiver: Instance, call: Call) -> Value:
+    edges = [Edge(receiver.data["node"], False)] if "node" in receiver.data else []
+    return array(run, "numpy", edges, call)
+
+
+@method("numpy.ndarray", "item", "tolist")
+def item(run: Run, receiver: Instance, call: Call) -> Value:
+    return Host("float", node=receiver.data.get("node"))
+
+
+@method("numpy.ndarray", "__getitem__")
+def get_item(run: Run, receiver: Instance, call: Call) -> Value:
+    return array_method(run, receiver, call)

@@ -1,0 +1,140 @@
+"""Optimizers, schedulers and gradient scalers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.flow.models.modules import clear_grads
+from gradls.flow.models.registry import function, method
+from gradls.flow.values import NONE, Choice, Host, Instance, Mapping, Sequence, Tensor, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+OPTIMIZER = "torch.optim.Optimizer"
+SCHEDULER = "torch.optim.lr_scheduler.LRScheduler"
+
+
+def create_optimizer(run: Run, path: str, call: Call) -> Value:
+    """Make an optimizer over the tensors in its first argument."""
+    instance = Instance(run.state, run.lib(path), run.at(call.node))
+    given = call.get(0, "params")
+    tensors, more = held(given) if given is not None else ([], True)
+    instance.fields["parameters"] = tuple(tensors)
+    instance.fields["more"] = more
+    run.event("optimizer-made", call.node, instance, given=given, parameters=tensors, open=more, call=call)
+    return instance
+
+
+def held(value: Value) -> tuple[list[Tensor], bool]:
+    """The tensors that an optimizer is given, in any of the forms that it takes, and whether there may be others."""
+    if isinstance(value, Tensor):
+        return [value], False
+    if isinstance(value, Mapping):
+        group = value.entries.get("params")
+        return held(group) if group is not None else ([], True)
+    if isinstance(value, Sequence):
+        found: list[Tensor] = []
+        more = False
+        for item in value.elements:
+            if isinstance(item, Sequence) and item.kind == "tuple" and len(item.items) == 2:
+                item = item.items[1]
+            inner, inner_more = held(item)
+            found += inner
+            more = more or inner_more
+        return list(dict.fromkeys(found)), more
+    if isinstance(value, Choice):
+        return [tensor for option in value.options for tensor in held(option)[0]], True
+    return [], not isinstance(value, (Host, Instance))
+
+
+@method(OPTIMIZER, "step")
+def step(run: Run, receiver: Instance, call: Call) -> Value:
+    """Writes to every parameter, under no_grad; with a closure, runs it first."""
+    from gradls.flow.calls import Call as NewCall
+    from gradls.flow.calls import call_value
+    from gradls.flow.writes import bump
+
+    closure = call.get(0, "closure")
+    result: Value = NONE
+    if closure is not None and closure is not NONE:
+        result = call_value(run, closure, NewCall(call.node, []))
+    run.event("step", call.node, receiver, closure=closure)
+    for tensor in receiver.fields.get("parameters", ()):
+        if tensor.requires_grad is not False:
+            bump(run, tensor, "step", call.node, receiver)
+    return result
+
+
+@method(OPTIMIZER, "zero_grad")
+def zero_grad(run: Run, receiver: Instance, call: Call) -> Value:
+    tensors = list(receiver.fields.get("parameters", ()))
+    run.event("zero-grad", call.node, receiver, parameters=tensors, open=receiver.fields.get("more", True))
+    clear_grads(run, tensors)
+    return NONE
+
+
+@method(OPTIMIZER, "add_param_group")
+def add_param_group(run: Run, receiver: Instance, call: Call) -> Value:
+    given = call.get(0, "param_group")
+    tensors, more = held(given) if given is not None else ([], True)
+    run.state.set(receiver.fields, "parameters", (*receiver.fields.get("parameters", ()), *tensors))
+    run.state.set(receiver.fields, "more", receiver.fields.get("more", True) or more)
+    return NONE
+
+
+@method(OPTIMIZER, "state_dict", "load_state_dict")
+def state(run: Run, receiver: Instance, call: Call) -> Value:
+    return run.unknown("state")
+
+
+def create_scheduler(run: Run, path: str, call: Call) -> Value:
+    instance = Instance(run.state, run.lib(path), run.at(call.node))
+    given = call.get(0, "optimizer")
+    if given is not None:
+        instance.fields["optimizer"] = given
+    run.event("scheduler-made", call.node, instance, optimizer=given)
+    return instance
+
+
+@method(SCHEDULER, "step")
+def scheduler_step(run: Run, receiver: Instance, call: Call) -> Value:
+    run.event("scheduler-step", call.node, receiver, call=call)
+    return NONE
+
+
+@function("torch.amp.GradScaler", "torch.cuda.amp.GradScaler", "torch.amp.grad_scaler.GradScaler")
+def scaler(run: Run, path: str, call: Call) -> Value:
+    instance = Instance(run.state, run.lib("torch.amp.GradScaler"), run.at(call.node))
+    run.event("scaler-made", call.node, instance, path=path)
+    return instance
+
+
+@method("torch.amp.GradScaler", "scale")
+def scale(run: Run, receiver: Instance, call: Call) -> Value:
+    from gradls.flow.operations import derived_tensor
+
+    value = call.get(0, "outputs")
+    run.event("scale", call.node, receiver, scaled=value)
+    if isinstance(value, Tensor):
+        return derived_tensor(run, "scale", [value], call.node, shape=value.shape, saves=True)
+    return value if value is not None else run.unknown("call")
+
+
+@method("torch.amp.GradScaler", "step")
+def scaler_step(run: Run, receiver: Instance, call: Call) -> Value:
+    from gradls.flow.calls import Call as NewCall
+
+    optimizer = call.get(0, "optimizer")
+    run.event("scaler-step", call.node, receiver, optimizer=optimizer)
+    if isinstance(optimizer, Instance) and optimizer.path.startswith("torch.optim."):
+        return step(run, optimizer, NewCall(call.node, call.args[1:], call.kwargs))
+    return NONE
+
+
+@method("torch.amp.GradScaler", "update", "unscale_")
+def scaler_other(run: Run, receiver: Instance, call: Call) -> Value:
+    name = getattr(getattr(call.node, "func", None), "attr", "update")
+    run.event("scaler-" + name.strip("_"), call.node, receiver, optimizer=call.get(0, "optimizer"))
+    return NONE

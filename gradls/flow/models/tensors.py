@@ -1,0 +1,252 @@
+"""Methods and functions of tensors that do more, or other things, than an operation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.flow import dtypes, shapes, truth
+from gradls.flow.calls import Call
+from gradls.flow.graph import Edge
+from gradls.flow.models.attributes import change_flag
+from gradls.flow.models.registry import function, method
+from gradls.flow.operations import apply, cut_node, cut_tensor, host_history, tensors_in
+from gradls.flow.values import NONE, Host, Instance, Lib, Sequence, Tensor, Unknown, Value, host
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+TENSOR = "torch.Tensor"
+
+
+@method(TENSOR, "detach")
+def detach(run: Run, receiver: Tensor, call: Call) -> Value:
+    return cut_tensor(run, "detach", "detach", receiver, call.node, shares=True)
+
+
+@function("torch.detach")
+def detach_function(run: Run, path: str, call: Call) -> Value:
+    value = call.get(0, "input")
+    return detach(run, value, call) if isinstance(value, Tensor) else run.unknown("call", "detach")
+
+
+@method(TENSOR, "detach_")
+def detach_in_place(run: Run, receiver: Tensor, call: Call) -> Value:
+    run.event("detach-in-place", call.node, receiver, receiver.node, view=receiver.base is not None)
+    if run.isolated:
+        return receiver
+    node = cut_node(run, "detach", "detach_", [Edge(receiver.node, receiver.requires_grad)], run.at(call.node))
+    node.scalar = receiver.node.scalar
+    run.state.set(receiver.fields, "node", node)
+    run.state.set(receiver.fields, "requires_grad", False)
+    run.state.set(receiver.fields, "leaf", True)
+    return receiver
+
+
+@method(TENSOR, "clone", "alias")
+def clone(run: Run, receiver: Tensor, call: Call) -> Value:
+    result = apply(run, "torch.Tensor.clone", call, receiver)
+    if isinstance(result, Tensor):
+        result.shape, result.dtype = receiver.shape, receiver.dtype
+        result.node.scalar = receiver.node.scalar
+    return result
+
+
+@method(TENSOR, "item", "tolist", "__float__", "__int__")
+def number(run: Run, receiver: Tensor, call: Call) -> Value:
+    node = cut_node(run, "number", "item", [Edge(receiver.node, receiver.requires_grad)], run.at(call.node))
+    name = getattr(getattr(call.node, "func", None), "attr", "item")
+    if name == "tolist":
+        return Sequence(run.state, "list", (), Host("float", node=node))
+    return Host({"int": "int", "bool": "bool"}.get(receiver.dtype or "", "float"), node=node)
+
+
+@method(TENSOR, "numpy", "__array__")
+def numpy(run: Run, receiver: Tensor, call: Call) -> Value:
+    """The memory of the tensor as an array; raises if the tensor requires grad."""
+    if not truth.truth(run, call.get(0, "force") or Host("bool", False)):
+        run.event("numpy", call.node, receiver, receiver.node)
+    return array_of(run, receiver, call)
+
+
+def array_of(run: Run, tensor: Tensor, call: Call) -> Value:
+    array = Instance(run.state, run.lib("numpy.ndarray"), run.at(call.node))
+    edges = [Edge(tensor.node, tensor.requires_grad)]
+    array.data["node"] = cut_node(run, "numpy", "numpy", edges, run.at(call.node))
+    array.data["dtype"] = tensor.dtype
+    return array
+
+
+@method(TENSOR, "requires_grad_")
+def requires_grad_in_place(run: Run, receiver: Tensor, call: Call) -> Value:
+    """`x.requires_grad_(flag=True)`: True does nothing to a tensor with a graph, False raises for one."""
+    given = call.get(0, "requires_grad")
+    flag = True if given is None else truth.truth(run, given)
+    run.event("requires-grad-set", call.node, receiver, receiver.node, flag=flag, method=True, before=receiver.requires_grad)
+    if receiver.leaf is False and receiver.requires_grad is not False:
+        return receiver
+    change_flag(run, receiver, flag)
+    return receiver
+
+
+@method(TENSOR, "retain_grad")
+def retain_grad(run: Run, receiver: Tensor, call: Call) -> Value:
+    run.event("retain-grad", call.node, receiver, receiver.node)
+    run.state.set(receiver.fields, "retains_grad", True)
+    return NONE
+
+
+@method(TENSOR, "register_hook", "register_post_accumulate_grad_hook")
+def register_hook(run: Run, receiver: Tensor, call: Call) -> Value:
+    run.event("hook", call.node, receiver, receiver.node, hook=call.get(0))
+    return run.unknown("handle")
+
+
+@method(TENSOR, "size")
+def size(run: Run, receiver: Tensor, call: Call) -> Value:
+    dim = call.known(0, "dim")
+    if dim is None:
+        parts = None if receiver.shape is None else tuple(Host("int") if n is None else host(n) for n in receiver.shape)
+        return Sequence(run.state, "tuple", parts or (), None if parts is not None else Host("int"))
+    if receiver.shape is not None and isinstance(dim, int) and -len(receiver.shape) <= dim < len(receiver.shape):
+        found = receiver.shape[dim]
+        return Host("int") if found is None else host(found)
+    return Host("int")
+
+
+@method(TENSOR, "dim", "ndimension", "numel", "nelement", "__len__", "element_size", "storage_offset")
+def integer(run: Run, receiver: Tensor, call: Call) -> Value:
+    return Host("int")
+
+
+@method(TENSOR, "is_floating_point", "is_contiguous", "equal", "is_complex", "is_inference")
+def boolean(run: Run, receiver: Tensor, call: Call) -> Value:
+    return Host("bool")
+
+
+@method(TENSOR, "to", "type", "type_as", "cuda", "cpu", "xpu", "float", "double", "half", "bfloat16", "contiguous")
+def convert(run: Run, receiver: Tensor, call: Call) -> Value:
+    """The same tensor where nothing changes, else a recorded copy."""
+    name = getattr(getattr(call.node, "func", None), "attr", "to")
+    dtype = _dtype_of_conversion(name, receiver, call)
+    if dtype in ("int", "bool"):
+        return _integer_cast(run, receiver, dtype, call, name)
+    result = apply(run, "torch.Tensor.float", Call(call.node, []), receiver)
+    if not isinstance(result, Tensor):
+        return result
+    result.shape, result.dtype = receiver.shape, dtype
+    result.node.op = name
+    result.node.scalar = receiver.node.scalar
+    result.is_parameter = False
+    if name in ("cuda", "xpu", "half", "double", "bfloat16") and receiver.requires_grad:
+        run.state.set(result.fields, "leaf", False)
+    result.data = receiver
+    return result
+
+
+def _dtype_of_conversion(name: str, receiver: Tensor, call: Call) -> str | None:
+    fixed = {"float": "float", "double": "float", "half": "float", "bfloat16": "float"}.get(name)
+    if fixed is not None:
+        return fixed
+    for value in call.values:
+        if isinstance(value, Lib) and value.path.startswith("torch."):
+            found = dtypes.of_value(value)
+            if found is not None:
+                return found
+        if name == "type" and isinstance(value, Host):
+            return dtypes.of_value(value)
+        if isinstance(value, Tensor):
+            return value.dtype
+    if name in ("cuda", "cpu", "xpu", "contiguous"):
+        return receiver.dtype
+    return None if any(isinstance(value, Unknown) and value.name == "dtype" for value in call.values) else receiver.dtype
+
+
+def _integer_cast(run: Run, receiver: Tensor, dtype: str, call: Call, name: str) -> Tensor:
+    node = cut_node(run, "integer", name, [Edge(receiver.node, receiver.requires_grad)], run.at(call.node))
+    tensor = Tensor(run.state, node, requires_grad=False, leaf=True, dtype=dtype, shape=receiver.shape)
+    return tensor
+
+
+@method(TENSOR, "long", "int", "short", "byte", "char", "bool")
+def integer_cast(run: Run, receiver: Tensor, call: Call) -> Value:
+    name = getattr(getattr(call.node, "func", None), "attr", "long")
+    return _integer_cast(run, receiver, "bool" if name == "bool" else "int", call, name)
+
+
+@method(TENSOR, "backward")
+def backward(run: Run, receiver: Tensor, call: Call) -> Value:
+    from gradls.flow.backward import run_backward
+
+    run_backward(run, [receiver], call, gradient=call.get(0, "gradient"), method=True)
+    return NONE
+
+
+@method(TENSOR, "view", "reshape")
+def reshape(run: Run, receiver: Tensor, call: Call) -> Value:
+    name = getattr(getattr(call.node, "func", None), "attr", "view")
+    first = call.get(0)
+    if name == "view" and isinstance(first, Lib):
+        return run.unknown("call", "view")
+    result = apply(run, f"torch.Tensor.{name}", Call(call.node, [Sequence(run.state, "tuple", tuple(call.args))]), receiver)
+    if isinstance(result, Tensor):
+        result.dtype = receiver.dtype
+        sizes = shapes.of_sizes(call.args)
+        result.shape = None if sizes is None else tuple(None if size == -1 else size for size in sizes)
+        result.node.scalar = None if result.shape is None else result.shape == ()
+    return result
+
+
+@method(TENSOR, "squeeze", "unsqueeze", "flatten", "t")
+def reshape_by_rule(run: Run, receiver: Tensor, call: Call) -> Value:
+    name = getattr(getattr(call.node, "func", None), "attr", "squeeze")
+    result = apply(run, f"torch.Tensor.{name}", call, receiver)
+    if isinstance(result, Tensor):
+        result.shape = _reshaped(name, receiver.shape, call)
+        result.node.scalar = None if result.shape is None else result.shape == ()
+    return result
+
+
+def _reshaped(name: str, shape: shapes.Shape | None, call: Call) -> shapes.Shape | None:
+    if shape is None:
+        return None
+    dim = call.known(0, "dim")
+    if name == "t":
+        return shape[::-1]
+    if name == "unsqueeze" and isinstance(dim, int):
+        place = dim if dim >= 0 else len(shape) + 1 + dim
+        return (*shape[:place], 1, *shape[place:])
+    if name == "squeeze":
+        if dim is None:
+            return None if None in shape else tuple(size for size in shape if size != 1)
+        if isinstance(dim, int) and -len(shape) <= dim < len(shape):
+            place = dim % len(shape)
+            return shape[:place] + shape[place + 1 :] if shape[place] == 1 else (shape if shape[place] else None)
+    return None
+
+
+@method(TENSOR, "apply_", "map_")
+def apply_in_place(run: Run, receiver: Tensor, call: Call) -> Value:
+    run.event("host-apply", call.node, receiver, receiver.node)
+    return receiver
+
+
+@method(TENSOR, "resize_", "resize_as_", "set_")
+def resize(run: Run, receiver: Tensor, call: Call) -> Value:
+    run.event("resize", call.node, receiver, receiver.node)
+    return receiver
+
+
+@method(TENSOR, "unbind")
+def unbind(run: Run, receiver: Tensor, call: Call) -> Value:
+    from gradls.flow.subscripts import row
+
+    element = row(run, receiver)
+    return Sequence(run.state, "tuple", (), element)
+
+
+def history_edges(value: Value) -> list[Edge]:
+    """What a value that is copied into a new tensor was computed from."""
+    edges = [Edge(part.node, part.requires_grad) for part in tensors_in(value) if isinstance(part, Tensor)]
+    return edges + [Edge(node, False) for node in host_history(value)]
+
+

@@ -1,0 +1,78 @@
+"""Helpers of torch.nn.utils and torch.nn.init."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.flow.models.registry import FUNCTIONS, function
+from gradls.flow.operations import derived_tensor, tensors_in
+from gradls.flow.values import Host, Sequence, Tensor, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+
+@function("torch.nn.utils.clip_grad_norm_", "torch.nn.utils.clip_grad_value_", "torch.nn.utils.clip_grad_norm")
+def clip(run: Run, path: str, call: Call) -> Value:
+    """Changes gradients, not parameters; an iterator is used up."""
+    given = call.get(0, "parameters")
+    run.event("clip", call.node, given, path=path)
+    if isinstance(given, Sequence) and given.kind == "iterator":
+        run.state.set(given.fields, "exhausted", run.at(call.node))
+    return run.leaf("norm", call.node, shape=())
+
+
+@function("torch.nn.utils.parameters_to_vector")
+def parameters_to_vector(run: Run, path: str, call: Call) -> Value:
+    return derived_tensor(run, "parameters_to_vector", call.args[:1], call.node, shape=(None,))
+
+
+@function("torch.nn.utils.vector_to_parameters")
+def vector_to_parameters(run: Run, path: str, call: Call) -> Value:
+    from gradls.flow.values import NONE
+
+    run.event("vector-to-parameters", call.node, call.get(1, "parameters"))
+    return NONE
+
+
+@function("torch.nn.utils.weight_norm", "torch.nn.utils.spectral_norm", "torch.nn.utils.parametrizations.weight_norm", "torch.nn.utils.parametrizations.spectral_norm")
+def reparametrize(run: Run, path: str, call: Call) -> Value:
+    return call.args[0] if call.args else run.unknown("call", path)
+
+
+@function("torch.nn.utils.rnn.pack_padded_sequence", "torch.nn.utils.rnn.pad_packed_sequence", "torch.nn.utils.rnn.pad_sequence", "torch.nn.utils.rnn.pack_sequence")
+def pack(run: Run, path: str, call: Call) -> Value:
+    sources = [part for value in call.args[:1] for part in tensors_in(value)]
+    tensor = derived_tensor(run, path.rpartition(".")[2], sources, call.node)
+    if path.endswith("pad_packed_sequence"):
+        return Sequence(run.state, "tuple", (tensor, run.leaf("lengths", call.node, dtype="int")))
+    return tensor
+
+
+def _init(run: Run, path: str, call: Call) -> Value:
+    """Writes under no_grad and returns the tensor."""
+    from gradls.flow.writes import bump
+
+    tensor = call.get(0, "tensor")
+    if isinstance(tensor, Tensor):
+        bump(run, tensor, path.rpartition(".")[2], call.node)
+        run.event("init", call.node, tensor, tensor.node, path=path)
+        return tensor
+    return tensor if tensor is not None else run.unknown("call", path)
+
+
+_INIT = (
+    "uniform_", "normal_", "constant_", "ones_", "zeros_", "eye_", "dirac_", "xavier_uniform_", "xavier_normal_",
+    "kaiming_uniform_", "kaiming_normal_", "trunc_normal_", "orthogonal_", "sparse_", "xavier_uniform", "xavier_normal",
+    "kaiming_uniform", "kaiming_normal", "uniform", "normal", "constant", "orthogonal",
+)  # fmt: skip
+for _name in _INIT:
+    FUNCTIONS[f"torch.nn.init.{_name}"] = _init
+
+
+@function("torch.nn.init.calculate_gain")
+def calculate_gain(run: Run, path: str, call: Call) -> Value:
+    return Host("float")
+
+

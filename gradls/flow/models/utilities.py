@@ -1,0 +1,202 @@
+"""copy, functools, itertools, collections: what programs put values through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.flow.graph import Node
+from gradls.flow.models.registry import function
+from gradls.flow.values import (
+    Choice,
+    Instance,
+    Mapping,
+    Sequence,
+    Tensor,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+
+@function("copy.deepcopy")
+def deepcopy(run: Run, path: str, call: Call) -> Value:
+    """Fresh leaves with the same requires_grad; raises on tensors with a graph."""
+    value = call.get(0, "x")
+    if value is None:
+        return run.unknown("call", "deepcopy")
+    run.event("deepcopy", call.node, value)
+    return copied(run, value, {})
+
+
+def copied(run: Run, value: Value, memo: dict[int, Value]) -> Value:
+    """A deep copy of a value; what is shared inside it stays shared."""
+    found = memo.get(id(value))
+    if found is not None:
+        return found
+    if isinstance(value, Tensor):
+        node = Node(run.state, "deepcopy", None, kind="leaf", path=run.path)
+        tensor = Tensor(
+            run.state, node, requires_grad=value.requires_grad, leaf=value.leaf, dtype=value.dtype, shape=value.shape,
+            is_parameter=value.is_parameter,
+        )  # fmt: skip
+        node.leaf = tensor
+        node.scalar = value.node.scalar
+        tensor.name = value.name
+        memo[id(value)] = tensor
+        return tensor
+    if isinstance(value, Instance):
+        instance = Instance(run.state, value.cls, value.at)
+        memo[id(value)] = instance
+        instance.data, instance.open = dict(value.data), value.open
+        for name, field in value.fields.items():
+            instance.fields[name] = copied(run, field, memo) if isinstance(field, Value) else field
+        return instance
+    if isinstance(value, Sequence):
+        items = tuple(copied(run, item, memo) for item in value.items)
+        rest = copied(run, value.rest, memo) if value.rest is not None else None
+        return Sequence(run.state, value.kind, items, rest, value.names)
+    if isinstance(value, Mapping):
+        entries = {key: copied(run, item, memo) for key, item in value.entries.items()}
+        return Mapping(run.state, entries, copied(run, value.rest, memo) if value.rest is not None else None)
+    if isinstance(value, Choice):
+        return Choice(tuple(copied(run, option, memo) for option in value.options))
+    return value
+
+
+@function("copy.copy")
+def shallow_copy(run: Run, path: str, call: Call) -> Value:
+    value = call.get(0, "x")
+    if isinstance(value, Tensor):
+        from gradls.flow.operations import cut_tensor
+
+        if value.leaf is True:
+            return copied(run, value, {})
+        return cut_tensor(run, "rewrap", "copy", value, call.node, shares=True)
+    if isinstance(value, Sequence):
+        return Sequence(run.state, value.kind, value.items, value.rest, value.names)
+    if isinstance(value, Mapping):
+        return Mapping(run.state, dict(value.entries), value.rest)
+    if isinstance(value, Instance):
+        instance = Instance(run.state, value.cls, value.at)
+        instance.data, instance.open = dict(value.data), value.open
+        instance.fields.update(value.fields)
+        return instance
+    return value if value is not None else run.unknown("call")
+
+
+@function("functools.partial")
+def partial(run: Run, path: str, call: Call) -> Value:
+    """The arguments given now come before those of the later call."""
+    instance = Instance(run.state, run.lib("functools.partial"), run.at(call.node))
+    instance.data["call"] = call
+    return instance
+
+
+def call_partial(run: Run, receiver: Instance, call: Call) -> Value:
+    from gradls.flow.calls import Call as NewCall
+    from gradls.flow.calls import call_value
+
+    first: Call = receiver.data["call"]
+    if not first.args:
+        return run.unknown("call", "partial")
+    args, kwargs = [*first.args[1:], *call.args], first.kwargs | call.kwargs
+    return call_value(run, first.args[0], NewCall(call.node, args, kwargs, first.unsure or call.unsure))
+
+
+@function("itertools.chain")
+def chain(run: Run, path: str, call: Call) -> Value:
+    items: list[Value] = []
+    rests: list[Value] = [run.unknown("element")] if call.unsure else []
+    for value in call.args:
+        if isinstance(value, Sequence):
+            items += value.items
+            rests += [value.rest] if value.rest is not None else []
+        else:
+            rests.append(run.unknown("element"))
+    return Sequence(run.state, "iterator", tuple(items), run.join.values(rests) if rests else None)
+
+
+@function("itertools.chain.from_iterable")
+def chain_from_iterable(run: Run, path: str, call: Call) -> Value:
+    from gradls.flow.calls import Call as NewCall
+
+    value = call.get(0)
+    if isinstance(value, Sequence):
+        return chain(run, path, NewCall(call.node, list(value.elements), unsure=value.rest is not None))
+    return run.unknown("call", "chain")
+
+
+@function("collections.OrderedDict", "collections.defaultdict")
+def dictionary(run: Run, path: str, call: Call) -> Value:
+    from gradls.flow.models.containers import to_mapping
+
+    args = call.args[1:] if path.endswith("defaultdict") else call.args
+    result = to_mapping(run, args[0] if args else None, call.kwargs)
+    if path.endswith("defaultdict") and call.args:
+        from gradls.flow.calls import Call as NewCall
+        from gradls.flow.calls import call_value
+
+        if result.rest is None and not result.entries:
+            run.state.set(result.fields, "rest", call_value(run, call.args[0], NewCall(call.node, [])))
+    return result
+
+
+@function("collections.deque")
+def deque(run: Run, path: str, call: Call) -> Value:
+    from gradls.flow.models.containers import to_sequence
+
+    return to_sequence(run, "list", call.get(0, "iterable"))
+
+
+@function("functools.reduce")
+def reduce(run: Run, path: str, call: Call) -> Value:
+    from gradls.flow.calls import Call as NewCall
+    from gradls.flow.calls import call_value
+    from gradls.flow.expressions import elements_of
+
+    if len(call.args) < 2:
+        return run.unknown("call", "reduce")
+    items = elements_of(run, call.args[1])
+    items = [call.args[2], *items] if len(call.args) > 2 else items
+    if not items:
+        return run.unknown("call", "reduce")
+    value = items[0]
+    for item in items[1:12]:
+        value = call_value(run, call.args[0], NewCall(call.node, [value, item]))
+    return value
+
+
+@function("collections.namedtuple", "typing.NamedTuple")
+def named_tuple(run: Run, path: str, call: Call) -> Value:
+    """A class of tuples with named fields."""
+    names = call.known(1, "field_names")
+    given = call.get(1, "field_names")
+    fields: tuple[str, ...] = ()
+    if isinstance(names, str):
+        fields = tuple(names.replace(",", " ").split())
+    elif isinstance(given, Sequence):
+        fields = tuple(str(getattr(item, "value", "")) for item in given.items)
+    instance = Instance(run.state, run.lib("collections.namedtuple"), run.at(call.node))
+    instance.data["names"] = fields
+    return instance
+
+
+def make_named_tuple(run: Run, receiver: Instance, call: Call) -> Value:
+    names: tuple[str, ...] = receiver.data["names"]
+    items = []
+    for index, name in enumerate(names):
+        value = call.get(index, name)
+        items.append(value if value is not None else run.unknown("argument", name))
+    return Sequence(run.state, "tuple", tuple(items), None, names)
+
+
+def register() -> None:
+    from gradls.flow.models.registry import METHODS
+
+    METHODS["functools.partial", "__call__"] = call_partial
+    METHODS["collections.namedtuple", "__call__"] = make_named_tuple
+
+
+register()

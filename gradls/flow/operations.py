@@ -1,0 +1,334 @@
+"""Operations on tensors: the node that each makes, what flows through it, what it saves, what it writes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from gradls.autograd.calls import select
+from gradls.autograd.ops import Op, Output, find_op
+from gradls.flow import dtypes, shapes, writes
+from gradls.flow.calls import Call
+from gradls.flow.graph import At, Cut, Edge, Node, Saved
+from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+
+def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) -> Value:
+    """Apply the operation with this canonical spelling, or an unknown one."""
+    op = find_op(spelling)
+    args = [receiver, *call.args] if receiver is not None else call.args
+    if op is None:
+        return unknown_operation(run, spelling.rpartition(".")[2], [*args, *call.kwargs.values()], call.node)
+    for index, argument in enumerate(args):
+        if isinstance(argument, Choice):
+            return _for_each_option(run, spelling, call, args, index)
+    op = select(op, [kind(value) for value in args], {key: kind(value) for key, value in call.kwargs.items()})
+    bound = bind(op, args, call.kwargs)
+    inplace = op.inplace or (
+        isinstance(bound.get("inplace"), Host) and bound["inplace"].known and bound["inplace"].value is True  # type: ignore[attr-defined]
+    )
+    if inplace and isinstance(bound.get(op.params[0]), Tensor):
+        return writes.in_place(run, op, bound, call.node)
+    return result_of(run, op, bound, call.node)
+
+
+def _for_each_option(run: Run, spelling: str, call: Call, args: list[Value], index: int) -> Value:
+    choice = args[index]
+    assert isinstance(choice, Choice)
+    results = []
+    for option in choice.options:
+        if isinstance(option, Host) and option.kind == "none":
+            continue
+        changed = [*args[:index], option, *args[index + 1 :]]
+        results.append(apply(run, spelling, Call(call.node, changed, call.kwargs, call.unsure)))
+    return run.join.values(results) if results else run.unknown("call")
+
+
+def kind(value: Value) -> str:
+    """What sort of argument a value is, for the choice of an overload."""
+    if isinstance(value, Tensor):
+        return "tensor"
+    if isinstance(value, Host):
+        return {"int": "int", "float": "float", "bool": "bool", "str": "str", "none": "none"}.get(value.kind, "unknown")
+    if isinstance(value, Sequence):
+        elements = value.elements
+        if elements and all(isinstance(item, Tensor) for item in elements):
+            return "tensors"
+        if elements and all(isinstance(item, Host) and item.kind == "int" for item in elements):
+            return "ints"
+        return "unknown"
+    return "unknown"
+
+
+def bind(op: Op, args: Iterable[Value], kwargs: dict[str, Value]) -> dict[str, Value]:
+    """The arguments of an operation by parameter. A list of numbers may be spread over several arguments."""
+    bound = dict(zip(op.params, args, strict=False))
+    for name, value in kwargs.items():
+        bound["input" if name == "self" else name] = value
+    return bound
+
+
+def tensors_in(value: Value) -> list[Value]:
+    """The tensors and unknown values in an argument."""
+    if isinstance(value, (Tensor, Unknown)):
+        return [value]
+    if isinstance(value, Sequence):
+        return [part for item in value.elements for part in tensors_in(item)]
+    if isinstance(value, Mapping):
+        return [part for item in value.entries.values() for part in tensors_in(item)]
+    if isinstance(value, Choice):
+        return [part for option in value.options for part in tensors_in(option)]
+    if isinstance(value, Instance) and value.open:
+        return [value]
+    return []
+
+
+def edges_of(run: Run, bound: dict[str, Value], differentiable: frozenset[str] | None) -> tuple[list[Edge], bool | None]:
+    """The inputs of a node, and whether its result requires grad while grad mode is on."""
+    edges: list[Edge] = []
+    verdict: bool | None = False
+    for name, argument in bound.items():
+        carries = differentiable is None or name in differentiable
+        for value in tensors_in(argument):
+            if isinstance(value, Tensor):
+                flows = value.requires_grad if carries and value.dtype not in ("int", "bool") else False
+                edges.append(Edge(value.node, flows))
+            else:
+                flows = None if carries else False
+                edges.append(Edge(opaque(run, value), flows))
+            if flows is True or (flows is None and verdict is False):
+                verdict = flows
+        for node in host_history(argument):
+            edges.append(Edge(node, False))
+    return edges, verdict
+
+
+def host_history(value: Value) -> list[Node]:
+    """The histories of numbers in an argument that were read out of tensors."""
+    if isinstance(value, Host):
+        return [value.node] if value.node is not None else []
+    if isinstance(value, Sequence):
+        return [node for item in value.elements for node in host_history(item)]
+    return []
+
+
+def opaque(run: Run, value: Value) -> Node:
+    """The node of something unknown: the same for the same value."""
+    fields = value.fields  # type: ignore[attr-defined]
+    node = fields.get(("node",))
+    if node is None:
+        node = fields["node",] = Node(run.state, "unknown", None, kind="opaque")
+        node.label = getattr(value, "name", "")
+    return node
+
+
+def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
+    """The tensor or tensors that an operation which writes nothing gives."""
+    edges, verdict = edges_of(run, bound, op.differentiable)
+    place = run.at(at)
+    if op.python:
+        return python_value(run, op, edges, place)
+    results = [
+        _output(run, op, output, number, bound, edges, verdict, place) for number, output in enumerate(op.outputs)
+    ]
+    if op.view in ("view", "multi", "expand", "maybe"):
+        base = bound.get(op.params[0]) if op.params else None
+        if isinstance(base, Tensor):
+            for tensor in results:
+                writes.make_view(run, tensor, base, op)
+    _save(run, op, bound, results)
+    if len(results) == 1:
+        return _list_of_views(run, op, results[0], bound) if op.view == "multi" else results[0]
+    return Sequence(run.state, "tuple", tuple(results), None, tuple(output.name for output in op.outputs))
+
+
+def _list_of_views(run: Run, op: Op, tensor: Tensor, bound: dict[str, Value]) -> Value:
+    """split, chunk and unbind give a tuple: one tensor stands for all, or as many as the call says."""
+    tensor.multi = op.name
+    count = bound.get("chunks")
+    if isinstance(count, Host) and count.known and isinstance(count.value, int) and 0 < count.value <= 8:
+        return Sequence(run.state, "tuple", (tensor,) * count.value)
+    return Sequence(run.state, "tuple", (), tensor)
+
+
+def _output(
+    run: Run,
+    op: Op,
+    output: Output,
+    number: int,
+    bound: dict[str, Value],
+    edges: list[Edge],
+    verdict: bool | None,
+    place: At,
+) -> Tensor:
+    dtype = dtypes.of_result(op, output, bound)
+    nondifferentiable = output.gradient == "none" or dtype in ("int", "bool")
+    requires_grad: bool | None = False if nondifferentiable else verdict
+    cut = None
+    if nondifferentiable and any(edge.flows is not False for edge in edges):
+        cut = Cut("integer" if dtype in ("int", "bool") else "no_derivative", place)
+    elif nondifferentiable and any(_carries(edge) for edge in edges):
+        cut = Cut("integer" if dtype in ("int", "bool") else "no_derivative", place)
+    requires_grad, cut = under_mode(run, requires_grad, cut, place)
+    own = edges if requires_grad is not False else [Edge(edge.node, False) for edge in edges]
+    node = Node(run.state, op.name, place, tuple(own), cut=cut, path=run.path)
+    node.zero = output.gradient == "zero"
+    node.frees = op.frees and requires_grad is True
+    if output.gradient == "raises":
+        node.label = "raises"
+    shape = shapes.of_result(op, bound)
+    node.scalar = None if shape is None else shape == ()
+    leaf = True if requires_grad is False else (False if requires_grad else None)
+    tensor = Tensor(run.state, node, requires_grad=requires_grad, leaf=leaf, dtype=dtype, shape=shape)
+    tensor.inference = bool(run.mode["inference"])
+    if requires_grad and not run.isolated:
+        _check_inputs(run, bound, place)
+    return tensor
+
+
+def _carries(edge: Edge) -> bool:
+    """Would gradient flow to the input of this edge if the operation let it?"""
+    node = edge.node
+    return node.leaf is not None and bool(node.leaf.requires_grad) or any(inner.flows for inner in node.edges)
+
+
+def _check_inputs(run: Run, bound: dict[str, Value], place: At) -> None:
+    for value in bound.values():
+        for tensor in tensors_in(value):
+            if isinstance(tensor, Tensor) and tensor.inference and not run.mode["inference"]:
+                run.event("inference-tensor", place.node, tensor, tensor.node)
+
+
+def under_mode(run: Run, requires_grad: bool | None, cut: Cut | None, place: At) -> tuple[bool | None, Cut | None]:
+    """What grad mode makes of a result that would require grad."""
+    if run.isolated or run.recording is True or requires_grad is False:
+        return requires_grad, cut
+    if run.recording is None:
+        return None, cut
+    return False, Cut("no_grad", run.mode["at"] or place)
+
+
+def python_value(run: Run, op: Op, edges: list[Edge], place: At) -> Value:
+    """The result of an operation that gives no tensor."""
+    kinds = {"item": "float", "tolist": "list", "size": "shape", "dim": "int", "numel": "int", "is_leaf": "bool"}
+    if op.name in ("item", "tolist", "numpy", "__float__", "__int__", "__bool__"):
+        return Host(kinds.get(op.name, "float"), node=cut_node(run, "number", op.name, edges, place))
+    if kinds.get(op.name) in ("int", "bool"):
+        return Host(kinds[op.name])
+    return run.unknown("python", op.name)
+
+
+def cut_node(run: Run, kind_of_cut: str, op: str, edges: Iterable[Edge], place: At, at: At | None = None) -> Node:
+    """A node through which no gradient flows; a cut only if there was gradient to lose."""
+    edges = list(edges)
+    losing = any(edge.flows is not False for edge in edges)
+    cut = Cut(kind_of_cut, at or place) if losing and not run.isolated else None
+    return Node(run.state, op, place, tuple(Edge(edge.node, False) for edge in edges), cut=cut, path=run.path)
+
+
+def cut_tensor(run: Run, kind_of_cut: str, op: str, source: Tensor, at: ast.AST, *, shares: bool) -> Tensor:
+    """`source` without its history: detach, .data and the like. `shares`: with the same version counter."""
+    place = run.at(at)
+    if run.isolated:
+        node = Node(run.state, op, place, (Edge(source.node, source.requires_grad),), path=run.path)
+        flag: bool | None = source.requires_grad
+    else:
+        node = cut_node(run, kind_of_cut, op, [Edge(source.node, source.requires_grad)], place)
+        flag = False
+    node.scalar = source.node.scalar
+    tensor = Tensor(
+        run.state,
+        node,
+        requires_grad=flag,
+        leaf=True if flag is False else None,
+        dtype=source.dtype,
+        shape=source.shape,
+        storage=source.storage if shares else None,
+    )
+    if not shares:
+        tensor.storage.shadow = source.storage
+    tensor.data = source
+    return tensor
+
+
+def _save(run: Run, op: Op, bound: dict[str, Value], results: list[Tensor]) -> None:
+    """Note what the nodes keep for backward."""
+    for number, tensor in enumerate(results):
+        node = tensor.node
+        if tensor.requires_grad is not True or number > 0:
+            continue
+        node.saved = tuple(saved_by(op, bound, results))
+
+
+def saved_by(op: Op, bound: dict[str, Value], results: list[Tensor]) -> Iterable[Saved]:
+    """What a node of `op` keeps for backward, for these arguments and results."""
+    for entry in op.saved:
+        if entry.gates and not any(_requires_grad(bound.get(gate)) for gate in entry.gates):
+            continue
+        if entry.what.startswith("result"):
+            number = int(entry.what.removeprefix("result") or 0)
+            if number < len(results):
+                kept = results[number]
+                yield Saved(kept.storage, kept.storage.writes, "result", kept)
+        elif entry.what in bound:
+            for value in tensors_in(bound[entry.what]):
+                if isinstance(value, Tensor):
+                    yield Saved(value.storage, value.storage.writes, entry.what, value)
+
+
+def _requires_grad(value: Value | None) -> bool:
+    return value is not None and any(
+        isinstance(tensor, Tensor) and tensor.requires_grad is True for tensor in tensors_in(value)
+    )
+
+
+def unknown_operation(run: Run, name: str, values: list[Value], at: ast.AST, *, flows: bool | None = None) -> Value:
+    """An operation without an entry: a tensor of which nothing is certain, if a tensor goes in."""
+    edges: list[Edge] = []
+    for value in values:
+        for tensor in tensors_in(value):
+            if isinstance(tensor, Tensor):
+                edges.append(Edge(tensor.node, None if tensor.requires_grad is not False else False))
+            else:
+                edges.append(Edge(opaque(run, tensor), None))
+    if not edges:
+        return run.unknown("call", name)
+    node = Node(run.state, name, run.at(at), tuple(edges), kind="opaque", path=run.path)
+    value = run.unknown("call", name)
+    value.fields["node",] = node
+    return value
+
+
+def tensor_method(run: Run, receiver: Tensor, name: str, call: Call) -> Value:
+    """A method of a tensor that has no model of its own."""
+    return apply(run, f"torch.Tensor.{name}", call, receiver)
+
+
+def derived_tensor(
+    run: Run,
+    op: str,
+    sources: Iterable[Value],
+    at: ast.AST,
+    *,
+    dtype: str | None = "float",
+    shape: tuple[int | None, ...] | None = None,
+    saves: bool = False,
+) -> Tensor:
+    """A tensor through which gradient flows to everything in `sources`: for operations that are made of many others."""
+    bound = {str(number): value for number, value in enumerate(sources)}
+    edges, verdict = edges_of(run, bound, None)
+    place = run.at(at)
+    flag, cut = under_mode(run, verdict, None, place)
+    own = edges if flag is not False else [Edge(edge.node, False) for edge in edges]
+    node = Node(run.state, op, place, tuple(own), cut=cut, path=run.path)
+    node.frees = saves and flag is True
+    node.scalar = None if shape is None else shape == ()
+    leaf = True if flag is False else (False if flag else None)
+    tensor = Tensor(run.state, node, requires_grad=flag, leaf=leaf, dtype=dtype, shape=shape)
+    tensor.inference = bool(run.mode["inference"])
+    return tensor
+

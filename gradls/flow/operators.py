@@ -1,0 +1,259 @@
+"""Python's operators."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from typing import TYPE_CHECKING, Any
+
+from gradls.flow import calls, truth
+from gradls.flow.calls import Call
+from gradls.flow.join import options
+from gradls.flow.operations import apply, cut_node, host_history, tensors_in, unknown_operation
+from gradls.flow.graph import Edge
+from gradls.flow.values import (
+    FALSE,
+    NONE,
+    TRUE,
+    Choice,
+    Class,
+    Function,
+    Host,
+    Instance,
+    Mapping,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+    host,
+)
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+NAMES: dict[type, str] = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "truediv",
+    ast.FloorDiv: "floordiv",
+    ast.Mod: "mod",
+    ast.Pow: "pow",
+    ast.MatMult: "matmul",
+    ast.BitAnd: "and",
+    ast.BitOr: "or",
+    ast.BitXor: "xor",
+    ast.LShift: "lshift",
+    ast.RShift: "rshift",
+}
+_PYTHON: dict[type, Any] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+}
+_COMPARISONS: dict[type, tuple[str, Any]] = {
+    ast.Eq: ("eq", operator.eq),
+    ast.NotEq: ("ne", operator.ne),
+    ast.Lt: ("lt", operator.lt),
+    ast.LtE: ("le", operator.le),
+    ast.Gt: ("gt", operator.gt),
+    ast.GtE: ("ge", operator.ge),
+}
+
+
+def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Value:
+    """`left op right`."""
+    if isinstance(left, Choice) or isinstance(right, Choice):
+        return _of_options(run, kind, left, right, node)
+    name = NAMES[kind]
+    if isinstance(left, Tensor):
+        return apply(run, f"torch.Tensor.__{name}__", Call(_expr(node), [right]), left)
+    if isinstance(right, Tensor):
+        return apply(run, f"torch.Tensor.__r{name}__", Call(_expr(node), [left]), right)
+    if isinstance(left, Host) and isinstance(right, Host):
+        return _of_hosts(run, kind, left, right, node)
+    if isinstance(left, Sequence):
+        return _of_sequence(run, kind, left, right)
+    if isinstance(right, Sequence) and kind is ast.Mult:
+        return _of_sequence(run, kind, right, left)
+    if isinstance(left, (Mapping, Sequence)):
+        return left
+    if isinstance(left, Instance):
+        found = _own_operator(run, left, f"__{name}__", right, node)
+        if found is not None:
+            return found
+    return unknown_operation(run, name, [left, right], node)
+
+
+def _expr(node: ast.AST) -> ast.expr:
+    return node  # type: ignore[return-value]
+
+
+def _of_options(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Value:
+    results = [
+        binary(run, kind, one, other, node)
+        for one in options(left)
+        for other in options(right)
+        if one is not NONE and other is not NONE
+    ]
+    return run.join.values(results) if results else run.unknown("operator")
+
+
+def _of_hosts(run: Run, kind: type, left: Host, right: Host, node: ast.AST) -> Value:
+    history = [*host_history(left), *host_history(right)]
+    graph = None
+    if history:
+        graph = cut_node(run, "number", NAMES[kind], [Edge(item, False) for item in history], run.at(node))
+    if left.known and right.known and kind in _PYTHON:
+        try:
+            if kind is not ast.Pow or (isinstance(right.value, (int, float)) and abs(right.value) < 64):
+                result = _PYTHON[kind](left.value, right.value)
+                if not isinstance(result, (str, bytes, tuple)) or len(result) < 10_000:
+                    return host(result, graph)
+        except Exception:
+            return run.unknown("operator")
+    if left.kind == "str":
+        return Host("str")
+    kinds = {left.kind, right.kind}
+    if kinds <= {"int", "bool"}:
+        return Host("float" if kind is ast.Div else "int", node=graph)
+    return Host("float", node=graph)
+
+
+def _of_sequence(run: Run, kind: type, left: Sequence, right: Value) -> Value:
+    if kind is ast.Add and isinstance(right, Sequence):
+        rests = [rest for rest in (left.rest, right.rest) if rest is not None]
+        rest = run.join.values(rests) if rests else None
+        return Sequence(run.state, left.kind, (*left.items, *right.items), rest)
+    if kind is ast.Mult and isinstance(right, Host) and isinstance(right.value, int) and left.rest is None:
+        if right.value * len(left.items) <= 64:
+            return Sequence(run.state, left.kind, left.items * right.value)
+    if kind is ast.Mult and left.elements:
+        repeated = Sequence(run.state, left.kind, left.items, run.join.values(left.elements))
+        return repeated
+    if kind is ast.Add and not isinstance(right, (Host, Tensor)):
+        rest = run.join.values([*([left.rest] if left.rest is not None else []), run.unknown("element")])
+        return Sequence(run.state, left.kind, left.items, rest)
+    return run.unknown("operator")
+
+
+def _own_operator(run: Run, left: Instance, name: str, right: Value, node: ast.AST) -> Value | None:
+    from gradls.flow.classes import find_in_class
+
+    if isinstance(left.cls, Class):
+        function, _ = find_in_class(left.cls, name)
+        if isinstance(function, Function):
+            return calls.call_function(run, function, Call(_expr(node), [right]), left)
+    return None
+
+
+def augmented(run: Run, statement: ast.AugAssign, old: Value, new: Value) -> Value:
+    """The value of `old += new` and the like; a tensor is written in place."""
+    kind = type(statement.op)
+    if isinstance(old, Choice):
+        results = [augmented(run, statement, option, new) for option in old.options if option is not NONE]
+        return run.join.values(results) if results else run.unknown("operator")
+    if isinstance(old, Tensor):
+        if isinstance(new, Choice):
+            kept = [option for option in new.options if option is not NONE]
+            new = kept[0] if len(kept) == 1 else new
+        return apply(run, f"torch.Tensor.__i{NAMES[kind]}__", Call(_expr(statement), [new]), old)
+    if isinstance(old, Sequence) and kind is ast.Add and old.kind == "list":
+        added = _of_sequence(run, kind, old, new)
+        if isinstance(added, Sequence):
+            run.state.set(old.fields, "items", added.items)
+            run.state.set(old.fields, "rest", added.rest)
+        return old
+    value = binary(run, kind, old, new, statement)
+    run.event("accumulate", statement, value, old=old, new=new)
+    return value
+
+
+def unary(run: Run, kind: type, operand: Value, node: ast.AST) -> Value:
+    """`-x`, `+x` and `~x`."""
+    name = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "invert"}[kind]
+    if isinstance(operand, Choice):
+        return run.join.values([unary(run, kind, option, node) for option in operand.options if option is not NONE])
+    if isinstance(operand, Tensor):
+        return operand if kind is ast.UAdd else apply(run, f"torch.Tensor.__{name}__", Call(_expr(node), []), operand)
+    if isinstance(operand, Host):
+        if operand.known and isinstance(operand.value, (int, float)) and kind is not ast.Invert:
+            return host(-operand.value if kind is ast.USub else operand.value, operand.node)
+        return Host(operand.kind, node=operand.node)
+    return unknown_operation(run, name, [operand], node)
+
+
+def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST) -> Value:
+    """`left op right`, for one comparison."""
+    if isinstance(kind, (ast.Is, ast.IsNot)):
+        return _identity(run, left, right, isinstance(kind, ast.Is))
+    if isinstance(kind, (ast.In, ast.NotIn)):
+        return _membership(run, left, right, isinstance(kind, ast.In))
+    name, function = _COMPARISONS[type(kind)]
+    if isinstance(left, Choice) or isinstance(right, Choice):
+        pairs = [(one, other) for one in options(left) for other in options(right)]
+        return run.join.values([compare(run, kind, one, other, node) for one, other in pairs])
+    if isinstance(left, Tensor):
+        return apply(run, f"torch.Tensor.__{name}__", Call(_expr(node), [right]), left)
+    if isinstance(right, Tensor):
+        return apply(run, f"torch.Tensor.__{name}__", Call(_expr(node), [left]), right)
+    if isinstance(left, Host) and isinstance(right, Host) and left.known and right.known:
+        try:
+            return TRUE if function(left.value, right.value) else FALSE
+        except TypeError:
+            return Host("bool")
+    if isinstance(left, Unknown) and isinstance(right, Host) and right.known and _hashable(right.value):
+        return truth.derived(run, left, (name, right.value))
+    if tensors_in(left) and tensors_in(right):
+        return unknown_operation(run, name, [left, right], node)
+    return Host("bool")
+
+
+def _hashable(value: object) -> bool:
+    return isinstance(value, (int, float, str, bool, type(None)))
+
+
+def _identity(run: Run, left: Value, right: Value, positive: bool) -> Value:
+    if isinstance(left, Choice):
+        return run.join.values([_identity(run, option, right, positive) for option in left.options])
+    same: bool | None = None
+    if right is NONE or left is NONE:
+        other = left if right is NONE else right
+        if other is NONE:
+            same = True
+        elif not isinstance(other, Unknown):
+            same = False
+        else:
+            found = truth.derived(run, other, "is None")
+            return found if positive else truth.derived(run, found, "not")
+    elif isinstance(left, Host) and isinstance(right, Host) and left.known and right.known:
+        same = left.value is right.value
+    elif isinstance(left, Instance) and isinstance(right, Instance):
+        same = left is right
+    if same is None:
+        return Host("bool")
+    return TRUE if same == positive else FALSE
+
+
+def _membership(run: Run, left: Value, right: Value, positive: bool) -> Value:
+    if isinstance(left, Host) and left.known:
+        found: bool | None = None
+        if isinstance(right, Host) and isinstance(right.value, str) and isinstance(left.value, str):
+            found = left.value in right.value
+        elif isinstance(right, Mapping) and right.rest is None:
+            found = left.value in right.entries
+        elif isinstance(right, Sequence) and right.rest is None and all(isinstance(x, Host) and x.known for x in right.items):
+            found = any(x.value == left.value for x in right.items)  # type: ignore[attr-defined]
+        if found is not None:
+            return TRUE if found == positive else FALSE
+    if isinstance(left, Unknown) and isinstance(right, Host) and right.known and _hashable(right.value):
+        return truth.derived(run, left, ("in", right.value, positive))
+    return Host("bool")
+
+

@@ -1,0 +1,228 @@
+"""The abstract run of one file: its state, its scopes, its budgets, and what it writes down."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from gradls.flow.facts import Event, Facts, TensorState
+from gradls.flow.graph import At, Node, Path
+from gradls.flow.join import Join
+from gradls.flow.names import Names, Question
+from gradls.flow.state import Changes, Fields, State
+from gradls.flow.values import Function, Lib, Tensor, Unknown, Value
+from gradls.syntax.source import Source
+
+MOST_STEPS = 120_000
+"""Statements and expressions that the analysis of one file may evaluate; past that the rest is unknown."""
+MOST_STEPS_A_ROOT = 30_000
+"""The same for one function that nobody calls."""
+MOST_CALLS_DEEP = 14
+
+
+class Scope:
+    """A namespace and the one around it."""
+
+    __slots__ = ("fields", "kind", "parent", "redirect")
+
+    def __init__(self, fields: Fields, parent: Scope | None, kind: str) -> None:
+        self.fields = fields
+        self.parent = parent
+        self.kind = kind
+        """module, function, class or comprehension."""
+        self.redirect: dict[str, Scope] = {}
+        """Names that `global` and `nonlocal` send elsewhere."""
+
+    def find(self, name: str) -> Fields | None:
+        """The fields that hold `name`, as Python looks names up."""
+        target = self.redirect.get(name)
+        if target is not None:
+            return target.fields if name in target.fields else None
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.fields and (scope is self or scope.kind != "class"):
+                return scope.fields
+            scope = scope.parent
+        return None
+
+    @property
+    def module(self) -> Scope:
+        scope = self
+        while scope.parent is not None:
+            scope = scope.parent
+        return scope
+
+
+class Loop:
+    """A loop under analysis: the states in which it was left or continued."""
+
+    __slots__ = ("breaks", "continues", "mark", "round_mark")
+
+    def __init__(self, mark: tuple[int, int]) -> None:
+        self.mark = mark
+        self.round_mark = mark
+        self.breaks: list[Changes] = []
+        self.continues: list[Changes] = []
+
+
+class Frame:
+    """A function under analysis: where it began, and the states and values with which it was left."""
+
+    __slots__ = ("exits", "forks", "function", "loops", "mark", "owner", "receiver", "scope", "yields")
+
+    def __init__(self, scope: Scope, mark: tuple[int, int], function: Function | None = None) -> None:
+        self.scope = scope
+        self.mark = mark
+        self.function = function
+        self.exits: list[tuple[Changes | None, Value]] = []
+        self.forks = 0
+        """How many undecided branches or loops are open here."""
+        self.loops: list[Loop] = []
+        self.yields: list[Value] = []
+        self.owner: Value | None = None
+        self.receiver: Value | None = None
+
+
+class OutOfBudget(Exception):
+    """The analysis has taken as many steps as it may."""
+
+
+class Run:
+    """One analysis of one file."""
+
+    def __init__(self, source: Source, names: Names) -> None:
+        self.state = State()
+        self.join = Join(self.state)
+        self.source = source
+        self.names = names
+        self.facts = Facts(source)
+        self.module = Scope(Fields(self.state), None, "module")
+        self.frame = Frame(self.module, self.state.mark())
+        self.mode = Fields(self.state, {"grad": True, "inference": False, "at": None})
+        self.assumed = Fields(self.state)
+        """Truth values of unknown values, as branches took them."""
+        self.path: Path | None = None
+        self.stack: list[Function] = []
+        self.executed: set[ast.AST] = set()
+        """Functions whose body was analysed."""
+        self.steps = 0
+        self.limit = MOST_STEPS
+        self.rough = 0
+        """How many loops of unknown length are open."""
+        self.states: dict[ast.AST, TensorState] = {}
+        self.libs: dict[str, Lib] = {}
+        self.isolated = 0
+        """Inside the forward of a custom Function: what happens there cuts nothing."""
+        self.alone = False
+        """The function under analysis is called by nobody in the file."""
+
+    # What is written down
+
+    def event(self, kind: str, node: ast.AST, value: Value | None = None, graph: Node | None = None, **info: Any) -> Event:
+        """Write an event down."""
+        event = Event(kind, self.at(node), value, graph, self.path, info)
+        event.info["alone"] = self.alone
+        self.facts.events.append(event)
+        return event
+
+    def at(self, node: ast.AST) -> At:
+        return At(self.frame.function.source if self.frame.function else self.source, node)
+
+    def ask(self, question: Question) -> Any:
+        """The answer to a question about a name, if it is known; otherwise the question is left with the facts."""
+        answer = self.names.ask(question)
+        if answer is None:
+            self.facts.questions.add(question)
+        return answer
+
+    def step(self) -> None:
+        self.steps += 1
+        if self.steps > self.limit:
+            raise OutOfBudget
+
+    def observe(self, node: ast.AST, tensor: Tensor) -> None:
+        """Note what the expression `node` was; an expression seen in two states has an unknown one."""
+        seen = self.states.get(node)
+        if seen is None:
+            self.states[node] = TensorState(node, tensor.requires_grad, tensor.dtype, tensor.leaf)
+            return
+        if seen.requires_grad is not tensor.requires_grad:
+            seen.requires_grad = None
+        if seen.dtype != tensor.dtype:
+            seen.dtype = None
+        if seen.leaf is not tensor.leaf:
+            seen.leaf = None
+
+    # Values
+
+    def unknown(self, origin: str = "", name: str = "", question: Question | None = None) -> Unknown:
+        return Unknown(self.state, origin, name, question)
+
+    def lib(self, path: str) -> Lib:
+        lib = self.libs.get(path)
+        if lib is None:
+            lib = self.libs[path] = Lib(self.state, path)
+        return lib
+
+    def leaf(
+        self,
+        op: str,
+        node: ast.AST | None,
+        *,
+        requires_grad: bool | None = False,
+        dtype: str | None = "float",
+        shape: tuple[int | None, ...] | None = None,
+        is_parameter: bool = False,
+    ) -> Tensor:
+        """A tensor without history."""
+        graph = Node(self.state, op, self.at(node) if node is not None else None, kind="leaf", path=self.path)
+        tensor = Tensor(
+            self.state, graph, requires_grad=requires_grad, leaf=True, dtype=dtype, shape=shape, is_parameter=is_parameter
+        )
+        graph.leaf = tensor
+        graph.scalar = None if shape is None else shape == ()
+        tensor.inference = bool(self.mode["inference"])
+        return tensor
+
+    @property
+    def recording(self) -> bool | None:
+        """Is grad mode on?"""
+        return self.mode["grad"]
+
+    # Branches
+
+    def fork(self, arms: list[tuple[object, bool, Callable[[], bool]]]) -> bool:
+        """Run every arm from the state of now, and continue from all that come to their end.
+
+        An arm is (what is decided on, how, what to do); what it does returns whether it comes to its end.
+        """
+        mark = self.state.mark()
+        path = self.path
+        outcomes: list[Changes] = []
+        ends: list[Path | None] = []
+        self.frame.forks += 1
+        try:
+            for subject, decision, arm in arms:
+                self.path = (path, subject, decision)
+                if isinstance(subject, Unknown):
+                    self.state.set(self.assumed, subject, decision)
+                try:
+                    completes = arm()
+                except OutOfBudget:
+                    self.state.undo(mark)
+                    raise
+                end = self.path
+                changes = self.state.capture(mark)
+                if completes:
+                    outcomes.append(changes)
+                    ends.append(end)
+        finally:
+            self.frame.forks -= 1
+            self.path = path
+        if not outcomes:
+            return False
+        self.state.merge(mark, outcomes, self.join.slot)
+        if len(outcomes) == 1:
+            self.path = ends[0]
+        return True

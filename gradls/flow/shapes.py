@@ -1,0 +1,96 @@
+"""Shapes as far as literals tell: enough to know a scalar, and (N, 1) against (N,)."""
+
+from __future__ import annotations
+
+from gradls.autograd.ops import Op
+from gradls.flow.values import FALSE, NONE, Host, Sequence, Tensor, Value
+
+Shape = tuple["int | None", ...]
+
+
+def of_result(op: Op, bound: dict[str, Value]) -> Shape | None:
+    """The shape of the result of an operation; a dimension of unknown size is None, an unknown shape is None."""
+    first = bound.get(op.params[0]) if op.params else None
+    shape = first.shape if isinstance(first, Tensor) else None
+    if op.shape == "same":
+        return shape
+    if op.shape == "broadcast":
+        return broadcast([value for value in bound.values() if not _is_option(value)])
+    if op.shape in ("scalar", "reduce"):
+        return _reduced(op, bound, shape)
+    if op.shape == "loss":
+        reduction = bound.get("reduction")
+        if reduction is None:
+            return ()
+        if isinstance(reduction, Host) and reduction.known:
+            return () if reduction.value != "none" else shape
+        return None
+    return None
+
+
+def _is_option(value: Value) -> bool:
+    return isinstance(value, Host) and value.kind in ("none", "str", "bool")
+
+
+def broadcast(values: list[Value]) -> Shape | None:
+    """The shape of an element-wise operation."""
+    result: Shape = ()
+    for value in values:
+        if isinstance(value, Host):
+            continue
+        if not isinstance(value, Tensor) or value.shape is None:
+            return None
+        result = _broadcast_two(result, value.shape)
+    return result
+
+
+def _broadcast_two(one: Shape, other: Shape) -> Shape:
+    length = max(len(one), len(other))
+    left = (1,) * (length - len(one)) + one
+    right = (1,) * (length - len(other)) + other
+    return tuple(b if a == 1 else a if b == 1 or a is not None else b for a, b in zip(left, right, strict=True))
+
+
+def _reduced(op: Op, bound: dict[str, Value], shape: Shape | None) -> Shape | None:
+    dim = bound.get("dim", bound.get("axis"))
+    keeps = bound.get("keepdim")
+    if dim is None or dim is NONE:
+        if op.shape == "reduce" and "dim" in op.params:
+            return None
+        return () if keeps is None or keeps is FALSE else None
+    if shape is None:
+        return None
+    dims = _dims(dim, len(shape))
+    if dims is None or (keeps is not None and not (isinstance(keeps, Host) and keeps.known)):
+        return None
+    if isinstance(keeps, Host) and keeps.value:
+        return tuple(1 if index in dims else size for index, size in enumerate(shape))
+    return tuple(size for index, size in enumerate(shape) if index not in dims)
+
+
+def _dims(value: Value, rank: int) -> set[int] | None:
+    if isinstance(value, Host) and isinstance(value.value, int):
+        return {value.value % rank} if rank else set()
+    if isinstance(value, Sequence) and value.rest is None:
+        found = [item.value % rank for item in value.items if isinstance(item, Host) and isinstance(item.value, int)]
+        return set(found) if len(found) == len(value.items) else None
+    return None
+
+
+def of_sizes(values: list[Value]) -> Shape | None:
+    """The shape that the arguments of a factory such as `torch.zeros(2, n)` or `torch.zeros((2, n))` give."""
+    if len(values) == 1 and isinstance(values[0], Sequence):
+        if values[0].rest is not None:
+            return None
+        values = list(values[0].items)
+    sizes: list[int | None] = []
+    for value in values:
+        if not isinstance(value, Host) and not type(value).__name__ == "Unknown":
+            return None
+        if isinstance(value, Host) and value.kind == "int":
+            sizes.append(value.value if value.known else None)
+        elif isinstance(value, Host):
+            return None
+        else:
+            return None
+    return tuple(sizes)

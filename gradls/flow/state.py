@@ -1,0 +1,118 @@
+"""The mutable state of an analysis, with a trail: every write can be undone, and the writes of branches be merged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Any = _Missing()
+
+
+class Fields(dict):
+    """The slots of one object or scope. Writes after its birth go through `State.set`."""
+
+    __slots__ = ("born",)
+
+    def __init__(self, state: State, values: dict | None = None) -> None:
+        super().__init__(values or {})
+        state.clock += 1
+        self.born = state.clock
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+Changes = dict[tuple[int, Any], tuple[Fields, Any, Any]]
+"""What a stretch of the analysis wrote: (identity of the fields, key) to (fields, key, last value)."""
+
+
+class State:
+    """Writes, undoes and merges slots."""
+
+    __slots__ = ("clock", "trail")
+
+    def __init__(self) -> None:
+        self.trail: list[tuple[Fields, Any, Any]] = []
+        self.clock = 0
+
+    def set(self, fields: Fields, key: Any, value: Any) -> None:
+        """Write a slot."""
+        old = fields.get(key, MISSING)
+        if old is not value:
+            self.trail.append((fields, key, old))
+            fields[key] = value
+
+    def drop(self, fields: Fields, key: Any) -> None:
+        """Empty a slot."""
+        if key in fields:
+            self.trail.append((fields, key, fields.pop(key)))
+
+    def mark(self) -> tuple[int, int]:
+        """A point to which one can go back: the length of the trail and the time."""
+        return len(self.trail), self.clock
+
+    def peek(self, mark: tuple[int, int]) -> Changes:
+        """What was written since `mark`; nothing is undone."""
+        return {
+            (id(fields), key): (fields, key, fields.get(key, MISSING)) for fields, key, _ in self.trail[mark[0] :]
+        }
+
+    def undo(self, mark: tuple[int, int]) -> None:
+        """Go back to `mark`."""
+        trail = self.trail
+        while len(trail) > mark[0]:
+            fields, key, old = trail.pop()
+            if old is MISSING:
+                fields.pop(key, None)
+            else:
+                fields[key] = old
+
+    def capture(self, mark: tuple[int, int]) -> Changes:
+        """What was written since `mark`, and go back to it."""
+        changes = self.peek(mark)
+        self.undo(mark)
+        return changes
+
+    def apply(self, changes: Changes) -> None:
+        """Write captured changes again."""
+        for fields, key, value in changes.values():
+            if value is MISSING:
+                self.drop(fields, key)
+            else:
+                self.set(fields, key, value)
+
+    def merge(self, mark: tuple[int, int], outcomes: Sequence[Changes], join: Callable[[Any, list[Any]], Any]) -> None:
+        """Continue from several outcomes of branches that all began at `mark`.
+
+        `join(key, values)` makes one value of those that differ. What was born inside a branch is not joined: the
+        other branches never had it. A slot that a branch left empty does not count: code that reads it later would
+        fail on that branch, so it is taken that it does not come that way.
+        """
+        if len(outcomes) == 1:
+            self.apply(outcomes[0])
+            return
+        slots: dict[tuple[int, Any], tuple[Fields, Any]] = {}
+        for changes in outcomes:
+            for slot, (fields, key, _) in changes.items():
+                slots[slot] = (fields, key)
+        for slot, (fields, key) in slots.items():
+            before = fields.get(key, MISSING)
+            values = [changes[slot][2] if slot in changes else before for changes in outcomes]
+            if fields.born > mark[1]:
+                values = [changes[slot][2] for changes in outcomes if slot in changes]
+            present = [value for value in values if value is not MISSING]
+            if not present:
+                self.drop(fields, key)
+            elif all(value is present[0] for value in present):
+                self.set(fields, key, present[0])
+            else:
+                self.set(fields, key, join(key, present))

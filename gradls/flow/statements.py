@@ -1,0 +1,277 @@
+"""Statements: what each does to the state, and whether it comes to its end."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+
+from gradls.flow import attributes, calls, contexts, expressions, imports, operators, subscripts, truth
+from gradls.flow.loops import exec_for, exec_while
+from gradls.flow.run import Run
+from gradls.flow.values import NONE, Value
+
+
+def exec_block(run: Run, body: Iterable[ast.stmt]) -> bool:
+    """Run statements in order; False if the end is not reached (return, raise, break, continue)."""
+    for statement in body:
+        run.step()
+        if not EXEC[type(statement)](run, statement):
+            return False
+    return True
+
+
+def _expr(run: Run, statement: ast.Expr) -> bool:
+    value = expressions.eval_expr(run, statement.value)
+    if not isinstance(statement.value, ast.Constant):
+        run.event("statement", statement, value)
+    return True
+
+
+def _assign(run: Run, statement: ast.Assign) -> bool:
+    value = expressions.eval_expr(run, statement.value)
+    for target in statement.targets:
+        assign(run, target, value)
+    return True
+
+
+def _ann_assign(run: Run, statement: ast.AnnAssign) -> bool:
+    if statement.value is not None:
+        assign(run, statement.target, expressions.eval_expr(run, statement.value))
+    elif isinstance(statement.target, ast.Name) and run.frame.scope.kind == "class":
+        run.state.set(run.frame.scope.fields, statement.target.id, run.unknown("annotation", statement.target.id))
+    return True
+
+
+def _aug_assign(run: Run, statement: ast.AugAssign) -> bool:
+    target = statement.target
+    old = expressions.eval_expr(run, expressions.as_load(target))
+    new = expressions.eval_expr(run, statement.value)
+    value = operators.augmented(run, statement, old, new)
+    assign(run, target, value, augmented=True)
+    return True
+
+
+def assign(run: Run, target: ast.expr, value: Value, augmented: bool = False) -> None:
+    """Bind `value` to a target of an assignment."""
+    if isinstance(target, ast.Name):
+        bind(run, target.id, value)
+        expressions.observe(run, target, value)
+    elif isinstance(target, (ast.Tuple, ast.List)):
+        _unpack(run, target, value)
+    elif isinstance(target, ast.Starred):
+        assign(run, target.value, value)
+    elif isinstance(target, ast.Attribute):
+        attributes.set_attribute(run, expressions.eval_expr(run, target.value), target.attr, value, target, augmented)
+    elif isinstance(target, ast.Subscript):
+        receiver = expressions.eval_expr(run, target.value)
+        index = expressions.eval_expr(run, target.slice)
+        subscripts.set_item(run, receiver, index, value, target, augmented)
+
+
+def bind(run: Run, name: str, value: Value) -> None:
+    """Bind a name in the scope of now."""
+    scope = run.frame.scope
+    while scope.kind == "comprehension" and scope.parent is not None and name not in scope.fields:
+        scope = scope.parent
+    scope = scope.redirect.get(name, scope)
+    attributes.give_name(value, name)
+    run.state.set(scope.fields, name, value)
+
+
+def _unpack(run: Run, target: ast.Tuple | ast.List, value: Value) -> None:
+    values = expressions.unpack(run, value, target.elts)
+    for element, part in zip(target.elts, values, strict=True):
+        assign(run, element, part)
+
+
+def _delete(run: Run, statement: ast.Delete) -> bool:
+    for target in statement.targets:
+        if isinstance(target, ast.Name):
+            fields = run.frame.scope.find(target.id)
+            if fields is not None:
+                run.state.drop(fields, target.id)
+        elif isinstance(target, ast.Attribute):
+            attributes.delete_attribute(run, expressions.eval_expr(run, target.value), target.attr)
+    return True
+
+
+def _if(run: Run, statement: ast.If) -> bool:
+    test = expressions.eval_expr(run, statement.test)
+    known = truth.truth(run, test)
+    if known is not None:
+        truth.narrow(run, statement.test, known)
+        return exec_block(run, statement.body if known else statement.orelse)
+
+    def arm(taken: bool) -> Callable[[], bool]:
+        def body() -> bool:
+            truth.narrow(run, statement.test, taken)
+            return exec_block(run, statement.body if taken else statement.orelse)
+
+        return body
+
+    return run.fork([(test, True, arm(True)), (test, False, arm(False))])
+
+
+def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
+    entered = []
+    for item in statement.items:
+        manager = expressions.eval_expr(run, item.context_expr)
+        value, restore = contexts.enter(run, manager, item.context_expr, statement)
+        entered.append(restore)
+        if item.optional_vars is not None:
+            assign(run, item.optional_vars, value)
+    try:
+        return exec_block(run, statement.body)
+    finally:
+        for restore in reversed(entered):
+            restore()
+
+
+def _try(run: Run, statement: ast.Try) -> bool:
+    def body() -> bool:
+        return exec_block(run, statement.body) and exec_block(run, statement.orelse)
+
+    def handler(clause: ast.ExceptHandler) -> Callable[[], bool]:
+        def arm() -> bool:
+            if clause.name:
+                bind(run, clause.name, run.unknown("exception", clause.name))
+            return exec_block(run, clause.body)
+
+        return arm
+
+    arms: list[tuple[object, bool, Callable[[], bool]]] = [(statement, True, body)]
+    arms += [(clause, True, handler(clause)) for clause in statement.handlers]
+    completes = run.fork(arms) if len(arms) > 1 else body()
+    return exec_block(run, statement.finalbody) and completes
+
+
+def _return(run: Run, statement: ast.Return) -> bool:
+    value = expressions.eval_expr(run, statement.value) if statement.value is not None else NONE
+    frame = run.frame
+    frame.exits.append((run.state.peek(frame.mark) if frame.forks else None, value))
+    run.event("return", statement, value)
+    return False
+
+
+def _raise(run: Run, statement: ast.Raise) -> bool:
+    if statement.exc is not None:
+        expressions.eval_expr(run, statement.exc)
+    return False
+
+
+def _break(run: Run, statement: ast.stmt) -> bool:
+    if run.frame.loops:
+        loop = run.frame.loops[-1]
+        loop.breaks.append(run.state.peek(loop.mark))
+    return False
+
+
+def _continue(run: Run, statement: ast.stmt) -> bool:
+    if run.frame.loops:
+        loop = run.frame.loops[-1]
+        loop.continues.append(run.state.peek(loop.round_mark))
+    return False
+
+
+def _assert(run: Run, statement: ast.Assert) -> bool:
+    test = expressions.eval_expr(run, statement.test)
+    if truth.truth(run, test) is not False:
+        truth.narrow(run, statement.test, True)
+    return True
+
+
+def _function(run: Run, statement: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    bind(run, statement.name, calls.define_function(run, statement))
+    return True
+
+
+def _class(run: Run, statement: ast.ClassDef) -> bool:
+    value = calls.define_class(run, statement)
+    for decorator in statement.decorator_list:
+        expressions.eval_expr(run, decorator)
+    run.state.set(run.frame.scope.redirect.get(statement.name, run.frame.scope).fields, statement.name, value)
+    return True
+
+
+def _import(run: Run, statement: ast.Import) -> bool:
+    for alias in statement.names:
+        name, value = imports.plain(run, alias)
+        run.state.set(run.frame.scope.fields, name, value)
+    return True
+
+
+def _import_from(run: Run, statement: ast.ImportFrom) -> bool:
+    for alias in statement.names:
+        for name, value in imports.names_from(run, statement, alias):
+            run.state.set(run.frame.scope.redirect.get(name, run.frame.scope).fields, name, value)
+    return True
+
+
+def _global(run: Run, statement: ast.Global) -> bool:
+    for name in statement.names:
+        run.frame.scope.redirect[name] = run.frame.scope.module
+    return True
+
+
+def _nonlocal(run: Run, statement: ast.Nonlocal) -> bool:
+    for name in statement.names:
+        scope = run.frame.scope.parent
+        while scope is not None and (scope.kind == "class" or name not in scope.fields):
+            scope = scope.parent
+        if scope is not None:
+            run.frame.scope.redirect[name] = scope
+    return True
+
+
+def _match(run: Run, statement: ast.Match) -> bool:
+    subject = expressions.eval_expr(run, statement.subject)
+
+    def arm(case: ast.match_case) -> Callable[[], bool]:
+        def body() -> bool:
+            for node in ast.walk(case.pattern):
+                name = getattr(node, "name", None)
+                if isinstance(name, str):
+                    bind(run, name, run.unknown("pattern", name))
+            return exec_block(run, case.body)
+
+        return body
+
+    del subject
+    return run.fork([*((case, True, arm(case)) for case in statement.cases), (statement, False, lambda: True)])
+
+
+def _pass(run: Run, statement: ast.stmt) -> bool:
+    return True
+
+
+EXEC: dict[type, Callable[..., bool]] = {
+    ast.Expr: _expr,
+    ast.Assign: _assign,
+    ast.AnnAssign: _ann_assign,
+    ast.AugAssign: _aug_assign,
+    ast.Delete: _delete,
+    ast.If: _if,
+    ast.For: exec_for,
+    ast.AsyncFor: exec_for,
+    ast.While: exec_while,
+    ast.With: _with,
+    ast.AsyncWith: _with,
+    ast.Try: _try,
+    ast.Return: _return,
+    ast.Raise: _raise,
+    ast.Break: _break,
+    ast.Continue: _continue,
+    ast.Assert: _assert,
+    ast.FunctionDef: _function,
+    ast.AsyncFunctionDef: _function,
+    ast.ClassDef: _class,
+    ast.Import: _import,
+    ast.ImportFrom: _import_from,
+    ast.Global: _global,
+    ast.Nonlocal: _nonlocal,
+    ast.Match: _match,
+    ast.Pass: _pass,
+}
+for _newer in ("TryStar", "TypeAlias"):
+    if hasattr(ast, _newer):
+        EXEC[getattr(ast, _newer)] = _try if _newer == "TryStar" else _pass

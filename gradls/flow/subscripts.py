@@ -1,0 +1,200 @@
+"""Subscripts: reading and writing `x[index]`."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from gradls.autograd.ops import Op, Output
+from gradls.flow import calls, truth, writes
+from gradls.flow.calls import Call
+from gradls.flow.graph import Saved
+from gradls.flow.operations import result_of, unknown_operation
+from gradls.flow.values import NONE, Choice, Class, Function, Host, Instance, Lib, Mapping, Sequence, Tensor, Unknown, Value, host
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+SELECT = Op("select", ("input", "index"), differentiable=frozenset({"input"}), view="view")
+INDEX = Op("index", ("input", "index"), differentiable=frozenset({"input"}), frees=True)
+"""Indexing by a tensor copies, and saves the index."""
+UNBIND = Op("unbind", ("input",), differentiable=frozenset({"input"}), view="view")
+COPY = Op("copy_slices", ("input", "index", "value"), differentiable=frozenset({"input", "value"}), inplace=True, outputs=(Output(),))
+
+
+def get_item(run: Run, receiver: Value, index: Value, node: ast.AST) -> Value:
+    """`receiver[index]`."""
+    if isinstance(receiver, Choice):
+        return run.join.values([get_item(run, option, index, node) for option in receiver.options if option is not NONE])
+    if isinstance(receiver, Tensor):
+        return _of_tensor(run, receiver, index, node)
+    if isinstance(receiver, Sequence):
+        return _of_sequence(run, receiver, index)
+    if isinstance(receiver, Mapping):
+        return _of_mapping(run, receiver, index)
+    if isinstance(receiver, Instance):
+        return _of_instance(run, receiver, index, node)
+    if isinstance(receiver, Unknown):
+        if isinstance(index, Tensor):
+            return unknown_operation(run, "index", [receiver, index], node)
+        if isinstance(index, Host) and index.known and isinstance(index.value, (int, str)):
+            return truth.derived(run, receiver, ("item", index.value))
+        return run.unknown("item", receiver.name)
+    if isinstance(receiver, (Class, Lib)):
+        return receiver
+    if isinstance(receiver, Host) and receiver.known and isinstance(index, Host) and index.known:
+        try:
+            return host(receiver.value[index.value])
+        except Exception:
+            return run.unknown("item")
+    if isinstance(receiver, Host) and receiver.kind == "shape":
+        return Host("int")
+    return run.unknown("item")
+
+
+def _is_copy(index: Value) -> bool | None:
+    """Does indexing copy? Integers, slices, None and ... give views; tensors, lists and arrays copies."""
+    if isinstance(index, Host):
+        return False if index.kind in ("int", "slice", "none", "ellipsis", "bool") else None
+    if isinstance(index, Tensor):
+        return True
+    if isinstance(index, Sequence):
+        if index.kind == "tuple":
+            verdicts = [_is_copy(item) for item in index.items]
+            return True if True in verdicts else None if None in verdicts else False
+        return True
+    return None
+
+
+def _of_tensor(run: Run, receiver: Tensor, index: Value, node: ast.AST) -> Value:
+    copies = _is_copy(index)
+    bound = {"input": receiver, "index": index}
+    value = result_of(run, INDEX if copies else SELECT, bound, node)
+    assert isinstance(value, Tensor)
+    if copies is None:
+        value.storage = type(value.storage)(run.state, receiver.storage)
+        value.base = None
+    elif copies and isinstance(index, Tensor) and value.requires_grad:
+        value.node.saved = (Saved(index.storage, index.storage.writes, "index", index),)
+    value.shape = _shape(receiver, index)
+    value.node.scalar = None if value.shape is None else value.shape == ()
+    return value
+
+
+def _shape(receiver: Tensor, index: Value) -> tuple[int | None, ...] | None:
+    if receiver.shape is None:
+        return None
+    parts = index.items if isinstance(index, Sequence) and index.kind == "tuple" else (index,)
+    sizes: list[int | None] = []
+    left = list(receiver.shape)
+    for part in parts:
+        if not isinstance(part, Host) or part.kind not in ("int", "slice", "none"):
+            return None
+        if part.kind == "none":
+            sizes.append(1)
+        elif not left:
+            return None
+        elif part.kind == "int":
+            left.pop(0)
+        else:
+            size = left.pop(0)
+            known = isinstance(part.value, slice) and size is not None
+            sizes.append(len(range(*part.value.indices(size))) if known else None)  # type: ignore[arg-type]
+    return (*sizes, *left)
+
+
+def _of_sequence(run: Run, receiver: Sequence, index: Value) -> Value:
+    items = receiver.items
+    if isinstance(index, Host) and index.known and receiver.rest is None:
+        try:
+            found = items[index.value]
+        except (IndexError, TypeError):
+            return run.unknown("item")
+        if isinstance(index.value, slice):
+            return Sequence(run.state, receiver.kind, found)  # type: ignore[arg-type]
+        return found
+    if isinstance(index, Host) and index.known and isinstance(index.value, int) and 0 <= index.value < len(items):
+        return items[index.value]
+    if isinstance(index, Host) and isinstance(index.value, slice) or (isinstance(index, Host) and index.kind == "slice"):
+        parts = receiver.elements
+        return Sequence(run.state, receiver.kind, (), run.join.values(parts) if parts else run.unknown("item"))
+    return run.join.values(receiver.elements) if receiver.elements else run.unknown("item")
+
+
+def _of_mapping(run: Run, receiver: Mapping, index: Value) -> Value:
+    if isinstance(index, Host) and index.known and isinstance(index.value, (str, int, float, bool)):
+        if index.value in receiver.entries:
+            return receiver.entries[index.value]
+        return receiver.rest if receiver.rest is not None else run.unknown("item", str(index.value))
+    parts = [*receiver.entries.values(), *([receiver.rest] if receiver.rest is not None else [])]
+    return run.join.values(parts) if parts else run.unknown("item")
+
+
+def _of_instance(run: Run, receiver: Instance, index: Value, node: ast.AST) -> Value:
+    from gradls.flow.classes import find_in_class
+    from gradls.flow.models.registry import find_method
+
+    call = Call(node, [index])  # type: ignore[arg-type]
+    if isinstance(receiver.cls, Class):
+        function, _ = find_in_class(receiver.cls, "__getitem__")
+        if isinstance(function, Function):
+            return calls.call_function(run, function, call, receiver)
+    model = find_method(receiver, "__getitem__")
+    return model(run, receiver, call) if model is not None else run.unknown("item", receiver.name)
+
+
+def set_item(run: Run, receiver: Value, index: Value, value: Value, target: ast.expr, augmented: bool) -> None:
+    """`receiver[index] = value`; after `receiver[index] += y` the element itself was written already."""
+    if isinstance(receiver, Choice):
+        for option in receiver.options:
+            if option is not NONE:
+                set_item(run, option, index, value, target, augmented)
+    elif isinstance(receiver, Tensor):
+        if not (augmented and isinstance(value, Tensor) and value.storage is receiver.storage):
+            writes.in_place(run, COPY, {"input": receiver, "index": index, "value": value}, target)
+    elif isinstance(receiver, Mapping):
+        if isinstance(index, Host) and index.known and isinstance(index.value, (str, int, float, bool)):
+            run.state.set(receiver.entries, index.value, value)
+        else:
+            old = receiver.rest
+            run.state.set(receiver.fields, "rest", value if old is None else run.join.values([old, value]))
+        run.event("item-set", target, receiver, index=index, assigned=value)
+    elif isinstance(receiver, Sequence):
+        items = list(receiver.items)
+        if isinstance(index, Host) and isinstance(index.value, int) and -len(items) <= index.value < len(items):
+            items[index.value] = value
+            run.state.set(receiver.fields, "items", tuple(items))
+        else:
+            weak = tuple(run.join.values([item, value]) for item in items)
+            run.state.set(receiver.fields, "items", weak)
+            if receiver.rest is not None:
+                run.state.set(receiver.fields, "rest", run.join.values([receiver.rest, value]))
+    elif isinstance(receiver, Instance):
+        _set_on_instance(run, receiver, index, value, target)
+
+
+def _set_on_instance(run: Run, receiver: Instance, index: Value, value: Value, target: ast.expr) -> None:
+    from gradls.flow.classes import find_in_class
+    from gradls.flow.models.registry import find_method
+
+    call = Call(target, [index, value])
+    if isinstance(receiver.cls, Class):
+        function, _ = find_in_class(receiver.cls, "__setitem__")
+        if isinstance(function, Function):
+            calls.call_function(run, function, call, receiver)
+            return
+    model = find_method(receiver, "__setitem__")
+    if model is not None:
+        model(run, receiver, call)
+
+
+def row(run: Run, tensor: Tensor) -> Tensor:
+    """A row of a tensor that is iterated over or unpacked: one of several views."""
+    node = ast.Constant(0)
+    node.lineno, node.col_offset, node.end_lineno, node.end_col_offset = 1, 0, 1, 0
+    value = result_of(run, UNBIND, {"input": tensor}, tensor.node.at.node if tensor.node.at else node)
+    assert isinstance(value, Tensor)
+    value.multi = "unbind"
+    value.shape = tensor.shape[1:] if tensor.shape else None
+    value.node.scalar = None if value.shape is None else value.shape == ()
+    return value

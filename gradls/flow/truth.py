@@ -1,0 +1,133 @@
+"""Truth values: what tests are known to give, and what taking a branch tells about the values tested."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from gradls.flow.state import Fields
+from gradls.flow.values import NONE, Bound, Choice, Class, Function, Host, Instance, Lib, Mapping, Sequence, Unknown, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+
+def truth(run: Run, value: Value) -> bool | None:
+    """Is `value` true, where that is known?"""
+    if isinstance(value, Host):
+        if value.known:
+            return bool(value.value)
+        return None
+    if isinstance(value, Unknown):
+        assumed = run.assumed.get(value)
+        if assumed is not None:
+            return assumed
+        origin = value.fields.get("derived")
+        if origin is not None and origin[1] == "not":
+            inner = truth(run, origin[0])
+            return None if inner is None else not inner
+        return None
+    if isinstance(value, Sequence):
+        return bool(value.items) if value.rest is None else (True if value.items else None)
+    if isinstance(value, Mapping):
+        return True if value.entries else (None if value.rest is not None else False)
+    if isinstance(value, (Function, Class, Bound, Lib)):
+        return True
+    if isinstance(value, Instance):
+        return None if value.open or value.path.startswith("torch.nn.") else True
+    if isinstance(value, Choice):
+        verdicts = {truth(run, option) for option in value.options}
+        return verdicts.pop() if len(verdicts) == 1 else None
+    return None
+
+
+def derived(run: Run, value: Unknown, key: object) -> Unknown:
+    """What a question about an unknown value gives: the same each time."""
+    found = value.fields.get(("derived", key))
+    if found is None:
+        found = run.unknown("derived", value.name)
+        found.fields["derived"] = (value, key)
+        # A memo, not a write of the program: it is not undone.
+        value.fields["derived", key] = found
+    return found
+
+
+def is_condition(value: Value) -> bool:
+    """Was `value` made by a question about an unknown value?"""
+    return isinstance(value, Unknown) and "derived" in value.fields
+
+
+def combined(run: Run, operator: ast.boolop, values: list[Value]) -> Value:
+    """The value of `and` or `or` over conditions that are not known."""
+    del run, operator, values
+    return Host("bool")
+
+
+def narrow(run: Run, test: ast.expr, taken: bool) -> None:
+    """Use what taking a branch tells: `x is None`, `x`, `not x`, `isinstance(x, C)` and `and` of these."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        narrow(run, test.operand, not taken)
+    elif isinstance(test, ast.BoolOp):
+        if taken == isinstance(test.op, ast.And):
+            for operand in test.values:
+                narrow(run, operand, taken)
+    elif isinstance(test, ast.Compare) and len(test.ops) == 1 and _is_none(test.comparators[0]):
+        if isinstance(test.ops[0], (ast.Is, ast.Eq)):
+            _narrow_none(run, test.left, taken)
+        elif isinstance(test.ops[0], (ast.IsNot, ast.NotEq)):
+            _narrow_none(run, test.left, not taken)
+    elif isinstance(test, (ast.Name, ast.Attribute)):
+        if taken:
+            _narrow_none(run, test, False)
+    elif (
+        isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and test.func.id == "isinstance" and len(test.args) == 2
+    ):
+        _narrow_isinstance(run, test, taken)
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _slot(run: Run, node: ast.expr) -> tuple[Fields, str] | None:
+    if isinstance(node, ast.NamedExpr):
+        node = node.target
+    if isinstance(node, ast.Name):
+        fields = run.frame.scope.find(node.id)
+        return None if fields is None else (fields, node.id)
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        fields = run.frame.scope.find(node.value.id)
+        owner = fields[node.value.id] if fields is not None else None
+        if isinstance(owner, Instance) and node.attr in owner.fields:
+            return owner.fields, node.attr
+    return None
+
+
+def _narrow_none(run: Run, node: ast.expr, none: bool) -> None:
+    slot = _slot(run, node)
+    if slot is None:
+        return
+    fields, key = slot
+    value = fields[key]
+    if isinstance(value, Choice):
+        kept = tuple(option for option in value.options if (option is NONE) == none)
+        if kept:
+            run.state.set(fields, key, kept[0] if len(kept) == 1 else Choice(kept))
+    elif none and isinstance(value, Unknown):
+        run.state.set(fields, key, NONE)
+
+
+def _narrow_isinstance(run: Run, test: ast.Call, taken: bool) -> None:
+    from gradls.flow.calls import is_instance
+    from gradls.flow.expressions import eval_expr
+
+    slot = _slot(run, test.args[0])
+    if slot is None:
+        return
+    fields, key = slot
+    value = fields[key]
+    if isinstance(value, Choice):
+        classes = eval_expr(run, test.args[1])
+        kept = tuple(option for option in value.options if is_instance(run, option, classes) is not (not taken))
+        if kept:
+            run.state.set(fields, key, kept[0] if len(kept) == 1 else Choice(kept))

@@ -1,0 +1,273 @@
+"""The values of the abstract interpreter."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any
+
+from gradls.flow.graph import At, Node, Storage
+from gradls.flow.state import MISSING, Fields, State
+
+if TYPE_CHECKING:
+    from gradls.flow.names import Question
+    from gradls.syntax.source import Source
+
+
+class Value:
+    """Anything that an expression can be."""
+
+    __slots__ = ()
+
+
+class Host(Value):
+    """A Python number, string, None and the like. `value` is MISSING where only the kind is known; `node` is the
+    history of a number that was read out of a tensor."""
+
+    __slots__ = ("kind", "node", "value")
+
+    def __init__(self, kind: str, value: Any = MISSING, node: Node | None = None) -> None:
+        self.kind = kind
+        self.value = value
+        self.node = node
+
+    @property
+    def known(self) -> bool:
+        return self.value is not MISSING
+
+    def __repr__(self) -> str:
+        return f"Host({self.kind}, {self.value!r})"
+
+
+NONE = Host("none", None)
+TRUE = Host("bool", True)
+FALSE = Host("bool", False)
+
+
+def host(value: Any, node: Node | None = None) -> Host:
+    """The host value of a Python constant."""
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return TRUE if value else FALSE
+    return Host(type(value).__name__, value, node)
+
+
+class Unknown(Value):
+    """A value of which nothing is known but its identity. `fields` remembers its attributes and comparisons, so that
+    the same question about it gets the same answer."""
+
+    __slots__ = ("answer", "fields", "name", "origin", "question")
+
+    def __init__(self, state: State, origin: str = "", name: str = "", question: Question | None = None) -> None:
+        self.origin = origin
+        self.name = name
+        self.question = question
+        self.answer: object = None
+        self.fields = Fields(state)
+
+    def __repr__(self) -> str:
+        return f"Unknown({self.origin}:{self.name})"
+
+
+class Tensor(Value):
+    """A tensor. What operations may change is in `fields`: node (its grad_fn, in a wide sense), requires_grad, leaf,
+    grad, retains_grad."""
+
+    __slots__ = ("base", "data", "dtype", "family", "fields", "inference", "is_parameter", "multi", "name", "shape", "storage")
+
+    def __init__(
+        self,
+        state: State,
+        node: Node,
+        *,
+        requires_grad: bool | None,
+        leaf: bool | None,
+        dtype: str | None = None,
+        shape: tuple[int | None, ...] | None = None,
+        storage: Storage | None = None,
+        is_parameter: bool = False,
+    ) -> None:
+        self.fields = Fields(state, {"node": node, "requires_grad": requires_grad, "leaf": leaf})
+        self.dtype = dtype
+        """float, int, bool, complex or None."""
+        self.shape = shape
+        self.storage = storage or Storage(state)
+        self.is_parameter = is_parameter
+        self.name = ""
+        self.base: Tensor | None = None
+        """The tensor of which this is a view, for autograd."""
+        self.family: Fields = Fields(state, {"views": (self,)})
+        """The tensors that are views of each other for autograd."""
+        self.multi = ""
+        """The operation with several views as result (unbind, split, chunk) that made this one."""
+        self.inference = False
+        self.data: Any = None
+
+    @property
+    def node(self) -> Node:
+        return self.fields["node"]
+
+    @property
+    def requires_grad(self) -> bool | None:
+        return self.fields["requires_grad"]
+
+    @property
+    def leaf(self) -> bool | None:
+        return self.fields["leaf"]
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.name or self.node}, requires_grad={self.requires_grad})"
+
+
+class Sequence(Value):
+    """A list, tuple, set, range or iterator. `fields`: items (a tuple), rest (a value that stands for further ones of
+    unknown number, or None). `names` are those of a named tuple."""
+
+    __slots__ = ("fields", "kind", "names")
+
+    def __init__(
+        self,
+        state: State,
+        kind: str,
+        items: tuple[Value, ...] = (),
+        rest: Value | None = None,
+        names: tuple[str, ...] = (),
+    ) -> None:
+        self.kind = kind
+        self.names = names
+        self.fields = Fields(state, {"items": items, "rest": rest})
+
+    @property
+    def items(self) -> tuple[Value, ...]:
+        return self.fields["items"]
+
+    @property
+    def rest(self) -> Value | None:
+        return self.fields["rest"]
+
+    @property
+    def elements(self) -> tuple[Value, ...]:
+        """One value for each known element, and the one that stands for the others."""
+        return self.items if self.rest is None else (*self.items, self.rest)
+
+    def __repr__(self) -> str:
+        return f"{self.kind}{list(self.items)}{'...' if self.rest is not None else ''}"
+
+
+class Mapping(Value):
+    """A dictionary. `entries` are those with a known key; `fields["rest"]` stands for others of unknown keys."""
+
+    __slots__ = ("entries", "fields")
+
+    def __init__(self, state: State, entries: dict[Any, Value] | None = None, rest: Value | None = None) -> None:
+        self.entries = Fields(state, entries)
+        self.fields = Fields(state, {"rest": rest})
+
+    @property
+    def rest(self) -> Value | None:
+        return self.fields["rest"]
+
+
+class Function(Value):
+    """A function of the program. `scope` is where it was defined; `mode` the grad mode that a decorator gives it."""
+
+    __slots__ = ("decorated", "defaults", "fields", "kind", "mode", "node", "owner", "scope", "source")
+
+    def __init__(self, state: State, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, scope: Any, source: Source) -> None:
+        self.node = node
+        self.scope = scope
+        self.source = source
+        self.owner: Class | None = None
+        self.defaults: dict[str, Value] = {}
+        self.kind = ""
+        """static, class, property or empty."""
+        self.mode: tuple[bool | None, bool, At] | None = None
+        self.decorated = False
+        """A decorator that is not understood stands on it."""
+        self.fields = Fields(state)
+
+    @property
+    def name(self) -> str:
+        return getattr(self.node, "name", "<lambda>")
+
+
+class Class(Value):
+    """A class of the program."""
+
+    __slots__ = ("bases", "fields", "name", "node", "source", "scope")
+
+    def __init__(self, state: State, name: str, bases: tuple[Value, ...], node: ast.ClassDef, source: Source) -> None:
+        self.name = name
+        self.bases = bases
+        self.node = node
+        self.source = source
+        self.fields = Fields(state)
+        self.scope: Any = None
+
+
+class Lib(Value):
+    """Something of a library, by its canonical full name."""
+
+    __slots__ = ("fields", "path")
+
+    def __init__(self, state: State, path: str) -> None:
+        self.path = path
+        self.fields = Fields(state)
+
+    def __repr__(self) -> str:
+        return f"Lib({self.path})"
+
+
+class Instance(Value):
+    """An object of a class of the program, or of a library's class that gradls has a model of. `data` is what that
+    model keeps."""
+
+    __slots__ = ("at", "cls", "data", "fields", "name", "open")
+
+    def __init__(self, state: State, cls: Class | Lib, at: At | None = None) -> None:
+        self.cls = cls
+        self.at = at
+        self.fields = Fields(state)
+        self.name = ""
+        self.open = False
+        """It may have attributes that the analysis did not see."""
+        self.data: dict[str, Any] = {}
+
+    @property
+    def path(self) -> str:
+        """The library class, or an empty string for a class of the program."""
+        return self.cls.path if isinstance(self.cls, Lib) else ""
+
+    def __repr__(self) -> str:
+        return f"Instance({self.path or self.cls.name}, {self.name})"  # type: ignore[union-attr]
+
+
+class Bound(Value):
+    """A method looked up on a value: a function of the program, or the name of a method that has a model."""
+
+    __slots__ = ("function", "name", "owner", "receiver")
+
+    def __init__(self, receiver: Value, function: Function | None, name: str, owner: Value | None = None) -> None:
+        self.receiver = receiver
+        self.function = function
+        self.name = name
+        self.owner = owner
+
+
+class Super(Value):
+    """`super()`: looks attributes up behind `cls`."""
+
+    __slots__ = ("cls", "receiver")
+
+    def __init__(self, cls: Class, receiver: Value) -> None:
+        self.cls = cls
+        self.receiver = receiver
+
+
+class Choice(Value):
+    """One of a few values of different sorts, by branch."""
+
+    __slots__ = ("options",)
+
+    def __init__(self, options: tuple[Value, ...]) -> None:
+        self.options = options

@@ -1,0 +1,109 @@
+"""In-place writes, and the views that they reach."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from gradls.autograd.ops import Op
+from gradls.flow.graph import Cut, Edge, Node, Write
+from gradls.flow.values import Tensor, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+
+def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
+    """Make `tensor`, the result of a view operation, share what a view shares with its base.
+
+    Of an operation that gives a view or a copy (`reshape`, `to`) it is not certain that anything is shared.
+    """
+    if op.view == "maybe":
+        if base.leaf is not False:
+            tensor.fields["leaf"] = None if tensor.requires_grad is not False else True
+        tensor.storage.shadow = base.storage
+        return
+    tensor.storage = base.storage
+    tensor.base = base.base or base
+    tensor.family = base.family
+    if op.view == "expand":
+        tensor.multi = "expand"
+    elif base.multi:
+        tensor.multi = base.multi if base.multi == "expand" else ""
+    run.state.set(tensor.family, "views", (*tensor.family["views"], tensor))
+
+
+def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
+    """An operation that writes to its first tensor and returns it."""
+    from gradls.flow.operations import edges_of, saved_by
+
+    target = bound[op.params[0]]
+    assert isinstance(target, Tensor)
+    edges, verdict = edges_of(run, bound, op.differentiable)
+    place = run.at(at)
+    _check_target(run, target, verdict, op, at)
+    node = Node(run.state, op.name, place, tuple(edges), path=run.path)
+    node.scalar = target.node.scalar
+    node.frees = op.frees and verdict is True
+    node.zero = bool(op.outputs) and op.outputs[0].gradient == "zero"
+    node.label = target.name
+    before = target.storage.writes
+    bump(run, target, op.name, at)
+    if run.isolated or run.recording is not False:
+        if verdict is not False:
+            # The saved input of an in-place operation is a clone, so only other inputs and the result count.
+            saved = [entry for entry in saved_by(op, bound, [target]) if entry.what != op.params[0]]
+            node.saved = tuple(saved)
+        flag = verdict if run.recording or run.isolated else (None if verdict is not False else False)
+        rebase(run, target, node, flag)
+    elif target.requires_grad is False:
+        if verdict is not False:
+            node.cut = Cut("no_grad", run.mode["at"] or place)
+        node.edges = tuple(Edge(edge.node, False) for edge in edges)
+        rebase(run, target, node, False)
+    run.event("write", at, target, node, op=op.name, before=before)
+    return target
+
+
+def bump(run: Run, target: Tensor, op: str, at: ast.AST, by: object = None) -> None:
+    """Count a write in the version counter of a tensor's storage."""
+    fields = target.storage.fields
+    run.state.set(fields, "writes", (*fields["writes"], Write(run.at(at), op, run.path, by)))
+
+
+def rebase(run: Run, target: Tensor, node: Node, flag: bool | None) -> None:
+    """Give a tensor the node of the operation that wrote to it; its views and its base have the write in their
+    history too."""
+    for view in target.family["views"]:
+        if view is target:
+            _set(run, view, node, flag)
+        elif flag is not False or view.requires_grad is False:
+            joined = Node(run.state, "copy_slices", node.at, (Edge(view.node, view.requires_grad), Edge(node, flag)))
+            joined.path = run.path
+            _set(run, view, joined, True if view.requires_grad or flag else None if flag is None else False)
+
+
+def _set(run: Run, tensor: Tensor, node: Node, flag: bool | None) -> None:
+    run.state.set(tensor.fields, "node", node)
+    run.state.set(tensor.fields, "requires_grad", flag)
+    if flag is not False:
+        run.state.set(tensor.fields, "leaf", False if flag else None)
+
+
+def _check_target(run: Run, target: Tensor, verdict: bool | None, op: Op, at: ast.AST) -> None:
+    """Write down what autograd refuses."""
+    if run.isolated or run.recording is not True:
+        if target.inference and not run.mode["inference"]:
+            run.event("inference-write", at, target, target.node, op=op.name)
+        return
+    base = target.base
+    if target.leaf is True and target.requires_grad is True:
+        run.event("leaf-write", at, target, target.node, op=op.name, view=False)
+    elif base is not None and base.leaf is True and base.requires_grad is True:
+        run.event("leaf-write", at, base, base.node, op=op.name, view=True)
+    elif target.multi == "expand":
+        run.event("expanded-write", at, target, target.node, op=op.name)
+    elif target.multi and (target.requires_grad is True or verdict is True):
+        run.event("multi-view-write", at, target, target.node, op=op.name, view=target.multi)
+    elif target.inference and not run.mode["inference"]:
+        run.event("inference-write", at, target, target.node, op=op.name)
