@@ -76,13 +76,10 @@ class Document:
         before = lines[first][: start[1]] if first < len(lines) else ""
         after = lines[end[0]][end[1] :] if end[0] < len(lines) else ""
         text = before + text + after
-        # A \r and a \n that have come together are one line end.
+        # A \r and a \n that have come together are one line end. (A \r at the end of `text` was followed by no \n.)
         if text.startswith("\n") and first > 0 and lines[first - 1].endswith("\r"):
             first -= 1
             text = lines[first] + text
-        if text.endswith("\r") and last < len(lines) and lines[last].startswith("\n"):
-            text += lines[last]
-            last += 1
         lines[first:last] = split_lines(text)
 
 

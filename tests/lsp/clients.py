@@ -1,0 +1,258 @@
+"""A client for the tests: what real editors say they can do, and diagnostics told apart by file and version."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types
+from lsprotocol.converters import get_converter
+from pygls.uris import from_fs_path
+from pytest_lsp import LanguageClient, client_capabilities
+from pytest_lsp.client import DEFAULT_CLIENT_FEATURES, register_lsp_features
+
+SERVER = [sys.executable, "-m", "gradls", "server"]
+SECONDS = 20.0
+
+# The codec of each position encoding, and the bytes of a unit.
+UNITS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
+ACTION_KINDS = ["", "quickfix", "refactor", "refactor.extract", "refactor.inline", "refactor.rewrite", "source"]
+
+# What vscode-languageclient 9 sends, as far as it concerns a server like this one.
+VSCODE: dict[str, Any] = {
+    "workspace": {
+        "applyEdit": True,
+        "workspaceEdit": {
+            "documentChanges": True,
+            "resourceOperations": ["create", "rename", "delete"],
+            "failureHandling": "textOnlyTransactional",
+            "normalizesLineEndings": True,
+            "changeAnnotationSupport": {"groupsOnLabel": True},
+        },
+        "configuration": True,
+        "didChangeConfiguration": {"dynamicRegistration": True},
+        "didChangeWatchedFiles": {"dynamicRegistration": True, "relativePatternSupport": True},
+        "executeCommand": {"dynamicRegistration": True},
+        "workspaceFolders": True,
+        "diagnostics": {"refreshSupport": True},
+        "inlayHint": {"refreshSupport": True},
+        "codeLens": {"refreshSupport": True},
+    },
+    "textDocument": {
+        "synchronization": {"dynamicRegistration": True, "willSave": True, "willSaveWaitUntil": True, "didSave": True},
+        "publishDiagnostics": {
+            "relatedInformation": True,
+            "versionSupport": False,
+            "tagSupport": {"valueSet": [1, 2]},
+            "codeDescriptionSupport": True,
+            "dataSupport": True,
+        },
+        "diagnostic": {"dynamicRegistration": True, "relatedDocumentSupport": False},
+        "hover": {"dynamicRegistration": True, "contentFormat": ["markdown", "plaintext"]},
+        "codeAction": {
+            "dynamicRegistration": True,
+            "isPreferredSupport": True,
+            "disabledSupport": True,
+            "dataSupport": True,
+            "resolveSupport": {"properties": ["edit"]},
+            "codeActionLiteralSupport": {"codeActionKind": {"valueSet": [*ACTION_KINDS, "source.organizeImports"]}},
+            "honorsChangeAnnotations": True,
+        },
+        "inlayHint": {"dynamicRegistration": True, "resolveSupport": {"properties": ["tooltip", "textEdits"]}},
+    },
+    "window": {"workDoneProgress": True, "showMessage": {"messageActionItem": {"additionalPropertiesSupport": True}}},
+    "general": {
+        "staleRequestSupport": {"cancel": True, "retryOnContentModified": []},
+        "positionEncodings": ["utf-16"],
+    },
+    "notebookDocument": {"synchronization": {"dynamicRegistration": True, "executionSummarySupport": True}},
+}
+
+
+def vscode() -> types.ClientCapabilities:
+    return get_converter().structure(VSCODE, types.ClientCapabilities)
+
+
+def neovim() -> types.ClientCapabilities:
+    return client_capabilities("neovim@v0.11.0")
+
+
+def emacs() -> types.ClientCapabilities:
+    return client_capabilities("emacs@v29.1")
+
+
+def plain() -> types.ClientCapabilities:
+    """A client of the first days: no action literals, but it applies edits."""
+    return types.ClientCapabilities(workspace=types.WorkspaceClientCapabilities(apply_edit=True))
+
+
+PRESETS = {"vscode": vscode, "neovim": neovim, "emacs": emacs, "plain": plain}
+
+
+class Client(LanguageClient):
+    """An editor. `texts` is what its user sees; `encoding` what the server has agreed to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        register_lsp_features(self, {**DEFAULT_CLIENT_FEATURES, **_FEATURES})
+        self.encoding = "utf-16"
+        self.texts: dict[str, str] = {}
+        self.versions: dict[str, int] = {}
+        self.published: list[types.PublishDiagnosticsParams] = []
+        self.registrations: dict[str, Any] = {}
+        self.applied: list[types.WorkspaceEdit] = []
+        self._news = asyncio.Event()
+
+    async def begin(
+        self, preset: str = "vscode", folder: Path | None = None, options: object = None
+    ) -> types.InitializeResult:
+        """Start the server as the editor `preset` does."""
+        await self.start_io(*SERVER, cwd=folder)
+        uri = from_fs_path(str(folder)) if folder else None
+        result = await self.initialize_session(
+            types.InitializeParams(
+                capabilities=PRESETS[preset](),
+                root_uri=uri,
+                workspace_folders=[types.WorkspaceFolder(uri, "folder")] if uri else None,
+                initialization_options=options,
+            )
+        )
+        self.encoding = types.PositionEncodingKind(result.capabilities.position_encoding or "utf-16").value
+        return result
+
+    def open(self, uri: str, text: str, version: int = 1) -> None:
+        self.texts[uri], self.versions[uri] = text, version
+        self.text_document_did_open(
+            types.DidOpenTextDocumentParams(types.TextDocumentItem(uri, "python", version, text))
+        )
+
+    def edit(self, uri: str, old: str, new: str) -> int:
+        """Replace the one occurrence of `old` by `new`, as an incremental change; the new version."""
+        text = self.texts[uri]
+        assert text.count(old) == 1
+        start = text.index(old)
+        area = types.Range(self._position(text, start), self._position(text, start + len(old)))
+        self.texts[uri] = text.replace(old, new)
+        self.versions[uri] += 1
+        self.text_document_did_change(
+            types.DidChangeTextDocumentParams(
+                types.VersionedTextDocumentIdentifier(self.versions[uri], uri),
+                [types.TextDocumentContentChangePartial(range=area, text=new)],
+            )
+        )
+        return self.versions[uri]
+
+    def shut(self, uri: str) -> None:
+        self.text_document_did_close(types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(uri)))
+
+    async def diagnostics_of(self, uri: str, count: int | None = None) -> list[types.Diagnostic]:
+        """The diagnostics for the newest version of `uri`; with `count`, once there are so many."""
+        return await asyncio.wait_for(self._diagnostics_of(uri, count), SECONDS)
+
+    async def _diagnostics_of(self, uri: str, count: int | None) -> list[types.Diagnostic]:
+        while True:
+            for params in reversed(self.published):
+                if params.uri == uri:
+                    if params.version == self.versions[uri] and count in (None, len(params.diagnostics)):
+                        return list(params.diagnostics)
+                    break
+            await self.news()
+
+    async def news(self) -> None:
+        """Wait for the next message of any kind that is kept here."""
+        self._news.clear()
+        await asyncio.wait_for(self._news.wait(), SECONDS)
+
+    def heard(self) -> None:
+        self._news.set()
+
+    async def actions(
+        self,
+        uri: str,
+        diagnostics: list[types.Diagnostic],
+        area: types.Range | None = None,
+        only: list[str] | None = None,
+    ) -> list[types.CodeAction]:
+        """The code actions for `area`, by default that of the first diagnostic."""
+        found = await self.text_document_code_action_async(
+            types.CodeActionParams(
+                types.TextDocumentIdentifier(uri),
+                area or diagnostics[0].range,
+                types.CodeActionContext(diagnostics, only),
+            )
+        )
+        return list(found or [])
+
+    async def choose(self, uri: str, action: types.CodeAction) -> str:
+        """The text after `action`; if the action brings no edit, it is asked for."""
+        if action.edit is None:
+            action = await self.code_action_resolve_async(action)
+        assert action.edit is not None
+        return self.edited(uri, action.edit)
+
+    def edited(self, uri: str, edit: types.WorkspaceEdit) -> str:
+        """The text of `uri` after `edit`, which touches nothing else."""
+        if edit.document_changes is not None:
+            (change,) = edit.document_changes
+            assert change.text_document.uri == uri
+            assert change.text_document.version == self.versions[uri]
+            edits = change.edits
+        else:
+            ((changed, edits),) = edit.changes.items()
+            assert changed == uri
+        text = self.texts[uri]
+        places = [(self._offset(text, e.range.start), self._offset(text, e.range.end), e.new_text) for e in edits]
+        for start, end, new in sorted(places, reverse=True):
+            text = text[:start] + new + text[end:]
+        return text
+
+    def marked(self, uri: str, area: types.Range) -> str:
+        """The part of the text of `uri` that `area` covers."""
+        text = self.texts[uri]
+        return text[self._offset(text, area.start) : self._offset(text, area.end)]
+
+    def _position(self, text: str, offset: int) -> types.Position:
+        line = text.count("\n", 0, offset)
+        codec, size = UNITS[self.encoding]
+        before = text[text.rfind("\n", 0, offset) + 1 : offset]
+        return types.Position(line, len(before.encode(codec)) // size)
+
+    def _offset(self, text: str, position: types.Position) -> int:
+        """The offset of `position` in a text whose lines all end with \\n."""
+        codec, size = UNITS[self.encoding]
+        lines = text.split("\n")
+        line = lines[position.line].encode(codec)
+        assert position.character * size <= len(line)
+        within = len(line[: position.character * size].decode(codec))
+        return sum(len(line) + 1 for line in lines[: position.line]) + within
+
+
+def _publish(client: Client, params: types.PublishDiagnosticsParams) -> None:
+    client.published.append(params)
+    client.heard()
+
+
+def _register(client: Client, params: types.RegistrationParams) -> None:
+    client.registrations.update({item.method: item.register_options for item in params.registrations})
+    client.heard()
+
+
+def _apply(client: Client, params: types.ApplyWorkspaceEditParams) -> types.ApplyWorkspaceEditResult:
+    client.applied.append(params.edit)
+    client.heard()
+    return types.ApplyWorkspaceEditResult(applied=True)
+
+
+def _show(client: Client, params: types.ShowMessageParams) -> None:
+    client.messages.append(params)
+    client.heard()
+
+
+_FEATURES = {
+    types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS: _publish,
+    types.CLIENT_REGISTER_CAPABILITY: _register,
+    types.WORKSPACE_APPLY_EDIT: _apply,
+    types.WINDOW_SHOW_MESSAGE: _show,
+}

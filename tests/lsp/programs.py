@@ -1,0 +1,19 @@
+"""PyTorch programs with one mistake each, as the tests open them."""
+
+DETACHED = """\
+import torch
+from torch import nn
+
+model = nn.Linear(3, 1)
+x = torch.randn(8, 3)
+loss = model(x).sum().detach()
+loss.backward()
+"""
+
+STACKED = """\
+import torch
+
+parts = [torch.randn(3, requires_grad=True) for _ in range(4)]
+batch = torch.tensor(parts)
+print(batch)
+"""
