@@ -163,6 +163,8 @@ def _register(run: Run, receiver: Instance, name: str, value: Value, target: ast
     old = receiver.fields.get(name)
     prefix = f"{receiver.name}." if receiver.name and receiver.name != "self" else ""
     give_name(value, prefix + name)
+    if isinstance(value, Tensor) and value.is_parameter and value.owner is None:
+        value.owner = receiver
     run.event("attribute-set", target, receiver, name=name, assigned=value, old=old, augmented=augmented)
 
 
@@ -178,6 +180,11 @@ def give_name(value: Value, name: str) -> None:
     """A tensor or object is known by the first name that it gets."""
     if isinstance(value, (Tensor, Instance)) and not value.name:
         value.name = name
+        if isinstance(value, Instance):
+            from gradls.flow.models.modules import contents
+
+            for _, member in contents(value):
+                give_name(member, name)
 
 
 _SCALARS = {"int": "int", "float": "float", "bool": "bool", "str": "str"}

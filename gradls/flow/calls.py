@@ -157,20 +157,42 @@ def call_unknown(run: Run, function: Value, call: Call) -> Value:
                 from gradls.flow.imports import value_of_answer
 
                 return value_of_answer(run, answer, question)
-        return run.unknown("call", function.name)
-    return run.unknown("call")
+        return _unknown_result(run, function, call)
+    return _unknown_result(run, None, call)
+
+
+def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
+    from gradls.flow.operations import unknown_operation
+
+    name = function.name if function is not None else ""
+    receiver = function.fields.get("of") if function is not None else None
+    if receiver is not None:
+        model = find_method(receiver, name)
+        if model is not None:
+            return model(run, receiver, call)
+    return unknown_operation(run, name, [*([receiver] if receiver is not None else []), *call.values], call.node)
 
 
 def escape(run: Run, value: Value) -> None:
-    """Note that unknown code has `value`."""
-    if isinstance(value, (Instance, Tensor)):
-        run.state.set(value.fields, "escaped", True)
-    elif isinstance(value, Sequence):
-        for item in value.elements:
-            escape(run, item)
-    elif isinstance(value, Mapping):
-        for item in value.entries.values():
-            escape(run, item)
+    """Note that unknown code has `value`, and all that it holds."""
+    todo, seen = [value], set()
+    while todo:
+        value = todo.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, (Instance, Tensor)):
+            run.state.set(value.fields, "escaped", True)
+            if isinstance(value, Instance):
+                todo += [held for held in value.fields.values() if isinstance(held, Value)]
+        elif isinstance(value, Bound):
+            todo.append(value.receiver)
+        elif isinstance(value, Sequence):
+            todo += value.elements
+        elif isinstance(value, Mapping):
+            todo += value.entries.values()
+        elif isinstance(value, Choice):
+            todo += value.options
 
 
 def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:

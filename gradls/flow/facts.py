@@ -56,6 +56,8 @@ class Facts:
     _parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
     calls: dict[ast.Call, list[tuple[Value, Any, Value]]] = field(default_factory=dict)
     """For each call expression, every time it was evaluated: what was called, the arguments, the result."""
+    lost: list[Any] | None = None
+    """See `gradls.flow.lost`."""
     torch_name: str = "torch"
     """The name under which the file knows torch."""
 

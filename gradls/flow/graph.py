@@ -55,13 +55,16 @@ class Saved(NamedTuple):
     tensor: Tensor | None
 
 
-class Write(NamedTuple):
-    """An in-place write to a storage."""
+class Write:
+    """An in-place write to a storage. `stepper` is the optimizer whose step it was."""
 
-    at: At
-    op: str
-    path: Path | None
-    stepper: object = None
+    __slots__ = ("at", "op", "path", "stepper")
+
+    def __init__(self, at: At, op: str, path: Path | None, stepper: object = None) -> None:
+        self.at = at
+        self.op = op
+        self.path = path
+        self.stepper = stepper
 
 
 class Storage:

@@ -27,7 +27,7 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
         if isinstance(argument, Choice):
             return _for_each_option(run, spelling, call, args, index)
     op = select(op, [kind(value) for value in args], {key: kind(value) for key, value in call.kwargs.items()})
-    bound = bind(op, args, call.kwargs)
+    bound = bind(run, op, args, call.kwargs)
     inplace = op.inplace or (
         isinstance(bound.get("inplace"), Host) and bound["inplace"].known and bound["inplace"].value is True  # type: ignore[attr-defined]
     )
@@ -64,9 +64,16 @@ def kind(value: Value) -> str:
     return "unknown"
 
 
-def bind(op: Op, args: Iterable[Value], kwargs: dict[str, Value]) -> dict[str, Value]:
-    """The arguments of an operation by parameter. A list of numbers may be spread over several arguments."""
-    bound = dict(zip(op.params, args, strict=False))
+def bind(run: Run, op: Op, args: Iterable[Value], kwargs: dict[str, Value]) -> dict[str, Value]:
+    """The arguments of an operation by parameter. A list may be spread over several arguments: `einsum("i,i", a, b)`."""
+    values = list(args)
+    bound: dict[str, Value] = {}
+    for index, (name, value) in enumerate(zip(op.params, values, strict=False)):
+        spread = op.types[index : index + 1] == ("tensors",) and not isinstance(value, Sequence)
+        if spread and len(values) > index + 1:
+            bound[name] = Sequence(run.state, "tuple", tuple(values[index:]))
+            break
+        bound[name] = value
     for name, value in kwargs.items():
         bound["input" if name == "self" else name] = value
     return bound

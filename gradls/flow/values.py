@@ -73,7 +73,7 @@ class Tensor(Value):
     """A tensor. What operations may change is in `fields`: node (its grad_fn, in a wide sense), requires_grad, leaf,
     grad, retains_grad."""
 
-    __slots__ = ("base", "data", "dtype", "family", "fields", "inference", "is_parameter", "multi", "name", "shape", "storage")
+    __slots__ = ("base", "data", "dtype", "family", "fields", "inference", "is_parameter", "multi", "name", "owner", "shape", "storage")
 
     def __init__(
         self,
@@ -102,6 +102,9 @@ class Tensor(Value):
         """The operation with several views as result (unbind, split, chunk) that made this one."""
         self.inference = False
         self.data: Any = None
+        """The tensor from which this one was cut or converted."""
+        self.owner: Instance | None = None
+        """The module whose parameter this is."""
 
     @property
     def node(self) -> Node:

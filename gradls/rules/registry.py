@@ -1,9 +1,10 @@
-"""All rules: every `Rule` in a module of this package whose name starts with `grd`."""
+"""All rules: every class with a code in a module of this package whose name starts with `grd`."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from functools import cache
 
 from gradls.rules.rule import Rule
@@ -16,7 +17,14 @@ def all_rules() -> tuple[Rule, ...]:
     for module in pkgutil.iter_modules(package.__path__):
         if module.name.startswith("grd"):
             importlib.import_module(f"gradls.rules.{module.name}")
-    return tuple(sorted((rule() for rule in Rule.__subclasses__()), key=lambda rule: rule.code))
+    found = (cls() for cls in _subclasses(Rule) if cls.__module__.rpartition(".")[2].startswith("grd"))
+    return tuple(sorted(found, key=lambda rule: rule.code))
+
+
+def _subclasses(cls: type[Rule]) -> Iterator[type[Rule]]:
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
 
 
 @cache

@@ -64,7 +64,7 @@ def initialize(run: Run, instance: Instance, path: str, call: Call) -> None:
     for name, condition in spec.parameters:
         if all(_is_on(run, options.get(part)) for part in condition.split(",") if part):
             parameter = run.leaf("Parameter", call.node, requires_grad=True, is_parameter=True)
-            parameter.name = name
+            parameter.name, parameter.owner = name, instance
             instance.fields[name] = parameter
     for name in spec.buffers:
         instance.fields[name] = run.leaf("buffer", call.node)

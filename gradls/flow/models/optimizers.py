@@ -60,8 +60,10 @@ def step(run: Run, receiver: Instance, call: Call) -> Value:
     result: Value = NONE
     if closure is not None and closure is not NONE:
         result = call_value(run, closure, NewCall(call.node, []))
-    run.event("step", call.node, receiver, closure=closure)
-    for tensor in receiver.fields.get("parameters", ()):
+    parameters = receiver.fields.get("parameters", ())
+    trained = frozenset(t for t in parameters if t.requires_grad is True and not t.fields.get("escaped"))
+    run.event("step", call.node, receiver, closure=closure, trained=trained)
+    for tensor in parameters:
         if tensor.requires_grad is not False:
             bump(run, tensor, "step", call.node, receiver)
     return result

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from gradls.flow.values import Class, Host, Instance, Lib, Mapping, Sequence, Tensor, Value
+from gradls.flow.values import Class, Host, Instance, Lib, Mapping, Sequence, Tensor, Unknown, Value
 
 Model = Callable[..., Any]
 
@@ -34,6 +34,7 @@ MODULES = (
     "optimizers",
     "tensors",
     "training",
+    "unknowns",
     "utilities",
 )
 
@@ -118,6 +119,8 @@ def find_method(receiver: Value, name: str) -> Model | None:
 def _classes_of(value: Value) -> tuple[str, ...]:
     if isinstance(value, Tensor):
         return ("torch.Tensor",)
+    if isinstance(value, Unknown):
+        return ("unknown",)
     if isinstance(value, Sequence):
         return (value.kind, "sequence")
     if isinstance(value, Mapping):

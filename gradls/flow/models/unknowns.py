@@ -1,0 +1,43 @@
+"""Methods of values that are not known to be tensors, modules or optimizers, but that only these have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.flow.graph import Edge
+from gradls.flow.models.registry import method
+from gradls.flow.operations import cut_node, opaque
+from gradls.flow.values import NONE, Host, Tensor, Unknown, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+UNKNOWN = "unknown"
+
+
+@method(UNKNOWN, "detach")
+def detach(run: Run, receiver: Unknown, call: Call) -> Value:
+    """Whatever it was, now it has no history."""
+    edges = [Edge(opaque(run, receiver), None)]
+    node = cut_node(run, "detach", "detach", edges, run.at(call.node))
+    return Tensor(run.state, node, requires_grad=False, leaf=True)
+
+
+@method(UNKNOWN, "item")
+def item(run: Run, receiver: Unknown, call: Call) -> Value:
+    node = cut_node(run, "number", "item", [Edge(opaque(run, receiver), None)], run.at(call.node))
+    return Host("float", node=node) if not call.args else run.unknown("call", "item")
+
+
+@method(UNKNOWN, "backward")
+def backward(run: Run, receiver: Unknown, call: Call) -> Value:
+    run.event("backward", call.node, receiver, None, root=None)
+    return NONE
+
+
+@method(UNKNOWN, "step", "zero_grad")
+def step(run: Run, receiver: Unknown, call: Call) -> Value:
+    name = getattr(getattr(call.node, "func", None), "attr", "step")
+    run.event("unknown-" + name.replace("_", "-"), call.node, receiver)
+    return run.unknown("call", name)

@@ -1,0 +1,226 @@
+"""Edits of whole statements. Imports LibCST: only the builders in `edits` import this, when they are called."""
+
+from __future__ import annotations
+
+import ast
+
+import libcst as cst
+
+from gradls.rules.edits_snippet import (
+    comments,
+    first_line,
+    indentation_of,
+    indentation_unit,
+    line_starts,
+    newline_of,
+    parses,
+    path_to,
+    smallest_edit,
+    text_edit,
+)
+from gradls.rules.finding import Place, TextEdit
+from gradls.syntax.source import Source
+from gradls.syntax.text import split_lines
+
+
+class _Statement:
+    """A statement among those of its block, with offsets in the text of the file."""
+
+    def __init__(self, source: Source, statement: ast.stmt, block: list[ast.stmt]) -> None:
+        self.source, self.node, self.block = source, statement, block
+        starts = line_starts(source)
+        span = source.span(statement)
+        self.line = first_line(source, statement)
+        self.end_line = span.end_line
+        self.line_start = starts[self.line - 1]
+        self.line_end = starts[span.end_line]
+        decorated = self.line != span.line
+        self.start = self.line_start + (len(indentation_of(source, self.line)) if decorated else span.column - 1)
+        self.end = starts[span.end_line - 1] + span.end_column - 1
+        self.indent = indentation_of(source, self.line)
+
+    @classmethod
+    def holding(cls, place: Place) -> _Statement | None:
+        """The smallest statement around the node; None where an edit of it would not be one of a block's items."""
+        path = path_to(place.source.tree, place.node)
+        at = next((i for i in range(len(path) - 1, 0, -1) if isinstance(path[i], ast.stmt)), 0)
+        statement = path[at] if at else None
+        if not isinstance(statement, ast.stmt):
+            return None
+        for _, value in ast.iter_fields(path[at - 1]):
+            if isinstance(value, list) and any(item is statement for item in value):
+                found = cls(place.source, statement, value)
+                return None if found.text.startswith("elif") else found
+        return None
+
+    @property
+    def text(self) -> str:
+        return self.source.text[self.start : self.end]
+
+    @property
+    def position(self) -> int:
+        return next(i for i, item in enumerate(self.block) if item is self.node)
+
+    @property
+    def starts_line(self) -> bool:
+        return not self.source.text[self.line_start : self.start].strip()
+
+    @property
+    def ends_line(self) -> bool:
+        rest = self.source.text[self.end : self.line_end].strip()
+        return not rest or rest.startswith("#")
+
+    @property
+    def owns_lines(self) -> bool:
+        """No other statement, and no header, stands on its lines."""
+        return self.starts_line and self.ends_line
+
+
+def _checked(source: Source, edits: list[TextEdit], start: int, end: int, new: str) -> list[TextEdit]:
+    """The edits if the text still parses as well as it did with them."""
+    text = source.text
+    return edits if parses(text[:start] + new + text[end:]) or not parses(text) else []
+
+
+def _change(source: Source, start: int, end: int, new: str) -> list[TextEdit]:
+    return _checked(source, smallest_edit(source, start, end, new), start, end, new)
+
+
+def _exactly(source: Source, start: int, end: int, new: str) -> list[TextEdit]:
+    return _checked(source, [text_edit(source, start, end, new)], start, end, new)
+
+
+def delete_statement(place: Place) -> list[TextEdit]:
+    found = _Statement.holding(place)
+    if found is None:
+        return []
+    source, block, position = place.source, found.block, found.position
+    if len(block) == 1 and not isinstance(path_to(source.tree, found.node)[-2], ast.Module):
+        return _exactly(source, found.start, found.end, "pass")
+    if found.owns_lines:
+        return _exactly(source, found.line_start, found.line_end, "")
+    if position + 1 < len(block):
+        following = _Statement(source, block[position + 1], block)
+        if following.line == found.end_line:
+            return _exactly(source, found.start, following.start, "")
+    if position:
+        return _exactly(source, _Statement(source, block[position - 1], block).end, found.end, "")
+    return _exactly(source, found.line_start, found.line_end, "") if found.starts_line else []
+
+
+def _indented(source: Source, code: str, indent: str) -> str:
+    """Lines of statements that share an indentation, with another one; empty if LibCST cannot read them.
+
+    LibCST knows which lines belong to a string and must not move.
+    """
+    newline = newline_of(source)
+    margin = code[: len(code) - len(code.lstrip(" \t"))]
+    try:
+        module = cst.parse_module((f"if 1:{newline}" if margin else "") + code.rstrip("\r\n") + newline)
+        body: list[cst.BaseStatement] = list(module.body)
+        block = body[0].body if margin and isinstance(body[0], cst.If) else None
+        if isinstance(block, cst.IndentedBlock):
+            body = list(block.body)
+        first = body[0]
+        if module.header and isinstance(first, (cst.SimpleStatementLine, cst.BaseCompoundStatement)):
+            body[0] = first.with_changes(leading_lines=[*module.header, *first.leading_lines])
+        if indent:
+            # A header to carry the indentation inwards; it goes again below.
+            body = [cst.If(cst.Integer("1"), cst.IndentedBlock(body, indent=indent))]
+        unit = indentation_unit(source)
+        made = module.with_changes(header=[], body=body, default_newline=newline, default_indent=unit).code
+    except (cst.ParserSyntaxError, cst.CSTValidationError, RecursionError, IndexError):
+        return ""
+    return "".join(split_lines(made)[1 if indent else 0 :])
+
+
+def _with_newlines(source: Source, new: str) -> str:
+    return newline_of(source).join(line.rstrip("\r\n") for line in split_lines(new.strip("\r\n")))
+
+
+def insert_before(place: Place, new: str) -> list[TextEdit]:
+    found = _Statement.holding(place)
+    if found is None:
+        return []
+    if not found.starts_line:
+        line = _single(new)
+        return _exactly(place.source, found.start, found.start, f"{line}; ") if line else []
+    lines = _indented(place.source, _with_newlines(place.source, new), found.indent)
+    return _exactly(place.source, found.line_start, found.line_start, lines) if lines else []
+
+
+def insert_after(place: Place, new: str) -> list[TextEdit]:
+    found = _Statement.holding(place)
+    if found is None:
+        return []
+    source = place.source
+    if not found.ends_line or not found.starts_line:
+        line = _single(new)
+        return _exactly(source, found.end, found.end, f"; {line}") if line and _is_small(found.node) else []
+    lines = _indented(source, _with_newlines(source, new), found.indent)
+    if not lines:
+        return []
+    at = found.line_end
+    if not source.text[:at].endswith(("\n", "\r")):
+        lines = newline_of(source) + lines.rstrip("\r\n")
+    return _exactly(source, at, at, lines)
+
+
+def _is_small(statement: ast.stmt) -> bool:
+    return not hasattr(statement, "body") and not isinstance(statement, (ast.Try, ast.Match))
+
+
+def _single(new: str) -> str:
+    """The source if it is one statement that can share a line."""
+    try:
+        body = ast.parse(new.strip()).body
+    except SyntaxError:
+        return ""
+    return new.strip() if len(body) == 1 and _is_small(body[0]) and "\n" not in new.strip() and "#" not in new else ""
+
+
+def wrap_in_no_grad(place: Place, torch_name: str) -> list[TextEdit]:
+    found = _Statement.holding(place)
+    if found is None or not found.owns_lines:
+        return []
+    source = place.source
+    header = f"{found.indent}with {torch_name}.no_grad():{newline_of(source)}"
+    body = _indented(source, source.text[found.line_start : found.end], found.indent + indentation_unit(source))
+    return _change(source, found.line_start, found.end, header + body.rstrip("\r\n")) if body else []
+
+
+def move_statement_out_of_with(statement: Place, block: Place) -> list[TextEdit]:
+    source, outer = block.source, _Statement.holding(block)
+    if outer is None or not isinstance(outer.node, ast.With) or not outer.owns_lines:
+        return []
+    items, body = outer.node.items, outer.node.body
+    if len(items) != 1 or items[0].optional_vars is not None:
+        return []
+    path = path_to(outer.node, statement.node)
+    inner = [_Statement(source, item, body) for item in body]
+    chosen = inner if statement.node is outer.node else [item for item in inner if any(item.node is n for n in path)]
+    if not chosen:
+        return []
+    if inner[0].line == outer.line or not inner[0].starts_line:
+        # The body follows on the line of its header.
+        return _change(source, outer.start, inner[0].start, "") if len(chosen) == len(inner) else []
+    start, end = chosen[0].line_start, chosen[-1].line_end
+    if not chosen[0].starts_line or not chosen[-1].ends_line:
+        return []
+    lines = _indented(source, source.text[start:end], outer.indent)
+    if not source.text[start:end].endswith(("\n", "\r")):
+        lines = lines.rstrip("\r\n")
+    header = source.text[outer.line_start : start]
+    if not lines:
+        return []
+    if len(chosen) == len(inner):
+        return _change(source, outer.line_start, end, _comment_lines(source, header, outer.indent) + lines)
+    if chosen[0] is inner[0]:
+        return _change(source, outer.line_start, end, lines + header)
+    return _change(source, start, end, lines) if chosen[0] is inner[-1] else []
+
+
+def _comment_lines(source: Source, header: str, indent: str) -> str:
+    """The comments of a header that goes, each on a line."""
+    found = comments(header + indent + " pass")
+    return "".join(f"{indent}{comment}{newline_of(source)}" for comment in found.elements())

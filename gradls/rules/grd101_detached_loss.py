@@ -1,0 +1,99 @@
+"""GRD101."""
+
+from collections.abc import Sequence
+
+from gradls.flow.facts import Facts
+from gradls.flow.lost import Lost
+from gradls.rules import edits
+from gradls.rules.finding import Fix, Safety, Severity
+from gradls.rules.lost_gradient import LostGradientRule
+from gradls.rules.words import place
+
+
+class DetachedLoss(LostGradientRule):
+    """A loss, a term of it, or a model that `.detach()` or `.data` cut off.
+
+    ## What it finds
+    A call of `detach()` or `detach_()`, or a use of `.data`, between parameters and a loss on which `backward()` is
+    called, where that was the only way for the gradient to reach them.
+
+    ## Why it matters
+    `detach()` gives the same values without their history. If nothing else in the loss has one, `backward()` raises.
+    If something else has, training goes on, and the parameters behind the cut silently stay as they are.
+
+    ## What PyTorch does
+    For a loss without any graph it raises
+
+        RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+
+    Otherwise it says nothing: the `grad` of the parameters behind the cut stays `None`, and an optimizer skips them.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    prediction = model(torch.randn(8, 3)).detach()
+    loss = (prediction - torch.ones(8, 1)).pow(2).mean()
+    loss.backward()  # raises RuntimeError: element 0 of tensors does not require grad
+    ```
+
+    ```python
+    import torch
+
+    encoder, head = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*encoder.parameters(), *head.parameters()], lr=0.1)
+    loss = head(encoder(torch.randn(8, 3)).data).pow(2).mean()
+    loss.backward()
+    optimizer.step()
+    assert encoder.weight.grad is None
+    ```
+
+    ## Use instead
+    The tensor itself.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    prediction = model(torch.randn(8, 3))
+    loss = (prediction - torch.ones(8, 1)).pow(2).mean()
+    loss.backward()
+    assert model.weight.grad is not None
+    ```
+
+    ## When it is silent
+    Where detaching is meant: what is detached is only logged or stored, is the target of the loss, belongs to no
+    optimizer, or is trained by another backward (the generator in a discriminator's step, a hidden state that is
+    carried from batch to batch).
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    history = []
+    for _ in range(2):
+        loss = model(torch.randn(8, 3)).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history.append(loss.detach())
+    assert model.weight.grad is not None
+    ```
+
+    ## Fix safety
+    Suggested: removing the call changes what is trained.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.detach.html
+    """
+
+    code, name, severity = "GRD101", "detached-loss", Severity.ERROR
+    kinds = ("detach", "data")
+    does = "cuts the value off from its gradient"
+
+    def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
+        assert lost.cut.cut is not None
+        at = place(lost.cut.cut.at)
+        return [Fix("Remove the detaching call", Safety.SUGGESTED, edits.remove_call(at))]

@@ -1,0 +1,61 @@
+"""What the rules about cuts have in common: which cut, what it costs, how it is told."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from gradls.flow.facts import Facts
+from gradls.flow.lost import Lost, lost_gradients
+from gradls.rules.finding import Finding, Fix, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import backward_step, code, origin, owners, place
+
+
+class LostGradientRule(Rule):
+    """A rule about one kind of cut. A subclass says of which kinds, and how to mend one."""
+
+    kinds: ClassVar[tuple[str, ...]] = ()
+    does: ClassVar[str] = "has no gradient"
+    """What the expression does, after its text: "cuts the value off from its gradient"."""
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for lost in lost_gradients(facts):
+            if lost.cut.cut is not None and lost.cut.cut.kind in self.kinds:
+                yield self.report(facts, lost)
+
+    def report(self, facts: Facts, lost: Lost) -> Finding:
+        cut = lost.cut.cut
+        assert cut is not None
+        what = f"{self.phrase(facts, lost)} {self.does}"
+        who = owners(lost.leaves)
+        if lost.why == "raises":
+            end = f"this loss has no graph left, and {code(facts, lost.backward.at.node)} raises"
+            message = f"{what}: no gradient can reach {who}, {end}" if lost.leaves else f"{what}: {end}"
+        elif lost.why == "parameters":
+            message = f"{what}: no gradient ever reaches {who}, which the optimizer is meant to train"
+        else:
+            message = f"{what}: this term of the loss is a constant and trains nothing"
+        story = [*origin(lost.cut), *(Step(place(other.cut.at), "cut here too") for other in lost.others if other.cut)]
+        story.append(backward_step(facts, lost.backward))
+        severity = Severity.ERROR if lost.why == "raises" else Severity.WARNING
+        return self.finding(place(cut.at), message, story, self.fixes(facts, lost), severity)
+
+    def phrase(self, facts: Facts, lost: Lost) -> str:
+        """The expression to blame, in backquotes."""
+        cut = lost.cut.cut
+        assert cut is not None
+        return code(facts, cut.at.node)
+
+    def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
+        return ()
+
+
+
+def is_call_of(node: ast.AST, *names: str) -> bool:
+    """Is `node` a call of a method or function with one of these names?"""
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return name in names
