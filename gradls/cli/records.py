@@ -36,7 +36,9 @@ class Report:
 
     def fail(self, message: str, line: int = 1) -> None:
         """Note something that makes the exit status 2."""
-        self.errors.append(error_record(self.path, message, line))
+        error = error_record(self.path, message, line)
+        if error not in self.errors:
+            self.errors.append(error)
         self.failed = True
 
 
