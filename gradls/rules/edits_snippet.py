@@ -167,9 +167,7 @@ class Snippet:
         start = starts[span.line - 1] + span.column - 1
         end = starts[span.end_line - 1] + span.end_column - 1
         before = after = ""
-        if isinstance(statement, ast.Match):
-            return None
-        body = getattr(statement, "body", None)
+        body = statement.cases if isinstance(statement, ast.Match) else getattr(statement, "body", None)
         if isinstance(body, list):
             first = first_line(source, statement)
             start = starts[first - 1]
@@ -272,8 +270,11 @@ def in_parentheses(expression: cst.BaseExpression) -> cst.BaseExpression:
     return expression.with_changes(lpar=[cst.LeftParen(), *expression.lpar], rpar=[*expression.rpar, cst.RightParen()])
 
 
-def _end_of_header(source: Source, first: ast.stmt, starts: list[int]) -> tuple[int, str]:
-    """Where the header that precedes the statement `first` ends, and a body for it."""
+def _end_of_header(source: Source, first: ast.stmt | ast.match_case, starts: list[int]) -> tuple[int, str]:
+    """Where the header that precedes the first item of a body ends, and a body for it."""
+    if isinstance(first, ast.match_case):
+        line = source.span(first.pattern).line
+        return starts[line - 1], f"{indentation_of(source, line)}case _: pass"
     line = first_line(source, first)
     column = source.span(first).column if line == source.span(first).line else 1
     indent = indentation_of(source, line)
