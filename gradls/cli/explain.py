@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
-from gradls.cli.addresses import rule_address
 from gradls.cli.inputs import did_you_mean
 from gradls.cli.main import FAILED, FOUND_NOTHING
 from gradls.cli.output import print_json, warn
@@ -19,6 +18,7 @@ from gradls.cli.text import STYLES
 from gradls.rules.beliefs import Belief, all_beliefs
 from gradls.rules.registry import all_rules, rules_by_key
 from gradls.rules.rule import Rule
+from gradls.workspace.addresses import rule_address
 
 _CODE = re.compile(r"[a-z]+\d+", re.IGNORECASE)
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")

@@ -10,9 +10,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from gradls.cli.addresses import rule_address
 from gradls.cli.records import Record, Report
 from gradls.rules.finding import Severity
+from gradls.workspace.addresses import rule_address
 
 STYLES = {"error": "bold red", "warning": "bold yellow", "information": "bold blue", "hint": "dim"}
 
