@@ -19,6 +19,7 @@ ACCEPTS = {
     "bool": {"bool"},
     "str": {"str"},
     "dtype": {"dtype"},
+    "any": {"any"},
 }
 """Which kinds of arguments a parameter type takes. "number" as a kind is an int or a float, not known which."""
 
@@ -35,7 +36,7 @@ def select(op: Op, positional: Sequence[str], keywords: Mapping[str, str]) -> Op
     for numbers in (False, True):
         chosen: list[int] = []
         for index, overload in enumerate(op.overloads):
-            fit = _fit(overload, positional, keywords, numbers)
+            fit = fits(overload, positional, keywords, numbers)
             if fit != "no":
                 chosen.append(index)
             if fit == "yes":
@@ -46,20 +47,26 @@ def select(op: Op, positional: Sequence[str], keywords: Mapping[str, str]) -> Op
     return op
 
 
-def _fit(overload: Op, positional: Sequence[str], keywords: Mapping[str, str], numbers: bool) -> str:
-    """Whether the overload takes these arguments: "yes", "no" or "maybe". `numbers`: also for tensors."""
+def fits(overload: Op, positional: Sequence[str], keywords: Mapping[str, str], numbers: bool) -> str:
+    """Whether an overload takes these arguments: "yes", "no" or "maybe". `numbers`: also in place of tensors."""
     types = dict(zip(overload.params, overload.types, strict=True))
     names = overload.params[: overload.positional]
     given = dict(keywords)
     for index, kind in enumerate(positional):
         if index >= len(names):
             return "no"
-        rest = positional[index:]
-        if index == len(names) - 1 and types[names[index]] == "ints" and all(other == "int" for other in rest):
-            given[names[index]] = "ints"
+        if names[index] == overload.variadic:
+            rest = set(positional[index:])
+            word = types[names[index]].rstrip("?")
+            if len(positional) == index + 1 and kind in (word, "unknown"):
+                given[names[index]] = kind
+            elif rest <= {"unknown", *ACCEPTS[word.rstrip("s")]}:
+                given[names[index]] = "unknown" if "unknown" in rest else word
+            else:
+                return "no"
             break
         given[names[index]] = kind
-    if not overload.required <= given.keys() or not given.keys() <= types.keys():
+    if not overload.required <= {*given, overload.variadic} or not given.keys() <= types.keys():
         return "no"
     answer = "yes"
     for name, kind in given.items():

@@ -6,7 +6,7 @@ dense tensors on the CPU with grad mode on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -48,7 +48,8 @@ class Output:
 class Op:
     """An operation.
 
-    - `params`: Python argument names in positional order; those from number `positional` on are keyword-only. `types`
+    - `params`: Python argument names in positional order; those from number `positional` on are keyword-only.
+      `variadic`, if not empty, is the one that takes all positional arguments from its own on as a sequence. `types`
       says of each what it takes: "tensor", "tensors" (a sequence), "number", "int", "ints", "int|ints", "float",
       "bool", "str", "dtype" or "any", with "?" behind it if None is allowed. `defaults` are literal default values,
       `required` the parameters without any default.
@@ -60,6 +61,8 @@ class Op:
     - `inplace`: writes to its first tensor and returns it.
     - `shape`: "same" as the first tensor; "broadcast"; "scalar", no dimension left, but "reduce" if a `dim` is given;
       "reduce"; "loss", scalar unless `reduction="none"`; "index"; "unknown".
+    - `sequence`: gives a tuple or list with any number of tensors, each as the one output says.
+    - `extra`: (parameter, output) pairs: that parameter, if true, adds that output and makes the result a tuple.
     - `factory`: makes a fresh leaf. `python`: gives a value that is no tensor.
     - `overloads`: the ways to call it, in the order in which PyTorch tries them, if their facts differ. What stands in
       this object then is only what all of them agree on (differentiable parameters: of any of them).
@@ -78,9 +81,12 @@ class Op:
     python: bool = False
     types: tuple[str, ...] = ()
     positional: int = 0
+    variadic: str = ""
     required: frozenset[str] = frozenset()
     defaults: tuple[tuple[str, Any], ...] = ()
     frees_when: frozenset[str] = frozenset()
+    sequence: bool = False
+    extra: tuple[tuple[str, Output], ...] = ()
     overloads: tuple[Op, ...] = ()
 
 
@@ -99,7 +105,11 @@ def spellings() -> Iterator[str]:
 
 @cache
 def _op(index: int) -> Op:
-    record = table("ops")["ops"][index]
+    return op_of(table("ops")["ops"][index], _op)
+
+
+def op_of(record: Mapping[str, Any], overload: Callable[[int], Op]) -> Op:
+    """The operation that a stored record describes; `overload` finds another by its number."""
     frees_when = frozenset(record.get("frees", "").split())
     params = tuple(record.get("params", "").split())
     types = record.get("types", "").split()
@@ -117,10 +127,13 @@ def _op(index: int) -> Op:
         python=record.get("python", False),
         types=tuple(word.rstrip("=") for word in types),
         positional=record.get("positional", len(params)),
+        variadic=record.get("variadic", ""),
         required=frozenset(name for name, word in zip(params, types, strict=True) if not word.endswith("=")),
         defaults=tuple(record.get("defaults", {}).items()),
         frees_when=frees_when,
-        overloads=tuple(_op(other) for other in record.get("overloads", ())),
+        sequence=record.get("sequence", False),
+        extra=tuple((param, Output(*entry.split("/"))) for param, entry in record.get("extra", {}).items()),
+        overloads=tuple(overload(other) for other in record.get("overloads", ())),
     )
 
 

@@ -131,12 +131,12 @@ def experiment(make: Callable[[], nn.Module], recipe: Recipe, grad: bool, pick: 
     def run() -> tuple[Any, Tensor]:
         module = make()
         given = list(recipe[1]())
-        if isinstance(module, nn.MultiheadAttention):
-            given = given[:1] * 3  # self-attention
         # Of a criterion's arguments only the prediction comes from a model.
         for index, value in enumerate(given[:1] if kind(type(module)) == "loss" else given):
             if grad and isinstance(value, Tensor) and value.is_floating_point():
                 given[index] = value.requires_grad_().clone()
+        if isinstance(module, nn.MultiheadAttention):
+            given = given[:1] * 3  # self-attention
         result = module(*given)
         if pick == "output":
             return result, tensors_in(result)[0]

@@ -2,159 +2,159 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torchgen.model import SchemaKind
+from torch import Tensor
 
+from gradls.autograd.calls import fits
+from gradls.autograd.generate.catalogue import Entry, catalogue
+from gradls.autograd.generate.classify import finish
+from gradls.autograd.generate.experiments import Observation, Unusable, bind, observe
+from gradls.autograd.generate.facts import Facts, apply_measured, merge, native_facts, renamed
+from gradls.autograd.generate.handwritten import EXTRA_OUTPUTS, GRADIENTS, handwritten
+from gradls.autograd.generate.measure import version
 from gradls.autograd.generate.natives import Native, natives
-from gradls.autograd.generate.signatures import Signature, native_signatures, python_signature
+from gradls.autograd.generate.samples import Sample, base_name, samples
+from gradls.autograd.generate.signatures import Signature
+
+Seen = list[tuple[Observation, Sample]]
 
 
-@dataclass(slots=True)
-class Facts:
-    """What is known of one overload under one spelling, in the names of its Python signature."""
-
-    name: str
-    signature: Signature
-    outputs: list[tuple[str, str, str]]
-    differentiable: list[str] = field(default_factory=list)
-    saved: dict[str, list[str] | None] = field(default_factory=dict)
-    frees: list[str] = field(default_factory=list)
-    view: str = "no"
-    inplace: bool = False
-    shape: str = "unknown"
-    factory: bool = False
-    python: bool = False
-
-    def record(self) -> dict[str, Any]:
-        """As stored: defaults left out."""
-        found: dict[str, Any] = {"name": self.name}
-        found["params"] = " ".join(self.signature.params)
-        found["types"] = " ".join(self.signature.types)
-        outputs = ["/".join(output) for output in self.outputs]
-        if outputs != ["/flows/same"]:
-            found["outputs"] = outputs
-        saved = [what + (":" + ",".join(gates) if gates else "") for what, gates in sorted(self.saved.items())]
-        optional = {
-            "defaults": self.signature.defaults,
-            "differentiable": " ".join(self.differentiable),
-            "saved": " ".join(saved),
-            "frees": " ".join(self.frees),
-            "inplace": self.inplace,
-            "factory": self.factory,
-            "python": self.python,
-        }
-        if self.signature.positional != len(self.signature.params):
-            found["positional"] = self.signature.positional
-        found |= {key: value for key, value in optional.items() if value}
-        if self.view != "no":
-            found["view"] = self.view
-        if self.shape != "unknown":
-            found["shape"] = self.shape
-        return found
+def kind_of(value: Any) -> str:
+    """The kind of an argument, as `select` wants it."""
+    if value is None:
+        return "none"
+    if isinstance(value, Tensor):
+        return "tensor"
+    for cls, word in ((bool, "bool"), (int, "int"), (float, "float"), (str, "str"), (torch.dtype, "dtype")):
+        if isinstance(value, cls):
+            return word
+    if isinstance(value, (list, tuple)):
+        if value and all(isinstance(item, Tensor) for item in value):
+            return "tensors"
+        if all(isinstance(item, int) for item in value):
+            return "ints"
+    return "unknown"
 
 
-def native_facts(spelling: str, signature: Signature, native: Native) -> Facts:
-    """The facts of a native overload in the words of its Python signature."""
-    words = signature.schema
-    function = native.function
-    inplace = function.func.kind() == SchemaKind.inplace
-    names = function.func.returns
-    field_names = [item.name or "" for item in names] if len(names) > 1 else [""] * len(names)
-    outputs = [(label, gradient, "same") for label, gradient in zip(field_names, native.gradients, strict=True)]
-    saved = {
-        words.get(what, what): None if gates is None else [words[gate] for gate in gates]
-        for what, gates in native.saved.items()
-        # A native function in place saves a clone of self where its formula needs the old value.
-        if (what.startswith("result") or what in words) and not (inplace and what == "self")
-    }
-    tensors = any(argument.type.is_tensor_like() for argument in function.func.arguments.flat_non_out)
-    returns_tensors = any(item.type.is_tensor_like() for item in names)
-    base = function.func.name.name.base
-    makes = returns_tensors and (not tensors or base.endswith("_like") or base.startswith("new_"))
-    return Facts(
-        name=base,
-        signature=signature,
-        outputs=outputs,
-        differentiable=[words[name] for name in native.differentiable if name in words],
-        saved=saved,
-        frees=[words[name] for name in native.frees],
-        view=native.view,
-        inplace=inplace,
-        factory=makes and not inplace,
-        python=not returns_tensors and bool(names),
-    )
+def which(overloads: Sequence[Facts], sample: Sample) -> int | None:
+    """The overload that a sample calls."""
+    positional = [kind_of(value) for value in sample.args]
+    keywords = {name: kind_of(value) for name, value in sample.kwargs.items()}
+    for numbers in (False, True):
+        for index, facts in enumerate(overloads):
+            fit = fits(facts.op(), positional, keywords, numbers)
+            if fit != "no" and bind(facts.signature, sample) is not None:
+                return index
+    return None
 
 
-def public_spellings() -> dict[str, list[Facts]]:
-    by_name = {str(native.function.func.name): native for native in natives()}
-    found: dict[str, list[Facts]] = {}
-    for spelling, signatures in native_signatures().items():
-        last = spelling.rpartition(".")[2]
-        if last.startswith("_") and not (last.startswith("__") and last.endswith("__")):
+GENERIC = {"tensor": lambda: torch.rand(3, 4) + 0.1, "number": lambda: 0.5, "float": lambda: 0.5, "int": lambda: 1,
+           "int|ints": lambda: 1, "ints": lambda: [0], "bool": lambda: False,
+           "tensors": lambda: [torch.rand(3, 4) + 0.1, torch.rand(3, 4) + 0.1]}  # fmt: skip
+
+
+def generic_sample(signature: Signature) -> Sample | None:
+    """Something for every parameter that has no default."""
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for index, (param, word) in enumerate(zip(signature.params, signature.types, strict=True)):
+        if word.endswith("="):
+            if index < signature.positional:
+                break
             continue
-        found[spelling] = [native_facts(spelling, signature, by_name[signature.native]) for signature in signatures]
-    for name in dir(F):
-        function = getattr(F, name)
-        if name.startswith("_") or not callable(function) or isinstance(function, type):
-            continue
-        native = found.get(f"torch._C._nn.{name}") or found.get(f"torch.{name}")
-        if not inspect.isfunction(function):
-            if native:
-                found[f"torch.nn.functional.{name}"] = native
-            continue
-        signature = python_signature(function)
-        if signature is None or "Tensor" not in str(inspect.signature(function)):
-            continue
-        base = native[-1] if native else None
-        facts = Facts(name, signature, [("", "flows", "same")])
-        if base is not None:
-            known = set(signature.params)
-            facts.outputs = base.outputs
-            facts.differentiable = [param for param in base.differentiable if param in known]
-            facts.saved = {what: gates for what, gates in base.saved.items() if what in known or what == "result"}
-            facts.frees = [param for param in base.frees if param in known]
-            facts.view = base.view
+        if word.rstrip("?") not in GENERIC:
+            return None
+        value = GENERIC[word.rstrip("?")]()
+        if index < signature.positional:
+            args.append(value)
         else:
-            facts.differentiable = [
-                p for p, t in zip(signature.params, signature.types, strict=True) if t.startswith("tensor")
-            ]
-        found[f"torch.nn.functional.{name}"] = [facts]
-    for name in dir(torch.Tensor):
-        spelling = f"torch.Tensor.{name}"
-        member = getattr(torch.Tensor, name)
-        if name.startswith("_") or spelling in found or not callable(member):
-            continue
-        other = found.get(f"torch.{name}")
-        if other:
-            found[spelling] = other
-    return {name: facts for name, facts in found.items() if not name.startswith("torch._C")}
+            kwargs[param] = value
+    return Sample(args, kwargs)
 
 
-OPERATORS = {
-    "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "div": "div", "floordiv": "floor_divide",
-    "mod": "remainder", "pow": "pow", "matmul": "matmul", "neg": "neg", "pos": "positive", "abs": "abs",
-    "invert": "bitwise_not", "eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge",
-}  # fmt: skip
+class Builder:
+    """Describes spellings one after the other, and each native overload only once."""
+
+    def __init__(self) -> None:
+        self.natives = {str(native.function.func.name): native for native in natives()}
+        self.known: dict[str, Facts] = {}
+
+    def describe(self, entry: Entry) -> list[Facts]:
+        """The facts of every overload of one spelling."""
+        found = [self._schema_facts(entry, signature) for signature in entry.signatures]
+        if any(facts is None for facts in found):
+            self._look(entry, found)
+        return [facts for facts in found if facts is not None]
+
+    def _schema_facts(self, entry: Entry, signature: Signature) -> Facts | None:
+        """What is known already: from another spelling of the same native overload."""
+        known = self.known.get(signature.native)
+        return None if known is None else renamed(known, signature)
+
+    def _look(self, entry: Entry, found: list[Facts | None]) -> None:
+        """Describe the overloads that are not known yet, in `found`."""
+        drafts = [self._draft(entry, signature) for signature in entry.signatures]
+        seen: dict[int, Seen] = {}
+        for sample in samples(entry.spelling):
+            index = which(drafts, sample)
+            if index is not None and found[index] is None:
+                self._try(entry, drafts[index], sample, seen.setdefault(index, []))
+        for index, facts in enumerate(drafts):
+            if found[index] is not None:
+                continue
+            pairs = seen.get(index, [])
+            generic = generic_sample(facts.signature)
+            if not pairs and generic is not None and not facts.factory:
+                self._try(entry, facts, generic, pairs)
+            native = self.natives.get(facts.signature.native)
+            if pairs and (native is None or native.composite):
+                apply_measured(facts, [observation for observation, _ in pairs])
+            finish(entry.call, facts, pairs)
+            correct(facts)
+            found[index] = facts
+            if facts.signature.native and (pairs or entry.spelling.startswith("torch.Tensor.")):
+                self.known[facts.signature.native] = facts
+
+    def _draft(self, entry: Entry, signature: Signature) -> Facts:
+        name = base_name(entry.spelling)
+        native = self.natives.get(signature.native)
+        if native is not None:
+            return native_facts(name, signature, native)
+        facts = Facts(name, signature, [["", "flows", "same"]])
+        last = entry.spelling.rpartition(".")[2]
+        facts.inplace = last.endswith("_") and not last.startswith("__")
+        words = zip(signature.params, signature.types, strict=True)
+        facts.differentiable = [param for param, word in words if word.startswith("tensor")]
+        return facts
+
+    def _try(self, entry: Entry, facts: Facts, sample: Sample, pairs: Seen) -> None:
+        native: Native | None = self.natives.get(facts.signature.native)
+        if any(sample.kwargs.get(param) for param in EXTRA_OUTPUTS):
+            return
+        wanted = native is None or native.composite
+        try:
+            pairs.append((observe(entry.call, facts.signature, sample, facts.inplace, wanted), sample))
+        except Unusable:
+            return
 
 
-def operators(found: dict[str, list[Facts]]) -> None:
-    for word, method in OPERATORS.items():
-        found[f"torch.Tensor.__{word}__"] = found[f"torch.Tensor.{method}"]
-        if f"torch.Tensor.{method}_" in found:
-            found[f"torch.Tensor.__i{word}__"] = found[f"torch.Tensor.{method}_"]
-    for word in ("add", "mul"):
-        found[f"torch.Tensor.__r{word}__"] = found[f"torch.Tensor.{word}"]
+def correct(facts: Facts) -> None:
+    """What neither schema nor samples say."""
+    if facts.signature.native in GRADIENTS:
+        for output in facts.outputs:
+            output[1] = GRADIENTS[facts.signature.native]
+    facts.extra = {param: EXTRA_OUTPUTS[param] for param in facts.signature.params if param in EXTRA_OUTPUTS}
 
 
 def build() -> dict[str, Any]:
-    found = public_spellings()
-    operators(found)
+    warnings.simplefilter("ignore")
+    builder = Builder()
+    found = {spelling: builder.describe(entry) for spelling, entry in catalogue().items()}
+    found |= handwritten(found)
     records: list[dict[str, Any]] = []
     index: dict[str, int] = {}
     spellings: dict[str, int] = {}
@@ -167,47 +167,11 @@ def build() -> dict[str, Any]:
         return index[key]
 
     for spelling, overloads in sorted(found.items()):
-        if not overloads:
-            continue
-        if len(overloads) == 1:
-            spellings[spelling] = store(overloads[0].record())
+        every = [facts.record() for facts in overloads]
+        if len(every) == 1 or all(record == every[0] for record in every):
+            spellings[spelling] = store(every[0])
         else:
             merged = merge(overloads).record()
-            merged["overloads"] = [store(facts.record()) for facts in overloads]
+            merged["overloads"] = [store(record) for record in every]
             spellings[spelling] = store(merged)
-    return {"torch": torch.__version__.partition("+")[0], "ops": records, "spellings": spellings}
-
-
-def merge(overloads: Iterable[Facts]) -> Facts:
-    """What all overloads agree on."""
-    every = list(overloads)
-    longest = max(every, key=lambda facts: len(facts.signature.params))
-    first = every[0]
-    merged = Facts(first.name, longest.signature, first.outputs, inplace=first.inplace)
-    merged.differentiable = [p for p in longest.signature.params if any(p in facts.differentiable for facts in every)]
-    for what in {name for facts in every for name in facts.saved}:
-        gates = [gate for gate in merged.differentiable if all(_saved_under(facts, what, gate) for facts in every)]
-        if gates:
-            merged.saved[what] = None if gates == merged.differentiable else gates
-    merged.frees = [
-        gate
-        for gate in merged.differentiable
-        if all(gate in facts.frees or gate not in facts.differentiable for facts in every)
-    ]
-    for attribute in ("view", "shape", "factory", "python"):
-        values = {getattr(facts, attribute) for facts in every}
-        setattr(merged, attribute, values.pop() if len(values) == 1 else getattr(first, attribute))
-    return merged
-
-
-def _saved_under(facts: Facts, what: str, gate: str) -> bool:
-    """Whether, under this overload, `what` is saved whenever `gate` requires grad (or neither can arise)."""
-    if gate not in facts.differentiable:
-        return True
-    types = dict(zip(facts.signature.params, facts.signature.types, strict=True))
-    if not what.startswith("result") and "tensor" not in types.get(what, ""):
-        return True
-    if what not in facts.saved:
-        return False
-    gates = facts.saved[what]
-    return gates is None or gate in gates
+    return {"torch": version(), "ops": records, "spellings": spellings}

@@ -43,7 +43,7 @@ def write(tensor: Tensor) -> bool:
 
 
 def backward_outcome(outputs: Iterable[Tensor], keep: bool = False) -> str:
-    """"ok", "overwritten", "freed", "not implemented" or "error"."""
+    """ "ok", "overwritten", "freed", "not implemented" or "error"."""
     try:
         total(outputs).backward(retain_graph=keep)
     except NotImplementedError:

@@ -42,6 +42,7 @@ class Signature:
     defaults: dict[str, Any]
     schema: dict[str, str]
     positional: int
+    variadic: str = ""
     native: str = ""
     """The native overload that is called ("add.Tensor"), if it is one."""
 
@@ -105,7 +106,11 @@ def native_signature(python: PythonSignature, method: bool, has_out: bool, nativ
         params.append("out")
         types.append("any?=")
     positional = len(python.input_args) + (1 if method else 0)
-    return Signature(tuple(params), tuple(types), defaults, schema, positional, native)
+    # As PyTorch's parser does: if the one positional argument is a list of ints, they may stand for themselves.
+    variadic = (
+        params[positional - 1] if len(python.input_args) == 1 and types[positional - 1].startswith("ints") else ""
+    )
+    return Signature(tuple(params), tuple(types), defaults, schema, positional, variadic, native)
 
 
 KINDS: tuple[tuple[str, Callable[[NativeFunction], bool], bool], ...] = (
@@ -154,33 +159,48 @@ def _with_out() -> frozenset[str]:
     return frozenset(str(function.func.name.name) for function in functions if function.func.is_out_fn())
 
 
-def python_signature(function: Callable[..., Any]) -> Signature | None:
-    """The signature of a Python function; its first parameter becomes "input" if it is "self"."""
+def python_signature(function: Callable[..., Any], method: bool = False) -> Signature | None:
+    """The signature of a Python function; of a method, self becomes "input"."""
     try:
         found = inspect.signature(function)
     except (ValueError, TypeError):
         return None
-    params, types, defaults = [], [], {}
-    positional = 0
+    params: list[str] = []
+    types: list[str] = []
+    defaults: dict[str, Any] = {}
+    positional, variadic = 0, ""
     for parameter in found.parameters.values():
         if parameter.kind == parameter.VAR_KEYWORD:
             continue
-        name = "input" if parameter.name == "self" else parameter.name
+        first = method and not params
+        name = "input" if first else parameter.name
         params.append(name)
-        word = annotation_word(parameter.annotation, parameter.kind == parameter.VAR_POSITIONAL)
+        word = "tensor" if first else annotation_word(parameter.annotation)
+        if word == "any" and name in UNANNOTATED_TENSORS:
+            word = "tensor"
+        if parameter.kind == parameter.VAR_POSITIONAL:
+            variadic, word = name, VARIADIC_TYPES.get(name, "any") + "="
         types.append(word + ("" if parameter.default is parameter.empty else "="))
         positional += parameter.kind != parameter.KEYWORD_ONLY
         if parameter.default is None or isinstance(parameter.default, (bool, int, float, str)):
             defaults[name] = parameter.default
-    return Signature(tuple(params), tuple(types), defaults, {name: name for name in params}, positional)
+    return Signature(tuple(params), tuple(types), defaults, {name: name for name in params}, positional, variadic)
 
 
-def annotation_word(annotation: Any, variadic: bool) -> str:
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
-    text = str(annotation) if "Optional" in str(annotation) or "|" in str(annotation) else text
-    optional = "?" if "None" in text or "Optional" in text else ""
-    bare = text.replace("typing.", "").replace("torch.", "").replace("Optional[", "").replace(" | None", "").rstrip("]")
-    if variadic:
+UNANNOTATED_TENSORS = ("input", "x1", "x2", "a", "b")
+VARIADIC_TYPES = {"tensors": "tensors", "operands": "tensors", "matrices": "tensors"}
+
+
+def annotation_word(annotation: Any) -> str:
+    """A type word for an annotation, which may be a string."""
+    if annotation is inspect.Parameter.empty:
         return "any"
-    words = {"Tensor": "tensor", "int": "int", "float": "float", "bool": "bool", "str": "str", "DType": "dtype"}
-    return words.get(bare, "any") + optional
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    if not isinstance(annotation, (str, type)):
+        text = str(annotation)
+    text = text.replace("typing.", "").replace("torch.", "").replace(" ", "")
+    parts = text.removeprefix("Optional[").rstrip("]").split("|")
+    optional = "?" if "None" in parts or "Optional" in text or "NoneType" in text else ""
+    parts = [part for part in parts if part not in ("None", "NoneType")]
+    words = {"Tensor": "tensor", "int": "int", "float": "number", "bool": "bool", "str": "str", "dtype": "dtype"}
+    return (words.get(parts[0], "any") if len(parts) == 1 else "any") + optional

@@ -1,0 +1,300 @@
+"""What a call does to gradients, found out by running it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradls.autograd.generate.measure import tensors_in, write
+from gradls.autograd.generate.samples import Sample
+from gradls.autograd.generate.signatures import Signature
+
+OVERWRITTEN = "modified by an inplace operation"
+FREED = "Trying to backward through the graph a second time"
+ERRORS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError, AssertionError, AttributeError)
+
+
+class Unusable(Exception):
+    """The sample cannot be used for this experiment."""
+
+
+@dataclass(slots=True)
+class Observation:
+    """What one sample shows. Parameters are those of the signature; outputs are "result" or "result0", ..."""
+
+    parameters: tuple[str, ...] = ()
+    """The parameters that got tensors."""
+    gradients: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """For each floating parameter, when only that requires grad: of each output "flows", "none", "zero", "raises"."""
+    saved: dict[tuple[str, str], bool] = field(default_factory=dict)
+    """Whether (what, gate): `what` is kept when only `gate` requires grad."""
+    frees: dict[str, bool] = field(default_factory=dict)
+    """Whether a second backward raises when only this parameter requires grad."""
+    dtypes: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    sequence: bool = False
+    shape: str = "unknown"
+    view: str = "no"
+    """As in `Op`, but "self" if the first output is the very tensor that went in."""
+    floating: bool = True
+    """Whether a tensor that went in could require grad."""
+    tensors: bool = True
+    """Whether tensors came out."""
+
+
+def bind(signature: Signature, sample: Sample) -> dict[str, tuple[str, Any]] | None:
+    """From parameters to where in the sample their values stand: ("args", index), ("kwargs", name), or ("rest", index)
+    for a variadic parameter that starts there. None if the call has not this signature."""
+    places: dict[str, tuple[str, Any]] = {}
+    names = signature.params[: signature.positional]
+    for index in range(len(sample.args)):
+        if index < len(names) and names[index] == signature.variadic and len(sample.args) > index:
+            several = len(sample.args) > index + 1 or not isinstance(sample.args[index], (list, tuple))
+            places[names[index]] = ("rest" if several else "args", index)
+            break
+        if index >= len(names):
+            return None
+        places[names[index]] = ("args", index)
+    for name in sample.kwargs:
+        if name not in signature.params:
+            return None
+        places[name] = ("kwargs", name)
+    required = {
+        name for name, word in zip(signature.params, signature.types, strict=True) if not word.endswith("=")
+    } - {signature.variadic}
+    return places if required <= places.keys() else None
+
+
+@dataclass(slots=True)
+class Run:
+    """One run: the values that went in by parameter, and the result."""
+
+    values: dict[str, Any]
+    leaves: dict[str, list[Tensor]]
+    result: Any
+    outputs: list[Tensor]
+
+
+class Experiment:
+    """One call with one sample, repeated with different tensors requiring grad."""
+
+    def __init__(self, call: Callable[..., Any], places: dict[str, tuple[str, Any]], sample: Sample) -> None:
+        self.call = call
+        self.places = places
+        self.sample = sample
+
+    def run(self, requiring: Sequence[str] = (), change: Callable[[str, Tensor], Tensor] | None = None) -> Run:
+        args, kwargs = self.sample.fresh()
+        values: dict[str, Any] = {}
+        leaves: dict[str, list[Tensor]] = {}
+        for name, (where, key) in self.places.items():
+            given = args[key] if where == "args" else kwargs[key] if where == "kwargs" else list(args[key:])
+            made: list[Tensor] = []
+
+            def prepare(
+                value: Any, name: str = name, made: list[Tensor] = made, wanted: bool = name in requiring
+            ) -> Any:
+                if isinstance(value, (list, tuple)):
+                    return type(value)([prepare(item) for item in value]) if type(value) in (list, tuple) else value
+                if not isinstance(value, Tensor):
+                    return value
+                if change is not None:
+                    value = change(name, value)
+                if wanted and (value.is_floating_point() or value.is_complex()):
+                    leaf = value.requires_grad_()
+                    made.append(leaf)
+                    # Not a leaf itself, so that it can be written to.
+                    return leaf.clone()
+                return value
+
+            value = prepare(given)
+            values[name] = value
+            leaves[name] = made
+            if where == "args":
+                args[key] = value
+            elif where == "kwargs":
+                kwargs[key] = value
+            else:
+                args[key:] = value
+        torch.manual_seed(0)
+        result = self.call(*args, **kwargs)
+        return Run(values, leaves, result, tensors_in(result))
+
+
+def observe(
+    call: Callable[..., Any], signature: Signature, sample: Sample, inplace: bool, gradients: bool = True
+) -> Observation:
+    """Run every experiment on one sample, those about gradients only if wanted. Raises Unusable if it does not fit."""
+    places = bind(signature, sample)
+    if places is None:
+        raise Unusable("another signature")
+    experiment = Experiment(call, places, sample)
+    try:
+        plain = experiment.run()
+    except ERRORS as error:
+        raise Unusable(str(error)) from error
+    seen = Observation(tensors=bool(plain.outputs))
+    tensors = {name: tensors_in(value) for name, value in plain.values.items()}
+    seen.parameters = tuple(name for name, found in tensors.items() if found)
+    seen.sequence = isinstance(plain.result, (list, tuple)) and not _is_named(plain.result)
+    seen.fields = _fields(plain.result, len(plain.outputs))
+    seen.dtypes = tuple(_dtype_word(output) for output in plain.outputs)
+    seen.shape = _shape(plain, tensors)
+    seen.view = "no" if inplace else _view(experiment, plain)
+    seen.floating = any(tensor.is_floating_point() or tensor.is_complex() for f in tensors.values() for tensor in f)
+    if not plain.outputs or not gradients:
+        return seen
+    for name, found in tensors.items():
+        if any(tensor.is_floating_point() or tensor.is_complex() for tensor in found):
+            seen.gradients[name] = _gradients(experiment, name)
+            if any(word in ("flows", "zero") for word in seen.gradients[name]):
+                seen.frees[name] = _frees(experiment, name)
+                _saves(experiment, seen, name, inplace)
+    return seen
+
+
+def _is_named(result: Any) -> bool:
+    return hasattr(result, "_fields") or type(result).__module__ == "torch.return_types"
+
+
+def _fields(result: Any, count: int) -> tuple[str, ...]:
+    """The field names of a named tuple, else empty names."""
+    if hasattr(result, "_fields"):
+        return tuple(result._fields)
+    if _is_named(result):
+        words = {id(getattr(result, word)): word for word in dir(result) if isinstance(getattr(result, word), Tensor)}
+        return tuple(words.get(id(item), "") for item in result)
+    return ("",) * count
+
+
+def _dtype_word(tensor: Tensor) -> str:
+    if tensor.dtype == torch.bool:
+        return "bool"
+    if tensor.is_complex():
+        return "complex"
+    return "float" if tensor.is_floating_point() else "int"
+
+
+def _shape(plain: Run, tensors: dict[str, list[Tensor]]) -> str:
+    given = [tensor for found in tensors.values() for tensor in found]
+    if not plain.outputs or not given:
+        return "unknown"
+    shape = plain.outputs[0].shape
+    if shape == given[0].shape:
+        return "same"
+    try:
+        together = torch.broadcast_shapes(*(tensor.shape for tensor in given))
+    except RuntimeError:
+        together = None
+    if len(given) > 1 and together == shape:
+        return "broadcast"
+    return "scalar" if not shape else "unknown"
+
+
+def _view(experiment: Experiment, plain: Run) -> str:
+    if not plain.outputs:
+        return "no"
+    first = plain.outputs[0]
+    given = [tensor for value in plain.values.values() for tensor in tensors_in(value)]
+    if any(tensor is first for tensor in given):
+        return "self"
+    if not first.numel() or first.layout != torch.strided:
+        return "no"
+    address = first.untyped_storage().data_ptr()
+    if not any(t.layout == torch.strided and t.untyped_storage().data_ptr() == address for t in given):
+        return "no"
+    try:
+        experiment.run(list(experiment.places)).outputs[0].add_(0)
+    except RuntimeError as error:
+        if "multiple views" in str(error):
+            return "multi"
+        if "single memory location" in str(error):
+            return "expand"
+    return "view"
+
+
+def _backward(outputs: Sequence[Tensor], keep: bool = False) -> str:
+    """ "ok", "overwritten", "freed", "raises" or "error". Uses no operation of its own, which could free something."""
+    wanted = [output for output in outputs if output.requires_grad]
+    try:
+        torch.autograd.backward(wanted, [torch.rand_like(output) + 0.5 for output in wanted], retain_graph=keep)
+    except ERRORS as error:
+        text = str(error)
+        if OVERWRITTEN in text:
+            return "overwritten"
+        if FREED in text:
+            return "freed"
+        return "raises" if "not implemented" in text else "error"
+    return "ok"
+
+
+def _gradients(experiment: Experiment, name: str) -> tuple[str, ...]:
+    try:
+        run = experiment.run([name])
+    except ERRORS:
+        return ("refused",)
+    words = []
+    for output in run.outputs:
+        if not output.requires_grad:
+            words.append("none")
+            continue
+        for leaf in run.leaves[name]:
+            leaf.grad = None
+        outcome = _backward([output], keep=True)
+        if outcome != "ok":
+            words.append("raises" if outcome == "raises" else "error")
+            continue
+        moved = any(leaf.grad is not None and bool((leaf.grad.to_dense() != 0).any()) for leaf in run.leaves[name])
+        words.append("flows" if moved else "zero")
+    return tuple(words)
+
+
+def _frees(experiment: Experiment, name: str) -> bool:
+    run = experiment.run([name])
+    return _backward(run.outputs) == "ok" and _backward(run.outputs) == "freed"
+
+
+def _saves(experiment: Experiment, seen: Observation, gate: str, inplace: bool) -> None:
+    targets: list[tuple[str, Callable[[Run], Tensor]]] = []
+    for name in seen.parameters:
+        if not (inplace and name == "input"):
+            targets.append((name, lambda run, name=name: tensors_in(run.values[name])[0]))
+    count = len(seen.dtypes)
+    several = count > 1
+    for index in range(min(count, 6)):
+        label = f"result{index}" if several else "result"
+        targets.append((label, lambda run, index=index: run.outputs[index]))
+    for label, pick in targets:
+        run = experiment.run([gate])
+        tensor = pick(run)
+        given = [item for value in run.values.values() for item in tensors_in(value)]
+        if label.startswith("result") and not inplace and any(tensor is item for item in given):
+            continue
+        if not write(tensor):
+            continue
+        outcome = _backward(run.outputs)
+        if outcome in ("ok", "overwritten"):
+            seen.saved[label, gate] = outcome == "overwritten"
+
+
+def result_dtype(experiment: Experiment, whole: bool) -> list[str] | None:
+    """The dtype words of the outputs if all floating tensors become integers (`whole`), or if those after the first
+    become doubles; None if that raises."""
+    first = next(iter(experiment.places), "")
+
+    def change(name: str, tensor: Tensor) -> Tensor:
+        if not tensor.is_floating_point():
+            return tensor
+        if whole:
+            return (tensor * 3).to(torch.int64) + 1
+        return tensor if name == first else tensor.double()
+
+    try:
+        outputs = experiment.run((), change).outputs
+    except ERRORS:
+        return None
+    return [str(output.dtype).removeprefix("torch.") for output in outputs]

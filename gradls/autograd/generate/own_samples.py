@@ -1,0 +1,118 @@
+"""Samples of our own: where PyTorch's database has none, or only unusual ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradls.autograd.generate.samples import Sample
+
+
+def rand(*shape: int) -> Tensor:
+    return torch.rand(*shape) + 0.1
+
+
+def one(*args: Any, **kwargs: Any) -> list[Sample]:
+    return [Sample(list(args), kwargs)]
+
+
+def two_tensors() -> list[Sample]:
+    return [Sample([rand(3, 4), rand(3, 4)]), Sample([rand(3, 4), rand(4)]), Sample([rand(3, 4), 2.5])]
+
+
+def whole() -> Tensor:
+    return torch.tensor([[1, 2, 3], [6, 5, 4]])
+
+
+def cell_weights(gates: int) -> tuple[Tensor, ...]:
+    return rand(gates * 3, 4), rand(gates * 3, 3), rand(gates * 3), rand(gates * 3)
+
+
+def image(count: int) -> Tensor:
+    return rand(*((2, 3) + (6,) * count))
+
+
+OWN: dict[str, Callable[[], list[Sample]]] = {
+    **{f"__{word}__": two_tensors for word in (
+        "add", "sub", "mul", "truediv", "div", "floordiv", "mod", "pow", "eq", "ne", "lt", "le", "gt", "ge",
+        "iadd", "isub", "imul", "itruediv", "idiv", "ifloordiv", "imod", "ipow",
+        "radd", "rsub", "rmul", "rtruediv", "rdiv", "rfloordiv", "rmod", "rpow",
+    )},
+    **{f"__{prefix}{word}__": lambda: [Sample([whole(), whole()]), Sample([whole(), 2])]
+       for word in ("and", "or", "xor", "lshift", "rshift") for prefix in ("", "i", "r")},
+    "__neg__": lambda: one(rand(3, 4)),
+    "__pos__": lambda: one(rand(3, 4)),
+    "__abs__": lambda: one(rand(3, 4)),
+    "__invert__": lambda: one(whole()),
+    "__matmul__": lambda: [Sample([rand(3, 4), rand(4, 2)]), Sample([rand(2, 3, 4), rand(4, 2)])],
+    "__rmatmul__": lambda: one(rand(4, 2), rand(3, 4)),
+    "__getitem__": lambda: [Sample([rand(3, 4), 0]), Sample([rand(3, 4), slice(1, None)])],
+    "__setitem__": lambda: [Sample([rand(3, 4), 0, rand(4)]), Sample([rand(3, 4), torch.tensor([0, 2]), rand(2, 4)])],
+    "matmul": lambda: [Sample([rand(3, 4), rand(4, 2)]), Sample([rand(2, 3, 4), rand(4, 2)])],
+    "affine_grid": lambda: one(rand(2, 2, 3), [2, 1, 4, 4]),
+    "fold": lambda: one(rand(1, 8, 9), (4, 4), 2),
+    "gumbel_softmax": lambda: [Sample([rand(3, 4)]), Sample([rand(3, 4)], {"hard": True})],
+    **{f"lp_pool{count}d": lambda count=count: one(image(count), 2.0, 2) for count in (1, 2, 3)},
+    "dropout1d": lambda: one(rand(2, 3, 4)),
+    "conv_tbc": lambda: one(rand(5, 2, 3), rand(2, 3, 4), rand(4)),
+    "chain_matmul": lambda: one(rand(2, 3), rand(3, 4), rand(4, 2)),
+    "poisson": lambda: one(rand(3, 4)),
+    "binomial": lambda: one(torch.full((3,), 5.0), torch.full((3,), 0.4)),
+    "vander": lambda: one(rand(4)),
+    "gru_cell": lambda: one(rand(2, 4), rand(2, 3), *cell_weights(3)),
+    "rnn_tanh_cell": lambda: one(rand(2, 4), rand(2, 3), *cell_weights(1)),
+    "rnn_relu_cell": lambda: one(rand(2, 4), rand(2, 3), *cell_weights(1)),
+    "pixel_shuffle": lambda: one(rand(1, 4, 3, 3), 2),
+    "pixel_unshuffle": lambda: one(rand(1, 1, 4, 4), 2),
+    "channel_shuffle": lambda: one(rand(1, 4, 3, 3), 2),
+    "native_channel_shuffle": lambda: one(rand(1, 4, 3, 3), 2),
+    "norm_except_dim": lambda: one(rand(3, 4)),
+    "nuclear_norm": lambda: one(rand(3, 4)),
+    "frobenius_norm": lambda: one(rand(3, 4), [1]),
+    "slogdet": lambda: one(torch.eye(3) * 2 + rand(3, 3)),
+    "to_dense": lambda: one(rand(3, 4)),
+    "type_as": lambda: one(rand(3, 4), rand(2)),
+    "detach": lambda: one(rand(3, 4)),
+    "retain_grad": lambda: one(rand(3, 4)),
+    "segment_reduce": lambda: one(rand(4, 2), "mean", lengths=torch.tensor([1, 3])),
+    "grid_sampler": lambda: one(rand(1, 2, 4, 4), rand(1, 3, 3, 2), 0, 0, False),
+    "convolution": lambda: one(image(2), rand(4, 3, 3, 3), rand(4), [1, 1], [0, 0], [1, 1], False, [0, 0], 1),
+    "embedding_bag": lambda: one(torch.tensor([[0, 2], [1, 1]]), rand(4, 3)),
+    "fake_quantize_per_tensor_affine": lambda: one(rand(3, 4), 0.1, 0, 0, 255),
+    "random": lambda: one(rand(3, 4)),
+    "fill_diagonal": lambda: one(rand(3, 3), 0.5),
+    "is_same_size": lambda: one(rand(3, 4), rand(3, 4)),
+    "dropout": lambda: one(rand(3, 4), 0.5, True),
+    "native_dropout": lambda: one(rand(3, 4), 0.5, True),
+    "unsafe_split_with_sizes": lambda: one(rand(4, 3), [1, 3]),
+    "unique_consecutive": lambda: one(rand(4)),
+    "unique_dim": lambda: one(rand(4, 3), 0),
+    "max": lambda: [Sample([rand(3, 4)]), Sample([rand(3, 4), 1]), Sample([rand(3, 4), rand(3, 4)])],
+    "min": lambda: [Sample([rand(3, 4)]), Sample([rand(3, 4), 1]), Sample([rand(3, 4), rand(3, 4)])],
+    "cosine_embedding_loss": lambda: one(rand(2, 4), rand(2, 4), torch.tensor([1.0, -1.0])),
+    "multi_head_attention_forward": lambda: attention(),
+    "scaled_dot_product_attention": lambda: one(rand(2, 2, 3, 4), rand(2, 2, 3, 4), rand(2, 2, 3, 4)),
+    "linear_cross_entropy": lambda: one(rand(3, 4), rand(5, 4), torch.tensor([0, 4, 2])),
+    "stft": lambda: one(rand(64), 16, window=torch.hann_window(16), return_complex=True),
+    "upsample": lambda: one(rand(1, 2, 3, 3), scale_factor=2),
+    "upsample_nearest": lambda: one(rand(1, 2, 3, 3), scale_factor=2),
+    "upsample_bilinear": lambda: one(rand(1, 2, 3, 3), scale_factor=2),
+    "softsign": lambda: one(rand(3, 4)),
+    "tanhshrink": lambda: one(rand(3, 4)),
+    "svd_lowrank": lambda: one(rand(5, 4), 2),
+    "pca_lowrank": lambda: one(rand(5, 4), 2),
+    "lobpcg": lambda: one(torch.eye(6) * torch.arange(1.0, 7.0), 1),
+    "einsum": lambda: one("ij,jk->ik", rand(3, 4), rand(4, 2)),
+    "T": lambda: one(rand(3, 4)),
+    "mT": lambda: one(rand(3, 4)),
+    "H": lambda: one(rand(3, 4)),
+    "mH": lambda: one(rand(3, 4)),
+}  # fmt: skip
+
+
+def attention() -> list[Sample]:
+    query = rand(3, 2, 4)
+    return one(query, query, query, 4, 2, rand(12, 4), rand(12), None, None, False, 0.0, rand(4, 4), rand(4))
