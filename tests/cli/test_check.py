@@ -82,7 +82,7 @@ def test_columns_are_code_points(tmp_path: Path):
     [
         (["--exit-zero"], 0),
         (["--ignore", "GRD"], 0),
-        (["--select", "GRD6"], 0),
+        (["--select", "GRD102"], 0),
         (["--select", "ALL"], 1),
         (["--severity", "error"], 1),
         (["--severity", "hint"], 1),
