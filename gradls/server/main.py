@@ -16,7 +16,7 @@ from gradls.server.transport import Inbox, Writer
 
 log = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_LOOKS_AT_THE_CLIENT = 5.0
+SECONDS_BETWEEN_LOOKS_AT_THE_CLIENT = 2.0
 
 
 def serve(tcp: tuple[str, int] | None = None) -> int:

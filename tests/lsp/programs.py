@@ -12,8 +12,10 @@ loss.backward()
 
 STACKED = """\
 import torch
+from torch import nn
 
-parts = [torch.randn(3, requires_grad=True) for _ in range(4)]
-batch = torch.tensor(parts)
-print(batch)
+model = nn.Linear(3, 1)
+losses = [model(torch.randn(3)).pow(2).sum() for _ in range(4)]
+loss = torch.tensor(losses).mean()
+loss.backward()
 """
