@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
+from rich.text import Text
 
 from gradls.cli.inputs import did_you_mean
 from gradls.cli.main import FAILED, FOUND_NOTHING
 from gradls.cli.output import print_json, warn
-from gradls.cli.search import Hit, Page, search
+from gradls.cli.search import Entry, Hit, search
 from gradls.cli.text import STYLES
 from gradls.rules.beliefs import Belief, all_beliefs
+from gradls.rules.page import page
 from gradls.rules.registry import all_rules, rules_by_key
 from gradls.rules.rule import Rule
 from gradls.workspace.addresses import rule_address
@@ -31,7 +32,7 @@ def explain(topic: str) -> int:
     """Print the page of the rule that `topic` names, or what is found in words; the exit status."""
     rule = {key.lower(): rule for key, rule in rules_by_key().items()}.get(topic.strip().lower())
     if rule is not None:
-        _console().print(Markdown(page_of(rule)))
+        _console().print(Markdown(markdown_of(rule)))
         return FOUND_NOTHING
     if _CODE.fullmatch(topic) or _NAME.fullmatch(topic):
         warn(f"no rule is called {topic!r}{did_you_mean(topic)}. `gradls rules` lists them all.")
@@ -49,22 +50,18 @@ def list_rules(format_: str) -> int:
     for column in ("Code", "Name", "Severity", "What it finds"):
         table.add_column(column, no_wrap=column != "What it finds")
     for rule in rules:
-        name = f"[link={rule_address(rule.code)}]{rule.name}[/link]"
-        style = STYLES[rule.severity.value]
-        table.add_row(rule.code, name, f"[{style}]{rule.severity.value}[/]", _escaped(summary_of(rule)))
+        severity = Text(rule.severity.value, STYLES[rule.severity.value])
+        name = Text(rule.name, f"link {rule_address(rule.code)}")
+        table.add_row(Text(rule.code), name, severity, Text(page(type(rule)).title))
     _console().print(table)
     return FOUND_NOTHING
 
 
-def page_of(rule: Rule) -> str:
+def markdown_of(rule: Rule) -> str:
     """The page of a rule in Markdown."""
-    first, _, rest = (inspect.getdoc(type(rule)) or "").partition("\n")
-    return f"# {rule.code} {rule.name}\n\n**{first}** Severity: {rule.severity.value}.\n{rest}"
-
-
-def summary_of(rule: Rule) -> str:
-    """The first line of a rule's page."""
-    return (inspect.getdoc(type(rule)) or "").partition("\n")[0]
+    of = page(type(rule))
+    head = f"# {rule.code} {rule.name}\n\n**{of.title}** Severity: {rule.severity.value}."
+    return "\n\n".join([head, *(f"## {heading}\n\n{text}" for heading, text in of.sections.items())]) + "\n"
 
 
 def _record(rule: Rule) -> dict[str, str]:
@@ -72,17 +69,17 @@ def _record(rule: Rule) -> dict[str, str]:
         "code": rule.code,
         "name": rule.name,
         "severity": rule.severity.value,
-        "summary": summary_of(rule),
-        "page": page_of(rule),
+        "summary": page(type(rule)).title,
+        "page": markdown_of(rule),
     }
 
 
 def _search(topic: str) -> int:
-    pages: list[Page[Rule | Belief]] = [
-        Page(rule, f"{rule.name} {summary_of(rule)}", inspect.getdoc(type(rule)) or "") for rule in all_rules()
+    entries: list[Entry[Rule | Belief]] = [
+        Entry(rule, f"{rule.name} {page(type(rule)).title}", markdown_of(rule)) for rule in all_rules()
     ]
-    pages.extend(Page(belief, belief.claim, belief.truth) for belief in all_beliefs())
-    hits = [hit for hit in search(topic, pages) if hit.share >= SOME_SHARE][:MOST_HITS]
+    entries.extend(Entry(belief, belief.claim, belief.truth) for belief in all_beliefs())
+    hits = [hit for hit in search(topic, entries) if hit.share >= SOME_SHARE][:MOST_HITS]
     if not hits:
         warn(f"nothing is known about {topic!r}. `gradls rules` lists all rules.")
         return FAILED
@@ -111,13 +108,9 @@ def _belief(belief: Belief) -> str:
 def _line(item: Rule | Belief) -> str:
     if isinstance(item, Belief):
         return f"- Not true: {item.claim}. {item.truth}"
-    return f"- `gradls explain {item.code}` ({item.name}): {summary_of(item)}"
+    return f"- `gradls explain {item.code}` ({item.name}): {page(type(item)).title}"
 
 
 def _console() -> Console:
     console = Console(emoji=False)
     return console if console.is_terminal else Console(emoji=False, width=100)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")

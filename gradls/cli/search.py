@@ -23,7 +23,7 @@ _WEIGHT_OF_TITLE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Entry(Generic[T]):
     """Something to be found by the words of its title and its body."""
 
     item: T
@@ -51,18 +51,18 @@ def _stem(word: str) -> str:
     return word
 
 
-def search(query: str, pages: Sequence[Page[T]]) -> list[Hit[T]]:
-    """The pages that share words with `query`, best first. Rare words count for more, and those of a title too."""
+def search(query: str, entries: Sequence[Entry[T]]) -> list[Hit[T]]:
+    """The entries that share words with `query`, best first. Rare words count for more, and those of a title too."""
     wanted = set(words(query))
-    titles = [set(words(page.title)) for page in pages]
-    bodies = [set(words(page.body)) for page in pages]
+    titles = [set(words(entry.title)) for entry in entries]
+    bodies = [set(words(entry.body)) for entry in entries]
     weight = _weights(wanted, [title | body for title, body in zip(titles, bodies, strict=True)])
     best = sum(weight.values()) * _WEIGHT_OF_TITLE
     hits = []
-    for page, title, body in zip(pages, titles, bodies, strict=True):
+    for entry, title, body in zip(entries, titles, bodies, strict=True):
         score = sum(weight[w] * (_WEIGHT_OF_TITLE if w in title else 1) for w in wanted if w in title or w in body)
         if score:
-            hits.append(Hit(page.item, score / best))
+            hits.append(Hit(entry.item, score / best))
     return sorted(hits, key=lambda hit: -hit.share)
 
 
