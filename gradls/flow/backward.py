@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
-from gradls.flow.graph import Edge, Node, compatible, walk
+from gradls.flow.graph import Edge, Freed, Node, Write, compatible, meets, walk
 from gradls.flow.operations import cut_node, derived_tensor, tensors_in
 from gradls.flow.values import NONE, Sequence, Tensor, Value
 
@@ -38,9 +38,12 @@ def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | 
             reached=frozenset(node.leaf for node in walk(root.node, follow="maybe") if node.leaf is not None),
             grad_mode=run.mode["grad"],
         )
-        check_graph(run, root, call)
-        free(run, root, call, retain)
-        if "inputs" not in call.kwargs:
+        inputs = call.kwargs.get("inputs")
+        targets = None if inputs is None else [value for value in tensors_in(inputs) if isinstance(value, Tensor)]
+        nodes = executed(root.node, targets)
+        check_graph(run, root, call, nodes)
+        free(run, call, retain, nodes)
+        if inputs is None:
             _fill_grads(run, event.info["reached"], call, create)
 
 
@@ -52,29 +55,56 @@ def _flag(run: Run, call: Call, name: str, index: int) -> bool | None:
     return truth.truth(run, given)
 
 
-def check_graph(run: Run, root: Tensor, call: Call) -> None:
+def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> None:
     """Write down what makes this backward raise: a freed graph, or a saved tensor that was written since."""
     reported = False
-    for node in walk(root.node, follow="flow"):
-        freed = node.fields.get("freed")
-        if freed is not None and node.frees and not reported and compatible(freed[1], run.path):
+    for node in nodes:
+        if not meets(run.path, node.path):
+            continue
+        freed = next((by for by in node.fields.get("freed", ()) if meets(run.path, by.path)), None)
+        if freed is not None:
+            if not reported:
+                run.event("freed-graph", call.node, root, node, by=freed)
             reported = True
-            run.event("freed-graph", call.node, root, node, by=freed[0])
+            continue
         for saved in node.saved:
-            for write in saved.storage.writes:
-                if write not in saved.writes and compatible(write.path, node.path) and compatible(write.path, run.path):
-                    run.event("stale-saved", call.node, root, node, saved=saved, write=write)
-                    break
+            write = next((w for w in saved.storage.writes if w not in saved.writes and _between(run, node, w)), None)
+            if write is not None:
+                run.event("stale-saved", call.node, root, node, saved=saved, write=write)
 
 
-def free(run: Run, root: Tensor, call: Call, retain: bool | None) -> None:
-    """Free the graph, unless it is retained."""
+def _between(run: Run, node: Node, write: Write) -> bool:
+    return compatible(write.path, node.path) and meets(run.path, write.path)
+
+
+def free(run: Run, call: Call, retain: bool | None, nodes: list[Node]) -> None:
+    """Free what these nodes saved, unless the graph is retained."""
     if retain is not False:
         return
-    place = run.at(call.node)
-    for node in walk(root.node, follow="flow"):
-        if node.frees and "freed" not in node.fields:
-            run.state.set(node.fields, "freed", (place, run.path))
+    freed = Freed(run.at(call.node), run.path)
+    for node in nodes:
+        if node.frees:
+            run.state.set(node.fields, "freed", (*node.fields.get("freed", ()), freed))
+
+
+def executed(root: Node, targets: list[Tensor] | None) -> list[Node]:
+    """The nodes that a backward from `root` runs: all, or those on the way to `targets`."""
+    nodes = list(walk(root, follow="flow"))
+    if targets is None:
+        return nodes
+    wanted = {target.node for target in targets}
+    users: dict[Node, list[Node]] = {}
+    for node in nodes:
+        for edge in node.edges:
+            users.setdefault(edge.node, []).append(node)
+    needed: dict[Node, None] = {}
+    todo = [user for node in wanted for user in users.get(node, ())]
+    while todo:
+        node = todo.pop()
+        if node not in needed:
+            needed[node] = None
+            todo += users.get(node, ())
+    return [node for node in nodes if node in needed]
 
 
 def _fill_grads(run: Run, reached: frozenset[Tensor], call: Call, create: bool | None) -> None:
@@ -101,8 +131,9 @@ def run_grad(run: Run, call: Call) -> Value:
     run.event("grad-call", call.node, outputs, None, roots=roots, targets=targets, create=create, call=call)
     for root in roots:
         if isinstance(root, Tensor):
-            check_graph(run, root, call)
-            free(run, root, call, retain)
+            nodes = executed(root.node, [target for target in targets if isinstance(target, Tensor)])
+            check_graph(run, root, call, nodes)
+            free(run, call, retain, nodes)
     results = [_gradient(run, roots, target, call, create) for target in targets]
     rest = None
     if isinstance(inputs, Sequence) and inputs.rest is not None:

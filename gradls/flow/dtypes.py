@@ -73,7 +73,9 @@ def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
         return rule
     if rule == "promote":
         return promote(list(bound.values()))
-    first = next((tensor for value in bound.values() for tensor in _tensors(value)), None)
+    # torch.where has its condition first: what counts is the first argument that has a gradient.
+    ordered = sorted(bound, key=lambda name: name not in op.differentiable) if op.differentiable else list(bound)
+    first = next((tensor for name in ordered for tensor in _tensors(bound[name])), None)
     if rule == "argument" and op.name in _METHODS:
         return _METHODS[op.name]
     if op.factory and first is None:

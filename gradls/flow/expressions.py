@@ -209,7 +209,7 @@ def _joined_str(run: Run, node: ast.JoinedStr) -> Value:
 
 
 def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> Value:
-    from gradls.flow.loops import MOST_NESTED, rounds
+    from gradls.flow.loops import MOST_ELEMENTS, MOST_NESTED, rounds
     from gradls.flow.run import Scope
     from gradls.flow.statements import assign
 
@@ -234,7 +234,7 @@ def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
                 items.append(eval_expr(run, node.elt))
             return
         generator = node.generators[depth]
-        values, all_of_them = rounds(run, eval_expr(run, generator.iter))
+        values, all_of_them = rounds(run, eval_expr(run, generator.iter), MOST_ELEMENTS)
         if not all_of_them:
             exact = False
             values = values[: 1 if run.rough + depth >= MOST_NESTED else 2]
@@ -313,7 +313,7 @@ def element(run: Run, value: Value) -> Value:
         return run.join.values([element(run, option) for option in options(value) if option is not NONE])
     if isinstance(value, Instance):
         return calls.iterate(run, value)
-    return run.unknown("element", getattr(value, "name", ""))
+    return run.unknown("data", getattr(value, "name", ""))
 
 
 def unpack(run: Run, value: Value, targets: list[ast.expr]) -> list[Value]:

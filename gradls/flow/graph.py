@@ -39,11 +39,12 @@ class Cut(NamedTuple):
     """Why gradient ends at a node.
 
     `kind` is one of detach, data, number, numpy, copy, rewrap, no_grad, integer, no_derivative, sample, state_dict,
-    variable, parameter, grad. `at` is the expression or block to blame.
+    parameter, grad. `at` is the expression or block to blame. `certain`: there surely was gradient to lose.
     """
 
     kind: str
     at: At
+    certain: bool = True
 
 
 class Saved(NamedTuple):
@@ -53,6 +54,13 @@ class Saved(NamedTuple):
     writes: tuple[Write, ...]
     what: str
     tensor: Tensor | None
+
+
+class Freed(NamedTuple):
+    """A backward that freed what a node had saved."""
+
+    at: At
+    path: Path | None
 
 
 class Write:
@@ -83,7 +91,7 @@ class Storage:
 
 
 class Node:
-    """One result of one operation. `fields["freed"]` is the backward that freed what the node had saved."""
+    """One result of one operation. `fields["freed"]` are the backwards (`Freed`) that freed what the node had saved."""
 
     __slots__ = ("at", "cut", "edges", "fields", "frees", "kind", "label", "leaf", "op", "path", "saved", "scalar", "zero")
 
@@ -128,6 +136,40 @@ def compatible(one: Path | None, other: Path | None) -> bool:
             return False
         other = other[0]
     return True
+
+
+class Round:
+    """One round of a loop, as a step of a path: never a decision, so it contradicts nothing."""
+
+    __slots__ = ("loop",)
+
+    def __init__(self, loop: object) -> None:
+        self.loop = loop
+
+
+def meets(here: Path | None, earlier: Path | None) -> bool:
+    """Has what was done on the path `earlier` certainly been done in a run that comes to `here`, given that the program
+    takes that earlier branch at all?
+
+    Two tests that the analysis cannot decide may depend on each other (`i == last` and `i != last`, in this round and in
+    the next), so a branch counts only if nothing else was decided on the way to `here`.
+    """
+    before, now = _decisions(earlier), _decisions(here)
+    if any(key in now and now[key][1] != decided[1] for key, decided in before.items()):
+        return False
+    if all(key in now or isinstance(subject, Round) for key, (subject, _) in before.items()):
+        return True
+    loops = {subject.loop for subject, _ in before.values() if isinstance(subject, Round)}
+    new = [subject for key, (subject, _) in now.items() if key not in before]
+    return all(isinstance(subject, Round) and subject.loop not in loops for subject in new)
+
+
+def _decisions(path: Path | None) -> dict[int, tuple[object, bool]]:
+    found: dict[int, tuple[object, bool]] = {}
+    while path is not None:
+        found.setdefault(id(path[1]), (path[1], path[2]))
+        path = path[0]
+    return found
 
 
 def flow_of(node: Node) -> bool | None:

@@ -32,7 +32,7 @@ class Join:
             return _union(values)
         if key == "items":
             return self.items(values)
-        if isinstance(first, tuple) and key in ("views", "parameters"):
+        if isinstance(first, tuple) and key in ("views", "parameters", "freed"):
             return _union(values)
         if key == "rest":
             present = [value for value in values if value is not None]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.flow import expressions, truth
+from gradls.flow.graph import Round
 from gradls.flow.run import Loop
 from gradls.flow.state import MISSING, Changes
 from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Value, host
@@ -14,15 +15,17 @@ from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor
 if TYPE_CHECKING:
     from gradls.flow.run import Run
 
-MOST_ROUNDS = 12
+MOST_ROUNDS = 24
 """Loops over at most so many known elements are unrolled."""
+MOST_ELEMENTS = 200
+"""The same for comprehensions."""
 MOST_NUMBERS = 4
 """The same for ranges."""
 MOST_NESTED = 4
 """Loops nested deeper run one round only."""
 
 
-def rounds(run: Run, value: Value) -> tuple[list[Value], bool]:
+def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list[Value], bool]:
     """The elements that a loop over `value` goes through, and whether these are really all."""
     if isinstance(value, Choice):
         known = next((option for option in value.options if isinstance(option, (Sequence, Mapping))), None)
@@ -31,10 +34,10 @@ def rounds(run: Run, value: Value) -> tuple[list[Value], bool]:
     if held is not None:
         value = held
     if isinstance(value, Mapping):
-        return [host(key) for key in value.entries][:MOST_ROUNDS] or [run.unknown("key")], value.rest is None
+        return [host(key) for key in value.entries][:most_rounds] or [run.unknown("key")], value.rest is None
     if isinstance(value, Sequence):
         items = list(value.items)
-        most = MOST_NUMBERS if value.kind == "range" else MOST_ROUNDS
+        most = MOST_NUMBERS if value.kind == "range" else most_rounds
         if value.rest is None and len(items) <= most:
             return items, True
         if value.kind == "range":
@@ -131,10 +134,11 @@ def _round(run: Run, loop: Loop, body: Callable[[], bool]) -> bool:
     """One round; False if it never comes to the next (it returned, raised or broke out on every way)."""
     loop.round_mark = run.state.mark()
     loop.continues = []
-    path = run.path
+    # What a round decided for good (`if done: break`) holds in the next one too.
+    run.path = path = (run.path, Round(loop), True)
     completes = body()
-    run.path = path
     if loop.continues:
+        run.path = path
         outcomes = list(loop.continues)
         if completes:
             outcomes.append(run.state.peek(loop.round_mark))

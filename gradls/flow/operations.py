@@ -128,7 +128,7 @@ def opaque(run: Run, value: Value) -> Node:
     fields = value.fields  # type: ignore[attr-defined]
     node = fields.get(("node",))
     if node is None:
-        node = fields["node",] = Node(run.state, "unknown", None, kind="opaque")
+        node = fields["node",] = Node(run.state, getattr(value, "origin", "") or "unknown", None, kind="opaque")
         node.label = getattr(value, "name", "")
     return node
 
@@ -177,9 +177,10 @@ def _output(
     requires_grad: bool | None = False if nondifferentiable else verdict
     cut = None
     if nondifferentiable and any(edge.flows is not False for edge in edges):
-        cut = Cut("integer" if dtype in ("int", "bool") else "no_derivative", place)
+        certain = any(edge.flows for edge in edges)
+        cut = Cut("integer" if dtype in ("int", "bool") else "no_derivative", place, certain)
     elif nondifferentiable and any(_carries(edge) for edge in edges):
-        cut = Cut("integer" if dtype in ("int", "bool") else "no_derivative", place)
+        cut = Cut("integer" if dtype in ("int", "bool") else "no_derivative", place, True)
     requires_grad, cut = under_mode(run, requires_grad, cut, place)
     own = edges if requires_grad is not False else [Edge(edge.node, False) for edge in edges]
     node = Node(run.state, op.name, place, tuple(own), cut=cut, path=run.path)
@@ -216,7 +217,7 @@ def under_mode(run: Run, requires_grad: bool | None, cut: Cut | None, place: At)
         return requires_grad, cut
     if run.recording is None:
         return None, cut
-    return False, Cut("no_grad", run.mode["at"] or place)
+    return False, Cut("no_grad", run.mode["at"] or place, requires_grad is True)
 
 
 def python_value(run: Run, op: Op, edges: list[Edge], place: At) -> Value:
@@ -233,7 +234,8 @@ def cut_node(run: Run, kind_of_cut: str, op: str, edges: Iterable[Edge], place: 
     """A node through which no gradient flows; a cut only if there was gradient to lose."""
     edges = list(edges)
     losing = any(edge.flows is not False for edge in edges)
-    cut = Cut(kind_of_cut, at or place) if losing and not run.isolated else None
+    certain = any(edge.flows for edge in edges)
+    cut = Cut(kind_of_cut, at or place, certain) if losing and not run.isolated else None
     return Node(run.state, op, place, tuple(Edge(edge.node, False) for edge in edges), cut=cut, path=run.path)
 
 

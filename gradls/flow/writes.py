@@ -58,7 +58,7 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
         rebase(run, target, node, flag)
     elif target.requires_grad is False:
         if verdict is not False:
-            node.cut = Cut("no_grad", run.mode["at"] or place)
+            node.cut = Cut("no_grad", run.mode["at"] or place, verdict is True)
         node.edges = tuple(Edge(edge.node, False) for edge in edges)
         rebase(run, target, node, False)
     run.event("write", at, target, node, op=op.name, before=before)

@@ -13,6 +13,9 @@ from gradls.rules.rule import Rule
 from gradls.rules.words import backward_step, code, origin, owners, place
 
 
+_SEVERITY = {"raises": Severity.ERROR, "untrained": Severity.INFORMATION}
+
+
 class LostGradientRule(Rule):
     """A rule about one kind of cut. A subclass says of which kinds, and how to mend one."""
 
@@ -35,11 +38,13 @@ class LostGradientRule(Rule):
             message = f"{what}: no gradient can reach {who}, {end}" if lost.leaves else f"{what}: {end}"
         elif lost.why == "parameters":
             message = f"{what}: no gradient ever reaches {who}, which the optimizer is meant to train"
+        elif lost.why == "untrained":
+            message = f"{what}: no gradient reaches {who}. If these are meant to be trained, the gradient must pass here"
         else:
             message = f"{what}: this term of the loss is a constant and trains nothing"
         story = [*origin(lost.cut), *(Step(place(other.cut.at), "cut here too") for other in lost.others if other.cut)]
         story.append(backward_step(facts, lost.backward))
-        severity = Severity.ERROR if lost.why == "raises" else Severity.WARNING
+        severity = _SEVERITY.get(lost.why, Severity.WARNING)
         return self.finding(place(cut.at), message, story, self.fixes(facts, lost), severity)
 
     def phrase(self, facts: Facts, lost: Lost) -> str:

@@ -80,7 +80,13 @@ def ndim(run: Run, value: Tensor, node: ast.expr) -> Value:
     return Host("int") if value.shape is None else Host("int", len(value.shape))
 
 
-@attribute(TENSOR, "dtype", "device", "layout", "is_cuda", "itemsize", "names")
+@attribute(TENSOR, "dtype")
+def dtype(run: Run, value: Tensor, node: ast.expr) -> Value:
+    name = {"float": "float32", "int": "int64", "bool": "bool", "complex": "complex64"}.get(value.dtype or "")
+    return run.lib(f"torch.{name}") if name else run.unknown("metadata", "dtype")
+
+
+@attribute(TENSOR, "device", "layout", "is_cuda", "itemsize", "names")
 def metadata(run: Run, value: Tensor, node: ast.expr) -> Value:
     return run.unknown("metadata")
 
@@ -108,7 +114,9 @@ def set_requires_grad(run: Run, receiver: Tensor, value: Value, target: ast.expr
 
 
 def change_flag(run: Run, tensor: Tensor, flag: bool | None) -> None:
-    """Make a leaf require grad or not."""
+    """Make a leaf require grad or not. For integers that raises, and what follows is unknown."""
+    if flag and tensor.dtype in ("int", "bool"):
+        flag = None
     if flag is True and tensor.requires_grad is not True and tensor.node.leaf is None:
         # A result that had no graph becomes a leaf of its own; what it was made of stays its history.
         node = Node(run.state, "leaf", tensor.node.at, (Edge(tensor.node, False),), kind="leaf", path=run.path)

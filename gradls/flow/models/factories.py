@@ -36,7 +36,9 @@ def fresh(
     if given is not None and given is not NONE:
         dtype = dtypes.of_value(given)
     flag = _flag(run, call)
-    tensor = run.leaf(op, call.node, requires_grad=flag, dtype=dtype, shape=shape)
+    # An integer tensor cannot require grad: that raises, and what follows is unknown.
+    held = None if flag and dtype in ("int", "bool") else flag
+    tensor = run.leaf(op, call.node, requires_grad=held, dtype=dtype, shape=shape)
     if explicit and "requires_grad" in call.kwargs:
         run.event("created", call.node, tensor, tensor.node, flag=flag, dtype=dtype)
     return tensor
@@ -168,7 +170,7 @@ def copy_of(run: Run, data: Value, call: Call, op: str, dtype: str | None) -> Te
         leaf.leaf = result
         leaf.scalar = node.scalar
         result.fields["node"] = leaf
-        result.fields["requires_grad"] = flag
+        result.fields["requires_grad"] = None if flag and dtype in ("int", "bool") else flag
         run.event("created", call.node, result, leaf, flag=flag, dtype=dtype)
     elif not edges and not _is_uncertain(data):
         node.kind = "leaf"

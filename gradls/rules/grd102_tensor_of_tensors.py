@@ -1,0 +1,115 @@
+"""GRD102."""
+
+import ast
+from collections.abc import Iterable, Sequence
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.lost import Lost, lost_gradients
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
+from gradls.rules.lost_gradient import LostGradientRule
+from gradls.rules.words import code, origin, place
+
+
+class TensorOfTensors(LostGradientRule):
+    """A list of tensors copied into a new tensor, which drops their history.
+
+    ## What it finds
+    `torch.tensor(...)`, `torch.as_tensor`, `torch.asarray`, `torch.Tensor`, `torch.FloatTensor` and `x.new_tensor` of a
+    list, tuple or comprehension of tensors that have a gradient.
+
+    ## Why it matters
+    The new tensor has the numbers and nothing else: no gradient goes back to the tensors in the list. With
+    `requires_grad=True` the copy looks trainable, `backward()` runs, and what made the list still learns nothing.
+
+    ## What PyTorch does
+    Nothing is said about the lost history. If the copy is all that the loss is made of, `backward()` raises
+
+        RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    losses = [model(torch.randn(3)).pow(2).sum() for _ in range(4)]
+    loss = torch.tensor(losses).mean()
+    loss.backward()  # raises RuntimeError: element 0 of tensors does not require grad
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    penalties = [parameter.pow(2).sum() for parameter in model.parameters()]
+    loss = torch.tensor(penalties, requires_grad=True).sum()
+    loss.backward()
+    assert model.weight.grad is None
+    ```
+
+    ## Use instead
+    `torch.stack`, which is recorded.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    losses = [model(torch.randn(3)).pow(2).sum() for _ in range(4)]
+    loss = torch.stack(losses).mean()
+    loss.backward()
+    assert model.weight.grad is not None
+    ```
+
+    ## When it is silent
+    For lists of numbers and of tensors without a gradient. Where the copy reaches no `backward()` in the file, the
+    finding is only an information.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    losses = [model(torch.randn(3)).pow(2).sum() for _ in range(4)]
+    print(torch.tensor([loss.item() for loss in losses]).mean())
+    torch.stack(losses).sum().backward()
+    assert model.weight.grad is not None
+    ```
+
+    ## Fix safety
+    Safe: the values are the same, and the history is kept.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.stack.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.tensor.html
+    """
+
+    code, name, severity = "GRD102", "tensor-of-tensors", Severity.ERROR
+    kinds = ("copy",)
+    does = "copies the values and drops their history"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        yield from super().check(facts)
+        costly = {node for lost in lost_gradients(facts) for node in (lost.cut, *lost.others)}
+        for event in facts.of("copied"):
+            cut = event.node.cut if event.node is not None else None
+            if cut is not None and cut.kind == "copy" and cut.certain and event.node not in costly:
+                yield self._without_backward(facts, event)
+
+    def _without_backward(self, facts: Facts, event: Event) -> Finding:
+        """The finding for a copy that no loss is known to need."""
+        assert event.node is not None
+        what = code(facts, event.at.node)
+        if event.flag is True:
+            message = f"{what} makes a new leaf, and its gradient never reaches the tensors in the list"
+            severity = Severity.WARNING
+        else:
+            message = f"{what} {self.does}: a loss that is computed from it trains nothing behind it"
+            severity = Severity.INFORMATION
+        return self.finding(place(event.at), message, origin(event.node), self._stack(facts, event.at.node), severity)
+
+    def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
+        assert lost.cut.cut is not None
+        return self._stack(facts, lost.cut.cut.at.node)
+
+    def _stack(self, facts: Facts, node: ast.AST) -> Sequence[Fix]:
+        build = edits.stack(Place(facts.source, node), torch_name=facts.torch_name)
+        return [Fix("Use `torch.stack`", Safety.SAFE, build)]

@@ -1,0 +1,65 @@
+"""GRD105."""
+
+from gradls.rules.finding import Severity
+from gradls.rules.lost_gradient import LostGradientRule
+
+
+class NumpyInGraph(LostGradientRule):
+    """A way through NumPy between parameters and the loss.
+
+    ## What it finds
+    A tensor that is turned into an array and back (`torch.from_numpy`, `torch.tensor`) on its way to a loss.
+
+    ## Why it matters
+    Autograd records operations of PyTorch only. What NumPy computed is a constant for it: the parameters before the
+    array get no gradient.
+
+    ## What PyTorch does
+    `.numpy()` on a tensor that requires grad raises; after `.detach()` it does not, and the gradient is lost silently.
+    If nothing else in the loss has one, `backward()` raises
+
+        RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+
+    ## Example
+    ```python
+    import numpy as np
+    import torch
+
+    encoder, head = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*encoder.parameters(), *head.parameters()], lr=0.1)
+    with torch.no_grad():
+        features = np.tanh(encoder(torch.randn(8, 3)).numpy())
+    loss = head(torch.from_numpy(features)).pow(2).mean()
+    loss.backward()
+    optimizer.step()
+    assert encoder.weight.grad is None
+    ```
+
+    ## Use instead
+    The same function of PyTorch.
+
+    ```python
+    import torch
+
+    encoder, head = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*encoder.parameters(), *head.parameters()], lr=0.1)
+    features = torch.tanh(encoder(torch.randn(8, 3)))
+    loss = head(features).pow(2).mean()
+    loss.backward()
+    optimizer.step()
+    assert encoder.weight.grad is not None
+    ```
+
+    ## When it is silent
+    Where the array is plotted, saved or measured, and never comes back into a loss.
+
+    ## Fix safety
+    There is no automatic fix: the NumPy function has to be replaced by that of PyTorch.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.numpy.html
+    """
+
+    code, name, severity = "GRD105", "numpy-in-graph", Severity.ERROR
+    kinds = ("numpy",)
+    does = "takes the value out of autograd"

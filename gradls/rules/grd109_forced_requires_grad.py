@@ -1,0 +1,105 @@
+"""GRD109."""
+
+from collections.abc import Iterable
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node, frontier, walk
+from gradls.flow.lost import backwards
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import backward_step, code, place
+
+
+class ForcedRequiresGrad(Rule):
+    """A loss without a graph that is told to require grad, so that `backward()` does not raise.
+
+    ## What it finds
+    `loss.requires_grad_(True)`, `loss.requires_grad = True` or `torch.tensor(value, requires_grad=True)` on something
+    that was computed, but has no history, and is then the root of `backward()`.
+
+    ## Why it matters
+    The flag silences the error and mends nothing. The loss becomes a leaf of its own: `backward()` runs, fills
+    `loss.grad`, and reaches no parameter.
+
+    ## What PyTorch does
+    It says nothing. Without the flag it would raise
+
+        RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 4)
+    labels = torch.randint(0, 4, (8,))
+    loss = (model(torch.randn(8, 3)).argmax(1) != labels).float().mean()
+    loss.requires_grad_(True)
+    loss.backward()
+    assert model.weight.grad is None
+    ```
+
+    ## Use instead
+    A loss that keeps its history; no flag is needed.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 4)
+    labels = torch.randint(0, 4, (8,))
+    loss = torch.nn.functional.cross_entropy(model(torch.randn(8, 3)), labels)
+    loss.backward()
+    assert model.weight.grad is not None
+    ```
+
+    ## When it is silent
+    For inputs that are meant to be leaves, such as an image that is optimized: there the flag comes before the
+    computation.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    image = torch.randn(8, 3).clamp(0, 1).requires_grad_(True)
+    model(image).sum().backward()
+    assert image.grad is not None
+    ```
+
+    ## Fix safety
+    There is no automatic fix: the place to mend is the cut that the finding points at.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.requires_grad_.html
+    """
+
+    code, name, severity = "GRD109", "forced-requires-grad", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for event in backwards(facts):
+            root = event.node
+            if root is None or root.leaf is None or not root.edges:
+                continue
+            cuts = [node for node in frontier(root) if node is not root]
+            computed = any(node.kind == "op" for node in walk(root.edges[0].node))
+            forced = _forced_at(facts, event)
+            if forced is not None and (cuts or computed):
+                yield self._report(facts, event, forced, cuts)
+
+    def _report(self, facts: Facts, event: Event, forced: Event, cuts: list[Node]) -> Finding:
+        what = code(facts, forced.at.node)
+        end = f"{code(facts, event.at.node)} runs and reaches no parameter"
+        story = []
+        reason = "the value has no history"
+        for cut in cuts[:1]:
+            if cut.cut is not None and cut.cut.at.node is not forced.at.node:
+                reason = f"its history ends at {code(facts, cut.cut.at.node)}"
+                story.append(Step(place(cut.cut.at), "the gradient is lost here"))
+        story.append(backward_step(facts, event))
+        return self.finding(place(forced.at), f"{what} only silences the error: {reason}, so {end}", story)
+
+
+def _forced_at(facts: Facts, backward: Event) -> Event | None:
+    """Where the root of a backward was made to require grad."""
+    for event in facts.of("requires-grad-set", "created"):
+        if event.value is backward.value and event.flag is True:
+            return event
+    return None

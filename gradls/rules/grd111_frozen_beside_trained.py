@@ -1,0 +1,85 @@
+"""GRD111."""
+
+from collections.abc import Iterable
+
+from gradls.flow.facts import Facts
+from gradls.flow.graph import walk
+from gradls.flow.lost import backwards
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
+from gradls.rules.grd110_nothing_requires_grad import _explicit
+from gradls.rules.rule import Rule
+from gradls.rules.words import backward_step, code, place
+
+
+class FrozenBesideTrained(Rule):
+    """A tensor made with `requires_grad=False` in a loss beside tensors that are trained.
+
+    ## What it finds
+    An explicit `requires_grad=False` on a tensor from which a loss is computed, where another tensor made the same way
+    requires grad.
+
+    ## Why it matters
+    It is legal, and often meant: data and constants need no gradient. If the tensor is a weight, it never moves.
+
+    ## What PyTorch does
+    It runs. The `grad` of that tensor stays `None`.
+
+    ## Example
+    ```python
+    import torch
+
+    x = torch.randn(10, requires_grad=True)
+    w = torch.randn(10, requires_grad=False)
+    loss = (x * w).sum()
+    loss.backward()
+    assert w.grad is None
+    ```
+
+    ## Use instead
+    `requires_grad=True` if the tensor is to be trained; nothing at all if it is data.
+
+    ```python
+    import torch
+
+    x = torch.randn(10, requires_grad=True)
+    w = torch.randn(10, requires_grad=True)
+    loss = (x * w).sum()
+    loss.backward()
+    assert w.grad is not None
+    ```
+
+    ## When it is silent
+    For tensors that do not say `requires_grad=False`, and where only modules are trained beside them.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    x = torch.randn(8, 3, requires_grad=False)
+    model(x).sum().backward()
+    assert model.weight.grad is not None
+    ```
+
+    ## Fix safety
+    Suggested: only the author knows whether the tensor is to be trained.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/notes/autograd.html#setting-requires-grad
+    """
+
+    code, name, severity = "GRD111", "frozen-beside-trained", Severity.INFORMATION
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for event in backwards(facts):
+            assert event.node is not None
+            trained = any(leaf.requires_grad and not leaf.is_parameter for leaf in event.reached)
+            if not trained or event.requires_grad is not True:
+                continue
+            for node in walk(event.node):
+                if node.leaf is None or node.at is None or node.leaf.requires_grad is not False or _explicit(node) is None:
+                    continue
+                message = f"{code(facts, node.at.node)} gets no gradient from {code(facts, event.at.node)}: if it is to be trained, it needs `requires_grad=True`"
+                build = edits.set_keyword(Place(facts.source, node.at.node), "requires_grad", "True")
+                fix = Fix("Set `requires_grad=True`", Safety.SUGGESTED, build)
+                yield self.finding(place(node.at), message, [backward_step(facts, event)], [fix])
