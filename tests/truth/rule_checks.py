@@ -1,0 +1,107 @@
+"""What is demanded of every rule: each function raises AssertionError where a rule, or its page, does not keep it."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+
+from gradls.flow.analyze import analyze
+from gradls.rules.finding import Finding, Fix, Safety, Severity
+from gradls.rules.page import SECTIONS, page
+from gradls.rules.registry import all_rules
+from gradls.rules.rule import Rule
+from gradls.rules.run import findings
+from gradls.syntax.source import Source
+from tests.rules.applying import apply
+from tests.truth import programs
+
+LOUD = (Severity.ERROR, Severity.WARNING)
+
+
+def found_in(program: str, rule: Rule) -> list[Finding]:
+    """What all rules, and `rule`, find in a program."""
+    source = Source.read(program, "program.py")
+    assert not source.problems
+    return findings(analyze(source), list(dict.fromkeys([*all_rules(), rule])))
+
+
+def _own(program: str, rule: Rule) -> list[Finding]:
+    return [finding for finding in found_in(program, rule) if finding.code == rule.code]
+
+
+def _shown(found: list[Finding]) -> list[str]:
+    return [f"{finding.span.line}: {finding.code} {finding.severity.value}: {finding.message}" for finding in found]
+
+
+def check_page(rule: Rule) -> None:
+    """A title, all sections in order, each with text, and programs where they belong."""
+    found = page(type(rule))
+    assert found.title.endswith("."), f"the title is not a sentence: {found.title!r}"
+    assert tuple(found.sections) == SECTIONS
+    empty = [heading for heading, text in found.sections.items() if not text.strip()]
+    assert not empty, f"sections without text: {empty}"
+    assert found.examples, "no program under Example"
+    assert found.uses, "no program under Use instead"
+    for program in [*found.examples, *found.uses, *found.silent]:
+        ast.parse(program)
+
+
+def check_example(rule: Rule, program: str) -> None:
+    """What the program states happens on PyTorch, and the rule reports it; an error is one that really raises."""
+    assert programs.stated(program) or programs.has_assert(program), "the program states nothing"
+    outcome = programs.check(program)
+    found = found_in(program, rule)
+    assert any(finding.code == rule.code for finding in found), f"not reported; found {_shown(found)}"
+    if outcome.error is None:
+        errors = [finding for finding in found if finding.severity is Severity.ERROR]
+        assert not errors, f"runs without an error, and yet: {_shown(errors)}"
+
+
+def check_right(rule: Rule, program: str) -> None:
+    """The program runs, its asserts hold, its rule has nothing to say and no other has an error or a warning."""
+    programs.check(program)
+    found = found_in(program, rule)
+    loud = [finding for finding in found if finding.code == rule.code or finding.severity in LOUD]
+    assert not loud, _shown(loud)
+
+
+def check_fixes(rule: Rule, program: str) -> None:
+    """Each fix of an example, applied to all findings that offer it, mends what it says."""
+    offers: dict[tuple[str, Safety], list[tuple[Finding, Fix]]] = defaultdict(list)
+    for finding in _own(program, rule):
+        for fix in finding.fixes:
+            offers[fix.title, fix.safety].append((finding, fix))
+    for title, offered in offers.items():
+        _check_fix(rule, program, title[0], offered)
+    safe = [(finding, fix) for (_, safety), some in offers.items() if safety is Safety.SAFE for finding, fix in some]
+    first = {id(finding): (finding, fix) for finding, fix in reversed(safe)}
+    if first:
+        _check_fix(rule, program, "all safe fixes", list(first.values()))
+
+
+def _check_fix(rule: Rule, program: str, title: str, offered: list[tuple[Finding, Fix]]) -> None:
+    lines = Source.read(program).lines
+    edits = []
+    for _, fix in offered:
+        built = list(fix.build())
+        assert built, f"{title}: no edit"
+        assert {edit.path for edit in built} == {"program.py"}, f"{title}: edits another file"
+        edits += [edit for edit in built if edit not in edits]
+    fixed = apply(program, edits, lines)
+    said = f"{title}: gives\n{fixed}"
+    try:
+        ast.parse(fixed)
+    except SyntaxError as error:
+        raise AssertionError(f"{said}\nwhich does not parse: {error}") from error
+    before, after = _own(program, rule), _own(fixed, rule)
+    mended = {id(finding) for finding, _ in offered}
+    assert len(after) <= len(before) - len(mended), f"{said}\nand still {_shown(after)}"
+    if after or any(finding.severity in LOUD for finding in found_in(fixed, rule)):
+        return  # what is left is reported, and mended by other fixes
+    outcome = programs.run(programs.without_asserts(fixed))
+    assert outcome.error is None, f"{said}\nwhich raises {outcome.error!r}"
+    loud = any(finding.severity in LOUD for finding, _ in offered)
+    if loud and not programs.stated(program):
+        # What the example asserts is the mistake: it must not hold any more.
+        mistake = programs.run(fixed).error
+        assert isinstance(mistake, AssertionError), f"{said}\nin which all that was asserted of the mistake still holds"
