@@ -21,7 +21,7 @@ from gradls.rules.registry import all_rules, rules_by_key
 from gradls.rules.rule import Rule
 from gradls.workspace.addresses import rule_address
 
-_CODE = re.compile(r"[a-z]+\d+", re.IGNORECASE)
+_CODE = re.compile(r"grd\w*|[a-z]{1,4}\d{2,}", re.IGNORECASE)
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 MOST_HITS = 5
 GOOD_SHARE = 0.5
