@@ -102,6 +102,29 @@ def _may_change_mode(run: Run, manager: Value, node: ast.expr) -> bool:
     return any(word in text for word in ("grad", "inference", "context", "ctx", "maybe"))
 
 
+_EXPECTING = ("raises", "assertRaises", "assertRaisesRegex", "suppress")
+
+
+def expects_error(statement: ast.With | ast.AsyncWith) -> bool:
+    """Is an error meant to be raised in this block? `with pytest.raises(RuntimeError):` and the like."""
+    calls = [item.context_expr for item in statement.items if isinstance(item.context_expr, ast.Call)]
+    return any(_last_name(call.func) in _EXPECTING for call in calls)
+
+
+def catches_errors(statement: ast.Try) -> bool:
+    """Does the program go on after any error in this block?"""
+    for clause in statement.handlers:
+        types = clause.type.elts if isinstance(clause.type, ast.Tuple) else [clause.type]
+        wide = any(kind is None or _last_name(kind) in ("RuntimeError", "Exception", "BaseException") for kind in types)
+        if wide and not any(isinstance(node, ast.Raise) for inner in clause.body for node in ast.walk(inner)):
+            return True
+    return False
+
+
+def _last_name(node: ast.AST) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
 def _nothing() -> None:
     return None
 

@@ -151,8 +151,8 @@ def meets(here: Path | None, earlier: Path | None) -> bool:
     """Has what was done on the path `earlier` certainly been done in a run that comes to `here`, given that the program
     takes that earlier branch at all?
 
-    Two tests that the analysis cannot decide may depend on each other (`i == last` and `i != last`, in this round and in
-    the next), so a branch counts only if nothing else was decided on the way to `here`.
+    Tests that the analysis cannot decide may depend on each other (`i == last` and `i != last`, in this round and the
+    next), so a branch counts only if nothing else was decided on the way to `here`.
     """
     before, now = _decisions(earlier), _decisions(here)
     if any(key in now and now[key][1] != decided[1] for key, decided in before.items()):

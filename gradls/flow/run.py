@@ -114,6 +114,8 @@ class Run:
         self.libs: dict[str, Lib] = {}
         self.isolated = 0
         """Inside the forward of a custom Function: what happens there cuts nothing."""
+        self.caught = 0
+        """Inside how many blocks that expect an error (`pytest.raises`, a `try` whose handler goes on)."""
         self.alone = False
         """The function under analysis is called by nobody in the file."""
 
@@ -123,6 +125,7 @@ class Run:
         """Write an event down."""
         event = Event(kind, self.at(node), value, graph, self.path, info)
         event.info["alone"] = self.alone
+        event.info["caught"] = self.caught > 0
         self.facts.events.append(event)
         return event
 

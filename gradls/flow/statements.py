@@ -120,16 +120,26 @@ def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
         entered.append(restore)
         if item.optional_vars is not None:
             assign(run, item.optional_vars, value)
+    expected = contexts.expects_error(statement)
+    run.caught += expected
     try:
         return exec_block(run, statement.body)
     finally:
+        run.caught -= expected
         for restore in reversed(entered):
             restore()
 
 
 def _try(run: Run, statement: ast.Try) -> bool:
+    catches = contexts.catches_errors(statement)
+
     def body() -> bool:
-        return exec_block(run, statement.body) and exec_block(run, statement.orelse)
+        run.caught += catches
+        try:
+            completes = exec_block(run, statement.body)
+        finally:
+            run.caught -= catches
+        return completes and exec_block(run, statement.orelse)
 
     def handler(clause: ast.ExceptHandler) -> Callable[[], bool]:
         def arm() -> bool:
