@@ -1,0 +1,67 @@
+"""Write into README.md what follows from the code: the sample's findings, the list of rules, the number of beliefs.
+
+Run `python docs/update_readme.py` after adding a rule; a test compares.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from itertools import groupby
+from pathlib import Path
+
+from gradls.rules.beliefs import all_beliefs
+from gradls.rules.registry import all_rules
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ["check", "--exit-zero", "samples/lost_gradients.py"]
+FAMILIES = {
+    "1": "the graph is cut",
+    "2": "in-place writes and saved tensors",
+    "3": "backward and access to gradients",
+    "4": "losses",
+    "5": "modules and parameters",
+    "6": "the training loop",
+    "7": "memory and grad mode",
+    "8": "custom functions, hooks, checkpoint",
+    "9": "old API",
+}
+
+
+def sample_output() -> str:
+    """What the command in the README prints."""
+    run = subprocess.run(
+        [sys.executable, "-m", "gradls", *SAMPLE], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return f"```text\n{run.stdout}```"
+
+
+def rules_table() -> str:
+    """The rules by family."""
+    rows = ["| family | rules |", "|---|---|"]
+    for family, rules in groupby(all_rules(), key=lambda rule: rule.code[3]):
+        names = ", ".join(f"`{rule.name}` ({rule.code})" for rule in rules)
+        rows.append(f"| {family}xx {FAMILIES[family]} | {names} |")
+    return "\n".join(rows)
+
+
+def updated(readme: str) -> str:
+    """`readme` with its generated parts as they must be."""
+    parts = {"sample": f"\n{sample_output()}\n", "rules": f"\n{rules_table()}\n", "beliefs": f"{len(all_beliefs())}"}
+    for name, text in parts.items():
+        readme = re.sub(rf"(<!-- {name} -->).*?(<!-- /{name} -->)", rf"\1{_literal(text)}\2", readme, flags=re.DOTALL)
+    return readme
+
+
+def _literal(text: str) -> str:
+    return text.replace("\\", r"\\")
+
+
+def main() -> None:
+    file = ROOT / "README.md"
+    file.write_text(updated(file.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
