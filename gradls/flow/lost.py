@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, frontier, lost_leaves, walk
-from gradls.flow.values import Tensor
+from gradls.flow.values import Instance, Sequence, Tensor
 
-LINEAR = frozenset(("add", "sub", "rsub", "neg", "mul", "div", "truediv", "sum", "mean", "stack", "cat", "phi", "scale", "item", "to"))
-"""Operations through which a term of a loss stays a term."""
+ADDITIVE = frozenset(("add", "sub", "rsub", "neg", "radd", "scale"))
+"""Operations whose operands are terms of the result."""
+SCALING = frozenset(("mul", "div", "truediv", "rmul"))
+"""The same if the other operand is a constant."""
 HIDING = frozenset(("element", "recursion", "branches", "decorated", "never", "super", "item", "unknown"))
 """Origins of unknown values in which something that the analysis has seen may hide; others are data from outside."""
 
@@ -52,7 +54,7 @@ def without_gradient(event: Event) -> bool:
 def _all(facts: Facts) -> Iterator[Lost]:
     seen: set[tuple[Node, str]] = set()
     never = never_reached(facts)
-    optimized = any(True for _ in facts.of("optimizer-made", "unknown-step", "unknown-call"))
+    optimized = any(event.kind != "unknown-call" or _takes_objects(event) for event in facts.of(*_OPTIMIZING))
     reached = {leaf for event in backwards(facts) for leaf in event.reached}
     reached_nodes = {node for event in backwards(facts) for node in walk(event.node, follow="maybe")}  # type: ignore[arg-type]
     for event in backwards(facts):
@@ -69,7 +71,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
                 why, leaves = "parameters", tuple(leaf for leaf in leaves if leaf in never)
             elif not optimized and leaves and not any(leaf in reached for leaf in leaves):
                 why, leaves = "untrained", tuple(leaf for leaf in leaves if leaf.is_parameter)
-            elif leaves and is_dead_term(root, cut, reached_nodes):
+            elif leaves and root.scalar is not False and _costs_a_term(root, cut, reached_nodes):
                 why = "term"
             else:
                 continue
@@ -103,6 +105,14 @@ def _grouped(found: list[Lost]) -> list[Lost]:
     return kept
 
 
+_OPTIMIZING = ("optimizer-made", "unknown-step", "unknown-call")
+
+
+def _takes_objects(event: Event) -> bool:
+    """Is something that may hold parameters given to unknown code?"""
+    return any(isinstance(value, (Instance, Sequence)) for value in event.arguments)
+
+
 def never_reached(facts: Facts) -> set[Tensor]:
     """The parameters that an optimizer steps though no backward reaches them."""
     trained: set[Tensor] = set()
@@ -121,23 +131,30 @@ def never_reached(facts: Facts) -> set[Tensor]:
     return trained if any(True for _ in backwards(facts)) else set()
 
 
-def is_dead_term(root: Node, cut: Node, reached: set[Node]) -> bool:
-    """Is `cut` a whole term of the sum `root`, of something that no backward reaches otherwise?"""
-    sources = [edge.node for edge in cut.edges]
-    if not sources or any(source in reached or source.scalar is not True for source in sources):
-        return False
+def dead_terms(root: Node) -> list[Node]:
+    """The terms of the sum `root` that are constants for autograd."""
+    found: list[Node] = []
     todo, seen = [root], {root}
     while todo:
         node = todo.pop()
-        if node is cut:
-            return True
-        if node.op not in LINEAR and node is not root:
-            continue
-        if node.op in ("mul", "div", "truediv") and sum(edge.flows is not False for edge in node.edges):
-            continue
-        for edge in node.edges:
-            if edge.node not in seen:
+        if node.op in SCALING:
+            live = [edge for edge in node.edges if edge.flows is not False]
+            todo += [edge.node for edge in live if len(live) == 1 and edge.node not in seen]
+        elif node.op in ADDITIVE:
+            for edge in node.edges:
+                if edge.node in seen:
+                    continue
                 seen.add(edge.node)
-                todo.append(edge.node)
-    return False
+                if edge.flows is False:
+                    found.append(edge.node)
+                else:
+                    todo.append(edge.node)
+    return found
 
+
+def _costs_a_term(root: Node, cut: Node, reached: set[Node]) -> bool:
+    """Is a whole term of `root` constant because of `cut`, though no backward reaches what was cut off otherwise?"""
+    assert cut.cut is not None
+    if not cut.cut.certain or any(edge.node in reached and edge.node.leaf is None for edge in cut.edges):
+        return False
+    return any(cut in frontier(term) for term in dead_terms(root))

@@ -84,11 +84,19 @@ def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Va
         return _of_sequence(run, kind, right, left)
     if isinstance(left, (Mapping, Sequence)):
         return left
+    if _is_array(left) or _is_array(right):
+        from gradls.flow.models import numpy
+
+        return numpy.operator(run, [left, right], _expr(node))
     if isinstance(left, Instance):
         found = _own_operator(run, left, f"__{name}__", right, node)
         if found is not None:
             return found
     return unknown_operation(run, name, [left, right], node)
+
+
+def _is_array(value: Value) -> bool:
+    return isinstance(value, Instance) and value.path == "numpy.ndarray"
 
 
 def _expr(node: ast.AST) -> ast.expr:

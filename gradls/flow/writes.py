@@ -56,6 +56,13 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
             node.saved = tuple(saved)
         flag = verdict if run.recording or run.isolated else (None if verdict is not False else False)
         rebase(run, target, node, flag)
+    elif target.leaf is True and target.requires_grad and verdict is True:
+        from gradls.flow.models.attributes import remember
+
+        others = tuple(Edge(edge.node, False) for edge in edges if edge.node is not target.node)
+        if others:
+            node.edges, node.cut = others, Cut("no_grad", run.mode["at"] or place, any(e.flows for e in edges))
+            remember(run, target, node)
     elif target.requires_grad is False:
         if verdict is not False:
             node.cut = Cut("no_grad", run.mode["at"] or place, verdict is True)

@@ -133,8 +133,16 @@ def set_data(run: Run, receiver: Tensor, value: Value, target: ast.expr) -> None
     edges = [Edge(value.node, value.requires_grad)] if isinstance(value, Tensor) else []
     node = cut_node(run, "data", "data", edges, run.at(target)) if edges else None
     run.event("data-set", target, receiver, node, assigned=value)
-    if receiver.requires_grad is False and node is not None:
-        run.state.set(receiver.fields, "node", node)
+    if node is not None and receiver.leaf is not False:
+        remember(run, receiver, node)
+
+
+def remember(run: Run, leaf: Tensor, node: Node) -> None:
+    """A leaf got new values behind the back of autograd: it stays a leaf, and `node` is where they come from."""
+    made = Node(run.state, "leaf", node.at, (Edge(node, False),), kind="leaf", path=run.path)
+    made.leaf = leaf
+    made.scalar = leaf.node.scalar
+    run.state.set(leaf.fields, "node", made)
 
 
 @setter(TENSOR, "grad")

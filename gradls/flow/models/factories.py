@@ -153,8 +153,7 @@ def copy_of(run: Run, data: Value, call: Call, op: str, dtype: str | None) -> Te
         dtype = dtypes.of_value(given)
     flag = _flag(run, call)
     edges = history_edges(data)
-    if isinstance(data, Instance) and "node" in data.data:
-        edges.append(Edge(data.data["node"], False))
+    if isinstance(data, Instance):
         dtype = dtype or data.data.get("dtype")
     rewraps = isinstance(data, (Tensor, Host)) or (isinstance(data, Instance))
     kind = "rewrap" if rewraps else "copy"

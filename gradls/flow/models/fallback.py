@@ -43,6 +43,10 @@ def call(run: Run, function: Lib, call: Call) -> Value:
 
         name = path.rpartition(".")[2]
         return call_method(run, call.args[0], name, NewCall(call.node, call.args[1:], call.kwargs, call.unsure))
+    if path.startswith("numpy.") and not path.startswith("numpy.random."):
+        from gradls.flow.models.numpy import reader
+
+        return reader(run, path, call)
     if path.startswith(("math.", "random.", "time.", "os.", "sys.")):
         return unknown_operation(run, path, call.values, call.node)
     from gradls.flow.calls import escape

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow.graph import Edge
-from gradls.flow.models.registry import function, method
+from gradls.flow.models.registry import method
 from gradls.flow.models.tensors import history_edges
 from gradls.flow.operations import cut_node, tensors_in
 from gradls.flow.values import Host, Instance, Tensor, Value
@@ -14,21 +15,9 @@ if TYPE_CHECKING:
     from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
-_READERS = (
-    "array", "asarray", "stack", "vstack", "hstack", "concatenate", "mean", "sum", "std", "var", "max", "min", "argmax",
-    "argmin", "log", "log10", "exp", "sqrt", "abs", "square", "dot", "save", "asanyarray", "ascontiguousarray", "median",
-    "clip", "round", "sort", "argsort", "transpose", "squeeze", "cumsum", "isnan", "where", "average", "percentile",
-)  # fmt: skip
-
-
-@function(*(f"numpy.{name}" for name in _READERS))
 def reader(run: Run, path: str, call: Call) -> Value:
     """A function that turns its arguments into arrays."""
-    edges: list[Edge] = []
-    for value in call.values:
-        edges += history_edges(value)
-        if isinstance(value, Instance) and "node" in value.data:
-            edges.append(Edge(value.data["node"], False))
+    edges = [edge for value in call.values for edge in history_edges(value)]
     tensors = [part for value in call.values for part in tensors_in(value) if isinstance(part, Tensor)]
     if tensors:
         run.event("numpy-function", call.node, tensors[0], tensors[0].node, path=path, tensors=tensors, arguments=call.values)
@@ -46,6 +35,13 @@ def array(run: Run, path: str, edges: list[Edge], call: Call) -> Instance:
 def array_method(run: Run, receiver: Instance, call: Call) -> Value:
     edges = [Edge(receiver.data["node"], False)] if "node" in receiver.data else []
     return array(run, "numpy", edges, call)
+
+
+def operator(run: Run, values: list[Value], node: ast.expr) -> Instance:
+    """An operator with an array on one side or both."""
+    from gradls.flow.calls import Call as NewCall
+
+    return array(run, "numpy", [edge for value in values for edge in history_edges(value)], NewCall(node, values))
 
 
 @method("numpy.ndarray", "item", "tolist")

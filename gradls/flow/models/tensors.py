@@ -246,7 +246,9 @@ def unbind(run: Run, receiver: Tensor, call: Call) -> Value:
 
 def history_edges(value: Value) -> list[Edge]:
     """What a value that is copied into a new tensor was computed from."""
+    if isinstance(value, Sequence):
+        return [edge for item in value.elements for edge in history_edges(item)]
+    if isinstance(value, Instance):
+        return [Edge(value.data["node"], False)] if "node" in value.data else []
     edges = [Edge(part.node, part.requires_grad) for part in tensors_in(value) if isinstance(part, Tensor)]
     return edges + [Edge(node, False) for node in host_history(value)]
-
-

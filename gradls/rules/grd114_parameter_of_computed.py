@@ -1,0 +1,82 @@
+"""GRD114."""
+
+from collections.abc import Iterable
+
+from gradls.flow.facts import Facts
+from gradls.flow.lost import lost_gradients
+from gradls.rules.finding import Finding, Severity
+from gradls.rules.lost_gradient import LostGradientRule
+from gradls.rules.words import code, origin, place
+
+
+class ParameterOfComputed(LostGradientRule):
+    """A parameter made of something that other parameters computed.
+
+    ## What it finds
+    `nn.Parameter(f(x))` where `f(x)` has a gradient of its own.
+
+    ## Why it matters
+    A parameter is a leaf: it starts with these values, and the computation behind them is forgotten. A network that
+    generates weights is never trained through `nn.Parameter`.
+
+    ## What PyTorch does
+    It says nothing. The new parameter gets a gradient; what computed its first value gets none.
+
+    ## Example
+    ```python
+    import torch
+
+    generator = torch.nn.Linear(3, 4)
+    weight = torch.nn.Parameter(generator(torch.randn(3)))
+    loss = (torch.randn(8, 4) * weight).pow(2).mean()
+    loss.backward()
+    assert generator.weight.grad is None
+    ```
+
+    ## Use instead
+    The computed tensor, in a functional call.
+
+    ```python
+    import torch
+
+    generator = torch.nn.Linear(3, 4)
+    weight = generator(torch.randn(3))
+    loss = (torch.randn(8, 4) * weight).pow(2).mean()
+    loss.backward()
+    assert generator.weight.grad is not None
+    ```
+
+    ## When it is silent
+    For values without a gradient: `nn.Parameter(torch.randn(4))`, or a copy of a parameter made with `detach()`.
+
+    ```python
+    import torch
+
+    source = torch.nn.Linear(3, 4)
+    weight = torch.nn.Parameter(source.weight.detach().clone())
+    (weight * 2).sum().backward()
+    assert weight.grad is not None
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.parameter.Parameter.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.func.functional_call.html
+    """
+
+    code, name, severity = "GRD114", "parameter-of-computed", Severity.WARNING
+    kinds = ("parameter",)
+    does = "makes a new leaf, and forgets how its value was computed"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        yield from super().check(facts)
+        costly = {node for lost in lost_gradients(facts) for node in (lost.cut, *lost.others)}
+        for event in facts.of("parameter"):
+            cut = event.node.cut if event.node is not None else None
+            if cut is None or not cut.certain or event.node in costly or event.data.leaf is not False:
+                continue
+            assert event.node is not None
+            message = f"{code(facts, event.at.node)} {self.does}: no gradient goes back to what computed it"
+            yield self.finding(place(event.at), message, origin(event.node), severity=Severity.INFORMATION)
