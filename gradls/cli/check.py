@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -30,7 +31,7 @@ def check(arguments: argparse.Namespace) -> int:
         warn(str(error))
         return FAILED
     wanted = Wanted(
-        edits=arguments.format == "json",
+        edits=arguments.format in ("json", "sarif"),
         excerpts=arguments.format == "text",
         fixing=_fixing(arguments),
     )
@@ -51,6 +52,11 @@ def _print(arguments: argparse.Namespace, reports: Sequence[Report], problems: l
     errors.extend(error for report in reports for error in report.errors)
     if arguments.format == "json":
         print_json({"findings": findings, "errors": errors})
+        return
+    if arguments.format == "sarif":
+        from gradls.cli.sarif import sarif  # it renders pages of rules
+
+        sys.stdout.write(json.dumps(sarif(findings, errors)) + "\n")
         return
     print_errors(errors)
     if arguments.diff:

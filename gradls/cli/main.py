@@ -56,7 +56,7 @@ def _add_check(commands: Commands) -> None:
         epilog="Exit status: 0 nothing at or above --severity, 1 findings, 2 usage or internal error.",
     )
     _add_inputs(parser)
-    parser.add_argument("--format", choices=["text", "json", "concise"], default="text", help="default: text")
+    parser.add_argument("--format", choices=["text", "json", "concise", "sarif"], default="text", help="default: text")
     parser.add_argument(
         "--select", type=_list, action="extend", metavar="RULES", help="only these codes, beginnings of codes or names"
     )
