@@ -64,15 +64,17 @@ class Freed(NamedTuple):
 
 
 class Write:
-    """An in-place write to a storage. `stepper` is the optimizer whose step it was."""
+    """An in-place write to a storage. `stepper` is the optimizer whose step it was, `layer` the place where a layer
+    that did it with `inplace=True` was made."""
 
-    __slots__ = ("at", "op", "path", "stepper")
+    __slots__ = ("at", "layer", "op", "path", "stepper")
 
     def __init__(self, at: At, op: str, path: Path | None, stepper: object = None) -> None:
         self.at = at
         self.op = op
         self.path = path
         self.stepper = stepper
+        self.layer: At | None = None
 
 
 class Storage:
@@ -162,6 +164,26 @@ def meets(here: Path | None, earlier: Path | None) -> bool:
     loops = {subject.loop for subject, _ in before.values() if isinstance(subject, Round)}
     new = [subject for key, (subject, _) in now.items() if key not in before]
     return all(isinstance(subject, Round) and subject.loop not in loops for subject in new)
+
+
+def from_earlier_round(here: Path | None, earlier: Path | None) -> bool:
+    """Was what was done on the path `earlier` done in another round of a loop that `here` is still in?"""
+    now = _decisions(here)
+    last: dict[object, object] = {}
+    for subject, _ in now.values():
+        if isinstance(subject, Round):
+            last.setdefault(subject.loop, subject)
+    rounds: dict[object, object] = {}
+    for subject, _ in _decisions(earlier).values():
+        if isinstance(subject, Round):
+            rounds.setdefault(subject.loop, subject)
+    return any(rounds.get(loop, current) is not current for loop, current in last.items())
+
+
+def before_loop(here: Path | None, earlier: Path | None) -> bool:
+    """Was what was done on the path `earlier` done before a loop that `here` is in?"""
+    loops = {subject.loop for subject, _ in _decisions(earlier).values() if isinstance(subject, Round)}
+    return any(isinstance(subject, Round) and subject.loop not in loops for subject, _ in _decisions(here).values())
 
 
 def _decisions(path: Path | None) -> dict[int, tuple[object, bool]]:

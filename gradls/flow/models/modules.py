@@ -183,8 +183,16 @@ def _forward_sequential(run: Run, instance: Instance, call: Call) -> Value:
     for name, member in contents(instance):
         rounds = 2 if name == "*" and not isinstance(member, Unknown) else 1
         for _ in range(rounds):
-            value = call_value(run, member, NewCall(call.node, [value]))
+            value = call_value(run, member, NewCall(_place_of(run, member, call), [value]))
     return value
+
+
+def _place_of(run: Run, member: Value, call: Call) -> ast.expr:
+    """Where a layer of a Sequential is said to compute: where it was made, if that is in this file."""
+    if isinstance(member, Instance) and member.path.startswith("torch.nn.") and ITEMS not in member.fields:
+        if member.at is not None and member.at.source is run.at(call.node).source and isinstance(member.at.node, ast.expr):
+            return member.at.node
+    return call.node
 
 
 def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -> Value:
@@ -193,7 +201,11 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     parameters = {name: instance.fields[name] for name, _ in spec.parameters if name in instance.fields}
     inplace = options.get("inplace")
     if isinstance(inplace, Host) and inplace.value is True and isinstance(first, Tensor):
-        return _in_place_layer(run, spec, first, call)
+        before = first.storage.writes
+        result = _in_place_layer(run, spec, first, call)
+        for write in first.storage.writes[len(before) :]:
+            write.layer = instance.at
+        return result
     if spec.eval_returns_input and instance.fields.get("training") is FALSE and first is not None:
         return first
     if spec.kind == "identity" and first is not None:
