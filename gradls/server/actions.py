@@ -37,17 +37,23 @@ class Choice:
     fix: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """For the `data` of an action or the argument of a command."""
-        span = list(self.span) if self.span else None
-        return {"uri": self.uri, "revision": self.revision, "code": self.code, "span": span, "fix": self.fix}
+        """For the `data` of an action or the argument of a command. Without nulls: Neovim does not send them back."""
+        given = {"uri": self.uri, "revision": self.revision, "code": self.code, "span": self.span, "fix": self.fix}
+        return {key: value for key, value in given.items() if value is not None}
 
     @classmethod
     def from_json(cls, data: Any) -> Choice:
         """ValueError if `data` did not come from `to_json`."""
         try:
-            span = Span(*map(int, data["span"])) if data["span"] else None
-            return cls(str(data["uri"]), int(data["revision"]), data["code"], span, data["fix"])
-        except (KeyError, TypeError, ValueError) as error:
+            span, fix = data.get("span"), data.get("fix")
+            return cls(
+                str(data["uri"]),
+                int(data["revision"]),
+                data.get("code"),
+                Span(*map(int, span)) if span is not None else None,
+                int(fix) if fix is not None else None,
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not an action of gradls: {data!r}") from error
 
 

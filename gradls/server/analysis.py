@@ -159,6 +159,11 @@ class Analyst:
             raise Outdated(snapshot.label)
         return opened.session
 
+    def is_outdated(self) -> bool:
+        """Whether the configuration of an open document is no longer what it was when that was opened."""
+        configs = {label: self._settings.config_for(self._place(label)[1]) for label in self._opened}
+        return any(config != self._opened[label].session.config for label, config in configs.items())
+
     def _open(self, snapshot: Snapshot) -> _Opened:
         label = snapshot.label
         root, folder = self._place(label)

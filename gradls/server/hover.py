@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 
 from lsprotocol import types
 
 from gradls.rules.finding import Finding
+from gradls.rules.page import page
 from gradls.rules.registry import rules_by_key
 from gradls.server.diagnostics import documentation
 from gradls.server.positions import Encoding, Position, to_range
-
-SUMMARY = "## What it finds"
 
 
 def hover(
@@ -48,15 +46,7 @@ def _paragraphs(finding: Finding) -> Iterator[str]:
         )
     rule = rules_by_key().get(finding.code)
     if rule is not None:
-        yield from _summary(inspect.getdoc(type(rule)) or "")
+        about = page(type(rule))
+        yield f"**{about.title}**"
+        yield about.sections.get("What it finds", "")
     yield f"[{finding.code} {finding.name}]({documentation(finding.name)})"
-
-
-def _summary(page: str) -> Iterator[str]:
-    """The heading and the first section of a rule's page."""
-    title = page.partition("\n")[0].strip()
-    if title:
-        yield f"**{title}**"
-    _, heading, rest = page.partition(SUMMARY)
-    if heading:
-        yield rest.partition("\n## ")[0].strip()

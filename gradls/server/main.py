@@ -22,8 +22,8 @@ SECONDS_BETWEEN_LOOKS_AT_THE_CLIENT = 2.0
 def serve(tcp: tuple[str, int] | None = None) -> int:
     """Serve one client, on stdio or listening at the host and port `tcp`; return the exit status when it has gone."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    # It logs every message, and warns of what is answered here.
-    logging.getLogger("pygls").setLevel(logging.ERROR)
+    # It logs refusals like failures; these are logged here.
+    logging.getLogger("pygls").setLevel(logging.CRITICAL)
     if tcp is None:
         incoming, outgoing = _take_stdio()
         return asyncio.run(_serve(incoming, outgoing))

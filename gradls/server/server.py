@@ -47,8 +47,8 @@ class Server(LanguageServer):
         self._register()
 
     def report_server_error(self, error: Exception, source: Any) -> None:
-        """Nothing for the user, who can do nothing about it: it is in the log."""
-        log.error("%s: %s", getattr(source, "__name__", source), error)
+        """Nothing for the user, who can do nothing about it. Failures are in the log already."""
+        log.debug("%s: %s", getattr(source, "__name__", source), error)
 
     def publish(self, analysis: Analysis) -> None:
         """Send the diagnostics of an analysis."""
@@ -78,6 +78,7 @@ class Server(LanguageServer):
             types.INITIALIZE: self._initialize,
             types.INITIALIZED: self._initialized,
             types.TEXT_DOCUMENT_HOVER: self._hover,
+            types.TEXT_DOCUMENT_DID_SAVE: self._did_save,
             types.WORKSPACE_DID_CHANGE_CONFIGURATION: self._did_change_configuration,
             types.WORKSPACE_DID_CHANGE_WATCHED_FILES: self._did_change_watched_files,
             types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: self._did_change_folders,
@@ -145,6 +146,11 @@ class Server(LanguageServer):
             self.protocol.publish(document.uri, None, [])
 
     # -- settings
+
+    async def _did_save(self, params: types.DidSaveTextDocumentParams) -> None:
+        # Not every client watches files: a changed configuration counts at the next save at the latest.
+        if await self.scheduler.run(lambda analyst: analyst.is_outdated()):
+            self._refresh()
 
     async def _did_change_configuration(self, params: types.DidChangeConfigurationParams) -> None:
         if params.settings:
@@ -286,11 +292,26 @@ class Server(LanguageServer):
 
 
 def _plain(method: Callable[..., Any]) -> Callable[..., Any]:
-    """`method` as a function: pygls sets attributes on what it registers, and looks at parameters and annotations."""
-    if asyncio.iscoroutinefunction(method):
+    """`method` as a function that logs its failures: pygls sets attributes on what it registers, looks at parameters
+    and annotations, and does not tell a failure from a refusal."""
+    name = method.__name__
 
-        async def handler(*arguments):
+    async def asynchronous(*arguments):
+        try:
             return await method(*arguments)
+        except JsonRpcException:
+            raise
+        except Exception:
+            log.exception("%s failed; please report this", name)
+            raise
 
-        return handler
-    return lambda *arguments: method(*arguments)
+    def synchronous(*arguments):
+        try:
+            return method(*arguments)
+        except JsonRpcException:
+            raise
+        except Exception:
+            log.exception("%s failed; please report this", name)
+            raise
+
+    return asynchronous if asyncio.iscoroutinefunction(method) else synchronous

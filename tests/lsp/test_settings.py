@@ -152,3 +152,13 @@ async def test_nothing_is_registered_with_a_client_that_cannot(client: Client):
     client.open("file:///t/train.py", DETACHED)
     await client.diagnostics_of("file:///t/train.py")
     assert client.registrations == {}
+
+
+async def test_without_a_watcher_a_changed_configuration_counts_after_the_next_save(client: Client, tmp_path: Path):
+    await client.begin("neovim", folder=tmp_path)
+    uri = uri_of(tmp_path / "train.py")
+    client.open(uri, DETACHED)
+    assert len(await client.diagnostics_of(uri)) == 1
+    (tmp_path / "pyproject.toml").write_text(IGNORING)
+    client.text_document_did_save(types.DidSaveTextDocumentParams(types.TextDocumentIdentifier(uri)))
+    assert await client.diagnostics_of(uri, 0) == []
