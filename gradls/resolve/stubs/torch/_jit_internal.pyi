@@ -1,0 +1,3 @@
+# mypy: ignore-errors
+
+def boolean_dispatch(*a, **k): ...

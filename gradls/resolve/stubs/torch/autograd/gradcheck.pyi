@@ -1,0 +1,6 @@
+# mypy: ignore-errors
+
+import builtins
+
+def gradcheck(*a, **k) -> builtins.bool: ...
+def gradgradcheck(*a, **k) -> builtins.bool: ...

@@ -1,0 +1,6 @@
+# mypy: ignore-errors
+
+from torch._tensor import Tensor
+
+def kl_divergence(*a, **k) -> Tensor: ...
+def register_kl(*a, **k): ...

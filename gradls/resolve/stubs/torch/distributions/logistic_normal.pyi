@@ -1,0 +1,10 @@
+# mypy: ignore-errors
+
+from torch._tensor import Tensor
+from torch.distributions.transformed_distribution import TransformedDistribution
+
+class LogisticNormal(TransformedDistribution):
+    @property
+    def loc(self) -> Tensor: ...
+    @property
+    def scale(self) -> Tensor: ...

@@ -1,0 +1,11 @@
+# mypy: ignore-errors
+
+from torch._tensor import Tensor
+from torch.distributions.distribution import Distribution
+
+class LowRankMultivariateNormal(Distribution):
+    @property
+    def mean(self) -> Tensor: ...
+    @property
+    def mode(self) -> Tensor: ...
+    def rsample(self, *a, **k) -> Tensor: ...

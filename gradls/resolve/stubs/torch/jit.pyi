@@ -1,0 +1,6 @@
+# mypy: ignore-errors
+
+import builtins
+
+class CompilationUnit: ...
+class Error(builtins.Exception): ...

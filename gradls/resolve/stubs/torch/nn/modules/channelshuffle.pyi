@@ -1,0 +1,10 @@
+# mypy: ignore-errors
+
+import builtins
+
+from torch._tensor import Tensor
+from torch.nn.modules.module import Module
+
+class ChannelShuffle(Module):
+    def extra_repr(self, *a, **k) -> builtins.str: ...
+    def forward(self, *a, **k) -> Tensor: ...

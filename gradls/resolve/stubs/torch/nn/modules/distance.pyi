@@ -1,0 +1,10 @@
+# mypy: ignore-errors
+
+from torch._tensor import Tensor
+from torch.nn.modules.module import Module
+
+class CosineSimilarity(Module):
+    def forward(self, *a, **k) -> Tensor: ...
+
+class PairwiseDistance(Module):
+    def forward(self, *a, **k) -> Tensor: ...

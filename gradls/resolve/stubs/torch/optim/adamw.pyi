@@ -1,0 +1,5 @@
+# mypy: ignore-errors
+
+from torch.optim.adam import Adam
+
+class AdamW(Adam): ...

@@ -1,0 +1,5 @@
+# mypy: ignore-errors
+
+from torch.optim.optimizer import Optimizer
+
+class Rprop(Optimizer): ...

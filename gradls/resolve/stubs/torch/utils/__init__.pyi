@@ -1,0 +1,4 @@
+# mypy: ignore-errors
+
+from . import checkpoint as checkpoint
+from . import data as data

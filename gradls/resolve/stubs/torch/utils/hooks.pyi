@@ -1,0 +1,4 @@
+# mypy: ignore-errors
+
+class RemovableHandle:
+    def remove(self, *a, **k) -> None: ...
