@@ -98,7 +98,7 @@ def _agreement(op: Op, chosen: tuple[int, ...]) -> Op:
     )
     outputs = first.outputs
     if any(each.outputs != outputs for each in every):
-        outputs = op.outputs if len({len(each.outputs) for each in every}) == 1 else ()
+        outputs = _common([each.outputs for each in every])
     return replace(
         first,
         outputs=outputs,
@@ -109,6 +109,21 @@ def _agreement(op: Op, chosen: tuple[int, ...]) -> Op:
         view=_same([each.view for each in every], op.view),
         shape=_same([each.shape for each in every], "unknown"),
         overloads=(),
+    )
+
+
+def _common(every: Sequence[tuple[Output, ...]]) -> tuple[Output, ...]:
+    """Results of which it is not known what they are: "unknown" stands for what differs; no outputs at all if not even
+    their number is known."""
+    if len({len(outputs) for outputs in every}) > 1:
+        return ()
+    return tuple(
+        Output(
+            _same([output.name for output in column], ""),
+            _same([output.gradient for output in column], "unknown"),
+            _same([output.dtype for output in column], "unknown"),
+        )
+        for column in zip(*every, strict=True)
     )
 
 

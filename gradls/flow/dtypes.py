@@ -71,6 +71,8 @@ def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
     rule = output.dtype
     if rule in ("int", "bool", "float", "complex"):
         return rule
+    if rule == "unknown":
+        return None
     if rule == "promote":
         return promote(list(bound.values()))
     # torch.where has its condition first: what counts is the first argument that has a gradient.

@@ -95,7 +95,7 @@ class Storage:
 class Node:
     """One result of one operation. `fields["freed"]` are the backwards (`Freed`) that freed what the node had saved."""
 
-    __slots__ = ("at", "cut", "edges", "fields", "frees", "kind", "label", "leaf", "op", "path", "saved", "scalar", "zero")
+    __slots__ = ("at", "cut", "edges", "fields", "frees", "kind", "label", "layer", "leaf", "op", "path", "saved", "scalar", "zero")
 
     def __init__(
         self,
@@ -121,6 +121,8 @@ class Node:
         self.zero = False
         self.scalar: bool | None = None
         self.label = ""
+        self.layer: At | None = None
+        """Where the layer of a Sequential that computed this was made."""
         self.fields = Fields(state)
 
     def __repr__(self) -> str:

@@ -139,6 +139,8 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     place = run.at(at)
     if op.python:
         return python_value(run, op, edges, place)
+    if not op.outputs:
+        return unknown_operation(run, op.name, list(bound.values()), at)
     results = [
         _output(run, op, output, number, bound, edges, verdict, place) for number, output in enumerate(op.outputs)
     ]
@@ -175,6 +177,8 @@ def _output(
     dtype = dtypes.of_result(op, output, bound)
     nondifferentiable = output.gradient == "none" or dtype in ("int", "bool")
     requires_grad: bool | None = False if nondifferentiable else verdict
+    if output.gradient == "unknown" and requires_grad:
+        requires_grad = None
     cut = None
     if nondifferentiable and any(edge.flows is not False for edge in edges):
         certain = any(edge.flows for edge in edges)

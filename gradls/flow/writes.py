@@ -29,7 +29,8 @@ def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
     if op.view == "expand":
         tensor.multi = "expand"
     elif base.multi:
-        tensor.multi = base.multi if base.multi == "expand" else ""
+        # A part of an expanded tensor need not overlap itself.
+        tensor.multi = "" if base.multi == "expand" else base.multi
     run.state.set(tensor.family, "views", (*tensor.family["views"], tensor))
 
 

@@ -19,7 +19,7 @@ class Span(NamedTuple):
     end_column: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Source:
     """A text that has been parsed.
 

@@ -13,7 +13,7 @@ from gradls.flow import truth
 from gradls.flow.classes import MODULE, is_module, is_module_class
 from gradls.flow.graph import Saved
 from gradls.flow.models.registry import function, method
-from gradls.flow.operations import apply, derived_tensor
+from gradls.flow.operations import apply, derived_tensor, tensors_in
 from gradls.flow.values import (
     FALSE,
     NONE,
@@ -183,16 +183,10 @@ def _forward_sequential(run: Run, instance: Instance, call: Call) -> Value:
     for name, member in contents(instance):
         rounds = 2 if name == "*" and not isinstance(member, Unknown) else 1
         for _ in range(rounds):
-            value = call_value(run, member, NewCall(_place_of(run, member, call), [value]))
+            value = call_value(run, member, NewCall(call.node, [value]))
+            if isinstance(value, Tensor) and isinstance(member, Instance) and value.node.layer is None:
+                value.node.layer = member.at
     return value
-
-
-def _place_of(run: Run, member: Value, call: Call) -> ast.expr:
-    """Where a layer of a Sequential is said to compute: where it was made, if that is in this file."""
-    if isinstance(member, Instance) and member.path.startswith("torch.nn.") and ITEMS not in member.fields:
-        if member.at is not None and member.at.source is run.at(call.node).source and isinstance(member.at.node, ast.expr):
-            return member.at.node
-    return call.node
 
 
 def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -> Value:
@@ -229,6 +223,8 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     )
     result.node.label = instance.name
     _save_for_layer(result, spec, first, parameters)
+    if spec.kind == "recurrent" and len(call.args) > 1:
+        _save_state(result, call.args[1], parameters)
     return _structured(run, spec, result, options)
 
 
@@ -258,6 +254,20 @@ def _save_for_layer(result: Tensor, spec: ModuleSpec, first: Value | None, param
             saved.append(Saved(parameter.storage, parameter.storage.writes, name, parameter))
     node.saved = tuple(saved)
     node.frees = bool(saved) or spec.kind not in ("shape", "padding", "identity")
+
+
+def _save_state(result: Tensor, state: Value, parameters: dict[str, Value]) -> None:
+    """A recurrent layer keeps the state that it is given, and for its gradient the weights that it is multiplied by."""
+    if result.requires_grad is not True:
+        return
+    states = [part for part in tensors_in(state) if isinstance(part, Tensor)]
+    kept = [Saved(part.storage, part.storage.writes, "state", part) for part in states]
+    if any(part.requires_grad is True for part in states):
+        known = {entry.tensor for entry in result.node.saved}
+        for name, weight in parameters.items():
+            if name.startswith("weight_hh") and isinstance(weight, Tensor) and weight.requires_grad and weight not in known:
+                kept.append(Saved(weight.storage, weight.storage.writes, name, weight))
+    result.node.saved += tuple(kept)
 
 
 def _in_place_layer(run: Run, spec: ModuleSpec, first: Tensor, call: Call) -> Value:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradls.autograd.calls import select
+from gradls.autograd.ops import find_op
 from gradls.flow import dtypes, shapes, truth
 from gradls.flow.calls import Call
 from gradls.flow.graph import Edge
 from gradls.flow.models.attributes import change_flag
 from gradls.flow.models.registry import function, method
-from gradls.flow.operations import apply, cut_node, cut_tensor, host_history, tensors_in
+from gradls.flow.operations import apply, cut_node, cut_tensor, host_history, result_of, tensors_in
 from gradls.flow.values import NONE, Host, Instance, Lib, Sequence, Tensor, Unknown, Value, host
 
 if TYPE_CHECKING:
@@ -187,7 +189,10 @@ def reshape(run: Run, receiver: Tensor, call: Call) -> Value:
     first = call.get(0)
     if name == "view" and isinstance(first, Lib):
         return run.unknown("call", "view")
-    result = apply(run, f"torch.Tensor.{name}", Call(call.node, [Sequence(run.state, "tuple", tuple(call.args))]), receiver)
+    op = find_op(f"torch.Tensor.{name}")
+    assert op is not None
+    op = select(op, ["tensor", "ints"], {})
+    result = result_of(run, op, {"input": receiver, "size": Sequence(run.state, "tuple", tuple(call.args))}, call.node)
     if isinstance(result, Tensor):
         result.dtype = receiver.dtype
         sizes = shapes.of_sizes(call.args)
