@@ -1,0 +1,145 @@
+"""GRD201."""
+
+import ast
+from collections.abc import Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.saved_tensors import keeper_step, kept, maker, statement_of, written
+from gradls.rules.words import code, place
+
+
+class WrittenBeforeBackward(Rule):
+    """A tensor that backward still needs is overwritten.
+
+    ## What it finds
+    An in-place operation (`x += y`, `x.mul_(y)`, `x[i] = y`, a layer with `inplace=True`) on a tensor that an earlier
+    operation keeps for backward, where that backward comes later.
+
+    ## Why it matters
+    To compute a gradient, many operations need their input or their result once more: `exp`, `sigmoid`, `tanh`, `sqrt`,
+    `softmax` and `relu` need their result, `pow`, `log` and `matmul` their inputs. A tensor that is overwritten in
+    between would give a wrong gradient, so autograd refuses.
+
+    ## What PyTorch does
+    Nothing at the write. The backward raises
+
+        RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
+
+    and names neither the write nor the operation that needed the old value.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 3)
+    x = torch.randn(8, 3)
+    out = torch.relu(model(x))
+    out += x
+    out.sum().backward()  # raises RuntimeError: modified by an inplace operation
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Sigmoid(), torch.nn.ReLU(inplace=True))
+    loss = model(torch.randn(8, 3)).sum()
+    loss.backward()  # raises RuntimeError: modified by an inplace operation
+    ```
+
+    ```python
+    import torch
+
+    w = torch.randn(2, 2, requires_grad=True)
+    steps = torch.ones(4, 2)
+    for t in range(1, 4):
+        steps[t] = torch.tanh(steps[t - 1] @ w)
+    steps.sum().backward()  # raises RuntimeError: modified by an inplace operation
+    ```
+
+    ## Use instead
+    The form that makes a new tensor; for a tensor that is filled row by row, a list and `torch.stack`.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 3)
+    x = torch.randn(8, 3)
+    out = torch.relu(model(x))
+    out = out + x
+    out.sum().backward()
+    assert model.weight.grad is not None
+    ```
+
+    ```python
+    import torch
+
+    w = torch.randn(2, 2, requires_grad=True)
+    steps = [torch.ones(2)]
+    for _ in range(3):
+        steps.append(torch.tanh(steps[-1] @ w))
+    torch.stack(steps).sum().backward()
+    assert w.grad is not None
+    ```
+
+    ## When it is silent
+    For writes that autograd accepts: `add`, `sum`, `mean`, `view` and many others need nothing of their tensors, a
+    `clone` has memory of its own, in-place activations like `relu_` behind a convolution or a linear layer overwrite
+    what nobody needs, and after the backward everything may be overwritten.
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.ReLU(inplace=True), torch.nn.Linear(3, 1))
+    x = torch.randn(8, 3)
+    out = model(x) + 1
+    out *= 2
+    out.sum().backward()
+    out.zero_()
+    assert model[0].weight.grad is not None
+    ```
+
+    ## Fix safety
+    Safe where the name is only bound anew (`x += y` becomes `x = x + y`, `inplace=True` goes); suggested where the
+    tensor is a view of another one, which would no longer be changed.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/notes/autograd.html#in-place-correctness-checks
+    """
+
+    code, name, severity = "GRD201", "written-before-backward", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        for event in facts.of("stale-saved"):
+            if event.write.stepper is None and not event.caught:
+                yield self.report(facts, event)
+
+    def report(self, facts: Facts, event: Event) -> Finding:
+        write, saved, node = event.write, event.saved, event.node
+        at = write.layer or write.at
+        keeper = maker(facts, node) if node is not None else "an operation"
+        what = kept(saved)
+        needed = f"the result of {keeper}" if what == "its result" else f"{what if '`' in what else 'a tensor'}"
+        by = "which backward needs" if what == "its result" else f"which {keeper} keeps for backward"
+        if node is not None and node.layer is None and node.at == write.at:
+            by = "which it keeps for backward itself"
+        message = f"{written(facts, write)} overwrites {needed}, {by}: {code(facts, event.at.node)} raises"
+        story = [keeper_step(facts, event)]
+        if write.layer is not None:
+            story.append(Step(place(write.at), "it is overwritten here"))
+        story.append(Step(place(event.at), "this backward needs the value from before the write"))
+        where = Place(at.source, statement_of(facts, at))
+        return self.finding(where, message, [step for step in story if step], self.fixes(facts, event, where))
+
+    def fixes(self, facts: Facts, event: Event, where: Place) -> list[Fix]:
+        write, tensor = event.write, event.saved.tensor
+        if write.layer is not None:
+            return [Fix("Take `inplace=True` out", Safety.SAFE, edits.out_of_place(where))]
+        if isinstance(where.node, (ast.Assign, ast.Delete)):
+            return []
+        whole = isinstance(where.node, ast.AugAssign) and isinstance(where.node.target, ast.Name)
+        alone = tensor is not None and tensor.base is None and len(tensor.family["views"]) == 1
+        safety = Safety.SAFE if whole and alone else Safety.SUGGESTED
+        return [Fix("Make a new tensor instead", safety, edits.out_of_place(where))]

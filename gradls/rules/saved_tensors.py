@@ -1,0 +1,54 @@
+"""Words about tensors that an operation keeps for backward, and about what writes to them."""
+
+from __future__ import annotations
+
+import ast
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import At, Node, Saved, Write
+from gradls.rules.finding import Step
+from gradls.rules.words import code, place
+
+
+def statement_of(facts: Facts, at: At) -> ast.AST:
+    """The node to name for something that happens at `at`: of an assignment the whole statement."""
+    if at.source is not facts.source:
+        return at.node
+    outer = facts.parent(at.node)
+    is_target = isinstance(outer, ast.Assign) and any(target is at.node for target in outer.targets)
+    return outer if outer is not None and is_target else at.node
+
+
+def written(facts: Facts, write: Write) -> str:
+    """What writes, in backquotes: the statement or call, or the layer that does it."""
+    return shown(facts, write.layer) if write.layer is not None else shown(facts, write.at)
+
+
+def shown(facts: Facts, at: At) -> str:
+    """The text of what happens at `at`, in backquotes; of another file, only that it is there."""
+    return code(facts, statement_of(facts, at)) if at.source is facts.source else f"a line of {at.source.path}"
+
+
+def maker(facts: Facts, node: Node) -> str:
+    """The operation or layer that made a node, in backquotes."""
+    at = node.layer if node.layer is not None else node.at
+    return shown(facts, at) if at is not None else "an operation"
+
+
+def keeper_step(facts: Facts, event: Event) -> Step | None:
+    """The operation that keeps a tensor for backward."""
+    node = event.node
+    if node is None or node.at is None:
+        return None
+    if node.layer is not None:
+        return Step(place(node.layer), f"this layer keeps {kept(event.saved)} for backward")
+    return Step(place(node.at), f"this keeps {kept(event.saved)} for backward")
+
+
+def kept(saved: Saved) -> str:
+    """What is kept: "its result", "`x`", "`weight`" or "one of its inputs"."""
+    if saved.what.startswith("result"):
+        return "its result"
+    tensor = saved.tensor
+    name = "" if tensor is None else tensor.name or (tensor.base.name if tensor.base is not None else "")
+    return f"`{name}`" if name else "one of its inputs"
