@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
-from gradls.autograd.ops import Op, Saved
+from gradls.autograd.ops import Op, Output, Saved
 
 ACCEPTS = {
     "tensor": {"tensor"},
@@ -29,7 +29,8 @@ def select(op: Op, positional: Sequence[str], keywords: Mapping[str, str]) -> Op
 
     Arguments are given by kind: "tensor", "tensors" (a list or tuple of them), "int", "float", "number", "bool", "str",
     "none", "ints" (a list or tuple of ints), "dtype", or "unknown" (also for anything else). For a method, the first
-    positional argument is the tensor itself. Without `outputs` in the answer, not even their number is certain.
+    positional argument is the tensor itself. In that answer the word "unknown" stands for what they
+    do not agree on; without `outputs`, not even their number is certain.
     """
     if not op.overloads:
         return op
@@ -92,9 +93,10 @@ def _agreement(op: Op, chosen: tuple[int, ...]) -> Op:
         if gates:
             saved.append(Saved(what, () if len(gates) == len(differentiable) else gates))
     frees_when = frozenset(
-        gate
-        for gate in differentiable
-        if all(gate in each.frees_when or gate not in each.differentiable for each in every)
+        param for param in differentiable if all(param in each.frees_when or _absent(each, param) for each in every)
+    )
+    raises_when = frozenset(
+        param for param in differentiable if all(param in each.raises_when or _absent(each, param) for each in every)
     )
     outputs = first.outputs
     if any(each.outputs != outputs for each in every):
@@ -106,10 +108,19 @@ def _agreement(op: Op, chosen: tuple[int, ...]) -> Op:
         saved=tuple(saved),
         frees=bool(frees_when),
         frees_when=frees_when,
+        raises_when=raises_when,
+        refuses=frozenset.intersection(*(each.refuses for each in every)),
         view=_same([each.view for each in every], op.view),
         shape=_same([each.shape for each in every], "unknown"),
+        factory=all(each.factory for each in every),
+        python=all(each.python for each in every),
+        sequence=all(each.sequence for each in every),
         overloads=(),
     )
+
+
+def _absent(op: Op, param: str) -> bool:
+    return param not in op.differentiable
 
 
 def _common(every: Sequence[tuple[Output, ...]]) -> tuple[Output, ...]:
@@ -132,7 +143,7 @@ def _same(values: Sequence[str], otherwise: str) -> str:
 
 
 def _saved_under(op: Op, what: str, gate: str) -> bool:
-    if gate not in op.differentiable:
+    if _absent(op, gate):
         return True
     if not what.startswith("result") and "tensor" not in dict(zip(op.params, op.types, strict=True)).get(what, ""):
         return True

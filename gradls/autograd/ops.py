@@ -56,6 +56,8 @@ class Op:
     - `differentiable`: the parameters whose gradient flows.
     - `frees_when`: the parameters of which one must require grad for backward to free something of the node, so that a
       second backward through it raises; `frees` if there are any.
+    - `raises_when`: the differentiable parameters whose derivative is not implemented; `refuses`: the parameters that
+      must not require grad, else the call itself raises.
     - `view`: "no"; "view"; "multi", one of several views, which must not be written in place; "maybe", the same tensor,
       a view or a copy; "expand", a view with overlapping memory.
     - `inplace`: writes to its first tensor and returns it.
@@ -85,6 +87,8 @@ class Op:
     required: frozenset[str] = frozenset()
     defaults: tuple[tuple[str, Any], ...] = ()
     frees_when: frozenset[str] = frozenset()
+    raises_when: frozenset[str] = frozenset()
+    refuses: frozenset[str] = frozenset()
     sequence: bool = False
     extra: tuple[tuple[str, Output], ...] = ()
     overloads: tuple[Op, ...] = ()
@@ -131,6 +135,8 @@ def op_of(record: Mapping[str, Any], overload: Callable[[int], Op]) -> Op:
         required=frozenset(name for name, word in zip(params, types, strict=True) if not word.endswith("=")),
         defaults=tuple(record.get("defaults", {}).items()),
         frees_when=frees_when,
+        raises_when=frozenset(record.get("raises", "").split()),
+        refuses=frozenset(record.get("refuses", "").split()),
         sequence=record.get("sequence", False),
         extra=tuple((param, Output(*entry.split("/"))) for param, entry in record.get("extra", {}).items()),
         overloads=tuple(overload(other) for other in record.get("overloads", ())),

@@ -14,7 +14,7 @@ from gradls.autograd.generate.catalogue import Entry, catalogue
 from gradls.autograd.generate.classify import finish
 from gradls.autograd.generate.experiments import Observation, Unusable, bind, observe
 from gradls.autograd.generate.facts import Facts, apply_measured, merge, native_facts, renamed
-from gradls.autograd.generate.handwritten import EXTRA_OUTPUTS, GRADIENTS, handwritten
+from gradls.autograd.generate.handwritten import EXTRA_OUTPUTS, FREES, GRADIENTS, VIEWS, handwritten
 from gradls.autograd.generate.measure import version
 from gradls.autograd.generate.natives import Native, natives
 from gradls.autograd.generate.samples import Sample, base_name, samples
@@ -133,7 +133,7 @@ class Builder:
 
     def _try(self, entry: Entry, facts: Facts, sample: Sample, pairs: Seen) -> None:
         native: Native | None = self.natives.get(facts.signature.native)
-        if any(sample.kwargs.get(param) for param in EXTRA_OUTPUTS):
+        if adds_outputs(facts.signature, sample):
             return
         wanted = native is None or native.composite
         try:
@@ -142,11 +142,23 @@ class Builder:
             return
 
 
+def adds_outputs(signature: Signature, sample: Sample) -> bool:
+    """Whether a sample asks for an output that is not usual."""
+    given = dict(zip(signature.params, sample.args, strict=False)) | sample.kwargs
+    return any(given.get(param) is True for param in EXTRA_OUTPUTS)
+
+
 def correct(facts: Facts) -> None:
     """What neither schema nor samples say."""
     if facts.signature.native in GRADIENTS:
         for output in facts.outputs:
             output[1] = GRADIENTS[facts.signature.native]
+        facts.differentiable = ["input"] if output[1] == "flows" else facts.differentiable
+    if facts.signature.native in FREES:
+        facts.frees = ["input"]
+    if facts.name.startswith("resize"):
+        facts.differentiable, facts.raises, facts.refuses = [], [], ["input"]
+    facts.view = VIEWS.get(facts.name, facts.view)
     facts.extra = {param: EXTRA_OUTPUTS[param] for param in facts.signature.params if param in EXTRA_OUTPUTS}
 
 

@@ -12,28 +12,32 @@ from typing import Any
 
 import torch
 
-PUBLIC = """
-    torch.amp torch torch.nn torch.nn.functional torch.nn.init torch.nn.utils torch.nn.utils.rnn torch.nn.utils.parametrize
-    torch.nn.utils.parametrizations torch.nn.utils.prune torch.nn.utils.stateless torch.nn.parallel torch.nn.attention
-    torch.nn.attention.flex_attention torch.optim torch.optim.lr_scheduler torch.optim.swa_utils torch.autograd
-    torch.autograd.functional torch.autograd.forward_ad torch.autograd.graph torch.autograd.profiler
-    torch.distributions torch.distributions.constraints torch.distributions.transforms torch.distributions.kl
-    torch.linalg torch.special torch.fft torch.func torch.cuda torch.cuda.amp torch.cpu torch.cpu.amp
-    torch.utils torch.utils.checkpoint torch.utils.data torch.utils.data.distributed torch.utils.hooks torch.utils.dlpack
-    torch.sparse torch.masked torch.nested torch.signal.windows torch.jit torch.compiler torch.distributed
-    torch.distributed.optim torch.distributed.fsdp torch.distributed.algorithms.join torch.random torch.library
-    torch.hub torch.export torch.profiler torch.testing torch.overrides torch.backends.cudnn torch.mps torch.xpu
-    torch.futures torch.multiprocessing torch.types torch.ao.quantization
-""".split()
+_PUBLIC = """
+    torch.amp torch torch.nn torch.nn.functional torch.nn.init torch.nn.utils torch.nn.utils.rnn
+    torch.nn.utils.parametrize torch.nn.utils.parametrizations torch.nn.utils.prune torch.nn.utils.stateless
+    torch.nn.parallel torch.nn.attention torch.nn.attention.flex_attention torch.optim torch.optim.lr_scheduler
+    torch.optim.swa_utils torch.autograd torch.autograd.functional torch.autograd.forward_ad
+    torch.autograd.graph torch.autograd.profiler torch.distributions torch.distributions.constraints
+    torch.distributions.transforms torch.distributions.kl torch.linalg torch.special torch.fft torch.func
+    torch.cuda torch.cuda.amp torch.cpu torch.cpu.amp torch.utils torch.utils.checkpoint torch.utils.data
+    torch.utils.data.distributed torch.utils.hooks torch.utils.dlpack torch.sparse torch.masked torch.nested
+    torch.signal.windows torch.jit torch.compiler torch.distributed torch.distributed.optim
+    torch.distributed.fsdp torch.distributed.algorithms.join torch.random torch.library torch.hub torch.export
+    torch.profiler torch.testing torch.overrides torch.backends.cudnn torch.mps torch.xpu torch.futures
+    torch.multiprocessing torch.types torch.ao.quantization
+"""
+PUBLIC = tuple(_PUBLIC.split())
 """Modules whose names are public, the better name first where one thing has several."""
 
-SEARCHED = ("torch.nn", "torch.optim", "torch.autograd", "torch.distributions", "torch.amp", "torch.cuda.amp",
-            "torch.cpu.amp", "torch.utils.data", "torch.utils.checkpoint", "torch.func", "torch._functorch.apis", "torch._functorch.eager_transforms",
-            "torch._functorch.functional_call", "torch._functorch.vmap",
-            "torch.functional", "torch._tensor", "torch.random", "torch.serialization", "torch._jit_internal",
-            "torch.distributed.fsdp", "torch.signal", "torch.sparse", "torch.masked", "torch._linalg_utils",
-            "torch._lowrank", "torch._lobpcg", "torch.storage", "torch._tensor_str", "torch.utils.hooks",
-            "torch.jit", "torch.overrides", "torch._utils")  # fmt: skip
+_SEARCHED = """
+    torch.nn torch.optim torch.autograd torch.distributions torch.amp torch.cuda.amp torch.cpu.amp
+    torch.utils.data torch.utils.checkpoint torch.func torch._functorch.apis torch._functorch.eager_transforms
+    torch._functorch.functional_call torch._functorch.vmap torch.functional torch._tensor torch.random
+    torch.serialization torch._jit_internal torch.distributed.fsdp torch.signal torch.sparse torch.masked
+    torch._linalg_utils torch._lowrank torch._lobpcg torch.storage torch._tensor_str torch.utils.hooks torch.jit
+    torch.overrides torch._utils
+"""
+SEARCHED = tuple(_SEARCHED.split())
 """Packages in whose modules other names of the same things are looked for."""
 
 
@@ -67,7 +71,7 @@ def _belongs(value: Any, module_name: str, exported: Any) -> bool:
     if exported:
         return True
     home = _home(value)
-    return home.startswith(module_name) or home.startswith("torch._") or module_name in ("torch", "torch.nn")
+    return home.startswith((module_name, "torch._")) or module_name in ("torch", "torch.nn")
 
 
 def modules() -> list[types.ModuleType]:

@@ -40,20 +40,20 @@ PLACES: tuple[tuple[str, Any], ...] = (
 OTHER_BACKENDS = ("cudnn_", "miopen_", "mkldnn_", "fbgemm_", "quantized_", "sym_", "to_mkldnn")
 """Beginnings of names that serve other devices or PyTorch's own machinery."""
 
-NO_TENSORS = frozenset(
-    """
-    Optional assert_int_or_pair boolean_dispatch handle_torch_function has_torch_function has_torch_function_unary
-    has_torch_function_variadic are_deterministic_algorithms_enabled classproperty compile compiled_with_cxx11_abi cond
-    export fork get_default_device get_deterministic_debug_mode get_device_module get_file_path
-    get_float32_matmul_precision get_rng_state initial_seed load lstsq manual_seed matrix_rank
-    prepare_multiprocessing_environment profiler_allow_cudagraph_cupti_lazy_reinit_cuda12 save seed
-    set_default_device set_default_dtype set_default_tensor_type set_deterministic_debug_mode
-    set_float32_matmul_precision set_printoptions set_rng_state set_warn_always solve symeig eig typename
-    use_deterministic_algorithms vmap wait while_loop is_deterministic_algorithms_warn_only_enabled is_storage
-    is_warn_always_enabled backward register_hook register_post_accumulate_grad_hook reinforce module_load storage
-    storage_type is_shared dim_order resize resize_as to_padded_tensor index
-    """.split()
-)
+_NO_TENSORS = """
+    Optional assert_int_or_pair boolean_dispatch handle_torch_function has_torch_function
+    has_torch_function_unary has_torch_function_variadic are_deterministic_algorithms_enabled classproperty
+    compile compiled_with_cxx11_abi cond export fork get_default_device get_deterministic_debug_mode
+    get_device_module get_file_path get_float32_matmul_precision get_rng_state initial_seed load lstsq
+    manual_seed matrix_rank prepare_multiprocessing_environment
+    profiler_allow_cudagraph_cupti_lazy_reinit_cuda12 save seed set_default_device set_default_dtype
+    set_default_tensor_type set_deterministic_debug_mode set_float32_matmul_precision set_printoptions
+    set_rng_state set_warn_always solve symeig eig typename use_deterministic_algorithms vmap wait while_loop
+    is_deterministic_algorithms_warn_only_enabled is_storage is_warn_always_enabled backward register_hook
+    register_post_accumulate_grad_hook reinforce module_load storage storage_type is_shared dim_order resize
+    resize_as to_padded_tensor index
+"""
+NO_TENSORS = frozenset(_NO_TENSORS.split())
 """Python functions that take or return no tensors, which are gone, or which the flow engine knows by itself."""
 
 DISPATCHED = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradls.autograd.generate.experiments import Experiment, Observation, bind, result_dtype
-from gradls.autograd.generate.facts import Facts
+from gradls.autograd.generate.facts import Facts, silence
 from gradls.autograd.generate.samples import Sample
 
 INDEXING = ("gather", "index_select", "take", "take_along_dim", "masked_select", "select", "__getitem__")
@@ -25,13 +25,15 @@ def finish(call: Callable[..., Any], facts: Facts, pairs: Pairs) -> None:
     seen = [observation for observation, _ in pairs]
     if seen and not any(each.floating for each in seen):
         # Takes no floating tensors.
-        facts.differentiable, facts.saved, facts.frees = [], {}, []
-        for output in facts.outputs:
-            output[1] = "none"
+        silence(facts)
     for index, output in enumerate(facts.outputs):
         output[2] = dtype_word(call, facts, pairs, index)
+        if output[2] in ("int", "bool"):
+            output[1] = "none"
     facts.shape = shape_word(facts, seen)
-    if facts.view == "no" and not facts.inplace:
+    if facts.signature.variadic and facts.signature.variadic == "tensors" and len(facts.outputs) > 1:
+        facts.sequence, facts.outputs = True, facts.outputs[:1]
+    if facts.view == "no" and not facts.inplace and not facts.name.startswith("unsafe_"):
         words = {each.view for each in seen} or {"no"}
         if words != {"no"}:
             facts.view = words.pop() if len(words) == 1 and words != {"self"} else "maybe"

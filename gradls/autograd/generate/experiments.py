@@ -9,13 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gradls.autograd.generate.measure import tensors_in, write
+from gradls.autograd.generate.measure import ERRORS, backward_outcome, tensors_in, write
 from gradls.autograd.generate.samples import Sample
 from gradls.autograd.generate.signatures import Signature
-
-OVERWRITTEN = "modified by an inplace operation"
-FREED = "Trying to backward through the graph a second time"
-ERRORS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError, AssertionError, AttributeError)
 
 
 class Unusable(Exception):
@@ -29,7 +25,8 @@ class Observation:
     parameters: tuple[str, ...] = ()
     """The parameters that got tensors."""
     gradients: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """For each floating parameter, when only that requires grad: of each output "flows", "none", "zero", "raises"."""
+    """For each floating parameter, when only that requires grad: of each output "flows", "none", "zero", "raises" or
+    "error"; only "refused" if the call raises because it must not require grad."""
     saved: dict[tuple[str, str], bool] = field(default_factory=dict)
     """Whether (what, gate): `what` is kept when only `gate` requires grad."""
     frees: dict[str, bool] = field(default_factory=dict)
@@ -151,7 +148,8 @@ def observe(
     for name, found in tensors.items():
         if any(tensor.is_floating_point() or tensor.is_complex() for tensor in found):
             seen.gradients[name] = _gradients(experiment, name)
-            if any(word in ("flows", "zero") for word in seen.gradients[name]):
+            dense = all(output.layout == torch.strided for output in plain.outputs)
+            if dense and any(word in ("flows", "zero") for word in seen.gradients[name]):
                 seen.frees[name] = _frees(experiment, name)
                 _saves(experiment, seen, name, inplace)
     return seen
@@ -217,26 +215,11 @@ def _view(experiment: Experiment, plain: Run) -> str:
     return "view"
 
 
-def _backward(outputs: Sequence[Tensor], keep: bool = False) -> str:
-    """ "ok", "overwritten", "freed", "raises" or "error". Uses no operation of its own, which could free something."""
-    wanted = [output for output in outputs if output.requires_grad]
-    try:
-        torch.autograd.backward(wanted, [torch.rand_like(output) + 0.5 for output in wanted], retain_graph=keep)
-    except ERRORS as error:
-        text = str(error)
-        if OVERWRITTEN in text:
-            return "overwritten"
-        if FREED in text:
-            return "freed"
-        return "raises" if "not implemented" in text else "error"
-    return "ok"
-
-
 def _gradients(experiment: Experiment, name: str) -> tuple[str, ...]:
     try:
         run = experiment.run([name])
-    except ERRORS:
-        return ("refused",)
+    except ERRORS as error:
+        return ("refused" if "cannot have requires_grad True" in str(error) else "error",)
     words = []
     for output in run.outputs:
         if not output.requires_grad:
@@ -244,9 +227,11 @@ def _gradients(experiment: Experiment, name: str) -> tuple[str, ...]:
             continue
         for leaf in run.leaves[name]:
             leaf.grad = None
-        outcome = _backward([output], keep=True)
+        # Only a dense tensor can be weighted; what the conversion itself saves does not matter here.
+        outcome = backward_outcome([output if output.layout == torch.strided else output.to_dense()], keep=True)
         if outcome != "ok":
-            words.append("raises" if outcome == "raises" else "error")
+            # A composite may overwrite what it has saved itself: that raises too, whatever the user does.
+            words.append("error" if outcome == "error" else "raises")
             continue
         moved = any(leaf.grad is not None and bool((leaf.grad.to_dense() != 0).any()) for leaf in run.leaves[name])
         words.append("flows" if moved else "zero")
@@ -255,28 +240,25 @@ def _gradients(experiment: Experiment, name: str) -> tuple[str, ...]:
 
 def _frees(experiment: Experiment, name: str) -> bool:
     run = experiment.run([name])
-    return _backward(run.outputs) == "ok" and _backward(run.outputs) == "freed"
+    return backward_outcome(run.outputs) == "ok" and backward_outcome(run.outputs) == "freed"
 
 
 def _saves(experiment: Experiment, seen: Observation, gate: str, inplace: bool) -> None:
-    targets: list[tuple[str, Callable[[Run], Tensor]]] = []
-    for name in seen.parameters:
-        if not (inplace and name == "input"):
-            targets.append((name, lambda run, name=name: tensors_in(run.values[name])[0]))
+    """Note of every argument and result whether it is kept when only `gate` requires grad."""
+    labels: list[tuple[str, int | str]] = [
+        (name, name) for name in seen.parameters if not (inplace and name == "input")
+    ]
     count = len(seen.dtypes)
-    several = count > 1
-    for index in range(min(count, 6)):
-        label = f"result{index}" if several else "result"
-        targets.append((label, lambda run, index=index: run.outputs[index]))
-    for label, pick in targets:
+    labels += [(f"result{index}" if count > 1 else "result", index) for index in range(min(count, 6))]
+    for label, key in labels:
         run = experiment.run([gate])
-        tensor = pick(run)
+        tensor = run.outputs[key] if isinstance(key, int) else tensors_in(run.values[key])[0]
         given = [item for value in run.values.values() for item in tensors_in(value)]
-        if label.startswith("result") and not inplace and any(tensor is item for item in given):
+        if isinstance(key, int) and not inplace and any(tensor is item for item in given):
             continue
         if not write(tensor):
             continue
-        outcome = _backward(run.outputs)
+        outcome = backward_outcome(run.outputs)
         if outcome in ("ok", "overwritten"):
             seen.saved[label, gate] = outcome == "overwritten"
 

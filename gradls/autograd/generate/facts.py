@@ -1,3 +1,4 @@
+# mypy: disable-error-code="import-untyped"
 """The facts of one overload under one spelling, in the names of its Python signature."""
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ class Facts:
     differentiable: list[str] = field(default_factory=list)
     saved: dict[str, list[str] | None] = field(default_factory=dict)
     frees: list[str] = field(default_factory=list)
+    raises: list[str] = field(default_factory=list)
+    refuses: list[str] = field(default_factory=list)
     view: str = "no"
     inplace: bool = False
     shape: str = "unknown"
@@ -52,6 +55,8 @@ class Facts:
             "differentiable": " ".join(self.differentiable),
             "saved": " ".join(saved),
             "frees": " ".join(self.frees),
+            "raises": " ".join(self.raises),
+            "refuses": " ".join(self.refuses),
             "view": self.view if self.view != "no" else "",
             "inplace": self.inplace,
             "shape": self.shape if self.shape != "unknown" else "",
@@ -88,19 +93,31 @@ def native_facts(name: str, signature: Signature, native: Native) -> Facts:
         for label, gradient, item in zip(fields, native.gradients, returns, strict=True)
         if item.type.is_tensor_like()
     ]
-    return Facts(
+    facts = Facts(
         name=name,
         signature=signature,
         outputs=tensor_outputs or [["", "none", "same"]],
         differentiable=[words[param] for param in native.differentiable if param in words],
         saved=saved,
         frees=[words[param] for param in native.frees if param in words],
+        raises=[words[param] for param in native.raises if param in words],
+        refuses=[words[param] for param in native.refuses if param in words],
         view=native.view,
         inplace=inplace,
         sequence=len(returns) == 1 and returns[0].type.is_list_like() is not None,
         factory=fresh and not inplace,
         python=not gives_tensors,
     )
+    if facts.factory or facts.python:
+        silence(facts)
+    return facts
+
+
+def silence(facts: Facts) -> None:
+    """No gradient comes through here."""
+    facts.differentiable, facts.saved, facts.frees, facts.raises = [], {}, [], []
+    for output in facts.outputs:
+        output[1] = "none"
 
 
 def apply_measured(facts: Facts, seen: Sequence[Observation]) -> None:
@@ -110,9 +127,20 @@ def apply_measured(facts: Facts, seen: Sequence[Observation]) -> None:
     facts.differentiable = [
         param for param in params if any(word in flows for each in seen for word in each.gradients.get(param, ()))
     ]
+    facts.raises = [
+        param
+        for param in facts.differentiable
+        if always("raises" in each.gradients[param] for each in seen if param in each.gradients)
+    ]
+    facts.refuses = [
+        param
+        for param in params
+        if always(each.gradients[param] == ("refused",) for each in seen if param in each.gradients)
+    ]
     first = seen[0]
     if not first.tensors:
         facts.python = True
+        silence(facts)
         return
     facts.sequence = first.sequence and (
         any(len(each.dtypes) != len(first.dtypes) for each in seen) or facts.sequence or len(first.dtypes) == 1
@@ -153,22 +181,40 @@ def merge(overloads: Sequence[Facts]) -> Facts:
     """What all overloads agree on."""
     longest = max(overloads, key=lambda facts: len(facts.signature.params))
     first = overloads[0]
-    merged = Facts(first.name, longest.signature, first.outputs, inplace=first.inplace)
+    merged = Facts(first.name, longest.signature, common_outputs(overloads), inplace=first.inplace)
     every = [param for facts in overloads for param in facts.differentiable]
     merged.differentiable = list(dict.fromkeys(every))
     for what in sorted({name for facts in overloads for name in facts.saved}):
         gates = [gate for gate in merged.differentiable if all(saved_under(facts, what, gate) for facts in overloads)]
         if gates:
             merged.saved[what] = None if gates == merged.differentiable else gates
-    merged.frees = [
-        gate
-        for gate in merged.differentiable
-        if all(gate in facts.frees or gate not in facts.differentiable for facts in overloads)
+    merged.frees = [gate for gate in merged.differentiable if all(_agrees(f, gate, f.frees) for f in overloads)]
+    merged.raises = [
+        param for param in merged.differentiable if all(_agrees(facts, param, facts.raises) for facts in overloads)
     ]
+    merged.refuses = [param for param in longest.signature.params if all(param in facts.refuses for facts in overloads)]
     for attribute in ("view", "shape", "factory", "python", "sequence"):
         values = {getattr(facts, attribute) for facts in overloads}
         setattr(merged, attribute, values.pop() if len(values) == 1 else getattr(first, attribute))
     return merged
+
+
+def common_outputs(overloads: Sequence[Facts]) -> list[list[str]]:
+    """The outputs of all overloads, "unknown" where words differ; those of the first if their numbers differ."""
+    first = overloads[0].outputs
+    if any(len(facts.outputs) != len(first) for facts in overloads):
+        return first
+    merged = []
+    for index, output in enumerate(first):
+        words = [{facts.outputs[index][place] for facts in overloads} for place in range(3)]
+        merged.append([word if len(found) == 1 else "unknown" for word, found in zip(output, words, strict=True)])
+        if len(words[0]) > 1:
+            merged[-1][0] = ""
+    return merged
+
+
+def _agrees(facts: Facts, param: str, words: list[str]) -> bool:
+    return param in words or param not in facts.differentiable
 
 
 def saved_under(facts: Facts, what: str, gate: str) -> bool:
@@ -197,6 +243,8 @@ def renamed(facts: Facts, signature: Signature) -> Facts:
             for what, gates in facts.saved.items()
         },
         frees=[words[param] for param in facts.frees if param in words],
+        raises=[words[param] for param in facts.raises if param in words],
+        refuses=[words[param] for param in facts.refuses if param in words],
         view=facts.view,
         inplace=facts.inplace,
         shape=facts.shape,

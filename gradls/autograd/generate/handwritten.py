@@ -16,15 +16,30 @@ EXTRA_OUTPUTS = {
 }
 """Parameters that, if true, add an output."""
 
-ROUNDED = ("div", "div_", "divide", "divide_")
-GRADIENTS = {f"{name}.{kind}_mode": "zero" for name in ROUNDED for kind in ("Tensor", "Scalar")}
-"""Native overloads whose formula hides what it gives: a quotient that is rounded has derivative zero."""
+GRADIENTS = {
+    # The derivative of a quotient that is rounded, of an angle or a sign of a real number, is zero.
+    **{f"{name}.{kind}_mode": "zero" for name in ("div", "div_", "divide", "divide_") for kind in ("Tensor", "Scalar")},
+    **dict.fromkeys(("angle", "sgn", "sgn_", "normal.Tensor_Tensor", "normal.Tensor_float"), "zero"),
+    "normal.float_Tensor": "zero",
+    # These change the values and leave the history as it is.
+    **dict.fromkeys(("logical_and_", "logical_or_", "logical_xor_", "logical_not_"), "flows"),
+    **dict.fromkeys(("resize_", "resize_as_", "resize_as_sparse_"), "none"),
+}
+"""Native overloads of which the formula does not show what gradient they give."""
+
+FREES = ("div.Scalar_mode", "div_.Scalar_mode")
+"""Native overloads that free something, though their formula does not show it."""
+
+VIEWS = {"meshgrid": "expand", "unsafe_chunk": "no", "unsafe_split": "no", "unsafe_split_with_sizes": "no"}
+"""What the schema does not tell: these expand; those share memory behind autograd's back."""
 
 
 def signature(text: str) -> Signature:
     """A signature from words such as `input other:any dtype:dtype?=`; a word without a type is a tensor, what stands
     behind `*` is keyword-only, and a parameter with `...` before it is variadic."""
-    params, types, variadic, positional = [], [], "", None
+    params: list[str] = []
+    types: list[str] = []
+    variadic, positional = "", None
     for word in text.split():
         if word == "*":
             positional = len(params)
@@ -58,24 +73,24 @@ PYTHON_METHODS = """
     element_size storage_offset is_shared storage untyped_storage storage_type dim_order backward register_hook
     register_post_accumulate_grad_hook __len__ __bool__ __int__ __float__ __complex__ __index__ __contains__ __array__
     __repr__ __format__ __hash__ __dlpack__
-""".split()
+"""
 
 PYTHON_PROPERTIES = """
     device dtype grad_fn is_cpu is_cuda is_ipu is_leaf is_maia is_meta is_mkldnn is_mps is_mtia is_nested is_quantized
     is_sparse is_sparse_csr is_vulkan is_xla is_xpu itemsize layout name nbytes ndim output_nr requires_grad
     retains_grad shape volatile grad_dtype
-""".split()
+"""
 
 PYTHON_FUNCTIONS = """
     numel is_tensor is_storage get_device broadcast_shapes typename
-""".split()
+"""
 
 
 def methods() -> Iterator[Facts]:
     """Methods and properties of Tensor."""
-    for name in PYTHON_METHODS:
+    for name in PYTHON_METHODS.split():
         yield made(name, "input ...args:any=", "none", python=True)
-    for name in PYTHON_PROPERTIES:
+    for name in PYTHON_PROPERTIES.split():
         yield made(name, "input", "none", python=True)
     yield made("contiguous", COPY, view="maybe", shape="same")
     for name in ("float", "double", "half", "bfloat16"):
@@ -117,7 +132,7 @@ def methods() -> Iterator[Facts]:
 
 def functions() -> Iterator[Facts]:
     """Functions of torch."""
-    for name in PYTHON_FUNCTIONS:
+    for name in PYTHON_FUNCTIONS.split():
         yield made(name, "...args:any", "none", python=True)
     yield made("tensor", "data:any " + OPTIONS, "none", "data", factory=True)
     # Both return a tensor that they are given, still attached.

@@ -130,14 +130,17 @@ def unpool(count: int) -> Callable[[], tuple[Any, ...]]:
     return make
 
 
+def all_of(makers: tuple[Callable[[], Tensor], ...]) -> Callable[[], tuple[Any, ...]]:
+    return lambda: tuple(make() for make in makers)
+
+
 def losses() -> dict[str, Recipe]:
     found: dict[str, Recipe] = {}
     for loss in build_losses.LOSSES:
-        makers = loss.makers
         if loss.module == "LinearCrossEntropyLoss":
             found[loss.module] = made(loss.module, 3, 4), lambda: (build_losses.scores(), build_losses.labels())
         else:
-            found[loss.module] = made(loss.module), lambda makers=makers: tuple(make() for make in makers)
+            found[loss.module] = made(loss.module), all_of(loss.makers)
     found["NLLLoss2d"] = found["NLLLoss"]
     return found
 

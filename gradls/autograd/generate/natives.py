@@ -1,3 +1,4 @@
+# mypy: disable-error-code="import-untyped"
 """Autograd facts of every native function, from the two YAML files that ship with torchgen and with its own parser."""
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ class Native:
     gradients: list[str] = field(default_factory=list)
     """One of "flows", "none", "zero", "raises" for each output."""
     saved: dict[str, list[str] | None] = field(default_factory=dict)
-    """Saved parameter, "result" or "result0"... to the parameters that gate it; None, saved whenever the node exists."""
+    """A saved parameter, "result" or "result0"... to the parameters that gate it; None, saved with every node."""
     frees: list[str] = field(default_factory=list)
     """The parameters of which one must require grad for backward to free something."""
+    raises: list[str] = field(default_factory=list)
+    """The parameters whose derivative is not implemented: backward raises if they require grad."""
+    refuses: list[str] = field(default_factory=list)
+    """The parameters that must not require grad: the call itself raises."""
     view: str = "no"
 
 
@@ -136,11 +141,12 @@ def describe(function: NativeFunction, info: DifferentiabilityInfo | None) -> Na
         native.gradients = ["none"] * len(flags)
         return native
     if not has_derivatives:
-        native.differentiable = [name for name in tensors if name not in ignored]
+        native.differentiable = native.raises = [name for name in tensors if name not in ignored]
         native.gradients = ["raises" if flag else "none" for flag in flags]
         return native
     assert info is not None
     _formulas(native, info, flags)
+    native.refuses = [name for name in tensors if name not in native.differentiable and name not in ignored]
     return native
 
 
@@ -149,8 +155,12 @@ def _formulas(native: Native, info: DifferentiabilityInfo, flags: list[bool]) ->
     function = native.function
     native.differentiable = [binding.name for binding in info.args_with_derivatives]
     formulas = [derivative.original_formula.strip() for derivative in info.derivatives]
-    if all("not_implemented" in formula for formula in formulas):
+    missing = [derivative for derivative in info.derivatives if "not_implemented" in derivative.original_formula]
+    native.raises = [name for derivative in missing for name in derivative.var_names]
+    if len(missing) == len(info.derivatives):
         kind = "raises"
+        if info.output_differentiability is None:
+            flags = [item.type.is_tensor_like() for item in function.func.returns]
     elif all(ZERO.fullmatch(formula) for formula in formulas):
         kind = "zero"
     else:

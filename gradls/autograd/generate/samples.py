@@ -77,8 +77,7 @@ def samples(spelling: str) -> tuple[Sample, ...]:
     """Typical calls of the operation with this spelling, the most typical first."""
     from gradls.autograd.generate.own_samples import OWN
 
-    plain = base_name(spelling)
-    for key in (spelling, plain):
+    for key in (spelling, spelling.rpartition(".")[2], base_name(spelling)):
         if key in OWN:
             return tuple(OWN[key]())
     for name in names_in_database(spelling):

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="import-untyped"
 """Python signatures: of native functions from their schemas, of Python functions by inspection."""
 
 from __future__ import annotations
