@@ -28,10 +28,7 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
             return _for_each_option(run, spelling, call, args, index)
     op = select(op, [kind(value) for value in args], {key: kind(value) for key, value in call.kwargs.items()})
     bound = bind(run, op, args, call.kwargs)
-    inplace = op.inplace or (
-        isinstance(bound.get("inplace"), Host) and bound["inplace"].known and bound["inplace"].value is True  # type: ignore[attr-defined]
-    )
-    if inplace and isinstance(bound.get(op.params[0]), Tensor):
+    if (op.inplace or _is_true(bound.get("inplace"))) and isinstance(bound.get(op.params[0]), Tensor):
         return writes.in_place(run, op, bound, call.node)
     return result_of(run, op, bound, call.node)
 
@@ -65,12 +62,11 @@ def kind(value: Value) -> str:
 
 
 def bind(run: Run, op: Op, args: Iterable[Value], kwargs: dict[str, Value]) -> dict[str, Value]:
-    """The arguments of an operation by parameter. A list may be spread over several arguments: `einsum("i,i", a, b)`."""
+    """The arguments of an operation by parameter; those that it takes any number of, as a sequence."""
     values = list(args)
     bound: dict[str, Value] = {}
     for index, (name, value) in enumerate(zip(op.params, values, strict=False)):
-        spread = op.types[index : index + 1] == ("tensors",) and not isinstance(value, Sequence)
-        if spread and len(values) > index + 1:
+        if name == op.variadic and (len(values) > index + 1 or not isinstance(value, Sequence)):
             bound[name] = Sequence(run.state, "tuple", tuple(values[index:]))
             break
         bound[name] = value
@@ -141,9 +137,8 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
         return python_value(run, op, edges, place)
     if not op.outputs:
         return unknown_operation(run, op.name, list(bound.values()), at)
-    results = [
-        _output(run, op, output, number, bound, edges, verdict, place) for number, output in enumerate(op.outputs)
-    ]
+    outputs = [*op.outputs, *(output for name, output in op.extra if _is_true(bound.get(name)))]
+    results = [_output(run, op, output, number, bound, edges, verdict, place) for number, output in enumerate(outputs)]
     if op.view in ("view", "multi", "expand", "maybe"):
         base = bound.get(op.params[0]) if op.params else None
         if isinstance(base, Tensor):
@@ -151,13 +146,19 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
                 writes.make_view(run, tensor, base, op)
     _save(run, op, bound, results)
     if len(results) == 1:
-        return _list_of_views(run, op, results[0], bound) if op.view == "multi" else results[0]
-    return Sequence(run.state, "tuple", tuple(results), None, tuple(output.name for output in op.outputs))
+        several = op.view == "multi" or op.sequence
+        return _several(run, op, results[0], bound) if several else results[0]
+    return Sequence(run.state, "tuple", tuple(results), None, tuple(output.name for output in outputs))
 
 
-def _list_of_views(run: Run, op: Op, tensor: Tensor, bound: dict[str, Value]) -> Value:
-    """split, chunk and unbind give a tuple: one tensor stands for all, or as many as the call says."""
-    tensor.multi = op.name
+def _is_true(value: Value | None) -> bool:
+    return isinstance(value, Host) and value.known and value.value is True
+
+
+def _several(run: Run, op: Op, tensor: Tensor, bound: dict[str, Value]) -> Value:
+    """split, chunk, meshgrid and the like give a tuple: one tensor stands for all, or as many as the call says."""
+    if op.view == "multi":
+        tensor.multi = op.name
     count = bound.get("chunks")
     if isinstance(count, Host) and count.known and isinstance(count.value, int) and 0 < count.value <= 8:
         return Sequence(run.state, "tuple", (tensor,) * count.value)
@@ -189,7 +190,7 @@ def _output(
     own = edges if requires_grad is not False else [Edge(edge.node, False) for edge in edges]
     node = Node(run.state, op.name, place, tuple(own), cut=cut, path=run.path)
     node.zero = output.gradient == "zero"
-    node.frees = op.frees and requires_grad is True
+    node.frees = requires_grad is True and any(requires_grad_in(bound.get(name)) for name in op.frees_when)
     if output.gradient == "raises":
         node.label = "raises"
     shape = shapes.of_result(op, bound)
@@ -197,8 +198,6 @@ def _output(
     leaf = True if requires_grad is False else (False if requires_grad else None)
     tensor = Tensor(run.state, node, requires_grad=requires_grad, leaf=leaf, dtype=dtype, shape=shape)
     tensor.inference = bool(run.mode["inference"])
-    if requires_grad and not run.isolated:
-        _check_inputs(run, bound, place)
     return tensor
 
 
@@ -208,11 +207,13 @@ def _carries(edge: Edge) -> bool:
     return node.leaf is not None and bool(node.leaf.requires_grad) or any(inner.flows for inner in node.edges)
 
 
-def _check_inputs(run: Run, bound: dict[str, Value], place: At) -> None:
-    for value in bound.values():
-        for tensor in tensors_in(value):
-            if isinstance(tensor, Tensor) and tensor.inference and not run.mode["inference"]:
-                run.event("inference-tensor", place.node, tensor, tensor.node)
+def check_saved(run: Run, node: Node) -> None:
+    """Write down that a node cannot keep a tensor that was made in inference mode."""
+    if run.isolated or run.mode["inference"] or node.at is None:
+        return
+    kept = next((entry for entry in node.saved if entry.tensor is not None and entry.tensor.inference), None)
+    if kept is not None:
+        run.event("inference-tensor", node.at.node, kept.tensor, kept.tensor.node, saved=kept, keeper=node)
 
 
 def under_mode(run: Run, requires_grad: bool | None, cut: Cut | None, place: At) -> tuple[bool | None, Cut | None]:
@@ -264,6 +265,7 @@ def cut_tensor(run: Run, kind_of_cut: str, op: str, source: Tensor, at: ast.AST,
     )
     if not shares:
         tensor.storage.shadow = source.storage
+    tensor.inference = source.inference
     tensor.data = source
     return tensor
 
@@ -275,12 +277,13 @@ def _save(run: Run, op: Op, bound: dict[str, Value], results: list[Tensor]) -> N
         if tensor.requires_grad is not True or number > 0:
             continue
         node.saved = tuple(saved_by(op, bound, results))
+        check_saved(run, node)
 
 
 def saved_by(op: Op, bound: dict[str, Value], results: list[Tensor]) -> Iterable[Saved]:
     """What a node of `op` keeps for backward, for these arguments and results."""
     for entry in op.saved:
-        if entry.gates and not any(_requires_grad(bound.get(gate)) for gate in entry.gates):
+        if entry.gates and not any(requires_grad_in(bound.get(gate)) for gate in entry.gates):
             continue
         if entry.what.startswith("result"):
             number = int(entry.what.removeprefix("result") or 0)
@@ -293,7 +296,7 @@ def saved_by(op: Op, bound: dict[str, Value], results: list[Tensor]) -> Iterable
                     yield Saved(value.storage, value.storage.writes, entry.what, value)
 
 
-def _requires_grad(value: Value | None) -> bool:
+def requires_grad_in(value: Value | None) -> bool:
     return value is not None and any(
         isinstance(tensor, Tensor) and tensor.requires_grad is True for tensor in tensors_in(value)
     )

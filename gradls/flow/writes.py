@@ -24,6 +24,7 @@ def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
         tensor.storage.shadow = base.storage
         return
     tensor.storage = base.storage
+    tensor.inference = tensor.inference or base.inference
     tensor.base = base.base or base
     tensor.family = base.family
     if op.view == "expand":
@@ -36,7 +37,7 @@ def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
 
 def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     """An operation that writes to its first tensor and returns it."""
-    from gradls.flow.operations import edges_of, saved_by
+    from gradls.flow.operations import requires_grad_in, edges_of, saved_by
 
     target = bound[op.params[0]]
     assert isinstance(target, Tensor)
@@ -45,7 +46,7 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     _check_target(run, target, verdict, op, at)
     node = Node(run.state, op.name, place, tuple(edges), path=run.path)
     node.scalar = target.node.scalar
-    node.frees = op.frees and verdict is True
+    node.frees = verdict is True and any(requires_grad_in(bound.get(name)) for name in op.frees_when)
     node.zero = bool(op.outputs) and op.outputs[0].gradient == "zero"
     node.label = target.name
     before = target.storage.writes

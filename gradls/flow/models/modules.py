@@ -13,7 +13,7 @@ from gradls.flow import truth
 from gradls.flow.classes import MODULE, is_module, is_module_class
 from gradls.flow.graph import Saved
 from gradls.flow.models.registry import function, method
-from gradls.flow.operations import apply, derived_tensor, tensors_in
+from gradls.flow.operations import apply, check_saved, derived_tensor, tensors_in
 from gradls.flow.values import (
     FALSE,
     NONE,
@@ -225,6 +225,7 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     _save_for_layer(result, spec, first, parameters)
     if spec.kind == "recurrent" and len(call.args) > 1:
         _save_state(result, call.args[1], parameters)
+    check_saved(run, result.node)
     return _structured(run, spec, result, options)
 
 
