@@ -241,6 +241,7 @@ def call_function(
     run.executed.add(function.node)
     frame = Frame(scope, run.state.mark(), function)
     frame.receiver, frame.owner = receiver, function.owner or owner
+    frame.calls = (run.at(call.node), function, run.frame.calls)
     caller, path = run.frame, run.path
     run.frame = frame
     run.stack.append(function)

@@ -66,10 +66,14 @@ class Loop:
         self.continues: list[Changes] = []
 
 
+Calls = tuple[At, Function, "Calls | None"]
+"""The calls that led to where the analysis is, innermost first: where, of what, and those around it."""
+
+
 class Frame:
     """A function under analysis: where it began, and the states and values with which it was left."""
 
-    __slots__ = ("exits", "forks", "function", "loops", "mark", "owner", "receiver", "scope", "yields")
+    __slots__ = ("calls", "exits", "forks", "function", "loops", "mark", "owner", "receiver", "scope", "yields")
 
     def __init__(self, scope: Scope, mark: tuple[int, int], function: Function | None = None) -> None:
         self.scope = scope
@@ -82,6 +86,7 @@ class Frame:
         self.yields: list[Value] = []
         self.owner: Value | None = None
         self.receiver: Value | None = None
+        self.calls: Calls | None = None
 
 
 class OutOfBudget(Exception):
@@ -125,6 +130,7 @@ class Run:
         """Write an event down."""
         event = Event(kind, self.at(node), value, graph, self.path, info)
         event.info["alone"] = self.alone
+        event.info["calls"] = self.frame.calls
         event.info["caught"] = self.caught > 0
         self.facts.events.append(event)
         return event

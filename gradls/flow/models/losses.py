@@ -30,7 +30,7 @@ def apply_loss(run: Run, spec: LossSpec, criterion: Instance | None, call: Call)
         result = apply(run, spec.function, NewCall(call.node, [], arguments | known))
     else:
         result = derived_tensor(run, spec.name, bound.values(), call.node, shape=None, saves=True)
-    reduction = arguments_reduction(call, options)
+    reduction = arguments_reduction(call, options, criterion is not None and criterion.open)
     if isinstance(result, Tensor):
         result.shape = () if reduction in ("mean", "sum", "batchmean") else result.shape if reduction == "none" else None
         result.node.scalar = True if reduction in ("mean", "sum", "batchmean") else False if reduction == "none" and _has_rank(bound) else None
@@ -44,6 +44,7 @@ def apply_loss(run: Run, spec: LossSpec, criterion: Instance | None, call: Call)
         criterion=criterion,
         bound=bound,
         nodes=argument_nodes(call.node, names),
+        options=options | {key: value for key, value in call.kwargs.items() if key not in names},
         reduction=reduction,
     )
     return result
@@ -55,11 +56,11 @@ def _has_rank(bound: dict[str, Value]) -> bool:
     return isinstance(first, Tensor) and (first.shape is None or len(first.shape) > 0)
 
 
-def arguments_reduction(call: Call, options: dict[str, Value]) -> str | None:
-    """How a loss is reduced: mean by default; None if it is not known."""
+def arguments_reduction(call: Call, options: dict[str, Value], open_criterion: bool) -> str | None:
+    """How a loss is reduced: mean by default; None if it is not known, as of a criterion that another file made."""
     given = call.kwargs.get("reduction") or options.get("reduction")
     if given is None:
-        return "mean"
+        return None if open_criterion else "mean"
     return given.value if isinstance(given, Host) and isinstance(given.value, str) else None
 
 
