@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,9 @@ class NameResolver(Protocol):
 
     def names_for(self, path: str) -> Names: ...
 
-    async def resolve(self, questions: set[Question], near: str) -> bool: ...
+    async def resolve(self, questions: Iterable[Question], near: str) -> bool: ...
+
+    def changed(self, path: str) -> Mapping[str, set[Question]]: ...
 
     def close(self) -> None: ...
 

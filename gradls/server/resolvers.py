@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
+from gradls.flow.names import Question
+from gradls.resolve.resolver import Resolver
 from gradls.server.analysis import NameResolver
 from gradls.server.settings import Settings
 
@@ -16,7 +19,7 @@ class Resolvers:
     """One resolver for each root, made when the first document below it is analysed."""
 
     def __init__(self) -> None:
-        self._made: dict[Path, NameResolver] = {}
+        self._made: dict[Path | None, NameResolver] = {}
         self._lock = threading.Lock()
         self._python: str | None = None
         self._trusted = False
@@ -28,19 +31,24 @@ class Resolvers:
         with self._lock:
             self._python, self._trusted = settings.python, settings.trusted
 
-    def for_root(self, root: Path | None) -> NameResolver | None:
-        """The resolver for files below `root`; None without a root. May be called from any thread."""
-        if root is None:
-            return None
+    def for_root(self, root: Path | None) -> NameResolver:
+        """The resolver for files below `root`; without a root one that looks near each file. From any thread."""
         with self._lock:
             if root not in self._made:
-                try:
-                    from gradls.resolve.resolver import Resolver
-                except ImportError:
-                    return None
-
-                self._made[root] = Resolver(root, self._python if self._trusted else None, self._trusted)
+                self._made[root] = Resolver(root, self._python, self._trusted)
             return self._made[root]
+
+    def changed(self, paths: Iterable[str]) -> dict[NameResolver, dict[str, set[Question]]]:
+        """Forget what rests on files that were written, moved or removed: who forgot the answers to which questions,
+        by the folder of the files that had asked them."""
+        with self._lock:
+            made = list(self._made.values())
+        result: dict[NameResolver, dict[str, set[Question]]] = {}
+        for path in paths:
+            for resolver in made:
+                for folder, questions in resolver.changed(path).items():
+                    result.setdefault(resolver, {}).setdefault(folder, set()).update(questions)
+        return result
 
     def close(self) -> None:
         """Stop what the resolvers have started."""

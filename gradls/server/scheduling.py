@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from gradls.flow.names import Question
-from gradls.server.analysis import Analysis, Analyst, Outdated, Snapshot, Worker
+from gradls.server.analysis import Analysis, Analyst, NameResolver, Outdated, Snapshot, Worker
 from gradls.server.documents import Document, Documents
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,6 @@ class Scheduler:
         self._newest: dict[str, Analysis] = {}
         self._running: asyncio.Task[None] | None = None
         self._asking: dict[str, asyncio.Task[None]] = {}
-        self._asked: dict[str, set[Question]] = {}
 
     async def run(self, job: Callable[[Analyst], T]) -> T:
         """The result of `job` on the worker's thread. Cancelled before its turn, it does not run at all."""
@@ -60,7 +59,6 @@ class Scheduler:
         label = document.label
         self._waiting.pop(label, None)
         self._newest.pop(label, None)
-        self._asked.pop(label, None)
         asking = self._asking.pop(label, None)
         if asking is not None:
             asking.cancel()
@@ -70,7 +68,6 @@ class Scheduler:
         """Analyse everything anew, with `analyst`."""
         self._analyst = analyst
         self._newest.clear()
-        self._asked.clear()
         for document in self._documents:
             self.touch(document)
 
@@ -102,24 +99,35 @@ class Scheduler:
         self._newest[label] = analysis
         if newest is None or newest.snapshot.revision != snapshot.revision or newest.findings is not analysis.findings:
             self._publish(analysis)
-        if analysis.questions - self._asked.get(label, set()) and label not in self._asking:
+        if analysis.questions and analysis.resolver is not None and label not in self._asking:
             self._asking[label] = asyncio.create_task(self._ask(document))
 
     async def _ask(self, document: Document) -> None:
         """Have the names looked up that `document` needs, and analyse it again if more is known then."""
         label = document.label
+        asked: frozenset[Question] = frozenset()
         try:
             while (newest := self._newest.get(label)) is not None and newest.resolver is not None:
-                new = newest.questions - self._asked.get(label, set())
-                if not new:
+                if not newest.questions or newest.questions == asked:
                     return
-                self._asked[label] = set(newest.questions)
-                if await newest.resolver.resolve(set(new), near=label):
-                    self._newest.pop(label, None)
-                    await self.run(lambda analyst: analyst.forget(label))
-                    self.touch(document)
+                asked = newest.questions
+                if await newest.resolver.resolve(asked, near=label):
+                    await self._again(document)
         except Exception:
             log.exception("names in %s could not be looked up; please report this", document.uri)
         finally:
             if self._asking.get(label) is asyncio.current_task():
                 del self._asking[label]
+
+    async def ask_again(self, document: Document, resolver: NameResolver, questions: set[Question]) -> None:
+        """Analyse `document` again once what it has asked, and what has been forgotten since, is known again."""
+        await resolver.resolve(questions, near=document.label)
+        await self._again(document)
+
+    async def _again(self, document: Document) -> None:
+        """Analyse `document` again: names have become known, or others."""
+        label = document.label
+        self._newest.pop(label, None)
+        await self.run(lambda analyst: analyst.forget(label))
+        if self._documents.by_label(label) is document:
+            self.touch(document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +17,7 @@ from gradls import __version__
 from gradls.server import actions
 from gradls.server.analysis import Analysis, Analyst, Outdated
 from gradls.server.diagnostics import SOURCE, diagnostic
-from gradls.server.documents import Documents
+from gradls.server.documents import Documents, label_of
 from gradls.server.hover import hover
 from gradls.server.positions import Encoding
 from gradls.server.protocol import Protocol
@@ -27,7 +28,7 @@ from gradls.server.settings import Abilities, Settings, folders_of, paths_of
 log = logging.getLogger(__name__)
 
 REQUEST_FAILED = types.LSPErrorCodes.RequestFailed.value
-CONFIGURATION_FILES = ("**/pyproject.toml", "**/gradls.toml")
+WATCHED_FILES = ("**/pyproject.toml", "**/gradls.toml", "**/*.py", "**/*.pyi")
 
 
 class Server(LanguageServer):
@@ -112,7 +113,7 @@ class Server(LanguageServer):
     async def _initialized(self, params: types.InitializedParams) -> None:
         registrations = []
         if self.abilities.registers_watchers:
-            watchers = [types.FileSystemWatcher(pattern) for pattern in CONFIGURATION_FILES]
+            watchers = [types.FileSystemWatcher(pattern) for pattern in WATCHED_FILES]
             options: object = types.DidChangeWatchedFilesRegistrationOptions(watchers)
             method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
             registrations.append(types.Registration("gradls-files", method, options))
@@ -148,9 +149,12 @@ class Server(LanguageServer):
     # -- settings
 
     async def _did_save(self, params: types.DidSaveTextDocumentParams) -> None:
-        # Not every client watches files: a changed configuration counts at the next save at the latest.
+        if self.abilities.registers_watchers:
+            return
+        # Without a watcher what has changed on disk counts at the next save at the latest.
         if await self.scheduler.run(lambda analyst: analyst.is_outdated()):
             self._refresh()
+        await self._look_names_up_again([label_of(params.text_document.uri)])
 
     async def _did_change_configuration(self, params: types.DidChangeConfigurationParams) -> None:
         if params.settings:
@@ -176,8 +180,19 @@ class Server(LanguageServer):
             self.settings = settings
             self._refresh()
 
-    def _did_change_watched_files(self, params: types.DidChangeWatchedFilesParams) -> None:
-        self._refresh()
+    async def _did_change_watched_files(self, params: types.DidChangeWatchedFilesParams) -> None:
+        paths = [label_of(change.uri) for change in params.changes]
+        if any(path.endswith(".toml") for path in paths):
+            self._refresh()
+        await self._look_names_up_again([path for path in paths if not path.endswith(".toml")])
+
+    async def _look_names_up_again(self, paths: list[str]) -> None:
+        """Files have changed: what the open ones import from them may be something else now."""
+        for resolver, forgotten in self.resolvers.changed(paths).items():
+            for document in self.documents:
+                questions = forgotten.get(os.path.dirname(document.label))
+                if questions:
+                    await self.scheduler.ask_again(document, resolver, questions)
 
     def _did_change_folders(self, params: types.DidChangeWorkspaceFoldersParams) -> None:
         removed = paths_of([folder.uri for folder in params.event.removed])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,14 @@ class Client(LanguageClient):
         self._news = asyncio.Event()
 
     async def begin(
-        self, preset: str = "vscode", folder: Path | None = None, options: object = None
+        self,
+        preset: str = "vscode",
+        folder: Path | None = None,
+        options: object = None,
+        environment: dict[str, str] | None = None,
     ) -> types.InitializeResult:
-        """Start the server as the editor `preset` does."""
-        await self.start_io(*SERVER, cwd=folder)
+        """Start the server as the editor `preset` does; `environment` are variables besides those there are."""
+        await self.start_io(*SERVER, cwd=folder, env={**os.environ, **(environment or {})})
         uri = from_fs_path(str(folder)) if folder else None
         result = await self.initialize_session(
             types.InitializeParams(
