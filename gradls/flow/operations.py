@@ -90,8 +90,10 @@ def tensors_in(value: Value) -> list[Value]:
     return []
 
 
-def edges_of(run: Run, bound: dict[str, Value], differentiable: frozenset[str] | None) -> tuple[list[Edge], bool | None]:
-    """The inputs of a node, and whether its result requires grad while grad mode is on."""
+def edges_of(
+    run: Run, bound: dict[str, Value], differentiable: frozenset[str] | None, at: ast.AST | None = None
+) -> tuple[list[Edge], bool | None]:
+    """The inputs of a node at `at`, and whether its result requires grad while grad mode is on."""
     edges: list[Edge] = []
     verdict: bool | None = False
     for name, argument in bound.items():
@@ -100,6 +102,8 @@ def edges_of(run: Run, bound: dict[str, Value], differentiable: frozenset[str] |
             if isinstance(value, Tensor):
                 flows = value.requires_grad if carries and value.dtype not in ("int", "bool") else False
                 edges.append(Edge(value.node, flows))
+                if at is not None and "overwritten" in value.fields and flows is True and run.recording is True:
+                    run.event("multi-view-use", at, value, value.node, by=value.fields["overwritten"])
             else:
                 flows = None if carries else False
                 edges.append(Edge(opaque(run, value), flows))
@@ -131,7 +135,7 @@ def opaque(run: Run, value: Value) -> Node:
 
 def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     """The tensor or tensors that an operation which writes nothing gives."""
-    edges, verdict = edges_of(run, bound, op.differentiable)
+    edges, verdict = edges_of(run, bound, op.differentiable, at)
     place = run.at(at)
     if op.python:
         return python_value(run, op, edges, place)
@@ -336,7 +340,7 @@ def derived_tensor(
 ) -> Tensor:
     """A tensor through which gradient flows to everything in `sources`: for operations that are made of many others."""
     bound = {str(number): value for number, value in enumerate(sources)}
-    edges, verdict = edges_of(run, bound, None)
+    edges, verdict = edges_of(run, bound, None, at)
     place = run.at(at)
     flag, cut = under_mode(run, verdict, None, place)
     own = edges if flag is not False else [Edge(edge.node, False) for edge in edges]

@@ -99,7 +99,8 @@ class Tensor(Value):
         self.family: Fields = Fields(state, {"views": (self,)})
         """The tensors that are views of each other for autograd."""
         self.multi = ""
-        """The operation with several views as result (unbind, split, chunk) that made this one."""
+        """Why this view may not be written in place: the operation with several views as result (unbind, split, chunk)
+        that made it, "expand", or the mode "no_grad" or "inference_mode" in which it was made."""
         self.inference = False
         self.data: Any = None
         """The tensor from which this one was cut or converted."""

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 
+SINGLE = ("", "expand", "no_grad", "inference_mode")
+"""What `Tensor.multi` is for views that do not come from an operation with several."""
+
+
 def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
     """Make `tensor`, the result of a view operation, share what a view shares with its base.
 
@@ -24,7 +28,7 @@ def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
         tensor.storage.shadow = base.storage
         return
     tensor.storage = base.storage
-    tensor.inference = tensor.inference or base.inference
+    tensor.inference = base.inference
     tensor.base = base.base or base
     tensor.family = base.family
     if op.view == "expand":
@@ -32,6 +36,8 @@ def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
     elif base.multi:
         # A part of an expanded tensor need not overlap itself.
         tensor.multi = "" if base.multi == "expand" else base.multi
+    if not tensor.multi and run.recording is False:
+        tensor.multi = "inference_mode" if run.mode["inference"] else "no_grad"
     run.state.set(tensor.family, "views", (*tensor.family["views"], tensor))
 
 
@@ -43,7 +49,7 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     assert isinstance(target, Tensor)
     edges, verdict = edges_of(run, bound, op.differentiable)
     place = run.at(at)
-    _check_target(run, target, verdict, op, at)
+    _check_target(run, target, verdict, bound, op, at)
     node = Node(run.state, op.name, place, tuple(edges), path=run.path)
     node.scalar = target.node.scalar
     node.frees = verdict is True and any(requires_grad_in(bound.get(name)) for name in op.frees_when)
@@ -86,7 +92,10 @@ def rebase(run: Run, target: Tensor, node: Node, flag: bool | None) -> None:
     for view in target.family["views"]:
         if view is target:
             _set(run, view, node, flag)
-        elif flag is not False or view.requires_grad is False:
+            continue
+        if view.multi not in SINGLE:
+            run.state.set(view.fields, "overwritten", node.at)
+        if flag is not False or view.requires_grad is False:
             joined = Node(run.state, "copy_slices", node.at, (Edge(view.node, view.requires_grad), Edge(node, flag)))
             joined.path = run.path
             _set(run, view, joined, True if view.requires_grad or flag else None if flag is None else False)
@@ -99,20 +108,24 @@ def _set(run: Run, tensor: Tensor, node: Node, flag: bool | None) -> None:
         run.state.set(tensor.fields, "leaf", False if flag else None)
 
 
-def _check_target(run: Run, target: Tensor, verdict: bool | None, op: Op, at: ast.AST) -> None:
+def _check_target(
+    run: Run, target: Tensor, verdict: bool | None, bound: dict[str, Value], op: Op, at: ast.AST
+) -> None:
     """Write down what autograd refuses."""
     if run.isolated or run.recording is not True:
         if target.inference and not run.mode["inference"]:
             run.event("inference-write", at, target, target.node, op=op.name)
         return
     base = target.base
+    others = [value for name, value in bound.items() if name != op.params[0]]
+    constant = all(not isinstance(value, Tensor) or value.requires_grad is False for value in others)
     if target.leaf is True and target.requires_grad is True:
-        run.event("leaf-write", at, target, target.node, op=op.name, view=False)
+        run.event("leaf-write", at, target, target.node, op=op.name, view=False, constant=constant)
     elif base is not None and base.leaf is True and base.requires_grad is True:
-        run.event("leaf-write", at, base, base.node, op=op.name, view=True)
+        run.event("leaf-write", at, base, base.node, op=op.name, view=True, constant=constant)
     elif target.multi == "expand":
         run.event("expanded-write", at, target, target.node, op=op.name)
-    elif target.multi and (target.requires_grad is True or verdict is True):
+    elif target.multi and True in (target.requires_grad, verdict, base.requires_grad if base is not None else False):
         run.event("multi-view-write", at, target, target.node, op=op.name, view=target.multi)
     elif target.inference and not run.mode["inference"]:
         run.event("inference-write", at, target, target.node, op=op.name)
