@@ -130,6 +130,7 @@ def opaque(run: Run, value: Value) -> Node:
     if node is None:
         node = fields["node",] = Node(run.state, getattr(value, "origin", "") or "unknown", None, kind="opaque")
         node.label = getattr(value, "name", "")
+        node.fields["value"] = value
     return node
 
 
