@@ -10,6 +10,7 @@ from gradls.flow.operations import cut_node, derived_tensor, tensors_in
 from gradls.flow.values import NONE, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
+    from gradls.flow.facts import Event
     from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
@@ -57,20 +58,20 @@ def _flag(run: Run, call: Call, name: str, index: int) -> bool | None:
 
 def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> None:
     """Write down what makes this backward raise: a freed graph, or a saved tensor that was written since."""
-    reported = False
+    first: Event | None = None
     for node in nodes:
         if not meets(run.path, node.path):
             continue
         freed = next((by for by in node.fields.get("freed", ()) if meets(run.path, by.path)), None)
-        if freed is not None:
-            if not reported:
-                run.event("freed-graph", call.node, root, node, by=freed)
-            reported = True
-            continue
+        if freed is not None and first is None:
+            first = run.event("freed-graph", call.node, root, node, by=freed, overwritten=False)
         for saved in node.saved:
             write = next((w for w in saved.storage.writes if w not in saved.writes and _between(run, node, w)), None)
-            if write is not None:
+            if write is not None and freed is None:
                 run.event("stale-saved", call.node, root, node, saved=saved, write=write)
+            elif write is not None and first is not None:
+                # Keeping the graph would not have helped.
+                first.info["overwritten"] = True
 
 
 def _between(run: Run, node: Node, write: Write) -> bool:

@@ -77,6 +77,16 @@ def _dims(value: Value, rank: int) -> set[int] | None:
     return None
 
 
+def expanded(shape: Shape | None, sizes: Shape | None) -> tuple[Shape | None, bool]:
+    """The shape that `expand(*sizes)` gives, and whether a dimension certainly became larger."""
+    if sizes is None:
+        return None, False
+    old: Shape = (None,) * len(sizes) if shape is None else (1,) * (len(sizes) - len(shape)) + shape
+    new = tuple(before if size == -1 else size for before, size in zip(old, sizes, strict=False))
+    larger = any(before == 1 and size is not None and size > 1 for before, size in zip(old, new, strict=False))
+    return new, larger
+
+
 def of_sizes(values: list[Value]) -> Shape | None:
     """The shape that the arguments of a factory such as `torch.zeros(2, n)` or `torch.zeros((2, n))` give."""
     if len(values) == 1 and isinstance(values[0], Sequence):

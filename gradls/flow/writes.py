@@ -31,9 +31,7 @@ def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
     tensor.inference = base.inference
     tensor.base = base.base or base
     tensor.family = base.family
-    if op.view == "expand":
-        tensor.multi = "expand"
-    elif base.multi:
+    if base.multi:
         # A part of an expanded tensor need not overlap itself.
         tensor.multi = "" if base.multi == "expand" else base.multi
     if not tensor.multi and run.recording is False:
@@ -112,6 +110,9 @@ def _check_target(
     run: Run, target: Tensor, verdict: bool | None, bound: dict[str, Value], op: Op, at: ast.AST
 ) -> None:
     """Write down what autograd refuses."""
+    if target.multi == "expand":
+        run.event("expanded-write", at, target, target.node, op=op.name)
+        return
     if run.isolated or run.recording is not True:
         if target.inference and not run.mode["inference"]:
             run.event("inference-write", at, target, target.node, op=op.name)
@@ -123,8 +124,6 @@ def _check_target(
         run.event("leaf-write", at, target, target.node, op=op.name, view=False, constant=constant)
     elif base is not None and base.leaf is True and base.requires_grad is True:
         run.event("leaf-write", at, base, base.node, op=op.name, view=True, constant=constant)
-    elif target.multi == "expand":
-        run.event("expanded-write", at, target, target.node, op=op.name)
     elif target.multi and True in (target.requires_grad, verdict, base.requires_grad if base is not None else False):
         run.event("multi-view-write", at, target, target.node, op=op.name, view=target.multi)
     elif target.inference and not run.mode["inference"]:

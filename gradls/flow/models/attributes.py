@@ -107,7 +107,7 @@ def view(run: Run, value: Tensor, node: ast.expr) -> Value:
 def set_requires_grad(run: Run, receiver: Tensor, value: Value, target: ast.expr) -> None:
     """`x.requires_grad = flag`: only leaves may be changed."""
     flag = truth.truth(run, value)
-    run.event("requires-grad-set", target, receiver, receiver.node, flag=flag, method=False, before=receiver.requires_grad)
+    run.event("requires-grad-set", target, receiver, receiver.node, flag=flag, method=False, before=receiver.requires_grad, inference_mode=run.mode["inference"])
     if receiver.leaf is False:
         return
     change_flag(run, receiver, flag)

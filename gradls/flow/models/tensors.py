@@ -83,7 +83,7 @@ def requires_grad_in_place(run: Run, receiver: Tensor, call: Call) -> Value:
     """`x.requires_grad_(flag=True)`: True does nothing to a tensor with a graph, False raises for one."""
     given = call.get(0, "requires_grad")
     flag = True if given is None else truth.truth(run, given)
-    run.event("requires-grad-set", call.node, receiver, receiver.node, flag=flag, method=True, before=receiver.requires_grad)
+    run.event("requires-grad-set", call.node, receiver, receiver.node, flag=flag, method=True, before=receiver.requires_grad, inference_mode=run.mode["inference"])
     if receiver.leaf is False and receiver.requires_grad is not False:
         return receiver
     change_flag(run, receiver, flag)
@@ -227,6 +227,25 @@ def _reshaped(name: str, shape: shapes.Shape | None, call: Call) -> shapes.Shape
             place = dim % len(shape)
             return shape[:place] + shape[place + 1 :] if shape[place] == 1 else (shape if shape[place] else None)
     return None
+
+
+@method(TENSOR, "expand", "expand_as", "broadcast_to")
+def expand(run: Run, receiver: Tensor, call: Call) -> Value:
+    """A view in which several elements share one place in memory, where a size of 1 becomes larger."""
+    name = getattr(getattr(call.node, "func", None), "attr", "expand")
+    other = call.get(0, "other")
+    if name == "expand_as":
+        sizes = other.shape if isinstance(other, Tensor) else None
+        result = apply(run, "torch.Tensor.expand_as", call, receiver)
+    else:
+        sizes = shapes.of_sizes(call.args)
+        size = Sequence(run.state, "tuple", tuple(call.args)) if isinstance(other, (Host, Unknown)) else other
+        result = apply(run, f"torch.Tensor.{name}", Call(call.node, [size] if size is not None else []), receiver)
+    if isinstance(result, Tensor):
+        result.shape, overlaps = shapes.expanded(receiver.shape, sizes)
+        result.node.scalar = None if result.shape is None else result.shape == ()
+        result.multi = "expand" if overlaps else ""
+    return result
 
 
 @method(TENSOR, "apply_", "map_")
