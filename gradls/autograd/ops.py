@@ -66,6 +66,7 @@ class Op:
     - `sequence`: gives a tuple or list with any number of tensors, each as the one output says.
     - `extra`: (parameter, output) pairs: that parameter, if true, adds that output and makes the result a tuple.
     - `factory`: makes a fresh leaf. `python`: gives a value that is no tensor.
+    - `written`: the same operation with `inplace=True`, where it has that parameter.
     - `overloads`: the ways to call it, in the order in which PyTorch tries them, if their facts differ. What stands in
       this object then is only what all of them agree on (differentiable parameters: of any of them).
     """
@@ -91,6 +92,7 @@ class Op:
     refuses: frozenset[str] = frozenset()
     sequence: bool = False
     extra: tuple[tuple[str, Output], ...] = ()
+    written: Op | None = None
     overloads: tuple[Op, ...] = ()
 
 
@@ -139,6 +141,7 @@ def op_of(record: Mapping[str, Any], overload: Callable[[int], Op]) -> Op:
         refuses=frozenset(record.get("refuses", "").split()),
         sequence=record.get("sequence", False),
         extra=tuple((param, Output(*entry.split("/"))) for param, entry in record.get("extra", {}).items()),
+        written=overload(record["written"]) if "written" in record else None,
         overloads=tuple(overload(other) for other in record.get("overloads", ())),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -59,6 +60,7 @@ GENERIC = {"tensor": lambda: torch.rand(3, 4) + 0.1, "number": lambda: 0.5, "flo
 
 def generic_sample(signature: Signature) -> Sample | None:
     """Something for every parameter that has no default."""
+    torch.manual_seed(0)
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     for index, (param, word) in enumerate(zip(signature.params, signature.types, strict=True)):
@@ -113,8 +115,13 @@ class Builder:
             native = self.natives.get(facts.signature.native)
             if pairs and (native is None or native.composite):
                 apply_measured(facts, [observation for observation, _ in pairs])
-            finish(entry.call, facts, pairs)
+            shapes: Seen = []
+            if generic is not None and not facts.factory:
+                self._try(entry, facts, generic, shapes, False)
+            finish(entry.call, facts, pairs, [observation for observation, _ in shapes])
             correct(facts)
+            if "inplace" in facts.signature.params:
+                facts.written = self._written(entry, facts, [sample for _, sample in pairs])
             found[index] = facts
             if facts.signature.native and (pairs or entry.spelling.startswith("torch.Tensor.")):
                 self.known[facts.signature.native] = facts
@@ -131,11 +138,21 @@ class Builder:
         facts.differentiable = [param for param, word in words if word.startswith("tensor")]
         return facts
 
-    def _try(self, entry: Entry, facts: Facts, sample: Sample, pairs: Seen) -> None:
+    def _written(self, entry: Entry, facts: Facts, tried: Sequence[Sample]) -> Facts:
+        """The facts of the same function with `inplace=True`."""
+        written = replace(facts, inplace=True, view="no", shape="same", outputs=[list(out) for out in facts.outputs])
+        pairs: Seen = []
+        for sample in tried:
+            args = sample.args[: facts.signature.params.index("inplace")]
+            self._try(entry, written, Sample(args, {**sample.kwargs, "inplace": True}), pairs)
+        apply_measured(written, [observation for observation, _ in pairs])
+        return written
+
+    def _try(self, entry: Entry, facts: Facts, sample: Sample, pairs: Seen, gradients: bool = True) -> None:
         native: Native | None = self.natives.get(facts.signature.native)
         if adds_outputs(facts.signature, sample):
             return
-        wanted = native is None or native.composite
+        wanted = gradients and (native is None or native.composite)
         try:
             pairs.append((observe(entry.call, facts.signature, sample, facts.inplace, wanted), sample))
         except Unusable:
@@ -178,8 +195,12 @@ def build() -> dict[str, Any]:
             records.append(record)
         return index[key]
 
+    def complete(facts: Facts) -> dict[str, Any]:
+        written = {} if facts.written is None else {"written": store(facts.written.record())}
+        return facts.record() | written
+
     for spelling, overloads in sorted(found.items()):
-        every = [facts.record() for facts in overloads]
+        every = [complete(facts) for facts in overloads]
         if len(every) == 1 or all(record == every[0] for record in every):
             spellings[spelling] = store(every[0])
         else:

@@ -11,6 +11,12 @@ from gradls.autograd.generate.samples import Sample
 
 INDEXING = ("gather", "index_select", "take", "take_along_dim", "masked_select", "select", "__getitem__")
 
+SHAPES = {
+    "dot": "scalar", "vdot": "scalar", "cosine_similarity": "reduce", "vecdot": "reduce", "slogdet": "unknown",
+    "unbind": "unknown", "cov": "unknown", "hash_tensor": "unknown", "quantile": "unknown", "nanquantile": "unknown",
+}  # fmt: skip
+"""Shapes that typical samples do not tell."""
+
 FACTORY_DTYPES = {
     "randint": "int", "randperm": "int", "tril_indices": "int", "triu_indices": "int", "arange": "data",
     "range": "data", "full": "data", "scalar_tensor": "data",
@@ -20,8 +26,8 @@ FACTORY_DTYPES = {
 Pairs = Sequence[tuple[Observation, Sample]]
 
 
-def finish(call: Callable[..., Any], facts: Facts, pairs: Pairs) -> None:
-    """Set the words that samples are needed for."""
+def finish(call: Callable[..., Any], facts: Facts, pairs: Pairs, more: Sequence[Observation] = ()) -> None:
+    """Set the words that samples are needed for. `more` are observations of its shape."""
     seen = [observation for observation, _ in pairs]
     if seen and not any(each.floating for each in seen):
         # Takes no floating tensors.
@@ -30,7 +36,7 @@ def finish(call: Callable[..., Any], facts: Facts, pairs: Pairs) -> None:
         output[2] = dtype_word(call, facts, pairs, index)
         if output[2] in ("int", "bool"):
             output[1] = "none"
-    facts.shape = shape_word(facts, seen)
+    facts.shape = shape_word(facts, [*seen, *more])
     if facts.signature.variadic and facts.signature.variadic == "tensors" and len(facts.outputs) > 1:
         facts.sequence, facts.outputs = True, facts.outputs[:1]
     if facts.view == "no" and not facts.inplace and not facts.name.startswith("unsafe_"):
@@ -45,6 +51,8 @@ def dtype_word(call: Callable[..., Any], facts: Facts, pairs: Pairs, index: int)
         return "same" if like else FACTORY_DTYPES.get(facts.name, "float")
     if facts.inplace:
         return "same"
+    if facts.name == "type_as":
+        return "unknown"
     usual = [(each, sample) for each, sample in pairs if index < len(each.dtypes)]
     words = {each.dtypes[index] for each, _ in usual}
     if words == {"bool"}:
@@ -63,11 +71,15 @@ def promotion(call: Callable[..., Any], facts: Facts, sample: Sample, index: int
     places = bind(facts.signature, sample)
     assert places is not None
     experiment = Experiment(call, places, sample)
-    whole = result_dtype(experiment, whole=True)
-    if whole is not None and index < len(whole) and whole[index].startswith("float"):
-        return "float"
-    mixed = result_dtype(experiment, whole=False)
-    return "promote" if mixed is not None and index < len(mixed) and mixed[index] == "float64" else "same"
+    for whole, wanted, word in (
+        ("all", "float", "float"),
+        ("none", "float64", "promote"),
+        ("tensors", "float", "promote"),
+    ):
+        dtypes = result_dtype(experiment, whole)
+        if dtypes is not None and index < len(dtypes) and dtypes[index].startswith(wanted):
+            return word
+    return "same"
 
 
 def shape_word(facts: Facts, seen: Sequence[Observation]) -> str:
@@ -78,10 +90,13 @@ def shape_word(facts: Facts, seen: Sequence[Observation]) -> str:
         return "loss"
     if facts.name in INDEXING:
         return "index"
-    words = {each.shape for each in seen}
-    if "dim" in params and ("keepdim" in params or "scalar" in words):
-        required = dict(zip(params, facts.signature.types, strict=True))["dim"]
-        return "scalar" if required.endswith("=") else "reduce"
-    if words == {"same", "broadcast"}:
-        return "broadcast"
-    return words.pop() if len(words) == 1 else "unknown"
+    if facts.name in SHAPES:
+        return SHAPES[facts.name]
+    words = {each.shape for each in seen} - {""}
+    if "dim" in params and "keepdim" in params:
+        whole = facts.signature.defaults.get("dim", "") is None
+        return "scalar" if whole else "reduce"
+    for word in ("same", "scalar"):
+        if words <= {word, f"{word}?"} and word in words:
+            return word
+    return "broadcast" if "broadcast" in words and words <= {"same", "same?", "broadcast"} else "unknown"

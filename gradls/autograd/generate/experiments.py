@@ -35,6 +35,8 @@ class Observation:
     fields: tuple[str, ...] = ()
     sequence: bool = False
     shape: str = "unknown"
+    """As in `Op`; "same?" and "scalar?" if the sample is too special to tell, empty if it
+    tells nothing."""
     view: str = "no"
     """As in `Op`, but "self" if the first output is the very tensor that went in."""
     floating: bool = True
@@ -84,7 +86,7 @@ class Experiment:
         self.places = places
         self.sample = sample
 
-    def run(self, requiring: Sequence[str] = (), change: Callable[[str, Tensor], Tensor] | None = None) -> Run:
+    def run(self, requiring: Sequence[str] = (), change: Callable[[str, Any], Any] | None = None) -> Run:
         args, kwargs = self.sample.fresh()
         values: dict[str, Any] = {}
         leaves: dict[str, list[Tensor]] = {}
@@ -97,10 +99,10 @@ class Experiment:
             ) -> Any:
                 if isinstance(value, (list, tuple)):
                     return type(value)([prepare(item) for item in value]) if type(value) in (list, tuple) else value
+                if change is not None and isinstance(value, (Tensor, float)):
+                    value = change(name, value)
                 if not isinstance(value, Tensor):
                     return value
-                if change is not None:
-                    value = change(name, value)
                 if wanted and (value.is_floating_point() or value.is_complex()):
                     leaf = value.requires_grad_()
                     made.append(leaf)
@@ -181,16 +183,21 @@ def _shape(plain: Run, tensors: dict[str, list[Tensor]]) -> str:
     given = [tensor for found in tensors.values() for tensor in found]
     if not plain.outputs or not given:
         return "unknown"
-    shape = plain.outputs[0].shape
-    if shape == given[0].shape:
-        return "same"
+    shape, first = plain.outputs[0].shape, given[0].shape
+    if not first and not shape and len(given) == 1:
+        return ""
+    if shape == first:
+        # A square says little: it may have been transposed.
+        return "same?" if len(first) > 1 and first[-1] == first[-2] else "same"
     try:
         together = torch.broadcast_shapes(*(tensor.shape for tensor in given))
     except RuntimeError:
         together = None
     if len(given) > 1 and together == shape:
         return "broadcast"
-    return "scalar" if not shape else "unknown"
+    if not shape:
+        return "scalar" if len(first) > 1 else "scalar?"
+    return "unknown"
 
 
 def _view(experiment: Experiment, plain: Run) -> str:
@@ -263,17 +270,19 @@ def _saves(experiment: Experiment, seen: Observation, gate: str, inplace: bool) 
             seen.saved[label, gate] = outcome == "overwritten"
 
 
-def result_dtype(experiment: Experiment, whole: bool) -> list[str] | None:
-    """The dtype words of the outputs if all floating tensors become integers (`whole`), or if those after the first
-    become doubles; None if that raises."""
+def result_dtype(experiment: Experiment, whole: str) -> list[str] | None:
+    """The dtypes of the outputs if the floating tensors and numbers that go in become integers, "tensors" alone or
+    "all"; with "none", if the tensors behind the first become doubles. None if that raises."""
     first = next(iter(experiment.places), "")
 
-    def change(name: str, tensor: Tensor) -> Tensor:
-        if not tensor.is_floating_point():
-            return tensor
-        if whole:
-            return (tensor * 3).to(torch.int64) + 1
-        return tensor if name == first else tensor.double()
+    def change(name: str, value: Any) -> Any:
+        if isinstance(value, float):
+            return int(value * 3) + 1 if whole == "all" else value
+        if not value.is_floating_point():
+            return value
+        if whole != "none":
+            return (value * 3).to(torch.int64) + 1
+        return value if name == first else value.double()
 
     try:
         outputs = experiment.run((), change).outputs

@@ -34,6 +34,8 @@ class Facts:
     extra: dict[str, str] = field(default_factory=dict)
     factory: bool = False
     python: bool = False
+    written: Facts | None = None
+    """The facts with `inplace=True`."""
 
     def record(self) -> dict[str, Any]:
         """As stored: without defaults."""
