@@ -145,7 +145,7 @@ def arguments(run: Run, function: Function, bound: bool) -> Call:
 
 def _argument(run: Run, parameter: ast.arg, function: Function) -> Value:
     default = function.defaults.get(parameter.arg)
-    if isinstance(default, (Function, Class, Bound, Sequence, Mapping)):
+    if isinstance(default, (Function, Class, Bound, Instance, Sequence, Mapping)):
         return default
     value = attributes.annotated(run, parameter, function)
     if default is not None and isinstance(default, Host) and default.kind in ("int", "float"):

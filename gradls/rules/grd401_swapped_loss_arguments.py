@@ -1,0 +1,269 @@
+"""GRD401."""
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import At
+from gradls.flow.values import Tensor
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.loss_activations import activation
+from gradls.rules.loss_arguments import (
+    Argument,
+    called,
+    is_computed,
+    is_data,
+    named_like,
+    option,
+    prediction,
+    target,
+    word_for,
+)
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+_NEEDS_FLOAT = frozenset((
+    "cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "multi_margin_loss", "huber_loss", "multilabel_soft_margin_loss", "hinge_embedding_loss",
+))  # fmt: skip
+"""Losses that raise for integers in the place of the prediction."""
+
+
+class SwappedLossArguments(Rule):
+    """A loss that is given the target in the place of the prediction.
+
+    ## What it finds
+    A criterion, or a function such as `F.cross_entropy`, called as `criterion(target, prediction)`. What shows which is
+    which: integer labels, data that no model had a part in, and on the other side the output of a model. The criterion
+    may come from another file.
+
+    ## Why it matters
+    Most losses treat their two arguments differently. Swapped, they raise, or they compute something else: the binary
+    cross entropy of hard labels is clamped at 100, and its gradient tells the model nothing useful. Nothing warns of
+    it. For the symmetric ones (`MSELoss`, `L1Loss`, `SmoothL1Loss`, `HuberLoss`) value and gradient stay the same, and
+    it is only the reader who is misled; gradls gives information there.
+
+    ## What PyTorch does
+    With integer labels in the first place, `cross_entropy` raises
+
+        NotImplementedError: "log_softmax_lastdim_kernel_impl" not implemented for 'Long'
+
+    and `binary_cross_entropy`
+
+        RuntimeError: Found dtype Float but expected Long
+
+    With labels of floating point it says nothing. Up to version 0.4.0 the criteria refused a target that requires
+    grad: "nn criterions don't compute the gradient w.r.t. targets".
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 5)
+    criterion = torch.nn.CrossEntropyLoss()
+    inputs, labels = torch.randn(8, 3), torch.randint(0, 5, (8,))
+    loss = criterion(labels, model(inputs))  # raises NotImplementedError: not implemented for 'Long'
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Sigmoid())
+    inputs, labels = torch.randn(8, 3), torch.ones(8, 1)
+    loss = torch.nn.functional.binary_cross_entropy(labels, model(inputs))
+    assert loss > 10
+    ```
+
+    ## Use instead
+    The prediction first, or both by keyword.
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Sigmoid())
+    inputs, labels = torch.randn(8, 3), torch.ones(8, 1)
+    loss = torch.nn.functional.binary_cross_entropy(model(inputs), target=labels)
+    assert loss < 2
+    ```
+
+    ## When it is silent
+    Where both sides come from a model, as in distillation or contrastive learning, or where it is not certain which
+    side is the data.
+
+    ```python
+    import torch
+    import torch.nn.functional as F
+
+    teacher, student = torch.nn.Linear(3, 5), torch.nn.Linear(3, 5)
+    inputs = torch.randn(8, 3)
+    with torch.no_grad():
+        wanted = teacher(inputs).softmax(dim=1)
+    loss = F.kl_div(student(inputs).log_softmax(dim=1), wanted, reduction="batchmean")
+    loss.backward()
+    assert loss >= 0 and teacher.weight.grad is None
+    ```
+
+    ## Fix safety
+    Safe where the loss is not symmetric and it is certain which argument is the target; otherwise suggested.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy.html
+    """
+
+    code, name, severity = "GRD401", "swapped-loss-arguments", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        by_call: dict[ast.AST, list[tuple[Event, _Swap | None]]] = {}
+        for event in facts.of("loss"):
+            by_call.setdefault(event.at.node, []).append((event, _judge(facts, event)))
+        for judged in by_call.values():
+            yield from self._reports(facts, judged)
+
+    def _reports(self, facts: Facts, judged: "list[tuple[Event, _Swap | None]]") -> Iterator[Finding]:
+        """One for the call, or one for each caller if it is the caller who mixes them up."""
+        swaps = [(event, swap) for event, swap in judged if swap is not None]
+        passed_on = [(event, swap, _caller(event, swap)) for event, swap in swaps]
+        mixed = len(swaps) < len(judged)
+        for event, swap, caller in passed_on:
+            blamed = caller is not None and (mixed or caller.is_named_right)
+            yield self._report(facts, event, swap, caller if blamed else None)
+            if not blamed:
+                return
+
+    def _report(self, facts: Facts, event: Event, swap: "_Swap", caller: "_Caller | None") -> Finding:
+        loss = called(event)
+        at = event.at if caller is None else caller.at
+        first, second = (swap.prediction.node, swap.target.node) if caller is None else (caller.first, caller.second)
+        if first is None or second is None:
+            message = f"`{loss}` is given the target in the place of the prediction: {swap.reason}"
+        else:
+            one, other = code(facts, first), code(facts, second)
+            if swap.severity is Severity.INFORMATION and swap.symmetric:
+                message = (
+                    f"`{loss}` takes the prediction first: {one} is data and {other} comes from the model. The loss is "
+                    "symmetric, so value and gradient are the same; PyTorch up to 0.4.0 raised \"nn criterions don't "
+                    'compute the gradient w.r.t. targets"'
+                )
+            else:
+                message = (
+                    f"the arguments of `{loss}` are swapped: {one} is in the place of the prediction, {other} in that "
+                    f"of the target; {swap.reason}"
+                )
+        story = [] if caller is None else [Step(place(event.at), f"`{loss}` is called here")]
+        fixes = _fix(at, first, second, swap)
+        return self.finding(place(at), message, story, fixes, swap.severity)
+
+
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    prediction: Argument
+    target: Argument
+    severity: Severity
+    reason: str
+    symmetric: bool = False
+
+
+def _judge(facts: Facts, event: Event) -> _Swap | None:
+    """Are the arguments of this loss swapped, and what does that do?"""
+    first, second = prediction(event), target(event)
+    if first is None or second is None:
+        return None
+    if event.spec.name == "kl_div":
+        return _judge_divergence(facts, event, first, second)
+    if not is_data(first.value) or not is_computed(facts, second.value):
+        if not event.spec.symmetric and not _is_known(facts, first) and not _is_known(facts, second):
+            return _judge_names(event, first, second)
+        return None
+    if event.spec.symmetric and not (event.spec.name == "huber_loss" and _dtype(first) == "int"):
+        return _Swap(first, second, Severity.INFORMATION, "", symmetric=True)
+    raises = _raises(event, first, second)
+    if raises:
+        return _Swap(first, second, Severity.ERROR, raises)
+    reason = "it runs, but compares the wrong way round: its value and its gradient are wrong"
+    return _Swap(first, second, Severity.WARNING, reason)
+
+
+def _dtype(argument: Argument) -> str | None:
+    return argument.value.dtype if isinstance(argument.value, Tensor) else None
+
+
+def _raises(event: Event, first: Argument, second: Argument) -> str:
+    name = event.spec.name
+    if _dtype(first) == "int" and name in _NEEDS_FLOAT:
+        return "it raises, as integers cannot be predictions"
+    if name in ("nll_loss", "multi_margin_loss") and _dtype(second) == "float":
+        return "it raises, as the target must be integers"
+    recorded = isinstance(second.value, Tensor) and second.value.requires_grad is True
+    if name == "soft_margin_loss" and recorded:
+        return "it raises, as there is no gradient with respect to the target"
+    return ""
+
+
+def _judge_divergence(facts: Facts, event: Event, first: Argument, second: Argument) -> _Swap | None:
+    """`kl_div` takes the logarithm of one distribution and the other as it is: that tells them apart."""
+    if option(event, "log_target", False) is not False:
+        return None
+    one, other = activation(first.value), activation(second.value)
+    if other == "log_softmax" and (one == "softmax" or (one == "" and is_data(first.value))):
+        reason = "the first must be log-probabilities, the second probabilities, and the result is NaN"
+        return _Swap(first, second, Severity.WARNING, reason)
+    return None
+
+
+def _is_known(facts: Facts, argument: Argument) -> bool:
+    return is_data(argument.value) or is_computed(facts, argument.value)
+
+
+def _judge_names(event: Event, first: Argument, second: Argument) -> _Swap | None:
+    """Where only the names tell."""
+    if named_like(first.node) == "target" and named_like(second.node) == "prediction":
+        reason = "if the names are right, it raises or computes the wrong value"
+        return _Swap(first, second, Severity.INFORMATION, reason)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """The call of a function that hands two of its arguments on to a loss."""
+
+    at: At
+    first: ast.expr
+    second: ast.expr
+    is_named_right: bool
+
+
+def _caller(event: Event, swap: _Swap) -> _Caller | None:
+    calls = event.calls
+    one, other = swap.prediction.node, swap.target.node
+    if calls is None or not isinstance(one, ast.Name) or not isinstance(other, ast.Name):
+        return None
+    at, function, _ = calls
+    if not isinstance(at.node, ast.Call) or any(isinstance(argument, ast.Starred) for argument in at.node.args):
+        return None
+    parameters = [argument.arg for argument in (*function.node.args.posonlyargs, *function.node.args.args)]
+    if function.owner is not None and function.kind != "static":
+        parameters = parameters[1:]
+    given = dict(zip(parameters, at.node.args, strict=False)) | {k.arg: k.value for k in at.node.keywords if k.arg}
+    if one.id not in given or other.id not in given:
+        return None
+    right = word_for(one.id) == "prediction" or word_for(other.id) == "target"
+    return _Caller(at, given[one.id], given[other.id], right)
+
+
+def _fix(at: At, first: ast.expr | None, second: ast.expr | None, swap: _Swap) -> list[Fix]:
+    if not isinstance(at.node, ast.Call) or first is None or second is None:
+        return []
+    keys: list[int | str] = []
+    for wanted in (first, second):
+        for index, argument in enumerate(at.node.args):
+            if argument is wanted:
+                keys.append(index)
+        keys += [keyword.arg for keyword in at.node.keywords if keyword.value is wanted and keyword.arg]
+    if len(keys) != 2:
+        return []
+    certain = swap.severity in (Severity.ERROR, Severity.WARNING)
+    safety = Safety.SAFE if certain else Safety.SUGGESTED
+    return [Fix("Swap the arguments", safety, edits.swap_arguments(place(at), keys[0], keys[1]))]

@@ -1,0 +1,68 @@
+"""Which activation a value has just come through."""
+
+from __future__ import annotations
+
+from gradls.flow.graph import Node
+from gradls.flow.values import Tensor, Value
+from gradls.rules.loss_arguments import history
+
+KEEP = frozenset((
+    "view", "reshape", "squeeze", "unsqueeze", "flatten", "unflatten", "transpose", "permute", "swapaxes",
+    "movedim", "t", "T", "mT", "select", "index", "narrow", "index_select", "gather", "to", "float", "double",
+    "half", "bfloat16", "type", "contiguous", "clone", "cpu", "cuda", "expand", "repeat", "masked_select",
+    "view_as", "reshape_as", "chunk", "split", "unbind", "detach",
+))  # fmt: skip
+"""Operations that leave the elements as they are."""
+
+NAMES = {
+    "softmax": "softmax",
+    "gumbel_softmax": "softmax",
+    "softmin": "softmax",
+    "Softmax2d": "softmax",
+    "log_softmax": "log_softmax",
+    "sigmoid": "sigmoid",
+    "hardsigmoid": "sigmoid",
+    "logsigmoid": "logsigmoid",
+    "log": "log",
+    "tanh": "tanh",
+    "Linear": "linear",
+    "linear": "linear",
+    "Conv1d": "linear",
+    "Conv2d": "linear",
+    "Conv3d": "linear",
+    "Bilinear": "linear",
+    "addmm": "linear",
+}
+
+
+def made_by(value: Value) -> Node | None:
+    """The node of the operation that made the elements of a value, behind those that only rearrange them; None if that
+    is not certain."""
+    node = history(value)
+    steps = 0
+    while node is not None and node.kind == "op" and node.op in KEEP and node.edges and steps < 64:
+        node, steps = node.edges[0].node, steps + 1
+    return node
+
+
+def activation(value: Value) -> str:
+    """softmax, log_softmax, sigmoid, logsigmoid, log, tanh, linear (the raw output of a layer), or an empty string if
+    it is something else or not known. A value that differs by branch has one only if all branches agree."""
+    node = made_by(value)
+    if node is None:
+        return ""
+    if node.kind == "phi":
+        found = {_of_node(edge.node) for edge in node.edges}
+        return found.pop() if len(found) == 1 else ""
+    return _of_node(node)
+
+
+def _of_node(node: Node) -> str:
+    steps = 0
+    while node.kind == "op" and node.op in KEEP and node.edges and steps < 64:
+        node, steps = node.edges[0].node, steps + 1
+    return NAMES.get(node.op, "") if node.kind == "op" else ""
+
+
+def tensor(value: Value) -> Tensor | None:
+    return value if isinstance(value, Tensor) else None
