@@ -6,12 +6,13 @@ dense tensors on the CPU with grad mode on.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from gradls.autograd.data import table
+from gradls.autograd.data import records
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +101,18 @@ class Op:
 def find_op(spelling: str) -> Op | None:
     """The operation with this canonical spelling: "torch.exp", "torch.nn.functional.relu", "torch.Tensor.add_",
     "torch.Tensor.__add__", "torch.Tensor.T". None if there is none."""
-    index = table("ops")["spellings"].get(spelling)
+    index = records("ops")[0]["spellings"].get(spelling)
     return None if index is None else _op(index)
 
 
 def spellings() -> Iterator[str]:
     """Every spelling that `find_op` knows."""
-    return iter(table("ops")["spellings"])
+    return iter(records("ops")[0]["spellings"])
 
 
 @cache
 def _op(index: int) -> Op:
-    return op_of(table("ops")["ops"][index], _op)
+    return op_of(json.loads(records("ops")[1][index]), _op)
 
 
 def op_of(record: Mapping[str, Any], overload: Callable[[int], Op]) -> Op:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 from gradls.autograd.data import DIRECTORY
 from gradls.autograd.generate import build_losses, build_modules, build_ops, build_optimizers, build_spelling
+
+
+def dump(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def text(table: dict[str, Any]) -> str:
@@ -14,36 +20,37 @@ def text(table: dict[str, Any]) -> str:
     parts = []
     for key, value in table.items():
         if isinstance(value, dict) and value:
-            entries = [f"{json.dumps(name)}:{dump(entry)}" for name, entry in value.items()]
-            parts.append(f"{json.dumps(key)}:{{\n" + ",\n".join(entries) + "\n}")
-        elif isinstance(value, list) and value:
-            parts.append(f"{json.dumps(key)}:[\n" + ",\n".join(dump(entry) for entry in value) + "\n]")
+            entries = [f"{dump(name)}:{dump(entry)}" for name, entry in value.items()]
+            parts.append(f"{dump(key)}:{{\n" + ",\n".join(entries) + "\n}")
         else:
-            parts.append(f"{json.dumps(key)}:{dump(value)}")
+            parts.append(f"{dump(key)}:{dump(value)}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def dump(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+def lines(table: dict[str, Any], records: str) -> str:
+    """A table as lines: first all but `records`, then each of those."""
+    head = {key: value for key, value in table.items() if key != records}
+    return "".join(dump(value) + "\n" for value in (head, *table[records]))
 
 
-def tables() -> dict[str, dict[str, Any]]:
-    """Every table, made anew."""
-    return {
-        "ops": build_ops.build(),
-        "spelling": build_spelling.build(),
-        "modules": build_modules.build(),
-        "losses": build_losses.build(),
-        "optimizers": build_optimizers.build(),
-        "distributions": build_optimizers.build_distributions(),
-    }
+def files() -> dict[str, str]:
+    """The text of every file, made anew."""
+    # First, because it looks at which modules have been imported.
+    found = {"spelling.json": text(build_spelling.build())}
+    found["modules.json"] = text(build_modules.build())
+    found["losses.json"] = text(build_losses.build())
+    found["optimizers.json"] = text(build_optimizers.build())
+    found["distributions.json"] = text(build_optimizers.build_distributions())
+    found["ops.jsonl"] = lines(build_ops.build(), "ops")
+    return found
 
 
-def main() -> None:
-    DIRECTORY.mkdir(exist_ok=True)
-    for name, table in tables().items():
-        (DIRECTORY / f"{name}.json").write_text(text(table), encoding="utf-8")
+def main(directory: Path) -> None:
+    """Write the tables to `directory`."""
+    directory.mkdir(exist_ok=True)
+    for name, content in files().items():
+        (directory / name).write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else DIRECTORY))
