@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +14,12 @@ from typing import Literal
 from gradls.cli.fixing import mend, unified_diff
 from gradls.cli.inputs import Task
 from gradls.cli.records import Report, error_record, excerpts, finding_record, span_record
-from gradls.workspace.config import Config
+from gradls.flow.names import Question
 from gradls.workspace.files import Text, Unreadable, decode, read
 from gradls.workspace.session import Session
+
+# The imports of other files are not worth looking up: nothing is found in code that has to do with no gradients.
+_ABOUT_GRADIENTS = re.compile(r"torch|backward|grad\b|lightning|accelerat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ def check_file(wanted: Wanted, task: Task) -> Report:
         text = _text(task, report)
         if text is not None:
             session = _open(task, text)
-            _note_problems(report, session)
+            _note_state(report, session, text)
             if wanted.fixing != "no":
                 _fix(report, session, text, wanted, task)
             for finding in session.findings(task.path):
@@ -50,7 +55,7 @@ def inspect_file(task: Task) -> Report:
         text = _text(task, report)
         if text is not None:
             session = _open(task, text)
-            _note_problems(report, session)
+            _note_state(report, session, text)
             facts = session.facts(task.path)
             for state in getattr(facts, "states", ()):
                 report.tensors.append(
@@ -82,21 +87,19 @@ def _text(task: Task, report: Report) -> Text | None:
 
 
 def _open(task: Task, text: Text) -> Session:
-    session = _session(task.config)
+    session = Session(task.config.root, task.config, task)
     session.open(task.path, text.text)
     return session
 
 
-def _session(config: Config) -> Session:
-    return Session(config.root, config)
-
-
-def _note_problems(report: Report, session: Session) -> None:
+def _note_state(report: Report, session: Session, text: Text) -> None:
     for problem in session.source(report.path).problems:
         report.errors.append(error_record(report.path, f"could not be parsed: {problem.message}", problem.line))
     failure = session.failure(report.path)
     if failure:
         report.fail(failure)
+    if _ABOUT_GRADIENTS.search(text.text):
+        report.questions = frozenset(q for q in session.questions(report.path) if not _of_standard_library(q))
 
 
 def _fix(report: Report, session: Session, old: Text, wanted: Wanted, task: Task) -> None:
@@ -114,6 +117,10 @@ def _fix(report: Report, session: Session, old: Text, wanted: Wanted, task: Task
             report.fail(f"could not be written: {error}")
     elif wanted.fixing == "diff":
         session.change(task.path, old.text)
+
+
+def _of_standard_library(question: Question) -> bool:
+    return question.module.partition(".")[0] in sys.stdlib_module_names
 
 
 @contextmanager

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
 
 from gradls.cli.analysis import Wanted, check_file, lost_file
 from gradls.cli.inputs import Inputs, UsageError
 from gradls.cli.main import FAILED, FOUND, FOUND_NOTHING
+from gradls.cli.names import analyse
 from gradls.cli.output import print_errors, print_json, warn
 from gradls.cli.pool import work
 from gradls.cli.records import Report, error_record
@@ -30,20 +31,14 @@ def check(arguments: argparse.Namespace) -> int:
     except UsageError as error:
         warn(str(error))
         return FAILED
-    wanted = Wanted(
-        edits=arguments.format in ("json", "sarif"),
-        excerpts=arguments.format == "text",
-        fixing=_fixing(arguments),
-    )
-    reports = work(partial(check_file, wanted), inputs.tasks, lost_file, arguments.jobs)
+    wanted = Wanted(edits=arguments.format in ("json", "sarif"), excerpts=arguments.format == "text")
+    told = analyse(partial(check_file, wanted), inputs.tasks, lost_file, arguments)
+    reports = [report for _, report in told]
+    if arguments.fix or arguments.diff:
+        wanted = dataclasses.replace(wanted, fixing="diff" if arguments.diff else "write")
+        reports = work(partial(check_file, wanted), [task for task, _ in told], lost_file, arguments.jobs)
     _print(arguments, reports, inputs.problems)
     return _status(arguments, reports)
-
-
-def _fixing(arguments: argparse.Namespace) -> Literal["no", "write", "diff"]:
-    if arguments.diff:
-        return "diff"
-    return "write" if arguments.fix else "no"
 
 
 def _print(arguments: argparse.Namespace, reports: Sequence[Report], problems: list[tuple[str, str]]) -> None:

@@ -6,11 +6,12 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
+from gradls.flow.names import Answer, Question
 from gradls.rules.registry import rules_by_key
 from gradls.workspace.config import Config, load_config, read_config
 from gradls.workspace.files import collect
@@ -25,12 +26,21 @@ class UsageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One file to read. `data` is its content where it came on stdin; `asked` says that it was named by the user."""
+    """One file to read. `data` is its content where it came on stdin; `asked` says that it was named by the user;
+    `answers` is what has been found out about its imports."""
 
     path: str
     config: Config
     asked: bool = False
     data: bytes | None = None
+    answers: Mapping[Question, Answer] = field(default_factory=dict)
+
+    def names_for(self, path: str) -> Task:
+        """The names of a session that has this file alone."""
+        return self
+
+    def ask(self, question: Question) -> Answer | None:
+        return self.answers.get(question)
 
 
 class Inputs:

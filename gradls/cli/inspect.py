@@ -8,8 +8,8 @@ import sys
 from gradls.cli.analysis import inspect_file, lost_file
 from gradls.cli.inputs import Inputs, UsageError
 from gradls.cli.main import FAILED, FOUND_NOTHING
+from gradls.cli.names import analyse
 from gradls.cli.output import print_errors, print_json, warn
-from gradls.cli.pool import work
 from gradls.cli.records import Record, error_record
 
 _REQUIRES = {True: "requires grad", False: "no grad", None: "grad unknown"}
@@ -23,7 +23,7 @@ def inspect(arguments: argparse.Namespace) -> int:
     except UsageError as error:
         warn(str(error))
         return FAILED
-    reports = work(inspect_file, inputs.tasks, lost_file, arguments.jobs)
+    reports = [report for _, report in analyse(inspect_file, inputs.tasks, lost_file, arguments)]
     errors = [error_record(*problem) for problem in inputs.problems]
     errors.extend(error for report in reports for error in report.errors)
     if arguments.format == "json":

@@ -81,7 +81,11 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="a TOML file to use instead of those found near the files")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="how many processes (default: one per core)")
     parser.add_argument("--python", metavar="PATH", help="the interpreter in whose environment imports are looked up")
-    parser.add_argument("--no-resolve", action="store_true", help="look no imported names up")
+    parser.add_argument(
+        "--resolve",
+        action=argparse.BooleanOptionalAction,
+        help="look up what imported names are, which takes seconds (default: for up to 20 files)",
+    )
 
 
 def _add_explain(commands: Commands) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from gradls.flow.names import Question
 from gradls.rules.finding import Finding, Fix, Place, TextEdit
 from gradls.syntax.source import Span
 from gradls.workspace.session import Session
@@ -20,7 +21,8 @@ class Report:
     """What was found in one file.
 
     `excerpts` are the lines that findings stand on, by path and line. `failed` says that the file was asked for by
-    name and not read, or that gradls itself made a mistake. `before` is the number of findings before `--fix`, `diff`
+    name and not read, or that gradls itself made a mistake. `questions` is what the analysis would like to know about
+    imports. `before` is the number of findings before `--fix`, `diff`
     and `text` what fixing changed.
     """
 
@@ -29,6 +31,7 @@ class Report:
     errors: list[Record] = field(default_factory=list)
     excerpts: dict[tuple[str, int], str] = field(default_factory=dict)
     tensors: list[Record] = field(default_factory=list)
+    questions: frozenset[Question] = frozenset()
     failed: bool = False
     before: int = 0
     diff: str = ""
