@@ -178,6 +178,12 @@ def delete_attribute(run: Run, receiver: Value, name: str) -> None:
 
 def give_name(value: Value, name: str) -> None:
     """A tensor or object is known by the first name that it gets."""
+    if isinstance(value, Tensor) and not value.node.name:
+        value.node.name = name
+    if isinstance(value, Sequence) and value.kind == "tuple":
+        for item in value.items:
+            if isinstance(item, Tensor) and not item.node.name:
+                item.node.name = name
     if isinstance(value, (Tensor, Instance)) and not value.name:
         value.name = name
         if isinstance(value, Instance):

@@ -95,7 +95,7 @@ class Storage:
 class Node:
     """One result of one operation. `fields["freed"]` are the backwards (`Freed`) that freed what the node had saved."""
 
-    __slots__ = ("at", "cut", "edges", "fields", "frees", "kind", "label", "layer", "leaf", "op", "path", "saved", "scalar", "zero")
+    __slots__ = ("at", "cut", "edges", "fields", "frees", "kind", "label", "layer", "leaf", "name", "op", "path", "saved", "scalar", "zero")
 
     def __init__(
         self,
@@ -121,6 +121,8 @@ class Node:
         self.zero = False
         self.scalar: bool | None = None
         self.label = ""
+        self.name = ""
+        """The first name that the program gave the result."""
         self.layer: At | None = None
         """Where the layer of a Sequential that computed this was made."""
         self.fields = Fields(state)
@@ -219,6 +221,25 @@ def walk(root: Node, *, follow: str = "all") -> Iterator[Node]:
                 continue
             seen.add(edge.node)
             todo.append(edge.node)
+
+
+def way(root: Node, to: Node) -> list[Node]:
+    """The nodes on the shortest way that gradient takes from `root` to another node, both included."""
+    before: dict[Node, Node | None] = {root: None}
+    todo = [root]
+    for node in todo:
+        if node is to:
+            break
+        for edge in node.edges:
+            if edge.flows and edge.node not in before:
+                before[edge.node] = node
+                todo.append(edge.node)
+    found: list[Node] = []
+    step: Node | None = to
+    while step is not None:
+        found.append(step)
+        step = before.get(step)
+    return found[::-1]
 
 
 def leaves(root: Node, *, follow: str = "flow") -> list[Tensor]:

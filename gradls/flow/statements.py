@@ -92,6 +92,9 @@ def _delete(run: Run, statement: ast.Delete) -> bool:
                 run.state.drop(fields, target.id)
         elif isinstance(target, ast.Attribute):
             attributes.delete_attribute(run, expressions.eval_expr(run, target.value), target.attr)
+        elif isinstance(target, ast.Subscript):
+            receiver = expressions.eval_expr(run, target.value)
+            subscripts.delete_item(run, receiver, expressions.eval_expr(run, target.slice))
     return True
 
 

@@ -161,7 +161,10 @@ def set_item(run: Run, receiver: Value, index: Value, value: Value, target: ast.
         run.event("item-set", target, receiver, index=index, assigned=value)
     elif isinstance(receiver, Sequence):
         items = list(receiver.items)
-        if isinstance(index, Host) and isinstance(index.value, int) and -len(items) <= index.value < len(items):
+        if isinstance(index, Host) and index.kind == "slice":
+            new = value if isinstance(value, Sequence) else Sequence(run.state, "list", (), run.unknown("element"))
+            _replace(run, receiver, index, new.items, new.rest)
+        elif isinstance(index, Host) and isinstance(index.value, int) and -len(items) <= index.value < len(items):
             items[index.value] = value
             run.state.set(receiver.fields, "items", tuple(items))
         else:
@@ -171,6 +174,37 @@ def set_item(run: Run, receiver: Value, index: Value, value: Value, target: ast.
                 run.state.set(receiver.fields, "rest", run.join.values([receiver.rest, value]))
     elif isinstance(receiver, Instance):
         _set_on_instance(run, receiver, index, value, target)
+
+
+def delete_item(run: Run, receiver: Value, index: Value) -> None:
+    """`del receiver[index]`."""
+    if isinstance(receiver, Choice):
+        for option in receiver.options:
+            delete_item(run, option, index)
+    elif isinstance(receiver, Mapping):
+        if isinstance(index, Host) and index.known and index.value in receiver.entries:
+            run.state.drop(receiver.entries, index.value)
+    elif isinstance(receiver, Sequence):
+        _replace(run, receiver, index, ())
+
+
+def _replace(run: Run, receiver: Sequence, index: Value, new: tuple[Value, ...], more: Value | None = None) -> None:
+    """Put other elements in the place of those that an index or a slice stands for."""
+    items = list(receiver.items)
+    known = isinstance(index, Host) and index.known
+    whole = known and isinstance(index.value, slice) and index.value == slice(None)  # type: ignore[attr-defined]
+    if known and (whole or receiver.rest is None):
+        place = index.value if isinstance(index.value, slice) else slice(index.value, index.value + 1 or None)  # type: ignore[attr-defined]
+        try:
+            items[place] = new
+        except (TypeError, ValueError):
+            return
+        run.state.set(receiver.fields, "items", tuple(items))
+        run.state.set(receiver.fields, "rest", more)
+        return
+    parts = [*receiver.elements, *new, *([more] if more is not None else [])]
+    run.state.set(receiver.fields, "items", ())
+    run.state.set(receiver.fields, "rest", run.join.values(parts) if parts else None)
 
 
 def _set_on_instance(run: Run, receiver: Instance, index: Value, value: Value, target: ast.expr) -> None:

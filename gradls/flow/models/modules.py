@@ -11,7 +11,7 @@ from gradls.autograd.modules import ModuleSpec, find_module
 from gradls.autograd.ops import find_op
 from gradls.flow import truth
 from gradls.flow.classes import MODULE, is_module, is_module_class
-from gradls.flow.graph import Saved
+from gradls.flow.graph import Edge, Node, Saved
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import apply, check_saved, derived_tensor, tensors_in
 from gradls.flow.values import (
@@ -288,7 +288,8 @@ def _structured(run: Run, spec: ModuleSpec, result: Tensor, options: dict[str, V
         return Sequence(run.state, "tuple", items)
 
     def sibling() -> Tensor:
-        tensor = Tensor(run.state, result.node, requires_grad=result.requires_grad, leaf=result.leaf, dtype="float")
+        node = Node(run.state, "part", result.node.at, (Edge(result.node, result.requires_grad),), path=run.path)
+        tensor = Tensor(run.state, node, requires_grad=result.requires_grad, leaf=result.leaf, dtype="float")
         tensor.inference = result.inference
         return tensor
 

@@ -1,0 +1,176 @@
+"""GRD301."""
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Freed, Node, before_loop, from_earlier_round, way
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.saved_tensors import maker, shown
+from gradls.rules.words import code, place
+
+
+class GraphAlreadyFreed(Rule):
+    """A backward through a graph that an earlier backward has freed.
+
+    ## What it finds
+    A backward that reaches an operation whose saved tensors an earlier backward has freed. There are four ways there:
+    backward twice through one forward, two losses that share a part of it, a value that is carried from round to round
+    of a loop with its graph, and a value that is computed once, before a loop or in `__init__`, and used in each round.
+
+    ## Why it matters
+    A backward frees what the operations have saved as soon as it is through with them, to save memory. What comes after
+    has nothing left to compute gradients from.
+
+    ## What PyTorch does
+    The second backward raises
+
+        RuntimeError: Trying to backward through the graph a second time (or directly access saved tensors after they
+        have already been freed).
+
+    and does not say which backward was the first, nor what the two share.
+
+    ## Example
+    ```python
+    import torch
+
+    trunk, one, other = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1), torch.nn.Linear(4, 1)
+    hidden = torch.tanh(trunk(torch.randn(8, 3)))
+    one(hidden).mean().backward()
+    other(hidden).mean().backward()  # raises RuntimeError: Trying to backward through the graph a second time
+    ```
+
+    ```python
+    import torch
+
+    cell = torch.nn.RNNCell(3, 4)
+    state = torch.zeros(8, 4)
+    for _ in range(3):
+        state = cell(torch.randn(8, 3), state)
+        state.pow(2).mean().backward()  # raises RuntimeError: Trying to backward through the graph a second time
+    ```
+
+    ```python
+    import torch
+
+    raw = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.SGD([raw], lr=0.1)
+    scale = raw.exp()
+    for _ in range(3):
+        optimizer.zero_grad()
+        (scale * torch.randn(3)).sum().backward()  # raises RuntimeError: Trying to backward through the graph
+        optimizer.step()
+    ```
+
+    ## Use instead
+    One backward for the sum of the losses; a state that is detached from the round before; the computation inside the
+    loop. `retain_graph=True` on the first backward keeps the graph, where both really are to go through it.
+
+    ```python
+    import torch
+
+    trunk, one, other = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1), torch.nn.Linear(4, 1)
+    hidden = torch.tanh(trunk(torch.randn(8, 3)))
+    (one(hidden).mean() + other(hidden).mean()).backward()
+    assert trunk.weight.grad is not None
+    ```
+
+    ```python
+    import torch
+
+    cell = torch.nn.RNNCell(3, 4)
+    state = torch.zeros(8, 4)
+    for _ in range(3):
+        state = cell(torch.randn(8, 3), state.detach())
+        state.pow(2).mean().backward()
+    assert cell.weight_hh.grad is not None
+    ```
+
+    ```python
+    import torch
+
+    raw = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.SGD([raw], lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (raw.exp() * torch.randn(3)).sum().backward()
+        optimizer.step()
+    assert raw.grad is not None
+    ```
+
+    ## When it is silent
+    Where what is shared has saved nothing (sums, means, views, additions can be gone through again), where the graph is
+    kept, and where it depends on tests that gradls cannot decide.
+
+    ```python
+    import torch
+
+    x = torch.ones(3, requires_grad=True)
+    y = (x + 1).sum()
+    y.backward()
+    y.backward()
+    z = (x * x).sum()
+    z.backward(retain_graph=True)
+    z.backward()
+    assert x.grad.tolist() == [6, 6, 6]
+    ```
+
+    ## Fix safety
+    Suggested: keeping the graph costs memory, and often the sum of the losses is what is meant.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html
+    - https://docs.pytorch.org/docs/stable/notes/autograd.html#saved-tensors
+    """
+
+    code, name, severity = "GRD301", "graph-already-freed", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        for event in facts.of("freed-graph"):
+            if not event.caught:
+                yield self.report(facts, event)
+
+    def report(self, facts: Facts, event: Event) -> Finding:
+        freed, node = event.by, event.node
+        assert isinstance(freed, Freed) and node is not None and event.value is not None
+        backward = code(facts, event.at.node)
+        again = freed.at == event.at
+        steps = way(event.value.node, node)  # type: ignore[attr-defined]
+        carried = next((step for step in steps if from_earlier_round(event.path, step.path)), None)
+        earlier = next((step for step in steps if before_loop(event.path, step.path)), None)
+        story = [Step(place(freed.at), "the first backward, which frees it")]
+        fixes: Sequence[Fix] = ()
+        if again and steps and steps[0] is earlier:
+            message = f"{backward} runs in every round of a loop, but its forward ran once, before the loop: the second round raises. Run the forward inside the loop"
+            shared = steps[0]
+        elif again and earlier is not None and carried is None:
+            shared = earlier
+            message = f"{backward} goes through {_value(facts, shared)} in every round, but it was computed once, before the loop, and the first backward frees its graph: the second raises. Compute it in each round"
+        elif carried is not None:
+            shared = carried
+            message = f"{backward} goes on into the graph of an earlier round, which {_freed_there(facts, freed, again)}: it raises. {_value(facts, shared, True)} is carried over with its graph; `detach()` it in each round"
+        else:
+            shared = node
+            message = f"{backward} goes through {_value(facts, shared)} again, whose graph {_freed_there(facts, freed, again)}: it raises. Add the losses and call backward once"
+            if not again and not event.overwritten and isinstance(freed.at.node, ast.Call):
+                message += ", or keep the graph in the first (`retain_graph=True`)"
+                keep = edits.set_keyword(place(freed.at), "retain_graph", "True")
+                fixes = [Fix("Keep the graph in the first backward", Safety.SUGGESTED, keep)]
+            else:
+                message += ", `detach()` what the second is not to train, or run the forward again"
+        if shared.at is not None:
+            story.insert(0, Step(place(shared.at), "both go through this"))
+        return self.finding(place(event.at), message, story, fixes)
+
+
+def _freed_there(facts: Facts, freed: Freed, again: bool) -> str:
+    return "its backward has freed" if again else f"{shown(facts, freed.at)} has freed"
+
+
+def _value(facts: Facts, node: Node, first: bool = False) -> str:
+    """The value that both share: its name, or the expression that made it."""
+    if node.name:
+        return f"`{node.name}`"
+    return f"{'What' if first else 'what'} {maker(facts, node)} gave"
