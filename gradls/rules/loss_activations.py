@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradls.flow.graph import Node
-from gradls.flow.values import Tensor, Value
+from gradls.flow.values import Value
 from gradls.rules.loss_arguments import history
 
 KEEP = frozenset((
@@ -61,8 +61,11 @@ def _of_node(node: Node) -> str:
     steps = 0
     while node.kind == "op" and node.op in KEEP and node.edges and steps < 64:
         node, steps = node.edges[0].node, steps + 1
-    return NAMES.get(node.op, "") if node.kind == "op" else ""
+    found = NAMES.get(node.op, "") if node.kind == "op" else ""
+    # A linear map with fixed weights may well keep probabilities: an average, a blur.
+    return "" if found == "linear" and not _is_trained(node) else found
 
 
-def tensor(value: Value) -> Tensor | None:
-    return value if isinstance(value, Tensor) else None
+def _is_trained(node: Node) -> bool:
+    weights = [edge.node.leaf for edge in node.edges if edge.node.leaf is not None and edge.node.leaf.is_parameter]
+    return bool(weights) and all(weight.requires_grad is True for weight in weights)

@@ -1,0 +1,232 @@
+"""GRD403."""
+
+import ast
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.loss_activations import activation, made_by
+from gradls.rules.loss_arguments import Argument, called, option, prediction, target
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+
+class _Mistake(NamedTuple):
+    severity: Severity
+    what: str
+    instead: str
+
+
+_W, _I = Severity.WARNING, Severity.INFORMATION
+_LOGITS = "give it the raw output"
+_SMALL = "so the loss cannot come near zero and its gradient is small"
+_MISTAKES: dict[tuple[str, str], _Mistake] = {
+    ("cross_entropy", "softmax"): _Mistake(
+        _W, f"applies softmax itself: probabilities go in as logits, {_SMALL}", _LOGITS
+    ),
+    ("cross_entropy", "sigmoid"): _Mistake(
+        _W, f"applies softmax itself: what goes in is between 0 and 1, {_SMALL}", _LOGITS
+    ),
+    ("cross_entropy", "log_softmax"): _Mistake(
+        _I, "applies log_softmax itself: the first one changes nothing", _LOGITS
+    ),
+    ("binary_cross_entropy_with_logits", "sigmoid"): _Mistake(
+        _W, f"applies sigmoid itself: probabilities go in as logits, {_SMALL}", _LOGITS
+    ),
+    ("binary_cross_entropy_with_logits", "softmax"): _Mistake(
+        _W, f"applies sigmoid itself: probabilities go in as logits, {_SMALL}", _LOGITS
+    ),
+    ("nll_loss", "softmax"): _Mistake(
+        _W,
+        "expects log-probabilities: of probabilities the result is negative and its gradient wrong",
+        "take log_softmax",
+    ),
+    ("nll_loss", "sigmoid"): _Mistake(
+        _W,
+        "expects log-probabilities: of probabilities the result is negative and its gradient wrong",
+        "take log_softmax",
+    ),
+    ("nll_loss", "linear"): _Mistake(
+        _W,
+        "expects log-probabilities: of a raw output the loss has no lower bound",
+        "take log_softmax first, or use cross_entropy",
+    ),
+    ("kl_div", "softmax"): _Mistake(
+        _W, "expects log-probabilities first: of probabilities the result is no divergence", "take log_softmax"
+    ),
+    ("kl_div", "linear"): _Mistake(
+        _W, "expects log-probabilities first: of a raw output the result is no divergence", "take log_softmax"
+    ),
+    ("binary_cross_entropy", "linear"): _Mistake(
+        _W,
+        "expects probabilities, and raises for anything outside [0, 1]: this is a raw output",
+        "apply sigmoid, or use binary_cross_entropy_with_logits",
+    ),
+    ("binary_cross_entropy", "log_softmax"): _Mistake(
+        _W,
+        "expects probabilities, and raises for anything outside [0, 1]: these are logarithms",
+        "use binary_cross_entropy_with_logits on the raw output",
+    ),
+    ("binary_cross_entropy", "logsigmoid"): _Mistake(
+        _W,
+        "expects probabilities, and raises for anything outside [0, 1]: these are logarithms",
+        "use binary_cross_entropy_with_logits on the raw output",
+    ),
+    ("binary_cross_entropy", "tanh"): _Mistake(
+        _W,
+        "expects probabilities, and raises for anything outside [0, 1]: this is between -1 and 1",
+        "apply sigmoid, or use binary_cross_entropy_with_logits",
+    ),
+}
+_UNDONE = frozenset(("softmax", "sigmoid", "log_softmax"))
+"""Activations of which the fix is to take them away, where the loss applies them itself."""
+_APPLYING = {
+    "nll_loss": ("cross_entropy", "CrossEntropyLoss"),
+    "binary_cross_entropy": ("binary_cross_entropy_with_logits", "BCEWithLogitsLoss"),
+}
+"""The function and the criterion to use on raw outputs instead."""
+
+
+class ActivationBeforeLoss(Rule):
+    """A loss that gets probabilities where it expects logits, or the other way round.
+
+    ## What it finds
+    A softmax or sigmoid right before a loss that applies it itself (`cross_entropy`, `BCEWithLogitsLoss`), a missing
+    one before a loss that does not (`NLLLoss`, `KLDivLoss`, `BCELoss`), and probabilities where log-probabilities are
+    expected. The activation may be in the `forward` of the model, or the last layer of a `Sequential`.
+
+    ## Why it matters
+    The model still trains a little, and badly: after a second softmax the loss of a perfect prediction over ten
+    classes is 1.46, and gradients vanish as the model becomes sure. A negative log-likelihood of raw outputs falls
+    forever.
+
+    ## What PyTorch does
+    It says nothing, except that `BCELoss` raises for values that are no probabilities:
+
+        RuntimeError: all elements of input should be between 0 and 1
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 10), torch.nn.Softmax(dim=1))
+    with torch.no_grad():
+        model[0].bias.copy_(torch.tensor([0.0] * 9 + [100.0]))  # as sure as can be of class 9
+    loss = torch.nn.functional.cross_entropy(model(torch.randn(8, 3)), torch.full((8,), 9))
+    assert loss > 1.4
+    ```
+
+    ```python
+    import torch
+
+    model, criterion = torch.nn.Linear(3, 10), torch.nn.NLLLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    inputs, labels = torch.ones(8, 3), torch.full((8,), 9)
+    for _ in range(10):
+        loss = criterion(model(inputs), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < -10
+    ```
+
+    ## Use instead
+    Raw outputs for `cross_entropy` and `binary_cross_entropy_with_logits`; `log_softmax` for `nll_loss` and `kl_div`.
+    Apply softmax or sigmoid where probabilities are wanted: in evaluation.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 10)
+    outputs, labels = model(torch.randn(8, 3)), torch.randint(0, 10, (8,))
+    loss = torch.nn.functional.cross_entropy(outputs, labels)
+    same = torch.nn.functional.nll_loss(outputs.log_softmax(dim=1), labels)
+    assert torch.allclose(loss, same)
+    ```
+
+    ## When it is silent
+    Where anything else comes between the activation and the loss (a product, a sum, a logarithm), or where it depends
+    on a branch.
+
+    ```python
+    import torch
+
+    logits = torch.randn(8, 3, requires_grad=True)
+    loss = torch.nn.functional.nll_loss((logits.softmax(dim=1) + 1e-6).log(), torch.randint(0, 3, (8,)))
+    loss.backward()
+    assert loss > 0
+    ```
+
+    ## Fix safety
+    Suggested: it takes the activation away, or changes the loss to the one that applies it.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html
+    """
+
+    code, name, severity = "GRD403", "activation-before-loss", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for event in facts.of("loss"):
+            given = prediction(event)
+            if given is None:
+                continue
+            mistake = _MISTAKES.get((event.spec.name, activation(given.value)))
+            if mistake is not None:
+                yield self._report(facts, event, given, mistake)
+            elif event.spec.name == "kl_div":
+                yield from self._target_of_divergence(facts, event, given)
+
+    def _report(self, facts: Facts, event: Event, given: Argument, mistake: _Mistake) -> Finding:
+        made = made_by(given.value)
+        what = code(facts, given.node) if given.node is not None else "the prediction"
+        word = activation(given.value)
+        comes = "the output of a layer" if word == "linear" else f"the result of {word}"
+        message = f"{what} is {comes}, and `{called(event)}` {mistake.what}; {mistake.instead}"
+        story = []
+        if made is not None and made.at is not None and made.at.node is not event.at.node:
+            story.append(Step(place(made.at), "it was made here"))
+        return self.finding(place(event.at), message, story, _fixes(event, word, made), mistake.severity)
+
+    def _target_of_divergence(self, facts: Facts, event: Event, given: Argument) -> Iterable[Finding]:
+        """Log-probabilities as the target, without saying so."""
+        wanted = target(event)
+        if wanted is None or option(event, "log_target", False) is not False:
+            return
+        if activation(wanted.value) == "log_softmax" and activation(given.value) == "log_softmax":
+            what = code(facts, wanted.node) if wanted.node is not None else "the target"
+            message = (
+                f"{what} is the result of log_softmax, and `{called(event)}` expects probabilities as the target: the "
+                "result is NaN; say `log_target=True`"
+            )
+            yield self.finding(place(event.at), message)
+
+
+def _fixes(event: Event, word: str, made: Node | None) -> list[Fix]:
+    name = event.spec.name
+    if word in _UNDONE and name in ("cross_entropy", "binary_cross_entropy_with_logits"):
+        if made is None or made.at is None or not isinstance(made.at.node, ast.Call):
+            return []
+        function = made.at.node.func
+        if not isinstance(function, ast.Attribute) or function.attr not in ("softmax", "sigmoid", "log_softmax"):
+            return []
+        of_tensor = not (isinstance(function.value, ast.Name) and function.value.id in ("torch", "F", "functional"))
+        if of_tensor and isinstance(function.value, ast.Attribute):
+            return []
+        build = edits.remove_call(place(made.at)) if of_tensor else edits.unwrap_call(place(made.at))
+        return [Fix(f"Take the {word} away", Safety.SUGGESTED, build)]
+    replaced = _APPLYING.get(name)
+    if word != "linear" or replaced is None:
+        return []
+    # A bare name would need an import of its own.
+    made_at = event.at if event.criterion is None else event.criterion.at
+    if made_at is None or not isinstance(made_at.node, ast.Call) or not isinstance(made_at.node.func, ast.Attribute):
+        return []
+    new = replaced[0] if event.criterion is None else replaced[1]
+    renamed = edits.rename_attribute(Place(made_at.source, made_at.node.func), new)
+    return [Fix(f"Use {new}", Safety.SUGGESTED, renamed)]
