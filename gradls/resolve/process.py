@@ -22,6 +22,9 @@ from gradls.flow.names import Answer, Question
 log = logging.getLogger(__name__)
 
 CODE = "import sys; sys.path += sys.argv[1:]; from gradls.resolve.worker import main; main()"
+TOO_MUCH = 3
+"""The exit status of a worker for which a question was too much."""
+
 START_SECONDS = 30.0
 FIRST_ANSWER = 3
 """A worker that has read nothing yet may take this many times as long for its first answer."""
@@ -45,11 +48,11 @@ class Reply(NamedTuple):
 class WorkerFailed(Exception):
     """The worker is gone, or was ended for taking too long."""
 
-    def __init__(self, message: str, asked: bool, hung: bool) -> None:
-        """`asked`: it was at the first question not yet answered; `hung`: and took too long over it."""
+    def __init__(self, message: str, asked: bool, blamed: bool) -> None:
+        """`asked`: it was at the first question not yet answered; `blamed`: and that is what was too much for it."""
         super().__init__(message)
         self.asked = asked
-        self.hung = hung
+        self.blamed = blamed
 
 
 class WorkerProcess:
@@ -57,6 +60,8 @@ class WorkerProcess:
 
     def __init__(self, settings: Callable[[], dict[str, Any]], timeout: float) -> None:
         """`settings` gives, at each start, what goes to the worker; `timeout` is in seconds, for each answer."""
+        self.python: str | None = None
+        """The interpreter of the workspace that the last worker ran, if it ran one."""
         self._settings = settings
         self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
@@ -127,7 +132,7 @@ class WorkerProcess:
 
     def _start(self) -> None:
         if not self.may_start:
-            raise WorkerFailed("closed, or waiting before the next start", asked=False, hung=False)
+            raise WorkerFailed("closed, or waiting before the next start", asked=False, blamed=False)
         settings = self._settings()
         # What an editor or a .env file sets for the user's Python could make ours load the workspace's modules.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -154,7 +159,7 @@ class WorkerProcess:
             self._send(settings)
         except OSError as error:
             raise self._failed("did not start", asked=False) from error
-        self._receive(0, START_SECONDS)
+        self.python = self._receive(0, START_SECONDS)["python"]
 
     def _send(self, message: dict[str, Any]) -> None:
         process = self._process
@@ -170,21 +175,22 @@ class WorkerProcess:
             try:
                 line = self._lines.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
-                raise self._failed(f"gave no answer in {seconds:g} s", asked=request > 0, hung=True) from None
+                raise self._failed(f"gave no answer in {seconds:g} s", asked=request > 0, blamed=True) from None
             if not line:
-                raise self._failed("ended", asked=request > 0)
+                status = self._process.wait() if self._process else 0
+                raise self._failed("ended", asked=request > 0, blamed=status == TOO_MUCH)
             message: dict[str, Any] = json.loads(line)
             if message["request"] == request:
                 return message
 
-    def _failed(self, what: str, asked: bool, hung: bool = False) -> WorkerFailed:
+    def _failed(self, what: str, asked: bool, blamed: bool = False) -> WorkerFailed:
         self.stop()
         pause = PAUSES[min(self._failures, len(PAUSES) - 1)]
         self._failures += 1
         self._not_before = time.monotonic() + pause
         if not self._closed:
             log.info("the process that looks up names %s; the next one starts in %g s at the earliest", what, pause)
-        return WorkerFailed(what, asked, hung)
+        return WorkerFailed(what, asked, blamed)
 
 
 def _pass_on(stream: IO[bytes], lines: queue.Queue[bytes]) -> None:

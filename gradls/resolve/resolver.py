@@ -22,6 +22,9 @@ from gradls.resolve.process import FileState, WorkerFailed, WorkerProcess
 
 STUBS = Path(__file__).parent / "stubs"
 MEMORY_BYTES = 2 << 30
+LARGE_BYTES = 800 << 20
+"""A worker that has grown to this leaves when it has answered; the next one starts small."""
+
 IDLE_SECONDS = 600.0
 
 
@@ -153,7 +156,7 @@ class Resolver:
     def _folder(self, near: str | None) -> str:
         """The folder of the file that asks; of a buffer without a file it is the root."""
         if near is None or (self.root is None and not os.path.isabs(near)):
-            return str(self.root or Path.home())
+            return str(self.root or Path.home().anchor)
         return os.path.dirname(self._absolute(near))
 
     def _find(self, keys: list[Key], folder: str) -> None:
@@ -183,8 +186,8 @@ class Resolver:
             except WorkerFailed as failure:
                 if self._closed or not failure.asked:
                     break
-                # It may have been ended by somebody else: what it was at is asked once more, unless it hung.
-                if failure.hung or todo[0] == died_on:
+                # It may have been ended by somebody else: what it was at is then asked once more.
+                if failure.blamed or todo[0] == died_on:
                     with self._lock:
                         self._known.suspect(todo.pop(0))
                 else:
@@ -203,6 +206,7 @@ class Resolver:
             "stubs": str(STUBS),
             "stubs_first": self._stubs_first,
             "memory": MEMORY_BYTES,
+            "large": LARGE_BYTES,
             "idle": IDLE_SECONDS,
         }
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from gradls.flow.names import Question
+from gradls.resolve.process import TOO_MUCH
 
 if TYPE_CHECKING:
     from gradls.resolve.inference import Reply
@@ -42,7 +43,7 @@ def main() -> None:
         except queue.Empty:
             leave(0)
         worker.serve(request)
-        if resident_memory() > settings["memory"] // 2:
+        if resident_memory() > settings["large"]:
             leave(0)
 
 
@@ -128,9 +129,11 @@ class Worker:
         for _ in range(2):
             try:
                 return answer(Question(*question), root, folder, self.place, self.environment)
+            except MemoryError:
+                leave(TOO_MUCH)
             except Exception as error:
                 if not in_cache(error):
-                    # Not enough memory, or jedi's helper has died: what else is broken is hard to tell.
+                    # jedi's helper has died, say.
                     leave(1)
                 # A worker that was killed while it wrote leaves half a file.
                 shutil.rmtree(self.cache, ignore_errors=True)
