@@ -131,7 +131,7 @@ class SteppedBeforeBackward(Rule):
         forward = shown(facts, node.at) if node.at is not None else "the forward"
         start = f"{backward} needs {owners(changed)} as {forward} used them, but {step} has changed them since"
         if carried:
-            message = f"{start}: the graph of an earlier round hangs on this one's. Detach what is carried from round to round"
+            message = f"{start}: the graph of an earlier round hangs on it. Detach what is carried from round to round"
             used = "a value from an earlier round, with its graph"
         else:
             message = f"{start}: it raises. Step after this backward, or run the forward again after the step"

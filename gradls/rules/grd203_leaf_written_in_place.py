@@ -71,8 +71,8 @@ class LeafWrittenInPlace(Rule):
     ```
 
     ## When it is silent
-    Under `torch.no_grad()`, for `torch.nn.init` (which uses it), on `detach()` and `.data`, on copies, and on leaves that
-    do not require grad.
+    Under `torch.no_grad()`, for `torch.nn.init` (which uses it), on `detach()` and `.data`, on copies, and on leaves
+    that do not require grad.
 
     ```python
     import torch

@@ -26,8 +26,8 @@ class InferenceTensorInTraining(Rule):
     ## What PyTorch does
     It raises one of
 
-        RuntimeError: Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode
-        in computation tracked by autograd.
+        RuntimeError: Inference tensors cannot be saved for backward. Please do not use Tensors created in inference
+        mode in computation tracked by autograd.
 
         RuntimeError: Inplace update to inference tensor outside InferenceMode is not allowed.
 
@@ -117,7 +117,9 @@ class InferenceTensorInTraining(Rule):
         what = f"`{tensor.name}`" if tensor.name else "a tensor"
         if event.kind == "inference-tensor":
             layer = isinstance(event.keeper, Node) and event.keeper.layer is not None
-            keeper = f"{shown(facts, event.keeper.layer)} in {shown(facts, event.at)}" if layer else shown(facts, event.at)
+            keeper = (
+                f"{shown(facts, event.keeper.layer)} in {shown(facts, event.at)}" if layer else shown(facts, event.at)
+            )
             does = f"{keeper} has to keep {what} for backward"
         elif event.kind == "inference-write":
             does = f"{shown(facts, event.at)} writes to {what} in place"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Freed, Node, before_loop, from_earlier_round, way
+from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.rule import Rule
@@ -133,40 +134,63 @@ class GraphAlreadyFreed(Rule):
                 yield self.report(facts, event)
 
     def report(self, facts: Facts, event: Event) -> Finding:
-        freed, node = event.by, event.node
-        assert isinstance(freed, Freed) and node is not None and event.value is not None
-        backward = code(facts, event.at.node)
-        again = freed.at == event.at
-        steps = way(event.value.node, node)  # type: ignore[attr-defined]
+        freed, node, root = event.by, event.node, event.value
+        assert isinstance(freed, Freed) and node is not None and isinstance(root, Tensor)
+        steps = way(root.node, node)
         carried = next((step for step in steps if from_earlier_round(event.path, step.path)), None)
-        earlier = next((step for step in steps if before_loop(event.path, step.path)), None)
-        story = [Step(place(freed.at), "the first backward, which frees it")]
+        before = next((step for step in steps if before_loop(event.path, step.path)), None)
         fixes: Sequence[Fix] = ()
-        if again and steps and steps[0] is earlier:
-            message = f"{backward} runs in every round of a loop, but its forward ran once, before the loop: the second round raises. Run the forward inside the loop"
-            shared = steps[0]
-        elif again and earlier is not None and carried is None:
-            shared = earlier
-            message = f"{backward} goes through {_value(facts, shared)} in every round, but it was computed once, before the loop, and the first backward frees its graph: the second raises. Compute it in each round"
-        elif carried is not None:
-            shared = carried
-            message = f"{backward} goes on into the graph of an earlier round, which {_freed_there(facts, freed, again)}: it raises. {_value(facts, shared, True)} is carried over with its graph; `detach()` it in each round"
+        if carried is not None:
+            shared, words = carried, _carried(facts, event, carried)
+        elif before is not None and freed.at == event.at:
+            shared, words = before, _made_before(facts, event, before)
         else:
-            shared = node
-            message = f"{backward} goes through {_value(facts, shared)} again, whose graph {_freed_there(facts, freed, again)}: it raises. Add the losses and call backward once"
-            if not again and not event.overwritten and isinstance(freed.at.node, ast.Call):
-                message += ", or keep the graph in the first (`retain_graph=True`)"
+            shared, words = node, _shared(facts, event, node)
+            if _can_keep(event):
                 keep = edits.set_keyword(place(freed.at), "retain_graph", "True")
                 fixes = [Fix("Keep the graph in the first backward", Safety.SUGGESTED, keep)]
-            else:
-                message += ", `detach()` what the second is not to train, or run the forward again"
-        if shared.at is not None:
-            story.insert(0, Step(place(shared.at), "both go through this"))
-        return self.finding(place(event.at), message, story, fixes)
+        story = [Step(place(shared.at), "both go through this")] if shared.at is not None else []
+        story.append(Step(place(freed.at), "the first backward, which frees it"))
+        return self.finding(place(event.at), words, story, fixes)
 
 
-def _freed_there(facts: Facts, freed: Freed, again: bool) -> str:
-    return "its backward has freed" if again else f"{shown(facts, freed.at)} has freed"
+def _carried(facts: Facts, event: Event, value: Node) -> str:
+    return (
+        f"{code(facts, event.at.node)} goes on into the graph of an earlier round, which {_freed(facts, event)}: it "
+        f"raises. {_value(facts, value, True)} is carried over with its graph; `detach()` it in each round"
+    )
+
+
+def _made_before(facts: Facts, event: Event, value: Node) -> str:
+    backward = code(facts, event.at.node)
+    if value is event.value.node:  # type: ignore[union-attr]
+        return (
+            f"{backward} runs in every round of a loop, but its forward ran once, before the loop: the second round "
+            f"raises. Run the forward inside the loop"
+        )
+    return (
+        f"{backward} goes through {_value(facts, value)} in every round, but it was computed once, before the loop, "
+        f"and the first backward frees its graph: the second raises. Compute it in each round"
+    )
+
+
+def _shared(facts: Facts, event: Event, value: Node) -> str:
+    keep = "keep the graph in the first (`retain_graph=True`)"
+    run = "`detach()` what the second is not to train, or run the forward again"
+    return (
+        f"{code(facts, event.at.node)} goes through {_value(facts, value)} again, whose graph {_freed(facts, event)}: "
+        f"it raises. Add the losses and call backward once, {'or ' + keep if _can_keep(event) else run}"
+    )
+
+
+def _can_keep(event: Event) -> bool:
+    """Would it help to keep the graph in the first backward?"""
+    return event.by.at != event.at and not event.overwritten and isinstance(event.by.at.node, ast.Call)
+
+
+def _freed(facts: Facts, event: Event) -> str:
+    first = event.by.at
+    return "its backward has freed" if first == event.at else f"{shown(facts, first)} has freed"
 
 
 def _value(facts: Facts, node: Node, first: bool = False) -> str:
