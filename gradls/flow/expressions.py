@@ -313,17 +313,24 @@ def element(run: Run, value: Value) -> Value:
         return run.join.values([element(run, option) for option in options(value) if option is not NONE])
     if isinstance(value, Instance):
         return calls.iterate(run, value)
-    return run.unknown("data", getattr(value, "name", ""))
+    found = run.unknown("data", getattr(value, "name", ""))
+    found.fields["iterated"] = value
+    return found
 
 
 def unpack(run: Run, value: Value, targets: list[ast.expr]) -> list[Value]:
     """The values of the targets of an unpacking assignment."""
+    from gradls.flow.loops import container_elements
+
     count = len(targets)
     starred = next((index for index, target in enumerate(targets) if isinstance(target, ast.Starred)), None)
     if isinstance(value, Choice):
         sequences = [option for option in value.options if isinstance(option, Sequence)]
         if sequences:
             value = run.join.values(sequences)
+    held = container_elements(value)
+    if isinstance(held, Sequence):
+        value = held
     if isinstance(value, Sequence):
         items = list(value.items)
         if starred is not None:
