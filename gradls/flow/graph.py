@@ -39,7 +39,7 @@ class Cut(NamedTuple):
     """Why gradient ends at a node.
 
     `kind` is one of detach, data, number, numpy, copy, rewrap, no_grad, integer, no_derivative, sample, state_dict,
-    parameter, grad. `at` is the expression or block to blame. `certain`: there surely was gradient to lose.
+    parameter, grad, checkpoint. `at` is the expression or block to blame. `certain`: there surely was gradient to lose.
     """
 
     kind: str

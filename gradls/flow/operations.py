@@ -191,8 +191,15 @@ def _output(
         cut = Cut("integer" if dtype in ("int", "bool") else "no_derivative", place, certain)
     elif nondifferentiable and any(_carries(edge) for edge in edges):
         cut = Cut("integer" if dtype in ("int", "bool") else "no_derivative", place, True)
-    requires_grad, cut = under_mode(run, requires_grad, cut, place)
-    own = edges if requires_grad is not False else [Edge(edge.node, False) for edge in edges]
+    recorded, cut = under_mode(run, requires_grad, cut, place)
+    if recorded is False and requires_grad and op.view in ("view", "multi", "expand", "maybe"):
+        # A view made without recording keeps the flag of its base, but has no grad_fn: it is cut off all the same.
+        recorded = None if op.view == "maybe" else True
+        leaf_view = True
+    else:
+        leaf_view = False
+    requires_grad = recorded
+    own = edges if requires_grad is not False and not leaf_view else [Edge(edge.node, False) for edge in edges]
     node = Node(run.state, op.name, place, tuple(own), cut=cut, path=run.path)
     node.zero = output.gradient == "zero"
     node.frees = requires_grad is True and any(requires_grad_in(bound.get(name)) for name in op.frees_when)
@@ -223,7 +230,9 @@ def check_saved(run: Run, node: Node) -> None:
 
 def under_mode(run: Run, requires_grad: bool | None, cut: Cut | None, place: At) -> tuple[bool | None, Cut | None]:
     """What grad mode makes of a result that would require grad."""
-    if run.isolated or run.recording is True or requires_grad is False:
+    if run.isolated:
+        return False, None
+    if run.recording is True or requires_grad is False:
         return requires_grad, cut
     if run.recording is None:
         return None, cut
@@ -252,18 +261,13 @@ def cut_node(run: Run, kind_of_cut: str, op: str, edges: Iterable[Edge], place: 
 def cut_tensor(run: Run, kind_of_cut: str, op: str, source: Tensor, at: ast.AST, *, shares: bool) -> Tensor:
     """`source` without its history: detach, .data and the like. `shares`: with the same version counter."""
     place = run.at(at)
-    if run.isolated:
-        node = Node(run.state, op, place, (Edge(source.node, source.requires_grad),), path=run.path)
-        flag: bool | None = source.requires_grad
-    else:
-        node = cut_node(run, kind_of_cut, op, [Edge(source.node, source.requires_grad)], place)
-        flag = False
+    node = cut_node(run, kind_of_cut, op, [Edge(source.node, source.requires_grad)], place)
     node.scalar = source.node.scalar
     tensor = Tensor(
         run.state,
         node,
-        requires_grad=flag,
-        leaf=True if flag is False else None,
+        requires_grad=False,
+        leaf=True,
         dtype=source.dtype,
         shape=source.shape,
         storage=source.storage if shares else None,

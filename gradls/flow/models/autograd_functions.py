@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth
 from gradls.flow.classes import FUNCTION, find_in_class
 from gradls.flow.models.registry import function, method
-from gradls.flow.operations import derived_tensor, tensors_in
+from gradls.flow.operations import cut_tensor, derived_tensor, tensors_in
 from gradls.flow.values import NONE, Class, Function, Instance, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
@@ -90,7 +90,17 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
         return run.unknown("call", "checkpoint")
     options = ("use_reentrant", "preserve_rng_state", "context_fn", "determinism_check", "debug", "early_stop")
     kwargs = {name: value for name, value in call.kwargs.items() if name not in options}
-    return call_value(run, call.args[0], NewCall(call.node, call.args[1:], kwargs, call.unsure))
+    result = call_value(run, call.args[0], NewCall(call.node, call.args[1:], kwargs, call.unsure))
+    if reentrant is True and isinstance(result, Tensor) and not call.unsure and _plain(call.args[1:]):
+        # The reentrant variant records its call like a custom Function: through the inputs that require grad only.
+        return cut_tensor(run, "checkpoint", "checkpoint", result, call.node, shares=True)
+    return result
+
+
+def _plain(values: list[Value]) -> bool:
+    """Is it known of all tensors in `values` that none requires grad?"""
+    parts = [part for value in values for part in tensors_in(value)]
+    return all(isinstance(part, Tensor) and part.requires_grad is False for part in parts)
 
 
 @function("torch.autograd.functional.jacobian", "torch.autograd.functional.hessian", "torch.autograd.functional.jvp", "torch.autograd.functional.vjp")

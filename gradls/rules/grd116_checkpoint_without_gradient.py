@@ -1,0 +1,75 @@
+"""GRD116."""
+
+import ast
+from collections.abc import Sequence
+
+from gradls.flow.facts import Facts
+from gradls.flow.lost import Lost
+from gradls.rules import edits
+from gradls.rules.finding import Fix, Safety, Severity
+from gradls.rules.lost_gradient import LostGradientRule
+from gradls.rules.words import place
+
+
+class CheckpointWithoutGradient(LostGradientRule):
+    """A checkpointed part of a model that gets no gradient, because its inputs have none.
+
+    ## What it finds
+    `checkpoint(function, x, use_reentrant=True)` where no tensor among the inputs requires grad, such as the first
+    stage of a model, whose input is data.
+
+    ## Why it matters
+    The reentrant variant is recorded like an operation on its inputs. If none of them requires grad, nothing is
+    recorded at all: the parameters inside never train.
+
+    ## What PyTorch does
+    It warns once, and goes on:
+
+        UserWarning: None of the inputs have requires_grad=True. Gradients will be None
+
+    ## Example
+    ```python
+    import torch
+    from torch.utils.checkpoint import checkpoint
+
+    stage, head = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*stage.parameters(), *head.parameters()], lr=0.1)
+    loss = head(checkpoint(stage, torch.randn(8, 3), use_reentrant=True)).pow(2).mean()
+    loss.backward()
+    optimizer.step()
+    assert stage.weight.grad is None
+    ```
+
+    ## Use instead
+    ```python
+    import torch
+    from torch.utils.checkpoint import checkpoint
+
+    stage, head = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*stage.parameters(), *head.parameters()], lr=0.1)
+    loss = head(checkpoint(stage, torch.randn(8, 3), use_reentrant=False)).pow(2).mean()
+    loss.backward()
+    optimizer.step()
+    assert stage.weight.grad is not None
+    ```
+
+    ## When it is silent
+    With `use_reentrant=False`, and where an input requires grad.
+
+    ## Fix safety
+    Safe: the other variant computes the same and records the parameters too.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/checkpoint.html
+    """
+
+    code, name, severity = "GRD116", "checkpoint-without-gradient", Severity.ERROR
+    kinds = ("checkpoint",)
+    does = "records nothing, since no input requires grad"
+
+    def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
+        assert lost.cut.cut is not None
+        at = lost.cut.cut.at
+        if not isinstance(at.node, ast.Call):
+            return []
+        return [Fix("Set `use_reentrant=False`", Safety.SAFE, edits.set_keyword(place(at), "use_reentrant", "False"))]
