@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import permutations
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At
@@ -143,8 +144,8 @@ class SwappedLossArguments(Rule):
             one, other = code(facts, first), code(facts, second)
             if swap.severity is Severity.INFORMATION and swap.symmetric:
                 message = (
-                    f"`{loss}` takes the prediction first: {one} is data and {other} comes from the model. The loss is "
-                    "symmetric, so value and gradient are the same; PyTorch up to 0.4.0 raised \"nn criterions don't "
+                    f"`{loss}` takes the prediction first: {one} is data, and {other} depends on parameters. The loss "
+                    "is symmetric, so value and gradient are the same; PyTorch up to 0.4.0 raised \"nn criterions don't "
                     'compute the gradient w.r.t. targets"'
                 )
             else:
@@ -173,10 +174,9 @@ def _judge(facts: Facts, event: Event) -> _Swap | None:
         return None
     if event.spec.name == "kl_div":
         return _judge_divergence(facts, event, first, second)
-    if not is_data(first.value) or not is_computed(facts, second.value):
-        if not event.spec.symmetric and not _is_known(facts, first) and not _is_known(facts, second):
-            return _judge_names(event, first, second)
-        return None
+    if not is_data(first.value, second.value) or not is_computed(facts, second.value):
+        known = any(is_data(a, b) or is_computed(facts, a) for a, b in permutations((first.value, second.value)))
+        return None if event.spec.symmetric or known else _judge_names(event, first, second)
     if event.spec.symmetric and not (event.spec.name == "huber_loss" and _dtype(first) == "int"):
         return _Swap(first, second, Severity.INFORMATION, "", symmetric=True)
     raises = _raises(event, first, second)
@@ -207,14 +207,10 @@ def _judge_divergence(facts: Facts, event: Event, first: Argument, second: Argum
     if option(event, "log_target", False) is not False:
         return None
     one, other = activation(first.value), activation(second.value)
-    if other == "log_softmax" and (one == "softmax" or (one == "" and is_data(first.value))):
+    if other == "log_softmax" and (one == "softmax" or (one == "" and is_data(first.value, second.value))):
         reason = "the first must be log-probabilities, the second probabilities, and the result is NaN"
         return _Swap(first, second, Severity.WARNING, reason)
     return None
-
-
-def _is_known(facts: Facts, argument: Argument) -> bool:
-    return is_data(argument.value) or is_computed(facts, argument.value)
 
 
 def _judge_names(event: Event, first: Argument, second: Argument) -> _Swap | None:

@@ -110,11 +110,15 @@ _KEEP = frozenset((
 ))  # fmt: skip
 
 
-def is_data(value: Value) -> bool:
-    """Is it certain that no model had a part in it: made from nothing, or an element of what a loop goes through?"""
+def is_data(value: Value, other: Value) -> bool:
+    """Is it certain that no model had a part in `value`: made from nothing, or an element of what a loop goes through?
+
+    What a loop goes through may be the outputs of a model. It is a loader if it is no result of a call, or if `other`,
+    the other argument of the loss, was computed from the same element.
+    """
     node = history(value)
     if node is None:
-        return isinstance(value, Unknown) and element_of(value) is not None
+        return isinstance(value, Unknown) and _is_from_loader(value, other)
     if isinstance(value, Tensor) and value.requires_grad is not False:
         return False
     for part in walk(node):
@@ -125,23 +129,36 @@ def is_data(value: Value) -> bool:
         if part.kind == "opaque":
             source = part.fields.get("value")
             if source is not None:
-                if not (isinstance(source, Unknown) and element_of(source) is not None):
+                if not (isinstance(source, Unknown) and _is_from_loader(source, other)):
                     return False
             elif part.op not in _KEEP:
                 return False
     return True
 
 
-def element_of(value: Unknown) -> Unknown | None:
+def _is_from_loader(value: Unknown, other: Value) -> bool:
+    element = element_of(value)
+    if element is None:
+        return False
+    iterated = element.fields.get("iterated")
+    if isinstance(iterated, Unknown) and iterated.origin != "call" and ("node",) not in iterated.fields:
+        return True
+    node = history(other)
+    sources = [part.fields.get("value") for part in walk(node)] if node is not None else []
+    return any(isinstance(source, Unknown) and element_of(source) is element for source in sources)
+
+
+def element_of(value: Value) -> Unknown | None:
     """The element of a loop that an unknown value is, or is a part of."""
-    seen = 0
-    while isinstance(value, Unknown) and seen < 16:
-        if value.origin in ("data", "element"):
+    for _ in range(16):
+        if not isinstance(value, Unknown):
+            return None
+        if value.origin == "data":
             return value
         origin = value.fields.get("derived")
         if origin is None:
             return None
-        value, seen = origin[0], seen + 1
+        value = origin[0]
     return None
 
 
