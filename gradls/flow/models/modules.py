@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.losses import find_loss
 from gradls.autograd.modules import ModuleSpec, find_module
 from gradls.autograd.ops import find_op
-from gradls.flow import truth
+from gradls.flow import layer_shapes, truth
 from gradls.flow.classes import MODULE, is_module, is_module_class
 from gradls.flow.graph import Edge, Node, Saved
 from gradls.flow.models.registry import function, method
@@ -219,7 +219,7 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         [*call.values, *parameters.values()],
         call.node,
         saves=True,
-        shape=_layer_shape(spec, options, first),
+        shape=layer_shapes.of_layer(spec, options, first),
     )
     result.node.label = instance.name
     _save_for_layer(result, spec, first, parameters)
@@ -227,16 +227,6 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         _save_state(result, call.args[1], parameters)
     check_saved(run, result.node)
     return _structured(run, spec, result, options)
-
-
-def _layer_shape(spec: ModuleSpec, options: dict[str, Value], first: Value | None) -> tuple[int | None, ...] | None:
-    shape = first.shape if isinstance(first, Tensor) else None
-    if spec.name == "torch.nn.Linear" and shape:
-        size = options.get("out_features")
-        return (*shape[:-1], size.value if isinstance(size, Host) and isinstance(size.value, int) else None)
-    if spec.kind in ("activation", "dropout", "norm"):
-        return shape
-    return None
 
 
 def _save_for_layer(result: Tensor, spec: ModuleSpec, first: Value | None, parameters: dict[str, Value]) -> None:
