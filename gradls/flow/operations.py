@@ -150,10 +150,19 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
             for tensor in results:
                 writes.make_view(run, tensor, base, op)
     _save(run, op, bound, results)
+    if op.shape == "broadcast" and len(results) == 1:
+        _note_growth(run, bound, results[0], at)
     if len(results) == 1:
         several = op.view == "multi" or op.sequence
         return _several(run, op, results[0], bound) if several else results[0]
     return Sequence(run.state, "tuple", tuple(results), None, tuple(output.name for output in outputs))
+
+
+def _note_growth(run: Run, bound: dict[str, Value], result: Tensor, at: ast.AST) -> None:
+    """Write down an element-wise operation of two tensors that broadcasts both of them."""
+    tensors = tuple(value for value in bound.values() if isinstance(value, Tensor))
+    if len(tensors) == 2 and shapes.both_grow(tensors[0].shape, tensors[1].shape):
+        run.event("outer-broadcast", at, result, result.node, tensors=tensors)
 
 
 def _is_true(value: Value | None) -> bool:

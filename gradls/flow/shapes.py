@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradls.autograd.ops import Op
-from gradls.flow.values import FALSE, NONE, Host, Sequence, Tensor, Value
+from gradls.flow.values import FALSE, Host, Sequence, Tensor, Value, is_none
 
 Shape = tuple["int | None", ...]
 
@@ -51,10 +51,33 @@ def _broadcast_two(one: Shape, other: Shape) -> Shape:
     return tuple(b if a == 1 else a if b == 1 or a is not None else b for a, b in zip(left, right, strict=True))
 
 
+def both_grow(one: Shape | None, other: Shape | None) -> bool:
+    """Does broadcasting two shapes make each of them larger, like (N, 1) against (N,)? A size that is not known is
+    taken for more than one where the other shape has none, or a one, in its place."""
+    if one is None or other is None:
+        return False
+    length = max(len(one), len(other))
+    left = (1,) * (length - len(one)) + one
+    right = (1,) * (length - len(other)) + other
+    pairs = list(zip(left, right, strict=True))
+    if any(a != b and a not in (1, None) and b not in (1, None) for a, b in pairs):
+        return False
+    return any(a == 1 and b != 1 for a, b in pairs) and any(b == 1 and a != 1 for a, b in pairs)
+
+
+def differ(one: Shape | None, other: Shape | None) -> bool:
+    """Are two shapes certainly not the same?"""
+    if one is None or other is None:
+        return False
+    if len(one) != len(other):
+        return True
+    return any(a is not None and b is not None and a != b for a, b in zip(one, other, strict=True))
+
+
 def _reduced(op: Op, bound: dict[str, Value], shape: Shape | None) -> Shape | None:
     dim = bound.get("dim", bound.get("axis"))
     keeps = bound.get("keepdim")
-    if dim is None or dim is NONE:
+    if dim is None or is_none(dim):
         if op.shape == "reduce" and "dim" in op.params:
             return None
         return () if keeps is None or keeps is FALSE else None
