@@ -18,11 +18,13 @@ from gradls.flow.values import (
     Instance,
     Lib,
     Mapping,
+    MissingGrad,
     Sequence,
     Super,
     Tensor,
     Unknown,
     Value,
+    is_none,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
     """`value.name`."""
+    if isinstance(value, MissingGrad):
+        run.event("missing-grad-used", node, value.tensor, value.tensor.node, read=value.at)
     if isinstance(value, Instance):
         return _of_instance(run, value, name, node)
     if isinstance(value, Tensor):
@@ -45,7 +49,7 @@ def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
     if isinstance(value, Super):
         return classes.super_attribute(run, value, name)
     if isinstance(value, Choice):
-        options = [option for option in value.options if option is not NONE]
+        options = [option for option in value.options if not is_none(option)]
         return run.join.values([get_attribute(run, option, name, node) for option in options])
     if isinstance(value, Sequence) and name in value.names:
         return value.items[value.names.index(name)]
@@ -143,7 +147,7 @@ def set_attribute(
 ) -> None:
     """`receiver.name = value`."""
     if isinstance(receiver, Choice):
-        receiver = next((option for option in receiver.options if option is not NONE), receiver)
+        receiver = next((option for option in receiver.options if not is_none(option)), receiver)
     if isinstance(receiver, Tensor):
         setter = find_setter("torch.Tensor", name)
         if setter is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth
 from gradls.flow.graph import Edge, Freed, Node, Write, compatible, meets, walk
 from gradls.flow.operations import cut_node, derived_tensor, tensors_in
-from gradls.flow.values import NONE, Sequence, Tensor, Value
+from gradls.flow.values import Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.facts import Event
@@ -30,7 +30,7 @@ def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | 
             root,
             root.node,
             requires_grad=root.requires_grad,
-            gradient=gradient is not None and gradient is not NONE,
+            gradient=gradient is not None and not is_none(gradient),
             retain=retain,
             create=create,
             inputs="inputs" in call.kwargs,
@@ -46,12 +46,14 @@ def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | 
         free(run, call, retain, nodes)
         if inputs is None:
             _fill_grads(run, event.info["reached"], call, create)
+        else:
+            _fill_grads(run, frozenset(targets or ()), call, create)
 
 
 def _flag(run: Run, call: Call, name: str, index: int) -> bool | None:
     """A boolean option of backward: False if it is not given, None if it is not known."""
     given = call.get(index + (0 if index else 0), name)
-    if given is None or given is NONE:
+    if given is None or is_none(given):
         return False
     return truth.truth(run, given)
 
@@ -113,7 +115,7 @@ def _fill_grads(run: Run, reached: frozenset[Tensor], call: Call, create: bool |
         if leaf.requires_grad is False:
             continue
         known = leaf.fields.get("grad")
-        if known is None or known is NONE:
+        if known is None or is_none(known):
             tensor = run.leaf("grad", None, requires_grad=False if create is False else None, dtype=leaf.dtype, shape=leaf.shape)
             tensor.fields["of"] = leaf
             run.state.set(leaf.fields, "grad", tensor)

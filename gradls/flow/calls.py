@@ -181,12 +181,14 @@ def escape(run: Run, value: Value) -> None:
         if id(value) in seen:
             continue
         seen.add(id(value))
+        if isinstance(value, (Instance, Function)) or (isinstance(value, Tensor) and value.requires_grad is not False):
+            run.state.set(run.outside, "backward", True)
         if isinstance(value, (Instance, Tensor)):
             run.state.set(value.fields, "escaped", True)
             if isinstance(value, Instance):
                 todo += [held for held in value.fields.values() if isinstance(held, Value)]
         elif isinstance(value, Bound):
-            todo.append(value.receiver)
+            todo += [value.receiver, *([value.function] if value.function is not None else [])]
         elif isinstance(value, Sequence):
             todo += value.elements
         elif isinstance(value, Mapping):
@@ -204,7 +206,7 @@ def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:
         from gradls.flow.operations import tensor_method
 
         return tensor_method(run, receiver, name, call)
-    for value in call.values:
+    for value in [receiver, *call.values] if isinstance(receiver, Instance) else call.values:
         escape(run, value)
     return run.unknown("method", name)
 

@@ -23,6 +23,7 @@ from gradls.flow.values import (
     Unknown,
     Value,
     host,
+    is_none,
 )
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def elements_of(run: Run, value: Value) -> list[Value]:
     if isinstance(value, Mapping):
         return [host(key) for key in value.entries]
     if isinstance(value, Choice):
-        return [part for option in value.options if option is not NONE for part in elements_of(run, option)]
+        return [part for option in value.options if not is_none(option) for part in elements_of(run, option)]
     return [element(run, value)]
 
 
@@ -310,7 +311,7 @@ def element(run: Run, value: Value) -> Value:
     if isinstance(value, Tensor):
         return subscripts.row(run, value)
     if isinstance(value, Choice):
-        return run.join.values([element(run, option) for option in options(value) if option is not NONE])
+        return run.join.values([element(run, option) for option in options(value) if not is_none(option)])
     if isinstance(value, Instance):
         return calls.iterate(run, value)
     found = run.unknown("data", getattr(value, "name", ""))

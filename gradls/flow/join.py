@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradls.flow.graph import Edge, Node, flow_of
 from gradls.flow.state import MISSING
-from gradls.flow.values import NONE, Bound, Choice, Function, Host, Instance, Lib, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import Bound, Choice, Function, Host, Instance, Lib, Mapping, Sequence, Tensor, Unknown, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.state import State
@@ -71,7 +71,7 @@ class Join:
     def _by_sort(self, values: list[Value]) -> list[Value]:
         """Those of one sort joined where that makes sense."""
         tensors = [value for value in values if isinstance(value, Tensor)]
-        numbers = [value for value in values if isinstance(value, Host) and value is not NONE]
+        numbers = [value for value in values if isinstance(value, Host) and not is_none(value)]
         sequences = [value for value in values if isinstance(value, Sequence)]
         mappings = [value for value in values if isinstance(value, Mapping)]
         others = [value for value in values if not isinstance(value, (Tensor, Sequence, Mapping)) and value not in numbers]

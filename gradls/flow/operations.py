@@ -365,4 +365,3 @@ def derived_tensor(
     tensor = Tensor(run.state, node, requires_grad=flag, leaf=leaf, dtype=dtype, shape=shape)
     tensor.inference = bool(run.mode["inference"])
     return tensor
-

@@ -13,7 +13,6 @@ from gradls.flow.operations import apply, cut_node, host_history, tensors_in, un
 from gradls.flow.graph import Edge
 from gradls.flow.values import (
     FALSE,
-    NONE,
     TRUE,
     Choice,
     Class,
@@ -21,11 +20,13 @@ from gradls.flow.values import (
     Host,
     Instance,
     Mapping,
+    MissingGrad,
     Sequence,
     Tensor,
     Unknown,
     Value,
     host,
+    is_none,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ _COMPARISONS: dict[type, tuple[str, Any]] = {
 
 def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Value:
     """`left op right`."""
+    note_missing_grad(run, node, left, right)
     if isinstance(left, Choice) or isinstance(right, Choice):
         return _of_options(run, kind, left, right, node)
     name = NAMES[kind]
@@ -99,6 +101,13 @@ def _is_array(value: Value) -> bool:
     return isinstance(value, Instance) and value.path == "numpy.ndarray"
 
 
+def note_missing_grad(run: Run, node: ast.AST, *operands: Value) -> None:
+    """Write down that a None which `.grad` gave is computed with."""
+    for value in operands:
+        if isinstance(value, MissingGrad):
+            run.event("missing-grad-used", node, value.tensor, value.tensor.node, read=value.at)
+
+
 def _expr(node: ast.AST) -> ast.expr:
     return node  # type: ignore[return-value]
 
@@ -108,7 +117,7 @@ def _of_options(run: Run, kind: type, left: Value, right: Value, node: ast.AST) 
         binary(run, kind, one, other, node)
         for one in options(left)
         for other in options(right)
-        if one is not NONE and other is not NONE
+        if not is_none(one) and not is_none(other)
     ]
     return run.join.values(results) if results else run.unknown("operator")
 
@@ -164,12 +173,13 @@ def _own_operator(run: Run, left: Instance, name: str, right: Value, node: ast.A
 def augmented(run: Run, statement: ast.AugAssign, old: Value, new: Value) -> Value:
     """The value of `old += new` and the like; a tensor is written in place."""
     kind = type(statement.op)
+    note_missing_grad(run, statement, old, new)
     if isinstance(old, Choice):
-        results = [augmented(run, statement, option, new) for option in old.options if option is not NONE]
+        results = [augmented(run, statement, option, new) for option in old.options if not is_none(option)]
         return run.join.values(results) if results else run.unknown("operator")
     if isinstance(old, Tensor):
         if isinstance(new, Choice):
-            kept = [option for option in new.options if option is not NONE]
+            kept = [option for option in new.options if not is_none(option)]
             new = kept[0] if len(kept) == 1 else new
         return apply(run, f"torch.Tensor.__i{NAMES[kind]}__", Call(_expr(statement), [new]), old)
     if isinstance(old, Sequence) and kind is ast.Add and old.kind == "list":
@@ -185,9 +195,10 @@ def augmented(run: Run, statement: ast.AugAssign, old: Value, new: Value) -> Val
 
 def unary(run: Run, kind: type, operand: Value, node: ast.AST) -> Value:
     """`-x`, `+x` and `~x`."""
+    note_missing_grad(run, node, operand)
     name = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "invert"}[kind]
     if isinstance(operand, Choice):
-        return run.join.values([unary(run, kind, option, node) for option in operand.options if option is not NONE])
+        return run.join.values([unary(run, kind, option, node) for option in operand.options if not is_none(option)])
     if isinstance(operand, Tensor):
         return operand if kind is ast.UAdd else apply(run, f"torch.Tensor.__{name}__", Call(_expr(node), []), operand)
     if isinstance(operand, Host):
@@ -231,9 +242,9 @@ def _identity(run: Run, left: Value, right: Value, positive: bool) -> Value:
     if isinstance(left, Choice):
         return run.join.values([_identity(run, option, right, positive) for option in left.options])
     same: bool | None = None
-    if right is NONE or left is NONE:
-        other = left if right is NONE else right
-        if other is NONE:
+    if is_none(right) or is_none(left):
+        other = left if is_none(right) else right
+        if is_none(other):
             same = True
         elif not isinstance(other, Unknown):
             same = False

@@ -10,7 +10,7 @@ from gradls.flow import calls, truth, writes
 from gradls.flow.calls import Call
 from gradls.flow.graph import Saved
 from gradls.flow.operations import result_of, unknown_operation
-from gradls.flow.values import NONE, Choice, Class, Function, Host, Instance, Lib, Mapping, Sequence, Tensor, Unknown, Value, host
+from gradls.flow.values import Choice, Class, Function, Host, Instance, Lib, Mapping, Sequence, Tensor, Unknown, Value, host, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -25,7 +25,7 @@ COPY = Op("copy_slices", ("input", "index", "value"), differentiable=frozenset({
 def get_item(run: Run, receiver: Value, index: Value, node: ast.AST) -> Value:
     """`receiver[index]`."""
     if isinstance(receiver, Choice):
-        return run.join.values([get_item(run, option, index, node) for option in receiver.options if option is not NONE])
+        return run.join.values([get_item(run, option, index, node) for option in receiver.options if not is_none(option)])
     if isinstance(receiver, Tensor):
         return _of_tensor(run, receiver, index, node)
     if isinstance(receiver, Sequence):
@@ -147,7 +147,7 @@ def set_item(run: Run, receiver: Value, index: Value, value: Value, target: ast.
     """`receiver[index] = value`; after `receiver[index] += y` the element itself was written already."""
     if isinstance(receiver, Choice):
         for option in receiver.options:
-            if option is not NONE:
+            if not is_none(option):
                 set_item(run, option, index, value, target, augmented)
     elif isinstance(receiver, Tensor):
         if not (augmented and isinstance(value, Tensor) and value.storage is receiver.storage):

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow.state import Fields
-from gradls.flow.values import NONE, Bound, Choice, Class, Function, Host, Instance, Lib, Mapping, Sequence, Unknown, Value
+from gradls.flow.values import NONE, Bound, Choice, Class, Function, Host, Instance, Lib, Mapping, Sequence, Unknown, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -110,7 +110,7 @@ def _narrow_none(run: Run, node: ast.expr, none: bool) -> None:
     fields, key = slot
     value = fields[key]
     if isinstance(value, Choice):
-        kept = tuple(option for option in value.options if (option is NONE) == none)
+        kept = tuple(option for option in value.options if is_none(option) == none)
         if kept:
             run.state.set(fields, key, kept[0] if len(kept) == 1 else Choice(kept))
     elif none and isinstance(value, Unknown):

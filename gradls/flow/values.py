@@ -38,6 +38,22 @@ class Host(Value):
         return f"Host({self.kind}, {self.value!r})"
 
 
+class MissingGrad(Host):
+    """The None that `.grad` of `tensor` gives because no backward has filled it. `at` is where it was read."""
+
+    __slots__ = ("at", "tensor")
+
+    def __init__(self, tensor: Tensor, at: At) -> None:
+        super().__init__("none", None)
+        self.tensor = tensor
+        self.at = at
+
+
+def is_none(value: object) -> bool:
+    """Is this None, by whatever way?"""
+    return isinstance(value, Host) and value.kind == "none"
+
+
 NONE = Host("none", None)
 TRUE = Host("bool", True)
 FALSE = Host("bool", False)

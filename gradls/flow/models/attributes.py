@@ -11,7 +11,20 @@ from gradls.flow.calls import Call
 from gradls.flow.graph import Edge, Node
 from gradls.flow.models.registry import attribute, setter
 from gradls.flow.operations import apply, cut_node, cut_tensor
-from gradls.flow.values import FALSE, NONE, TRUE, Host, Instance, Lib, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import (
+    FALSE,
+    NONE,
+    TRUE,
+    Host,
+    Instance,
+    Lib,
+    MissingGrad,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+    is_none,
+)
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -48,8 +61,11 @@ def is_leaf(run: Run, value: Tensor, node: ast.expr) -> Value:
 @attribute(TENSOR, "grad")
 def grad(run: Run, value: Tensor, node: ast.expr) -> Value:
     """The gradient: None before a backward reached the tensor."""
-    run.event("grad-read", node, value, value.node)
     known = value.fields.get("grad")
+    missing = lacks_grad(run, value, known)
+    run.event("grad-read", node, value, value.node, missing=missing)
+    if missing:
+        return MissingGrad(value, run.at(node))
     if known is not None:
         return known
     tensor = run.leaf("grad", node, dtype=value.dtype, shape=value.shape)
@@ -57,6 +73,17 @@ def grad(run: Run, value: Tensor, node: ast.expr) -> Value:
     # Which passes of backward came before is for the rules to say.
     value.fields["grad"] = tensor
     return tensor
+
+
+def lacks_grad(run: Run, tensor: Tensor, known: Value | None) -> bool:
+    """Is it certain that `tensor.grad` is None? `known` is what the program is seen to have put there."""
+    if (known is not None and not is_none(known)) or tensor.fields.get("escaped") or run.isolated:
+        return False
+    if tensor.leaf is False:
+        return tensor.requires_grad is True and known is None and not tensor.fields.get("retains_grad")
+    if tensor.leaf is not True or run.alone or run.outside["backward"] is not False:
+        return False
+    return tensor.node.kind == "leaf" and tensor.node.op not in ("argument", "grad", "data")
 
 
 @attribute(TENSOR, "grad_fn")

@@ -9,7 +9,7 @@ from gradls.flow.graph import Edge, Node
 from gradls.flow.models.registry import function, method
 from gradls.flow.models.tensors import history_edges
 from gradls.flow.operations import cut_node, tensors_in
-from gradls.flow.values import NONE, Choice, Host, Instance, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import Choice, Host, Instance, Sequence, Tensor, Unknown, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.calls import Call
@@ -33,7 +33,7 @@ def fresh(
 ) -> Tensor:
     """A new leaf that a factory call makes."""
     given = call.kwargs.get("dtype")
-    if given is not None and given is not NONE:
+    if given is not None and not is_none(given):
         dtype = dtypes.of_value(given)
     flag = _flag(run, call)
     # An integer tensor cannot require grad: that raises, and what follows is unknown.
@@ -149,7 +149,7 @@ def from_numpy(run: Run, path: str, call: Call) -> Value:
 def copy_of(run: Run, data: Value, call: Call, op: str, dtype: str | None) -> Tensor:
     """A new leaf with the values of `data` and without its history."""
     given = call.kwargs.get("dtype") or (call.args[1] if len(call.args) > 1 and op != "new_tensor" else None)
-    if given is not None and given is not NONE:
+    if given is not None and not is_none(given):
         dtype = dtypes.of_value(given)
     flag = _flag(run, call)
     edges = history_edges(data)

@@ -406,11 +406,15 @@ def apply_function(run: Run, receiver: Instance, call: Call) -> Value:
 def zero_grad(run: Run, receiver: Instance, call: Call) -> Value:
     found, more = parameters_of(receiver)
     run.event("zero-grad", call.node, receiver, parameters=[t for _, t in found], open=more)
-    clear_grads(run, [tensor for _, tensor in found])
+    clear_grads(run, [tensor for _, tensor in found], call)
     return NONE
 
 
-def clear_grads(run: Run, tensors: list[Tensor]) -> None:
+def clear_grads(run: Run, tensors: list[Tensor], call: Call) -> None:
+    """`zero_grad()` makes gradients None, unless the call says otherwise."""
+    given = call.get(0, "set_to_none")
+    if given is not None and truth.truth(run, given) is not True:
+        return
     for tensor in tensors:
         run.state.set(tensor.fields, "grad", NONE)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow.models.modules import clear_grads
 from gradls.flow.models.registry import function, method
-from gradls.flow.values import NONE, Choice, Host, Instance, Mapping, Sequence, Tensor, Value
+from gradls.flow.values import NONE, Choice, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.calls import Call
@@ -58,7 +58,7 @@ def step(run: Run, receiver: Instance, call: Call) -> Value:
 
     closure = call.get(0, "closure")
     result: Value = NONE
-    if closure is not None and closure is not NONE:
+    if closure is not None and not is_none(closure):
         result = call_value(run, closure, NewCall(call.node, []))
     parameters = receiver.fields.get("parameters", ())
     trained = frozenset(t for t in parameters if t.requires_grad is True and not t.fields.get("escaped"))
@@ -73,7 +73,7 @@ def step(run: Run, receiver: Instance, call: Call) -> Value:
 def zero_grad(run: Run, receiver: Instance, call: Call) -> Value:
     tensors = list(receiver.fields.get("parameters", ()))
     run.event("zero-grad", call.node, receiver, parameters=tensors, open=receiver.fields.get("more", True))
-    clear_grads(run, tensors)
+    clear_grads(run, tensors, call)
     return NONE
 
 

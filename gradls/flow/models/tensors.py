@@ -8,7 +8,7 @@ from gradls.autograd.calls import select
 from gradls.autograd.ops import find_op
 from gradls.flow import dtypes, shapes, truth
 from gradls.flow.calls import Call
-from gradls.flow.graph import Edge
+from gradls.flow.graph import Cut, Edge
 from gradls.flow.models.attributes import change_flag
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import apply, cut_node, cut_tensor, host_history, result_of, tensors_in
@@ -73,7 +73,12 @@ def numpy(run: Run, receiver: Tensor, call: Call) -> Value:
 def array_of(run: Run, tensor: Tensor, call: Call) -> Value:
     array = Instance(run.state, run.lib("numpy.ndarray"), run.at(call.node))
     edges = [Edge(tensor.node, tensor.requires_grad)]
-    array.data["node"] = cut_node(run, "numpy", "numpy", edges, run.at(call.node))
+    node = cut_node(run, "numpy", "numpy", edges, run.at(call.node))
+    behind = tensor.node.cut
+    if behind is not None and behind.kind in ("detach", "data", "no_grad") and not run.isolated:
+        # What was detached only to become an array is lost to NumPy.
+        node.cut = Cut("numpy", run.at(call.node), behind.certain)
+    array.data["node"] = node
     array.data["dtype"] = tensor.dtype
     return array
 
