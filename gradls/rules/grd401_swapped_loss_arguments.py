@@ -145,8 +145,8 @@ class SwappedLossArguments(Rule):
             if swap.severity is Severity.INFORMATION and swap.symmetric:
                 message = (
                     f"`{loss}` takes the prediction first: {one} is data, and {other} depends on parameters. The loss "
-                    "is symmetric, so value and gradient are the same; PyTorch up to 0.4.0 raised \"nn criterions don't "
-                    'compute the gradient w.r.t. targets"'
+                    'is symmetric, so value and gradient are the same; PyTorch up to 0.4.0 raised "nn criterions '
+                    "don't compute the gradient w.r.t. targets\""
                 )
             else:
                 message = (
