@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from gradls.rules.finding import Finding, TextEdit
 from gradls.syntax.source import Source, Span
@@ -16,31 +17,30 @@ def ignore_edit(finding: Finding) -> TextEdit | None:
     a string or with a backslash. None if neither can take a comment."""
     source, span = finding.place.source, finding.span
     for line in (span.line, span.end_line):
-        if line <= len(source.lines) and _takes_comment(source, line):
-            return _comment(source, line, finding.name)
+        if line > len(source.lines) or source.lines[line - 1].rstrip("\r\n").endswith("\\"):
+            continue
+        strings = list(_strings(source, line))
+        if not any(string.line <= line < string.end_line for string in strings):
+            return _comment(source, line, strings, finding.name)
     return None
 
 
-def _comment(source: Source, line: int, name: str) -> TextEdit:
+def _comment(source: Source, line: int, strings: list[Span], name: str) -> TextEdit:
     text = source.lines[line - 1].rstrip("\r\n")
-    present = _LIST.search(text)
-    if present is not None:
-        at = present.end("rules") + 1
-        return TextEdit(source.path, Span(line, at, line, at), f", {name}" if present["rules"].strip() else name)
+    for present in _LIST.finditer(text):
+        start = (line, present.start() + 1)
+        if not any(string[:2] <= start < string[2:] for string in strings):
+            at = present.end("rules") + 1
+            return TextEdit(source.path, Span(line, at, line, at), f", {name}" if present["rules"].strip() else name)
     at = len(text.rstrip()) + 1
     return TextEdit(source.path, Span(line, at, line, len(text) + 1), f"  # gradls: ignore[{name}]")
 
 
-def _takes_comment(source: Source, line: int) -> bool:
-    if source.lines[line - 1].rstrip("\r\n").endswith("\\"):
-        return False
-    statement = next((node for node in source.tree.body if node.lineno <= line <= (node.end_lineno or 0)), None)
-    return statement is None or not any(_runs_over(node, line) for node in ast.walk(statement))
-
-
-def _runs_over(node: ast.AST, line: int) -> bool:
-    """Whether `node` is a string that goes on after the end of `line`."""
-    is_string = isinstance(node, ast.JoinedStr) or (
-        isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
-    )
-    return is_string and node.lineno <= line < (node.end_lineno or 0)  # type: ignore[attr-defined]
+def _strings(source: Source, line: int) -> Iterator[Span]:
+    """The strings in the top-level statement that `line` is in."""
+    for statement in source.tree.body:
+        if statement.lineno <= line <= (statement.end_lineno or 0):
+            for node in ast.walk(statement):
+                is_text = isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
+                if is_text or isinstance(node, ast.JoinedStr):
+                    yield source.span(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from typing import Any
 
 from lsprotocol import types
@@ -62,6 +63,14 @@ class Protocol(LanguageServerProtocol):
         """The client has no more to say."""
         self.stop(0 if self._shutdown else 1)
         yield from ()
+
+    def _check_handler_result(self, future: Future[Any]) -> None:
+        super()._check_handler_result(future)
+        # pygls keeps the future of every notification for good. (It goes through them while it cancels them.)
+        if future.cancelled():
+            return
+        for identifier in [key for key, kept in self._request_futures.items() if kept is future]:
+            del self._request_futures[identifier]
 
     @property
     def is_shut_down(self) -> bool:

@@ -127,6 +127,11 @@ class Client(LanguageClient):
         self.encoding = types.PositionEncodingKind(result.capabilities.position_encoding or "utf-16").value
         return result
 
+    async def kill(self) -> None:
+        """End the server, if it is still there."""
+        if self._server is not None and self._server.returncode is None:
+            self._server.kill()
+
     def open(self, uri: str, text: str, version: int = 1) -> None:
         self.texts[uri], self.versions[uri] = text, version
         self.text_document_did_open(

@@ -8,5 +8,8 @@ async def client():
     """An editor whose server still has to be started with `begin`; ended properly after the test."""
     client = Client()
     yield client
-    await client.shutdown_session()
-    await client.stop()
+    try:
+        await client.shutdown_session()
+    finally:
+        await client.kill()
+        await client.stop()

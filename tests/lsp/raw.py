@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -91,9 +91,9 @@ def _is_publish(message: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def started() -> Iterator[tuple[Raw, subprocess.Popen[bytes]]]:
+def started(arguments: Sequence[str] = SERVER, **options: Any) -> Iterator[tuple[Raw, subprocess.Popen[bytes]]]:
     """A server on pipes, killed at the end if it is still there."""
-    with subprocess.Popen(SERVER, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:

@@ -1,7 +1,6 @@
 """What clients get wrong costs what was wrong, and nothing else."""
 
 import json
-import os
 import re
 import signal
 import socket
@@ -162,11 +161,7 @@ def test_prints_of_others_do_not_reach_the_client():
         "Server._hover = hover\n"
         "from gradls.server.main import serve; sys.exit(serve())"
     )
-    arguments = [sys.executable, "-c", program]
-    with subprocess.Popen(
-        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False
-    ) as process:
-        raw = Raw(process.stdin, process.stdout)
+    with started([sys.executable, "-c", program], stderr=subprocess.PIPE) as (raw, process):
         raw.begin()
         raw.open(URI, DETACHED)
         params = {"textDocument": {"uri": URI}, "position": {"line": 5, "character": 8}}
@@ -179,14 +174,16 @@ def test_prints_of_others_do_not_reach_the_client():
 
 def test_over_a_socket():
     arguments = [*SERVER, "--tcp", "127.0.0.1:0"]
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=os.environ) as process:
-        port = int(re.search(rb":(\d+)", process.stderr.readline())[1])
-        with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
-            stream = connection.makefile("rwb")
-            raw = Raw(stream, connection.makefile("rb"))
-            raw.begin()
-            raw.open(URI, DETACHED)
-            assert works(raw)
-            assert raw.request(1, "shutdown")["result"] is None
-            raw.notify("exit", None)
-            assert process.wait(SECONDS) == 0
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
+        try:
+            port = int(re.search(rb":(\d+)", process.stderr.readline())[1])
+            with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
+                raw = Raw(connection.makefile("wb"), connection.makefile("rb"))
+                raw.begin()
+                raw.open(URI, DETACHED)
+                assert works(raw)
+                assert raw.request(1, "shutdown")["result"] is None
+                raw.notify("exit", None)
+                assert process.wait(SECONDS) == 0
+        finally:
+            process.kill()
