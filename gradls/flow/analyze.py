@@ -68,6 +68,7 @@ def _run_uncalled(run: Run) -> None:
     for value in _definitions(run, run.module.fields.values()):
         mark = run.state.mark()
         if isinstance(value, Function):
+            run.since = run.state.clock
             if value.node not in run.executed:
                 _attempt(run, lambda value=value: call_function(run, value, arguments(run, value, False)), MOST_STEPS_A_ROOT)
         elif isinstance(value, Class):
@@ -103,6 +104,7 @@ def _run_methods(run: Run, cls: Class) -> None:
         mark = run.state.mark()
         bound = method.kind != "static"
         target: Value = cls if method.kind == "class" else receiver
+        run.since = run.state.clock
         _attempt(
             run,
             lambda method=method, bound=bound, target=target: call_function(

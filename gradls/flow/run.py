@@ -105,8 +105,10 @@ class Run:
         self.module = Scope(Fields(self.state), None, "module")
         self.frame = Frame(self.module, self.state.mark())
         self.mode = Fields(self.state, {"grad": True, "inference": False, "at": None})
-        self.outside = Fields(self.state, {"backward": False})
-        """What code that is not seen may have done: call backward."""
+        self.outside = Fields(self.state, {"backward": 0})
+        """When code that is not seen could last have called backward; None if that depends."""
+        self.since = 0
+        """When the analysis of a function that nobody calls began."""
         self.assumed = Fields(self.state)
         """Truth values of unknown values, as branches took them."""
         self.path: Path | None = None

@@ -81,7 +81,8 @@ def lacks_grad(run: Run, tensor: Tensor, known: Value | None) -> bool:
         return False
     if tensor.leaf is False:
         return tensor.requires_grad is True and known is None and not tensor.fields.get("retains_grad")
-    if tensor.leaf is not True or run.alone or run.outside["backward"] is not False:
+    outside = run.outside["backward"]
+    if tensor.leaf is not True or outside is None or tensor.fields.born <= max(outside, run.since):
         return False
     return tensor.node.kind == "leaf" and tensor.node.op not in ("argument", "grad", "data")
 

@@ -33,7 +33,7 @@ def item(run: Run, receiver: Unknown, call: Call) -> Value:
 @method(UNKNOWN, "backward")
 def backward(run: Run, receiver: Unknown, call: Call) -> Value:
     run.event("backward", call.node, receiver, None, root=None)
-    run.state.set(run.outside, "backward", True)
+    run.state.set(run.outside, "backward", run.state.clock)
     return NONE
 
 
