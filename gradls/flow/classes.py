@@ -163,6 +163,10 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
             if instance.open:
                 for value in call.values:
                     escape(run, value)
+    if is_module_class(cls):
+        from gradls.flow.registration import plain_containers
+
+        run.event("object-made", call.node, instance, containers=plain_containers(instance))
     return instance
 
 

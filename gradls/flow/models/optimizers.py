@@ -83,6 +83,7 @@ def add_param_group(run: Run, receiver: Instance, call: Call) -> Value:
     tensors, more = held(given) if given is not None else ([], True)
     run.state.set(receiver.fields, "parameters", (*receiver.fields.get("parameters", ()), *tensors))
     run.state.set(receiver.fields, "more", receiver.fields.get("more", True) or more)
+    run.event("group-added", call.node, receiver, given=given, parameters=tensors, open=more)
     return NONE
 
 
@@ -96,7 +97,7 @@ def create_scheduler(run: Run, path: str, call: Call) -> Value:
     given = call.get(0, "optimizer")
     if given is not None:
         instance.fields["optimizer"] = given
-    run.event("scheduler-made", call.node, instance, optimizer=given)
+    run.event("scheduler-made", call.node, instance, optimizer=given, call=call)
     return instance
 
 

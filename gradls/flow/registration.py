@@ -1,0 +1,64 @@
+"""What a module holds without having registered it: in plain lists, tuples and dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradls.flow.classes import is_module
+from gradls.flow.values import Choice, Instance, Mapping, Sequence, Tensor, Value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlainContainer:
+    """A list, tuple or dictionary in the attribute `name` of a module, and the modules and leaves that need a gradient
+    in it, at any depth. `nested`: some lie in containers within it."""
+
+    name: str
+    value: Value
+    members: tuple[Instance | Tensor, ...]
+    nested: bool
+
+
+def plain_containers(module: Instance) -> list[PlainContainer]:
+    """The attributes of a module in which parameters are hidden from `parameters()`."""
+    from gradls.flow.models.modules import ITEMS, modules_of, parameters_of
+
+    registered: set[int] = {id(part) for part in modules_of(module)[0]}
+    registered |= {id(tensor) for _, tensor in parameters_of(module)[0]}
+    found = []
+    for name, value in module.fields.items():
+        if not isinstance(name, str) or name == ITEMS or not isinstance(value, (Sequence, Mapping)):
+            continue
+        members = list(dict.fromkeys(_members(value, set(), 0)))
+        kept = tuple(member for member, _ in members if id(member) not in registered)
+        if kept and all(id(member) not in registered for member, _ in members):
+            found.append(PlainContainer(name, value, kept, any(depth > 1 for _, depth in members)))
+    return found
+
+
+def _members(value: Value, seen: set[int], depth: int) -> Iterator[tuple[Instance | Tensor, int]]:
+    if id(value) in seen or depth > 4:
+        return
+    seen.add(id(value))
+    if isinstance(value, Sequence):
+        for item in value.elements:
+            yield from _members(item, seen, depth + 1)
+    elif isinstance(value, Mapping):
+        for item in [*value.entries.values(), *([value.rest] if value.rest is not None else [])]:
+            yield from _members(item, seen, depth + 1)
+    elif isinstance(value, Choice):
+        for option in value.options:
+            yield from _members(option, seen, depth)
+    elif isinstance(value, Instance):
+        if is_module(value) is True and _is_trained(value):
+            yield value, depth
+    elif isinstance(value, Tensor) and value.leaf is True and value.requires_grad is True:
+        yield value, depth
+
+
+def _is_trained(module: Instance) -> bool:
+    """Has it parameters that want a gradient?"""
+    from gradls.flow.models.modules import parameters_of
+
+    return any(tensor.requires_grad is True for _, tensor in parameters_of(module)[0])
