@@ -157,6 +157,9 @@ def set_attribute(
         return
     fields = getattr(receiver, "fields", None)
     if isinstance(receiver, (Instance, Unknown, Class, Lib, Function)) and fields is not None:
+        if name == "*":
+            # A name that is not known: beside the others, not in the place of the last one.
+            name = f"*{len(fields)}"
         if isinstance(receiver, Instance):
             _register(run, receiver, name, value, target, augmented)
         run.state.set(fields, name, value)
