@@ -35,7 +35,9 @@ class Call:
 
     __slots__ = ("args", "kwargs", "node", "unsure")
 
-    def __init__(self, node: ast.expr, args: list[Value], kwargs: dict[str, Value] | None = None, unsure: bool = False) -> None:
+    def __init__(
+        self, node: ast.expr, args: list[Value], kwargs: dict[str, Value] | None = None, unsure: bool = False
+    ) -> None:
         self.node = node
         self.args = args
         self.kwargs = kwargs or {}
@@ -139,7 +141,9 @@ def _call_choice(run: Run, function: Choice, call: Call) -> Value:
     callable_options = [option for option in function.options if not isinstance(option, Host)]
     if len(callable_options) == 1:
         return call_value(run, callable_options[0], call)
-    if not callable_options or not run.fork([(function, index, arm(option)) for index, option in enumerate(callable_options)]):  # type: ignore[misc]
+    if not callable_options or not run.fork(
+        [(function, index, arm(option)) for index, option in enumerate(callable_options)]
+    ):  # type: ignore[misc]
         return run.unknown("call")
     return run.join.values(results)
 
@@ -199,6 +203,8 @@ def escape(run: Run, value: Value) -> None:
 
 def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:
     """Call a method that has a model, on a receiver that is no object of the program."""
+    if name == "backward" and isinstance(receiver, (Host, Sequence, Mapping)):
+        run.event("backward-of-no-tensor", call.node, receiver)
     model = find_method(receiver, name)
     if model is not None:
         return model(run, receiver, call)
@@ -320,7 +326,9 @@ def define_function(run: Run, node: ast.FunctionDef | ast.AsyncFunctionDef | ast
     function = Function(run.state, node, run.frame.scope, source)
     arguments = node.args
     positional = [*arguments.posonlyargs, *arguments.args]
-    for parameter, default in zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True):
+    for parameter, default in zip(
+        positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True
+    ):
         function.defaults[parameter.arg] = eval_expr(run, default)
     for parameter, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         if keyword_default is not None:

@@ -19,6 +19,17 @@ _METHODS = {
 _RANK = {"bool": 0, "int": 1, "float": 2, "complex": 3}
 
 
+_EXACT = {"float": "float32", "double": "float64", "half": "float16", "long": "int64", "int": "int32", "short": "int16"}
+
+
+def exactly(value: Value | None) -> str | None:
+    """The one dtype that a `dtype=` argument names, such as "float32"."""
+    if not isinstance(value, Lib) or not value.path.startswith("torch."):
+        return None
+    name = value.path.removeprefix("torch.")
+    return _EXACT.get(name, name) if name in OF_NAME else None
+
+
 def of_value(value: Value | None) -> str | None:
     """The dtype class that a `dtype=` argument names; None if it is not known."""
     if isinstance(value, Lib):

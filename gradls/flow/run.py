@@ -105,8 +105,8 @@ class Run:
         self.module = Scope(Fields(self.state), None, "module")
         self.frame = Frame(self.module, self.state.mark())
         self.mode = Fields(self.state, {"grad": True, "inference": False, "at": None})
-        self.outside = Fields(self.state, {"backward": 0})
-        """When code that is not seen could last have called backward; None if that depends."""
+        self.outside = Fields(self.state, {"backward": 0, "dtype": "float32"})
+        """When code that is not seen could last have called backward; the default dtype. None if that depends."""
         self.since = 0
         """When the analysis of a function that nobody calls began."""
         self.assumed = Fields(self.state)
@@ -130,7 +130,9 @@ class Run:
 
     # What is written down
 
-    def event(self, kind: str, node: ast.AST, value: Value | None = None, graph: Node | None = None, **info: Any) -> Event:
+    def event(
+        self, kind: str, node: ast.AST, value: Value | None = None, graph: Node | None = None, **info: Any
+    ) -> Event:
         """Write an event down."""
         event = Event(kind, self.at(node), value, graph, self.path, info)
         event.info["alone"] = self.alone
@@ -191,7 +193,13 @@ class Run:
         """A tensor without history."""
         graph = Node(self.state, op, self.at(node) if node is not None else None, kind="leaf", path=self.path)
         tensor = Tensor(
-            self.state, graph, requires_grad=requires_grad, leaf=True, dtype=dtype, shape=shape, is_parameter=is_parameter
+            self.state,
+            graph,
+            requires_grad=requires_grad,
+            leaf=True,
+            dtype=dtype,
+            shape=shape,
+            is_parameter=is_parameter,
         )
         graph.leaf = tensor
         graph.scalar = None if shape is None else shape == ()

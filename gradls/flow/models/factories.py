@@ -39,6 +39,9 @@ def fresh(
     # An integer tensor cannot require grad: that raises, and what follows is unknown.
     held = None if flag and dtype in ("int", "bool") else flag
     tensor = run.leaf(op, call.node, requires_grad=held, dtype=dtype, shape=shape)
+    if dtype == "float":
+        default = None if "like" in op or op.startswith("new") else run.outside["dtype"]
+        tensor.fields["exact"] = default if given is None else dtypes.exactly(given)
     if explicit and "requires_grad" in call.kwargs:
         run.event("created", call.node, tensor, tensor.node, flag=flag, dtype=dtype)
     return tensor
@@ -134,7 +137,9 @@ def as_tensor(run: Run, path: str, call: Call) -> Value:
             from gradls.flow.calls import Call as NewCall
             from gradls.flow.models.tensors import convert
 
-            return convert(run, data, NewCall(call.node, [], {k: v for k, v in call.kwargs.items() if k in ("dtype", "device")}))
+            return convert(
+                run, data, NewCall(call.node, [], {k: v for k, v in call.kwargs.items() if k in ("dtype", "device")})
+            )
         return data
     name = path.removeprefix("torch.")
     return copy_of(run, data if data is not None else run.unknown(), call, name, dtypes.of_data(data))

@@ -59,7 +59,13 @@ def is_inference_mode_enabled(run: Run, path: str, call: Call) -> Value:
     return TRUE if run.mode["inference"] else FALSE
 
 
-@function("torch.manual_seed", "torch.set_default_dtype", "torch.set_printoptions", "torch.use_deterministic_algorithms")
+@function("torch.set_default_dtype", "torch.set_default_tensor_type")
+def set_default_dtype(run: Run, path: str, call: Call) -> Value:
+    run.state.set(run.outside, "dtype", None)
+    return NONE
+
+
+@function("torch.manual_seed", "torch.set_printoptions", "torch.use_deterministic_algorithms")
 def nothing(run: Run, path: str, call: Call) -> Value:
     return NONE
 

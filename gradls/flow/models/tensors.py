@@ -88,7 +88,16 @@ def requires_grad_in_place(run: Run, receiver: Tensor, call: Call) -> Value:
     """`x.requires_grad_(flag=True)`: True does nothing to a tensor with a graph, False raises for one."""
     given = call.get(0, "requires_grad")
     flag = True if given is None else truth.truth(run, given)
-    run.event("requires-grad-set", call.node, receiver, receiver.node, flag=flag, method=True, before=receiver.requires_grad, inference_mode=run.mode["inference"])
+    run.event(
+        "requires-grad-set",
+        call.node,
+        receiver,
+        receiver.node,
+        flag=flag,
+        method=True,
+        before=receiver.requires_grad,
+        inference_mode=run.mode["inference"],
+    )
     if receiver.leaf is False and receiver.requires_grad is not False:
         return receiver
     change_flag(run, receiver, flag)
@@ -137,9 +146,15 @@ def convert(run: Run, receiver: Tensor, call: Call) -> Value:
     dtype = _dtype_of_conversion(name, receiver, call)
     if dtype in ("int", "bool"):
         return _integer_cast(run, receiver, dtype, call, name)
+    before, after = receiver.fields.get("exact"), _exact_conversion(name, call)
+    if before is not None and before == after and len(call.values) <= 1:
+        return receiver
     result = apply(run, "torch.Tensor.float", Call(call.node, []), receiver)
     if not isinstance(result, Tensor):
         return result
+    result.fields["exact"] = after
+    if before is not None and after is not None and before != after and receiver.requires_grad:
+        run.state.set(result.fields, "leaf", False)
     result.shape, result.dtype = receiver.shape, dtype
     result.node.op = name
     result.node.scalar = receiver.node.scalar
@@ -148,6 +163,14 @@ def convert(run: Run, receiver: Tensor, call: Call) -> Value:
         run.state.set(result.fields, "leaf", False)
     result.data = receiver
     return result
+
+
+def _exact_conversion(name: str, call: Call) -> str | None:
+    """The one dtype that a conversion gives."""
+    fixed = {"float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16"}.get(name)
+    if fixed is not None or name not in ("to", "type"):
+        return fixed
+    return next((found for found in map(dtypes.exactly, call.values) if found is not None), None)
 
 
 def _dtype_of_conversion(name: str, receiver: Tensor, call: Call) -> str | None:
@@ -165,7 +188,9 @@ def _dtype_of_conversion(name: str, receiver: Tensor, call: Call) -> str | None:
             return value.dtype
     if name in ("cuda", "cpu", "xpu", "contiguous"):
         return receiver.dtype
-    return None if any(isinstance(value, Unknown) and value.name == "dtype" for value in call.values) else receiver.dtype
+    return (
+        None if any(isinstance(value, Unknown) and value.name == "dtype" for value in call.values) else receiver.dtype
+    )
 
 
 def _integer_cast(run: Run, receiver: Tensor, dtype: str, call: Call, name: str) -> Tensor:
