@@ -70,7 +70,9 @@ def _run_uncalled(run: Run) -> None:
         if isinstance(value, Function):
             run.since = run.state.clock
             if value.node not in run.executed:
-                _attempt(run, lambda value=value: call_function(run, value, arguments(run, value, False)), MOST_STEPS_A_ROOT)
+                _attempt(
+                    run, lambda value=value: call_function(run, value, arguments(run, value, False)), MOST_STEPS_A_ROOT
+                )
         elif isinstance(value, Class):
             _run_methods(run, value)
         run.state.undo(mark)
@@ -126,7 +128,9 @@ def _run_custom_function(run: Run, cls: Class, methods: list[Function]) -> None:
     for method in methods:
         mark = run.state.mark()
         run.isolated += 1
-        _attempt(run, lambda method=method: call_function(run, method, arguments(run, method, False)), MOST_STEPS_A_ROOT)
+        _attempt(
+            run, lambda method=method: call_function(run, method, arguments(run, method, False)), MOST_STEPS_A_ROOT
+        )
         run.isolated = 0
         run.state.undo(mark)
 

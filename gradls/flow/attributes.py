@@ -227,8 +227,7 @@ def annotated(run: Run, parameter: ast.arg, function: Function) -> Value:
             return run.leaf("argument", parameter, requires_grad=False, dtype=dtype)
         if isinstance(cls, Lib) and cls.path in _INSTANCES:
             return Instance(run.state, cls)
-    value = run.unknown("argument", parameter.arg)
-    return value
+    return run.unknown("argument", parameter.arg)
 
 
 _INSTANCES = {

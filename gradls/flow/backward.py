@@ -10,16 +10,18 @@ from gradls.flow.operations import cut_node, derived_tensor, tensors_in
 from gradls.flow.values import Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
-    from gradls.flow.facts import Event
     from gradls.flow.calls import Call
+    from gradls.flow.facts import Event
     from gradls.flow.run import Run
 
 
 def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | None, method: bool) -> None:
     """`loss.backward()` or `torch.autograd.backward(losses)`."""
-    create = _flag(run, call, "create_graph", 2)
-    retain = _flag(run, call, "retain_graph", 1)
-    retain = create if retain is None and "retain_graph" not in call.kwargs else retain
+    # The function has one argument more than the method: the tensors.
+    retain_index = 1 if method else 2
+    create = _flag(run, call, "create_graph", retain_index + 1)
+    given = call.get(retain_index, "retain_graph")
+    retain = create if given is None or is_none(given) else truth.truth(run, given)
     for root in roots:
         if not isinstance(root, Tensor):
             run.event("backward", call.node, root, None, root=None)
@@ -52,7 +54,7 @@ def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | 
 
 def _flag(run: Run, call: Call, name: str, index: int) -> bool | None:
     """A boolean option of backward: False if it is not given, None if it is not known."""
-    given = call.get(index + (0 if index else 0), name)
+    given = call.get(index, name)
     if given is None or is_none(given):
         return False
     return truth.truth(run, given)
@@ -116,7 +118,9 @@ def _fill_grads(run: Run, reached: frozenset[Tensor], call: Call, create: bool |
             continue
         known = leaf.fields.get("grad")
         if known is None or is_none(known):
-            tensor = run.leaf("grad", None, requires_grad=False if create is False else None, dtype=leaf.dtype, shape=leaf.shape)
+            tensor = run.leaf(
+                "grad", None, requires_grad=False if create is False else None, dtype=leaf.dtype, shape=leaf.shape
+            )
             tensor.fields["of"] = leaf
             run.state.set(leaf.fields, "grad", tensor)
 

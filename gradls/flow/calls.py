@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.flow import attributes, classes, contexts
@@ -131,7 +132,7 @@ def call_value(run: Run, function: Value, call: Call) -> Value:
 def _call_choice(run: Run, function: Choice, call: Call) -> Value:
     results: list[Value] = []
 
-    def arm(option: Value):  # type: ignore[no-untyped-def]
+    def arm(option: Value) -> Callable[[], bool]:
         def body() -> bool:
             results.append(call_value(run, option, call))
             return True
@@ -141,9 +142,8 @@ def _call_choice(run: Run, function: Choice, call: Call) -> Value:
     callable_options = [option for option in function.options if not isinstance(option, Host)]
     if len(callable_options) == 1:
         return call_value(run, callable_options[0], call)
-    if not callable_options or not run.fork(
-        [(function, index, arm(option)) for index, option in enumerate(callable_options)]
-    ):  # type: ignore[misc]
+    arms: list[tuple[object, bool, Callable[[], bool]]] = [(option, True, arm(option)) for option in callable_options]
+    if not arms or not run.fork(arms):
         return run.unknown("call")
     return run.join.values(results)
 

@@ -335,4 +335,3 @@ def iterate(run: Run, value: Instance) -> Value:
         if isinstance(function, Function):
             return call_function(run, function, Call(ast.Constant(0), [Host("int")]), value)
     return run.unknown("element", value.name)
-

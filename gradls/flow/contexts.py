@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
@@ -60,9 +61,7 @@ def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple
         if wanted is not None:
             before = manager.data.get("before")
             restore = set_mode(run, *wanted, run.at(node))
-            if before is None:
-                return manager, restore
-            return manager, lambda: set_mode(run, *before) and None
+            return manager, restore if before is None else partial(_set_back, run, before)
         if isinstance(manager.cls, Class):
             function, _ = find_in_class(manager.cls, "__enter__")
             if isinstance(function, Function):
@@ -75,6 +74,10 @@ def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple
     if isinstance(manager, (Choice, Unknown)) and _may_change_mode(run, manager, node):
         return run.unknown("context"), set_mode(run, None, False, run.at(node))
     return run.unknown("context"), _nothing
+
+
+def _set_back(run: Run, before: tuple[bool | None, bool, At | None]) -> None:
+    set_mode(run, *before)
 
 
 def _leave(run: Run, manager: Instance, node: ast.expr) -> None:

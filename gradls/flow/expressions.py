@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.flow import attributes, calls, operators, subscripts, truth
-
 from gradls.flow.join import options
 from gradls.flow.state import Fields
 from gradls.flow.values import (
@@ -43,7 +42,6 @@ def observe(run: Run, node: ast.AST, value: Value) -> None:
     """Note the state of a name that an assignment bound."""
     if type(value) is Tensor:
         run.observe(node, value)
-
 
 
 def as_load(target: ast.expr) -> ast.expr:
@@ -382,4 +380,3 @@ EVAL: dict[type, Callable[..., Value]] = {
 }
 if hasattr(ast, "TemplateStr"):
     EVAL[ast.TemplateStr] = _joined_str
-

@@ -68,7 +68,9 @@ class Facts:
     def parent(self, node: ast.AST) -> ast.AST | None:
         """The node around `node`."""
         if not self._parents:
-            self._parents.update({child: outer for outer in ast.walk(self.source.tree) for child in ast.iter_child_nodes(outer)})
+            self._parents.update(
+                {child: outer for outer in ast.walk(self.source.tree) for child in ast.iter_child_nodes(outer)}
+            )
         return self._parents.get(node)
 
     def statement(self, node: ast.AST | None) -> ast.stmt | None:

@@ -95,7 +95,23 @@ class Storage:
 class Node:
     """One result of one operation. `fields["freed"]` are the backwards (`Freed`) that freed what the node had saved."""
 
-    __slots__ = ("at", "cut", "edges", "fields", "frees", "kind", "label", "layer", "leaf", "name", "op", "path", "saved", "scalar", "zero")
+    __slots__ = (
+        "at",
+        "cut",
+        "edges",
+        "fields",
+        "frees",
+        "kind",
+        "label",
+        "layer",
+        "leaf",
+        "name",
+        "op",
+        "path",
+        "saved",
+        "scalar",
+        "zero",
+    )
 
     def __init__(
         self,
@@ -217,7 +233,9 @@ def walk(root: Node, *, follow: str = "all") -> Iterator[Node]:
         node = todo.pop()
         yield node
         for edge in reversed(node.edges):
-            if edge.node in seen or (follow != "all" and (edge.flows is False or (follow == "flow" and edge.flows is None))):
+            if edge.node in seen or (
+                follow != "all" and (edge.flows is False or (follow == "flow" and edge.flows is None))
+            ):
                 continue
             seen.add(edge.node)
             todo.append(edge.node)
@@ -276,4 +294,7 @@ def lost_leaves(cut: Node) -> list[Tensor]:
 
 def is_opaque(root: Node, *, follow: str = "all") -> bool:
     """Does anything unknown go into `root`?"""
-    return any(node.kind == "opaque" or (node.leaf is not None and node.leaf.requires_grad is None) for node in walk(root, follow=follow))
+    return any(
+        node.kind == "opaque" or (node.leaf is not None and node.leaf.requires_grad is None)
+        for node in walk(root, follow=follow)
+    )

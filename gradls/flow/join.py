@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from gradls.flow.graph import Edge, Node, flow_of
 from gradls.flow.state import MISSING
-from gradls.flow.values import Bound, Choice, Function, Host, Instance, Lib, Mapping, Sequence, Tensor, Unknown, Value, is_none
+from gradls.flow.values import (
+    Bound,
+    Choice,
+    Function,
+    Host,
+    Instance,
+    Lib,
+    Mapping,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+    is_none,
+)
 
 if TYPE_CHECKING:
     from gradls.flow.state import State
@@ -74,7 +87,9 @@ class Join:
         numbers = [value for value in values if isinstance(value, Host) and not is_none(value)]
         sequences = [value for value in values if isinstance(value, Sequence)]
         mappings = [value for value in values if isinstance(value, Mapping)]
-        others = [value for value in values if not isinstance(value, (Tensor, Sequence, Mapping)) and value not in numbers]
+        others = [
+            value for value in values if not isinstance(value, (Tensor, Sequence, Mapping)) and value not in numbers
+        ]
         joined: list[Value] = list(others)
         if tensors:
             joined.append(self.tensors(tensors))
@@ -159,7 +174,9 @@ def _agree(values: list[Any]) -> Any:
 
 def _same_host(one: Value, other: Value) -> bool:
     if isinstance(one, Host) and isinstance(other, Host):
-        return one.kind == other.kind and one.known and other.known and one.value == other.value and one.node is other.node
+        return (
+            one.kind == other.kind and one.known and other.known and one.value == other.value and one.node is other.node
+        )
     if isinstance(one, Lib) and isinstance(other, Lib):
         return one.path == other.path
     if isinstance(one, Bound) and isinstance(other, Bound):

@@ -34,7 +34,8 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list
     if held is not None:
         value = held
     if isinstance(value, Mapping):
-        return [host(key) for key in value.entries][:most_rounds] or [run.unknown("key")], value.rest is None
+        keys: list[Value] = [host(key) for key in value.entries]
+        return keys[:most_rounds] or [run.unknown("key")], value.rest is None
     if isinstance(value, Sequence):
         items = list(value.items)
         most = MOST_NUMBERS if value.kind == "range" else most_rounds
@@ -154,7 +155,13 @@ def forget_counters(run: Run, mark: tuple[int, int]) -> None:
     for fields, key, value in list(run.state.peek(mark).values()):
         if isinstance(value, Host) and value.known and value.kind in ("int", "float") and fields.born <= mark[1]:
             run.state.set(fields, key, Host(value.kind, MISSING, value.node))
-        elif key == "items" and isinstance(value, tuple) and value and fields.born <= mark[1] and fields.get("rest") is None:
+        elif (
+            key == "items"
+            and isinstance(value, tuple)
+            and value
+            and fields.born <= mark[1]
+            and fields.get("rest") is None
+        ):
             last = value[-1]
             if isinstance(last, (Tensor, Value)):
                 run.state.set(fields, "rest", last)

@@ -93,10 +93,16 @@ def _grouped(found: list[Lost]) -> list[Lost]:
     for lost in found:
         kind = lost.cut.cut.kind if lost.cut.cut else ""
         for index, first in enumerate(kept):
-            same = first.why == lost.why in ("parameters", "untrained") and first.cut.cut is not None and first.cut.cut.kind == kind
+            same = (
+                first.why == lost.why in ("parameters", "untrained")
+                and first.cut.cut is not None
+                and first.cut.cut.kind == kind
+            )
             if same and set(first.leaves) & set(lost.leaves):
                 places = {node.cut.at for node in (first.cut, *first.others) if node.cut}
-                others = first.others if lost.cut.cut is None or lost.cut.cut.at in places else (*first.others, lost.cut)
+                others = (
+                    first.others if lost.cut.cut is None or lost.cut.cut.at in places else (*first.others, lost.cut)
+                )
                 leaves = tuple(dict.fromkeys((*first.leaves, *lost.leaves)))
                 kept[index] = replace(first, leaves=leaves, others=others)
                 break

@@ -190,51 +190,52 @@ def _output(
     place: At,
 ) -> Tensor:
     dtype = dtypes.of_result(op, output, bound)
-    nondifferentiable = output.gradient == "none" or dtype in ("int", "bool")
-    requires_grad: bool | None = False if nondifferentiable else verdict
-    if output.gradient == "unknown" and requires_grad:
-        requires_grad = None
-    cut = None
-    if nondifferentiable and any(edge.flows is not False for edge in edges):
-        certain = any(edge.flows for edge in edges)
-        cut = Cut("integer" if dtype in ("int", "bool") else "no_derivative", place, certain)
-    elif nondifferentiable and any(_carries(edge) for edge in edges):
-        cut = Cut("integer" if dtype in ("int", "bool") else "no_derivative", place, True)
-    recorded, cut = under_mode(run, requires_grad, cut, place)
-    if recorded is False and requires_grad and op.view in ("view", "multi", "expand", "maybe"):
-        # A view made without recording keeps the flag of its base, but has no grad_fn: it is cut off all the same.
-        recorded = None if op.view == "maybe" else True
-        leaf_view = True
-    else:
-        leaf_view = False
-    requires_grad = recorded
-    own = edges if requires_grad is not False and not leaf_view else [Edge(edge.node, False) for edge in edges]
+    requires_grad, cut, recorded = _gradient_of_output(run, op, output, dtype, edges, verdict, place)
+    own = edges if recorded else [Edge(edge.node, False) for edge in edges]
     node = Node(run.state, op.name, place, tuple(own), cut=cut, path=run.path)
     node.zero = output.gradient == "zero"
-    node.frees = requires_grad is True and any(requires_grad_in(bound.get(name)) for name in op.frees_when)
+    node.frees = recorded and requires_grad is True and any(requires_grad_in(bound.get(name)) for name in op.frees_when)
     if output.gradient == "raises":
         node.label = "raises"
     shape = shapes.of_result(op, bound)
     node.scalar = None if shape is None else shape == ()
-    leaf = True if requires_grad is False else (False if requires_grad else None)
+    leaf = True if not recorded else (False if requires_grad else None)
     tensor = Tensor(run.state, node, requires_grad=requires_grad, leaf=leaf, dtype=dtype, shape=shape)
     tensor.inference = bool(run.mode["inference"])
     return tensor
 
 
+def _gradient_of_output(
+    run: Run, op: Op, output: Output, dtype: str | None, edges: list[Edge], verdict: bool | None, place: At
+) -> tuple[bool | None, Cut | None, bool]:
+    """Of one result: does it require grad, what cut it off, and is it recorded (maybe)?"""
+    if output.gradient == "none" or dtype in ("int", "bool"):
+        kind_of_cut = "integer" if dtype in ("int", "bool") else "no_derivative"
+        certain = any(edge.flows for edge in edges) or any(_carries(edge) for edge in edges)
+        losing = certain or any(edge.flows is not False for edge in edges)
+        return False, (Cut(kind_of_cut, place, certain) if losing and not run.isolated else None), False
+    wanted = None if output.gradient == "unknown" and verdict else verdict
+    flag, cut = under_mode(run, wanted, None, place)
+    if flag is False and wanted and op.view in ("view", "multi", "expand", "maybe"):
+        # A view made without recording keeps the flag of its base, but has no grad_fn: it is cut off all the same.
+        return (None if op.view == "maybe" else True), cut, False
+    return flag, cut, flag is not False
+
+
 def _carries(edge: Edge) -> bool:
     """Would gradient flow to the input of this edge if the operation let it?"""
     node = edge.node
-    return node.leaf is not None and bool(node.leaf.requires_grad) or any(inner.flows for inner in node.edges)
+    return (node.leaf is not None and bool(node.leaf.requires_grad)) or any(inner.flows for inner in node.edges)
 
 
 def check_saved(run: Run, node: Node) -> None:
     """Write down that a node cannot keep a tensor that was made in inference mode."""
     if run.isolated or run.mode["inference"] or node.at is None:
         return
-    kept = next((entry for entry in node.saved if entry.tensor is not None and entry.tensor.inference), None)
-    if kept is not None:
-        run.event("inference-tensor", node.at.node, kept.tensor, kept.tensor.node, saved=kept, keeper=node)
+    for entry in node.saved:
+        if entry.tensor is not None and entry.tensor.inference:
+            run.event("inference-tensor", node.at.node, entry.tensor, entry.tensor.node, saved=entry, keeper=node)
+            return
 
 
 def under_mode(run: Run, requires_grad: bool | None, cut: Cut | None, place: At) -> tuple[bool | None, Cut | None]:

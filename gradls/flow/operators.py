@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from gradls.flow import calls, truth
 from gradls.flow.calls import Call
+from gradls.flow.graph import Edge
 from gradls.flow.join import options
 from gradls.flow.operations import apply, cut_node, host_history, tensors_in, unknown_operation
-from gradls.flow.graph import Edge
 from gradls.flow.values import (
     FALSE,
     TRUE,
@@ -47,6 +47,7 @@ NAMES: dict[type, str] = {
     ast.LShift: "lshift",
     ast.RShift: "rshift",
 }
+_UNARY: dict[type, str] = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "invert"}
 _PYTHON: dict[type, Any] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -152,8 +153,7 @@ def _of_sequence(run: Run, kind: type, left: Sequence, right: Value) -> Value:
         if right.value * len(left.items) <= 64:
             return Sequence(run.state, left.kind, left.items * right.value)
     if kind is ast.Mult and left.elements:
-        repeated = Sequence(run.state, left.kind, left.items, run.join.values(left.elements))
-        return repeated
+        return Sequence(run.state, left.kind, left.items, run.join.values(left.elements))
     if kind is ast.Add and not isinstance(right, (Host, Tensor)):
         rest = run.join.values([*([left.rest] if left.rest is not None else []), run.unknown("element")])
         return Sequence(run.state, left.kind, left.items, rest)
@@ -196,7 +196,7 @@ def augmented(run: Run, statement: ast.AugAssign, old: Value, new: Value) -> Val
 def unary(run: Run, kind: type, operand: Value, node: ast.AST) -> Value:
     """`-x`, `+x` and `~x`."""
     note_missing_grad(run, node, operand)
-    name = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "invert"}[kind]
+    name = _UNARY[kind]
     if isinstance(operand, Choice):
         return run.join.values([unary(run, kind, option, node) for option in operand.options if not is_none(option)])
     if isinstance(operand, Tensor):
@@ -267,12 +267,14 @@ def _membership(run: Run, left: Value, right: Value, positive: bool) -> Value:
             found = left.value in right.value
         elif isinstance(right, Mapping) and right.rest is None:
             found = left.value in right.entries
-        elif isinstance(right, Sequence) and right.rest is None and all(isinstance(x, Host) and x.known for x in right.items):
+        elif (
+            isinstance(right, Sequence)
+            and right.rest is None
+            and all(isinstance(x, Host) and x.known for x in right.items)
+        ):
             found = any(x.value == left.value for x in right.items)  # type: ignore[attr-defined]
         if found is not None:
             return TRUE if found == positive else FALSE
     if isinstance(left, Unknown) and isinstance(right, Host) and right.known and _hashable(right.value):
         return truth.derived(run, left, ("in", right.value, positive))
     return Host("bool")
-
-

@@ -118,7 +118,7 @@ def of_sizes(values: list[Value]) -> Shape | None:
         values = list(values[0].items)
     sizes: list[int | None] = []
     for value in values:
-        if not isinstance(value, Host) and not type(value).__name__ == "Unknown":
+        if not isinstance(value, Host) and type(value).__name__ != "Unknown":
             return None
         if isinstance(value, Host) and value.kind == "int":
             sizes.append(value.value if value.known else None)

@@ -62,9 +62,7 @@ class State:
 
     def peek(self, mark: tuple[int, int]) -> Changes:
         """What was written since `mark`; nothing is undone."""
-        return {
-            (id(fields), key): (fields, key, fields.get(key, MISSING)) for fields, key, _ in self.trail[mark[0] :]
-        }
+        return {(id(fields), key): (fields, key, fields.get(key, MISSING)) for fields, key, _ in self.trail[mark[0] :]}
 
     def undo(self, mark: tuple[int, int]) -> None:
         """Go back to `mark`."""

@@ -10,7 +10,21 @@ from gradls.flow import calls, truth, writes
 from gradls.flow.calls import Call
 from gradls.flow.graph import Saved
 from gradls.flow.operations import result_of, unknown_operation
-from gradls.flow.values import Choice, Class, Function, Host, Instance, Lib, Mapping, Sequence, Tensor, Unknown, Value, host, is_none
+from gradls.flow.values import (
+    Choice,
+    Class,
+    Function,
+    Host,
+    Instance,
+    Lib,
+    Mapping,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+    host,
+    is_none,
+)
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -19,13 +33,21 @@ SELECT = Op("select", ("input", "index"), differentiable=frozenset({"input"}), v
 INDEX = Op("index", ("input", "index"), differentiable=frozenset({"input"}), frees=True)
 """Indexing by a tensor copies, and saves the index."""
 UNBIND = Op("unbind", ("input",), differentiable=frozenset({"input"}), view="view")
-COPY = Op("copy_slices", ("input", "index", "value"), differentiable=frozenset({"input", "value"}), inplace=True, outputs=(Output(),))
+COPY = Op(
+    "copy_slices",
+    ("input", "index", "value"),
+    differentiable=frozenset({"input", "value"}),
+    inplace=True,
+    outputs=(Output(),),
+)
 
 
 def get_item(run: Run, receiver: Value, index: Value, node: ast.AST) -> Value:
     """`receiver[index]`."""
     if isinstance(receiver, Choice):
-        return run.join.values([get_item(run, option, index, node) for option in receiver.options if not is_none(option)])
+        return run.join.values(
+            [get_item(run, option, index, node) for option in receiver.options if not is_none(option)]
+        )
     if isinstance(receiver, Tensor):
         return _of_tensor(run, receiver, index, node)
     if isinstance(receiver, Sequence):
@@ -115,7 +137,9 @@ def _of_sequence(run: Run, receiver: Sequence, index: Value) -> Value:
         return found
     if isinstance(index, Host) and index.known and isinstance(index.value, int) and 0 <= index.value < len(items):
         return items[index.value]
-    if isinstance(index, Host) and isinstance(index.value, slice) or (isinstance(index, Host) and index.kind == "slice"):
+    if (isinstance(index, Host) and isinstance(index.value, slice)) or (
+        isinstance(index, Host) and index.kind == "slice"
+    ):
         parts = receiver.elements
         return Sequence(run.state, receiver.kind, (), run.join.values(parts) if parts else run.unknown("item"))
     return run.join.values(receiver.elements) if receiver.elements else run.unknown("item")

@@ -6,7 +6,21 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow.state import Fields
-from gradls.flow.values import NONE, Bound, Choice, Class, Function, Host, Instance, Lib, Mapping, Sequence, Unknown, Value, is_none
+from gradls.flow.values import (
+    NONE,
+    Bound,
+    Choice,
+    Class,
+    Function,
+    Host,
+    Instance,
+    Lib,
+    Mapping,
+    Sequence,
+    Unknown,
+    Value,
+    is_none,
+)
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -80,7 +94,10 @@ def narrow(run: Run, test: ast.expr, taken: bool) -> None:
         if taken:
             _narrow_none(run, test, False)
     elif (
-        isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and test.func.id == "isinstance" and len(test.args) == 2
+        isinstance(test, ast.Call)
+        and isinstance(test.func, ast.Name)
+        and test.func.id == "isinstance"
+        and len(test.args) == 2
     ):
         _narrow_isinstance(run, test, taken)
 

@@ -89,7 +89,20 @@ class Tensor(Value):
     """A tensor. What operations may change is in `fields`: node (its grad_fn, in a wide sense), requires_grad, leaf,
     grad, retains_grad."""
 
-    __slots__ = ("base", "data", "dtype", "family", "fields", "inference", "is_parameter", "multi", "name", "owner", "shape", "storage")
+    __slots__ = (
+        "base",
+        "data",
+        "dtype",
+        "family",
+        "fields",
+        "inference",
+        "is_parameter",
+        "multi",
+        "name",
+        "owner",
+        "shape",
+        "storage",
+    )
 
     def __init__(
         self,
@@ -193,7 +206,9 @@ class Function(Value):
 
     __slots__ = ("decorated", "defaults", "fields", "kind", "mode", "node", "owner", "scope", "source")
 
-    def __init__(self, state: State, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, scope: Any, source: Source) -> None:
+    def __init__(
+        self, state: State, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, scope: Any, source: Source
+    ) -> None:
         self.node = node
         self.scope = scope
         self.source = source
@@ -214,7 +229,7 @@ class Function(Value):
 class Class(Value):
     """A class of the program."""
 
-    __slots__ = ("bases", "fields", "name", "node", "source", "scope")
+    __slots__ = ("bases", "fields", "name", "node", "scope", "source")
 
     def __init__(self, state: State, name: str, bases: tuple[Value, ...], node: ast.ClassDef, source: Source) -> None:
         self.name = name

@@ -41,7 +41,7 @@ def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
 
 def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     """An operation that writes to its first tensor and returns it."""
-    from gradls.flow.operations import requires_grad_in, edges_of, saved_by
+    from gradls.flow.operations import edges_of, requires_grad_in, saved_by
 
     target = bound[op.params[0]]
     assert isinstance(target, Tensor)
@@ -106,9 +106,7 @@ def _set(run: Run, tensor: Tensor, node: Node, flag: bool | None) -> None:
         run.state.set(tensor.fields, "leaf", False if flag else None)
 
 
-def _check_target(
-    run: Run, target: Tensor, verdict: bool | None, bound: dict[str, Value], op: Op, at: ast.AST
-) -> None:
+def _check_target(run: Run, target: Tensor, verdict: bool | None, bound: dict[str, Value], op: Op, at: ast.AST) -> None:
     """Write down what autograd refuses."""
     if target.multi == "expand":
         run.event("expanded-write", at, target, target.node, op=op.name)

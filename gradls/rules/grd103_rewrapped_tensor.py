@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from gradls.flow.facts import Facts
+from gradls.flow.graph import At
 from gradls.flow.lost import Lost, lost_gradients
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity
@@ -92,17 +93,20 @@ class RewrappedTensor(LostGradientRule):
         yield from super().check(facts)
         costly = {node for lost in lost_gradients(facts) for node in (lost.cut, *lost.others)}
         for event in facts.of("copied", "variable"):
-            cut = event.node.cut if event.kind == "copied" and event.node is not None else None
-            if cut is not None and cut.kind == "rewrap" and cut.certain and event.node not in costly:
+            node = event.node
+            cut = node.cut if node is not None else None
+            if node is None or cut is None or event.kind != "copied":
+                continue
+            if cut.kind == "rewrap" and cut.certain and node not in costly:
                 what = code(facts, event.at.node)
                 message = f"{what} {self.does}: a loss that is computed from it trains nothing behind it"
                 yield self.finding(
-                    place(event.at), message, origin(event.node), self._unwrap(event.at), Severity.INFORMATION
+                    place(event.at), message, origin(node), self._unwrap(event.at), Severity.INFORMATION
                 )
 
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         assert lost.cut.cut is not None
         return self._unwrap(lost.cut.cut.at)
 
-    def _unwrap(self, at) -> Sequence[Fix]:  # type: ignore[no-untyped-def]
+    def _unwrap(self, at: At) -> Sequence[Fix]:
         return [Fix("Use the value itself", Safety.SUGGESTED, edits.unwrap_call(place(at)))]

@@ -77,9 +77,15 @@ class FrozenBesideTrained(Rule):
             if not trained or event.requires_grad is not True:
                 continue
             for node in walk(event.node):
-                if node.leaf is None or node.at is None or node.leaf.requires_grad is not False or _explicit(node) is None:
+                if (
+                    node.leaf is None
+                    or node.at is None
+                    or node.leaf.requires_grad is not False
+                    or _explicit(node) is None
+                ):
                     continue
-                message = f"{code(facts, node.at.node)} gets no gradient from {code(facts, event.at.node)}: if it is to be trained, it needs `requires_grad=True`"
+                what, where = code(facts, node.at.node), code(facts, event.at.node)
+                message = f"{what} gets no gradient from {where}: if it is to be trained, it needs `requires_grad=True`"
                 build = edits.set_keyword(Place(facts.source, node.at.node), "requires_grad", "True")
                 fix = Fix("Set `requires_grad=True`", Safety.SUGGESTED, build)
                 yield self.finding(place(node.at), message, [backward_step(facts, event)], [fix])

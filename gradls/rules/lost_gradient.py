@@ -12,7 +12,6 @@ from gradls.rules.finding import Finding, Fix, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import backward_step, code, origin, owners, place
 
-
 _SEVERITY = {"raises": Severity.ERROR, "untrained": Severity.INFORMATION}
 
 
@@ -39,7 +38,9 @@ class LostGradientRule(Rule):
         elif lost.why == "parameters":
             message = f"{what}: no gradient ever reaches {who}, which the optimizer is meant to train"
         elif lost.why == "untrained":
-            message = f"{what}: no gradient reaches {who}. If these are meant to be trained, the gradient must pass here"
+            message = (
+                f"{what}: no gradient reaches {who}. If these are meant to be trained, the gradient must pass here"
+            )
         else:
             message = f"{what}: this term of the loss is a constant and trains nothing"
         story = [*origin(lost.cut), *(Step(place(other.cut.at), "cut here too") for other in lost.others if other.cut)]
@@ -55,7 +56,6 @@ class LostGradientRule(Rule):
 
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         return ()
-
 
 
 def is_call_of(node: ast.AST, *names: str) -> bool:

@@ -48,7 +48,11 @@ def origin(node: Node) -> list[Step]:
     """Where the history behind a cut begins: the operation whose result it cut off."""
     for edge in node.edges:
         source = edge.node
-        if source.at is not None and source.kind != "leaf" and source.at.node is not (node.at.node if node.at else None):
+        if (
+            source.at is not None
+            and source.kind != "leaf"
+            and source.at.node is not (node.at.node if node.at else None)
+        ):
             return [Step(place(source.at), "the value with its gradient comes from here")]
     return []
 

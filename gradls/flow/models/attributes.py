@@ -135,7 +135,16 @@ def view(run: Run, value: Tensor, node: ast.expr) -> Value:
 def set_requires_grad(run: Run, receiver: Tensor, value: Value, target: ast.expr) -> None:
     """`x.requires_grad = flag`: only leaves may be changed."""
     flag = truth.truth(run, value)
-    run.event("requires-grad-set", target, receiver, receiver.node, flag=flag, method=False, before=receiver.requires_grad, inference_mode=run.mode["inference"])
+    run.event(
+        "requires-grad-set",
+        target,
+        receiver,
+        receiver.node,
+        flag=flag,
+        method=False,
+        before=receiver.requires_grad,
+        inference_mode=run.mode["inference"],
+    )
     if receiver.leaf is False:
         return
     change_flag(run, receiver, flag)
@@ -188,5 +197,3 @@ def training(run: Run, value: Instance, node: ast.expr) -> Value:
 @attribute("", "torch.Tensor")
 def tensor_class(run: Run, value: Lib, node: ast.expr) -> Value:
     return run.lib("torch.Tensor")
-
-

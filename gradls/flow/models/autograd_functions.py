@@ -20,7 +20,9 @@ def backward(run: Run, path: str, call: Call) -> Value:
     from gradls.flow.backward import run_backward
 
     roots = call.get(0, "tensors")
-    run_backward(run, tensors_in(roots) if roots is not None else [], call, gradient=call.get(1, "grad_tensors"), method=False)
+    run_backward(
+        run, tensors_in(roots) if roots is not None else [], call, gradient=call.get(1, "grad_tensors"), method=False
+    )
     return NONE
 
 
@@ -71,9 +73,21 @@ def _outputs(run: Run, cls: Class, result: Value | None, call: Call) -> Value:
     return tensor
 
 
-@method("torch.autograd.function.FunctionCtx", "save_for_backward", "mark_dirty", "mark_non_differentiable", "set_materialize_grads")
+@method(
+    "torch.autograd.function.FunctionCtx",
+    "save_for_backward",
+    "mark_dirty",
+    "mark_non_differentiable",
+    "set_materialize_grads",
+)
 def context_method(run: Run, receiver: Instance, call: Call) -> Value:
-    run.event("context-call", call.node, receiver, name=getattr(getattr(call.node, "func", None), "attr", ""), arguments=call.values)
+    run.event(
+        "context-call",
+        call.node,
+        receiver,
+        name=getattr(getattr(call.node, "func", None), "attr", ""),
+        arguments=call.values,
+    )
     return NONE
 
 
@@ -85,7 +99,15 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
 
     given = call.kwargs.get("use_reentrant")
     reentrant = None if given is None else truth.truth(run, given)
-    run.event("checkpoint", call.node, call.get(0, "function"), reentrant=reentrant, given=given, arguments=call.args[1:], call=call)
+    run.event(
+        "checkpoint",
+        call.node,
+        call.get(0, "function"),
+        reentrant=reentrant,
+        given=given,
+        arguments=call.args[1:],
+        call=call,
+    )
     if not call.args:
         return run.unknown("call", "checkpoint")
     options = ("use_reentrant", "preserve_rng_state", "context_fn", "determinism_check", "debug", "early_stop")
@@ -103,7 +125,12 @@ def _plain(values: list[Value]) -> bool:
     return all(isinstance(part, Tensor) and part.requires_grad is False for part in parts)
 
 
-@function("torch.autograd.functional.jacobian", "torch.autograd.functional.hessian", "torch.autograd.functional.jvp", "torch.autograd.functional.vjp")
+@function(
+    "torch.autograd.functional.jacobian",
+    "torch.autograd.functional.hessian",
+    "torch.autograd.functional.jvp",
+    "torch.autograd.functional.vjp",
+)
 def functional(run: Run, path: str, call: Call) -> Value:
     """Has history only with `create_graph=True`."""
     create = truth.truth(run, call.kwargs["create_graph"]) if "create_graph" in call.kwargs else False
@@ -125,13 +152,10 @@ def functional_call(run: Run, path: str, call: Call) -> Value:
     sources = [value for value in (tensors, args) if value is not None]
     run.event("functional-call", call.node, module, tensors=tensors)
     if all(isinstance(part, Tensor) for value in sources for part in tensors_in(value)) and sources:
-        result = derived_tensor(run, "functional_call", sources, call.node, saves=True)
-        return result
+        return derived_tensor(run, "functional_call", sources, call.node, saves=True)
     return run.unknown("call", "functional_call")
 
 
 @function("torch.compile", "torch.jit.script", "torch.jit.trace", "torch.jit.script_if_tracing")
 def compiled(run: Run, path: str, call: Call) -> Value:
     return call.args[0] if call.args else run.unknown("call", path)
-
-

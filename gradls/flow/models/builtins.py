@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
@@ -11,7 +12,20 @@ from gradls.flow.graph import Edge
 from gradls.flow.models.containers import to_mapping, to_sequence
 from gradls.flow.models.registry import function
 from gradls.flow.operations import apply, cut_node, tensors_in
-from gradls.flow.values import FALSE, NONE, TRUE, Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value, host
+from gradls.flow.values import (
+    FALSE,
+    NONE,
+    TRUE,
+    Choice,
+    Host,
+    Instance,
+    Mapping,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+    host,
+)
 
 if TYPE_CHECKING:
     from gradls.flow.calls import Call
@@ -19,8 +33,8 @@ if TYPE_CHECKING:
 
 
 @function(
-    "builtins.print", "builtins.format", "builtins.repr", "builtins.str", "builtins.id", "builtins.hash",
-    "builtins.ascii", "builtins.chr", "builtins.ord", "builtins.input", "builtins.open", "builtins.exit", "builtins.hex",
+    "builtins.print", "builtins.format", "builtins.repr", "builtins.str", "builtins.id", "builtins.hash", "builtins.ascii",
+    "builtins.chr", "builtins.ord", "builtins.input", "builtins.open", "builtins.exit", "builtins.hex",
 )  # fmt: skip
 def harmless(run: Run, path: str, call: Call) -> Value:
     """Reads its arguments and gives no tensor."""
@@ -56,7 +70,7 @@ def range_(run: Run, path: str, call: Call) -> Value:
     numbers = [call.known(index) for index in range(len(call.args))]
     if numbers and all(isinstance(number, int) for number in numbers):
         try:
-            values = range(*numbers)  # type: ignore[arg-type]
+            values = range(*(number for number in numbers if isinstance(number, int)))
         except (TypeError, ValueError):
             return run.unknown("call", "range")
         if len(values) <= 64:
@@ -146,7 +160,11 @@ def map_(run: Run, path: str, call: Call) -> Value:
         return run.unknown("call", "map")
     rows = zip_(run, path, NewCall(call.node, call.args[1:]))
     assert isinstance(rows, Sequence)
-    items = tuple(call_value(run, call.args[0], NewCall(call.node, list(row.items))) for row in rows.items if isinstance(row, Sequence))
+    items = tuple(
+        call_value(run, call.args[0], NewCall(call.node, list(row.items)))
+        for row in rows.items
+        if isinstance(row, Sequence)
+    )
     return Sequence(run.state, "iterator", items, items[-1] if rows.rest is not None and items else None)
 
 
@@ -161,7 +179,9 @@ def filter_(run: Run, path: str, call: Call) -> Value:
     kept: list[Value] = []
     maybe: list[Value] = [value.rest] if value.rest is not None else []
     for item in value.items:
-        verdict = truth.truth(run, item if call.args[0] is NONE else call_value(run, call.args[0], NewCall(call.node, [item])))
+        verdict = truth.truth(
+            run, item if call.args[0] is NONE else call_value(run, call.args[0], NewCall(call.node, [item]))
+        )
         if verdict is True:
             kept.append(item)
         elif verdict is None:
@@ -226,6 +246,9 @@ def power(run: Run, path: str, call: Call) -> Value:
     return binary(run, ast.Pow, call.args[0], call.args[1], call.node) if len(call.args) == 2 else run.unknown("call")
 
 
+_CONVERSIONS: dict[str, Callable[..., object]] = {"int": int, "float": float, "bool": bool, "round": round}
+
+
 @function("builtins.round", "builtins.int", "builtins.float", "builtins.bool", "builtins.complex")
 def number(run: Run, path: str, call: Call) -> Value:
     """A Python number: whatever was a tensor leaves the graph."""
@@ -237,7 +260,7 @@ def number(run: Run, path: str, call: Call) -> Value:
     if isinstance(value, Host):
         if value.known and isinstance(value.value, (int, float, str, bool)):
             try:
-                return host({"int": int, "float": float, "bool": bool, "round": round}.get(name, float)(value.value), value.node)
+                return host(_CONVERSIONS.get(name, float)(value.value), value.node)
             except (ValueError, OverflowError):
                 return Host(kind)
         return Host(kind, node=value.node)
@@ -247,7 +270,9 @@ def number(run: Run, path: str, call: Call) -> Value:
             return TRUE if verdict else FALSE
         if isinstance(value, Unknown):
             return value
-    edges = [Edge(part.node, part.requires_grad) for part in tensors_in(value) if isinstance(part, Tensor)] if value else []
+    edges = (
+        [Edge(part.node, part.requires_grad) for part in tensors_in(value) if isinstance(part, Tensor)] if value else []
+    )
     if not edges:
         return Host(kind)
     node = cut_node(run, "number", name, edges, run.at(call.node))
@@ -262,7 +287,11 @@ def isinstance_(run: Run, path: str, call: Call) -> Value:
         if verdict is not None:
             return TRUE if verdict else FALSE
         if isinstance(call.args[0], Unknown):
-            return truth.derived(run, call.args[0], ("isinstance", ast.dump(call.node.args[1]) if isinstance(call.node, ast.Call) else ""))
+            return truth.derived(
+                run,
+                call.args[0],
+                ("isinstance", ast.dump(call.node.args[1]) if isinstance(call.node, ast.Call) else ""),
+            )
     return Host("bool")
 
 
@@ -319,7 +348,19 @@ def boolean(run: Run, path: str, call: Call) -> Value:
     return Host("bool")
 
 
-@function("builtins.divmod", "builtins.slice", "builtins.vars", "builtins.dir", "builtins.globals", "builtins.locals", "builtins.eval", "builtins.exec", "builtins.__import__", "builtins.compile", "builtins.super")
+@function(
+    "builtins.divmod",
+    "builtins.slice",
+    "builtins.vars",
+    "builtins.dir",
+    "builtins.globals",
+    "builtins.locals",
+    "builtins.eval",
+    "builtins.exec",
+    "builtins.__import__",
+    "builtins.compile",
+    "builtins.super",
+)
 def unknown(run: Run, path: str, call: Call) -> Value:
     return run.unknown("call", path.removeprefix("builtins."))
 
@@ -329,8 +370,16 @@ def descriptor(run: Run, path: str, call: Call) -> Value:
     return call.args[0] if call.args else run.unknown("call", path)
 
 
-@function("builtins.object", "builtins.Exception", "builtins.ValueError", "builtins.RuntimeError", "builtins.TypeError", "builtins.NotImplementedError", "builtins.KeyError", "builtins.AssertionError", "builtins.IndexError")
+@function(
+    "builtins.object",
+    "builtins.Exception",
+    "builtins.ValueError",
+    "builtins.RuntimeError",
+    "builtins.TypeError",
+    "builtins.NotImplementedError",
+    "builtins.KeyError",
+    "builtins.AssertionError",
+    "builtins.IndexError",
+)
 def object_(run: Run, path: str, call: Call) -> Value:
     return run.unknown("object", path.removeprefix("builtins."))
-
-

@@ -35,7 +35,12 @@ def to_mapping(run: Run, value: Value | None, kwargs: dict[str, Value]) -> Mappi
         rest += [value.rest] if value.rest is not None else []
     elif isinstance(value, Sequence):
         for pair in value.items:
-            if isinstance(pair, Sequence) and len(pair.items) == 2 and isinstance(pair.items[0], Host) and pair.items[0].known:
+            if (
+                isinstance(pair, Sequence)
+                and len(pair.items) == 2
+                and isinstance(pair.items[0], Host)
+                and pair.items[0].known
+            ):
                 entries[pair.items[0].value] = pair.items[1]
             elif isinstance(pair, Sequence) and len(pair.items) == 2:
                 rest.append(pair.items[1])
@@ -88,7 +93,12 @@ def extend(run: Run, receiver: Sequence, call: Call) -> Value:
 @method("list", "pop", "popleft")
 def pop(run: Run, receiver: Sequence, call: Call) -> Value:
     index = call.known(0, default=-1)
-    if receiver.rest is None and receiver.items and isinstance(index, int) and -len(receiver.items) <= index < len(receiver.items):
+    if (
+        receiver.rest is None
+        and receiver.items
+        and isinstance(index, int)
+        and -len(receiver.items) <= index < len(receiver.items)
+    ):
         items = list(receiver.items)
         found = items.pop(index)
         run.state.set(receiver.fields, "items", tuple(items))
@@ -215,7 +225,11 @@ def string(run: Run, receiver: Host, call: Call) -> Value:
 def _plain(value: Value) -> Any:
     if isinstance(value, Host) and value.known:
         return value.value
-    if isinstance(value, Sequence) and value.rest is None and all(isinstance(item, Host) and item.known for item in value.items):
+    if (
+        isinstance(value, Sequence)
+        and value.rest is None
+        and all(isinstance(item, Host) and item.known for item in value.items)
+    ):
         return tuple(item.value for item in value.items)  # type: ignore[attr-defined]
     return ...
 
@@ -231,5 +245,3 @@ def split(run: Run, receiver: Host, call: Call) -> Value:
     if receiver.known and isinstance(receiver.value, str) and all(isinstance(value, str) for value in values):
         return Sequence(run.state, "list", tuple(host(part) for part in receiver.value.split(*values)))
     return Sequence(run.state, "list", (), Host("str"))
-
-

@@ -55,7 +55,16 @@ def register() -> None:
         return derived_tensor(run, "parameter", value.data.get("sources", []), node)  # type: ignore[arg-type]
 
     for name in ("mean", "stddev", "variance", "probs", "logits", "loc", "scale"):
-        for cls in ("Normal", "Categorical", "Bernoulli", "MultivariateNormal", "Independent", "Beta", "Dirichlet", "Gamma"):
+        for cls in (
+            "Normal",
+            "Categorical",
+            "Bernoulli",
+            "MultivariateNormal",
+            "Independent",
+            "Beta",
+            "Dirichlet",
+            "Gamma",
+        ):
             ATTRIBUTES[f"torch.distributions.{cls}", name] = attribute
 
     def kl(run: Run, path: str, call: Call) -> Value:

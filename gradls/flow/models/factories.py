@@ -19,7 +19,8 @@ _SIZED = ("zeros", "ones", "empty", "rand", "randn")
 _LIKE = ("zeros_like", "ones_like", "empty_like", "rand_like", "randn_like", "full_like", "randint_like")
 _OTHERS = (
     "full", "randint", "randperm", "arange", "range", "linspace", "logspace", "eye", "empty_strided", "hann_window",
-    "hamming_window", "blackman_window", "bartlett_window", "kaiser_window", "triu_indices", "tril_indices", "scalar_tensor",
+    "hamming_window", "blackman_window", "bartlett_window", "kaiser_window", "triu_indices", "tril_indices",
+    "scalar_tensor",
 )  # fmt: skip
 
 
@@ -106,8 +107,8 @@ def new(run: Run, receiver: Tensor, call: Call) -> Value:
 
 
 _TYPED = {
-    "Tensor": "float", "FloatTensor": "float", "DoubleTensor": "float", "HalfTensor": "float", "BFloat16Tensor": "float",
-    "LongTensor": "int", "IntTensor": "int", "ShortTensor": "int", "ByteTensor": "int", "CharTensor": "int",
+    "Tensor": "float", "FloatTensor": "float", "DoubleTensor": "float", "HalfTensor": "float",
+    "BFloat16Tensor": "float", "LongTensor": "int", "IntTensor": "int", "ShortTensor": "int", "ByteTensor": "int", "CharTensor": "int",
     "BoolTensor": "bool",
 }  # fmt: skip
 
@@ -160,7 +161,7 @@ def copy_of(run: Run, data: Value, call: Call, op: str, dtype: str | None) -> Te
     edges = history_edges(data)
     if isinstance(data, Instance):
         dtype = dtype or data.data.get("dtype")
-    rewraps = isinstance(data, (Tensor, Host)) or (isinstance(data, Instance))
+    rewraps = isinstance(data, (Tensor, Host, Instance))
     kind = "rewrap" if rewraps else "copy"
     node = cut_node(run, kind, op, edges, run.at(call.node))
     shape = _shape_of_data(data)

@@ -32,8 +32,16 @@ def apply_loss(run: Run, spec: LossSpec, criterion: Instance | None, call: Call)
         result = derived_tensor(run, spec.name, bound.values(), call.node, shape=None, saves=True)
     reduction = arguments_reduction(call, options, criterion is not None and criterion.open)
     if isinstance(result, Tensor):
-        result.shape = () if reduction in ("mean", "sum", "batchmean") else result.shape if reduction == "none" else None
-        result.node.scalar = True if reduction in ("mean", "sum", "batchmean") else False if reduction == "none" and _has_rank(bound) else None
+        result.shape = (
+            () if reduction in ("mean", "sum", "batchmean") else result.shape if reduction == "none" else None
+        )
+        result.node.scalar = (
+            True
+            if reduction in ("mean", "sum", "batchmean")
+            else False
+            if reduction == "none" and _has_rank(bound)
+            else None
+        )
         result.node.label = "loss"
     run.event(
         "loss",

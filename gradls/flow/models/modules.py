@@ -36,7 +36,13 @@ if TYPE_CHECKING:
 
 ITEMS = "*items"
 """The field in which container modules keep what they hold."""
-CONTAINERS = ("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict", "torch.nn.ParameterList", "torch.nn.ParameterDict")
+CONTAINERS = (
+    "torch.nn.Sequential",
+    "torch.nn.ModuleList",
+    "torch.nn.ModuleDict",
+    "torch.nn.ParameterList",
+    "torch.nn.ParameterDict",
+)
 
 
 def create(run: Run, path: str, call: Call) -> Value:
@@ -115,7 +121,9 @@ def members(instance: Instance) -> Iterator[tuple[str, Value]]:
             yield name, value
 
 
-def parameters_of(value: Value, prefix: str = "", seen: set[int] | None = None) -> tuple[list[tuple[str, Tensor]], bool]:
+def parameters_of(
+    value: Value, prefix: str = "", seen: set[int] | None = None
+) -> tuple[list[tuple[str, Tensor]], bool]:
     """The registered parameters of a module with their qualified names, and whether there may be others."""
     seen = set() if seen is None else seen
     found: list[tuple[str, Tensor]] = []
@@ -205,7 +213,13 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     if spec.kind == "identity" and first is not None:
         return first
     op = find_op(spec.function) if spec.function else None
-    if op is not None and spec.outputs == "tensor" and spec.kind in ("activation", "shape") and not parameters and first is not None:
+    if (
+        op is not None
+        and spec.outputs == "tensor"
+        and spec.kind in ("activation", "shape")
+        and not parameters
+        and first is not None
+    ):
         from gradls.flow.calls import Call as NewCall
 
         known = {name: value for name, value in options.items() if name in op.params and name != "inplace"}
@@ -256,7 +270,12 @@ def _save_state(result: Tensor, state: Value, parameters: dict[str, Value]) -> N
     if any(part.requires_grad is True for part in states):
         known = {entry.tensor for entry in result.node.saved}
         for name, weight in parameters.items():
-            if name.startswith("weight_hh") and isinstance(weight, Tensor) and weight.requires_grad and weight not in known:
+            if (
+                name.startswith("weight_hh")
+                and isinstance(weight, Tensor)
+                and weight.requires_grad
+                and weight not in known
+            ):
                 kept.append(Saved(weight.storage, weight.storage.writes, name, weight))
     result.node.saved += tuple(kept)
 
@@ -384,7 +403,9 @@ def train(run: Run, receiver: Instance, call: Call) -> Value:
     return receiver
 
 
-@method(MODULE, "to", "cuda", "cpu", "float", "double", "half", "bfloat16", "xpu", "share_memory", "compile", "to_empty")
+@method(
+    MODULE, "to", "cuda", "cpu", "float", "double", "half", "bfloat16", "xpu", "share_memory", "compile", "to_empty"
+)
 def itself(run: Run, receiver: Instance, call: Call) -> Value:
     return receiver
 
@@ -430,7 +451,11 @@ def state_dict(run: Run, receiver: Instance, call: Call) -> Value:
         for name, tensor in found
         if "*" not in name
     }
-    rests = [cut_tensor(run, "state_dict", "state_dict", tensor, call.node, shares=True) for name, tensor in found if "*" in name]
+    rests = [
+        cut_tensor(run, "state_dict", "state_dict", tensor, call.node, shares=True)
+        for name, tensor in found
+        if "*" in name
+    ]
     rest: Value | None = run.join.values(rests) if rests else None
     if more:
         rest = run.unknown("parameter")
@@ -477,7 +502,13 @@ def add_module(run: Run, receiver: Instance, call: Call) -> Value:
     return NONE
 
 
-@method(MODULE, "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook", "register_backward_hook")
+@method(
+    MODULE,
+    "register_forward_hook",
+    "register_forward_pre_hook",
+    "register_full_backward_hook",
+    "register_backward_hook",
+)
 def register_hook(run: Run, receiver: Instance, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "")
     run.event("module-hook", call.node, receiver, name=name, hook=call.get(0, "hook"))
@@ -580,5 +611,3 @@ def elements(value: Value) -> list[Value] | None:
 def is_plain_module(value: Value) -> bool:
     """Is `value` an object of a module class of the program or the library?"""
     return isinstance(value, Instance) and is_module_class(value.cls) is True
-
-

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
+
 def reader(run: Run, path: str, call: Call) -> Value:
     """A function that turns its arguments into arrays."""
     edges = [edge for value in call.values for edge in history_edges(value)]
     tensors = [part for value in call.values for part in tensors_in(value) if isinstance(part, Tensor)]
     if tensors:
-        run.event("numpy-function", call.node, tensors[0], tensors[0].node, path=path, tensors=tensors, arguments=call.values)
+        run.event(
+            "numpy-function", call.node, tensors[0], tensors[0].node, path=path, tensors=tensors, arguments=call.values
+        )
     return array(run, path, edges, call)
 
 
@@ -31,7 +34,21 @@ def array(run: Run, path: str, edges: list[Edge], call: Call) -> Instance:
     return result
 
 
-@method("numpy.ndarray", "copy", "astype", "reshape", "mean", "sum", "squeeze", "transpose", "flatten", "ravel", "clip", "max", "min")
+@method(
+    "numpy.ndarray",
+    "copy",
+    "astype",
+    "reshape",
+    "mean",
+    "sum",
+    "squeeze",
+    "transpose",
+    "flatten",
+    "ravel",
+    "clip",
+    "max",
+    "min",
+)
 def array_method(run: Run, receiver: Instance, call: Call) -> Value:
     edges = [Edge(receiver.data["node"], False)] if "node" in receiver.data else []
     return array(run, "numpy", edges, call)

@@ -195,8 +195,7 @@ def _dtype_of_conversion(name: str, receiver: Tensor, call: Call) -> str | None:
 
 def _integer_cast(run: Run, receiver: Tensor, dtype: str, call: Call, name: str) -> Tensor:
     node = cut_node(run, "integer", name, [Edge(receiver.node, receiver.requires_grad)], run.at(call.node))
-    tensor = Tensor(run.state, node, requires_grad=False, leaf=True, dtype=dtype, shape=receiver.shape)
-    return tensor
+    return Tensor(run.state, node, requires_grad=False, leaf=True, dtype=dtype, shape=receiver.shape)
 
 
 @method(TENSOR, "long", "int", "short", "byte", "char", "bool")

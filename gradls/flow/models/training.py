@@ -36,12 +36,22 @@ def vector_to_parameters(run: Run, path: str, call: Call) -> Value:
     return NONE
 
 
-@function("torch.nn.utils.weight_norm", "torch.nn.utils.spectral_norm", "torch.nn.utils.parametrizations.weight_norm", "torch.nn.utils.parametrizations.spectral_norm")
+@function(
+    "torch.nn.utils.weight_norm",
+    "torch.nn.utils.spectral_norm",
+    "torch.nn.utils.parametrizations.weight_norm",
+    "torch.nn.utils.parametrizations.spectral_norm",
+)
 def reparametrize(run: Run, path: str, call: Call) -> Value:
     return call.args[0] if call.args else run.unknown("call", path)
 
 
-@function("torch.nn.utils.rnn.pack_padded_sequence", "torch.nn.utils.rnn.pad_packed_sequence", "torch.nn.utils.rnn.pad_sequence", "torch.nn.utils.rnn.pack_sequence")
+@function(
+    "torch.nn.utils.rnn.pack_padded_sequence",
+    "torch.nn.utils.rnn.pad_packed_sequence",
+    "torch.nn.utils.rnn.pad_sequence",
+    "torch.nn.utils.rnn.pack_sequence",
+)
 def pack(run: Run, path: str, call: Call) -> Value:
     sources = [part for value in call.args[:1] for part in tensors_in(value)]
     tensor = derived_tensor(run, path.rpartition(".")[2], sources, call.node)
@@ -74,5 +84,3 @@ for _name in _INIT:
 @function("torch.nn.init.calculate_gain")
 def calculate_gain(run: Run, path: str, call: Call) -> Value:
     return Host("float")
-
-

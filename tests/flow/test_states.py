@@ -1,0 +1,281 @@
+"""What the engine says of tensors, against what they are when the program runs on PyTorch.
+
+In each program, every variable that holds a tensor at the end is compared: requires_grad, is_leaf and the dtype class.
+The engine may say that it does not know; what it says must be true, and it must know at least as many as `known` says.
+"""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+import torch
+
+from gradls.flow.analyze import analyze
+from gradls.syntax.source import Source
+
+PROGRAMS = {
+    "factories": """
+        a = torch.zeros(3)
+        b = torch.ones(2, 2, requires_grad=True)
+        c = torch.arange(3)
+        d = torch.arange(3.0)
+        e = torch.tensor([1, 2])
+        f = torch.tensor([1.0, 2.0], requires_grad=True)
+        g = torch.randint(0, 3, (2,))
+        h = torch.zeros_like(b)
+        i = torch.full((2,), 1.5)
+        j = torch.tensor([True, False])
+        k = torch.empty(2, dtype=torch.long)
+        l = torch.nn.Parameter(torch.zeros(2))
+        m = torch.nn.Parameter(torch.zeros(2), requires_grad=False)
+    """,
+    "operations": """
+        x = torch.randn(3, requires_grad=True)
+        y = torch.randn(3)
+        a, b, c = x * 2, y * 2, x + y
+        d = x > 0
+        e = (x > 0).float()
+        f = x.argmax()
+        g = torch.where(x > 0, x, y)
+        h = x.long()
+        i = x.round()
+        j = torch.stack([x, y])
+        k = x.max()
+        values, indices = x.topk(2)
+        l = torch.matmul(x, y)
+        m = x @ y
+        n = -x
+        o = 2 - x
+        p = x.to(torch.float64)
+        q = torch.einsum("i,i->", x, y)
+    """,
+    "cuts": """
+        x = torch.randn(3, requires_grad=True)
+        h = x * 2
+        a = h.detach()
+        b = h.data
+        c = torch.tensor(h.sum().item())
+        d = torch.tensor([h.sum().item(), 1.0])
+        e = torch.from_numpy(h.detach().numpy())
+        f = h.clone()
+        g = h.clone().detach()
+        i = torch.as_tensor(h)
+        j = torch.autograd.Variable(h)
+        k = h.detach().requires_grad_(True)
+        l = k * 2
+        m = torch.nn.Parameter(h)
+        n = h.new_zeros(2)
+    """,
+    "grad mode": """
+        x = torch.randn(3, requires_grad=True)
+        with torch.no_grad():
+            a = x * 2
+            b = torch.zeros(2, requires_grad=True)
+            with torch.enable_grad():
+                c = x * 2
+            d = x[0]
+            e = x[0] * 2
+        f = a * 2
+        g = x * 2
+
+
+        @torch.no_grad()
+        def quiet(t):
+            return t * 2
+
+
+        @torch.no_grad
+        def quiet_too(t):
+            return t * 2
+
+
+        h = quiet(x)
+        i = quiet_too(x)
+        j = x * 3
+        torch.set_grad_enabled(False)
+        k = x * 2
+        torch.set_grad_enabled(True)
+        l = x * 2
+        with torch.inference_mode():
+            m = x * 2
+        with torch.set_grad_enabled(False):
+            n = x * 2
+        o = x * 2
+    """,
+    "in place": """
+        x = torch.randn(3, requires_grad=True)
+        buffer = torch.zeros(3)
+        buffer[0] = x[0]
+        a = buffer * 1
+        other = torch.zeros(3)
+        other.add_(x)
+        plain = torch.zeros(3)
+        plain += 1
+        view = torch.zeros(4)
+        row = view[:2]
+        row.mul_(x.sum())
+        after = view * 1
+        w = torch.ones(2, requires_grad=True)
+        with torch.no_grad():
+            w -= 0.1
+            w.copy_(torch.zeros(2))
+        target = torch.zeros(3)
+        with torch.no_grad():
+            target.copy_(x)
+    """,
+    "modules": """
+        class Net(torch.nn.Module):
+            def __init__(self, width):
+                super().__init__()
+                self.encoder = torch.nn.Sequential(torch.nn.Linear(3, width), torch.nn.ReLU())
+                self.heads = torch.nn.ModuleList([torch.nn.Linear(width, 2) for _ in range(2)])
+                self.register_buffer("scale", torch.ones(2))
+
+            def forward(self, x):
+                hidden = self.encoder(x)
+                return [head(hidden) * self.scale for head in self.heads]
+
+
+        net = Net(4)
+        first, second = net(torch.randn(5, 3))
+        weight = net.encoder[0].weight
+        for parameter in net.encoder.parameters():
+            parameter.requires_grad = False
+        frozen = net.encoder(torch.randn(5, 3))
+        still = net(torch.randn(5, 3))[0]
+        scale = net.scale
+        lstm = torch.nn.LSTM(3, 4)
+        output, (hidden, cell) = lstm(torch.randn(2, 1, 3))
+        loss = torch.nn.CrossEntropyLoss()(first, torch.zeros(5, dtype=torch.long))
+        copied = net.state_dict()["scale"]
+        inherited = type("Sub", (Net,), {})(4)
+    """,
+    "python": """
+        x = torch.randn(3, requires_grad=True)
+        listed = [x * i for i in range(3)]
+        total = sum(listed)
+        named = {"loss": x.sum(), "constant": torch.ones(1)}
+        a = named["loss"]
+        b = sum(named.values())
+        c = (lambda t: t * 2)(x)
+
+
+        def scaled(t, factor=2.0, *, shift=None):
+            return t * factor if shift is None else t * factor + shift
+
+
+        d = scaled(torch.ones(3))
+        e = scaled(torch.ones(3), shift=x)
+        for f in (torch.ones(1), x):
+            pass
+        g, *h = x, torch.ones(1), x
+        i = h[0]
+        j = max([x.sum(), x.sum()], key=float)
+        k = torch.stack(list(map(lambda t: t.sum(), [x, x])))
+        import copy
+        m = copy.deepcopy(x)
+        import functools
+        n = functools.reduce(lambda one, other: one + other, [x, torch.ones(3)])
+        o = functools.partial(scaled, factor=3.0)(x)
+
+
+        def rows():
+            for number in range(2):
+                yield x[number] * number
+
+
+        p = torch.stack(list(rows()))
+    """,
+    "loops": """
+        w = torch.ones(3, requires_grad=True)
+        total = 0
+        for _ in range(100):
+            total = total + (w * 2).sum()
+        h = torch.zeros(3)
+        for _ in range(50):
+            h = torch.tanh(h + w)
+        detached = torch.zeros(3)
+        for _ in range(50):
+            detached = (detached + w).detach()
+        losses = []
+        while len(losses) < 10:
+            losses.append(w.sum())
+        stacked = torch.stack(losses)
+    """,
+    "gradients": """
+        w = torch.ones(3, requires_grad=True)
+        loss = (w * 2).sum()
+        loss.backward()
+        g = w.grad
+        x = torch.ones(3, requires_grad=True)
+        first = torch.autograd.grad((x ** 3).sum(), x, create_graph=True)[0]
+        second = torch.autograd.grad((x ** 3).sum(), x)[0]
+
+
+        class Double(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, value):
+                return value * 2
+
+            @staticmethod
+            def backward(ctx, gradient):
+                return gradient * 2
+
+
+        custom = Double.apply(x)
+        flat = Double.apply(torch.ones(3))
+        mean = torch.distributions.Normal(x, 1.0)
+        drawn = mean.sample()
+        reparametrized = mean.rsample()
+        likelihood = mean.log_prob(drawn)
+    """,
+}
+CLASSES = {
+    torch.float32: "float", torch.float64: "float", torch.int64: "int", torch.int32: "int", torch.bool: "bool",
+}  # fmt: skip
+
+
+def _said(text: str) -> dict[str, object]:
+    """What the engine says of each variable, at the last place that binds it."""
+    found = {}
+    for state in analyze(Source.read(text)).states:
+        node = state.node
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            at = (node.lineno, node.col_offset)
+            if node.id not in found or found[node.id][0] < at:
+                found[node.id] = (at, state)
+    return {name: state for name, (_, state) in found.items()}
+
+
+def _program(name: str) -> str:
+    import textwrap
+
+    return "import torch\n" + textwrap.dedent(PROGRAMS[name])
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_what_is_said_is_true(name: str) -> None:
+    text = _program(name)
+    namespace: dict[str, object] = {}
+    torch.manual_seed(0)
+    try:
+        exec(compile(text, name, "exec"), namespace)
+    finally:
+        torch.set_grad_enabled(True)
+    # Bound once more at the end, so that what is compared is the state there.
+    said = _said(text + "".join(f"{variable} = {variable}\n" for variable in namespace if variable.isalpha()))
+    wrong, known, count = [], 0, 0
+    for variable, value in namespace.items():
+        if not isinstance(value, torch.Tensor) or variable not in said:
+            continue
+        state = said[variable]
+        truth = (value.requires_grad, value.is_leaf, CLASSES[value.dtype])
+        claims = (state.requires_grad, state.leaf, state.dtype)
+        count += 1
+        known += state.requires_grad is not None
+        wrong += [
+            (variable, claim, fact) for claim, fact in zip(claims, truth, strict=True) if claim not in (None, fact)
+        ]
+    assert not wrong
+    assert known >= count * 0.95, f"only {known} of {count} are known"
