@@ -1,0 +1,206 @@
+"""GRD501."""
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.registration import PlainContainer, plain_containers
+from gradls.flow.values import Instance, Mapping, Tensor
+from gradls.flow.values import Sequence as Items
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.registration import (
+    asked_for_parameters,
+    has_own_ways,
+    leaves_of,
+    nn_prefix,
+    optimized,
+    registered_elsewhere,
+)
+from gradls.rules.rule import Rule
+from gradls.rules.words import place
+
+
+class UnregisteredParameters(Rule):
+    """Layers or parameters that a module keeps in a plain list or dictionary.
+
+    ## What it finds
+    An attribute of an `nn.Module` that is a list, tuple or dictionary with modules or parameters in it, at any depth,
+    that the module makes itself and registers in no other way.
+
+    ## Why it matters
+    A module finds its parameters among its attributes, and does not look into containers of Python. What is in there
+    is missing from `parameters()`: no optimizer trains it, `to()` does not move it, `state_dict()` does not save it.
+
+    ## What PyTorch does
+    It says nothing, unless nothing at all is registered; then making the optimizer raises
+
+        ValueError: optimizer got an empty parameter list
+
+    ## Example
+    ```python
+    import torch
+    from torch import nn
+
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = [nn.Linear(4, 4), nn.Linear(4, 4)]
+            self.head = nn.Linear(4, 1)
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = torch.relu(layer(x))
+            return self.head(x)
+
+
+    assert len(list(Net().parameters())) == 2
+    ```
+
+    ## Use instead
+    `nn.ModuleList`, `nn.ModuleDict`, `nn.ParameterList` or `nn.ParameterDict`.
+
+    ```python
+    import torch
+    from torch import nn
+
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
+            self.head = nn.Linear(4, 1)
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = torch.relu(layer(x))
+            return self.head(x)
+
+
+    assert len(list(Net().parameters())) == 6
+    ```
+
+    ## When it is silent
+    Where what is in the container is also registered, is given to an optimizer, is asked for its parameters, comes
+    from outside (a list is a way to hold a module without registering it), or has nothing to train.
+
+    ```python
+    import torch
+    from torch import nn
+
+
+    class Net(nn.Module):
+        def __init__(self, teacher):
+            super().__init__()
+            self.teacher = [teacher]
+            self.layers = [nn.Linear(4, 4), nn.ReLU()]
+            self.body = nn.Sequential(*self.layers)
+
+        def forward(self, x):
+            return self.body(x)
+
+
+    assert len(list(Net(nn.Linear(4, 4)).parameters())) == 2
+    ```
+
+    ## Fix safety
+    Suggested: the names in the state dictionary change, and saved ones no longer fit.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.ModuleList.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.ParameterList.html
+    """
+
+    code, name, severity = "GRD501", "unregistered-parameters", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        made = [(event, event.value) for event in facts.of("object-made") if isinstance(event.value, Instance)]
+        held = [(event, module) for event, module in made if not has_own_ways(module)]
+        if not held:
+            return
+        known = optimized(facts)
+        others = asked_for_parameters(facts) | registered_elsewhere(facts)
+        for event, module in held:
+            for container in _containers(event, module):
+                members = [member for member in container.members if _is_own(module, member)]
+                if len(members) < len(container.members) or any(member in others for member in members):
+                    continue
+                if any(leaf in known for member in members for leaf in leaves_of(member)):
+                    continue
+                yield from self._report(facts, module, container)
+
+    def _report(self, facts: Facts, module: Instance, container: PlainContainer) -> Iterator[Finding]:
+        at = _assignment(facts, module, container)
+        if at is None:
+            return
+        kind = "dictionary" if isinstance(container.value, Mapping) else "tuple" if _is_tuple(container) else "list"
+        modules = [member for member in container.members if isinstance(member, Instance)]
+        what = "modules" if modules else "parameters"
+        if modules and len(modules) < len(container.members):
+            what = "modules and parameters"
+        use = ("Module" if modules else "Parameter") + ("Dict" if kind == "dictionary" else "List")
+        message = (
+            f"`self.{container.name}` is a plain {kind}: the {what} in it are not registered, `parameters()` does not "
+            f"list them and no optimizer trains them; use `nn.{use}`"
+        )
+        story = [Step(member, "this is not registered") for member in _places(container)]
+        fixes = _fixes(facts, module, container, at, use) if what != "modules and parameters" else ()
+        yield self.finding(place(at.at), message, story, fixes)
+
+
+def _containers(event: Event, module: Instance) -> list[PlainContainer]:
+    """What the module held when it was made, and what it holds at the end, if that is still known."""
+    found = {container.name: container for container in event.containers}
+    if not event.alone:
+        late = {container.name: container for container in plain_containers(module)}
+        # What was registered or mended later is not held any more.
+        found = {name: late[name] for name in late} if module.fields else found
+    return list(found.values())
+
+
+def _is_own(module: Instance, member: Instance | Tensor) -> bool:
+    """Was it made after the module, so by the module itself?"""
+    return member.fields.born > module.fields.born
+
+
+def _is_tuple(container: PlainContainer) -> bool:
+    return isinstance(container.value, Items) and container.value.kind == "tuple"
+
+
+def _assignment(facts: Facts, module: Instance, container: PlainContainer) -> Event | None:
+    """Where the container became an attribute."""
+    found = None
+    for event in facts.of("attribute-set"):
+        if event.value is module and event.name == container.name and not event.augmented:
+            if event.assigned is container.value:
+                return event
+            found = event
+    return found
+
+
+def _places(container: PlainContainer, most: int = 3) -> list[Place]:
+    """Where the first few members were made."""
+    found: dict[ast.AST, Place] = {}
+    for member in container.members:
+        at = member.at if isinstance(member, Instance) else member.node.at
+        if at is not None:
+            found.setdefault(at.node, place(at))
+    return list(found.values())[:most]
+
+
+def _fixes(facts: Facts, module: Instance, container: PlainContainer, at: Event, use: str) -> Sequence[Fix]:
+    statement = facts.statement(at.at.node)
+    prefix = nn_prefix(facts, module)
+    if container.nested or not prefix or not isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        return ()
+    if statement.value is None or (isinstance(container.value, Mapping) and not _has_names(container.value)):
+        return ()
+    empty = isinstance(statement.value, (ast.List, ast.Dict)) and not ast.unparse(statement.value).strip("[]{}")
+    given = "" if empty else facts.source.segment(statement.value)
+    build = edits.replace_expression(Place(at.at.source, statement.value), f"{prefix}{use}({given})")
+    return [Fix(f"Use {use}", Safety.SUGGESTED, build)]
+
+
+def _has_names(value: Mapping) -> bool:
+    return all(isinstance(key, str) for key in value.entries)

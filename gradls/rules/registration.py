@@ -1,0 +1,88 @@
+"""What the rules about modules and parameters have in common: who else trains a parameter, and how modules are told."""
+
+from __future__ import annotations
+
+import ast
+
+from gradls.flow.classes import library_bases, linearize
+from gradls.flow.facts import Event, Facts
+from gradls.flow.models.modules import contents, modules_of, parameters_of
+from gradls.flow.values import Class, Instance, Tensor
+from gradls.rules.loss_arguments import of_call
+
+_OWN_WAYS = frozenset(
+    (
+        "parameters",
+        "named_parameters",
+        "children",
+        "named_children",
+        "modules",
+        "named_modules",
+        "_apply",
+        "__setattr__",
+    )
+)
+"""Methods by which a class may register or list parameters in a way of its own."""
+
+
+def optimized(facts: Facts) -> set[Tensor]:
+    """The tensors that are given to any optimizer of the file."""
+    return {tensor for event in facts.of("optimizer-made", "group-added") for tensor in event.parameters}
+
+
+def leaves_of(member: Instance | Tensor) -> list[Tensor]:
+    """The parameters of a module, or the tensor itself."""
+    return [member] if isinstance(member, Tensor) else [tensor for _, tensor in parameters_of(member)[0]]
+
+
+def asked_for_parameters(facts: Facts) -> set[Instance]:
+    """The modules on which `parameters()` and the like are called."""
+    found = set()
+    for records in facts.calls.values():
+        for function, _, _ in records:
+            receiver, name = of_call(function)
+            if isinstance(receiver, Instance) and name in ("parameters", "named_parameters", "state_dict"):
+                found.add(receiver)
+    return found
+
+
+def registered_elsewhere(facts: Facts) -> set[Instance | Tensor]:
+    """The modules and parameters that some module of the file registers, at any time."""
+    found: set[Instance | Tensor] = set()
+    for event in facts.of("attribute-set"):
+        if isinstance(event.assigned, (Instance, Tensor)):
+            found.add(event.assigned)
+            if isinstance(event.assigned, Instance):
+                found.update(modules_of(event.assigned)[0])
+    for event in facts.of("module-made"):
+        assert isinstance(event.value, Instance)
+        found.update(member for _, member in contents(event.value) if isinstance(member, (Instance, Tensor)))
+    return found
+
+
+def has_own_ways(module: Instance) -> bool:
+    """Does the class of a module list or register its parameters in a way of its own, or may a base do so?"""
+    if module.open or not isinstance(module.cls, Class):
+        return True
+    if any(name in base.fields for base in linearize(module.cls) if isinstance(base, Class) for name in _OWN_WAYS):
+        return True
+    return not any(path.startswith(("torch.", "pytorch_lightning", "lightning")) for path in library_bases(module.cls))
+
+
+def made_in(event: Event, *names: str) -> bool:
+    """Does an event happen in a function of one of these names, or in what such a function calls?"""
+    calls = event.calls
+    while calls is not None:
+        if calls[1].name in names:
+            return True
+        calls = calls[2]
+    return False
+
+
+def nn_prefix(facts: Facts, module: Instance) -> str:
+    """What the file writes before the name of a module class: `nn.` or `torch.nn.`; empty if that cannot be seen."""
+    if isinstance(module.cls, Class):
+        for base in module.cls.node.bases:
+            if isinstance(base, ast.Attribute) and base.attr == "Module":
+                return facts.source.segment(base).removesuffix("Module")
+    return ""
