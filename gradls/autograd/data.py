@@ -13,7 +13,7 @@ DIRECTORY = os.path.join(os.path.dirname(__file__), "data")
 @cache
 def table(name: str) -> dict[str, Any]:
     """The table `name` ("modules", "losses", ...). Its "torch" entry is the version of PyTorch that it describes."""
-    return json.loads(_read(f"{name}.json"))  # type: ignore[no-any-return]
+    return json.loads(_read(f"{name}.json"))
 
 
 @cache

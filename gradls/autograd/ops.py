@@ -45,7 +45,7 @@ class Output:
     dtype: str = "same"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Op:
     """An operation.
 

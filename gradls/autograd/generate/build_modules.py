@@ -118,7 +118,7 @@ def without(recipe: Recipe, cls: type[nn.Module], switch: str) -> nn.Module:
 
 
 def initialised(recipe: Recipe) -> nn.Module:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     module = recipe[0]()
     if any(is_lazy(parameter) for parameter in module.parameters()):
         module(*recipe[1]())
@@ -169,7 +169,7 @@ def measured(name: str, cls: type[nn.Module], recipe: Recipe) -> dict[str, Any]:
 
         record["inplace_saves_output"] = bool(experiment(make_inplace, recipe, True, "output"))
     given = recipe[1]()
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     if recipe[0]().eval()(*given) is given[0]:
         record["eval_returns_input"] = True
     return record

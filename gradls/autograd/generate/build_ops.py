@@ -60,7 +60,7 @@ GENERIC = {"tensor": lambda: torch.rand(3, 4) + 0.1, "number": lambda: 0.5, "flo
 
 def generic_sample(signature: Signature) -> Sample | None:
     """Something for every parameter that has no default."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     for index, (param, word) in enumerate(zip(signature.params, signature.types, strict=True)):

@@ -91,7 +91,9 @@ def catalogue() -> dict[str, Entry]:
 
 
 def is_public(name: str, prefix: str) -> bool:
-    return not name.startswith(("_", *OTHER_BACKENDS)) and name not in NO_TENSORS
+    if name.startswith(("_", *OTHER_BACKENDS)):
+        return False
+    return prefix in ("torch.linalg", "torch.special", "torch.fft") or name not in NO_TENSORS
 
 
 def signatures_of(

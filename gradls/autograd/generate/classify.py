@@ -39,6 +39,9 @@ def finish(call: Callable[..., Any], facts: Facts, pairs: Pairs, more: Sequence[
     facts.shape = shape_word(facts, [*seen, *more])
     if facts.signature.variadic and facts.signature.variadic == "tensors" and len(facts.outputs) > 1:
         facts.sequence, facts.outputs = True, facts.outputs[:1]
+    if facts.view == "multi" and seen and all(each.view == "view" for each in seen):
+        # Several views, but each made for itself.
+        facts.view = "view"
     if facts.view == "no" and not facts.inplace and not facts.name.startswith("unsafe_"):
         words = {each.view for each in seen} or {"no"}
         if words != {"no"}:

@@ -119,7 +119,7 @@ class Experiment:
                 kwargs[key] = value
             else:
                 args[key:] = value
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         result = self.call(*args, **kwargs)
         return Run(values, leaves, result, tensors_in(result))
 

@@ -79,7 +79,7 @@ def samples(spelling: str) -> tuple[Sample, ...]:
 
     for key in (spelling, spelling.rpartition(".")[2], base_name(spelling)):
         if key in OWN:
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)
             return tuple(OWN[key]())
     for name in names_in_database(spelling):
         if name in database():
@@ -114,7 +114,7 @@ def _from_database(name: str) -> Iterator[Sample]:
             if not supported:
                 continue
             dtype = torch.int64 if torch.int64 in supported else sorted(supported, key=str)[0]
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         taken = 0
         try:
             for item in entry.sample_inputs("cpu", dtype, requires_grad=False):
