@@ -53,7 +53,8 @@ class Source:
         text = self.lines[line - 1] if line <= len(self.lines) else ""
         if text.isascii():
             return byte_offset + 1
-        return len(text.encode("utf-8", "surrogatepass")[:byte_offset].decode("utf-8", "ignore")) + 1
+        # Each code point has one byte that continues no other.
+        return sum(byte & 0xC0 != 0x80 for byte in text.encode("utf-8", "surrogatepass")[:byte_offset]) + 1
 
     def segment(self, node: ast.AST) -> str:
         """The text of `node`."""
