@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import attributes, classes, contexts
 from gradls.flow.models.registry import find_function, find_method
-from gradls.flow.run import MOST_CALLS_DEEP, Frame, Scope
+from gradls.flow.run import MOST_CALLS_DEEP, Arm, Frame, Scope
 from gradls.flow.state import Fields
 from gradls.flow.values import (
     NONE,
@@ -142,7 +142,7 @@ def _call_choice(run: Run, function: Choice, call: Call) -> Value:
     callable_options = [option for option in function.options if not isinstance(option, Host)]
     if len(callable_options) == 1:
         return call_value(run, callable_options[0], call)
-    arms: list[tuple[object, bool, Callable[[], bool]]] = [(option, True, arm(option)) for option in callable_options]
+    arms: list[Arm] = [(function, number, arm(option)) for number, option in enumerate(callable_options)]
     if not arms or not run.fork(arms):
         return run.unknown("call")
     return run.join.values(results)

@@ -60,7 +60,8 @@ def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple
         wanted = manager.data.get("mode")
         if wanted is not None:
             before = manager.data.get("before")
-            restore = set_mode(run, *wanted, run.at(node))
+            grad, inference = wanted
+            restore = set_mode(run, grad, inference, run.at(node))
             return manager, restore if before is None else partial(_set_back, run, before)
         if isinstance(manager.cls, Class):
             function, _ = find_in_class(manager.cls, "__enter__")

@@ -24,7 +24,7 @@ class At(NamedTuple):
     node: ast.AST
 
 
-Path = tuple["Path | None", object, bool]
+Path = tuple["Path | None", object, object]
 """Decisions that led here: (those before, what was decided on, how)."""
 
 
@@ -206,8 +206,8 @@ def before_loop(here: Path | None, earlier: Path | None) -> bool:
     return any(isinstance(subject, Round) and subject.loop not in loops for subject, _ in _decisions(here).values())
 
 
-def _decisions(path: Path | None) -> dict[int, tuple[object, bool]]:
-    found: dict[int, tuple[object, bool]] = {}
+def _decisions(path: Path | None) -> dict[int, tuple[object, object]]:
+    found: dict[int, tuple[object, object]] = {}
     while path is not None:
         found.setdefault(id(path[1]), (path[1], path[2]))
         path = path[0]

@@ -127,11 +127,13 @@ def never_reached(facts: Facts) -> set[Tensor]:
     if not trained or any(event.node is None for event in facts.of("backward")):
         return set()
     for event in backwards(facts):
-        if any(node.kind == "opaque" and node.op in HIDING for node in walk(event.node, follow="maybe")):  # type: ignore[arg-type]
+        assert event.node is not None
+        if any(node.kind == "opaque" and node.op in HIDING for node in walk(event.node, follow="maybe")):
             return set()
         trained -= event.reached
     for event in facts.of("grad-set"):
-        trained.discard(event.value)  # type: ignore[arg-type]
+        if isinstance(event.value, Tensor):
+            trained.discard(event.value)
     for event in facts.of("grad-call"):
         trained -= {target for target in event.targets if isinstance(target, Tensor)}
     return trained if any(True for _ in backwards(facts)) else set()

@@ -149,9 +149,9 @@ def _of_sequence(run: Run, kind: type, left: Sequence, right: Value) -> Value:
         rests = [rest for rest in (left.rest, right.rest) if rest is not None]
         rest = run.join.values(rests) if rests else None
         return Sequence(run.state, left.kind, (*left.items, *right.items), rest)
-    if kind is ast.Mult and isinstance(right, Host) and isinstance(right.value, int) and left.rest is None:
-        if right.value * len(left.items) <= 64:
-            return Sequence(run.state, left.kind, left.items * right.value)
+    times = right.value if isinstance(right, Host) and isinstance(right.value, int) else None
+    if kind is ast.Mult and times is not None and left.rest is None and times * len(left.items) <= 64:
+        return Sequence(run.state, left.kind, left.items * times)
     if kind is ast.Mult and left.elements:
         return Sequence(run.state, left.kind, left.items, run.join.values(left.elements))
     if kind is ast.Add and not isinstance(right, (Host, Tensor)):

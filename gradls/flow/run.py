@@ -89,6 +89,10 @@ class Frame:
         self.calls: Calls | None = None
 
 
+Arm = tuple[object, object, Callable[[], bool]]
+"""What is decided on, how, and what to do then; what it does returns whether it comes to its end."""
+
+
 class OutOfBudget(Exception):
     """The analysis has taken as many steps as it may."""
 
@@ -213,11 +217,8 @@ class Run:
 
     # Branches
 
-    def fork(self, arms: list[tuple[object, bool, Callable[[], bool]]]) -> bool:
-        """Run every arm from the state of now, and continue from all that come to their end.
-
-        An arm is (what is decided on, how, what to do); what it does returns whether it comes to its end.
-        """
+    def fork(self, arms: list[Arm]) -> bool:
+        """Run every arm from the state of now, and continue from all that come to their end."""
         mark = self.state.mark()
         path = self.path
         outcomes: list[Changes] = []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from gradls.flow import attributes, calls, contexts, expressions, imports, operators, subscripts, truth
 from gradls.flow.loops import exec_for, exec_while
-from gradls.flow.run import Run
+from gradls.flow.run import Arm, Run
 from gradls.flow.values import NONE, Value
 
 
@@ -152,8 +152,8 @@ def _try(run: Run, statement: ast.Try) -> bool:
 
         return arm
 
-    arms: list[tuple[object, bool, Callable[[], bool]]] = [(statement, True, body)]
-    arms += [(clause, True, handler(clause)) for clause in statement.handlers]
+    arms: list[Arm] = [(statement, 0, body)]
+    arms += [(statement, number, handler(clause)) for number, clause in enumerate(statement.handlers, 1)]
     completes = run.fork(arms) if len(arms) > 1 else body()
     return exec_block(run, statement.finalbody) and completes
 
@@ -250,7 +250,8 @@ def _match(run: Run, statement: ast.Match) -> bool:
         return body
 
     del subject
-    return run.fork([*((case, True, arm(case)) for case in statement.cases), (statement, False, lambda: True)])
+    arms: list[Arm] = [(statement, number, arm(case)) for number, case in enumerate(statement.cases)]
+    return run.fork([*arms, (statement, -1, lambda: True)])
 
 
 def _pass(run: Run, statement: ast.stmt) -> bool:

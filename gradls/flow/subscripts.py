@@ -121,7 +121,7 @@ def _shape(receiver: Tensor, index: Value) -> tuple[int | None, ...] | None:
         else:
             size = left.pop(0)
             known = isinstance(part.value, slice) and size is not None
-            sizes.append(len(range(*part.value.indices(size))) if known else None)  # type: ignore[arg-type]
+            sizes.append(len(range(*part.value.indices(size))) if known else None)
     return (*sizes, *left)
 
 
@@ -133,7 +133,7 @@ def _of_sequence(run: Run, receiver: Sequence, index: Value) -> Value:
         except (IndexError, TypeError):
             return run.unknown("item")
         if isinstance(index.value, slice):
-            return Sequence(run.state, receiver.kind, found)  # type: ignore[arg-type]
+            return Sequence(run.state, receiver.kind, found)
         return found
     if isinstance(index, Host) and index.known and isinstance(index.value, int) and 0 <= index.value < len(items):
         return items[index.value]

@@ -144,6 +144,7 @@ def set_requires_grad(run: Run, receiver: Tensor, value: Value, target: ast.expr
         method=False,
         before=receiver.requires_grad,
         inference_mode=run.mode["inference"],
+        leaf=receiver.leaf,
     )
     if receiver.leaf is False:
         return

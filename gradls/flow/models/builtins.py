@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 
 @function(
-    "builtins.print", "builtins.format", "builtins.repr", "builtins.str", "builtins.id", "builtins.hash", "builtins.ascii",
-    "builtins.chr", "builtins.ord", "builtins.input", "builtins.open", "builtins.exit", "builtins.hex",
+    "builtins.print", "builtins.format", "builtins.repr", "builtins.str", "builtins.id", "builtins.hash",
+    "builtins.ascii", "builtins.chr", "builtins.ord", "builtins.input", "builtins.open", "builtins.exit",
+    "builtins.hex",
 )  # fmt: skip
 def harmless(run: Run, path: str, call: Call) -> Value:
     """Reads its arguments and gives no tensor."""

@@ -108,8 +108,8 @@ def new(run: Run, receiver: Tensor, call: Call) -> Value:
 
 _TYPED = {
     "Tensor": "float", "FloatTensor": "float", "DoubleTensor": "float", "HalfTensor": "float",
-    "BFloat16Tensor": "float", "LongTensor": "int", "IntTensor": "int", "ShortTensor": "int", "ByteTensor": "int", "CharTensor": "int",
-    "BoolTensor": "bool",
+    "BFloat16Tensor": "float", "LongTensor": "int", "IntTensor": "int", "ShortTensor": "int", "ByteTensor": "int",
+    "CharTensor": "int", "BoolTensor": "bool",
 }  # fmt: skip
 
 

@@ -97,6 +97,7 @@ def requires_grad_in_place(run: Run, receiver: Tensor, call: Call) -> Value:
         method=True,
         before=receiver.requires_grad,
         inference_mode=run.mode["inference"],
+        leaf=receiver.leaf,
     )
     if receiver.leaf is False and receiver.requires_grad is not False:
         return receiver
