@@ -1,0 +1,102 @@
+"""GRD303."""
+
+import ast
+from collections.abc import Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node
+from gradls.flow.values import Host, Sequence
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+
+class BackwardOfNoTensor(Rule):
+    """Backward is called on something that is no tensor.
+
+    ## What it finds
+    A call of `backward()` on a Python number, on None, on a list or on a tuple: the result of `item()` or `float()`, a
+    sum that began with 0 and got no term, or what a recurrent layer returns.
+
+    ## Why it matters
+    A number has no graph. Where it came from a tensor, the tensor is what has to be kept, and the number is for the log.
+
+    ## What PyTorch does
+    Nothing: Python raises, for example
+
+        AttributeError: 'float' object has no attribute 'backward'
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    loss = model(torch.randn(8, 3)).mean().item()
+    loss.backward()  # raises AttributeError: 'float' object has no attribute 'backward'
+    ```
+
+    ```python
+    import torch
+
+    rnn = torch.nn.LSTM(3, 4)
+    out = rnn(torch.randn(5, 8, 3))
+    out.backward()  # raises AttributeError: 'tuple' object has no attribute 'backward'
+    ```
+
+    ## Use instead
+    The tensor, and its number where one is wanted.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    loss = model(torch.randn(8, 3)).mean()
+    loss.backward()
+    total = loss.item()
+    assert model.weight.grad is not None
+    ```
+
+    ```python
+    import torch
+
+    rnn = torch.nn.LSTM(3, 4)
+    out, (hidden, cell) = rnn(torch.randn(5, 8, 3))
+    out.mean().backward()
+    assert rnn.weight_hh_l0.grad is not None
+    ```
+
+    ## When it is silent
+    Where the value may be a tensor on another way through the program.
+
+    ## Fix safety
+    There is none: where the tensor was lost is for a person to find, and the message says where.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.item.html
+    """
+
+    code, name, severity = "GRD303", "backward-of-no-tensor", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        for event in facts.of("backward-of-no-tensor"):
+            if not event.caught:
+                yield self.report(facts, event)
+
+    def report(self, facts: Facts, event: Event) -> Finding:
+        value = event.value
+        node = event.at.node
+        what = "this"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            what = code(facts, node.func.value)
+        story = []
+        if isinstance(value, Sequence):
+            message = f"{what} is a {value.kind}, which has no `backward`: it raises. Take the tensor out of it"
+        elif isinstance(value, Host) and isinstance(value.node, Node):
+            message = f"{what} is a number, which has no graph and no `backward`: it raises. Keep the tensor"
+            if value.node.at is not None:
+                story.append(Step(place(value.node.at), "here the tensor becomes a number"))
+        elif isinstance(value, Host) and value.kind == "none":
+            message = f"{what} is None, which has no `backward`: it raises"
+        else:
+            message = f"{what} is a Python value, which has no `backward`: it raises. Start from a tensor"
+        return self.finding(place(event.at), message, story)

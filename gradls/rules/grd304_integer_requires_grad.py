@@ -1,0 +1,101 @@
+"""GRD304."""
+
+import ast
+from collections.abc import Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Tensor
+from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.saved_tensors import shown, statement_of
+from gradls.rules.words import place
+
+
+class IntegerRequiresGrad(Rule):
+    """A tensor of integers or booleans is to require grad.
+
+    ## What it finds
+    `requires_grad=True`, `requires_grad_()` or `nn.Parameter(...)` for a tensor whose dtype is an integer type or bool:
+    made of whole numbers (`torch.tensor([1, 2])`, `torch.arange(3)`), or the result of `argmax`, `max(...)[1]`,
+    a comparison or `.long()`.
+
+    ## Why it matters
+    A gradient is the answer to a small change, and integers do not change by a little. Where the integers came out of
+    a network, its gradient was lost before.
+
+    ## What PyTorch does
+    It raises
+
+        RuntimeError: Only Tensors of floating point and complex dtype can require gradients
+
+    or `only Tensors of floating point dtype can require gradients`.
+
+    ## Example
+    ```python
+    import torch
+
+    w = torch.tensor([1, 2, 3], requires_grad=True)  # raises RuntimeError: Only Tensors of floating point
+    ```
+
+    ```python
+    import torch
+
+    position = torch.nn.Parameter(torch.arange(4))  # raises RuntimeError: Only Tensors of floating point
+    ```
+
+    ```python
+    import torch
+
+    predicted = torch.nn.Linear(3, 2)(torch.randn(8, 3)).argmax(1)
+    predicted.requires_grad = True  # raises RuntimeError: only Tensors of floating point
+    ```
+
+    ## Use instead
+    Numbers with a decimal point, or a dtype. For a loss, the scores instead of the index of the highest.
+
+    ```python
+    import torch
+
+    w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    v = torch.arange(3, dtype=torch.float32, requires_grad=True)
+    fixed = torch.nn.Parameter(torch.arange(3), requires_grad=False)
+    assert w.requires_grad and v.requires_grad and not fixed.requires_grad
+    ```
+
+    ## When it is silent
+    Where the dtype or the flag is not known.
+
+    ## Fix safety
+    There is none: which dtype is meant is for a person to say.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.requires_grad.html
+    """
+
+    code, name, severity = "GRD304", "integer-requires-grad", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        for event in facts.of("created", "requires-grad-set", "parameter"):
+            tensor = event.value
+            if event.flag is True and not event.caught and isinstance(tensor, Tensor):
+                dtype = event.info.get("dtype", tensor.dtype)
+                if dtype in ("int", "bool"):
+                    yield self.report(facts, event, tensor, dtype)
+
+    def report(self, facts: Facts, event: Event, tensor: Tensor, dtype: str) -> Finding:
+        kind = "integers" if dtype == "int" else "booleans"
+        named = tensor.name and event.kind != "created"
+        what = f"`{tensor.name}` holds {kind}, which" if named else f"a tensor of {kind}"
+        made = tensor.node.at
+        message = f"{shown(facts, event.at)} raises: {what} cannot require grad"
+        if event.kind == "created" or tensor.node.cut is None:
+            message += ". Use floating-point numbers, or give a floating dtype"
+            story = []
+        else:
+            assert made is not None
+            message += f"; the gradient was lost in {shown(facts, made)}"
+            story = [Step(place(made), "this gives values without a gradient")]
+        where = (
+            event.at if isinstance(event.at.node, ast.Call) else event.at._replace(node=statement_of(facts, event.at))
+        )
+        return self.finding(Place(where.source, where.node), message, story)

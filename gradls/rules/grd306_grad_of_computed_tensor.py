@@ -1,0 +1,156 @@
+"""GRD306."""
+
+import ast
+from collections.abc import Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import At
+from gradls.flow.values import Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.saved_tensors import shown
+from gradls.rules.words import code, place
+
+
+class GradOfComputedTensor(Rule):
+    """The gradient of a computed tensor is read, and it is None.
+
+    ## What it finds
+    `.grad` of a tensor that an operation computed, without a `retain_grad()` before: an intermediate result, a leaf
+    that a conversion (`.to(torch.float64)`, `.cuda()`) or a product has turned into a result, or a weight that
+    `w = w - lr * w.grad` has bound to a new tensor. An error if the None is then used, else a warning.
+
+    ## Why it matters
+    Backward leaves gradients only in leaves: the tensors that were made, not computed. In between it drops them.
+
+    ## What PyTorch does
+    It warns
+
+        UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+
+    and gives None. What is done with the None raises, for example
+
+        AttributeError: 'NoneType' object has no attribute 'zero_'
+
+    ## Example
+    ```python
+    import torch
+
+    w = torch.zeros(3, requires_grad=True)
+    for _ in range(2):
+        (w - 1).pow(2).sum().backward()
+        w = w - 0.1 * w.grad  # raises TypeError: unsupported operand
+    ```
+
+    ```python
+    import torch
+
+    x = torch.randn(3, requires_grad=True).to(torch.float64)
+    x.pow(2).sum().backward()
+    x.grad.zero_()  # raises AttributeError: 'NoneType' object has no attribute 'zero_'
+    ```
+
+    ```python
+    import torch
+
+    hidden = torch.nn.Linear(3, 4)(torch.randn(8, 3))
+    hidden.relu().sum().backward()
+    assert hidden.grad is None
+    saliency = hidden.grad
+    ```
+
+    ## Use instead
+    `retain_grad()` before the backward for an intermediate result. For a leaf, the conversion first, and an update in
+    place under `no_grad`.
+
+    ```python
+    import torch
+
+    hidden = torch.nn.Linear(3, 4)(torch.randn(8, 3))
+    hidden.retain_grad()
+    hidden.relu().sum().backward()
+    assert hidden.grad is not None
+    ```
+
+    ```python
+    import torch
+
+    w = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    for _ in range(2):
+        (w - 1).pow(2).sum().backward()
+        with torch.no_grad():
+            w -= 0.1 * w.grad
+        w.grad = None
+    assert w.is_leaf
+    ```
+
+    ## When it is silent
+    Where the tensor may be a leaf, where `.grad` is only compared with None, and after `retain_grad()`.
+
+    ```python
+    import torch
+
+    y = (torch.ones(3, requires_grad=True) * 2).sum()
+    y.backward()
+    detached = y.detach()
+    assert detached.grad is None
+    ```
+
+    ## Fix safety
+    There is none: `retain_grad()` belongs before the backward, which may be elsewhere.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.retain_grad.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.is_leaf.html
+    """
+
+    code, name, severity = "GRD306", "grad-of-computed-tensor", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        used: set[At] = set()
+        for event in facts.of("missing-grad-used"):
+            if _is_computed(event):
+                used.add(event.read)
+                if not event.caught:
+                    yield self.report(facts, event, True)
+        for event in facts.of("grad-read"):
+            if event.missing and _is_computed(event) and event.at not in used and not event.caught:
+                if not isinstance(facts.parent(event.at.node), ast.Compare):
+                    yield self.report(facts, event, False)
+
+    def report(self, facts: Facts, event: Event, used: bool) -> Finding:
+        tensor = event.value
+        assert isinstance(tensor, Tensor)
+        what = f"`{tensor.name}`" if tensor.name else "the tensor"
+        made = tensor.node.at
+        how = f", computed by {shown(facts, made)}" if made is not None else ""
+        consequence = (
+            f"so {code(facts, _whole(facts, event.at.node))} raises" if used else "so there is nothing to read"
+        )
+        message = f"{what} is no leaf{how}: its `.grad` is None, {consequence}. {_instead(facts, event, tensor)}"
+        story = [Step(place(made), "here it becomes the result of an operation")] if made is not None else []
+        if used and event.read != event.at and event.read.node is not event.at.node:
+            story.append(Step(place(event.read), "`.grad` is read here"))
+        return self.finding(place(event.at), message, story, severity=Severity.ERROR if used else Severity.WARNING)
+
+
+def _whole(facts: Facts, node: ast.AST) -> ast.AST:
+    """The call of an attribute, or the attribute alone."""
+    outer = facts.parent(node)
+    return outer if isinstance(outer, ast.Call) and outer.func is node else node
+
+
+def _is_computed(event: Event) -> bool:
+    return isinstance(event.value, Tensor) and event.value.leaf is False
+
+
+def _instead(facts: Facts, event: Event, tensor: Tensor) -> str:
+    """What to write, by what made the tensor."""
+    node = tensor.node
+    statement = facts.statement(node.at.node) if node.at is not None and node.at.source is facts.source else None
+    sources = [edge.node.leaf for edge in node.edges if edge.node.leaf is not None and edge.node.leaf.requires_grad]
+    if isinstance(statement, ast.Assign) and any(leaf.name == tensor.name != "" for leaf in sources):
+        return f"Update it in place, under `with {facts.torch_name}.no_grad():`"
+    if node.op in ("to", "type", "cuda", "double", "half", "bfloat16", "float", "clone") and sources:
+        return "Convert first and ask for the gradient then, or give `dtype` and `device` where it is made"
+    return "Call `retain_grad()` on it before the backward, or use `torch.autograd.grad`"
