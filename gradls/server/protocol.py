@@ -14,7 +14,6 @@ from pygls.exceptions import (
     JsonRpcInvalidRequest,
     JsonRpcMethodNotFound,
     JsonRpcParseError,
-    JsonRpcRequestCancelled,
     JsonRpcServerNotInitialized,
 )
 from pygls.protocol import LanguageServerProtocol, lsp_method
@@ -40,11 +39,10 @@ class Protocol(LanguageServerProtocol):
         self._initialized = False
 
     def receive(self, messages: list[Any]) -> None:
-        """Handle messages in order. A request that is cancelled by a later one of them is not begun."""
-        cancelled = {_key(_cancelled_id(message)) for message in messages} - {None}
+        """Handle messages in order."""
         for message in messages:
             try:
-                self._receive(message, cancelled)
+                self._receive(message)
             except JsonRpcException as error:
                 self._refuse(message, error)
             except Exception as error:
@@ -76,7 +74,7 @@ class Protocol(LanguageServerProtocol):
     def is_shut_down(self) -> bool:
         return bool(self._shutdown)
 
-    def _receive(self, message: Any, cancelled: set[Any]) -> None:
+    def _receive(self, message: Any) -> None:
         if isinstance(message, Unparseable):
             raise JsonRpcParseError(f"Parse Error: {message.reason}")
         if not isinstance(message, dict):
@@ -87,15 +85,13 @@ class Protocol(LanguageServerProtocol):
         elif not isinstance(method, str):
             raise JsonRpcInvalidRequest("Invalid Request: no method")
         elif "id" in message:
-            self._receive_request(method, message, cancelled)
+            self._receive_request(method, message)
         else:
             self._receive_notification(method, message)
 
-    def _receive_request(self, method: str, message: dict[str, Any], cancelled: set[Any]) -> None:
-        if _key(message["id"]) is None:
+    def _receive_request(self, method: str, message: dict[str, Any]) -> None:
+        if not _is_identifier(message["id"]):
             raise JsonRpcInvalidRequest("Invalid Request: the id is neither a number nor a string")
-        if _key(message["id"]) in cancelled:
-            raise JsonRpcRequestCancelled()
         if self._shutdown:
             raise JsonRpcInvalidRequest("Invalid Request: the server is shutting down")
         if self._initialized == (method == types.INITIALIZE):
@@ -118,8 +114,8 @@ class Protocol(LanguageServerProtocol):
                 raise JsonRpcInvalidParams(f"Invalid Params: {method} without an object")
             handle(params)
         elif method == types.CANCEL_REQUEST:
-            request = _cancelled_id(message)
-            if request in self._request_futures:
+            request = (message.get("params") or {}).get("id")
+            if _is_identifier(request) and request in self._request_futures:
                 self._handle_cancel_notification(request)
         elif method in self.fm.builtin_features or method in self.fm.features:
             self.handle_message(self._typed(message))
@@ -138,7 +134,7 @@ class Protocol(LanguageServerProtocol):
         elif is_object and "method" not in message and ("result" in message or "error" in message):
             log.warning("a response could not be read: %s", error)
         else:
-            identifier = message["id"] if is_object and _key(message["id"]) is not None else None
+            identifier = message["id"] if is_object and _is_identifier(message["id"]) else None
             self._send_response_error(identifier, error)
 
     def _send_response_error(self, identifier: int | str | None, error: JsonRpcException) -> None:
@@ -147,15 +143,5 @@ class Protocol(LanguageServerProtocol):
         )
 
 
-def _cancelled_id(message: Any) -> Any:
-    if not isinstance(message, dict) or message.get("method") != types.CANCEL_REQUEST:
-        return None
-    params = message.get("params")
-    return params.get("id") if isinstance(params, dict) else None
-
-
-def _key(identifier: Any) -> tuple[type, Any] | None:
-    """An id of a request, 1 and "1" kept apart; None for what cannot be one."""
-    if isinstance(identifier, (int, str)) and not isinstance(identifier, bool):
-        return type(identifier), identifier
-    return None
+def _is_identifier(value: Any) -> bool:
+    return isinstance(value, (int, str)) and not isinstance(value, bool)

@@ -91,9 +91,14 @@ class Scheduler:
         if self._documents.by_label(label) is not document:
             raise Outdated(document.uri)
         snapshot = Snapshot(label, document.uri, document.version, document.revision, document.text)
-        analysis = await self.run(lambda analyst: analyst.analyse(snapshot))
+
+        def analyse(analyst: Analyst) -> Analysis | None:
+            # It may have waited for its turn.
+            return analyst.analyse(snapshot) if document.revision == snapshot.revision else None
+
+        analysis = await self.run(analyse)
         overtaken = document.revision != snapshot.revision or self._analyst is not analyst
-        if overtaken or self._documents.by_label(label) is not document:
+        if analysis is None or overtaken or self._documents.by_label(label) is not document:
             return
         newest = self._newest.get(label)
         self._newest[label] = analysis
