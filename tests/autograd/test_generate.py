@@ -37,12 +37,12 @@ def test_the_stored_tables_are_what_the_generator_makes(tmp_path: Path) -> None:
 
 
 def test_formulas_agree_with_experiments_on_pytorchs_own_samples() -> None:
-    """What the formulas say that a node saves and frees, on a fifth of the operations and all their samples."""
+    """What the formulas say that a node saves and frees, on a seventh of the operations and all their samples."""
     warnings.simplefilter("ignore")
     builder = build_ops.Builder()
     counts: Counter[str] = Counter()
     wrong: list[tuple[object, ...]] = []
-    for entry in list(catalogue().values())[::5]:
+    for entry in list(catalogue().values())[::7]:
         drafts = [builder._draft(entry, signature) for signature in entry.signatures]
         for sample in samples(entry.spelling):
             index = build_ops.which(drafts, sample)
@@ -64,6 +64,6 @@ def test_formulas_agree_with_experiments_on_pytorchs_own_samples() -> None:
                 counts["frees"] += 1
                 if (gate in facts.frees) != freed:
                     wrong.append((entry.spelling, gate, freed))
-    assert counts["saved"] > 1500
-    assert counts["frees"] > 500
+    assert counts["saved"] > 1000
+    assert counts["frees"] > 300
     assert not wrong

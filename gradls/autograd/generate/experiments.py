@@ -152,7 +152,9 @@ def observe(
             seen.gradients[name] = _gradients(experiment, name)
             dense = all(output.layout == torch.strided for output in plain.outputs)
             if dense and any(word in ("flows", "zero") for word in seen.gradients[name]):
-                seen.frees[name] = _frees(experiment, name)
+                freed = _frees(experiment, name)
+                if freed is not None:
+                    seen.frees[name] = freed
                 _saves(experiment, seen, name, inplace)
     return seen
 
@@ -245,9 +247,10 @@ def _gradients(experiment: Experiment, name: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _frees(experiment: Experiment, name: str) -> bool:
+def _frees(experiment: Experiment, name: str) -> bool | None:
+    """Whether a second backward raises; None if the first does."""
     run = experiment.run([name])
-    return backward_outcome(run.outputs) == "ok" and backward_outcome(run.outputs) == "freed"
+    return backward_outcome(run.outputs) == "freed" if backward_outcome(run.outputs) == "ok" else None
 
 
 def _saves(experiment: Experiment, seen: Observation, gate: str, inplace: bool) -> None:
