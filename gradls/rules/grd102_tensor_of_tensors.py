@@ -84,6 +84,7 @@ class TensorOfTensors(LostGradientRule):
 
     code, name, severity = "GRD102", "tensor-of-tensors", Severity.ERROR
     kinds = ("copy",)
+    untrained = Severity.WARNING
     does = "copies the values and drops their history"
 
     def check(self, facts: Facts) -> Iterable[Finding]:

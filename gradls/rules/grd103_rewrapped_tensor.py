@@ -87,6 +87,7 @@ class RewrappedTensor(LostGradientRule):
 
     code, name, severity = "GRD103", "rewrapped-tensor", Severity.ERROR
     kinds = ("rewrap",)
+    untrained = Severity.WARNING
     does = "makes a new leaf without the history of the value"
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -101,4 +101,3 @@ def surrogate(op: str) -> str:
     if name in CASTS:
         return "Without the cast to integers the gradient passes"
     return "Compute the loss from values that are differentiable"
-

@@ -87,7 +87,11 @@ def _explicit(node: Node) -> ast.keyword | None:
     call = node.at.node if node.at is not None else None
     if isinstance(call, ast.Call):
         for keyword in call.keywords:
-            if keyword.arg == "requires_grad" and isinstance(keyword.value, ast.Constant) and keyword.value.value is False:
+            if (
+                keyword.arg == "requires_grad"
+                and isinstance(keyword.value, ast.Constant)
+                and keyword.value.value is False
+            ):
                 return keyword
     return None
 

@@ -141,7 +141,7 @@ def _whole(facts: Facts, node: ast.AST) -> ast.AST:
 
 
 def _is_computed(event: Event) -> bool:
-    return isinstance(event.value, Tensor) and event.value.leaf is False
+    return isinstance(event.value, Tensor) and event.leaf is False
 
 
 def _instead(facts: Facts, event: Event, tensor: Tensor) -> str:

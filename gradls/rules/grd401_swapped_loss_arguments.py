@@ -153,7 +153,9 @@ class SwappedLossArguments(Rule):
                     f"the arguments of `{loss}` are swapped: {one} is in the place of the prediction, {other} in that "
                     f"of the target; {swap.reason}"
                 )
-        story = [] if caller is None else [Step(place(event.at), f"`{loss}` is called here")]
+        story = _sources(swap)
+        if caller is not None:
+            story.append(Step(place(event.at), f"`{loss}` is called here"))
         fixes = _fix(at, first, second, swap)
         return self.finding(place(at), message, story, fixes, swap.severity)
 
@@ -165,6 +167,16 @@ class _Swap:
     severity: Severity
     reason: str
     symmetric: bool = False
+
+
+def _sources(swap: "_Swap") -> list[Step]:
+    """Where the two arguments come from."""
+    found = []
+    for argument, words in ((swap.target, "the prediction comes from here"), (swap.prediction, "the target from here")):
+        made = argument.value.node.at if isinstance(argument.value, Tensor) else None
+        if made is not None:
+            found.append(Step(place(made), words))
+    return found
 
 
 def _judge(facts: Facts, event: Event) -> _Swap | None:

@@ -12,15 +12,14 @@ from gradls.rules.finding import Finding, Fix, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import backward_step, code, origin, owners, place
 
-_SEVERITY = {"raises": Severity.ERROR, "untrained": Severity.INFORMATION}
-
-
 class LostGradientRule(Rule):
     """A rule about one kind of cut. A subclass says of which kinds, and how to mend one."""
 
     kinds: ClassVar[tuple[str, ...]] = ()
     does: ClassVar[str] = "has no gradient"
     """What the expression does, after its text: "cuts the value off from its gradient"."""
+    untrained: ClassVar[Severity] = Severity.INFORMATION
+    """How bad it is in a program that makes no optimizer, so that nothing says what is meant to be trained."""
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for lost in lost_gradients(facts):
@@ -45,7 +44,7 @@ class LostGradientRule(Rule):
             message = f"{what}: this term of the loss is a constant and trains nothing"
         story = [*origin(lost.cut), *(Step(place(other.cut.at), "cut here too") for other in lost.others if other.cut)]
         story.append(backward_step(facts, lost.backward))
-        severity = _SEVERITY.get(lost.why, Severity.WARNING)
+        severity = {"raises": Severity.ERROR, "untrained": self.untrained}.get(lost.why, Severity.WARNING)
         return self.finding(place(cut.at), message, story, self.fixes(facts, lost), severity)
 
     def phrase(self, facts: Facts, lost: Lost) -> str:

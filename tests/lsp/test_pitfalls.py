@@ -50,24 +50,21 @@ PITFALLS = {
     "asymmetric loss with (target, prediction)": Pitfall(
         "swapped-loss-arguments",
         ERROR,
-        MODEL
-        + "loss = nn.CrossEntropyLoss()(labels, model(x))  # raises RuntimeError: Expected floating point type for\n"
-        "loss.backward()\n",
+        MODEL + "loss = nn.CrossEntropyLoss()(labels, model(x))  # raises RuntimeError\nloss.backward()\n",
         LEARNS,
     ),
     "the same by keyword": Pitfall(
         "swapped-loss-arguments",
         ERROR,
-        MODEL
-        + "loss = F.cross_entropy(target=model(x), input=labels)  # raises RuntimeError: Expected floating point type\n"
-        "loss.backward()\n",
+        MODEL + "loss = F.cross_entropy(target=model(x), input=labels)  # raises RuntimeError\nloss.backward()\n",
         LEARNS,
     ),
     "tensor of a list of tensors": Pitfall(
         "tensor-of-tensors",
         ERROR,
         MODEL
-        + f"losses = [model(row).sum() for row in x]\nloss = torch.tensor(losses).mean()\nloss.backward()  {NO_GRAPH}\n",
+        + "losses = [model(row).sum() for row in x]\nloss = torch.tensor(losses).mean()\n"
+        + f"loss.backward()  {NO_GRAPH}\n",
         LEARNS,
     ),
     "tensor of a list with requires_grad": Pitfall(
@@ -109,7 +106,7 @@ PITFALLS = {
         MODEL
         + "other = nn.Linear(3, 1)\noptimizer = torch.optim.SGD([*model.parameters(), *other.parameters()], lr=0.1)\n"
         "loss = F.cross_entropy(model(x), labels) + other(x).pow(2).mean().item()\nloss.backward()\noptimizer.step()\n"
-        "assert (other.weight.grad is None) or True\n",
+        "assert other.weight.grad is None\n",
         "assert other.weight.grad is not None",
     ),
     "nothing requires grad": Pitfall(
