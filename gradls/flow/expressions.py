@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.flow import attributes, calls, operators, subscripts, truth
+from gradls.flow.iterators import consume
 from gradls.flow.join import options
 from gradls.flow.state import Fields
 from gradls.flow.values import (
@@ -215,6 +216,7 @@ def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
     items: list[Value] = []
     keys: list[Value] = []
     exact = True
+    gone_through: list[Value] = []
     frame = run.frame
     outer = frame.scope
     frame.scope = Scope(Fields(run.state), outer, "comprehension")
@@ -233,7 +235,9 @@ def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
                 items.append(eval_expr(run, node.elt))
             return
         generator = node.generators[depth]
-        values, all_of_them = rounds(run, eval_expr(run, generator.iter), MOST_ELEMENTS)
+        iterated = eval_expr(run, generator.iter)
+        values, all_of_them = rounds(run, iterated, MOST_ELEMENTS)
+        gone_through.append(iterated)
         if not all_of_them:
             exact = False
             values = values[: 1 if run.rough + depth >= MOST_NESTED else 2]
@@ -251,6 +255,8 @@ def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
     run.rough += 1
     try:
         level(0)
+        for iterated in gone_through:
+            consume(run, iterated, node)
     finally:
         frame.scope = outer
         run.rough -= 1

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.flow import expressions, truth
+from gradls.flow.iterators import consume, exhausted
 from gradls.flow.graph import Round
 from gradls.flow.run import Loop
 from gradls.flow.state import MISSING, Changes
@@ -36,6 +37,8 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list
     if isinstance(value, Mapping):
         keys: list[Value] = [host(key) for key in value.entries]
         return keys[:most_rounds] or [run.unknown("key")], value.rest is None
+    if exhausted(value) is not None:
+        return [], True
     if isinstance(value, Sequence):
         items = list(value.items)
         most = MOST_NUMBERS if value.kind == "range" else most_rounds
@@ -72,7 +75,10 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
 
     if not elements:
         return exec_block(run, statement.orelse)
-    return _loop(run, [body(value) for value in elements], exact, statement.orelse)
+    completes = _loop(run, [body(value) for value in elements], exact, statement.orelse)
+    if not any(isinstance(part, ast.Break) for part in ast.walk(statement)):
+        consume(run, iterated, statement.iter)
+    return completes
 
 
 def exec_while(run: Run, statement: ast.While) -> bool:

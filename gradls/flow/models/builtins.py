@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth
 from gradls.flow.classes import is_instance
 from gradls.flow.graph import Edge
+from gradls.flow.iterators import consume
 from gradls.flow.models.containers import to_mapping, to_sequence
 from gradls.flow.models.registry import function
 from gradls.flow.operations import apply, cut_node, tensors_in
@@ -132,7 +133,10 @@ def zip_(run: Run, path: str, call: Call) -> Value:
 def sequence(run: Run, path: str, call: Call) -> Value:
     kind = {"builtins.iter": "iterator", "builtins.frozenset": "set"}.get(path, path.removeprefix("builtins."))
     value = call.get(0)
-    return to_sequence(run, kind, _iterated(run, value) if value is not None else None)
+    result = to_sequence(run, kind, _iterated(run, value) if value is not None else None)
+    if kind != "iterator":
+        consume(run, value, call.node)
+    return result
 
 
 @function("builtins.sorted", "builtins.reversed")
@@ -203,6 +207,7 @@ def sum_(run: Run, path: str, call: Call) -> Value:
     total = call.get(1, "start") or host(0)
     for item in elements_of(run, value)[:16]:
         total = binary(run, ast.Add, total, item, call.node)
+    consume(run, value, call.node)
     return total
 
 

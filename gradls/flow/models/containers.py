@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gradls.flow.iterators import exhausted
 from gradls.flow.models.registry import method
 from gradls.flow.values import NONE, Host, Mapping, Sequence, Value, host
 
@@ -17,6 +18,8 @@ def to_sequence(run: Run, kind: str, value: Value | None) -> Sequence:
     if value is None:
         return Sequence(run.state, kind)
     if isinstance(value, Sequence):
+        if exhausted(value) is not None:
+            return Sequence(run.state, kind)
         return Sequence(run.state, kind, value.items, value.rest)
     if isinstance(value, Mapping):
         rest = Host("str") if value.rest is not None else None
@@ -147,17 +150,17 @@ def as_dict(run: Run, receiver: Sequence, call: Call) -> Value:
 def items(run: Run, receiver: Mapping, call: Call) -> Value:
     pairs = tuple(Sequence(run.state, "tuple", (host(key), value)) for key, value in receiver.entries.items())
     rest = Sequence(run.state, "tuple", (Host("str"), receiver.rest)) if receiver.rest is not None else None
-    return Sequence(run.state, "iterator", pairs, rest)
+    return Sequence(run.state, "view", pairs, rest)
 
 
 @method("dict", "values")
 def values(run: Run, receiver: Mapping, call: Call) -> Value:
-    return Sequence(run.state, "iterator", tuple(receiver.entries.values()), receiver.rest)
+    return Sequence(run.state, "view", tuple(receiver.entries.values()), receiver.rest)
 
 
 @method("dict", "keys")
 def keys(run: Run, receiver: Mapping, call: Call) -> Value:
-    return to_sequence(run, "iterator", receiver)
+    return to_sequence(run, "view", receiver)
 
 
 @method("dict", "get", "pop", "setdefault")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradls.flow.graph import At
+from gradls.flow.iterators import consume, exhausted
 from gradls.flow.models.modules import clear_grads
 from gradls.flow.models.registry import function, method
 from gradls.flow.values import NONE, Choice, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
@@ -23,8 +25,29 @@ def create_optimizer(run: Run, path: str, call: Call) -> Value:
     tensors, more = held(given) if given is not None else ([], True)
     instance.fields["parameters"] = tuple(tensors)
     instance.fields["more"] = more
-    run.event("optimizer-made", call.node, instance, given=given, parameters=tensors, open=more, call=call)
+    used_up = exhausted(given)
+    run.event(
+        "optimizer-made",
+        call.node,
+        instance,
+        given=given,
+        groups=groups_of(given) if given is not None else [],
+        parameters=tensors,
+        open=more,
+        exhausted=used_up,
+        call=call,
+    )
+    consume(run, given, call.node)
     return instance
+
+
+def groups_of(value: Value) -> list[tuple[Value, At | None]]:
+    """What each parameter group is given, and where an iterator for it had been used up before."""
+    groups = [value]
+    if isinstance(value, Sequence) and any(isinstance(item, Mapping) for item in value.items):
+        given = [item.entries.get("params") for item in value.items if isinstance(item, Mapping)]
+        groups = [group for group in given if group is not None]
+    return [(group, exhausted(group)) for group in groups]
 
 
 def held(value: Value) -> tuple[list[Tensor], bool]:
@@ -34,6 +57,8 @@ def held(value: Value) -> tuple[list[Tensor], bool]:
     if isinstance(value, Mapping):
         group = value.entries.get("params")
         return held(group) if group is not None else ([], True)
+    if exhausted(value) is not None:
+        return [], False
     if isinstance(value, Sequence):
         found: list[Tensor] = []
         more = False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradls.flow.iterators import consume, exhausted
+from gradls.flow.models.optimizers import held
 from gradls.flow.models.registry import FUNCTIONS, function
 from gradls.flow.operations import derived_tensor, tensors_in
 from gradls.flow.values import Host, Sequence, Tensor, Value
@@ -17,9 +19,9 @@ if TYPE_CHECKING:
 def clip(run: Run, path: str, call: Call) -> Value:
     """Changes gradients, not parameters; an iterator is used up."""
     given = call.get(0, "parameters")
-    run.event("clip", call.node, given, path=path)
-    if isinstance(given, Sequence) and given.kind == "iterator":
-        run.state.set(given.fields, "exhausted", run.at(call.node))
+    parameters, more = held(given) if given is not None else ([], True)
+    run.event("clip", call.node, given, path=path, exhausted=exhausted(given), parameters=parameters, open=more)
+    consume(run, given, call.node)
     return run.leaf("norm", call.node, shape=())
 
 

@@ -1,0 +1,27 @@
+"""Iterators that can be gone through once: what `parameters()` and generators give."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from gradls.flow.graph import At
+from gradls.flow.values import Sequence, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+
+def exhausted(value: Value | None) -> At | None:
+    """Where an iterator was gone through, so that nothing is left in it; None if it was not, or maybe not."""
+    if isinstance(value, Sequence) and value.kind == "iterator":
+        return value.fields.get("exhausted")
+    return None
+
+
+def consume(run: Run, value: Value | None, node: ast.AST) -> None:
+    """Note that an iterator is gone through to its end at `node`; other values stay as they are."""
+    if isinstance(value, Sequence) and value.kind == "iterator" and value.fields.get("exhausted") is None:
+        # The slot exists from the beginning, so that branches which do not go through it count too.
+        value.fields.setdefault("exhausted", None)
+        run.state.set(value.fields, "exhausted", run.at(node))
