@@ -139,6 +139,10 @@ class Run:
     ) -> Event:
         """Write an event down."""
         event = Event(kind, self.at(node), value, graph, self.path, info)
+        if type(value) is Tensor:
+            # What it is now: a later statement may change it.
+            info.setdefault("requires_grad", value.requires_grad)
+            info.setdefault("leaf", value.leaf)
         event.info["alone"] = self.alone
         event.info["calls"] = self.frame.calls
         event.info["caught"] = self.caught > 0

@@ -21,8 +21,15 @@ def reader(run: Run, path: str, call: Call) -> Value:
     edges = [edge for value in call.values for edge in history_edges(value)]
     tensors = [part for value in call.values for part in tensors_in(value) if isinstance(part, Tensor)]
     if tensors:
+        requiring = frozenset(tensor for tensor in tensors if tensor.requires_grad is True)
         run.event(
-            "numpy-function", call.node, tensors[0], tensors[0].node, path=path, tensors=tensors, arguments=call.values
+            "numpy-function",
+            call.node,
+            tensors[0],
+            tensors[0].node,
+            function=path,
+            requiring=requiring,
+            arguments=call.values,
         )
     return array(run, path, edges, call)
 

@@ -1,0 +1,150 @@
+"""GRD307."""
+
+import ast
+from collections.abc import Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Sequence, Tensor
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.saved_tensors import shown
+from gradls.rules.words import code, place
+
+CONVERT = frozenset(
+    (
+        "abs absolute angle arccos arcsin arctan arctan2 arctanh argmax argmin argsort around array asanyarray asarray "
+        "ascontiguousarray asfortranarray atleast_1d atleast_2d atleast_3d average bincount ceil clip column_stack copy "
+        "corrcoef cos cosh count_nonzero cov cumprod cumsum deg2rad diag diff dot dstack exp exp2 expm1 flatnonzero "
+        "floor gradient histogram hstack isfinite isinf isnan log log10 log1p log2 median nan_to_num nanargmax "
+        "nanargmin nanmax nanmean nanmedian nanmin nanstd nansum nanvar negative percentile ptp rad2deg ravel "
+        "reciprocal rint save savetxt sign sin sinh sqrt square tan tanh unique vstack"
+    ).split()
+)
+"""NumPy functions that convert a tensor given as such. Others (`np.mean`, `np.reshape`) call the tensor's own method."""
+
+
+class NumpyOfTensorWithGrad(Rule):
+    """A tensor that requires grad is given to NumPy.
+
+    ## What it finds
+    `.numpy()` on a tensor that requires grad, and NumPy functions that are given one, or a list of them.
+
+    ## Why it matters
+    NumPy knows nothing of gradients: what it computes would silently be a constant. So PyTorch wants to see that it is
+    meant.
+
+    ## What PyTorch does
+    It raises
+
+        RuntimeError: Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    curve = model(torch.randn(8, 3)).numpy()  # raises RuntimeError: Can't call numpy() on Tensor that requires grad
+    ```
+
+    ```python
+    import numpy as np
+    import torch
+
+    model, losses = torch.nn.Linear(3, 1), []
+    for _ in range(3):
+        loss = model(torch.randn(8, 3)).pow(2).mean()
+        loss.backward()
+        losses.append(loss)
+    print(np.mean(losses))  # raises RuntimeError: Can't call numpy() on Tensor that requires grad
+    ```
+
+    ## Use instead
+    `detach()` for an array, `item()` for a number in a log. In a loss, the function of torch.
+
+    ```python
+    import numpy as np
+    import torch
+
+    model, losses = torch.nn.Linear(3, 1), []
+    for _ in range(3):
+        loss = model(torch.randn(8, 3)).pow(2).mean()
+        loss.backward()
+        losses.append(loss.item())
+    print(np.mean(losses), model(torch.randn(8, 3)).detach().numpy())
+    assert np.isfinite(losses).all()
+    ```
+
+    ## When it is silent
+    For tensors that do not require grad, results under `no_grad`, and NumPy functions that call the tensor's own method.
+
+    ```python
+    import numpy as np
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    with torch.no_grad():
+        array = model(torch.randn(8, 3)).numpy()
+    squeezed = np.squeeze(model(torch.randn(8, 3)))
+    assert array.shape == (8, 1) and squeezed.requires_grad
+    ```
+
+    ## Fix safety
+    Safe for `.numpy()`: the array has no gradient either way. Suggested for an argument of a function.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.numpy.html
+    """
+
+    code, name, severity = "GRD307", "numpy-of-tensor-with-grad", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        for event in facts.of("numpy"):
+            if isinstance(event.value, Tensor) and event.requires_grad is True and not event.caught:
+                yield self.method(facts, event, event.value)
+        for event in facts.of("numpy-function"):
+            if not event.caught:
+                yield from self.function(facts, event)
+
+    def method(self, facts: Facts, event: Event, tensor: Tensor) -> Finding:
+        node = event.at.node
+        what = f"`{tensor.name}`" if tensor.name else "the tensor"
+        message = f"{code(facts, node)} raises: {what} requires grad"
+        fixes = []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            message += ". Detach it first: `.detach().numpy()`"
+            receiver = Place(event.at.source, node.func.value)
+            fixes = [Fix("Detach it first", Safety.SAFE, edits.add_call(receiver, ".detach()"))]
+        return self.finding(place(event.at), message, _origin(tensor, node, facts), fixes)
+
+    def function(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        converts = event.function.removeprefix("numpy.") in CONVERT
+        for number, argument in enumerate(event.arguments):
+            held = argument.elements if isinstance(argument, Sequence) else ()
+            tensors = [value for value in held if isinstance(value, Tensor)]
+            if isinstance(argument, Tensor) and converts:
+                tensors = [argument]
+            tensor = next((value for value in tensors if value in event.requiring), None)
+            if tensor is None:
+                continue
+            node = event.at.node
+            fixes = []
+            if held:
+                message = (
+                    f"{code(facts, node)} raises: it is given tensors that require grad. Give it their `.detach()`"
+                )
+            else:
+                what = f"`{tensor.name}`" if tensor.name else "the tensor"
+                message = f"{code(facts, node)} raises: {what} requires grad. Give it `.detach()`"
+                if isinstance(node, ast.Call) and number < len(node.args):
+                    given = Place(event.at.source, node.args[number])
+                    fixes = [Fix("Detach it first", Safety.SUGGESTED, edits.add_call(given, ".detach()"))]
+            yield self.finding(place(event.at), message, _origin(tensor, node, facts), fixes)
+            return
+
+
+def _origin(tensor: Tensor, node: ast.AST, facts: Facts) -> list[Step]:
+    at = tensor.node.at
+    if at is None or at.node is node:
+        return []
+    return [Step(place(at), f"{shown(facts, at)} requires grad")]
