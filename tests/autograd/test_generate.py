@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 from gradls.autograd.data import DIRECTORY, records, table  # noqa: E402
 from gradls.autograd.generate import build_ops  # noqa: E402
-from gradls.autograd.generate.catalogue import catalogue  # noqa: E402
+from gradls.autograd.generate.catalogue import catalogue, is_public  # noqa: E402
 from gradls.autograd.generate.experiments import Unusable, observe  # noqa: E402
 from gradls.autograd.generate.samples import samples  # noqa: E402
 
@@ -67,3 +67,17 @@ def test_formulas_agree_with_experiments_on_pytorchs_own_samples() -> None:
     assert counts["saved"] > 1000
     assert counts["frees"] > 300
     assert not wrong
+
+
+def test_every_public_function_that_torch_lets_one_override_is_known() -> None:
+    from torch.overrides import get_testing_overrides, resolve_name
+
+    known = set(records("ops")[0]["spellings"])
+    missing = []
+    for function in get_testing_overrides():
+        name = (resolve_name(function) or "").removesuffix(".__get__").replace("torch.functional.", "torch.")
+        prefix, _, last = name.rpartition(".")
+        places = ("torch", "torch.nn.functional", "torch.linalg", "torch.special", "torch.fft", "torch.Tensor")
+        if prefix in places and is_public(last, prefix) and name not in known:
+            missing.append(name)
+    assert not missing
