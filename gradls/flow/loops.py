@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.flow import expressions, truth
-from gradls.flow.iterators import consume, exhausted
 from gradls.flow.graph import Round
+from gradls.flow.iterators import consume, exhausted
 from gradls.flow.run import Loop
 from gradls.flow.state import MISSING, Changes
 from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Value, host
