@@ -2,6 +2,8 @@
 
 A development command, the only module of this package that imports torch. The stubs hold names, base classes and return
 types, in the module where torch has them, so that jedi gives the same full names whether torch is installed or not.
+They are .py files, which nobody runs: of a .pyi file jedi hides the names that begin with an underscore, and torch's
+modules import such base classes from each other.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +52,10 @@ NAMESPACES = (
 )
 """What users import from."""
 
+INSIDE = re.compile(r"_copy$|^(cudnn|fbgemm|miopen|mkldnn|quantized)_")
+"""Functions that torch's own code calls."""
+
+WRITTEN_IN_C = {"Generator", "Size", "device", "dtype", "finfo", "iinfo", "layout", "memory_format"}
 HEADER = "# mypy: ignore-errors\n"
 PLAIN = {"bool": bool, "int": int, "float": float, "complex": complex, "str": str, "None": None}
 CONTAINERS = {"tuple", "list", "Iterator", "Sequence"}
@@ -63,7 +70,8 @@ class Module:
         self.definitions: dict[str, str] = {}
 
     def text(self) -> str:
-        lines = [HEADER]
+        annotated = any(" -> " in text for text in self.definitions.values())
+        lines = [HEADER, "from __future__ import annotations\n" if annotated else ""]
         lines += [
             f"from {module} import {name}" if name else f"import {module}"
             for module, name in sorted(self.imports)
@@ -76,7 +84,9 @@ class Module:
         ]
         if ("typing", "TypeVar") in self.imports:
             lines.append('_S = TypeVar("_S")')
-        return "\n".join([*lines, "", *self.definitions.values(), ""])
+        # jedi reads from above: what is a dtype comes after the class of that name.
+        definitions = sorted(self.definitions.values(), key=lambda text: not text.startswith("class "))
+        return "\n".join([*lines, "", *definitions, ""])
 
 
 class Generator:
@@ -93,18 +103,25 @@ class Generator:
     def namespace(self, name: str) -> None:
         """Write down all public names of one namespace."""
         module = importlib.import_module(name)
-        public = getattr(module, "__all__", None) or [key for key in vars(module) if key[0] != "_"]
-        for key in sorted(set(public) | below(name)):
+        public = list(getattr(module, "__all__", ()))
+        if name == "torch" or not public:
+            # torch.__all__ has no set_grad_enabled.
+            public += [key for key in vars(module) if key[0] != "_"]
+        private = {
+            key for key, value in vars(module).items() if getattr(value, "__module__", "") == name and key[0] == "_"
+        }
+        bases = {key for key in private if isinstance(getattr(module, key), type)}
+        for key in sorted({*public, *bases, *below(name)}):
             value = getattr(module, key, None)
             if isinstance(value, types.ModuleType):
                 if key in below(name):
                     self.modules[name].exports[key] = ""
             elif isinstance(value, type):
-                if self.defined_class(value) and value.__name__ == key:
+                if (name != "torch" or is_of_interest(value)) and self.defined_class(value) and value.__name__ == key:
                     self.export(name, key, home_of(value))
             elif isinstance(value, self.torch.dtype):
                 self.modules[name].definitions[key] = f"{key}: dtype"
-            elif inspect.isroutine(value) and not key.endswith("_copy"):
+            elif inspect.isroutine(value) and not INSIDE.search(key):
                 self.function(name, key, value)
 
     def export(self, namespace: str, key: str, home: str) -> None:
@@ -141,7 +158,8 @@ class Generator:
         if name not in module.definitions:
             module.definitions[name] = ""
             # Python wants a base class above its subclasses; re-inserting keeps that order.
-            bases = [base for base in (self.spell(base, home) for base in cls.__bases__) if base]
+            actual = (self.torch.Tensor,) if is_tensor_type(cls) else cls.__bases__
+            bases = [base for base in (self.spell(base, home) for base in actual) if base]
             body = [f"    {line}" for line in self.members(cls)]
             head = f"class {name}({', '.join(bases)})" if bases else f"class {name}"
             del module.definitions[name]
@@ -239,6 +257,19 @@ def below(name: str) -> set[str]:
     return {other.partition(".")[0] for other in inside}
 
 
+def is_of_interest(cls: type) -> bool:
+    """Whether a class that torch itself offers is more than the inside of its script compiler or of a tensor."""
+    if cls.__module__ == "torch.storage":
+        return False
+    written_in_c = cls.__module__ in ("torch", "torch._C") and cls.__name__ != "Tensor"
+    return not written_in_c or cls.__name__ in WRITTEN_IN_C or is_tensor_type(cls)
+
+
+def is_tensor_type(cls: type) -> bool:
+    """Whether `cls` is one of FloatTensor, LongTensor and so on, which isinstance and annotations take for Tensor."""
+    return cls.__module__ == "torch" and cls.__name__.endswith("Tensor") and cls.__name__ != "Tensor"
+
+
 def home_of(cls: type) -> str:
     """The module that defines `cls`. Tensor says that it is torch's own, for the sake of its printed name."""
     return "torch._tensor" if cls.__module__ == "torch" and cls.__name__ == "Tensor" else cls.__module__
@@ -301,13 +332,13 @@ def write(folder: Path) -> int:
             generator.modules[name].exports.update(dict.fromkeys(below(name), ""))
         package = any(other.startswith(f"{name}.") for other in names)
         path = folder.joinpath(*name.split("."))
-        path = path / "__init__.pyi" if package else path.with_suffix(".pyi")
+        path = path / "__init__.py" if package else path.with_suffix(".py")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(generator.modules[name].text(), encoding="utf-8")
     (folder / "VERSION").write_text(f"{version}\n", encoding="utf-8")
     for command in (["check", "--fix", "--quiet", "--select", "I,F401"], ["format", "--quiet"]):
         subprocess.run([sys.executable, "-m", "ruff", *command, str(folder)], check=True)
-    return sum(path.stat().st_size for path in folder.rglob("*.pyi"))
+    return sum(path.stat().st_size for path in folder.rglob("*.py"))
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ def phrased(question: Question) -> Phrase | None:
 
 
 class Asking:
-    """One question's way through jedi. Each text has a Script of its own, which tires after 300 steps at a node."""
+    """One question's way through jedi. It has a state of its own, which tires after 300 steps at a node."""
 
     def __init__(self, around: Around, place: Place, environment: ReadingEnvironment, stubs_first: bool) -> None:
         self.folders = (*around.before, *around.after)
@@ -148,7 +148,7 @@ class Asking:
         self.path = around.folder / f"{SCRIPT}.py"
         self.environment = environment
         environment.torch_stubs = place.stubs if stubs_first else None
-        self.states: list[Any] = []
+        self.state: Any = None
 
     def ask(self, phrase: Phrase, called: bool) -> Answer | None:
         """The one thing that `phrase` means, or that calling it gives."""
@@ -162,7 +162,8 @@ class Asking:
 
     def script(self, text: str) -> jedi.Script:
         script = jedi.Script(text, path=self.path, project=self.project, environment=self.environment)
-        self.states.append(script._inference_state)
+        # The second text needs the modules that the first has read.
+        self.state = script._inference_state = self.state or script._inference_state
         return script
 
     def infer(self, script: jedi.Script) -> list[Name]:
@@ -171,10 +172,10 @@ class Asking:
 
     def modules(self) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
         """The modules that jedi looked for by their names, and what it found."""
-        for state in self.states:
-            for names, values in state.module_cache._name_cache.items():
+        if self.state is not None:
+            for names, values in self.state.module_cache._name_cache.items():
                 yield names, list(values)
-            for names, stub in state.stub_module_cache.items():
+            for names, stub in self.state.stub_module_cache.items():
                 yield names, [stub] if stub is not None else []
 
     def torch_is_missing(self) -> bool:

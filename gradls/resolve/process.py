@@ -17,11 +17,22 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+import gradls
 from gradls.flow.names import Answer, Question
 
 log = logging.getLogger(__name__)
 
-CODE = "import sys; sys.path += sys.argv[1:]; from gradls.resolve.worker import main; main()"
+CODE = """\
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("gradls", sys.argv[1])
+sys.modules["gradls"] = module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+sys.path += sys.argv[2:]
+from gradls.resolve.worker import main
+main()
+"""
+"""Runs this very gradls, of which an isolated Python may find another or none."""
+
 TOO_MUCH = 3
 """The exit status of a worker for which a question was too much."""
 
@@ -138,7 +149,7 @@ class WorkerProcess:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         try:
             self._process = process = subprocess.Popen(
-                [sys.executable, "-I", "-c", CODE, *_import_folders()],
+                [sys.executable, "-I", "-c", CODE, *_arguments()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -201,11 +212,8 @@ def _pass_on(stream: IO[bytes], lines: queue.Queue[bytes]) -> None:
     lines.put(b"")
 
 
-def _import_folders() -> list[str]:
-    """Where the worker finds gradls and jedi: an isolated Python does not look where this one may have found them."""
-    folders = []
-    for name in ("gradls", "jedi", "parso"):
-        spec = importlib.util.find_spec(name)
-        if spec and spec.origin:
-            folders.append(str(Path(spec.origin).parent.parent))
-    return list(dict.fromkeys(folders))
+def _arguments() -> list[str]:
+    """Where gradls is, and the folders of the libraries that the worker imports."""
+    found = (importlib.util.find_spec(name) for name in ("jedi", "parso"))
+    folders = (str(Path(spec.origin).parent.parent) for spec in found if spec and spec.origin)
+    return [os.path.abspath(gradls.__file__), *dict.fromkeys(folders)]

@@ -1,0 +1,4 @@
+# mypy: ignore-errors
+
+
+def while_loop(*a, **k): ...

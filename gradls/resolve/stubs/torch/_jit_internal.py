@@ -1,0 +1,4 @@
+# mypy: ignore-errors
+
+
+def boolean_dispatch(*a, **k): ...

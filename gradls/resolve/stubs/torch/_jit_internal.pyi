@@ -1,3 +1,0 @@
-# mypy: ignore-errors
-
-def boolean_dispatch(*a, **k): ...

@@ -1,0 +1,13 @@
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import builtins
+
+
+class autocast: ...
+
+
+def custom_bwd(*a, **k): ...
+def custom_fwd(*a, **k): ...
+def is_autocast_available(*a, **k) -> builtins.bool: ...

@@ -1,0 +1,7 @@
+# mypy: ignore-errors
+
+
+class detect_anomaly: ...
+
+
+class set_detect_anomaly: ...

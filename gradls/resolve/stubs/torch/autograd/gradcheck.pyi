@@ -1,6 +1,0 @@
-# mypy: ignore-errors
-
-import builtins
-
-def gradcheck(*a, **k) -> builtins.bool: ...
-def gradgradcheck(*a, **k) -> builtins.bool: ...

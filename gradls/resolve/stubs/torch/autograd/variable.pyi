@@ -1,5 +1,0 @@
-# mypy: ignore-errors
-
-from torch._C import _LegacyVariableBase
-
-class Variable(_LegacyVariableBase): ...

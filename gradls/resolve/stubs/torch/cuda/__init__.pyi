@@ -1,3 +1,0 @@
-# mypy: ignore-errors
-
-from . import amp as amp

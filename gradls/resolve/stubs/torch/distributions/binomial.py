@@ -1,0 +1,18 @@
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+from torch import Size
+from torch._tensor import Tensor
+from torch.distributions.distribution import Distribution
+
+
+class Binomial(Distribution):
+    @property
+    def mean(self) -> Tensor: ...
+    @property
+    def mode(self) -> Tensor: ...
+    @property
+    def param_shape(self) -> Size: ...
+    @property
+    def variance(self) -> Tensor: ...

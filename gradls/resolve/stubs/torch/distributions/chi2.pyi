@@ -1,8 +1,0 @@
-# mypy: ignore-errors
-
-from torch._tensor import Tensor
-from torch.distributions.gamma import Gamma
-
-class Chi2(Gamma):
-    @property
-    def df(self) -> Tensor: ...

@@ -1,5 +1,0 @@
-# mypy: ignore-errors
-
-from torch.distributions.distribution import Distribution
-
-class ExponentialFamily(Distribution): ...

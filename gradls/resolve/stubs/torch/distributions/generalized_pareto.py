@@ -1,0 +1,7 @@
+# mypy: ignore-errors
+
+
+from torch.distributions.distribution import Distribution
+
+
+class GeneralizedPareto(Distribution): ...

@@ -1,0 +1,23 @@
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import builtins
+
+from torch._tensor import Tensor
+from torch.distributions.distribution import Distribution
+
+
+class Independent(Distribution):
+    @property
+    def has_enumerate_support(self) -> builtins.bool: ...
+    @property
+    def has_rsample(self) -> builtins.bool: ...
+    @property
+    def mean(self) -> Tensor: ...
+    @property
+    def mode(self) -> Tensor: ...
+    def rsample(self, *a, **k) -> Tensor: ...
+    def sample(self, *a, **k) -> Tensor: ...
+    @property
+    def variance(self) -> Tensor: ...

@@ -1,0 +1,19 @@
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+from torch._tensor import Tensor
+from torch.distributions.transformed_distribution import TransformedDistribution
+
+
+class InverseGamma(TransformedDistribution):
+    @property
+    def concentration(self) -> Tensor: ...
+    @property
+    def mean(self) -> Tensor: ...
+    @property
+    def mode(self) -> Tensor: ...
+    @property
+    def rate(self) -> Tensor: ...
+    @property
+    def variance(self) -> Tensor: ...

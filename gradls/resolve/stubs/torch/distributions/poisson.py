@@ -1,0 +1,15 @@
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+from torch._tensor import Tensor
+from torch.distributions.exp_family import ExponentialFamily
+
+
+class Poisson(ExponentialFamily):
+    @property
+    def mean(self) -> Tensor: ...
+    @property
+    def mode(self) -> Tensor: ...
+    @property
+    def variance(self) -> Tensor: ...

@@ -1,0 +1,18 @@
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+from torch._tensor import Tensor
+from torch.distributions.distribution import Distribution
+
+
+class Uniform(Distribution):
+    @property
+    def mean(self) -> Tensor: ...
+    @property
+    def mode(self) -> Tensor: ...
+    def rsample(self, *a, **k) -> Tensor: ...
+    @property
+    def stddev(self) -> Tensor: ...
+    @property
+    def variance(self) -> Tensor: ...

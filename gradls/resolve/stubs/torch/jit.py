@@ -1,0 +1,10 @@
+# mypy: ignore-errors
+
+
+import builtins
+
+
+class CompilationUnit: ...
+
+
+class Error(builtins.Exception): ...

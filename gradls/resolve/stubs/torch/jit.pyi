@@ -1,6 +1,0 @@
-# mypy: ignore-errors
-
-import builtins
-
-class CompilationUnit: ...
-class Error(builtins.Exception): ...

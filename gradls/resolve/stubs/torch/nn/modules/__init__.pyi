@@ -1,3 +1,0 @@
-# mypy: ignore-errors
-
-from . import loss as loss

@@ -1,0 +1,18 @@
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import builtins
+
+from torch._tensor import Tensor
+from torch.nn.modules.module import Module
+
+
+class Fold(Module):
+    def extra_repr(self, *a, **k) -> builtins.str: ...
+    def forward(self, *a, **k) -> Tensor: ...
+
+
+class Unfold(Module):
+    def extra_repr(self, *a, **k) -> builtins.str: ...
+    def forward(self, *a, **k) -> Tensor: ...

@@ -1,3 +1,0 @@
-# mypy: ignore-errors
-
-class LazyModuleMixin: ...

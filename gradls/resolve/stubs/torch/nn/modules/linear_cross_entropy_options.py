@@ -1,0 +1,4 @@
+# mypy: ignore-errors
+
+
+class LinearCrossEntropyOptions: ...

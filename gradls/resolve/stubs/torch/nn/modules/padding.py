@@ -1,0 +1,76 @@
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import builtins
+
+from torch._tensor import Tensor
+from torch.nn.modules.module import Module
+
+
+class _CircularPadNd(Module):
+    def extra_repr(self, *a, **k) -> builtins.str: ...
+    def forward(self, *a, **k) -> Tensor: ...
+
+
+class CircularPad1d(_CircularPadNd): ...
+
+
+class CircularPad2d(_CircularPadNd): ...
+
+
+class CircularPad3d(_CircularPadNd): ...
+
+
+class _ConstantPadNd(Module):
+    def extra_repr(self, *a, **k) -> builtins.str: ...
+    def forward(self, *a, **k) -> Tensor: ...
+
+
+class ConstantPad1d(_ConstantPadNd): ...
+
+
+class ConstantPad2d(_ConstantPadNd): ...
+
+
+class ConstantPad3d(_ConstantPadNd): ...
+
+
+class _ReflectionPadNd(Module):
+    def extra_repr(self, *a, **k) -> builtins.str: ...
+    def forward(self, *a, **k) -> Tensor: ...
+
+
+class ReflectionPad1d(_ReflectionPadNd): ...
+
+
+class ReflectionPad2d(_ReflectionPadNd): ...
+
+
+class ReflectionPad3d(_ReflectionPadNd): ...
+
+
+class _ReplicationPadNd(Module):
+    def extra_repr(self, *a, **k) -> builtins.str: ...
+    def forward(self, *a, **k) -> Tensor: ...
+
+
+class ReplicationPad1d(_ReplicationPadNd): ...
+
+
+class ReplicationPad2d(_ReplicationPadNd): ...
+
+
+class ReplicationPad3d(_ReplicationPadNd): ...
+
+
+class ZeroPad1d(ConstantPad1d):
+    def extra_repr(self, *a, **k) -> builtins.str: ...
+
+
+class ZeroPad2d(ConstantPad2d):
+    def extra_repr(self, *a, **k) -> builtins.str: ...
+
+
+class ZeroPad3d(ConstantPad3d):
+    def extra_repr(self, *a, **k) -> builtins.str: ...

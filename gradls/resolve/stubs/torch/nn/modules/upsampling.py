@@ -1,0 +1,19 @@
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import builtins
+
+from torch._tensor import Tensor
+from torch.nn.modules.module import Module
+
+
+class Upsample(Module):
+    def extra_repr(self, *a, **k) -> builtins.str: ...
+    def forward(self, *a, **k) -> Tensor: ...
+
+
+class UpsamplingBilinear2d(Upsample): ...
+
+
+class UpsamplingNearest2d(Upsample): ...

@@ -1,0 +1,4 @@
+# mypy: ignore-errors
+
+
+def parallel_apply(*a, **k): ...

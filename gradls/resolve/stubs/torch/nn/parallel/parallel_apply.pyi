@@ -1,3 +1,0 @@
-# mypy: ignore-errors
-
-def parallel_apply(*a, **k): ...

@@ -1,6 +1,0 @@
-# mypy: ignore-errors
-
-from torch._tensor import Tensor
-
-def parameters_to_vector(*a, **k) -> Tensor: ...
-def vector_to_parameters(*a, **k) -> None: ...

@@ -1,6 +1,0 @@
-# mypy: ignore-errors
-
-from torch.optim.optimizer import Optimizer
-
-class Adagrad(Optimizer):
-    def share_memory(self, *a, **k) -> None: ...

@@ -1,0 +1,7 @@
+# mypy: ignore-errors
+
+
+from torch.optim.adam import Adam
+
+
+class AdamW(Adam): ...

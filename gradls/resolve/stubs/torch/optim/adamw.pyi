@@ -1,5 +1,0 @@
-# mypy: ignore-errors
-
-from torch.optim.adam import Adam
-
-class AdamW(Adam): ...

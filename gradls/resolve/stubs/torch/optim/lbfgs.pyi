@@ -1,5 +1,0 @@
-# mypy: ignore-errors
-
-from torch.optim.optimizer import Optimizer
-
-class LBFGS(Optimizer): ...

@@ -1,0 +1,7 @@
+# mypy: ignore-errors
+
+
+from torch.optim.optimizer import Optimizer
+
+
+class Rprop(Optimizer): ...

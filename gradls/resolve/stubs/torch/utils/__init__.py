@@ -1,0 +1,5 @@
+# mypy: ignore-errors
+
+
+from . import checkpoint as checkpoint
+from . import data as data

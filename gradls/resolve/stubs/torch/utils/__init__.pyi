@@ -1,4 +1,0 @@
-# mypy: ignore-errors
-
-from . import checkpoint as checkpoint
-from . import data as data

@@ -1,0 +1,7 @@
+# mypy: ignore-errors
+
+
+class _DecoratorContextManager: ...
+
+
+class _NoParamDecoratorContextManager(_DecoratorContextManager): ...

@@ -1,0 +1,4 @@
+# mypy: ignore-errors
+
+
+def get_worker_info(*a, **k): ...

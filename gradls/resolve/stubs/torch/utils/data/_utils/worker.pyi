@@ -1,3 +1,0 @@
-# mypy: ignore-errors
-
-def get_worker_info(*a, **k): ...

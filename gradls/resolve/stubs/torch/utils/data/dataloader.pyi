@@ -1,6 +1,0 @@
-# mypy: ignore-errors
-
-class DataLoader:
-    def check_worker_number_rationality(self, *a, **k) -> None: ...
-
-class _DatasetKind: ...

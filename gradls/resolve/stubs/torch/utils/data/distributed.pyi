@@ -1,6 +1,0 @@
-# mypy: ignore-errors
-
-from torch.utils.data.sampler import Sampler
-
-class DistributedSampler(Sampler):
-    def set_epoch(self, *a, **k) -> None: ...

@@ -1,4 +1,0 @@
-# mypy: ignore-errors
-
-class RemovableHandle:
-    def remove(self, *a, **k) -> None: ...
