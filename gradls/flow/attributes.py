@@ -60,7 +60,13 @@ def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
     return run.unknown("attribute", name)
 
 
+_REGISTRIES = frozenset(("_modules", "_parameters", "_buffers", "__dict__"))
+
+
 def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
+    if name in _REGISTRIES:
+        # What is put in there is not followed.
+        value.open = True
     if name in value.fields:
         return value.fields[name]
     if name == "__class__":

@@ -1,0 +1,246 @@
+"""GRD505."""
+
+from collections.abc import Iterable, Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import At
+from gradls.flow.values import Bound, Function, Host, Instance, Mapping, Sequence, Tensor, Value
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, owners, place
+
+
+class OptimizerArguments(Rule):
+    """An optimizer that is given something else than the parameters of a model.
+
+    ## What it finds
+    An optimizer over an empty list, over an iterator that was gone through before, over a single tensor, a module, a
+    dictionary, a set or a list of lists; over tensors that are results of operations; and over the values of a
+    `state_dict()`.
+
+    ## Why it matters
+    Most of these raise. The values of a state dictionary do not: they are detached from the parameters, never get a
+    gradient, and `step()` passes over them.
+
+    ## What PyTorch does
+    It raises one of
+
+        ValueError: optimizer got an empty parameter list
+        ValueError: can't optimize a non-leaf Tensor
+        TypeError: params argument given to the optimizer should be an iterable of Tensors or dicts
+        TypeError: optimizer can only optimize Tensors, but one of the params is str
+        TypeError: optimizer parameters need to be organized in ordered collections
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    parameters = model.parameters()
+    print(sum(parameter.numel() for parameter in parameters))
+    optimizer = torch.optim.SGD(parameters, lr=0.1)  # raises ValueError: optimizer got an empty parameter list
+    ```
+
+    ```python
+    import torch
+
+    weight = 0.01 * torch.randn(3, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.1)  # raises ValueError: can't optimize a non-leaf Tensor
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD([model], lr=0.1)  # raises TypeError: optimizer can only optimize Tensors
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    before = model.weight.clone()
+    optimizer = torch.optim.SGD(list(model.state_dict().values()), lr=0.1)
+    model(torch.randn(8, 3)).sum().backward()
+    optimizer.step()
+    assert torch.equal(model.weight, before)
+    ```
+
+    ## Use instead
+    `model.parameters()`, a list of tensors that require grad themselves, or a list of dictionaries of these.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    weight = (0.01 * torch.randn(3)).requires_grad_()
+    parameters = list(model.parameters())
+    print(sum(parameter.numel() for parameter in parameters))
+    optimizer = torch.optim.SGD([{"params": parameters}, {"params": weight, "lr": 1.0}], lr=0.1)
+    assert len(optimizer.param_groups) == 2
+    ```
+
+    ## When it is silent
+    Where it is not certain what the optimizer gets; and for named parameters, which it takes too.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.named_parameters(), lr=0.1)
+    assert len(optimizer.param_groups[0]["params"]) == 2
+    ```
+
+    ## Fix safety
+    Suggested.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/optim.html
+    """
+
+    code, name, severity = "GRD505", "optimizer-arguments", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for event in facts.of("optimizer-made"):
+            given = event.given
+            if given is None or event.call.unsure:
+                continue
+            found = list(self._of_whole(facts, event, given))
+            if not found:
+                for group, used_up in event.groups:
+                    found += self._of_group(facts, event, group, used_up, group is given)
+            yield from found[:1]
+
+    def _of_whole(self, facts: Facts, event: Event, given: Value) -> Iterator[Finding]:
+        what = _written(facts, event)
+        if isinstance(given, Tensor):
+            message = f"{what} is a single tensor, and the optimizer raises: give it a list, `[...]`"
+            yield self.finding(place(event.at), message)
+        elif isinstance(given, Instance) and given.path.startswith("torch.nn."):
+            yield self._of_module(facts, event, what)
+        elif isinstance(given, Mapping):
+            meant = "a list of such groups" if "params" in given.entries else "the values, and not detached ones"
+            message = f"{what} is a dictionary, of which the optimizer sees the keys, and it raises: give it {meant}"
+            yield self.finding(place(event.at), message)
+        elif _is_method(given, "parameters"):
+            message = f"{what} is the method, and the optimizer raises: call it, with `()`"
+            yield self.finding(place(event.at), message)
+        elif not event.open and not event.parameters and _is_empty(event):
+            yield self._of_nothing(facts, event, what)
+
+    def _of_module(self, facts: Facts, event: Event, what: str) -> Finding:
+        message = f"{what} is a module, and the optimizer raises: give it its `parameters()`"
+        argument = _argument(event)
+        fixes = []
+        if argument is not None:
+            fixes.append(Fix("Add `.parameters()`", Safety.SUGGESTED, edits.add_call(place(argument), ".parameters()")))
+        return self.finding(place(event.at), message, (), fixes)
+
+    def _of_nothing(self, facts: Facts, event: Event, what: str) -> Finding:
+        used_up = next((at for _, at in event.groups if at is not None), event.exhausted)
+        if used_up is not None:
+            message = f"{what} is an iterator that was gone through before: the optimizer gets nothing, and raises"
+            return self.finding(place(event.at), message, [Step(place(used_up), "it is gone through here")])
+        return self.finding(
+            place(event.at), f"{what} is empty: no parameter is registered there, and the optimizer raises"
+        )
+
+    def _of_group(
+        self, facts: Facts, event: Event, group: Value, used_up: At | None, is_whole: bool
+    ) -> Iterator[Finding]:
+        if not is_whole and isinstance(group, Sequence) and group.kind == "set":
+            message = "a group is a set, whose order may change from run to run, and the optimizer raises: use a list"
+            yield self.finding(place(event.at), message)
+        if not is_whole and used_up is not None:
+            message = "a group is an iterator that was gone through before: the optimizer does not train it"
+            story = [Step(place(used_up), "it is gone through here")]
+            yield self.finding(place(event.at), message, story, severity=Severity.WARNING)
+        items = group.items if isinstance(group, Sequence) and used_up is None else ()
+        for item in items:
+            wrong = _no_parameter(item)
+            if wrong:
+                yield self.finding(place(event.at), f"there is {wrong} among the parameters, and the optimizer raises")
+                return
+        tensors = [item for item in items if isinstance(item, Tensor)]
+        if isinstance(group, Tensor) and not is_whole:
+            tensors = [group]
+        yield from self._of_tensors(event, tensors)
+
+    def _of_tensors(self, event: Event, tensors: list[Tensor]) -> Iterator[Finding]:
+        for tensor in tensors:
+            if tensor.requires_grad is True and tensor.leaf is False and not tensor.is_parameter:
+                name = f"`{tensor.name}`" if tensor.name else "a tensor"
+                message = (
+                    f"{name} is the result of an operation and no leaf: the optimizer raises; compute first, and call "
+                    "`requires_grad_()` last"
+                )
+                yield self.finding(place(event.at), message, _made(tensor))
+                return
+            made = tensor.node.op
+            if (
+                tensor.requires_grad is True
+                and tensor.leaf is None
+                and made in ("to", "type", "cuda", "float", "double")
+            ):
+                name = f"`{tensor.name}`" if tensor.name else "a tensor"
+                message = (
+                    f"if `{made}()` changes anything, {name} is no leaf and the optimizer raises; convert first, and "
+                    "call `requires_grad_()` last"
+                )
+                yield self.finding(place(event.at), message, _made(tensor), severity=Severity.INFORMATION)
+                return
+        detached = [tensor for tensor in tensors if _is_of_state_dict(tensor)]
+        if detached and len(detached) == len(tensors):
+            who = owners(leaf for tensor in detached for leaf in [tensor.data] if isinstance(leaf, Tensor))
+            message = (
+                f"the values of a `state_dict()` are detached from {who}: they never get a gradient, and `step()` "
+                "trains nothing; give it `parameters()`"
+            )
+            yield self.finding(place(event.at), message, _made(detached[0]), severity=Severity.WARNING)
+
+
+def _argument(event: Event) -> At | None:
+    """The expression that gives the parameters."""
+    node = event.at.node
+    keyword = next((k.value for k in getattr(node, "keywords", ()) if k.arg == "params"), None)
+    found = keyword if keyword is not None else next(iter(getattr(node, "args", ())), None)
+    return None if found is None else At(event.at.source, found)
+
+
+def _written(facts: Facts, event: Event) -> str:
+    argument = _argument(event)
+    return code(facts, argument.node) if argument is not None else "what it is given"
+
+
+def _is_empty(event: Event) -> bool:
+    """Is it certain that there is nothing, and not something that is not followed?"""
+    groups: list[tuple[Value, At | None]] = event.groups
+    return bool(groups) and all(
+        used_up is not None or (isinstance(group, Sequence) and not group.items and group.rest is None)
+        for group, used_up in groups
+    )
+
+
+def _no_parameter(item: Value) -> str:
+    """What an element of the list is, if the optimizer raises because of it."""
+    if isinstance(item, Instance) and item.path.startswith("torch.nn."):
+        return "a module"
+    if isinstance(item, Host) and item.kind in ("str", "int", "float"):
+        return {"str": "a string"}.get(item.kind, "a number")
+    if isinstance(item, Sequence) and (item.kind in ("iterator", "list", "view") or len(item.items) != 2):
+        return {"iterator": "an iterator", "view": "an iterator"}.get(item.kind, f"a {item.kind}")
+    return ""
+
+
+def _is_method(value: Value, name: str) -> bool:
+    return isinstance(value, (Bound, Function)) and value.name == name
+
+
+def _is_of_state_dict(tensor: Tensor) -> bool:
+    return tensor.node.op == "state_dict" and tensor.requires_grad is False
+
+
+def _made(tensor: Tensor) -> list[Step]:
+    at = tensor.node.at
+    return [] if at is None else [Step(place(at), "it was made here")]
