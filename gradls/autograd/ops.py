@@ -37,7 +37,7 @@ class Output:
     `dtype`: "same" as the first tensor; "promote"d from all operands; "float", the first tensor's if that is floating,
     else the default; "int"; "bool"; "complex"; "argument", the one that a dtype argument (or the method's name) gives,
     else "same"; "data", that of the Python data or array given. Where the operation has a `dtype` parameter and the
-    call gives it, that wins.
+    call gives it, that wins. Both words are "unknown" where overloads differ.
     """
 
     name: str = ""
