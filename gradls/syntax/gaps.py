@@ -36,7 +36,8 @@ def tree_of(lines: Iterable[str]) -> ast.Module | SyntaxError:
             warnings.simplefilter("ignore")  # what Python warns of in user code is not ours to say
             return ast.parse("".join(lines))
     except SyntaxError as error:
-        return error
+        # Its traceback would hold the callers' frames, and they it: only the collector could free the lines.
+        return error.with_traceback(None)
     except (ValueError, RecursionError, MemoryError) as error:
         too_deep = "is nested too deeply" if not isinstance(error, ValueError) else str(error)
         return SyntaxError(too_deep, ("", 1, 0, ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import random
 import warnings
 
@@ -195,6 +196,18 @@ def test_columns_of_an_older_form_stay_on_the_line() -> None:
             line, column, end_line, end_column = source.span(node)
             assert column <= len(source.lines[line - 1]) + 1
             assert end_column <= len(source.lines[end_line - 1]) + 1
+
+
+def test_nothing_is_left_to_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        source = Source.read("a\nf(x\nb\n", previous=Source.read("a\nf(x)\nb\n"))
+        assert Source.read("a\nx = (\n", previous=source).problems
+        del source
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 @settings(max_examples=300, deadline=None)

@@ -66,15 +66,6 @@ def units(tree: ast.Module, skip: range = range(0)) -> Counter[Unit]:
     return found
 
 
-def shifted(found: Counter[Unit], tree: ast.Module, after: int, lines: int) -> Counter[Unit]:
-    """The units of `tree`, those behind the line `after` moved down by so many lines."""
-    for node in ast.walk(tree):
-        for name in ("lineno", "end_lineno"):
-            if getattr(node, name, 0) > after:
-                setattr(node, name, getattr(node, name) + lines)
-    return found
-
-
 class Keystroke(NamedTuple):
     """A broken text while somebody types: how much of the other units survives, and what it cost."""
 
