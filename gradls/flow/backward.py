@@ -135,7 +135,18 @@ def run_grad(run: Run, call: Call) -> Value:
     retain = create if "retain_graph" not in call.kwargs and len(call.args) < 4 else retain
     roots = tensors_in(outputs)
     targets = tensors_in(inputs)
-    run.event("grad-call", call.node, outputs, None, roots=roots, targets=targets, create=create, call=call)
+    run.event(
+        "grad-call",
+        call.node,
+        outputs,
+        None,
+        roots=roots,
+        targets=targets,
+        nodes=[root.node for root in roots if isinstance(root, Tensor)],
+        wanted=[(value, value.node, value.requires_grad) for value in targets if isinstance(value, Tensor)],
+        create=create,
+        call=call,
+    )
     for root in roots:
         if isinstance(root, Tensor):
             nodes = executed(root.node, [target for target in targets if isinstance(target, Tensor)])

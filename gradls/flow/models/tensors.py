@@ -114,7 +114,9 @@ def retain_grad(run: Run, receiver: Tensor, call: Call) -> Value:
 
 @method(TENSOR, "register_hook", "register_post_accumulate_grad_hook")
 def register_hook(run: Run, receiver: Tensor, call: Call) -> Value:
-    run.event("hook", call.node, receiver, receiver.node, hook=call.get(0))
+    name = getattr(getattr(call.node, "func", None), "attr", "")
+    accumulates = name == "register_post_accumulate_grad_hook"
+    run.event("hook", call.node, receiver, receiver.node, hook=call.get(0), accumulates=accumulates)
     return run.unknown("handle")
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gradls.flow.graph import Node
+from gradls.flow.classes import find_in_class
+from gradls.flow.graph import At, Node
 from gradls.flow.models.registry import function
 from gradls.flow.values import (
     Choice,
+    Class,
     Instance,
     Mapping,
     Sequence,
@@ -26,8 +29,31 @@ def deepcopy(run: Run, path: str, call: Call) -> Value:
     value = call.get(0, "x")
     if value is None:
         return run.unknown("call", "deepcopy")
-    run.event("deepcopy", call.node, value)
+    run.event("deepcopy", call.node, value, computed=list(_computed(value, "", set())))
     return copied(run, value, {})
+
+
+def _computed(value: Value, way: str, seen: set[int]) -> Iterator[tuple[str, Tensor, At | None]]:
+    """The tensors with a graph in a value: by which attributes or keys, the tensor, where it was computed."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, Tensor):
+        if value.leaf is False and value.requires_grad is True and not value.is_parameter:
+            yield way, value, value.node.at
+    elif isinstance(value, Instance):
+        own = ("__deepcopy__", "__getstate__", "__reduce__", "__reduce_ex__")
+        if not isinstance(value.cls, Class) or not any(find_in_class(value.cls, name)[0] for name in own):
+            for name, field in value.fields.items():
+                if isinstance(field, Value) and isinstance(name, str):
+                    part = "" if name.startswith("*") else f"{way}.{name}" if way else name
+                    yield from _computed(field, part or way, seen)
+    elif isinstance(value, Sequence):
+        for number, item in enumerate(value.elements):
+            yield from _computed(item, f"{way}[{number}]", seen)
+    elif isinstance(value, Mapping):
+        for key, item in value.entries.items():
+            yield from _computed(item, f"{way}[{key!r}]", seen)
 
 
 def copied(run: Run, value: Value, memo: dict[int, Value]) -> Value:

@@ -1,0 +1,123 @@
+"""GRD308."""
+
+from collections.abc import Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import walk
+from gradls.flow.values import Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.saved_tensors import shown
+from gradls.rules.words import code, place
+
+
+class GradOfUnusedTensor(Rule):
+    """torch.autograd.grad is asked for the gradient of a tensor that the output does not depend on.
+
+    ## What it finds
+    `torch.autograd.grad(outputs, inputs)` where an input does not require grad, or is no part of the graph of the
+    outputs: a slice or view made after the forward, a tensor bound anew (detached, cloned) after it was used, or one
+    that was never used.
+
+    ## Why it matters
+    The gradient is for the tensor object that the forward used, not for its name or its values. `x[0]` makes a new
+    tensor each time; the forward has not seen it.
+
+    ## What PyTorch does
+    It raises one of
+
+        RuntimeError: One of the differentiated Tensors does not require grad
+
+        RuntimeError: The differentiated Tensor at index 0 appears to not have been used in the graph. Set
+        allow_unused=True if this is the desired behavior.
+
+    ## Example
+    ```python
+    import torch
+
+    x = torch.randn(3, requires_grad=True)
+    loss = x.pow(2).sum()
+    torch.autograd.grad(loss, x[0])  # raises RuntimeError: appears to not have been used in the graph
+    ```
+
+    ```python
+    import torch
+
+    noise = torch.randn(3, requires_grad=True)
+    moved = torch.ones(3) + noise
+    noise = noise.detach().requires_grad_()
+    torch.autograd.grad(moved.pow(2).sum(), noise)  # raises RuntimeError: appears to not have been used in the graph
+    ```
+
+    ```python
+    import torch
+
+    x, w = torch.randn(3), torch.randn(3, requires_grad=True)
+    torch.autograd.grad((w * x).sum(), x)  # raises RuntimeError: One of the differentiated Tensors does not require grad
+    ```
+
+    ## Use instead
+    The tensor that the forward used, with `requires_grad` on before it; a part of its gradient afterwards.
+
+    ```python
+    import torch
+
+    x = torch.randn(3, requires_grad=True)
+    (gradient,) = torch.autograd.grad(x.pow(2).sum(), x)
+    first = gradient[0]
+    noise = torch.randn(3).requires_grad_()
+    moved = torch.ones(3) + noise
+    torch.autograd.grad(moved.pow(2).sum(), noise)
+    assert first == 2 * x[0]
+    ```
+
+    ## When it is silent
+    With `allow_unused=True` or `materialize_grads=True` for unused tensors, and where anything unknown lies between.
+
+    ```python
+    import torch
+
+    x, y = torch.randn(3, requires_grad=True), torch.randn(3, requires_grad=True)
+    _, none = torch.autograd.grad(x.sum(), (x, y), allow_unused=True)
+    assert none is None
+    ```
+
+    ## Fix safety
+    There is none: which tensor was meant is for a person to say.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html
+    """
+
+    code, name, severity = "GRD308", "grad-of-unused-tensor", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        for event in facts.of("grad-call"):
+            if not event.caught and not event.call.unsure:
+                yield from self.judge(facts, event)
+
+    def judge(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        roots = event.roots
+        if not roots or not all(isinstance(root, Tensor) for root in roots):
+            return
+        reached = {node for root in event.nodes for node in walk(root, follow="maybe")}
+        lenient = any(name in event.call.kwargs for name in ("allow_unused", "materialize_grads"))
+        opaque = any(node.kind == "opaque" for node in reached)
+        for target, node, flag in event.wanted:
+            if flag is False:
+                yield self.report(facts, event, target, "does not require grad")
+            elif flag is True and node not in reached and not lenient and not opaque:
+                yield self.report(facts, event, target, "is no part of the graph of the output")
+
+    def report(self, facts: Facts, event: Event, target: Tensor, why: str) -> Finding:
+        made = target.node.at
+        what = f"`{target.name}`" if target.name else shown(facts, made) if made is not None else "an input"
+        message = f"{code(facts, event.at.node)} raises: {what} {why}"
+        if why.startswith("does not"):
+            message += ". Turn `requires_grad` on before the forward"
+        elif target.base is not None:
+            message += ": it is a view made apart from the forward. Ask for the gradient of the whole, then index that"
+        else:
+            message += ". Give it the very tensor that the forward used"
+        story = [Step(place(made), "this is the tensor")] if made is not None else []
+        return self.finding(place(event.at), message, story)
