@@ -168,6 +168,8 @@ def set_attribute(
             name = f"*{len(fields)}"
         if isinstance(receiver, Instance):
             _register(run, receiver, name, value, target, augmented)
+        elif isinstance(receiver, Unknown):
+            run.event("unknown-attribute-set", target, receiver, name=name, assigned=value)
         run.state.set(fields, name, value)
 
 

@@ -1,0 +1,192 @@
+"""GRD503."""
+
+import ast
+import difflib
+from collections.abc import Iterable
+
+from gradls.autograd.optimizers import find_optimizer
+from gradls.flow.classes import is_module
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Class, Host, Instance, Unknown, Value
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, TextEdit
+from gradls.rules.loss_arguments import element_of, is_used_as_module
+from gradls.rules.registration import made_in
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+_OF_TENSORS = ("requires_grad", "grad", "retain_grad")
+
+
+class FlagNobodyReads(Rule):
+    """An assignment to an attribute that PyTorch never looks at.
+
+    ## What it finds
+    `module.requires_grad = False`, a misspelt flag such as `parameter.require_grad = False`, and
+    `optimizer.lr = 0.01`.
+
+    ## Why it matters
+    Python makes a new attribute of the object and says nothing. The layer that was to be frozen goes on training, and
+    the learning rate stays what it was.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    model.requires_grad = False
+    assert model.weight.requires_grad
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    for parameter in model.parameters():
+        parameter.require_grad = False
+    assert model.weight.requires_grad
+    ```
+
+    ```python
+    import torch
+
+    optimizer = torch.optim.SGD(torch.nn.Linear(3, 1).parameters(), lr=0.1)
+    optimizer.lr = 0.01
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    ```
+
+    ## Use instead
+    The method of the module, the flag of the parameter, the groups of the optimizer.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    model.requires_grad_(False)
+    assert not model.weight.requires_grad
+    model.weight.requires_grad = True
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.01
+    assert optimizer.param_groups[0]["lr"] == 0.01
+    ```
+
+    ## When it is silent
+    Where the program reads the attribute itself, and where a class sets it on its own objects.
+
+    ```python
+    import torch
+
+
+    class Extractor(torch.nn.Module):
+        def __init__(self, requires_grad=False):
+            super().__init__()
+            self.requires_grad = requires_grad
+            self.body = torch.nn.Linear(3, 1).requires_grad_(self.requires_grad)
+
+
+    assert not Extractor().body.weight.requires_grad
+    ```
+
+    ## Fix safety
+    Safe for flags: what was meant is clear. For an optimizer there is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.requires_grad_
+    - https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
+    """
+
+    code, name, severity = "GRD503", "flag-nobody-reads", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for event in facts.of("attribute-set"):
+            receiver = event.value
+            if isinstance(receiver, Instance):
+                if event.name == "requires_grad" and is_module(receiver) is True:
+                    if not _is_own(event, receiver):
+                        yield from self._of_module(facts, event)
+                elif receiver.path.startswith("torch.optim."):
+                    yield from self._of_optimizer(facts, event, receiver)
+        for event in facts.of("unknown-attribute-set"):
+            known = _is_from(event.value, _MODULES) or is_used_as_module(facts, event.value)
+            if event.name == "requires_grad" and known:
+                yield from self._of_module(facts, event)
+        for event in facts.of("tensor-attribute", "unknown-attribute-set"):
+            if event.kind == "unknown-attribute-set" and not _is_from(event.value, _PARAMETERS):
+                continue
+            meant = _meant(event.name)
+            if meant and not _is_read(facts, event.name):
+                message = (
+                    f"{code(facts, event.at.node)} is an attribute that PyTorch does not know: it changes nothing, the "
+                    f"flag is called `{meant}`"
+                )
+                fix = Fix(f"Rename to {meant}", Safety.SAFE, edits.rename_attribute(place(event.at), meant))
+                yield self.finding(place(event.at), message, (), [fix])
+
+    def _of_module(self, facts: Facts, event: Event) -> Iterable[Finding]:
+        if not isinstance(event.at.node, ast.Attribute) or not isinstance(event.assigned, Host):
+            return
+        owner = facts.source.segment(event.at.node.value)
+        statement = facts.statement(event.at.node)
+        flag = facts.source.segment(statement.value) if isinstance(statement, ast.Assign) else "False"
+        message = (
+            f"`{owner}` is a module, and `requires_grad` a new attribute of it that nobody reads: its parameters still "
+            f"require grad; call `{owner}.requires_grad_({flag})`"
+        )
+        fixes = []
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            edit = TextEdit(
+                event.at.source.path, Place(event.at.source, statement).span, f"{owner}.requires_grad_({flag})"
+            )
+            fixes.append(Fix("Call requires_grad_()", Safety.SAFE, lambda: [edit]))
+        yield self.finding(place(event.at), message, (), fixes)
+
+    def _of_optimizer(self, facts: Facts, event: Event, optimizer: Instance) -> Iterable[Finding]:
+        spec = find_optimizer(optimizer.path)
+        if spec is None or event.name not in spec.init[1:] or _is_read(facts, event.name):
+            return
+        message = (
+            f"an optimizer keeps `{event.name}` in its groups, and does not read {code(facts, event.at.node)}: nothing "
+            f'changes; set `group["{event.name}"]` for each `group` in `param_groups`'
+        )
+        yield self.finding(place(event.at), message)
+
+
+def _is_own(event: Event, module: Instance) -> bool:
+    """Does a class set an attribute of its own objects?"""
+    if isinstance(module.cls, Class) and (module.name == "self" or "requires_grad" in module.cls.fields):
+        return True
+    node = event.at.node
+    on_self = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+    return on_self and made_in(event, "__init__")
+
+
+_MODULES = frozenset(("children", "modules", "named_children", "named_modules"))
+_PARAMETERS = frozenset(("parameters", "named_parameters"))
+
+
+def _is_from(value: Value | None, methods: frozenset[str]) -> bool:
+    """Is it an element of what one of these methods of an unknown value gives?"""
+    element = element_of(value) if isinstance(value, Unknown) else None
+    iterated = element.fields.get("iterated") if element is not None else None
+    return isinstance(iterated, Unknown) and iterated.origin == "call" and iterated.name in methods
+
+
+def _meant(name: str) -> str:
+    """The flag of tensors that a name resembles, without being one."""
+    plain = name.lower().replace("_", "")
+    if name in _OF_TENSORS:
+        return ""
+    close = difflib.get_close_matches(plain, ["requiresgrad"], n=1, cutoff=0.85)
+    return "requires_grad" if close else ""
+
+
+def _is_read(facts: Facts, name: str) -> bool:
+    """Does the program read an attribute of this name anywhere?"""
+    return any(
+        isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.ctx, ast.Load)
+        for node in ast.walk(facts.source.tree)
+    )
