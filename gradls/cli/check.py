@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from gradls.cli.analysis import Wanted, check_file, lost_file
-from gradls.cli.inputs import Inputs, UsageError
+from gradls.cli.inputs import STDIN, Inputs, UsageError
 from gradls.cli.main import FAILED, FOUND, FOUND_NOTHING
 from gradls.cli.names import analyse
 from gradls.cli.output import print_errors, print_json, warn
@@ -27,6 +27,8 @@ def check(arguments: argparse.Namespace) -> int:
     try:
         if arguments.diff and arguments.format != "text":
             raise UsageError("--diff prints a diff: it does not go with --format")
+        if arguments.fix and STDIN in arguments.paths and arguments.format not in ("text", "concise"):
+            raise UsageError("--fix prints what was on stdin, fixed: that does not go with --format")
         inputs = Inputs(arguments)
     except UsageError as error:
         warn(str(error))
