@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
 from gradls.flow import classes
+from gradls.flow.models.registry import find_method
 from gradls.flow.operations import apply, unknown_operation
 from gradls.flow.values import Instance, Lib, Value
 
@@ -37,6 +38,13 @@ def call(run: Run, function: Lib, call: Call) -> Value:
             from gradls.flow.models.distributions import create_distribution
 
             return create_distribution(run, path, call)
+    if call.args and isinstance(call.args[0], Instance) and classes.is_module_path(path.rpartition(".")[0]):
+        # `nn.Module.__init__(self)`: a method looked up on its class.
+        method = find_method(call.args[0], path)
+        if method is not None:
+            from gradls.flow.calls import Call as MethodCall
+
+            return method(run, call.args[0], MethodCall(call.node, call.args[1:], call.kwargs, call.unsure))
     if path.startswith("torch.Tensor.") and call.args:
         from gradls.flow.calls import Call as NewCall
         from gradls.flow.calls import call_method
