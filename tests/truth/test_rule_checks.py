@@ -149,7 +149,7 @@ def test_advice_that_is_wrong() -> None:
         (lambda at: list, "no edit"),
         (lambda at: edits.replace_expression(at, "x.sum()"), None),
         (lambda at: edits.replace_expression(at, "x.sum().item()"), "and still|no edit"),
-        (lambda at: edits.replace_expression(at, "x"), "which raises"),
+        (lambda at: edits.replace_expression(at, "y"), "which raises"),
         (lambda at: lambda: [e._replace(text=" (") for e in edits.remove_call(at)()], "does not parse"),
     ],
 )
