@@ -106,7 +106,7 @@ def _fix(report: Report, session: Session, old: Text, wanted: Wanted, task: Task
     report.before = len(session.findings(task.path))
     new = mend(session, task.path, old.text)
     if task.data is not None:
-        report.text = new
+        report.content = old.encode(new)
     if new == old.text:
         return
     report.diff = unified_diff(task.path, old.text, new)

@@ -59,12 +59,12 @@ def _print(arguments: argparse.Namespace, reports: Sequence[Report], problems: l
     if arguments.diff:
         sys.stdout.write("".join(report.diff for report in reports))
         return
-    fixed_texts = [report.text for report in reports if report.text is not None]
-    sys.stdout.write("".join(fixed_texts))
+    fixed = [report.content for report in reports if report.content is not None]
+    sys.stdout.buffer.writelines(fixed)
     if arguments.format == "concise":
-        print_concise(findings, to_stderr=bool(fixed_texts))
+        print_concise(findings, to_stderr=bool(fixed))
     else:
-        print_text(reports, to_stderr=bool(fixed_texts))
+        print_text(reports, to_stderr=bool(fixed))
 
 
 def _status(arguments: argparse.Namespace, reports: Sequence[Report]) -> int:

@@ -23,7 +23,7 @@ class Report:
     `excerpts` are the lines that findings stand on, by path and line. `failed` says that the file was asked for by
     name and not read, or that gradls itself made a mistake. `questions` is what the analysis would like to know about
     imports. `before` is the number of findings before `--fix`, `diff`
-    and `text` what fixing changed.
+    what fixing changed, and `content` what was on stdin, fixed.
     """
 
     path: str
@@ -35,7 +35,7 @@ class Report:
     failed: bool = False
     before: int = 0
     diff: str = ""
-    text: str | None = None
+    content: bytes | None = None
 
     def fail(self, message: str, line: int = 1) -> None:
         """Note something that makes the exit status 2."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -197,3 +198,19 @@ def test_names_with_blanks_and_signs(tmp_path: Path):
     write(folder, train=LOST)
     (finding,) = as_json(gradls("check", str(folder), "--format", "json", cwd=tmp_path))["findings"]
     assert finding["path"] == str(folder / "train.py")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_name_that_is_no_text(tmp_path: Path):
+    with open(os.fsencode(tmp_path) + b"/\xfftrain.py", "w", encoding="utf-8") as file:
+        file.write(LOST)
+    assert len(as_json(gradls("check", ".", "--format", "json", cwd=tmp_path))["findings"]) == 1
+    for form in ("text", "concise"):
+        assert "train.py:5:" in gradls("check", ".", "--format", form, cwd=tmp_path).stdout
+
+
+def test_an_output_that_knows_ascii_only(tmp_path: Path):
+    write(tmp_path, ünï=LOST.replace("loss", "lößß"))
+    run = gradls("check", ".", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert run.returncode == 1
+    assert "detach" in run.stdout
