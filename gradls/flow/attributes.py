@@ -50,6 +50,9 @@ def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
         return classes.super_attribute(run, value, name)
     if isinstance(value, Choice):
         options = [option for option in value.options if not is_none(option)]
+        objects = [option for option in options if not isinstance(option, Host)]
+        # What starts as the number 0 and is added to is the sum by the time that a method of it is called.
+        options = objects or options
         return run.join.values([get_attribute(run, option, name, node) for option in options])
     if isinstance(value, Sequence) and name in value.names:
         return value.items[value.names.index(name)]
@@ -227,6 +230,8 @@ def annotated(run: Run, parameter: ast.arg, function: Function) -> Value:
         cls = _annotation_value(run, annotation, function)
         if isinstance(cls, Lib) and cls.path in ("torch.Tensor", "torch.FloatTensor"):
             tensor = run.leaf("argument", parameter, requires_grad=None, dtype=None)
+            # A caller may pass anything, also something that was computed from the other arguments.
+            tensor.node.kind = "opaque"
             tensor.fields["leaf"] = None
             tensor.name = parameter.arg
             return tensor

@@ -190,6 +190,7 @@ def escape(run: Run, value: Value) -> None:
         if isinstance(value, (Instance, Tensor)):
             run.state.set(value.fields, "escaped", True)
             if isinstance(value, Instance):
+                _forget_numbers(run, value)
                 todo += [held for held in value.fields.values() if isinstance(held, Value)]
         elif isinstance(value, Bound):
             todo += [value.receiver, *([value.function] if value.function is not None else [])]
@@ -199,6 +200,14 @@ def escape(run: Run, value: Value) -> None:
             todo += value.entries.values()
         elif isinstance(value, Choice):
             todo += value.options
+
+
+def _forget_numbers(run: Run, instance: Instance) -> None:
+    """Unknown code that has an object may count with its attributes."""
+    if isinstance(instance.cls, Class):
+        for name, value in list(instance.fields.items()):
+            if isinstance(value, Host) and isinstance(name, str) and name != "training":
+                run.state.set(instance.fields, name, run.unknown("attribute", name))
 
 
 def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:

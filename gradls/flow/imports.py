@@ -62,7 +62,7 @@ def _star(run: Run, module: str) -> Iterator[tuple[str, Value]]:
 def value_of_answer(run: Run, answer: Answer, question: Question) -> Value:
     """The value of a name of which the resolver knows what it is."""
     path = canonical(answer.name)
-    if path.startswith("torch."):
+    if path == "torch" or path.startswith("torch."):
         if answer.kind != "instance":
             return run.lib(path)
         if path in ("torch.Tensor", "torch.nn.Parameter"):

@@ -138,6 +138,10 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     """The tensor or tensors that an operation which writes nothing gives."""
     edges, verdict = edges_of(run, bound, op.differentiable, at)
     place = run.at(at)
+    given = bound.get("out")
+    if isinstance(given, Tensor) and run.recording is True and not run.isolated:
+        if verdict is True or given.requires_grad is True:
+            run.event("out-argument", at, given, given.node)
     if op.python:
         return python_value(run, op, edges, place)
     if not op.outputs:

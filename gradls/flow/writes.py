@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from gradls.autograd.ops import Op
+from gradls.autograd.ops import Op, find_op
+from gradls.flow import dtypes, shapes
 from gradls.flow.graph import Cut, Edge, Node, Write
 from gradls.flow.values import Tensor, Value
 
@@ -48,6 +49,7 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     edges, verdict = edges_of(run, bound, op.differentiable)
     place = run.at(at)
     _check_target(run, target, verdict, bound, op, at)
+    _check_fit(run, target, bound, op, at)
     node = Node(run.state, op.name, place, tuple(edges), path=run.path)
     node.scalar = target.node.scalar
     node.frees = verdict is True and any(requires_grad_in(bound.get(name)) for name in op.frees_when)
@@ -104,6 +106,24 @@ def _set(run: Run, tensor: Tensor, node: Node, flag: bool | None) -> None:
     run.state.set(tensor.fields, "requires_grad", flag)
     if flag is not False:
         run.state.set(tensor.fields, "leaf", False if flag else None)
+
+
+def _check_fit(run: Run, target: Tensor, bound: dict[str, Value], op: Op, at: ast.AST) -> None:
+    """Write down a result that cannot be stored in the tensor that is written: of another kind, or larger."""
+    plain = find_op(f"torch.Tensor.{op.name}")
+    if plain is None or not plain.outputs or "rounding_mode" in bound:
+        return
+    if plain.overloads:
+        plain = plain.overloads[0]
+    if target.dtype in ("int", "bool"):
+        rule = plain.outputs[0].dtype
+        found = "float" if rule == "float" else dtypes.promote(list(bound.values())) if rule == "promote" else None
+        if found == "float" or (found == "int" and target.dtype == "bool"):
+            run.event("unfit-write", at, target, target.node, op=op.name, dtype=found, target=target.dtype)
+    elif plain.shape == "broadcast" and target.shape is not None:
+        size = shapes.broadcast([value for name, value in bound.items() if name in ("input", "other")])
+        if size is not None and None not in (*size, *target.shape) and size != target.shape:
+            run.event("unfit-write", at, target, target.node, op=op.name, shape=size, target=target.shape)
 
 
 def _check_target(run: Run, target: Tensor, verdict: bool | None, bound: dict[str, Value], op: Op, at: ast.AST) -> None:

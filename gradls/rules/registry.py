@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import pkgutil
 from collections.abc import Iterator
 from functools import cache
 
 from gradls.rules.rule import Rule
+
+log = logging.getLogger(__name__)
 
 
 @cache
@@ -16,7 +19,10 @@ def all_rules() -> tuple[Rule, ...]:
     package = importlib.import_module("gradls.rules")
     for module in pkgutil.iter_modules(package.__path__):
         if module.name.startswith("grd"):
-            importlib.import_module(f"gradls.rules.{module.name}")
+            try:
+                importlib.import_module(f"gradls.rules.{module.name}")
+            except Exception:
+                log.exception("the rules of %s cannot be loaded; please report this", module.name)
     found = (cls() for cls in _subclasses(Rule) if cls.__module__.rpartition(".")[2].startswith("grd"))
     return tuple(sorted(found, key=lambda rule: rule.code))
 

@@ -155,7 +155,7 @@ def change_flag(run: Run, tensor: Tensor, flag: bool | None) -> None:
     """Make a leaf require grad or not. For integers that raises, and what follows is unknown."""
     if flag and tensor.dtype in ("int", "bool"):
         flag = None
-    if flag is True and tensor.requires_grad is not True and tensor.node.leaf is None:
+    if flag is True and tensor.requires_grad is False and tensor.node.leaf is None:
         # A result that had no graph becomes a leaf of its own; what it was made of stays its history.
         node = Node(run.state, "leaf", tensor.node.at, (Edge(tensor.node, False),), kind="leaf", path=run.path)
         node.leaf = tensor

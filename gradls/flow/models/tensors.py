@@ -38,6 +38,8 @@ def detach_in_place(run: Run, receiver: Tensor, call: Call) -> Value:
         return receiver
     node = cut_node(run, "detach", "detach_", [Edge(receiver.node, receiver.requires_grad)], run.at(call.node))
     node.scalar = receiver.node.scalar
+    if receiver.leaf is False:
+        run.state.set(receiver.fields, "detached", run.at(call.node))
     run.state.set(receiver.fields, "node", node)
     run.state.set(receiver.fields, "requires_grad", False)
     run.state.set(receiver.fields, "leaf", True)
@@ -282,8 +284,23 @@ def expand(run: Run, receiver: Tensor, call: Call) -> Value:
 
 @method(TENSOR, "apply_", "map_")
 def apply_in_place(run: Run, receiver: Tensor, call: Call) -> Value:
-    run.event("host-apply", call.node, receiver, receiver.node)
+    name = getattr(getattr(call.node, "func", None), "attr", "apply_")
+    run.event("host-apply", call.node, receiver, receiver.node, name=name)
     return receiver
+
+
+@method(TENSOR, "__dlpack__")
+def dlpack(run: Run, receiver: Tensor, call: Call) -> Value:
+    run.event("dlpack", call.node, receiver, receiver.node)
+    return run.unknown("capsule")
+
+
+@function("torch.from_dlpack", "numpy.from_dlpack")
+def from_dlpack(run: Run, path: str, call: Call) -> Value:
+    value = call.get(0, "ext_tensor")
+    if isinstance(value, Tensor):
+        run.event("dlpack", call.node, value, value.node)
+    return run.unknown("call", "from_dlpack")
 
 
 @method(TENSOR, "resize_", "resize_as_", "set_")
