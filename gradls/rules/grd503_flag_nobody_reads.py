@@ -111,7 +111,8 @@ class FlagNobodyReads(Rule):
                 elif receiver.path.startswith("torch.optim."):
                     yield from self._of_optimizer(facts, event, receiver)
         for event in facts.of("unknown-attribute-set"):
-            known = _is_from(event.value, _MODULES) or is_used_as_module(facts, event.value)
+            known = event.value is not None and is_used_as_module(facts, event.value)
+            known = known or _is_from(event.value, _MODULES)
             if event.name == "requires_grad" and known:
                 yield from self._of_module(facts, event)
         for event in facts.of("tensor-attribute", "unknown-attribute-set"):
