@@ -109,7 +109,11 @@ def attempt(asking: Asking, phrase: Phrase, called: bool) -> tuple[Reply, bool]:
         if in_cache(fault):
             raise
         error = "".join(traceback.format_exception(fault))
-    return Reply(found, tuple(asking.files()), error), not asking.torch_is_missing()
+    try:
+        return Reply(found, tuple(asking.files()), error), not asking.torch_is_missing()
+    except AttributeError as fault:
+        # Another jedi. An answer that rests on nothing known would never be given up.
+        return Reply(None, (), "".join(traceback.format_exception(fault))), True
 
 
 def in_cache(error: BaseException) -> bool:

@@ -36,7 +36,7 @@ class Known:
 
     def add(self, key: Key, answer: Answer | None, files: Iterable[str], since: int) -> bool:
         """Remember an answer that rests on `files` as they were at `since`. False if one has changed meanwhile."""
-        files = list(files)
+        files = [os.path.normcase(file) for file in files]
         if any(self._changes.get(part, 0) > since for file in files for part in (file, os.path.dirname(file))):
             return False
         for file in files:
@@ -51,6 +51,7 @@ class Known:
 
     def changed(self, path: str) -> set[Key]:
         """Forget what rests on the file `path`, or on what is in the folder `path`. Returns what is open again."""
+        path = os.path.normcase(path)
         self._tick += 1
         self._changes[path] = self._tick
         below = path + os.sep

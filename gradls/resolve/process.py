@@ -107,7 +107,6 @@ class WorkerProcess:
             self._send(request)
         except OSError:
             # It had nothing to do for long and left just now.
-            self.stop()
             self._start()
             self._send(request)
         for question in questions:
@@ -125,13 +124,14 @@ class WorkerProcess:
         process, self._process = self._process, None
         if process is None:
             return
-        with contextlib.suppress(OSError):
-            if hasattr(os, "killpg"):
-                os.killpg(process.pid, signal.SIGKILL)
-        with contextlib.suppress(OSError):
-            process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=5)
+        # The number of one that has ended may be somebody else's by now; its helper has ended with it.
+        if process.poll() is None:
+            with contextlib.suppress(OSError):
+                if hasattr(os, "killpg"):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5)
         with contextlib.suppress(OSError):
             if process.stdin:
                 process.stdin.close()
@@ -144,6 +144,7 @@ class WorkerProcess:
     def _start(self) -> None:
         if not self.may_start:
             raise WorkerFailed("closed, or waiting before the next start", asked=False, blamed=False)
+        self.stop()
         settings = self._settings()
         # What an editor or a .env file sets for the user's Python could make ours load the workspace's modules.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import importlib.metadata
 import json
 import os
 import sys
@@ -92,12 +90,20 @@ class Resolver:
 
         A question that has no answer is not asked again until a file that matters changes.
         """
+        # The command line has no use for it, and it takes a while to import.
+        import asyncio
+
         wanted = set(questions)
         if self._closed or not self._open(wanted, self._folder(near)):
             return False
         if self._threads is None:
             self._threads = ThreadPoolExecutor(1, "gradls-resolve")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.resolve_now, wanted, near)
+        try:
+            finding = asyncio.get_running_loop().run_in_executor(self._threads, self.resolve_now, wanted, near)
+        except RuntimeError:
+            # Closed in this very moment.
+            return False
+        return await finding
 
     def resolve_now(self, questions: Iterable[Question], near: str) -> bool:
         """Like `resolve`, but waits."""
@@ -128,7 +134,7 @@ class Resolver:
         self._closed = True
         self._worker.close()
         if self._threads:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads.shutdown(wait=False)
         with self._turn:
             if self._cache:
                 self._cache.close()
@@ -226,6 +232,8 @@ class Resolver:
 
 def version_of(environment: Environment) -> str:
     """What every answer depends on."""
-    tools = [importlib.metadata.version(name) for name in ("jedi", "parso")]
+    from importlib.metadata import version
+
+    tools = [version(name) for name in ("jedi", "parso")]
     stubs = (STUBS / "VERSION").read_text().strip()
     return json.dumps([FORMAT, __version__, *tools, stubs, sys.version_info[:2], environment.state()])

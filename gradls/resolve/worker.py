@@ -90,10 +90,12 @@ class Worker:
 
     def __init__(self, settings: dict[str, Any], replies: IO[bytes]) -> None:
         import jedi  # type: ignore[import-untyped]
+        from parso.file_io import FileIO
 
         from gradls.resolve import reader
         from gradls.resolve.inference import Place
 
+        FileIO.get_last_modified = last_modified  # type: ignore[method-assign]
         jedi.settings.cache_directory = Path(settings["cache"])
         # Who calls a function elsewhere in the project says nothing about the call in question, and takes long to find.
         jedi.settings.dynamic_params = False
@@ -145,6 +147,18 @@ class Worker:
             self.replies.flush()
         except OSError:
             leave(0)
+
+
+def last_modified(file: Any) -> float | None:
+    """When `file`, a parso FileIO, came to be what it is, in seconds; parso keeps trees by that.
+
+    One that was moved here, copied with its times or unpacked is older than it looks.
+    """
+    try:
+        status = os.stat(file.path)
+    except OSError:
+        return None
+    return max(status.st_mtime, status.st_ctime)
 
 
 def state_of(path: str) -> tuple[int | None, int | None]:

@@ -120,6 +120,19 @@ def test_what_was_missing_appears(again: Callable[[], Project]) -> None:
     assert project.ask(*NET) is None
 
 
+def test_an_older_file_takes_the_place_of_a_newer_one(again: Callable[[], Project]) -> None:
+    project = again()
+    older = project.write("backup.py", "class Net: ...\n")
+    settle(older)
+    file = project.write("models.py", TEXT)
+    assert project.ask(*NET) == ANSWER
+    older.replace(file)
+    project.resolver.changed(str(file))
+    assert project.ask(*NET) == Answer("class", "models.Net")
+    project.resolver.close()
+    assert again().ask(*NET) == Answer("class", "models.Net")
+
+
 def test_changes_of_others_and_of_folders(again: Callable[[], Project]) -> None:
     project = again()
     project.write("pkg/__init__.py")
