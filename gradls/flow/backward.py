@@ -71,8 +71,8 @@ def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> None:
             first = run.event("freed-graph", call.node, root, node, by=freed, overwritten=False)
         for saved in node.saved:
             detached = saved.tensor.fields.get("detached") if saved.tensor is not None else None
-            if detached is not None and freed is None and not saved.what.startswith("result"):
-                run.event("detached-saved", call.node, root, node, saved=saved, by=detached)
+            if detached is not None and detached[1] > node.fields.born and freed is None and saved.what != "result":
+                run.event("detached-saved", call.node, root, node, saved=saved, by=detached[0])
             write = next((w for w in saved.storage.writes if w not in saved.writes and _between(run, node, w)), None)
             if write is not None and freed is None:
                 run.event("stale-saved", call.node, root, node, saved=saved, write=write)
