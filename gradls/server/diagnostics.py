@@ -11,15 +11,10 @@ from typing import Any
 from gradls.rules.finding import Finding, Severity
 from gradls.server.positions import Encoding, to_range
 from gradls.server.settings import Abilities
+from gradls.workspace.addresses import rule_address
 
 SOURCE = "gradls"
-DOCUMENTATION = "https://gradls.readthedocs.io/en/latest/rules/"
 SEVERITIES = {Severity.ERROR: 1, Severity.WARNING: 2, Severity.INFORMATION: 3, Severity.HINT: 4}
-
-
-def documentation(name: str) -> str:
-    """The address of the page about the rule `name`."""
-    return f"{DOCUMENTATION}{name}/"
 
 
 def diagnostic(
@@ -33,8 +28,9 @@ def diagnostic(
         "source": SOURCE,
         "message": finding.message,
     }
-    if abilities.code_description:
-        result["codeDescription"] = {"href": documentation(finding.name)}
+    address = rule_address(finding.name) if abilities.code_description else None
+    if address is not None:
+        result["codeDescription"] = {"href": address}
     if abilities.diagnostic_data:
         result["data"] = {"name": finding.name, "fixes": [fix.title for fix in finding.fixes]}
     if abilities.related_information and finding.story:

@@ -9,8 +9,8 @@ from lsprotocol import types
 from gradls.rules.finding import Finding
 from gradls.rules.page import page
 from gradls.rules.registry import rules_by_key
-from gradls.server.diagnostics import documentation
 from gradls.server.positions import Encoding, Position, to_range
+from gradls.workspace.addresses import rule_address
 
 
 def hover(
@@ -49,4 +49,4 @@ def _paragraphs(finding: Finding) -> Iterator[str]:
         about = page(type(rule))
         yield f"**{about.title}**"
         yield about.sections.get("What it finds", "")
-    yield f"[{finding.code} {finding.name}]({documentation(finding.name)})"
+    yield f"[{finding.code} {finding.name}]({rule_address(finding.name)})"

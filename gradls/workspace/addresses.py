@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from pathlib import Path
 
 from gradls.rules.registry import rules_by_key
 
 
+@cache
 def rule_address(key: str) -> str | None:
     """The address of the page of a rule, by its code or name: the file of the rule, whose docstring the page is."""
     rule = rules_by_key().get(key)

@@ -23,7 +23,7 @@ async def test_a_finding_tells_its_story_and_its_rule(client: Client):
     text = hover.contents.value
     assert found.message in text
     assert all(step.message in text for step in found.related_information)
-    assert "(https://gradls.readthedocs.io/en/latest/rules/detached-loss/)" in text
+    assert "/rules/grd101_detached_loss.py)" in text
 
 
 async def test_nothing_is_said_elsewhere(client: Client):

@@ -161,9 +161,7 @@ async def test_pitfall(client: Client, pitfall: Pitfall) -> None:
     programs.check(pitfall.before)
     await client.begin("vscode")
     client.open(URI, pitfall.before)
-    found = [
-        one for one in await client.diagnostics_of(URI) if pitfall.name in str(one.code_description) + str(one.message)
-    ]
+    found = [one for one in await client.diagnostics_of(URI) if one.data["name"] == pitfall.name]
     assert found, [(one.code, one.message) for one in await client.diagnostics_of(URI)]
     assert found[0].severity == pitfall.severity
     assert found[0].related_information
