@@ -8,7 +8,7 @@ from gradls.flow.iterators import consume, exhausted
 from gradls.flow.models.optimizers import held
 from gradls.flow.models.registry import FUNCTIONS, function
 from gradls.flow.operations import derived_tensor, tensors_in
-from gradls.flow.values import Host, Sequence, Tensor, Value
+from gradls.flow.values import Host, Instance, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.calls import Call
@@ -43,8 +43,13 @@ def vector_to_parameters(run: Run, path: str, call: Call) -> Value:
     "torch.nn.utils.spectral_norm",
     "torch.nn.utils.parametrizations.weight_norm",
     "torch.nn.utils.parametrizations.spectral_norm",
+    "torch.nn.utils.parametrizations.orthogonal",
+    "torch.nn.utils.parametrize.register_parametrization",
 )
 def reparametrize(run: Run, path: str, call: Call) -> Value:
+    """The attribute of the parameter is no parameter any more, but computed from others."""
+    if call.args and isinstance(call.args[0], Instance):
+        call.args[0].data["reparametrized"] = True
     return call.args[0] if call.args else run.unknown("call", path)
 
 

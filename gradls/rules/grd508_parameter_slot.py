@@ -1,0 +1,139 @@
+"""GRD508."""
+
+from collections.abc import Iterable
+
+from gradls.autograd.modules import find_module
+from gradls.flow.classes import is_module
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Function, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
+from gradls.rules.finding import Finding, Severity
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+_MAYBE_THE_SAME = frozenset(
+    ("to", "float", "double", "half", "bfloat16", "type", "cpu", "cuda", "contiguous", "reshape")
+)
+"""Operations that may return the parameter that they are called on."""
+
+
+class ParameterSlot(Rule):
+    """A tensor assigned to an attribute that is registered as a parameter.
+
+    ## What it finds
+    `layer.weight = tensor` where `weight` is a parameter and the tensor is none; a tensor or function assigned in the
+    place of a submodule; and `register_parameter` with a tensor that is no parameter.
+
+    ## Why it matters
+    A module keeps parameters and submodules apart from other attributes, and lets nothing else take their place.
+
+    ## What PyTorch does
+    It raises one of
+
+        TypeError: cannot assign 'torch.FloatTensor' as parameter 'weight' (torch.nn.Parameter or None expected)
+        TypeError: cannot assign 'torch.FloatTensor' object to parameter 'scale' (torch.nn.Parameter or None required)
+        TypeError: cannot assign 'torch.FloatTensor' as child module 'layer' (torch.nn.Module or None expected)
+
+    ## Example
+    ```python
+    import torch
+
+    layer = torch.nn.Linear(3, 1)
+    layer.weight = layer.weight * 0.5  # raises TypeError: cannot assign 'torch.FloatTensor' as parameter 'weight'
+    ```
+
+    ```python
+    import torch
+
+    module = torch.nn.Module()
+    module.register_parameter("scale", torch.ones(3))  # raises TypeError: cannot assign 'torch.FloatTensor' object
+    ```
+
+    ## Use instead
+    Write into the parameter, or assign a new one.
+
+    ```python
+    import torch
+
+    layer = torch.nn.Linear(3, 1)
+    with torch.no_grad():
+        layer.weight.mul_(0.5)
+    layer.weight = torch.nn.Parameter(torch.ones(1, 3))
+    layer.register_parameter("scale", torch.nn.Parameter(torch.ones(3)))
+    assert len(list(layer.parameters())) == 3
+    ```
+
+    ## When it is silent
+    For parameters, for None, after `del layer.weight`, and where the value may be the parameter itself, such as
+    `layer.weight.to(device)`.
+
+    ```python
+    import torch
+
+    layer = torch.nn.Linear(3, 1)
+    weight = layer.weight
+    del layer.weight
+    layer.weight = weight * 0.5
+    layer.bias = None
+    assert layer(torch.randn(8, 3)).requires_grad
+    ```
+
+    ## Fix safety
+    There is no automatic fix: a new parameter is another one for an optimizer that has the old one.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.register_parameter
+    """
+
+    code, name, severity = "GRD508", "parameter-slot", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for event in facts.of("attribute-set"):
+            module = event.value
+            if not isinstance(module, Instance) or is_module(module) is not True or module.data.get("reparametrized"):
+                continue
+            if isinstance(event.old, Tensor) and event.old.is_parameter and event.old.node.kind != "phi":
+                kind, given = "a parameter", _is_no_parameter(event.assigned)
+            elif isinstance(event.old, Instance) and is_module(event.old) is True:
+                kind, given = "a submodule", isinstance(event.assigned, (Tensor, Function)) or _is_plain(event.assigned)
+            elif event.old is None and _is_empty_slot(module, event.name):
+                kind, given = "the place of a parameter", _is_no_parameter(event.assigned)
+            else:
+                continue
+            if given:
+                yield self._report(facts, event, kind)
+        for event in facts.of("register-parameter"):
+            if isinstance(event.assigned, Tensor) and _is_no_parameter(event.assigned):
+                what = code(facts, event.at.node)
+                message = f"{what} registers a tensor that is no parameter, and raises: wrap it in `nn.Parameter`"
+                yield self.finding(place(event.at), message)
+
+    def _report(self, facts: Facts, event: Event, kind: str) -> Finding:
+        what = code(facts, event.at.node)
+        if kind == "a submodule":
+            message = f"{what} is a submodule, and only another module may take its place: it raises"
+        else:
+            message = (
+                f"{what} is {kind}, and only a parameter may take its place: it raises; write into it under "
+                "`torch.no_grad()`, or wrap the value in `nn.Parameter`"
+            )
+        return self.finding(place(event.at), message)
+
+
+def _is_no_parameter(value: Value) -> bool:
+    """Is it certain that this is no parameter?"""
+    if not isinstance(value, Tensor):
+        return _is_plain(value)
+    return not value.is_parameter and value.node.kind != "phi" and value.node.op not in _MAYBE_THE_SAME
+
+
+def _is_plain(value: Value) -> bool:
+    return isinstance(value, (Sequence, Mapping)) or (isinstance(value, Host) and not is_none(value))
+
+
+def _is_empty_slot(module: Instance, name: str) -> bool:
+    """Is it a parameter that the layer could have, and was made without: `nn.Linear(3, 1, bias=False).bias`?"""
+    spec = find_module(module.path)
+    options = module.data.get("options", {})
+    conditions = [condition for own, condition in spec.parameters if own == name] if spec is not None else []
+    given = [options.get(part) for condition in conditions for part in condition.split(",")]
+    return any(isinstance(value, Host) and value.value is False for value in given)
