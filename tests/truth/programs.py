@@ -87,13 +87,19 @@ def _as_it_was() -> Iterator[None]:
 
 def run(program: str) -> Outcome:
     """Run a program as a script of its own. A package that is not installed here skips the test."""
-    name = "<program>"
+    return run_code(compile(program, "<program>", "exec"), {})
+
+
+def run_code(code: types.CodeType, more: dict[str, object]) -> Outcome:
+    """Run a compiled program that also knows the names in `more`."""
+    name = code.co_filename
     module = types.ModuleType("__main__")
+    module.__dict__.update(more)
     with _as_it_was(), warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         sys.modules["__main__"] = module
         try:
-            exec(compile(program, name, "exec"), module.__dict__)
+            exec(code, module.__dict__)
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in ("torch", "numpy"):
                 return Outcome(error, 0, warned)
