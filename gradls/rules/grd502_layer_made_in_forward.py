@@ -1,0 +1,170 @@
+"""GRD502."""
+
+from collections.abc import Iterable
+
+from gradls.autograd.modules import find_module
+from gradls.flow.classes import is_module_class
+from gradls.flow.facts import Event, Facts
+from gradls.flow.models.modules import contents, parameters_of
+from gradls.flow.values import Instance, Tensor
+from gradls.rules.finding import Finding, Severity
+from gradls.rules.loss_arguments import of_call
+from gradls.rules.registration import optimized
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+
+_CHANGING = frozenset(("load_state_dict", "requires_grad_", "parameters", "named_parameters", "apply", "state_dict"))
+"""Methods after which a layer is no longer one with random weights, or is trained."""
+
+
+class LayerMadeInForward(Rule):
+    """A layer that is made anew at each call of `forward`.
+
+    ## What it finds
+    In the `forward` of a module, or in what it calls, a layer with parameters that is made, used, and kept nowhere.
+
+    ## Why it matters
+    Each call has new random weights. No optimizer knows them, and they are gone after the call: the layer is noise that
+    the rest of the model has to work around.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+    from torch import nn
+
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(3, 4)
+
+        def forward(self, x):
+            return nn.Linear(4, 1)(torch.relu(self.body(x)))
+
+
+    net, inputs = Net(), torch.randn(8, 3)
+    assert len(list(net.parameters())) == 2
+    assert not torch.equal(net(inputs), net(inputs))
+    ```
+
+    ## Use instead
+    Make the layer in `__init__`.
+
+    ```python
+    import torch
+    from torch import nn
+
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(3, 4)
+            self.head = nn.Linear(4, 1)
+
+        def forward(self, x):
+            return self.head(torch.relu(self.body(x)))
+
+
+    assert len(list(Net().parameters())) == 4
+    ```
+
+    ## When it is silent
+    For layers without parameters, for layers that the module keeps (the first call may make them), and where their
+    parameters are frozen or written: a filter with a given kernel. A normalization, whose new parameters change
+    nothing, gives information.
+
+    ```python
+    import torch
+    from torch import nn
+
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = None
+
+        def forward(self, x):
+            if self.head is None:
+                self.head = nn.Linear(x.shape[-1], 1)
+            return self.head(nn.Dropout(0.1)(x))
+
+
+    net = Net()
+    net(torch.randn(8, 3))
+    assert len(list(net.parameters())) == 2
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/notes/modules.html
+    """
+
+    code, name, severity = "GRD502", "layer-made-in-forward", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        made = [event for event in facts.of("module-made") if _in_forward(event)]
+        if not made:
+            return
+        kept = _kept(facts)
+        for event in made:
+            layer = event.value
+            assert isinstance(layer, Instance)
+            own = [tensor for _, tensor in parameters_of(layer)[0]]
+            if own and layer not in kept and not any(tensor in kept for tensor in own):
+                yield self._report(facts, event, layer)
+
+    def _report(self, facts: Facts, event: Event, layer: Instance) -> Finding:
+        spec = find_module(layer.path)
+        what = code(facts, event.at.node)
+        if spec is not None and spec.kind == "norm":
+            message = f"{what} is made anew at each call of `forward`: its parameters are never trained"
+            return self.finding(place(event.at), message, severity=Severity.INFORMATION)
+        message = (
+            f"{what} is made anew at each call of `forward`, with new random weights that no optimizer trains; make it "
+            "in `__init__`"
+        )
+        return self.finding(place(event.at), message)
+
+
+def _in_forward(event: Event) -> bool:
+    """Is the innermost method of a module on the way here a `forward`?"""
+    calls = event.calls
+    while calls is not None:
+        function = calls[1]
+        if function.name == "__init__":
+            return False
+        if function.name == "forward" and function.owner is not None and is_module_class(function.owner) is True:
+            return True
+        calls = calls[2]
+    return False
+
+
+def _kept(facts: Facts) -> set[Instance | Tensor]:
+    """What is stored, returned, put into a container or an optimizer, or written to."""
+    found: set[Instance | Tensor] = set(optimized(facts))
+    for event in facts.of("attribute-set", "item-set", "register-parameter"):
+        found.update(value for value in (event.assigned, event.value) if isinstance(value, (Instance, Tensor)))
+    for event in facts.of("unknown-call"):
+        found.update(value for value in event.arguments if isinstance(value, (Instance, Tensor)))
+    for records in facts.calls.values():
+        receivers = [of_call(function) for function, _, _ in records]
+        found.update(value for value, name in receivers if isinstance(value, Instance) and name in _CHANGING)
+    for event in facts.of("append"):
+        if isinstance(event.appended, (Instance, Tensor)):
+            found.add(event.appended)
+    for event in facts.of("return", "data-set", "init", "write", "freeze", "requires-grad-set"):
+        if isinstance(event.value, (Instance, Tensor)) and (
+            event.kind != "return" or isinstance(event.value, Instance)
+        ):
+            found.add(event.value)
+    for event in facts.of("module-made"):
+        inner = {member for _, member in contents(event.value) if isinstance(member, Instance)}  # type: ignore[arg-type]
+        if inner & found or event.value in found:
+            found |= inner
+    return found
