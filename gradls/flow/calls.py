@@ -206,7 +206,7 @@ def _forget_numbers(run: Run, instance: Instance) -> None:
     """Unknown code that has an object may count with its attributes."""
     if isinstance(instance.cls, Class):
         for name, value in list(instance.fields.items()):
-            if isinstance(value, Host) and isinstance(name, str) and name != "training":
+            if isinstance(value, Host) and isinstance(name, str):
                 run.state.set(instance.fields, name, run.unknown("attribute", name))
 
 

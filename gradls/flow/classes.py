@@ -9,6 +9,7 @@ from gradls.flow.graph import At
 from gradls.flow.models.registry import find_function, find_method
 from gradls.flow.run import Scope
 from gradls.flow.values import (
+    TRUE,
     Bound,
     Choice,
     Class,
@@ -147,6 +148,7 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
         return _named_tuple(run, cls, call)
     instance = Instance(run.state, cls, At(run.source, call.node))
     instance.open = has_unknown_base(cls)
+    start_training(run, instance)
     init, _ = find_in_class(cls, "__init__")
     if isinstance(init, Function):
         call_function(run, init, call, instance)
@@ -168,6 +170,12 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
 
         run.event("object-made", call.node, instance, containers=plain_containers(instance))
     return instance
+
+
+def start_training(run: Run, instance: Instance) -> None:
+    """A module is in train mode until somebody says otherwise; in code that nobody in the file calls, who knows."""
+    if not run.alone and is_module_class(instance.cls):
+        instance.fields["training"] = TRUE
 
 
 def _is_dataclass(cls: Class) -> bool:

@@ -10,7 +10,7 @@ from gradls.autograd.losses import find_loss
 from gradls.autograd.modules import ModuleSpec, find_module
 from gradls.autograd.ops import find_op
 from gradls.flow import layer_shapes, truth
-from gradls.flow.classes import MODULE, is_module, is_module_class
+from gradls.flow.classes import MODULE, is_module, is_module_class, start_training
 from gradls.flow.graph import Edge, Node, Saved
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import apply, check_saved, derived_tensor, tensors_in
@@ -48,6 +48,7 @@ CONTAINERS = (
 def create(run: Run, path: str, call: Call) -> Value:
     """Make a module of a library class."""
     instance = Instance(run.state, run.lib(path), run.at(call.node))
+    start_training(run, instance)
     initialize(run, instance, path, call)
     run.event("module-made", call.node, instance, call=call)
     return instance

@@ -303,7 +303,7 @@ def from_dlpack(run: Run, path: str, call: Call) -> Value:
     return run.unknown("call", "from_dlpack")
 
 
-@method(TENSOR, "resize_", "resize_as_", "set_")
+@method(TENSOR, "resize_", "resize_as_")
 def resize(run: Run, receiver: Tensor, call: Call) -> Value:
     run.event("resize", call.node, receiver, receiver.node)
     return receiver
