@@ -7,7 +7,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.saved_tensors import keeper_step, kept, maker, statement_of, written
+from gradls.rules.saved_tensors import keeper_step, kept, maker, new_tensor_instead, statement_of, written
 from gradls.rules.words import code, place
 
 
@@ -137,9 +137,7 @@ class WrittenBeforeBackward(Rule):
         write, tensor = event.write, event.saved.tensor
         if write.layer is not None:
             return [Fix("Take `inplace=True` out", Safety.SAFE, edits.out_of_place(where))]
-        if isinstance(where.node, (ast.Assign, ast.Delete)):
-            return []
         whole = isinstance(where.node, ast.AugAssign) and isinstance(where.node.target, ast.Name)
         alone = tensor is not None and tensor.base is None and len(tensor.family["views"]) == 1
         safety = Safety.SAFE if whole and alone else Safety.SUGGESTED
-        return [Fix("Make a new tensor instead", safety, edits.out_of_place(where))]
+        return new_tensor_instead(facts, where, safety)

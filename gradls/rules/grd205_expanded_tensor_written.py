@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Facts
 from gradls.flow.values import Tensor
-from gradls.rules import edits
-from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.finding import Finding, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.saved_tensors import shown, statement_of
+from gradls.rules.saved_tensors import new_tensor_instead, shown, statement_of
 from gradls.rules.words import place
 
 ACCEPTED = ("zero", "fill", "masked_fill", "copy_slices", "index_put", "index_fill", "masked_scatter", "scatter", "put")
@@ -83,5 +82,5 @@ class ExpandedTensorWritten(Rule):
                 f"so it raises. Use an operation that makes a new tensor, or `clone()` it first"
             )
             where = Place(event.at.source, statement_of(facts, event.at))
-            fixes = [Fix("Make a new tensor instead", Safety.SUGGESTED, edits.out_of_place(where))]
+            fixes = new_tensor_instead(facts, where, Safety.SUGGESTED)
             yield self.finding(where, message, [Step(place(made), "it is expanded here")] if made else [], fixes)

@@ -135,7 +135,9 @@ class GraphAlreadyFreed(Rule):
 
     def report(self, facts: Facts, event: Event) -> Finding:
         freed, node, root = event.by, event.node, event.value
-        assert isinstance(freed, Freed) and node is not None and isinstance(root, Tensor)
+        assert isinstance(freed, Freed)
+        assert isinstance(root, Tensor)
+        assert node is not None
         steps = way(root.node, node)
         carried = next((step for step in steps if from_earlier_round(event.path, step.path)), None)
         before = next((step for step in steps if before_loop(event.path, step.path)), None)

@@ -114,9 +114,9 @@ class GradOfComputedTensor(Rule):
                 if not event.caught:
                     yield self.report(facts, event, True)
         for event in facts.of("grad-read"):
-            if event.missing and _is_computed(event) and event.at not in used and not event.caught:
-                if not isinstance(facts.parent(event.at.node), ast.Compare):
-                    yield self.report(facts, event, False)
+            compared = isinstance(facts.parent(event.at.node), ast.Compare)
+            if event.missing and _is_computed(event) and not (compared or event.caught or event.at in used):
+                yield self.report(facts, event, False)
 
     def report(self, facts: Facts, event: Event, used: bool) -> Finding:
         tensor = event.value

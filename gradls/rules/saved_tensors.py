@@ -6,7 +6,8 @@ import ast
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At, Node, Saved, Write
-from gradls.rules.finding import Step
+from gradls.rules import edits
+from gradls.rules.finding import Fix, Place, Safety, Step
 from gradls.rules.words import code, place
 
 
@@ -17,6 +18,22 @@ def statement_of(facts: Facts, at: At) -> ast.AST:
     outer = facts.parent(at.node)
     is_target = isinstance(outer, ast.Assign) and any(target is at.node for target in outer.targets)
     return outer if outer is not None and is_target else at.node
+
+
+def new_tensor_instead(facts: Facts, where: Place, safety: Safety) -> list[Fix]:
+    """The fix that makes an in-place operation one that binds its name to a new tensor, where it can be written."""
+    node = where.node
+    if isinstance(node, ast.AugAssign):
+        bound: ast.AST = node.target
+    elif (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(facts.parent(node), ast.Expr)
+    ):
+        bound = node.func.value
+    else:
+        return []
+    if not isinstance(bound, (ast.Name, ast.Attribute)):
+        return []
+    return [Fix("Make a new tensor instead", safety, edits.out_of_place(where))]
 
 
 def written(facts: Facts, write: Write) -> str:
