@@ -191,10 +191,12 @@ class Asking:
         """The project's files that the answer rests on, and those that would change it if they appeared."""
         wanted: dict[tuple[str, ...], bool] = {}
         for names, values in self.modules():
+            if names[-1] == SCRIPT:
+                continue
             paths = list(map(file_of, values))
             outside = [path for path in paths if path and path.startswith(self.stable)]
             yield from (path for path in paths if path and path not in outside)
-            if names[-1] != SCRIPT and names[0] not in ("builtins", "typing", "types"):
+            if names[0] not in ("builtins", "typing", "types"):
                 wanted[names] = wanted.get(names, False) or bool(outside)
         # What is installed may be hidden by a file of the project, which has to have its first name.
         hidden = {names[:1] if installed else names for names, installed in wanted.items()}
