@@ -13,7 +13,6 @@ from gradls.rules.registration import optimized
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
-
 _CHANGING = frozenset(("load_state_dict", "requires_grad_", "parameters", "named_parameters", "apply", "state_dict"))
 """Methods after which a layer is no longer one with random weights, or is trained."""
 

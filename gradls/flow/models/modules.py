@@ -439,6 +439,7 @@ def clear_grads(run: Run, tensors: list[Tensor], call: Call) -> None:
         return
     for tensor in tensors:
         run.state.set(tensor.fields, "grad", NONE)
+        run.state.set(tensor.fields, "cleared", run.at(call.node))
 
 
 @method(MODULE, "state_dict")

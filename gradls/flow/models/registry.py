@@ -110,7 +110,7 @@ def find_method(receiver: Value, name: str) -> Model | None:
         model = METHODS.get((cls, name))
         if model is not None:
             return model
-    if name.startswith("torch.") and isinstance(receiver, Instance):
+    if "." in name and isinstance(receiver, Instance):
         cls, _, short = name.rpartition(".")
         return METHODS.get((cls, short)) or METHODS.get((_family(cls), short))
     return None
