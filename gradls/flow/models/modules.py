@@ -517,6 +517,19 @@ def register_hook(run: Run, receiver: Instance, call: Call) -> Value:
     return run.unknown("handle")
 
 
+@method(MODULE, "__setattr__", "__delattr__")
+def set_or_delete(run: Run, receiver: Instance, call: Call) -> Value:
+    """`setattr` and `delattr`, called by their special names."""
+    from gradls.flow.attributes import delete_attribute, set_attribute
+
+    name, value = call.known(0, "name"), call.get(1, "value")
+    if value is not None:
+        set_attribute(run, receiver, name if isinstance(name, str) else "*", value, call.node)
+    elif isinstance(name, str):
+        delete_attribute(run, receiver, name)
+    return NONE
+
+
 @method("torch.nn.ModuleList", "append")
 @method("torch.nn.Sequential", "append")
 @method("torch.nn.ParameterList", "append")
