@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
     """`value.name`."""
     if isinstance(value, MissingGrad):
-        run.event("missing-grad-used", node, value.tensor, value.tensor.node, read=value.at)
+        run.event("missing-grad-used", node, value.tensor, value.tensor.node, read=value.at, cleared=value.cleared)
     if isinstance(value, Instance):
         return _of_instance(run, value, name, node)
     if isinstance(value, Tensor):

@@ -22,6 +22,9 @@ def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | 
     create = _flag(run, call, "create_graph", retain_index + 1)
     given = call.get(retain_index, "retain_graph")
     retain = create if given is None or is_none(given) else truth.truth(run, given)
+    inputs = call.kwargs.get("inputs")
+    targets = None if inputs is None else [value for value in tensors_in(inputs) if isinstance(value, Tensor)]
+    ran: list[Node] = []
     for root in roots:
         if not isinstance(root, Tensor):
             run.event("backward", call.node, root, None, root=None)
@@ -37,19 +40,20 @@ def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | 
             create=create,
             inputs="inputs" in call.kwargs,
             call=call,
+            all_roots=roots,
             method=method,
             reached=frozenset(node.leaf for node in walk(root.node, follow="maybe") if node.leaf is not None),
             grad_mode=run.mode["grad"],
         )
-        inputs = call.kwargs.get("inputs")
-        targets = None if inputs is None else [value for value in tensors_in(inputs) if isinstance(value, Tensor)]
         nodes = executed(root.node, targets)
         check_graph(run, root, call, nodes)
-        free(run, call, retain, nodes)
+        ran += nodes
         if inputs is None:
             _fill_grads(run, event.info["reached"], call, create)
         else:
             _fill_grads(run, frozenset(targets or ()), call, create)
+    # One pass goes through all graphs, so nothing is freed before its end.
+    free(run, call, retain, ran)
 
 
 def _flag(run: Run, call: Call, name: str, index: int) -> bool | None:
@@ -90,7 +94,7 @@ def free(run: Run, call: Call, retain: bool | None, nodes: list[Node]) -> None:
     if retain is not False:
         return
     freed = Freed(run.at(call.node), run.path)
-    for node in nodes:
+    for node in dict.fromkeys(nodes):
         if node.frees:
             run.state.set(node.fields, "freed", (*node.fields.get("freed", ()), freed))
 
@@ -150,11 +154,13 @@ def run_grad(run: Run, call: Call) -> Value:
         create=create,
         call=call,
     )
+    ran: list[Node] = []
     for root in roots:
         if isinstance(root, Tensor):
             nodes = executed(root.node, [target for target in targets if isinstance(target, Tensor)])
             check_graph(run, root, call, nodes)
-            free(run, call, retain, nodes)
+            ran += nodes
+    free(run, call, retain, ran)
     results = [_gradient(run, roots, target, call, create) for target in targets]
     rest = None
     if isinstance(inputs, Sequence) and inputs.rest is not None:

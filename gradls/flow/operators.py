@@ -106,7 +106,7 @@ def note_missing_grad(run: Run, node: ast.AST, *operands: Value) -> None:
     """Write down that a None which `.grad` gave is computed with."""
     for value in operands:
         if isinstance(value, MissingGrad):
-            run.event("missing-grad-used", node, value.tensor, value.tensor.node, read=value.at)
+            run.event("missing-grad-used", node, value.tensor, value.tensor.node, read=value.at, cleared=value.cleared)
 
 
 def _expr(node: ast.AST) -> ast.expr:

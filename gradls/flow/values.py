@@ -39,14 +39,16 @@ class Host(Value):
 
 
 class MissingGrad(Host):
-    """The None that `.grad` of `tensor` gives because no backward has filled it. `at` is where it was read."""
+    """The None that `.grad` of `tensor` gives because no backward has filled it. `at` is where it was read, `cleared`
+    where it was set to None."""
 
-    __slots__ = ("at", "tensor")
+    __slots__ = ("at", "cleared", "tensor")
 
-    def __init__(self, tensor: Tensor, at: At) -> None:
+    def __init__(self, tensor: Tensor, at: At, cleared: At | None = None) -> None:
         super().__init__("none", None)
         self.tensor = tensor
         self.at = at
+        self.cleared = cleared
 
 
 def is_none(value: object) -> bool:

@@ -18,7 +18,7 @@ class BackwardOfSeveralElements(Rule):
 
     ## What it finds
     `backward()` or `torch.autograd.grad()` of a tensor that is known to have more than one element, where no gradient
-    for the result is given. A criterion with `reduction="none"` gives such a tensor. Where the number of elements is
+    for the result is given, or of a complex number. A criterion with `reduction="none"` gives such a tensor. Where the number of elements is
     not certain, the message says so.
 
     ## Why it matters
@@ -28,6 +28,8 @@ class BackwardOfSeveralElements(Rule):
     It raises
 
         RuntimeError: grad can be implicitly created only for scalar outputs
+
+    and says `only for real scalar outputs` of a complex number.
 
     ## Example
     ```python
@@ -91,6 +93,10 @@ class BackwardOfSeveralElements(Rule):
 
     def judge(self, facts: Facts, event: Event, root: Tensor) -> Iterator[Finding]:
         """A finding, if there may be more than one element; an error only if there certainly are."""
+        if root.dtype == "complex" and root.requires_grad is True:
+            message = f"{code(facts, event.at.node)} raises: its tensor is complex. Take `.abs()` or `.real` of it"
+            yield self.finding(place(event.at), message)
+            return
         shape = root.shape
         certain = shape is not None and prod(size for size in shape if size is not None) != 1
         several = certain or (shape is None and root.node.scalar is False)

@@ -65,7 +65,7 @@ def grad(run: Run, value: Tensor, node: ast.expr) -> Value:
     missing = lacks_grad(run, value, known)
     run.event("grad-read", node, value, value.node, missing=missing)
     if missing:
-        return MissingGrad(value, run.at(node))
+        return MissingGrad(value, run.at(node), value.fields.get("cleared"))
     if known is not None:
         return known
     tensor = run.leaf("grad", node, dtype=value.dtype, shape=value.shape)
@@ -187,6 +187,8 @@ def remember(run: Run, leaf: Tensor, node: Node) -> None:
 def set_grad(run: Run, receiver: Tensor, value: Value, target: ast.expr) -> None:
     run.event("grad-set", target, receiver, receiver.node, assigned=value)
     run.state.set(receiver.fields, "grad", value)
+    if is_none(value):
+        run.state.set(receiver.fields, "cleared", run.at(target))
 
 
 @attribute("torch.nn.Module", "training")

@@ -1,0 +1,109 @@
+"""GRD311."""
+
+import ast
+from collections.abc import Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+
+class GradientNotThereYet(Rule):
+    """A gradient is used before a backward has made it.
+
+    ## What it finds
+    A use of `.grad` (an attribute, a method, arithmetic) of a leaf where no backward has reached the leaf: none came
+    before, the ones before did not depend on it, or `zero_grad()` has just set it to None.
+
+    ## Why it matters
+    `.grad` is None until a backward fills it. Since PyTorch 2.0 `zero_grad()` sets it to None again, no longer to
+    zeros: what reads gradients has to come between the backward and `zero_grad()`.
+
+    ## What PyTorch does
+    Nothing: Python raises, for example
+
+        AttributeError: 'NoneType' object has no attribute 'zero_'
+
+    ## Example
+    ```python
+    import torch
+
+    w = torch.zeros(3, requires_grad=True)
+    for _ in range(3):
+        w.grad.zero_()  # raises AttributeError: 'NoneType' object has no attribute 'zero_'
+        (w - 1).pow(2).sum().backward()
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(torch.randn(8, 3)).mean().backward()
+    optimizer.zero_grad()
+    norm = model.weight.grad.norm()  # raises AttributeError: 'NoneType' object has no attribute 'norm'
+    ```
+
+    ## Use instead
+    The backward first; `zero_grad()` or `w.grad = None` to clear.
+
+    ```python
+    import torch
+
+    w = torch.zeros(3, requires_grad=True)
+    for _ in range(3):
+        w.grad = None
+        (w - 1).pow(2).sum().backward()
+        norm = w.grad.norm()
+    assert norm > 0
+    ```
+
+    ## When it is silent
+    Where code that gradls does not see might have called backward, behind a test for None, and where the gradient is
+    assigned by hand.
+
+    ```python
+    import torch
+
+    w = torch.zeros(3, requires_grad=True)
+    if w.grad is not None:
+        w.grad.zero_()
+    w.grad = torch.ones(3)
+    assert w.grad.sum() == 3
+    ```
+
+    ## Fix safety
+    There is none: the order is for a person to mend.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.grad.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html
+    """
+
+    code, name, severity = "GRD311", "gradient-not-there-yet", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        failed = False
+        for event in facts.of("missing-grad-used", "backward"):
+            if event.kind == "backward":
+                # It raises itself, which is another rule's finding.
+                failed = failed or event.info.get("requires_grad") is False
+            elif event.leaf is True and not event.caught and not failed and isinstance(event.value, Tensor):
+                yield self.report(facts, event, event.value)
+
+    def report(self, facts: Facts, event: Event, leaf: Tensor) -> Finding:
+        outer = facts.parent(event.at.node)
+        whole = outer if isinstance(outer, ast.Call) and outer.func is event.at.node else event.at.node
+        cleared = event.cleared
+        what = f"`{leaf.name}`" if leaf.name else "the tensor"
+        if event.requires_grad is False:
+            why = "it does not require grad"
+        elif cleared is not None:
+            why = f"{code(facts, cleared.node)} has set it to None"
+        else:
+            why = "no backward has reached it yet"
+        message = f"{code(facts, whole)} raises: the gradient of {what} is None, for {why}"
+        story = [Step(place(cleared), "gradients are set to None here")] if cleared is not None else []
+        return self.finding(place(event.at)._replace(node=whole), message, story)

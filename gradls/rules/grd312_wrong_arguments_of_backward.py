@@ -1,0 +1,158 @@
+"""GRD312."""
+
+from collections.abc import Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Host, Sequence, Tensor, Value, is_none
+from gradls.rules.finding import Finding, Severity
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+
+class WrongArgumentsOfBackward(Rule):
+    """backward() or grad() is called with arguments that they do not take.
+
+    ## What it finds
+    A Python number as `gradient=`, a gradient of another shape than the tensor, a wrong number of gradients, an empty
+    `inputs=`, and `materialize_grads=True` with `allow_unused=False`. As information: `create_graph=True` in
+    `backward()`, and the old names `grad_variables=` and `only_inputs=`.
+
+    ## Why it matters
+    The first positional argument of `backward()` is the gradient of the result, not `retain_graph`. It has the shape of
+    the result: one weight for each element. `backward(create_graph=True)` makes each parameter and its gradient hold
+    each other in memory.
+
+    ## What PyTorch does
+    It raises one of
+
+        TypeError: 'float' object is not iterable
+
+        RuntimeError: Mismatch in shape: grad_output[0] has a shape of torch.Size([2]) and output[0] has a shape of
+        torch.Size([3]).
+
+        RuntimeError: got 2 tensors and 1 gradients
+
+        RuntimeError: `inputs` argument to `backward()` cannot be empty.
+
+        ValueError: Expected allow_unused to be True or not passed when materialize_grads=True
+
+    ## Example
+    ```python
+    import torch
+
+    y = torch.ones(3, requires_grad=True) * 2
+    y.backward(1.0)  # raises TypeError: 'float' object is not iterable
+    ```
+
+    ```python
+    import torch
+
+    y = torch.ones(3, requires_grad=True) * 2
+    y.backward(gradient=torch.ones(2))  # raises RuntimeError: Mismatch in shape
+    ```
+
+    ```python
+    import torch
+
+    y = torch.ones(3, requires_grad=True).pow(2).sum()
+    y.backward(True)  # raises TypeError: 'bool' object is not iterable
+    ```
+
+    ```python
+    import torch
+
+    x = torch.ones(3, requires_grad=True)
+    x.pow(2).sum().backward(create_graph=True)  # warns UserWarning: will create a reference cycle
+    ```
+
+    ## Use instead
+    A tensor like the result, or nothing for a scalar; `torch.autograd.grad` for gradients of gradients.
+
+    ```python
+    import torch
+
+    x = torch.ones(3, requires_grad=True)
+    y = x * 2
+    y.backward(torch.ones_like(y))
+    loss = x.pow(2).sum()
+    loss.backward(retain_graph=True)
+    (gradient,) = torch.autograd.grad(loss, x, create_graph=True)
+    assert gradient.requires_grad
+    ```
+
+    ## When it is silent
+    Where shapes are not known.
+
+    ## Fix safety
+    There is none: what was meant is for a person to say.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html
+    """
+
+    code, name, severity = "GRD312", "wrong-arguments-of-backward", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        for event in facts.of("backward", "grad-call"):
+            if event.caught or "call" not in event.info or event.call.unsure:
+                continue
+            certain = self.wrong(facts, event)
+            if certain:
+                yield self.finding(place(event.at), f"{code(facts, event.at.node)} raises: {certain}")
+                continue
+            other = _unwise(event)
+            if other:
+                message = f"{code(facts, event.at.node)}: {other}"
+                yield self.finding(place(event.at), message, severity=Severity.INFORMATION)
+
+    def wrong(self, facts: Facts, event: Event) -> str:
+        """Why it raises; empty if it does not."""
+        call = event.call
+        inputs = call.kwargs.get("inputs") if event.kind == "backward" else None
+        if isinstance(inputs, Sequence) and not inputs.elements:
+            return "`inputs` is empty"
+        if call.known(-1, "materialize_grads") is True and call.known(-1, "allow_unused") is False:
+            return "`materialize_grads=True` needs `allow_unused=True`"
+        roots, gradients = _roots(event), _gradients(event)
+        if isinstance(gradients, Host) and gradients.kind in ("int", "float", "bool"):
+            retains = gradients.kind == "bool"
+            hint = "write `retain_graph=True`" if retains else "give a tensor like the result"
+            return f"its first argument is the gradient of the result, a tensor, not a {gradients.kind}; {hint}"
+        if isinstance(gradients, Sequence) and gradients.rest is None and len(gradients.items) != len(roots):
+            return f"{len(roots)} tensors need {len(roots)} gradients, and it is given {len(gradients.items)}"
+        given = gradients.items if isinstance(gradients, Sequence) else (gradients,)
+        for root, gradient in zip(roots, given, strict=False):
+            if isinstance(root, Tensor) and isinstance(gradient, Tensor) and _differ(root, gradient):
+                return f"the gradient has the shape {list(gradient.shape or ())}, its tensor {list(root.shape or ())}"
+        return ""
+
+
+def _roots(event: Event) -> list[Value]:
+    return event.roots if event.kind == "grad-call" else event.all_roots
+
+
+def _gradients(event: Event) -> Value | None:
+    if event.kind == "grad-call":
+        return event.call.get(2, "grad_outputs")
+    given = event.call.get(0, "gradient") if event.method else event.call.get(1, "grad_tensors", "grad_variables")
+    return None if given is None or is_none(given) else given
+
+
+def _differ(one: Tensor, other: Tensor) -> bool:
+    if one.shape is None or other.shape is None or None in (*one.shape, *other.shape):
+        return False
+    return one.shape != other.shape
+
+
+def _unwise(event: Event) -> str:
+    if "grad_variables" in event.call.kwargs:
+        return "`grad_variables` is an old name; write `grad_tensors`"
+    if event.call.known(-1, "only_inputs") is False:
+        return "`only_inputs` has no effect any more; use `torch.autograd.backward` to fill other gradients"
+    if event.kind == "backward" and event.create is True:
+        return (
+            "`create_graph=True` lets parameters and their gradients hold each other, which fills the memory. "
+            "Use `torch.autograd.grad`, or set `.grad` to None afterwards"
+        )
+    return ""
