@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gradls.flow import expressions, truth
@@ -76,6 +77,8 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     if not elements:
         return exec_block(run, statement.orelse)
     completes = _loop(run, [body(value) for value in elements], exact, statement.orelse)
+    if not exact:
+        _open_containers(run, statement)
     if not any(isinstance(part, ast.Break) for part in ast.walk(statement)):
         consume(run, iterated, statement.iter)
     return completes
@@ -94,7 +97,33 @@ def exec_while(run: Run, statement: ast.While) -> bool:
     if known is False:
         return exec_block(run, statement.orelse)
     endless = isinstance(statement.test, ast.Constant) and bool(statement.test.value)
-    return _loop(run, [one, one], False, statement.orelse, endless)
+    completes = _loop(run, [one, one], False, statement.orelse, endless)
+    _open_containers(run, statement)
+    return completes
+
+
+FILLING = frozenset(("append", "appendleft", "add", "extend", "insert", "update", "setdefault"))
+
+
+@lru_cache(maxsize=512)
+def _filled_in(loop: ast.stmt) -> tuple[ast.expr, ...]:
+    """The expressions that the body of a loop fills: `x` of `x.append(...)` and `x[...] = ...`."""
+    found: list[ast.expr] = []
+    for node in ast.walk(loop):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in FILLING:
+            found.append(node.func.value)
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            found.append(node.value)
+    return tuple(node for node in found if isinstance(node, (ast.Name, ast.Attribute)))
+
+
+def _open_containers(run: Run, loop: ast.stmt) -> None:
+    """Rounds that were not run may have filled containers that the rounds which were run left alone."""
+    for node in _filled_in(loop):
+        slot = truth.slot(run, node)
+        value = slot[0].get(slot[1]) if slot is not None else None
+        if isinstance(value, (Sequence, Mapping)) and value.rest is None:
+            run.state.set(value.fields, "rest", run.unknown("element"))
 
 
 def _loop(

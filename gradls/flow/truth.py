@@ -106,7 +106,8 @@ def _is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
 
 
-def _slot(run: Run, node: ast.expr) -> tuple[Fields, str] | None:
+def slot(run: Run, node: ast.expr) -> tuple[Fields, str] | None:
+    """Where the value of a name, or of an attribute of an object with a name, is kept."""
     if isinstance(node, ast.NamedExpr):
         node = node.target
     if isinstance(node, ast.Name):
@@ -121,10 +122,10 @@ def _slot(run: Run, node: ast.expr) -> tuple[Fields, str] | None:
 
 
 def _narrow_none(run: Run, node: ast.expr, none: bool) -> None:
-    slot = _slot(run, node)
-    if slot is None:
+    found = slot(run, node)
+    if found is None:
         return
-    fields, key = slot
+    fields, key = found
     value = fields[key]
     if isinstance(value, Choice):
         kept = tuple(option for option in value.options if is_none(option) == none)
@@ -138,10 +139,10 @@ def _narrow_isinstance(run: Run, test: ast.Call, taken: bool) -> None:
     from gradls.flow.calls import is_instance
     from gradls.flow.expressions import eval_expr
 
-    slot = _slot(run, test.args[0])
-    if slot is None:
+    found = slot(run, test.args[0])
+    if found is None:
         return
-    fields, key = slot
+    fields, key = found
     value = fields[key]
     if isinstance(value, Choice):
         classes = eval_expr(run, test.args[1])

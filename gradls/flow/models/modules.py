@@ -494,6 +494,26 @@ def register_buffer(run: Run, receiver: Instance, call: Call) -> Value:
     return NONE
 
 
+@method(MODULE, "__delattr__")
+def delete_attribute(run: Run, receiver: Instance, call: Call) -> Value:
+    from gradls.flow.attributes import delete_attribute as delete
+
+    name = call.known(0, "name")
+    if isinstance(name, str):
+        delete(run, receiver, name)
+    return NONE
+
+
+@method(MODULE, "__setattr__")
+def set_attribute_by_name(run: Run, receiver: Instance, call: Call) -> Value:
+    from gradls.flow.attributes import set_attribute
+
+    name, value = call.known(0, "name"), call.get(1, "value")
+    if value is not None and isinstance(call.node, ast.expr):
+        set_attribute(run, receiver, name if isinstance(name, str) else "*", value, call.node)
+    return NONE
+
+
 @method(MODULE, "add_module", "register_module")
 def add_module(run: Run, receiver: Instance, call: Call) -> Value:
     from gradls.flow.attributes import set_attribute
