@@ -82,8 +82,10 @@ def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Va
     if isinstance(left, Host) and isinstance(right, Host):
         return _of_hosts(run, kind, left, right, node)
     if isinstance(left, Sequence):
+        _note_repetition(run, kind, left, right, node)
         return _of_sequence(run, kind, left, right)
     if isinstance(right, Sequence) and kind is ast.Mult:
+        _note_repetition(run, kind, right, left, node)
         return _of_sequence(run, kind, right, left)
     if isinstance(left, (Mapping, Sequence)):
         return left
@@ -158,6 +160,15 @@ def _of_sequence(run: Run, kind: type, left: Sequence, right: Value) -> Value:
         rest = run.join.values([*([left.rest] if left.rest is not None else []), run.unknown("element")])
         return Sequence(run.state, left.kind, left.items, rest)
     return run.unknown("operator")
+
+
+def _note_repetition(run: Run, kind: type, sequence: Sequence, times: Value, node: ast.AST) -> None:
+    """Write down `[layer] * n`, unless n is known to be less than two."""
+    if kind is not ast.Mult or (isinstance(times, Host) and isinstance(times.value, int) and times.value < 2):
+        return
+    items = tuple(item for item in sequence.items if isinstance(item, (Instance, Tensor)))
+    if items:
+        run.event("repeated", node, sequence, items=items)
 
 
 def _own_operator(run: Run, left: Instance, name: str, right: Value, node: ast.AST) -> Value | None:

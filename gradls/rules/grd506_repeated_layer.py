@@ -1,0 +1,84 @@
+"""GRD506."""
+
+from collections.abc import Iterable
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.models.modules import parameters_of
+from gradls.flow.values import Instance, Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+
+class RepeatedLayer(Rule):
+    """A list that holds one layer several times.
+
+    ## What it finds
+    `[layer] * n` with a layer, or a parameter, that has something to train.
+
+    ## Why it matters
+    The list has n entries and one layer: all of them share the same weights, and the model is much smaller than it
+    looks. Where that is meant, as in some recurrent or recursive models, a loop that calls the layer n times says so.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    layers = torch.nn.Sequential(*[torch.nn.Linear(4, 4)] * 3)
+    assert len(layers) == 3
+    assert len(list(layers.parameters())) == 2
+    ```
+
+    ## Use instead
+    A comprehension makes a layer for each entry.
+
+    ```python
+    import torch
+
+    layers = torch.nn.Sequential(*[torch.nn.Linear(4, 4) for _ in range(3)])
+    assert len(list(layers.parameters())) == 6
+    ```
+
+    ## When it is silent
+    For layers without parameters.
+
+    ```python
+    import torch
+
+    activations = torch.nn.ModuleList([torch.nn.ReLU()] * 3)
+    assert len(activations) == 3
+    ```
+
+    ## Fix safety
+    There is no automatic fix: sharing may be meant.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.ModuleList.html
+    """
+
+    code, name, severity = "GRD506", "repeated-layer", Severity.INFORMATION
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for event in facts.of("repeated"):
+            trained = [item for item in event.items if _is_trained(item)]
+            if trained:
+                yield self._report(facts, event, trained[0])
+
+    def _report(self, facts: Facts, event: Event, layer: "Instance | Tensor") -> Finding:
+        what = "layer" if isinstance(layer, Instance) else "parameter"
+        message = (
+            f"{code(facts, event.at.node)} holds one {what} several times, and all entries share its weights; if each "
+            "entry should have its own, use a comprehension"
+        )
+        at = layer.at if isinstance(layer, Instance) else layer.node.at
+        story = [] if at is None else [Step(place(at), f"the {what} is made once, here")]
+        return self.finding(place(event.at), message, story)
+
+
+def _is_trained(item: object) -> bool:
+    if isinstance(item, Tensor):
+        return item.leaf is True and item.requires_grad is True and item.is_parameter
+    return isinstance(item, Instance) and any(tensor.requires_grad is True for _, tensor in parameters_of(item)[0])
