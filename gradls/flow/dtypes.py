@@ -93,7 +93,16 @@ def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
         return _METHODS[op.name]
     if op.factory and first is None:
         return "float"
-    return first.dtype if isinstance(first, Tensor) else None
+    if not isinstance(first, Tensor):
+        return None
+    # Of complex numbers, many operations (abs, norms, decompositions) give real ones.
+    return None if first.dtype == "complex" and op.name not in _STAY_COMPLEX else first.dtype
+
+
+_STAY_COMPLEX = frozenset(
+    "sum mean neg exp conj clone select view reshape transpose permute squeeze unsqueeze flatten stack cat matmul mm bmm "
+    "index alias expand to contiguous fft ifft fft_fft fft_ifft cumsum outer".split()
+)
 
 
 def _tensors(value: Value) -> list[Value]:

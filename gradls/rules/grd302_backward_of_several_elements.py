@@ -18,8 +18,8 @@ class BackwardOfSeveralElements(Rule):
 
     ## What it finds
     `backward()` or `torch.autograd.grad()` of a tensor that is known to have more than one element, where no gradient
-    for the result is given, or of a complex number. A criterion with `reduction="none"` gives such a tensor. Where the number of elements is
-    not certain, the message says so.
+    for the result is given, or of a complex number. A criterion with `reduction="none"` gives such a tensor. Where the
+    number of elements is not certain, the message says so.
 
     ## Why it matters
     Backward computes the gradient of one number. Of several numbers it needs to be told how they are weighted.

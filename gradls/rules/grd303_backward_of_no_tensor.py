@@ -19,7 +19,7 @@ class BackwardOfNoTensor(Rule):
     sum that began with 0 and got no term, or what a recurrent layer returns.
 
     ## Why it matters
-    A number has no graph. Where it came from a tensor, the tensor is what has to be kept, and the number is for the log.
+    A number has no graph. Where it came from a tensor, the tensor is what has to be kept; the number is for the log.
 
     ## What PyTorch does
     Nothing: Python raises, for example
