@@ -18,6 +18,7 @@ MODELLED = {
     "operator", "random", "pytorch_lightning", "lightning", "enum", "abc", "typing_extensions",
 }  # fmt: skip
 """Top-level packages whose names have models, or of which it is enough to know the name."""
+SOME_SUBCLASS = frozenset(("torch.nn.Module", "torch.optim.Optimizer", "torch.optim.lr_scheduler.LRScheduler"))
 
 
 def plain(run: Run, alias: ast.alias) -> tuple[str, Value]:
@@ -65,6 +66,11 @@ def value_of_answer(run: Run, answer: Answer, question: Question) -> Value:
     if path == "torch" or path.startswith("torch."):
         if answer.kind != "instance":
             return run.lib(path)
+        if path in SOME_SUBCLASS or path.rpartition(".")[2].startswith("_"):
+            # The nearest common base of what it may be: some subclass of it.
+            value = run.unknown("import", question.name, question)
+            value.answer = answer
+            return value
         if path in ("torch.Tensor", "torch.nn.Parameter"):
             tensor = run.leaf("import", None, requires_grad=None, dtype=None)
             tensor.fields["leaf"] = None

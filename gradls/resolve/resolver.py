@@ -53,7 +53,7 @@ class Resolver:
         timeout: float = 10.0,
         *,
         cache: Path | None = None,
-        stubs_first: bool = False,
+        stubs_first: bool = True,
     ) -> None:
         """Nothing is started or read here.
 
