@@ -6,8 +6,8 @@ import ast
 
 from gradls.flow.classes import library_bases, linearize
 from gradls.flow.facts import Event, Facts
-from gradls.flow.models.modules import contents, modules_of, parameters_of
-from gradls.flow.values import Class, Instance, Tensor
+from gradls.flow.models.modules import contents, members, modules_of, parameters_of
+from gradls.flow.values import Choice, Class, Instance, Tensor, Value
 from gradls.rules.loss_arguments import of_call
 
 _OWN_WAYS = frozenset(
@@ -43,6 +43,20 @@ def asked_for_parameters(facts: Facts) -> set[Instance]:
             receiver, name = of_call(function)
             if isinstance(receiver, Instance) and name in ("parameters", "named_parameters", "state_dict"):
                 found.add(receiver)
+    return found
+
+
+def parts_of(module: Instance) -> set[Instance]:
+    """A module and everything registered in it, by whatever branch."""
+    found: set[Instance] = set()
+    todo: list[Value] = [module]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, Choice):
+            todo += value.options
+        elif isinstance(value, Instance) and value not in found:
+            found.add(value)
+            todo += [member for _, member in members(value)]
     return found
 
 

@@ -1,0 +1,152 @@
+"""GRD507."""
+
+from collections.abc import Iterable
+
+from gradls.flow.classes import is_module
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import walk
+from gradls.flow.values import Instance, Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.registration import asked_for_parameters, has_own_ways, made_in, optimized, parts_of
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+_MAYBE_THE_SAME = frozenset(("to", "float", "double", "half", "bfloat16", "type", "cpu", "cuda", "contiguous"))
+
+
+class TensorAttribute(Rule):
+    """A tensor that should be trained, kept as a plain attribute of a module.
+
+    ## What it finds
+    In the `__init__` of an `nn.Module`, an attribute set to a tensor with `requires_grad=True` that is no
+    `nn.Parameter`, or to the result of an operation on a parameter, such as `nn.Parameter(torch.randn(3)) * 0.1`.
+
+    ## Why it matters
+    Only an `nn.Parameter` is registered when it is assigned. Such a tensor gets a gradient, and is missing from
+    `parameters()`: no optimizer applies it.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+    from torch import nn
+
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.ones(1, requires_grad=True)
+            self.shift = nn.Parameter(torch.randn(1)) * 0.1
+            self.layer = nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.layer(x) * self.scale + self.shift
+
+
+    assert len(list(Net().parameters())) == 2
+    ```
+
+    ## Use instead
+    `nn.Parameter`, around the whole initial value.
+
+    ```python
+    import torch
+    from torch import nn
+
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1))
+            self.shift = nn.Parameter(torch.randn(1) * 0.1)
+            self.layer = nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.layer(x) * self.scale + self.shift
+
+
+    assert len(list(Net().parameters())) == 4
+    ```
+
+    ## When it is silent
+    Where the tensor is given to an optimizer, and for tensors that need no gradient, such as buffers.
+
+    ```python
+    import torch
+    from torch import nn
+
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.ones(1, requires_grad=True)
+            self.layer = nn.Linear(3, 1)
+
+
+    net = Net()
+    optimizer = torch.optim.SGD([*net.parameters(), net.scale], lr=0.1)
+    assert len(optimizer.param_groups[0]["params"]) == 3
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.parameter.Parameter.html
+    """
+
+    code, name, severity = "GRD507", "tensor-attribute", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        known = optimized(facts)
+        asked = {part for module in asked_for_parameters(facts) for part in parts_of(module)}
+        for event in facts.of("attribute-set"):
+            module, tensor = event.value, event.assigned
+            if not isinstance(module, Instance) or not isinstance(tensor, Tensor) or not made_in(event, "__init__"):
+                continue
+            if tensor.is_parameter or tensor.requires_grad is not True or tensor in known:
+                continue
+            if is_module(module) is not True or has_own_ways(module):
+                continue
+            if tensor.leaf is True:
+                certain = module in asked
+                yield self._of_leaf(facts, event, Severity.WARNING if certain else Severity.INFORMATION)
+            else:
+                made = _leaf_of_statement(facts, event, tensor)
+                if made is not None and made not in known:
+                    yield self._of_result(facts, event, tensor, made)
+
+    def _of_leaf(self, facts: Facts, event: Event, severity: Severity) -> Finding:
+        message = (
+            f"{code(facts, event.at.node)} is a tensor that requires grad, and no parameter: `parameters()` does not "
+            "list it and no optimizer trains it; use `nn.Parameter`"
+        )
+        return self.finding(place(event.at), message, severity=severity)
+
+    def _of_result(self, facts: Facts, event: Event, tensor: Tensor, made: Tensor) -> Finding:
+        what = "parameter" if made.is_parameter else "tensor"
+        name = tensor.node.op
+        story = [] if made.node.at is None else [Step(place(made.node.at), f"the {what} is made here, and forgotten")]
+        if tensor.leaf is None or name in _MAYBE_THE_SAME:
+            message = (
+                f"if `{name}()` changes anything, {code(facts, event.at.node)} is not the {what} but a result computed "
+                f"from it, which nobody trains; put `nn.Parameter` around the whole value"
+            )
+            return self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+        message = (
+            f"{code(facts, event.at.node)} is not the {what} but a result computed from it: the {what} itself is kept "
+            "nowhere and no optimizer trains it; put `nn.Parameter` around the whole value"
+        )
+        return self.finding(place(event.at), message, story)
+
+
+def _leaf_of_statement(facts: Facts, event: Event, tensor: Tensor) -> Tensor | None:
+    """The leaf that a value was computed from, if the same statement made it: nothing else can know it."""
+    statement = facts.statement(event.at.node)
+    leaves = [node.leaf for node in walk(tensor.node, follow="flow") if node.leaf is not None]
+    if len(leaves) != 1 or statement is None:
+        return None
+    at = leaves[0].node.at
+    return leaves[0] if at is not None and facts.statement(at.node) is statement else None
