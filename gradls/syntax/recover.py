@@ -104,7 +104,9 @@ class _Recovery:
         if len(items) == 1 or self.tries > _MOST_TRIES:
             return list(items)
         middle = len(items) // 2
-        return self.broken(items[:middle], margin) + self.broken(items[middle:], margin)
+        found = self.broken(items[:middle], margin) + self.broken(items[middle:], margin)
+        # Each may be right by itself, and not stand where the others do.
+        return found or [item for item in items if indentation(self.lines[item.start]) != margin]
 
     def merged(self, items: Sequence[_Item], item: _Item, margin: str) -> int:
         """Where the statement ends if it goes on over lines that are indented less than it, else 0."""
@@ -124,7 +126,7 @@ class _Recovery:
             index + 1 for index in range(item.end - 1, -1, -1) if self.lines[index].strip() or index == item.start
         )
         whole = Gap(item.start, end, (f"{margin}pass",), message)
-        if self.tries > _MOST_TRIES or not _BLOCK.match(self.lines[self._definition(item)]):
+        if error is None or self.tries > _MOST_TRIES or not _BLOCK.match(self.lines[self._definition(item)]):
             return [whole]
         gaps: list[Gap] = []
         for start, end in self.clauses(item):

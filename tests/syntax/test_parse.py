@@ -58,6 +58,8 @@ WITHOUT_HISTORY = [
     ("\tx\ny\n", "pass\ny", [1]),
     ("if a:\n\tx y\n\tz\n", "if a:\n    pass\n    z", [2]),
     ("x = 1\\", "pass", [1]),
+    ("class A:\n    a\n   \tb\n    c\n", "class A:\n    pass\n    c", [3]),
+    ("class A:\n    a\n  def f():\n      b\n    c\nd\n", "class A:\n    a\n    pass\n    c\nd", [3]),
     ("f(\r\ny\r\n", "pass\ny", [1]),
     ("a\0b\nc\n", "pass\nc", [1]),
 ]

@@ -119,7 +119,8 @@ def _note(seen: Seen, value: torch.Tensor) -> None:
     seen.leaf.add(leaf)
     seen.requires_grad.add(requires_grad)
     dtype = value.dtype
-    seen.dtype.add("bool" if dtype == torch.bool else "float" if dtype.is_floating_point or dtype.is_complex else "int")
+    kinds = {"bool": dtype == torch.bool, "float": dtype.is_floating_point, "complex": dtype.is_complex}
+    seen.dtype.add(next((kind for kind, holds in kinds.items() if holds), "int"))
 
 
 @dataclass
