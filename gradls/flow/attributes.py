@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow import classes
-from gradls.flow.models.registry import find_attribute, find_setter
+from gradls.flow.models.registry import family_of, find_attribute, find_setter
 from gradls.flow.state import Fields
 from gradls.flow.values import (
     NONE,
@@ -78,11 +78,9 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
         model = find_attribute(value.path, name)
         if model is not None:
             return model(run, value, node)
-        if classes.is_module_path(value.path):
-            model = find_attribute(classes.MODULE, name)
-            if model is not None:
-                return model(run, value, node)
-        return Bound(value, None, name)
+        family = family_of(value.path)
+        model = find_attribute(family, name) if family != value.path else None
+        return model(run, value, node) if model is not None else Bound(value, None, name)
     found, owner = classes.find_in_class(value.cls, name)
     if isinstance(found, Function):
         if found.kind == "property":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow.graph import At
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.models.modules import clear_grads
-from gradls.flow.models.registry import function, method
+from gradls.flow.models.registry import attribute, function, method
 from gradls.flow.values import NONE, Choice, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
@@ -87,11 +88,28 @@ def step(run: Run, receiver: Instance, call: Call) -> Value:
         result = call_value(run, closure, NewCall(call.node, []))
     parameters = receiver.fields.get("parameters", ())
     trained = frozenset(t for t in parameters if t.requires_grad is True and not t.fields.get("escaped"))
-    run.event("step", call.node, receiver, closure=closure, trained=trained)
+    run.event(
+        "step",
+        call.node,
+        receiver,
+        closure=closure,
+        trained=trained,
+        parameters=parameters,
+        escaped=bool(receiver.fields.get("escaped")),
+    )
     for tensor in parameters:
         if tensor.requires_grad is not False:
             bump(run, tensor, "step", call.node, receiver)
     return result
+
+
+@attribute(OPTIMIZER, "param_groups")
+def param_groups(run: Run, receiver: Instance, node: ast.expr) -> Value:
+    """One dictionary stands for all groups."""
+    rest = run.unknown("parameter") if receiver.fields.get("more", True) else None
+    parameters = Sequence(run.state, "list", tuple(receiver.fields.get("parameters", ())), rest)
+    group = Mapping(run.state, {"params": parameters}, run.unknown("option"))
+    return Sequence(run.state, "list", (group,), group)
 
 
 @method(OPTIMIZER, "zero_grad")

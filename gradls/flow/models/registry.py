@@ -112,7 +112,7 @@ def find_method(receiver: Value, name: str) -> Model | None:
             return model
     if "." in name and isinstance(receiver, Instance):
         cls, _, short = name.rpartition(".")
-        return METHODS.get((cls, short)) or METHODS.get((_family(cls), short))
+        return METHODS.get((cls, short)) or METHODS.get((family_of(cls), short))
     return None
 
 
@@ -128,13 +128,13 @@ def _classes_of(value: Value) -> tuple[str, ...]:
     if isinstance(value, Host):
         return (value.kind, "host")
     if isinstance(value, Lib):
-        return (value.path, _family(value.path))
+        return (value.path, family_of(value.path))
     if isinstance(value, Instance):
         if isinstance(value.cls, Lib):
-            return (value.path, _family(value.path))
+            return (value.path, family_of(value.path))
         from gradls.flow.classes import library_bases
 
-        return tuple(cls for path in library_bases(value.cls) for cls in (path, _family(path)))
+        return tuple(cls for path in library_bases(value.cls) for cls in (path, family_of(path)))
     if isinstance(value, Class):
         from gradls.flow.classes import library_bases
 
@@ -142,7 +142,7 @@ def _classes_of(value: Value) -> tuple[str, ...]:
     return ()
 
 
-def _family(path: str) -> str:
+def family_of(path: str) -> str:
     """The base class that has the models of a whole family of library classes."""
     from gradls.flow.classes import MODULE, is_module_path
 
