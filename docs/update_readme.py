@@ -1,6 +1,6 @@
 """Write into README.md what follows from the code: the sample's findings, the list of rules, the number of beliefs.
 
-Run `python docs/update_readme.py` after adding a rule; a test compares.
+Run `python docs/update_readme.py` before a release, and when the test says that the sample's findings read otherwise.
 """
 
 from __future__ import annotations
