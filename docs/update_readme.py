@@ -49,13 +49,11 @@ def rules_table() -> str:
 def updated(readme: str) -> str:
     """`readme` with its generated parts as they must be."""
     parts = {"sample": f"\n{sample_output()}\n", "rules": f"\n{rules_table()}\n", "beliefs": f"{len(all_beliefs())}"}
-    for name, text in parts.items():
-        readme = re.sub(rf"(<!-- {name} -->).*?(<!-- /{name} -->)", rf"\1{_literal(text)}\2", readme, flags=re.DOTALL)
-    return readme
 
+    def part(match: re.Match[str]) -> str:
+        return f"<!-- {match[1]} -->{parts[match[1]]}<!-- /{match[1]} -->"
 
-def _literal(text: str) -> str:
-    return text.replace("\\", r"\\")
+    return re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", part, readme, flags=re.DOTALL)
 
 
 def main() -> None:
