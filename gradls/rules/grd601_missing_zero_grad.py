@@ -1,0 +1,199 @@
+"""GRD601."""
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Instance, Tensor
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import (
+    Moment,
+    Order,
+    is_like_an_optimizer,
+    loops_of,
+    order_of,
+    receiver_of,
+    rounds_of,
+)
+from gradls.rules.words import owners, place
+
+
+class MissingZeroGrad(Rule):
+    """A training loop in which the gradients are never cleared.
+
+    ## What it finds
+    `step()` of an optimizer in round after round of a loop, with a `backward()` before each, and nothing in between
+    that clears the gradients of its parameters: no `zero_grad()` of the optimizer or of the model, and no write to
+    `grad`.
+
+    ## Why it matters
+    `backward()` adds to the gradients that are there. Each step follows the sum over all batches so far, most of them
+    seen by older weights: the steps grow, and the loss soon does too.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(1, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    gradients = []
+    for _ in range(3):
+        loss = model(torch.ones(1, 1)).sum()
+        loss.backward()
+        optimizer.step()
+        gradients.append(model.weight.grad.item())
+    assert gradients == [1, 2, 3]
+    ```
+
+    ## Use instead
+    Clear them once in each round, before `backward()` or after `step()`.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(1, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    gradients = []
+    for _ in range(3):
+        loss = model(torch.ones(1, 1)).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        gradients.append(model.weight.grad.item())
+    assert gradients == [1, 1, 1]
+    ```
+
+    ## When it is silent
+    Where the gradients of several batches are added up on purpose and cleared after the step; where anything else
+    clears them, `p.grad = None` or `p.grad.zero_()` included; and where unknown code has the optimizer.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for batch in range(4):
+        (model(torch.randn(8, 3)).pow(2).mean() / 2).backward()
+        if batch % 2 == 1:
+            optimizer.step()
+            for parameter in model.parameters():
+                parameter.grad = None
+    assert model.weight.grad is None
+    ```
+
+    ## Fix safety
+    Suggested: it clears the gradients after the step.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html
+    """
+
+    code, name, severity = "GRD601", "missing-zero-grad", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        order = order_of(facts)
+        if not any(moment.kind == "backward" for moment in order.moments):
+            return
+        if not any(moment.kind == "clear" and moment.tensors is None for moment in order.moments):
+            yield from self._of_known(facts, order)
+            yield from self._of_unknown(facts, order)
+
+    def _of_known(self, facts: Facts, order: Order) -> Iterator[Finding]:
+        last: dict[Instance, Moment] = {}
+        for moment in order.moments:
+            optimizer = moment.event.value
+            if moment.kind != "step" or moment.event.kind != "step" or not isinstance(optimizer, Instance):
+                continue
+            before, last[optimizer] = last.get(optimizer), moment
+            if before is None or not _are_rounds(before.event, moment.event):
+                continue
+            kept = _uncleared(order, before, moment)
+            if kept is not None:
+                yield self._report(facts, order, moment, *kept)
+
+    def _report(self, facts: Facts, order: Order, step: Moment, backward: Event, tensors: frozenset[Tensor]) -> Finding:
+        event = step.event
+        written = receiver_of(event.at.node)
+        name = facts.source.segment(written) if written is not None else "optimizer"
+        who = owners(tensor for tensor in event.parameters if tensor in tensors)
+        alone = not event.escaped and bool(tensors & event.trained)
+        message = (
+            f"{'' if alone else 'unless other code does, nothing clears '}the gradients of {who}"
+            f"{' are never cleared' if alone else ''} from one `{name}.step()` to the next, and `backward()` adds to "
+            f"them; call `{name}.zero_grad()` in each round"
+        )
+        story = [Step(place(backward.at), "this adds to the gradients of the last round")]
+        made = order.made.get(event.value) if isinstance(event.value, Instance) else None
+        if made is not None:
+            story.append(Step(place(made.at), "the optimizer is made here"))
+        fix = Fix(
+            "Clear the gradients after the step",
+            Safety.SUGGESTED,
+            edits.insert_after(place(event.at), f"{name}.zero_grad()"),
+        )
+        return self.finding(place(event.at), message, story, [fix])
+
+    def _of_unknown(self, facts: Facts, order: Order) -> Iterator[Finding]:
+        """A function that is given the optimizer: what it is, only its name tells."""
+        if any(moment.kind == "clear" for moment in order.moments) or any(facts.of("unknown-zero-grad")):
+            return
+        for moment in order.moments:
+            event = moment.event
+            if event.kind != "unknown-step" or not is_like_an_optimizer(event) or _has_arguments(event):
+                continue
+            loops = loops_of(event.path)
+            backward = next(
+                (m for m in order.moments if m.kind == "backward" and loops and loops_of(m.event.path) & loops), None
+            )
+            if backward is None or _knows_others(facts, event):
+                continue
+            written = receiver_of(event.at.node)
+            name = facts.source.segment(written) if written is not None else "optimizer"
+            message = (
+                f"if `{name}` is an optimizer of PyTorch, nothing clears the gradients from one round to the next, and "
+                f"`backward()` adds to them; call `{name}.zero_grad()` in each round"
+            )
+            story = [Step(place(backward.event.at), "this adds to the gradients of the last round")]
+            yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+
+
+def _are_rounds(one: Event, other: Event) -> bool:
+    """Are these the same statement in two rounds of a loop?"""
+    if one.at.node is not other.at.node or one.closure is not None:
+        return False
+    return bool(loops_of(one.path) & loops_of(other.path)) and rounds_of(one.path) != rounds_of(other.path)
+
+
+def _uncleared(order: Order, before: Moment, step: Moment) -> tuple[Event, frozenset[Tensor]] | None:
+    """The backward whose gradients are still there when the next one adds to them, and of which parameters."""
+    held = frozenset(step.event.parameters)
+    old = [m for m in order.between(-1, before.number) if m.kind == "backward"]
+    new = [m for m in order.between(before.number, step.number) if m.kind == "backward"]
+    if not held or any(m.tensors is None for m in (*old, *new)):
+        return None
+    both = _filled(old, held) & _filled(new, held)
+    start = next((m.number for m in old if m.tensors is not None and m.tensors & both), None)
+    if not both or start is None:
+        return None
+    if any(m.kind == "clear" and (m.tensors is None or m.tensors & held) for m in order.between(start, step.number)):
+        return None
+    backward = next(m.event for m in new if m.tensors is not None and m.tensors & both)
+    return backward, both
+
+
+def _filled(backwards: list[Moment], held: frozenset[Tensor]) -> frozenset[Tensor]:
+    return frozenset(tensor for m in backwards if m.tensors is not None for tensor in m.tensors if tensor in held)
+
+
+def _has_arguments(event: Event) -> bool:
+    return isinstance(event.at.node, ast.Call) and bool(event.at.node.args or event.at.node.keywords)
+
+
+def _knows_others(facts: Facts, event: Event) -> bool:
+    """Does unknown code get the optimizer, or anything that the loop calls with it?"""
+    return any(value is event.value for other in facts.of("unknown-call") for value in other.arguments)

@@ -1,0 +1,174 @@
+"""The order of training: what fills, clears, reads and applies the gradients of which tensors."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Path, Round
+from gradls.flow.values import Choice, Instance, Mapping, Sequence, Tensor, Unknown, Value
+
+
+class Moment(NamedTuple):
+    """`kind` is backward, step, clear or read; `tensors` are those whose gradients it concerns, None if that is not
+    known; `number` counts events."""
+
+    number: int
+    kind: str
+    event: Event
+    tensors: frozenset[Tensor] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Order:
+    """The moments of a run in order. `parameters`: what each optimizer holds in the end."""
+
+    moments: list[Moment]
+    parameters: dict[Instance, tuple[Tensor, ...]]
+    made: dict[Instance, Event]
+
+    def between(self, first: int, last: int) -> Iterator[Moment]:
+        """The moments after the event number `first` and before the event number `last`."""
+        return (moment for moment in self.moments if first < moment.number < last)
+
+
+def order_of(facts: Facts) -> Order:
+    """What happens to gradients, in order."""
+    moments: list[Moment] = []
+    parameters: dict[Instance, tuple[Tensor, ...]] = {}
+    made: dict[Instance, Event] = {}
+    for index, event in enumerate(facts.events):
+        value = event.value
+        if event.kind in ("optimizer-made", "group-added") and isinstance(value, Instance):
+            parameters[value] = (*parameters.get(value, ()), *event.parameters)
+            made.setdefault(value, event)
+        found = _moment(event)
+        if found is not None:
+            moments.append(Moment(index, found[0], event, found[1]))
+    return Order(moments, parameters, made)
+
+
+def _moment(event: Event) -> tuple[str, frozenset[Tensor] | None] | None:
+    kind, value = event.kind, event.value
+    if kind == "backward":
+        return "backward", None if event.node is None else event.reached
+    if kind == "step":
+        return "step", frozenset(event.parameters)
+    if kind == "zero-grad":
+        return "clear", None if event.open and not event.parameters else frozenset(event.parameters)
+    if kind in ("unknown-step", "unknown-zero-grad", "scaler-step"):
+        return ("clear" if kind == "unknown-zero-grad" else "step"), None
+    if kind == "grad-set" and isinstance(value, Tensor):
+        return "clear", frozenset((value,))
+    if kind in ("write", "data-set") and isinstance(value, Tensor):
+        owner = gradient_of(value)
+        return None if owner is None else ("clear", frozenset((owner,)))
+    if kind == "grad-read" and isinstance(value, Tensor):
+        return "read", frozenset((value,))
+    return None
+
+
+def gradient_of(tensor: Tensor) -> Tensor | None:
+    """The tensor whose `grad` this is, or is another view of."""
+    for _ in range(4):
+        owner = tensor.fields.get("of")
+        if isinstance(owner, Tensor):
+            return owner
+        source = tensor.data if isinstance(tensor.data, Tensor) else tensor.base
+        if source is None:
+            return None
+        tensor = source
+    return None
+
+
+# Paths
+
+
+def rounds_of(path: Path | None) -> list[Round]:
+    """The rounds of loops on a path, outermost first."""
+    found = []
+    while path is not None:
+        if isinstance(path[1], Round):
+            found.append(path[1])
+        path = path[0]
+    return found[::-1]
+
+
+def decisions_of(path: Path | None) -> list[object]:
+    """What was decided on the way, without the rounds of loops."""
+    found = []
+    while path is not None:
+        if not isinstance(path[1], Round):
+            found.append(path[1])
+        path = path[0]
+    return found
+
+
+def is_on_the_way(one: Path | None, other: Path | None) -> bool:
+    """Was everything that was decided on the path `one` also decided, in the same way, on the path `other`?"""
+    taken = set()
+    while other is not None:
+        taken.add((id(other[1]), other[2]))
+        other = other[0]
+    while one is not None:
+        if not isinstance(one[1], Round) and (id(one[1]), one[2]) not in taken:
+            return False
+        one = one[0]
+    return True
+
+
+def loops_of(path: Path | None) -> set[int]:
+    """The loops that a path is in."""
+    return {id(one.loop) for one in rounds_of(path)}
+
+
+# Who else may have it
+
+
+def handed_out(facts: Facts) -> set[int]:
+    """The identities of objects that unknown code, a caller or an attribute has: others may use them too."""
+    found: set[int] = set()
+    for event in facts.of("unknown-call"):
+        for value in event.arguments:
+            _note(value, found)
+    for event in facts.of("return", "yield"):
+        _note(event.value, found)
+    for event in facts.of("attribute-set", "item-set"):
+        _note(event.assigned, found)
+    for event in facts.of("append"):
+        _note(event.appended, found)
+    return found
+
+
+def _note(value: Value | None, found: set[int]) -> None:
+    todo = [value]
+    for _ in range(200):
+        if not todo:
+            return
+        value = todo.pop()
+        if value is None or id(value) in found:
+            continue
+        found.add(id(value))
+        if isinstance(value, Sequence):
+            todo += value.elements
+        elif isinstance(value, Mapping):
+            todo += [*value.entries.values(), value.rest]
+        elif isinstance(value, Choice):
+            todo += value.options
+
+
+def receiver_of(node: ast.AST) -> ast.expr | None:
+    """`x` of the call `x.method()`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.value
+    return None
+
+
+def is_like_an_optimizer(event: Event) -> bool:
+    """Is what an `unknown-step` is called on named like an optimizer?"""
+    node = receiver_of(event.at.node)
+    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    return isinstance(event.value, Unknown) and "opt" in name.lower()
