@@ -20,8 +20,8 @@ NOT_EACH_OTHER = {("server", "cli"), ("cli", "server")}
 STARTS_THE_SERVER = "cli/main.py"
 CORE = ["syntax", "autograd", "flow", "rules"]
 BLOCKED = ["pygls", "lsprotocol", "jedi", "libcst", "torch", "rich", "numpy"]
-# Generators of tables are tools for the developer, run by hand: no other module imports them.
-TOOLS = ["autograd/generate"]
+# Generators are tools for the developer, run by hand, and stubs are data: no module imports them.
+NOT_IMPORTED = ["autograd/generate", "resolve/generate_stubs.py", "resolve/stubs"]
 # These build the edits of a fix with libcst: a rule imports them when a fix is asked for.
 ON_REQUEST = "gradls.rules.edits_"
 
@@ -30,7 +30,7 @@ def modules(layer: str) -> list[Path]:
     return [
         path
         for path in sorted((PACKAGE / layer).rglob("*.py"))
-        if not any(path.is_relative_to(PACKAGE / tool) for tool in TOOLS)
+        if not any(path.is_relative_to(PACKAGE / other) for other in NOT_IMPORTED)
     ]
 
 
