@@ -150,6 +150,13 @@ def scheduler_step(run: Run, receiver: Instance, call: Call) -> Value:
     return NONE
 
 
+@method(SCHEDULER, "get_lr", "get_last_lr", "state_dict", "load_state_dict")
+def scheduler_other(run: Run, receiver: Instance, call: Call) -> Value:
+    name = getattr(getattr(call.node, "func", None), "attr", "state_dict")
+    run.event("scheduler-read", call.node, receiver, name=name)
+    return run.unknown("call", name)
+
+
 @function("torch.amp.GradScaler", "torch.cuda.amp.GradScaler", "torch.amp.grad_scaler.GradScaler")
 def scaler(run: Run, path: str, call: Call) -> Value:
     instance = Instance(run.state, run.lib("torch.amp.GradScaler"), run.at(call.node))
@@ -166,6 +173,11 @@ def scale(run: Run, receiver: Instance, call: Call) -> Value:
     if isinstance(value, Tensor):
         return derived_tensor(run, "scale", [value], call.node, shape=value.shape, saves=True)
     return value if value is not None else run.unknown("call")
+
+
+@method("torch.amp.GradScaler", "get_scale", "is_enabled", "state_dict", "load_state_dict")
+def scaler_state(run: Run, receiver: Instance, call: Call) -> Value:
+    return run.unknown("call", "scaler")
 
 
 @method("torch.amp.GradScaler", "step")
