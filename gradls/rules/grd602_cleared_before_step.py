@@ -1,0 +1,179 @@
+"""GRD602."""
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Instance, Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import Moment, Order, is_on_the_way, order_of, receiver_of, rounds_of
+from gradls.rules.words import code, place
+
+
+class ClearedBeforeStep(Rule):
+    """Gradients that are cleared before the optimizer has used them.
+
+    ## What it finds
+    `backward()`, then `zero_grad()`, then `step()`, with nothing in between that fills the gradients again. As
+    information: a loop that divides its loss to add up several batches, steps now and then, and clears the gradients
+    in every round.
+
+    ## Why it matters
+    The step sees no gradient and changes nothing. In the second case only the last batch before each step counts.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = model.weight.clone()
+    for _ in range(3):
+        loss = model(torch.randn(8, 3)).pow(2).mean()
+        loss.backward()
+        optimizer.zero_grad()
+        optimizer.step()
+    assert torch.equal(model.weight, before)
+    ```
+
+    ## Use instead
+    Clear before `backward()`, or after `step()`.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = model.weight.clone()
+    for _ in range(3):
+        loss = model(torch.randn(8, 3)).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert not torch.equal(model.weight, before)
+    ```
+
+    ## When it is silent
+    Where the gradients are read before they are cleared, where another `backward()` follows, and where it is not
+    certain whose gradients are cleared.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    inputs = torch.randn(8, 3, requires_grad=True)
+    model(inputs).sum().backward()
+    attacked = inputs.detach() + inputs.grad.sign()
+    optimizer.zero_grad()
+    model(attacked).pow(2).mean().backward()
+    optimizer.step()
+    assert attacked.shape == (8, 3)
+    ```
+
+    ## Fix safety
+    There is no automatic fix: it is for the author to move the call.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/optim.html#taking-an-optimization-step
+    """
+
+    code, name, severity = "GRD602", "cleared-before-step", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        order = order_of(facts)
+        for optimizer, held in order.parameters.items():
+            mine = [m for m in order.moments if m.tensors is None or m.tensors & frozenset(held)]
+            yield from self._of_optimizer(facts, optimizer, held, mine)
+        yield from self._of_parts(facts, order)
+
+    def _of_optimizer(
+        self, facts: Facts, optimizer: Instance, held: tuple[Tensor, ...], mine: list[Moment]
+    ) -> Iterator[Finding]:
+        filled: Moment | None = None
+        cleared: Moment | None = None
+        for moment in mine:
+            if moment.kind == "backward":
+                filled, cleared = (moment if moment.tensors is not None else None), None
+            elif moment.kind == "clear":
+                cleared = moment if filled is not None and _clears_all(moment, filled, held) else None
+                filled = filled if cleared is not None else None
+            elif moment.kind == "step":
+                steps_it = moment.event.value is optimizer and moment.event.kind == "step"
+                if steps_it and filled is not None and cleared is not None and _is_certain(cleared, moment):
+                    yield self._report(facts, filled.event, cleared.event, moment.event)
+                filled = cleared = None
+            else:
+                filled = cleared = None
+
+    def _report(self, facts: Facts, backward: Event, clear: Event, step: Event) -> Finding:
+        message = (
+            f"{code(facts, clear.at.node)} throws away what {code(facts, backward.at.node)} computed, before "
+            f"{code(facts, step.at.node)} uses it: nothing is learned"
+        )
+        story = [
+            Step(place(backward.at), "the gradients are computed here"),
+            Step(place(step.at), "they are missing here"),
+        ]
+        return self.finding(place(clear.at), message, story)
+
+    def _of_parts(self, facts: Facts, order: Order) -> Iterator[Finding]:
+        """Accumulation: the loss is divided, the step comes now and then, and the clearing in every round."""
+        for step in order.moments:
+            if step.event.kind != "step" or step.tensors is None or not rounds_of(step.event.path):
+                continue
+            before = [
+                m for m in order.moments if m.number < step.number and (m.tensors is None or m.tensors & step.tensors)
+            ]
+            backward = before[-1] if before else None
+            clear = before[-2] if len(before) > 1 else None
+            if backward is None or backward.kind != "backward" or clear is None or clear.kind != "clear":
+                continue
+            if not _is_divided(backward.event) or rounds_of(clear.event.path) != rounds_of(step.event.path):
+                continue
+            plain = is_on_the_way(clear.event.path, backward.event.path) and is_on_the_way(
+                backward.event.path, clear.event.path
+            )
+            if plain and not is_on_the_way(step.event.path, clear.event.path):
+                yield self._report_parts(facts, clear.event, backward.event, step.event)
+
+    def _report_parts(self, facts: Facts, clear: Event, backward: Event, step: Event) -> Finding:
+        written = receiver_of(step.at.node)
+        name = facts.source.segment(written) if written is not None else "optimizer"
+        message = (
+            f"{code(facts, clear.at.node)} runs in every round, and `{name}.step()` only in some: if the rounds in "
+            "between are to add up, as the division of the loss suggests, clear only after a step"
+        )
+        story = [
+            Step(place(backward.at), "each round's gradients are added here"),
+            Step(place(step.at), "only the last round's are left here"),
+        ]
+        return self.finding(place(clear.at), message, story, severity=Severity.INFORMATION)
+
+
+def _clears_all(clear: Moment, backward: Moment, held: tuple[Tensor, ...]) -> bool:
+    """Does it clear every gradient of the optimizer's that the backward filled?"""
+    if clear.event.kind != "zero-grad" or clear.tensors is None or backward.tensors is None:
+        return False
+    return all(tensor in clear.tensors for tensor in held if tensor in backward.tensors)
+
+
+def _is_certain(clear: Moment, step: Moment) -> bool:
+    """Is it cleared whenever it is stepped?"""
+    return is_on_the_way(clear.event.path, step.event.path)
+
+
+def _is_divided(backward: Event) -> bool:
+    """Is the root of this backward a loss divided by a number?"""
+    node = backward.node
+    for _ in range(3):
+        if node is None or node.kind != "op":
+            return False
+        if node.op in ("div", "truediv", "mul") and len(node.edges) == 1:
+            return node.op != "mul" or isinstance(getattr(node.at, "node", None), ast.BinOp)
+        node = node.edges[0].node if len(node.edges) == 1 else None
+    return False

@@ -1,0 +1,122 @@
+"""GRD603."""
+
+from collections.abc import Iterable
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Instance
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import Order, handed_out, order_of
+from gradls.rules.words import owners, place
+
+
+class MissingStep(Rule):
+    """An optimizer that never takes a step.
+
+    ## What it finds
+    An optimizer whose parameters get gradients from a `backward()`, and on which `step()` is called nowhere: neither
+    directly nor by a gradient scaler or other code that has it.
+
+    ## Why it matters
+    Gradients alone change nothing: the parameters stay as they were.
+
+    ## What PyTorch does
+    Nothing. If a scheduler is stepped instead, it warns
+
+        UserWarning: Detected call of `lr_scheduler.step()` before `optimizer.step()`.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = model.weight.clone()
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(8, 3)).pow(2).mean().backward()
+    assert torch.equal(model.weight, before)
+    ```
+
+    ## Use instead
+    `step()` after `backward()`.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = model.weight.clone()
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()
+    assert not torch.equal(model.weight, before)
+    ```
+
+    ## When it is silent
+    Where the gradients are read, as for an update by hand, and where the optimizer is returned, stored or given to
+    other code.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer.zero_grad()
+    model(torch.randn(8, 3)).pow(2).mean().backward()
+    norm = sum(parameter.grad.pow(2).sum() for parameter in model.parameters()) ** 0.5
+    assert norm > 0
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/optim.html#taking-an-optimization-step
+    """
+
+    code, name, severity = "GRD603", "missing-step", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        order = order_of(facts)
+        if any(moment.kind == "step" and moment.tensors is None for moment in order.moments):
+            return
+        stepped = {moment.event.value for moment in order.moments if moment.kind == "step"}
+        others = handed_out(facts)
+        for optimizer, made in order.made.items():
+            if optimizer in stepped or id(optimizer) in others or optimizer.fields.get("escaped"):
+                continue
+            backward = _backward(order, optimizer)
+            if backward is not None:
+                yield self._report(facts, made, optimizer, backward)
+
+    def _report(self, facts: Facts, made: Event, optimizer: Instance, backward: Event) -> Finding:
+        name = optimizer.name or "the optimizer"
+        who = owners(tensor for tensor in made.parameters if tensor in backward.reached)
+        message = f"`{name}.step()` is never called: gradients are computed for {who}, and never applied"
+        story = [Step(place(made.at), "the optimizer is made here")]
+        scheduler = next((event for event in facts.of("scheduler-step") if _scheduled(event.value) is optimizer), None)
+        if scheduler is not None:
+            story.append(Step(place(scheduler.at), "this steps the learning rate, not the parameters"))
+        return self.finding(place(backward.at), message, story)
+
+
+def _scheduled(scheduler: object) -> object:
+    return scheduler.fields.get("optimizer") if isinstance(scheduler, Instance) else None
+
+
+def _backward(order: Order, optimizer: Instance) -> Event | None:
+    """The first backward that fills gradients of an optimizer, if nobody reads them or writes to them by hand."""
+    held = frozenset(order.parameters.get(optimizer, ()))
+    found = None
+    for moment in order.moments:
+        if moment.kind == "backward" and moment.tensors is None:
+            return None
+        if moment.tensors is None or not moment.tensors & held:
+            continue
+        if moment.kind == "backward":
+            found = found or moment.event
+        elif moment.event.kind != "zero-grad":
+            return None
+    return found
