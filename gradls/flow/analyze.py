@@ -10,6 +10,7 @@ import sys
 from gradls.flow import attributes, classes
 from gradls.flow.calls import Call, call_function
 from gradls.flow.facts import Facts
+from gradls.flow.models.autograd_functions import context_arguments
 from gradls.flow.names import Names, NoNames
 from gradls.flow.run import MOST_STEPS, MOST_STEPS_A_ROOT, OutOfBudget, Run
 from gradls.flow.statements import exec_block
@@ -129,7 +130,7 @@ def _run_custom_function(run: Run, cls: Class, methods: list[Function]) -> None:
         mark = run.state.mark()
         run.isolated += 1
         _attempt(
-            run, lambda method=method: call_function(run, method, arguments(run, method, False)), MOST_STEPS_A_ROOT
+            run, lambda method=method: call_function(run, method, context_arguments(run, method, arguments(run, method, False))), MOST_STEPS_A_ROOT
         )
         run.isolated = 0
         run.state.undo(mark)

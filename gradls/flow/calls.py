@@ -284,6 +284,8 @@ def _run_body(run: Run, function: Function, frame: Frame) -> Value:
         return eval_expr(run, function.node.body)
     completes = exec_block(run, function.node.body)
     exits = frame.exits
+    if completes and function.owner is not None and function.name == "backward":
+        run.event("end", function.node, NONE, function=function)
     if frame.yields:
         return Sequence(run.state, "iterator", (), run.join.values(frame.yields))
     if not exits:

@@ -59,7 +59,11 @@ def define_class(run: Run, node: ast.ClassDef) -> Class:
     for value in cls.fields.values():
         if isinstance(value, Function) and value.owner is None:
             value.owner = cls
-    run.event("class", node, cls)
+    methods = {}
+    if FUNCTION in library_bases(cls):
+        # What a custom Function defines or inherits: fields of a class that a function defines are gone afterwards.
+        methods = {name: value for base in reversed(linearize(cls)) for name, value in getattr(base, "fields", {}).items()}
+    run.event("class", node, cls, methods=methods)
     return cls
 
 
@@ -337,9 +341,13 @@ def _is_of_library(value: Value, path: str) -> bool | None:
 def iterate(run: Run, value: Instance) -> Value:
     """An element of an object that is iterated over."""
     from gradls.flow.calls import Call, call_function
+    from gradls.flow.models.loaders import element as batch_of
+    from gradls.flow.models.loaders import is_loader
 
     if isinstance(value.cls, Class):
         function, _ = find_in_class(value.cls, "__getitem__")
         if isinstance(function, Function):
             return call_function(run, function, Call(ast.Constant(0), [Host("int")]), value)
+    if is_loader(value):
+        return batch_of(run, value)
     return run.unknown("element", value.name)

@@ -162,7 +162,7 @@ def _return(run: Run, statement: ast.Return) -> bool:
     value = expressions.eval_expr(run, statement.value) if statement.value is not None else NONE
     frame = run.frame
     frame.exits.append((run.state.peek(frame.mark) if frame.forks else None, value))
-    run.event("return", statement, value)
+    run.event("return", statement, value, function=frame.function)
     return False
 
 

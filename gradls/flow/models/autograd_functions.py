@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
 from gradls.flow.classes import FUNCTION, find_in_class
-from gradls.flow.models.registry import function, method
+from gradls.flow.graph import Saved
+from gradls.flow.models.registry import attribute, function, method
 from gradls.flow.operations import cut_tensor, derived_tensor, tensors_in
-from gradls.flow.values import NONE, Class, Function, Instance, Sequence, Tensor, Value
+from gradls.flow.values import NONE, Class, Function, Host, Instance, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.calls import Call
     from gradls.flow.run import Run
+
+
+CONTEXT = "torch.autograd.function.FunctionCtx"
 
 
 @function("torch.autograd.backward")
@@ -40,15 +45,16 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     if not isinstance(receiver, Class):
         return run.unknown("call", "apply")
     forward, _ = find_in_class(receiver, "forward")
-    run.event("function-apply", call.node, receiver, arguments=call.values)
+    event = run.event("function-apply", call.node, receiver, call=call, forward=forward, nodes=frozenset())
     shape_of_result: Value | None = None
+    context = Instance(run.state, run.lib(CONTEXT), run.at(call.node))
+    context.open = True
     if isinstance(forward, Function):
         from gradls.flow.calls import Call as NewCall
         from gradls.flow.calls import call_function
 
         setup, _ = find_in_class(receiver, "setup_context")
-        context = Instance(run.state, run.lib("torch.autograd.function.FunctionCtx"), run.at(call.node))
-        context.open = True
+        event.info["split"] = isinstance(setup, Function)
         args = call.args if isinstance(setup, Function) else [context, *call.args]
         run.isolated += 1
         kind, forward.kind = forward.kind, "static"
@@ -57,38 +63,115 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
         finally:
             run.isolated -= 1
             forward.kind = kind
-    return _outputs(run, receiver, shape_of_result, call)
+    event.info["given"] = shape_of_result
+    _run_backward_of(run, receiver, call)
+    _check_dirty(run, context, shape_of_result, call)
+    outputs = _outputs(run, receiver, shape_of_result, call, context)
+    event.info["nodes"] = frozenset(part.node for part in tensors_in(outputs) if isinstance(part, Tensor))
+    return outputs
 
 
-def _outputs(run: Run, cls: Class, result: Value | None, call: Call) -> Value:
+def context_arguments(run: Run, method: Function, call: Call) -> Call:
+    """The arguments `call` of a method of a custom Function that nobody is seen to call: a context first; backward
+    gets tensors."""
+    names = [parameter.arg for parameter in (*method.node.args.posonlyargs, *method.node.args.args)]
+    del call.args[len(names) :]
+    if names and (method.name != "forward" or names[0] in ("ctx", "context", "self")):
+        context = Instance(run.state, run.lib(CONTEXT))
+        context.open = True
+        call.args[:1] = [context]
+    if method.name in ("backward", "vjp"):
+        for name in names[1:]:
+            gradient = run.leaf("argument", method.node, requires_grad=None, dtype=None)
+            gradient.fields["leaf"] = None
+            gradient.name = name
+            call.args[names.index(name) : names.index(name) + 1] = [gradient]
+    return call
+
+
+def _run_backward_of(run: Run, cls: Class, call: Call) -> None:
+    """Look at the backward of a custom Function, which autograd will call; it changes nothing that is known."""
+    from gradls.flow.calls import Call as NewCall
+    from gradls.flow.calls import call_function
+
+    found, _ = find_in_class(cls, "backward")
+    if not isinstance(found, Function) or found.node in run.executed:
+        return
+    kind, found.kind = found.kind, "static"
+    mark = run.state.mark()
+    run.isolated += 1
+    try:
+        call_function(run, found, context_arguments(run, found, NewCall(call.node, [])))
+    finally:
+        run.isolated -= 1
+        run.state.undo(mark)
+        found.kind = kind
+
+
+def _check_dirty(run: Run, context: Instance, result: Value | None, call: Call) -> None:
+    """Write down what `mark_dirty` does not allow: inputs that are not returned, and leaves."""
+    returned = [] if result is None else tensors_in(result)
+    for tensor in context.data.get("dirty", ()):
+        if all(isinstance(part, Tensor) and part is not tensor for part in returned) and returned:
+            run.event("dirty-not-returned", call.node, tensor, tensor.node)
+        elif run.recording is True and tensor.leaf is True and tensor.requires_grad is True:
+            run.event("leaf-write", call.node, tensor, tensor.node, op="mark_dirty", view=False, constant=False)
+
+
+def _outputs(run: Run, cls: Class, result: Value | None, call: Call, context: Instance) -> Value:
     if isinstance(result, Sequence) and result.kind == "tuple" and result.rest is None:
-        return Sequence(run.state, "tuple", tuple(_outputs(run, cls, item, call) for item in result.items))
+        return Sequence(run.state, "tuple", tuple(_outputs(run, cls, item, call, context) for item in result.items))
     if result is not None and not isinstance(result, Tensor) and not tensors_in(result):
         return result
     tensor = derived_tensor(run, cls.name, call.values, call.node, dtype=None, saves=True)
-    tensor.node.frees = False
+    kept = context.data.get("kept", ())
+    tensor.node.frees = bool(kept) and tensor.requires_grad is True
+    if tensor.requires_grad is True:
+        tensor.node.saved = tuple(Saved(part.storage, part.storage.writes, "saved", part) for part in kept)
     if isinstance(result, Tensor):
+        tensor.storage = result.storage
         tensor.shape, tensor.dtype = result.shape, result.dtype
         tensor.node.scalar = result.node.scalar
     return tensor
 
 
 @method(
-    "torch.autograd.function.FunctionCtx",
+    CONTEXT,
     "save_for_backward",
     "mark_dirty",
     "mark_non_differentiable",
     "set_materialize_grads",
 )
 def context_method(run: Run, receiver: Instance, call: Call) -> Value:
+    name = getattr(getattr(call.node, "func", None), "attr", "")
     run.event(
         "context-call",
         call.node,
         receiver,
-        name=getattr(getattr(call.node, "func", None), "attr", ""),
+        name=name,
         arguments=call.values,
     )
+    tensors = tuple(value for value in call.values if isinstance(value, Tensor))
+    if name == "save_for_backward":
+        receiver.data["kept"] = tensors
+    elif name == "mark_dirty":
+        receiver.data["dirty"] = tensors
     return NONE
+
+
+@attribute(CONTEXT, "saved_variables")
+def saved_variables(run: Run, value: Instance, node: ast.expr) -> Value:
+    run.event("saved-variables", node, value)
+    return run.unknown("attribute", "saved_tensors")
+
+
+@function("torch.autograd.gradcheck", "torch.autograd.gradgradcheck")
+def gradcheck(run: Run, path: str, call: Call) -> Value:
+    given = call.get(1, "inputs")
+    inputs = tensors_in(given) if given is not None else []
+    states = [(part.requires_grad, part.fields.get("exact")) for part in inputs if isinstance(part, Tensor)]
+    run.event("gradcheck", call.node, call.get(0, "func"), states=states, complete=len(states) == len(inputs))
+    return Host("bool")
 
 
 @function("torch.utils.checkpoint.checkpoint")

@@ -1,0 +1,225 @@
+"""GRD801."""
+
+import ast
+from collections.abc import Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Class, Function, Host, Sequence, Tensor, Value, is_none
+from gradls.rules.custom_functions import Signature, applications, class_of, definitions, signature
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+
+class WrongNumberOfGradients(Rule):
+    """The backward of a custom Function returns the wrong number of gradients.
+
+    ## What it finds
+    A `torch.autograd.Function` whose `backward` returns fewer gradients than its forward gets arguments, or more; whose
+    `backward` returns nothing or a number; or whose `backward` takes another number of gradients than `forward` returns
+    tensors.
+
+    ## Why it matters
+    Backward is the mirror of forward: it gets one gradient for each result, and gives one for each argument, None for
+    those that need none: flags, sizes and other things that are no tensors count too.
+
+    ## What PyTorch does
+    It raises, during backward, one of
+
+        RuntimeError: function FnBackward returned an incorrect number of gradients (expected 2, got 1)
+
+        RuntimeError: expected Variable or None (got float)
+
+        TypeError: backward() takes 2 positional arguments but 3 were given
+
+    A `backward` that returns nothing, for a single argument, stops the gradient without a word.
+
+    ## Example
+    ```python
+    import torch
+
+    class Scale(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, factor):
+            ctx.factor = factor
+            return x * factor
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * ctx.factor
+
+    x = torch.ones(3, requires_grad=True)
+    Scale.apply(x, 2.0).sum().backward()  # raises RuntimeError: returned an incorrect number of gradients
+    ```
+
+    ```python
+    import torch
+
+    class Both(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone(), x * 2
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient
+
+    one, other = Both.apply(torch.ones(3, requires_grad=True))
+    (one + other).sum().backward()  # raises TypeError: positional argument
+    ```
+
+    ```python
+    import torch
+
+    class Reverse(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            reversed_gradient = -gradient
+
+    x = torch.ones(3, requires_grad=True)
+    Reverse.apply(x).sum().backward()
+    assert x.grad is None
+    ```
+
+    ## Use instead
+    One value for each argument of forward, None where there is no gradient.
+
+    ```python
+    import torch
+
+    class Scale(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, factor):
+            ctx.factor = factor
+            return x * factor, x + factor
+
+        @staticmethod
+        def backward(ctx, gradient, other):
+            return gradient * ctx.factor + other, None
+
+    x = torch.ones(3, requires_grad=True)
+    one, other = Scale.apply(x, 2.0)
+    (one + other).sum().backward()
+    assert x.grad.tolist() == [3, 3, 3]
+    ```
+
+    ## When it is silent
+    For additional Nones at the end, which PyTorch ignores, for arguments with a default that are not given, and where
+    the number is not known.
+
+    ```python
+    import torch
+
+    class Scale(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, factor=2.0):
+            return x * factor
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * 2, None, None
+
+    x = torch.ones(3, requires_grad=True)
+    Scale.apply(x).sum().backward()
+    assert x.grad.tolist() == [2, 2, 2]
+    ```
+
+    ## Fix safety
+    There is none: which gradient is missing is for a person to say.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/notes/extending.html#extending-torch-autograd
+    """
+
+    code, name, severity = "GRD801", "wrong-number-of-gradients", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        applied, defined = applications(facts), definitions(facts)
+        seen: set[ast.AST] = set()
+        for event in facts.of("return", "end"):
+            function = event.function
+            cls = class_of(function)
+            if cls is None or function.name != "backward" or event.at.node in seen:
+                continue
+            seen.add(event.at.node)
+            yield from self.judge(facts, event, defined.get(cls, {}), applied.get(cls, []))
+        for cls, calls in applied.items():
+            backward = defined.get(cls, {}).get("backward")
+            if backward is not None:
+                yield from self.results(cls, backward, calls)
+
+    def judge(self, facts: Facts, event: Event, methods: dict[str, Function], calls: list[Event]) -> Iterator[Finding]:
+        """Hold one end of backward against the arguments that forward gets."""
+        forward = methods.get("forward")
+        given = _gradients(event)
+        if given is None or forward is None:
+            return
+        takes = signature(forward, has_context="setup_context" not in methods)
+        counts = [len(call.call.values) for call in calls if not call.call.unsure] or [takes.least, takes.most]
+        # One of several ends may belong to some of the calls only.
+        ends = {end.at.node for end in facts.of("return", "end") if end.function is event.function}
+        least, most = (max(counts) if calls and len(ends) == 1 else min(counts)), max(counts)
+        story = [Step(place(call.at), "it is applied here") for call in calls[:1]]
+        what = "this backward" if event.kind == "end" else code(facts, event.at.node)
+        wrong = next((item for item in given if _is_no_gradient(item)), None)
+        if wrong is not None:
+            message = f"{what} gives a {wrong.kind} as gradient: backward raises. Return a tensor or None"  # type: ignore[attr-defined]
+            yield self.finding(place(event.at), message, story)
+        elif len(given) < least or (len(given) > most and any(not is_none(item) for item in given[most:])):
+            wanted = least if len(given) < least else most
+            message = (
+                f"{what} returns {_number(len(given), 'gradient')}, and forward gets {_number(wanted, 'argument')}: "
+                f"backward raises. Return one for each argument of forward, None where there is none"
+            )
+            yield self.finding(place(event.at), message, story)
+        elif event.kind == "end" and least == most == 1 and len(ends) == 1:
+            name = event.function.owner.name
+            message = f"the backward of `{name}` returns nothing: no gradient passes it, without an error"
+            yield self.finding(place(event.at), message, story, severity=Severity.WARNING)
+
+    def results(self, cls: Class, backward: Function, calls: list[Event]) -> Iterator[Finding]:
+        """Hold the parameters of backward against the results of forward."""
+        takes: Signature = signature(backward)
+        for call in calls:
+            results = _results(call.info.get("given"))
+            if results is not None and not takes.accepts(results):
+                message = (
+                    f"the backward of `{cls.name}` takes {_number(takes.most, 'gradient')}, and its forward returns "
+                    f"{_number(results, 'tensor')}: backward raises"
+                )
+                story = [Step(place(call.at), "it is applied here")]
+                yield self.finding(place(call.at)._replace(node=backward.node, source=backward.source), message, story)
+                return
+
+
+def _gradients(event: Event) -> list[Value | None] | None:
+    """What backward returns, one by one; None if their number is not known."""
+    value = event.value
+    if isinstance(value, Sequence):
+        if value.kind == "list":
+            return [value]
+        return list(value.items) if value.kind == "tuple" and value.rest is None else None
+    if isinstance(value, (Tensor, Host)):
+        return [value]
+    node = getattr(event.at.node, "value", None)
+    if isinstance(node, ast.Tuple) and not any(isinstance(element, ast.Starred) for element in node.elts):
+        return [None] * len(node.elts)
+    return None
+
+
+def _is_no_gradient(item: Value | None) -> bool:
+    return isinstance(item, Host) and item.kind in ("int", "float", "bool", "str")
+
+
+def _results(value: Value | None) -> int | None:
+    if isinstance(value, Tensor):
+        return 1
+    return len(value.items) if isinstance(value, Sequence) and value.kind == "tuple" and value.rest is None else None
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
