@@ -129,9 +129,8 @@ def _run_custom_function(run: Run, cls: Class, methods: list[Function]) -> None:
     for method in methods:
         mark = run.state.mark()
         run.isolated += 1
-        _attempt(
-            run, lambda method=method: call_function(run, method, context_arguments(run, method, arguments(run, method, False))), MOST_STEPS_A_ROOT
-        )
+        call = context_arguments(run, method, arguments(run, method, False))
+        _attempt(run, lambda method=method, call=call: call_function(run, method, call), MOST_STEPS_A_ROOT)
         run.isolated = 0
         run.state.undo(mark)
 

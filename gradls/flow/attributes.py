@@ -132,6 +132,7 @@ def _of_unknown(run: Run, value: Unknown, name: str, node: ast.expr) -> Value:
         question = question._replace(name=f"{question.name}.{name}" if question.name else name)
     attribute = run.unknown("attribute", name, question)
     attribute.fields["of"] = value
+    attribute.plain = value.plain
     value.fields[name] = attribute
     return attribute
 

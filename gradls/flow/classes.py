@@ -62,7 +62,8 @@ def define_class(run: Run, node: ast.ClassDef) -> Class:
     methods = {}
     if FUNCTION in library_bases(cls):
         # What a custom Function defines or inherits: fields of a class that a function defines are gone afterwards.
-        methods = {name: value for base in reversed(linearize(cls)) for name, value in getattr(base, "fields", {}).items()}
+        nearest_last = reversed(linearize(cls))
+        methods = {name: value for base in nearest_last for name, value in getattr(base, "fields", {}).items()}
     run.event("class", node, cls, methods=methods)
     return cls
 

@@ -79,6 +79,8 @@ def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
     given = bound.get("dtype")
     if given is not None and not (isinstance(given, Host) and given.kind == "none"):
         return of_value(given)
+    if op.shape == "loss":
+        return "float"
     rule = output.dtype
     if rule in ("int", "bool", "float", "complex"):
         return rule
@@ -99,10 +101,11 @@ def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
     return None if first.dtype == "complex" and op.name not in _STAY_COMPLEX else first.dtype
 
 
-_STAY_COMPLEX = frozenset(
-    "sum mean neg exp conj clone select view reshape transpose permute squeeze unsqueeze flatten stack cat matmul mm bmm "
-    "index alias expand to contiguous fft ifft fft_fft fft_ifft cumsum outer".split()
-)
+_STAY_COMPLEX = frozenset((
+    "sum", "mean", "neg", "exp", "conj", "clone", "select", "view", "reshape", "transpose", "permute", "squeeze",
+    "unsqueeze", "flatten", "stack", "cat", "matmul", "mm", "bmm", "index", "alias", "expand", "to", "contiguous",
+    "fft", "ifft", "fft_fft", "fft_ifft", "cumsum", "outer",
+))  # fmt: skip
 
 
 def _tensors(value: Value) -> list[Value]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ def plain(run: Run, alias: ast.alias) -> tuple[str, Value]:
     name = alias.asname or root
     if path == "torch":
         run.facts.torch_name = name
-    if root in MODELLED:
+    if root in MODELLED or root in sys.stdlib_module_names:
         return name, run.lib(canonical(path))
     return name, run.unknown("import", name, Question(path, "", False))
 
@@ -41,7 +42,8 @@ def names_from(run: Run, statement: ast.ImportFrom, alias: ast.alias) -> Iterato
         if module == "torch" or module.startswith("torch."):
             yield from _star(run, module)
         return
-    if module.partition(".")[0] in MODELLED:
+    root = module.partition(".")[0]
+    if root in MODELLED or root in sys.stdlib_module_names:
         yield name, run.lib(canonical(f"{module}.{alias.name}"))
         return
     question = Question(module, alias.name, False)

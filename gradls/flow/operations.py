@@ -105,7 +105,7 @@ def edges_of(
                 if at is not None and "overwritten" in value.fields and flows is True and run.recording is True:
                     run.event("multi-view-use", at, value, value.node, by=value.fields["overwritten"])
             else:
-                flows = None if carries else False
+                flows = None if carries and not is_plain(value) else False
                 edges.append(Edge(opaque(run, value), flows))
             if flows is True or (flows is None and verdict is False):
                 verdict = flows
@@ -139,9 +139,9 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     edges, verdict = edges_of(run, bound, op.differentiable, at)
     place = run.at(at)
     given = bound.get("out")
-    if isinstance(given, Tensor) and run.recording is True and not run.isolated:
-        if verdict is True or given.requires_grad is True:
-            run.event("out-argument", at, given, given.node)
+    recorded = run.recording is True and not run.isolated
+    if isinstance(given, Tensor) and recorded and (verdict is True or given.requires_grad is True):
+        run.event("out-argument", at, given, given.node)
     if op.python:
         return python_value(run, op, edges, place)
     if not op.outputs:
@@ -333,13 +333,17 @@ def unknown_operation(run: Run, name: str, values: list[Value], at: ast.AST, *, 
             if isinstance(tensor, Tensor):
                 edges.append(Edge(tensor.node, None if tensor.requires_grad is not False else False))
             else:
-                edges.append(Edge(opaque(run, tensor), None))
-    if not edges:
-        return run.unknown("call", name)
-    node = Node(run.state, name, run.at(at), tuple(edges), kind="opaque", path=run.path)
-    value = run.unknown("call", name)
-    value.fields["node",] = node
-    return value
+                edges.append(Edge(opaque(run, tensor), False if is_plain(tensor) else None))
+    result = run.unknown("call", name)
+    if edges:
+        result.fields["node",] = Node(run.state, name, run.at(at), tuple(edges), kind="opaque", path=run.path)
+        result.plain = all(edge.flows is False for edge in edges)
+    return result
+
+
+def is_plain(value: Value) -> bool:
+    """Is it known of an unknown value that it carries no gradient?"""
+    return isinstance(value, Unknown) and value.plain
 
 
 def tensor_method(run: Run, receiver: Tensor, name: str, call: Call) -> Value:

@@ -62,7 +62,7 @@ def get_item(run: Run, receiver: Value, index: Value, node: ast.AST) -> Value:
         if isinstance(index, Host) and index.known and isinstance(index.value, (int, str)):
             return truth.derived(run, receiver, ("item", index.value))
         return run.unknown("item", receiver.name)
-    if isinstance(receiver, (Class, Lib)):
+    if isinstance(receiver, Class) or (isinstance(receiver, Lib) and receiver.path.startswith(("typing", "torch."))):
         return receiver
     if isinstance(receiver, Host) and receiver.known and isinstance(index, Host) and index.known:
         try:

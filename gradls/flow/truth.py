@@ -45,7 +45,10 @@ def truth(run: Run, value: Value) -> bool | None:
         return bool(value.items) if value.rest is None else (True if value.items else None)
     if isinstance(value, Mapping):
         return True if value.entries else (None if value.rest is not None else False)
-    if isinstance(value, (Function, Class, Bound, Lib)):
+    if isinstance(value, Lib):
+        # Of the standard library a name may stand for any value; torch has functions, classes and modules there.
+        return True if value.path.startswith("torch.") else None
+    if isinstance(value, (Function, Class, Bound)):
         return True
     if isinstance(value, Instance):
         return None if value.open or value.path.startswith("torch.nn.") else True
@@ -61,6 +64,7 @@ def derived(run: Run, value: Unknown, key: object) -> Unknown:
     if found is None:
         found = run.unknown("derived", value.name)
         found.fields["derived"] = (value, key)
+        found.plain = value.plain
         # A memo, not a write of the program: it is not undone.
         value.fields["derived", key] = found
     return found

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
-from gradls.flow.classes import FUNCTION, find_in_class
+from gradls.flow.classes import FUNCTION, find_in_class, has_unknown_base
 from gradls.flow.graph import Saved
 from gradls.flow.models.registry import attribute, function, method
 from gradls.flow.operations import cut_tensor, derived_tensor, tensors_in
@@ -45,8 +45,20 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     if not isinstance(receiver, Class):
         return run.unknown("call", "apply")
     forward, _ = find_in_class(receiver, "forward")
-    event = run.event("function-apply", call.node, receiver, call=call, forward=forward, nodes=frozenset())
+    reverse = [find_in_class(receiver, name)[0] is not None for name in ("backward", "vjp")]
+    event = run.event(
+        "function-apply",
+        call.node,
+        receiver,
+        call=call,
+        forward=forward,
+        has_backward=any(reverse),
+        has_both=all(reverse),
+        unsure=has_unknown_base(receiver),
+        nodes=frozenset(),
+    )
     shape_of_result: Value | None = None
+    leaves = {value for value in call.values if isinstance(value, Tensor) and value.leaf and value.requires_grad}
     context = Instance(run.state, run.lib(CONTEXT), run.at(call.node))
     context.open = True
     if isinstance(forward, Function):
@@ -65,7 +77,7 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
             forward.kind = kind
     event.info["given"] = shape_of_result
     _run_backward_of(run, receiver, call)
-    _check_dirty(run, context, shape_of_result, call)
+    _check_dirty(run, context, shape_of_result, call, leaves)
     outputs = _outputs(run, receiver, shape_of_result, call, context)
     event.info["nodes"] = frozenset(part.node for part in tensors_in(outputs) if isinstance(part, Tensor))
     return outputs
@@ -108,13 +120,13 @@ def _run_backward_of(run: Run, cls: Class, call: Call) -> None:
         found.kind = kind
 
 
-def _check_dirty(run: Run, context: Instance, result: Value | None, call: Call) -> None:
+def _check_dirty(run: Run, context: Instance, result: Value | None, call: Call, leaves: set[Tensor]) -> None:
     """Write down what `mark_dirty` does not allow: inputs that are not returned, and leaves."""
     returned = [] if result is None else tensors_in(result)
     for tensor in context.data.get("dirty", ()):
         if all(isinstance(part, Tensor) and part is not tensor for part in returned) and returned:
             run.event("dirty-not-returned", call.node, tensor, tensor.node)
-        elif run.recording is True and tensor.leaf is True and tensor.requires_grad is True:
+        elif run.recording is True and tensor in leaves:
             run.event("leaf-write", call.node, tensor, tensor.node, op="mark_dirty", view=False, constant=False)
 
 

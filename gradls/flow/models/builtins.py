@@ -341,16 +341,6 @@ def delattr_(run: Run, path: str, call: Call) -> Value:
     return NONE
 
 
-@function("builtins.delattr")
-def delattr_(run: Run, path: str, call: Call) -> Value:
-    from gradls.flow.attributes import delete_attribute
-
-    name = call.known(1)
-    if len(call.args) == 2 and isinstance(name, str):
-        delete_attribute(run, call.args[0], name)
-    return NONE
-
-
 @function("builtins.next")
 def next_(run: Run, path: str, call: Call) -> Value:
     value = call.get(0)

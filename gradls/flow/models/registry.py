@@ -28,6 +28,7 @@ MODULES = (
     "distributions",
     "factories",
     "grad_modes",
+    "loaders",
     "losses",
     "modules",
     "numpy",

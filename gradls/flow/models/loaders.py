@@ -1,0 +1,70 @@
+"""torch.utils.data: datasets and loaders, which give data without a gradient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.flow.models.registry import function
+from gradls.flow.values import Class, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+DATA = "torch.utils.data."
+
+
+@function(f"{DATA}TensorDataset")
+def tensor_dataset(run: Run, path: str, call: Call) -> Value:
+    instance = Instance(run.state, run.lib(path), run.at(call.node))
+    instance.data["columns"] = list(call.args)
+    return instance
+
+
+@function(f"{DATA}DataLoader")
+def loader(run: Run, path: str, call: Call) -> Value:
+    instance = Instance(run.state, run.lib(path), run.at(call.node))
+    if "collate_fn" not in call.kwargs:
+        instance.data["dataset"] = call.get(0, "dataset")
+    return instance
+
+
+def is_loader(value: Instance) -> bool:
+    return value.path.startswith(DATA)
+
+
+def element(run: Run, value: Instance) -> Value:
+    """What iterating over a dataset or a loader gives."""
+    dataset = value.data.get("dataset", value)
+    if isinstance(dataset, Instance) and "columns" in dataset.data:
+        return Sequence(run.state, "list", tuple(batch(run, column) for column in dataset.data["columns"]))
+    if isinstance(dataset, Instance) and dataset is not value and isinstance(dataset.cls, Class):
+        from gradls.flow.classes import iterate
+
+        return batch(run, iterate(run, dataset), added=1)
+    return _data(run, value.name)
+
+
+def _data(run: Run, name: str) -> Unknown:
+    data = run.unknown("data", name)
+    data.plain = True
+    return data
+
+
+def batch(run: Run, sample: Value, added: int = 0) -> Value:
+    """Samples put together: a tensor of tensors or numbers, a list of lists, a dictionary of dictionaries. `added`
+    dimensions come before those of the sample."""
+    if isinstance(sample, Tensor):
+        rest = None if sample.shape is None else sample.shape if added else sample.shape[1:]
+        shape = None if rest is None else (None, *rest)
+        flag = False if sample.requires_grad is False else None
+        return run.leaf("data", None, requires_grad=flag, dtype=sample.dtype, shape=shape)
+    if isinstance(sample, Host) and sample.kind in ("int", "float", "bool"):
+        return run.leaf("data", None, dtype=sample.kind, shape=(None,))
+    if isinstance(sample, Sequence) and sample.kind in ("tuple", "list"):
+        items = tuple(batch(run, item, added) for item in sample.items)
+        rest_of = batch(run, sample.rest, added) if sample.rest is not None else None
+        return Sequence(run.state, "list", items, rest_of, sample.names)
+    if isinstance(sample, Mapping):
+        return Mapping(run.state, {key: batch(run, item, added) for key, item in sample.entries.items()}, sample.rest)
+    return _data(run, getattr(sample, "name", ""))
