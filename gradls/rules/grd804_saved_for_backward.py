@@ -1,0 +1,128 @@
+"""GRD804."""
+
+from collections.abc import Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Host, Mapping, Sequence, is_none
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+
+class SavedForBackward(Rule):
+    """A custom Function tells its context something that the context does not take.
+
+    ## What it finds
+    `ctx.save_for_backward` with something that is no tensor, an input marked with `ctx.mark_dirty` that forward does
+    not return, and, as information, `ctx.saved_variables`, the old name of `saved_tensors`.
+
+    ## Why it matters
+    `save_for_backward` is for the tensors among inputs and outputs, which autograd watches for changes. Everything else
+    is kept as an attribute of the context. What forward has changed in place has to come out of it, or nobody knows the
+    history of the changed tensor.
+
+    ## What PyTorch does
+    It raises one of
+
+        TypeError: save_for_backward can only save variables, but argument 0 is of type float
+
+        RuntimeError: Some elements marked as dirty during the forward method were not returned as output.
+
+    ## Example
+    ```python
+    import torch
+
+    class Scale(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, factor):
+            ctx.save_for_backward(factor)
+            return x * factor
+
+        @staticmethod
+        def backward(ctx, gradient):
+            (factor,) = ctx.saved_tensors
+            return gradient * factor, None
+
+    y = Scale.apply(torch.ones(3, requires_grad=True), 2.0)  # raises TypeError: save_for_backward can only save
+    ```
+
+    ```python
+    import torch
+
+    class Increase(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            x.add_(1)
+            ctx.mark_dirty(x)
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient
+
+    y = Increase.apply(torch.ones(3, requires_grad=True) * 1)  # raises RuntimeError: Some elements marked as dirty
+    ```
+
+    ## Use instead
+    An attribute for what is no tensor; the changed tensor itself as the result.
+
+    ```python
+    import torch
+
+    class Scale(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, factor):
+            ctx.factor = factor
+            ctx.mark_dirty(x)
+            return x.mul_(factor)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * ctx.factor, None
+
+    x = torch.ones(3, requires_grad=True)
+    Scale.apply(x * 1, 2.0).sum().backward()
+    assert x.grad.tolist() == [2, 2, 2]
+    ```
+
+    ## When it is silent
+    For None, which `save_for_backward` takes, and where it is not known what is saved.
+
+    ## Fix safety
+    There is none.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.autograd.function.FunctionCtx.save_for_backward.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.autograd.function.FunctionCtx.mark_dirty.html
+    """
+
+    code, name, severity = "GRD804", "saved-for-backward", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        for event in facts.of("context-call", "dirty-not-returned", "saved-variables"):
+            if event.caught:
+                continue
+            if event.kind == "context-call" and event.name == "save_for_backward":
+                yield from self.saved(facts, event)
+            elif event.kind == "dirty-not-returned":
+                made = event.node.at if event.node is not None else None
+                message = (
+                    f"{code(facts, event.at.node)} raises: forward marks an input as changed and does not return it"
+                )
+                story = [Step(place(made), "this is the input")] if made is not None and made != event.at else []
+                yield self.finding(place(event.at), message, story)
+            elif event.kind == "saved-variables":
+                message = f"{code(facts, event.at.node)} is an old name and warns; write `saved_tensors`"
+                yield self.finding(place(event.at), message, severity=Severity.INFORMATION)
+
+    def saved(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        for value in event.arguments:
+            if is_none(value) or not isinstance(value, (Host, Sequence, Mapping)):
+                continue
+            kind = "dict" if isinstance(value, Mapping) else value.kind
+            message = (
+                f"{code(facts, event.at.node)} raises: it saves tensors, and is given a {kind}. Keep that as an "
+                "attribute: `ctx.name = value`"
+            )
+            yield self.finding(place(event.at), message)
+            return
