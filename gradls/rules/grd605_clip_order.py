@@ -1,0 +1,200 @@
+"""GRD605."""
+
+import ast
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import Moment, Order, is_like_an_optimizer, order_of
+from gradls.rules.words import code, place
+
+
+_RIGHT = "clip between `backward()` and `step()`"
+
+
+class ClipOrder(Rule):
+    """Gradients that are clipped where it has no effect.
+
+    ## What it finds
+    `clip_grad_norm_` or `clip_grad_value_` before `backward()` has computed the gradients, or after `step()` has
+    used them.
+
+    ## Why it matters
+    The step is taken with the gradients as they are, however large.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    loss = (100 * weight).sum()
+    optimizer.zero_grad()
+    torch.nn.utils.clip_grad_norm_([weight], 0.1)
+    loss.backward()
+    optimizer.step()
+    assert weight.item() == -99
+    ```
+
+    ```python
+    import torch
+
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    for _ in range(2):
+        loss = (100 * weight).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        torch.nn.utils.clip_grad_norm_([weight], 0.1)
+    assert weight.item() == -199
+    ```
+
+    ## Use instead
+    Between the two.
+
+    ```python
+    import torch
+
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    loss = (100 * weight).sum()
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_([weight], 0.1)
+    optimizer.step()
+    assert weight.item() > 0.8
+    ```
+
+    ## When it is silent
+    Where a `step()` that uses the clipped gradients follows, in any round of a loop, and where it is not certain which
+    step that is. Calls that only measure the norm, and use the result, are left alone.
+
+    ```python
+    import torch
+
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    for number in range(4):
+        (100 * weight).sum().backward()
+        if number % 2 == 1:
+            norm = torch.nn.utils.clip_grad_norm_([weight], 0.1)
+            optimizer.step()
+            optimizer.zero_grad()
+    assert norm > 100
+    ```
+
+    ## Fix safety
+    There is no automatic fix: it is for the author to move the call.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html
+    """
+
+    code, name, severity = "GRD605", "clip-order", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        order = order_of(facts)
+        clips: dict[ast.AST, list[_Clip]] = {}
+        for number, event in enumerate(facts.events):
+            if event.kind == "clip":
+                clips.setdefault(event.at.node, []).append(_clip(facts, order, number, event))
+        for found in clips.values():
+            if all(clip.is_useless for clip in found):
+                # What stands before it tells most in the last round, when the loop has come around.
+                yield from self._report(facts, found[-1])
+
+    def _report(self, facts: Facts, clip: "_Clip") -> Iterator[Finding]:
+        before, after = clip.before, clip.after
+        what = code(facts, clip.event.at.node)
+        if before is not None and before.kind == "step":
+            late = after is None or after.kind == "clear" or after.event.at.node is not before.event.at.node
+            story = [Step(place(before.event.at), "the gradients are used here")]
+            if after is not None and after.kind == "backward":
+                story.append(Step(place(after.event.at), "and new ones are computed here"))
+            if late and _stands_after(clip.event, before.event):
+                message = f"{what} comes after the step that used the gradients: {_RIGHT}"
+            else:
+                message = f"{what} comes before `backward()`: it clips what is left of the last round; {_RIGHT}"
+        else:
+            story = [] if after is None else [Step(place(after.event.at), "what follows is this")]
+            message = f"{what} comes before `backward()`, when there are no gradients yet: {_RIGHT}"
+        severity = Severity.INFORMATION if clip.is_guessed else Severity.WARNING
+        if clip.is_guessed:
+            message = f"if one model is trained here: {message}"
+        yield self.finding(place(clip.event.at), message, story, severity=severity)
+
+
+class _Clip(NamedTuple):
+    event: Event
+    before: Moment | None
+    after: Moment | None
+    is_useless: bool
+    is_guessed: bool
+
+
+def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
+    """What happens to the gradients right before and right after they are clipped."""
+    tensors: frozenset[Tensor] = frozenset(event.parameters)
+    guessed = not tensors
+    near = [m for m in order.moments if m.kind != "read" and _concerns(m, tensors, event)]
+    before = next((m for m in reversed(near) if m.number < number), None)
+    after = next((m for m in near if m.number > number), None)
+    useless = _is_useless(before, after)
+    if guessed or (before is not None and before.tensors is None) or (after is not None and after.tensors is None):
+        guessed = True
+        useless = useless and _is_alone(near)
+    if event.exhausted is not None or _is_used(facts, event) or _goes_elsewhere(facts, number, after):
+        useless = False
+    return _Clip(event, before, after, useless, guessed)
+
+
+def _concerns(moment: Moment, tensors: frozenset[Tensor], clip: Event) -> bool:
+    if moment.event.kind == "unknown-step" and not is_like_an_optimizer(moment.event):
+        return False
+    if not tensors:
+        # Whose gradients, is not known: then only what stands in the same function counts.
+        return (moment.event.calls or (None, None))[1] is (clip.calls or (None, None))[1]
+    return moment.tensors is None or bool(moment.tensors & tensors)
+
+
+def _is_useless(before: Moment | None, after: Moment | None) -> bool:
+    if after is not None and after.kind == "step":
+        return False
+    if before is not None and before.kind == "backward":
+        return after is not None and after.kind == "clear"
+    return after is not None or (before is not None and before.kind == "step")
+
+
+def _is_alone(near: list[Moment]) -> bool:
+    """Is there but one backward and one step, so that they must belong together?"""
+    backwards = {m.event.at.node for m in near if m.kind == "backward"}
+    steps = {m.event.at.node for m in near if m.kind == "step"}
+    return len(backwards) == 1 and len(steps) == 1
+
+
+def _is_used(facts: Facts, event: Event) -> bool:
+    """Is the norm, which the call returns, what is wanted?"""
+    return not isinstance(facts.parent(event.at.node), ast.Expr)
+
+
+def _goes_elsewhere(facts: Facts, number: int, after: Moment | None) -> bool:
+    """Is unknown code called with an object before the next thing happens? It may take the step."""
+    end = len(facts.events) if after is None else after.number
+    return any(
+        event.kind == "unknown-call"
+        and any(getattr(value, "path", "").startswith("torch.optim.") for value in event.arguments)
+        for event in facts.events[number:end]
+    )
+
+
+def _stands_after(one: Event, other: Event) -> bool:
+    """Does it stand behind the other in the text, in the same function?"""
+    same = (one.calls or (None, None))[1] is (other.calls or (None, None))[1]
+    return same and getattr(one.at.node, "lineno", 0) > getattr(other.at.node, "lineno", 0)

@@ -1,0 +1,172 @@
+"""GRD606."""
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from gradls.autograd.optimizers import find_optimizer, find_scheduler
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Instance
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import is_on_the_way
+from gradls.rules.words import code, place
+
+
+class SchedulerOrder(Rule):
+    """A learning rate scheduler that steps before its optimizer.
+
+    ## What it finds
+    `scheduler.step()` in a training loop before the first `optimizer.step()`; a scheduler or optimizer whose `step()`
+    lacks the argument that it needs; and a scheduler over something that is no optimizer.
+
+    ## Why it matters
+    The first value of the schedule is skipped, and everything after it comes one step early.
+
+    ## What PyTorch does
+    It warns
+
+        UserWarning: Detected call of `lr_scheduler.step()` before `optimizer.step()`.
+
+    and of the others it raises one of
+
+        TypeError: ReduceLROnPlateau.step() missing 1 required positional argument: 'metrics'
+        TypeError: LBFGS.step() missing 1 required positional argument: 'closure'
+        TypeError: Linear is not an Optimizer
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.1)
+    rates = []
+    for _ in range(2):
+        scheduler.step()  # warns UserWarning: Detected call of
+        optimizer.zero_grad()
+        model(torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates[0] == 0.1
+    ```
+
+    ```python
+    import torch
+
+    optimizer = torch.optim.SGD(torch.nn.Linear(3, 1).parameters(), lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+    scheduler.step()  # raises TypeError: missing 1 required positional argument: 'metrics'
+    ```
+
+    ## Use instead
+    The optimizer first.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.1)
+    rates = []
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+        scheduler.step()
+    assert rates[0] == 1.0
+    ```
+
+    ## When it is silent
+    Where the optimizer may have stepped before. A scheduler that is only moved on before the training begins, as when
+    it is resumed, gives information.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+    for _ in range(2):
+        loss = model(torch.randn(8, 3)).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step(loss.item())
+    assert loss >= 0
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
+    """
+
+    code, name, severity = "GRD606", "scheduler-order", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for event in facts.of("scheduler-made"):
+            yield from self._of_made(facts, event)
+        for event in facts.of("scheduler-step"):
+            yield from self._of_metric(facts, event)
+        for event in facts.of("step"):
+            yield from self._of_closure(facts, event)
+        yield from self._of_order(facts)
+
+    def _of_order(self, facts: Facts) -> Iterator[Finding]:
+        optimizers = {event.value: event.optimizer for event in facts.of("scheduler-made")}
+        steps = [
+            event for event in facts.events if event.kind in ("step", "scheduler-step", "scaler-step", "unknown-step")
+        ]
+        for number, event in enumerate(steps):
+            optimizer = optimizers.get(event.value)
+            if event.kind != "scheduler-step" or not isinstance(optimizer, Instance) or event.call.values:
+                continue
+            if any(other.kind != "scheduler-step" and other.value in (optimizer, None) for other in steps[:number]):
+                continue
+            if any(other.kind in ("unknown-step", "scaler-step") for other in steps[:number]):
+                continue
+            later = next((other for other in steps[number:] if other.kind == "step" and other.value is optimizer), None)
+            if optimizer.fields.get("escaped") and later is None:
+                continue
+            yield from self._report(facts, event, later, steps[number + 1 :])
+            del optimizers[event.value]
+
+    def _report(self, facts: Facts, event: Event, later: Event | None, rest: list[Event]) -> Iterator[Finding]:
+        if later is not None and not is_on_the_way(event.path, later.path):
+            return
+        again = (
+            any(other.at.node is event.at.node for other in rest[rest.index(later) :]) if later is not None else False
+        )
+        message = (
+            f"{code(facts, event.at.node)} comes before the first step of its optimizer: the first rate is skipped"
+        )
+        story = [] if later is None else [Step(place(later.at), "the optimizer steps for the first time here")]
+        severity = Severity.WARNING if again else Severity.INFORMATION
+        yield self.finding(place(event.at), message, story, severity=severity)
+
+    def _of_metric(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        spec = find_scheduler(event.value.path) if isinstance(event.value, Instance) else None
+        if spec is None or not isinstance(event.at.node, ast.Call) or event.call.unsure:
+            return
+        if spec.needs_metric and not event.call.values:
+            message = f"`{event.value.path.rpartition('.')[2]}` needs the metric that it watches: `step(metric)`"  # type: ignore[union-attr]
+            yield self.finding(place(event.at), message, severity=Severity.ERROR)
+
+    def _of_closure(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        spec = find_optimizer(event.value.path) if isinstance(event.value, Instance) else None
+        if spec is None or not spec.needs_closure or event.closure is not None:
+            return
+        node = event.at.node
+        called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "step"
+        if called and not node.args and not node.keywords:  # type: ignore[attr-defined]
+            name = spec.name.rpartition(".")[2]
+            message = f"`{name}.step()` needs a closure that computes the loss anew, calls `backward()` and returns it"
+            yield self.finding(place(event.at), message, severity=Severity.ERROR)
+
+    def _of_made(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        given = event.optimizer
+        if isinstance(given, Instance) and given.path.startswith("torch.nn."):
+            message = "a scheduler needs the optimizer, and this is a module: it raises"
+            yield self.finding(place(event.at), message, severity=Severity.ERROR)
