@@ -170,11 +170,12 @@ def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
 
     name = function.name if function is not None else ""
     receiver = function.fields.get("of") if function is not None else None
+    pure = function is not None and function.plain
     if receiver is not None:
         model = find_method(receiver, name)
         if model is not None:
             return model(run, receiver, call)
-    return unknown_operation(run, name, [*([receiver] if receiver is not None else []), *call.values], call.node)
+    return unknown_operation(run, name, [*([receiver] if receiver is not None else []), *call.values], call.node, pure=pure)
 
 
 def escape(run: Run, value: Value) -> None:

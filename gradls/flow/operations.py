@@ -145,7 +145,7 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     if op.python:
         return python_value(run, op, edges, place)
     if not op.outputs:
-        return unknown_operation(run, op.name, list(bound.values()), at)
+        return unknown_operation(run, op.name, list(bound.values()), at, pure=True)
     outputs = [*op.outputs, *(output for name, output in op.extra if _is_true(bound.get(name)))]
     results = [_output(run, op, output, number, bound, edges, verdict, place) for number, output in enumerate(outputs)]
     if op.view in ("view", "multi", "expand", "maybe"):
@@ -325,8 +325,9 @@ def requires_grad_in(value: Value | None) -> bool:
     )
 
 
-def unknown_operation(run: Run, name: str, values: list[Value], at: ast.AST, *, flows: bool | None = None) -> Value:
-    """An operation without an entry: a tensor of which nothing is certain, if a tensor goes in."""
+def unknown_operation(run: Run, name: str, values: list[Value], at: ast.AST, *, pure: bool = False) -> Value:
+    """An operation without an entry: a tensor of which nothing is certain, if a tensor goes in. `pure`: nothing else
+    goes in, such as the parameters of a module."""
     edges: list[Edge] = []
     for value in values:
         for tensor in tensors_in(value):
@@ -337,7 +338,7 @@ def unknown_operation(run: Run, name: str, values: list[Value], at: ast.AST, *, 
     result = run.unknown("call", name)
     if edges:
         result.fields["node",] = Node(run.state, name, run.at(at), tuple(edges), kind="opaque", path=run.path)
-        result.plain = all(edge.flows is False for edge in edges)
+        result.plain = pure and all(edge.flows is False for edge in edges)
     return result
 
 

@@ -97,7 +97,7 @@ def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Va
         found = _own_operator(run, left, f"__{name}__", right, node)
         if found is not None:
             return found
-    return unknown_operation(run, name, [left, right], node)
+    return unknown_operation(run, name, [left, right], node, pure=True)
 
 
 def _is_array(value: Value) -> bool:
@@ -216,7 +216,7 @@ def unary(run: Run, kind: type, operand: Value, node: ast.AST) -> Value:
         if operand.known and isinstance(operand.value, (int, float)) and kind is not ast.Invert:
             return host(-operand.value if kind is ast.USub else operand.value, operand.node)
         return Host(operand.kind, node=operand.node)
-    return unknown_operation(run, name, [operand], node)
+    return unknown_operation(run, name, [operand], node, pure=True)
 
 
 def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST) -> Value:
@@ -241,7 +241,7 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
     if isinstance(left, Unknown) and isinstance(right, Host) and right.known and _hashable(right.value):
         return truth.derived(run, left, (name, right.value))
     if tensors_in(left) and tensors_in(right):
-        return unknown_operation(run, name, [left, right], node)
+        return unknown_operation(run, name, [left, right], node, pure=True)
     return Host("bool")
 
 

@@ -58,7 +58,7 @@ def get_item(run: Run, receiver: Value, index: Value, node: ast.AST) -> Value:
         return _of_instance(run, receiver, index, node)
     if isinstance(receiver, Unknown):
         if isinstance(index, Tensor):
-            return unknown_operation(run, "index", [receiver, index], node)
+            return unknown_operation(run, "index", [receiver, index], node, pure=True)
         if isinstance(index, Host) and index.known and isinstance(index.value, (int, str)):
             return truth.derived(run, receiver, ("item", index.value))
         return run.unknown("item", receiver.name)
