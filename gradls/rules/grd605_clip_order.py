@@ -11,7 +11,6 @@ from gradls.rules.rule import Rule
 from gradls.rules.training_order import Moment, Order, is_like_an_optimizer, order_of
 from gradls.rules.words import code, place
 
-
 _RIGHT = "clip between `backward()` and `step()`"
 
 
