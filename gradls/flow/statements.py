@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from gradls.flow import attributes, calls, contexts, expressions, imports, operators, subscripts, truth
 from gradls.flow.loops import exec_for, exec_while
 from gradls.flow.run import Arm, Run
-from gradls.flow.values import NONE, Value
+from gradls.flow.values import NONE, Tensor, Value
 
 
 def exec_block(run: Run, body: Iterable[ast.stmt]) -> bool:
@@ -54,6 +54,8 @@ def _aug_assign(run: Run, statement: ast.AugAssign) -> bool:
 def assign(run: Run, target: ast.expr, value: Value, augmented: bool = False) -> None:
     """Bind `value` to a target of an assignment."""
     if isinstance(target, ast.Name):
+        if run.frame.loops and isinstance(value, Tensor):
+            _note_rebinding(run, target, value)
         bind(run, target.id, value)
         expressions.observe(run, target, value)
     elif isinstance(target, (ast.Tuple, ast.List)):
@@ -66,6 +68,14 @@ def assign(run: Run, target: ast.expr, value: Value, augmented: bool = False) ->
         receiver = expressions.eval_expr(run, target.value)
         index = expressions.eval_expr(run, target.slice)
         subscripts.set_item(run, receiver, index, value, target, augmented)
+
+
+def _note_rebinding(run: Run, target: ast.Name, value: Tensor) -> None:
+    """Write down that a name gets another tensor than it had, in a loop."""
+    fields = run.frame.scope.find(target.id)
+    old = fields[target.id] if fields is not None else None
+    if isinstance(old, Tensor) and old is not value:
+        run.event("rebound", target, value, value.node, old=old)
 
 
 def bind(run: Run, name: str, value: Value) -> None:
