@@ -175,7 +175,8 @@ def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
         model = find_method(receiver, name)
         if model is not None:
             return model(run, receiver, call)
-    return unknown_operation(run, name, [*([receiver] if receiver is not None else []), *call.values], call.node, pure=pure)
+    values = [*([receiver] if receiver is not None else []), *call.values]
+    return unknown_operation(run, name, values, call.node, pure=pure)
 
 
 def escape(run: Run, value: Value) -> None:

@@ -217,7 +217,7 @@ def _named_tuple(run: Run, cls: Class, call: Call) -> Value:
 def call_instance(run: Run, instance: Instance, call: Call) -> Value:
     """Call an object: `forward` of a module, `__call__` of others."""
     from gradls.flow.calls import call_function, call_unknown
-    from gradls.flow.models.modules import forward
+    from gradls.flow.models.module_forward import forward
 
     if isinstance(instance.cls, Lib):
         model = find_method(instance, "__call__")

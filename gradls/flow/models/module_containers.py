@@ -1,0 +1,106 @@
+"""Sequential, ModuleList, ModuleDict and wrappers such as DataParallel: what is their own."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from gradls.flow.models.modules import ITEMS
+from gradls.flow.models.registry import function, method
+from gradls.flow.values import (
+    NONE,
+    Instance,
+    Mapping,
+    Sequence,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+
+@method("torch.nn.ModuleList", "append")
+@method("torch.nn.Sequential", "append")
+@method("torch.nn.ParameterList", "append")
+def append(run: Run, receiver: Instance, call: Call) -> Value:
+    items, value = receiver.fields.get(ITEMS), call.get(0)
+    if isinstance(items, Sequence) and value is not None:
+        run.state.set(items.fields, "items", (*items.items, value))
+    return receiver
+
+
+@method("torch.nn.ModuleList", "extend")
+@method("torch.nn.ParameterList", "extend")
+@method("torch.nn.ModuleDict", "update")
+def extend(run: Run, receiver: Instance, call: Call) -> Value:
+    items, value = receiver.fields.get(ITEMS), call.get(0)
+    if isinstance(items, Sequence) and isinstance(value, Sequence):
+        run.state.set(items.fields, "items", (*items.items, *value.items))
+        if value.rest is not None:
+            run.state.set(items.fields, "rest", value.rest)
+    elif isinstance(items, Mapping) and isinstance(value, Mapping):
+        for key, item in value.entries.items():
+            run.state.set(items.entries, key, item)
+    return receiver
+
+
+@method("torch.nn.ModuleList", "__getitem__")
+@method("torch.nn.Sequential", "__getitem__")
+@method("torch.nn.ModuleDict", "__getitem__")
+@method("torch.nn.ParameterList", "__getitem__")
+@method("torch.nn.ParameterDict", "__getitem__")
+def get_item(run: Run, receiver: Instance, call: Call) -> Value:
+    from gradls.flow.subscripts import get_item as of
+
+    items = receiver.fields.get(ITEMS)
+    if items is None:
+        return run.unknown("item")
+    found = of(run, items, call.args[0], call.node)
+    if isinstance(found, Sequence) and isinstance(items, Sequence):
+        part = Instance(run.state, receiver.cls, run.at(call.node))
+        part.fields[ITEMS] = found
+        return part
+    return found
+
+
+@method("torch.nn.ModuleDict", "__setitem__")
+@method("torch.nn.ParameterDict", "__setitem__")
+@method("torch.nn.ModuleList", "__setitem__")
+@method("torch.nn.Sequential", "__setitem__")
+def set_item(run: Run, receiver: Instance, call: Call) -> Value:
+    from gradls.flow.subscripts import set_item as of
+
+    items = receiver.fields.get(ITEMS)
+    if items is not None and isinstance(call.node, ast.expr):
+        of(run, items, call.args[0], call.args[1], call.node, False)
+    return NONE
+
+
+@method("torch.nn.ModuleDict", "items", "keys", "values")
+@method("torch.nn.ParameterDict", "items", "keys", "values")
+def mapping_views(run: Run, receiver: Instance, call: Call) -> Value:
+    from gradls.flow.calls import call_method
+
+    items = receiver.fields.get(ITEMS)
+    name = getattr(getattr(call.node, "func", None), "attr", "items")
+    return call_method(run, items, name, call) if items is not None else run.unknown("call")
+
+
+@function("torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel", "torch.nn.parallel.DataParallel")
+def wrapper(run: Run, path: str, call: Call) -> Value:
+    """Calls the module that it wraps."""
+    inner = call.get(0, "module")
+    instance = Instance(run.state, run.lib(path), run.at(call.node))
+    if inner is not None:
+        instance.fields["module"] = inner
+    return instance
+
+
+@method("torch.nn.DataParallel", "__call__")
+@method("torch.nn.parallel.DistributedDataParallel", "__call__")
+def call_wrapped(run: Run, receiver: Instance, call: Call) -> Value:
+    from gradls.flow.calls import call_value
+
+    inner = receiver.fields.get("module")
+    return call_value(run, inner, call) if inner is not None else run.unknown("call")

@@ -1,0 +1,203 @@
+"""Modules of torch.nn: what calling them does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.autograd.losses import find_loss
+from gradls.autograd.modules import ModuleSpec, find_module
+from gradls.autograd.ops import find_op
+from gradls.flow import layer_shapes
+from gradls.flow.classes import MODULE
+from gradls.flow.graph import Edge, Node, Saved
+from gradls.flow.models.modules import CONTAINERS, contents, initialize
+from gradls.flow.models.registry import method
+from gradls.flow.operations import apply, check_saved, derived_tensor, tensors_in
+from gradls.flow.values import (
+    FALSE,
+    NONE,
+    TRUE,
+    Class,
+    Host,
+    Instance,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+
+def forward(run: Run, instance: Instance, path: str, call: Call) -> Value:
+    """Call a module of a library class."""
+    spec = find_module(path)
+    if path == "torch.nn.Sequential":
+        return _forward_sequential(run, instance, call)
+    loss = find_loss(path)
+    if loss is not None:
+        from gradls.flow.models.losses import apply_loss
+
+        return apply_loss(run, loss, instance, call)
+    if spec is None or (path in CONTAINERS) or path == MODULE:
+        from gradls.flow.calls import call_unknown
+
+        return call_unknown(run, instance, call)
+    return _forward_layer(run, instance, spec, call)
+
+
+def _forward_sequential(run: Run, instance: Instance, call: Call) -> Value:
+    from gradls.flow.calls import Call as NewCall
+    from gradls.flow.calls import call_value
+
+    value: Value = call.args[0] if call.args else run.unknown("argument")
+    for name, member in contents(instance):
+        rounds = 2 if name == "*" and not isinstance(member, Unknown) else 1
+        for _ in range(rounds):
+            value = call_value(run, member, NewCall(call.node, [value]))
+            if isinstance(value, Tensor) and isinstance(member, Instance) and value.node.layer is None:
+                value.node.layer = member.at
+    return value
+
+
+def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -> Value:
+    options = instance.data.get("options", {})
+    first = call.args[0] if call.args else next(iter(call.kwargs.values()), None)
+    parameters = {name: instance.fields[name] for name, _ in spec.parameters if name in instance.fields}
+    inplace = options.get("inplace")
+    if isinstance(inplace, Host) and inplace.value is True and isinstance(first, Tensor):
+        before = first.storage.writes
+        result = _in_place_layer(run, spec, first, call)
+        for write in first.storage.writes[len(before) :]:
+            write.layer = instance.at
+        return result
+    if spec.eval_returns_input and instance.fields.get("training") is FALSE and first is not None:
+        return first
+    if spec.kind == "identity" and first is not None:
+        return first
+    op = find_op(spec.function) if spec.function else None
+    if (
+        op is not None
+        and spec.outputs == "tensor"
+        and spec.kind in ("activation", "shape")
+        and not parameters
+        and first is not None
+    ):
+        from gradls.flow.calls import Call as NewCall
+
+        known = {name: value for name, value in options.items() if name in op.params and name != "inplace"}
+        result = apply(run, spec.function, NewCall(call.node, [first], known))
+        if isinstance(result, Tensor):
+            result.dtype = result.dtype or "float"
+            return result
+    result = derived_tensor(
+        run,
+        spec.name.rpartition(".")[2],
+        [*call.values, *parameters.values()],
+        call.node,
+        saves=True,
+        shape=layer_shapes.of_layer(spec, options, first),
+    )
+    result.node.label = instance.name
+    _save_for_layer(result, spec, first, parameters)
+    if spec.kind == "recurrent" and len(call.args) > 1:
+        _save_state(result, call.args[1], parameters)
+    check_saved(run, result.node)
+    return _structured(run, spec, result, options)
+
+
+def _save_for_layer(result: Tensor, spec: ModuleSpec, first: Value | None, parameters: dict[str, Value]) -> None:
+    if result.requires_grad is not True:
+        return
+    node = result.node
+    saved: list[Saved] = []
+    if spec.saves_output:
+        saved.append(Saved(result.storage, result.storage.writes, "result", result))
+    with_grad = isinstance(first, Tensor) and first.requires_grad is True
+    if spec.saves_input and isinstance(first, Tensor):
+        saved.append(Saved(first.storage, first.storage.writes, "input", first))
+    for name in spec.saves_parameters | (spec.saves_parameters_with_input_grad if with_grad else frozenset()):
+        parameter = parameters.get(name)
+        if isinstance(parameter, Tensor) and parameter.requires_grad:
+            saved.append(Saved(parameter.storage, parameter.storage.writes, name, parameter))
+    node.saved = tuple(saved)
+    node.frees = bool(saved) or spec.kind not in ("shape", "padding", "identity")
+
+
+def _save_state(result: Tensor, state: Value, parameters: dict[str, Value]) -> None:
+    """A recurrent layer keeps the state that it is given, and for its gradient the weights that it is multiplied by."""
+    if result.requires_grad is not True:
+        return
+    states = [part for part in tensors_in(state) if isinstance(part, Tensor)]
+    kept = [Saved(part.storage, part.storage.writes, "state", part) for part in states]
+    if any(part.requires_grad is True for part in states):
+        known = {entry.tensor for entry in result.node.saved}
+        for name, weight in parameters.items():
+            if (
+                name.startswith("weight_hh")
+                and isinstance(weight, Tensor)
+                and weight.requires_grad
+                and weight not in known
+            ):
+                kept.append(Saved(weight.storage, weight.storage.writes, name, weight))
+    result.node.saved += tuple(kept)
+
+
+def _in_place_layer(run: Run, spec: ModuleSpec, first: Tensor, call: Call) -> Value:
+    """An activation or dropout with `inplace=True`."""
+    from gradls.flow.calls import Call as NewCall
+
+    op = find_op(spec.function) if spec.function else None
+    if op is not None and "inplace" in op.params:
+        return apply(run, spec.function, NewCall(call.node, [first], {"inplace": TRUE}))
+    return derived_tensor(run, spec.name, [first], call.node)
+
+
+def _structured(run: Run, spec: ModuleSpec, result: Tensor, options: dict[str, Value]) -> Value:
+    """What forward returns: a tensor, or the tuple of a recurrent layer or of attention."""
+
+    def pair(*items: Value) -> Value:
+        return Sequence(run.state, "tuple", items)
+
+    def sibling() -> Tensor:
+        node = Node(run.state, "part", result.node.at, (Edge(result.node, result.requires_grad),), path=run.path)
+        tensor = Tensor(run.state, node, requires_grad=result.requires_grad, leaf=result.leaf, dtype="float")
+        tensor.inference = result.inference
+        return tensor
+
+    if spec.outputs == "rnn":
+        return pair(result, sibling())
+    if spec.outputs == "lstm":
+        return pair(result, pair(sibling(), sibling()))
+    if spec.outputs == "lstm_cell":
+        return pair(result, sibling())
+    if spec.outputs == "attention":
+        return pair(result, sibling())
+    if isinstance(options.get("return_indices"), Host) and options["return_indices"].value is True:  # type: ignore[attr-defined]
+        return pair(result, run.leaf("indices", None, dtype="int"))
+    return result
+
+
+@method(MODULE, "forward")
+def forward_by_name(run: Run, receiver: Instance, call: Call) -> Value:
+    """`module.forward(x)`, and `super().forward(x)`."""
+    from gradls.flow.classes import library_bases
+
+    path = receiver.path or next((p for p in library_bases(receiver.cls) if p != MODULE), "")  # type: ignore[arg-type]
+    return forward(run, receiver, path, call) if path else run.unknown("call")
+
+
+@method(MODULE, "__init__")
+def init_by_name(run: Run, receiver: Instance, call: Call) -> Value:
+    """`super().__init__(...)` of a class that derives from a library module."""
+    from gradls.flow.classes import is_module_path, library_bases
+
+    if isinstance(receiver.cls, Class):
+        for path in library_bases(receiver.cls):
+            if is_module_path(path):
+                initialize(run, receiver, path, call)
+                break
+    run.event("module-init", call.node, receiver)
+    return NONE

@@ -1,0 +1,206 @@
+"""The methods of modules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.flow import truth
+from gradls.flow.classes import MODULE, is_module
+from gradls.flow.models.modules import clear_grads, members, modules_of, parameters_of
+from gradls.flow.models.registry import method
+from gradls.flow.values import (
+    FALSE,
+    NONE,
+    TRUE,
+    Host,
+    Instance,
+    Mapping,
+    Sequence,
+    Value,
+    host,
+)
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+
+@method(MODULE, "parameters")
+def parameters(run: Run, receiver: Instance, call: Call) -> Value:
+    """A one-shot iterator over the registered parameters."""
+    found, more = parameters_of(receiver)
+    rest = run.unknown("parameter") if more else None
+    return Sequence(run.state, "iterator", tuple(tensor for _, tensor in found), rest)
+
+
+@method(MODULE, "named_parameters")
+def named_parameters(run: Run, receiver: Instance, call: Call) -> Value:
+    found, more = parameters_of(receiver)
+    pairs: list[Value] = []
+    for name, tensor in found:
+        text = Host("str") if "*" in name else host(name)
+        pairs.append(Sequence(run.state, "tuple", (text, tensor)))
+    rest = Sequence(run.state, "tuple", (Host("str"), run.unknown("parameter"))) if more else None
+    return Sequence(run.state, "iterator", tuple(pairs), rest)
+
+
+@method(MODULE, "buffers", "named_buffers")
+def buffers(run: Run, receiver: Instance, call: Call) -> Value:
+    return Sequence(run.state, "iterator", (), run.unknown("buffer"))
+
+
+@method(MODULE, "modules", "children")
+def modules(run: Run, receiver: Instance, call: Call) -> Value:
+    found, more = modules_of(receiver)
+    name = getattr(getattr(call.node, "func", None), "attr", "modules")
+    if name == "children":
+        own = [member for _, member in members(receiver) if isinstance(member, Instance) and is_module(member)]
+        return Sequence(run.state, "iterator", tuple(own), run.unknown("module") if more else None)
+    return Sequence(run.state, "iterator", tuple(found), run.unknown("module") if more else None)
+
+
+@method(MODULE, "named_modules", "named_children")
+def named_modules(run: Run, receiver: Instance, call: Call) -> Value:
+    found, more = modules_of(receiver)
+    pairs = tuple(Sequence(run.state, "tuple", (Host("str"), module)) for module in found)
+    rest = Sequence(run.state, "tuple", (Host("str"), run.unknown("module"))) if more else None
+    return Sequence(run.state, "iterator", pairs, rest)
+
+
+@method(MODULE, "requires_grad_")
+def requires_grad_(run: Run, receiver: Instance, call: Call) -> Value:
+    given = call.get(0, "requires_grad")
+    flag = True if given is None else truth.truth(run, given)
+    found, _ = parameters_of(receiver)
+    for _, tensor in found:
+        run.state.set(tensor.fields, "requires_grad", flag)
+    run.event("freeze", call.node, receiver, flag=flag)
+    return receiver
+
+
+@method(MODULE, "train", "eval")
+def train(run: Run, receiver: Instance, call: Call) -> Value:
+    name = getattr(getattr(call.node, "func", None), "attr", "train")
+    given = call.get(0, "mode")
+    mode: Value = FALSE if name == "eval" else TRUE if given is None else given
+    found, _ = modules_of(receiver)
+    for module in found:
+        run.state.set(module.fields, "training", mode)
+    run.event("train-mode", call.node, receiver, mode=truth.truth(run, mode))
+    return receiver
+
+
+@method(
+    MODULE, "to", "cuda", "cpu", "float", "double", "half", "bfloat16", "xpu", "share_memory", "compile", "to_empty"
+)
+def itself(run: Run, receiver: Instance, call: Call) -> Value:
+    return receiver
+
+
+@method(MODULE, "apply")
+def apply_function(run: Run, receiver: Instance, call: Call) -> Value:
+    from gradls.flow.calls import Call as NewCall
+    from gradls.flow.calls import call_value
+
+    target = call.get(0, "fn")
+    if target is not None:
+        found, _ = modules_of(receiver)
+        for module in found[:12]:
+            call_value(run, target, NewCall(call.node, [module]))
+    return receiver
+
+
+@method(MODULE, "zero_grad")
+def zero_grad(run: Run, receiver: Instance, call: Call) -> Value:
+    found, more = parameters_of(receiver)
+    run.event("zero-grad", call.node, receiver, parameters=[t for _, t in found], open=more)
+    clear_grads(run, [tensor for _, tensor in found], call)
+    return NONE
+
+
+@method(MODULE, "state_dict")
+def state_dict(run: Run, receiver: Instance, call: Call) -> Value:
+    """Detached aliases of the parameters."""
+    from gradls.flow.operations import cut_tensor
+
+    found, more = parameters_of(receiver)
+    entries = {
+        name: cut_tensor(run, "state_dict", "state_dict", tensor, call.node, shares=True)
+        for name, tensor in found
+        if "*" not in name
+    }
+    rests = [
+        cut_tensor(run, "state_dict", "state_dict", tensor, call.node, shares=True)
+        for name, tensor in found
+        if "*" in name
+    ]
+    rest: Value | None = run.join.values(rests) if rests else None
+    if more:
+        rest = run.unknown("parameter")
+    return Mapping(run.state, dict(entries), rest)
+
+
+@method(MODULE, "load_state_dict")
+def load_state_dict(run: Run, receiver: Instance, call: Call) -> Value:
+    from gradls.flow.writes import bump
+
+    found, _ = parameters_of(receiver)
+    for _, tensor in found:
+        bump(run, tensor, "load_state_dict", call.node)
+    return run.unknown("keys")
+
+
+@method(MODULE, "register_parameter")
+def register_parameter(run: Run, receiver: Instance, call: Call) -> Value:
+    from gradls.flow.attributes import set_attribute
+
+    name, value = call.known(0, "name"), call.get(1, "param")
+    run.event("register-parameter", call.node, receiver, name=name, assigned=value)
+    if isinstance(name, str) and value is not None:
+        set_attribute(run, receiver, name, value, call.node)
+    return NONE
+
+
+@method(MODULE, "register_buffer")
+def register_buffer(run: Run, receiver: Instance, call: Call) -> Value:
+    name, value = call.known(0, "name"), call.get(1, "tensor")
+    run.event("register-buffer", call.node, receiver, name=name, assigned=value)
+    if isinstance(name, str) and value is not None:
+        run.state.set(receiver.fields, name, value)
+    return NONE
+
+
+@method(MODULE, "add_module", "register_module")
+def add_module(run: Run, receiver: Instance, call: Call) -> Value:
+    from gradls.flow.attributes import set_attribute
+
+    name, value = call.known(0, "name"), call.get(1, "module")
+    if value is not None:
+        set_attribute(run, receiver, name if isinstance(name, str) else "*", value, call.node)
+    return NONE
+
+
+@method(
+    MODULE,
+    "register_forward_hook",
+    "register_forward_pre_hook",
+    "register_full_backward_hook",
+    "register_backward_hook",
+)
+def register_hook(run: Run, receiver: Instance, call: Call) -> Value:
+    name = getattr(getattr(call.node, "func", None), "attr", "")
+    run.event("module-hook", call.node, receiver, name=name, hook=call.get(0, "hook"))
+    return run.unknown("handle")
+
+
+@method(MODULE, "__setattr__", "__delattr__")
+def set_or_delete(run: Run, receiver: Instance, call: Call) -> Value:
+    """`setattr` and `delattr`, called by their special names."""
+    from gradls.flow.attributes import delete_attribute, set_attribute
+
+    name, value = call.known(0, "name"), call.get(1, "value")
+    if value is not None:
+        set_attribute(run, receiver, name if isinstance(name, str) else "*", value, call.node)
+    elif isinstance(name, str):
+        delete_attribute(run, receiver, name)
+    return NONE
