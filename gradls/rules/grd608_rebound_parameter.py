@@ -1,0 +1,143 @@
+"""GRD608."""
+
+from collections.abc import Iterable
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node, walk
+from gradls.flow.values import Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import gradient_of, loops_of
+from gradls.rules.words import code, place
+
+
+class ReboundParameter(Rule):
+    """An update written by hand that gives a name a new tensor, and leaves the parameter as it was.
+
+    ## What it finds
+    `p = p - lr * p.grad` in a loop, where `p` is the variable of the loop or another name for a leaf that requires
+    grad.
+
+    ## Why it matters
+    The assignment changes what the name means, not the tensor. The model, the list or the optimizer that holds the
+    parameter keeps the old one, and nothing is trained. A name that is used again in the next round means the result of
+    an operation then, which has no gradient of its own.
+
+    ## What PyTorch does
+    Nothing at the assignment. In the next round `grad` of the new tensor is None, with
+
+        TypeError: unsupported operand type(s) for *: 'float' and 'NoneType'
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    before = model.weight.clone()
+    model(torch.randn(8, 3)).pow(2).mean().backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter = parameter - 0.1 * parameter.grad
+    assert torch.equal(model.weight, before)
+    ```
+
+    ## Use instead
+    Write into the parameter, without recording it.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    before = model.weight.clone()
+    model(torch.randn(8, 3)).pow(2).mean().backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter -= 0.1 * parameter.grad
+    assert not torch.equal(model.weight, before)
+    ```
+
+    ## When it is silent
+    Where the new tensor is made a leaf again, or is used for more than the next round.
+
+    ```python
+    import torch
+
+    weight = torch.randn(3, requires_grad=True)
+    for _ in range(3):
+        weight.pow(2).sum().backward()
+        weight = (weight - 0.1 * weight.grad).detach().requires_grad_()
+    assert weight.is_leaf
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/notes/autograd.html#locally-disabling-gradient-computation
+    """
+
+    code, name, severity = "GRD608", "rebound-parameter", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for number, event in enumerate(facts.events):
+            if event.kind != "rebound" or not isinstance(event.value, Tensor):
+                continue
+            old = event.old
+            if old.leaf is not True or old.node.leaf is not old or not _is_update(event.value.node, old):
+                continue
+            if (event.value.leaf is True and event.value.requires_grad is True) or _is_kept(facts, number, event.value):
+                continue
+            yield self._report(facts, event, old, _is_used_later(facts, number, event))
+
+    def _report(self, facts: Facts, event: Event, old: Tensor, used: bool) -> Finding:
+        statement = facts.statement(event.at.node)
+        what = code(facts, statement if statement is not None else event.at.node)
+        name = facts.source.segment(event.at.node)
+        if used:
+            message = (
+                f"{what} makes `{name}` the result of an operation, with no gradient of its own in the next round; "
+                f"write into it instead: `{name} -= ...` under `torch.no_grad()`"
+            )
+        else:
+            message = (
+                f"{what} only changes what `{name}` means in this round: the parameter itself stays as it was; write "
+                f"into it instead: `{name} -= ...` under `torch.no_grad()`"
+            )
+        story = [Step(place(old.node.at), "this is the tensor that should change")] if old.node.at is not None else []
+        return self.finding(place(event.at), message, story)
+
+
+def _is_update(node: Node, old: Tensor) -> bool:
+    """Is it computed from a leaf and from its gradient, and from nothing else?"""
+    parts = list(walk(node))
+    if len(parts) > 12 or any(part.kind == "phi" for part in parts):
+        return False
+    leaves = [part.leaf for part in parts if part.leaf is not None]
+    return old in leaves and any(gradient_of(leaf) is old for leaf in leaves if leaf is not old) and len(leaves) == 2
+
+
+def _is_kept(facts: Facts, number: int, value: Tensor) -> bool:
+    """Is the new tensor made a leaf, put somewhere, or handed to someone?"""
+    for later in facts.events[number + 1 :]:
+        if later.kind in ("requires-grad-set", "retain-grad", "return", "yield") and later.value is value:
+            return True
+        if later.kind == "rebound" and later.old is value and later.value.leaf is True:  # type: ignore[union-attr]
+            return True
+        if value in (later.info.get("assigned"), later.info.get("appended")):
+            return True
+        if later.kind == "unknown-call" and any(argument is value for argument in later.arguments):
+            return True
+    return False
+
+
+def _is_used_later(facts: Facts, number: int, event: Event) -> bool:
+    """Does anything that happens in a later round come from the new tensor?"""
+    assert isinstance(event.value, Tensor)
+    for later in facts.events[number + 1 :]:
+        if later.node is None or not loops_of(later.path) & loops_of(event.path):
+            continue
+        if later.kind in ("backward", "grad-read", "loss") and any(
+            part is event.value.node for part in walk(later.node)
+        ):
+            return True
+    return False
