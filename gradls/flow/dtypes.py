@@ -97,6 +97,10 @@ def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
         return "float"
     if not isinstance(first, Tensor):
         return None
+    if first.dtype == "bool" and op.name in ("sum", "prod", "nansum", "cumsum", "cumprod"):
+        return "int"
+    if first.dtype == "bool" and op.name in ("sum", "cumsum", "prod", "cumprod", "trace", "bincount"):
+        return "int"
     # Of complex numbers, many operations (abs, norms, decompositions) give real ones.
     return None if first.dtype == "complex" and op.name not in _STAY_COMPLEX else first.dtype
 
