@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from gradls.flow.models.modules import ITEMS
+from gradls.flow.models.modules import ITEMS, contents
 from gradls.flow.models.registry import function, method
 from gradls.flow.values import (
     NONE,
+    Host,
     Instance,
     Mapping,
     Sequence,
@@ -73,7 +74,11 @@ def set_item(run: Run, receiver: Instance, call: Call) -> Value:
 
     items = receiver.fields.get(ITEMS)
     if items is not None and isinstance(call.node, ast.expr):
-        of(run, items, call.args[0], call.args[1], call.node, False)
+        index, value = call.args[0], call.args[1]
+        name = str(index.value) if isinstance(index, Host) and index.known else "*"
+        old = dict(contents(receiver)).get(name)
+        of(run, items, index, value, call.node, False)
+        run.event("attribute-set", call.node, receiver, name=name, assigned=value, old=old, augmented=False)
     return NONE
 
 

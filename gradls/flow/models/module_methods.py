@@ -74,7 +74,7 @@ def requires_grad_(run: Run, receiver: Instance, call: Call) -> Value:
     found, _ = parameters_of(receiver)
     for _, tensor in found:
         run.state.set(tensor.fields, "requires_grad", flag)
-    run.event("freeze", call.node, receiver, flag=flag)
+    run.event("freeze", call.node, receiver, flag=flag, parameters=[tensor for _, tensor in found])
     return receiver
 
 
@@ -83,10 +83,10 @@ def train(run: Run, receiver: Instance, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "train")
     given = call.get(0, "mode")
     mode: Value = FALSE if name == "eval" else TRUE if given is None else given
-    found, _ = modules_of(receiver)
+    found, more = modules_of(receiver)
     for module in found:
         run.state.set(module.fields, "training", mode)
-    run.event("train-mode", call.node, receiver, mode=truth.truth(run, mode))
+    run.event("train-mode", call.node, receiver, mode=truth.truth(run, mode), modules=found, open=more)
     return receiver
 
 
