@@ -1,0 +1,120 @@
+"""GRD609."""
+
+import ast
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import is_on_the_way
+from gradls.rules.words import code, place
+
+
+class FreezeUndone(Rule):
+    """Parameters that are frozen and thawed again before anything was trained.
+
+    ## What it finds
+    `requires_grad = False` on some parameters, and later `requires_grad = True` on all of these, with no `backward()`
+    in between.
+
+    ## Why it matters
+    The freeze has no effect: everything is trained.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 1))
+    for parameter in model[0].parameters():
+        parameter.requires_grad = False
+    for parameter in model.parameters():
+        parameter.requires_grad = True
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert model[0].weight.requires_grad
+    ```
+
+    ## Use instead
+    Freeze last.
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 1))
+    for parameter in model[0].parameters():
+        parameter.requires_grad = False
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    assert len(optimizer.param_groups[0]["params"]) == 2
+    ```
+
+    ## When it is silent
+    Where only some are thawed again, as after freezing everything, where it happens under a condition, and where
+    something is trained in between.
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 1))
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    for parameter in model[1].parameters():
+        parameter.requires_grad = True
+    assert not model[0].weight.requires_grad and model[1].weight.requires_grad
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/notes/autograd.html#setting-requires-grad
+    """
+
+    code, name, severity = "GRD609", "freeze-undone", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        frozen: dict[ast.AST, list[_Freeze]] = {}
+        open_: dict[Tensor, _Freeze] = {}
+        used = 0
+        for event in facts.events:
+            if event.kind in ("backward", "step", "loss", "unknown-step", "module-call", "grad-call"):
+                used += 1
+            for tensor in _changed(event):
+                if event.flag is False:
+                    freeze = _Freeze(event, used, [])
+                    open_[tensor] = freeze
+                    frozen.setdefault(event.at.node, []).append(freeze)
+                elif tensor in open_:
+                    freeze = open_.pop(tensor)
+                    is_free = event.flag is True and freeze.used == used and event.at.node is not freeze.event.at.node
+                    if is_free and is_on_the_way(event.path, freeze.event.path):
+                        freeze.thawed.append(event)
+        for freezes in frozen.values():
+            if all(freeze.thawed for freeze in freezes):
+                yield self._report(facts, freezes[0])
+
+    def _report(self, facts: Facts, freeze: "_Freeze") -> Finding:
+        thawed = freeze.thawed[0]
+        message = (
+            f"{code(facts, freeze.event.at.node)} has no effect: all that it freezes requires grad again before anything "
+            "is trained"
+        )
+        return self.finding(place(freeze.event.at), message, [Step(place(thawed.at), "it is undone here")])
+
+
+class _Freeze(NamedTuple):
+    event: Event
+    used: int
+    thawed: list[Event]
+
+
+def _changed(event: Event) -> list[Tensor]:
+    """The parameters whose flag an event sets."""
+    if event.kind == "freeze":
+        return list(event.parameters)
+    if event.kind == "requires-grad-set" and isinstance(event.value, Tensor) and event.value.is_parameter:
+        return [event.value]
+    return []
