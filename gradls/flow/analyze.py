@@ -62,6 +62,28 @@ def _attempt(run: Run, action: object, budget: int) -> bool:
     return False
 
 
+def _root(run: Run, action: object, budget: int) -> bool:
+    """Run something that nobody in the file calls.
+
+    A caller may have switched gradients off. Only where something here calls backward it is certain that they were on;
+    elsewhere a result that requires grad may as well not.
+    """
+    known, events = run.states, len(run.facts.events)
+    run.states = {}
+    done = _attempt(run, action, budget)
+    found, run.states = run.states, known
+    recorded = any(event.kind in ("backward", "grad-call") for event in run.facts.events[events:])
+    for node, state in found.items():
+        if not recorded and state.requires_grad and state.leaf is not True:
+            state.requires_grad = state.leaf = None
+        if node not in known:
+            known[node] = state
+            run.hypothetical.add(node)
+        elif node in run.hypothetical:
+            known[node].blur(state)
+    return done
+
+
 def _run_uncalled(run: Run) -> None:
     """Run what the module's own statements did not."""
     run.alone = True
@@ -71,7 +93,7 @@ def _run_uncalled(run: Run) -> None:
         if isinstance(value, Function):
             run.since = run.state.clock
             if value.node not in run.executed:
-                _attempt(
+                _root(
                     run, lambda value=value: call_function(run, value, arguments(run, value, False)), MOST_STEPS_A_ROOT
                 )
         elif isinstance(value, Class):
@@ -96,7 +118,7 @@ def _run_methods(run: Run, cls: Class) -> None:
     holder: list[Value] = []
     init, _ = classes.find_in_class(cls, "__init__")
     call = arguments(run, init, True) if isinstance(init, Function) else Call(cls.node, [], {}, True)  # type: ignore[arg-type]
-    if not _attempt(run, lambda: holder.append(classes.instantiate(run, cls, call)), MOST_STEPS_A_ROOT):
+    if not _root(run, lambda: holder.append(classes.instantiate(run, cls, call)), MOST_STEPS_A_ROOT):
         holder.append(_open_instance(run, cls))
     receiver = holder[0]
     if isinstance(receiver, Instance):
@@ -108,7 +130,7 @@ def _run_methods(run: Run, cls: Class) -> None:
         bound = method.kind != "static"
         target: Value = cls if method.kind == "class" else receiver
         run.since = run.state.clock
-        _attempt(
+        _root(
             run,
             lambda method=method, bound=bound, target=target: call_function(
                 run, method, arguments(run, method, bound), target if bound else None
@@ -130,7 +152,7 @@ def _run_custom_function(run: Run, cls: Class, methods: list[Function]) -> None:
         mark = run.state.mark()
         run.isolated += 1
         call = context_arguments(run, method, arguments(run, method, False))
-        _attempt(run, lambda method=method, call=call: call_function(run, method, call), MOST_STEPS_A_ROOT)
+        _root(run, lambda method=method, call=call: call_function(run, method, call), MOST_STEPS_A_ROOT)
         run.isolated = 0
         run.state.undo(mark)
 

@@ -75,6 +75,9 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
     if name == "__class__":
         return value.cls
     if isinstance(value.cls, Lib):
+        held = value.fields.get("*items")
+        if isinstance(held, Mapping) and name in held.entries:
+            return held.entries[name]
         model = find_attribute(value.path, name)
         if model is not None:
             return model(run, value, node)

@@ -44,6 +44,15 @@ class TensorState:
     dtype: str | None
     leaf: bool | None
 
+    def blur(self, other: TensorState) -> None:
+        """Keep what holds in both states."""
+        if self.requires_grad is not other.requires_grad:
+            self.requires_grad = None
+        if self.dtype != other.dtype:
+            self.dtype = None
+        if self.leaf is not other.leaf:
+            self.leaf = None
+
 
 @dataclass(slots=True)
 class Facts:

@@ -124,6 +124,8 @@ class Run:
         self.rough = 0
         """How many loops of unknown length are open."""
         self.states: dict[ast.AST, TensorState] = {}
+        self.hypothetical: set[ast.AST] = set()
+        """The expressions that were seen only in code that nobody in the file calls."""
         self.libs: dict[str, Lib] = {}
         self.isolated = 0
         """Inside the forward of a custom Function: what happens there cuts nothing."""
@@ -166,16 +168,10 @@ class Run:
 
     def observe(self, node: ast.AST, tensor: Tensor) -> None:
         """Note what the expression `node` was; an expression seen in two states has an unknown one."""
-        seen = self.states.get(node)
-        if seen is None:
-            self.states[node] = TensorState(node, tensor.requires_grad, tensor.dtype, tensor.leaf)
-            return
-        if seen.requires_grad is not tensor.requires_grad:
-            seen.requires_grad = None
-        if seen.dtype != tensor.dtype:
-            seen.dtype = None
-        if seen.leaf is not tensor.leaf:
-            seen.leaf = None
+        state = TensorState(node, tensor.requires_grad, tensor.dtype, tensor.leaf)
+        seen = self.states.setdefault(node, state)
+        if seen is not state:
+            seen.blur(state)
 
     # Values
 
