@@ -216,7 +216,8 @@ def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:
     """Call a method that has a model, on a receiver that is no object of the program."""
     if name == "backward" and isinstance(receiver, (Host, Sequence, Mapping)):
         run.event("backward-of-no-tensor", call.node, receiver)
-    if isinstance(receiver, Instance) and name.startswith("torch.Tensor."):
+    own = receiver.cls if isinstance(receiver, Instance) else None
+    if isinstance(own, Class) and "torch.Tensor" in classes.library_bases(own):
         # An object of a subclass of Tensor: nothing is known of it as a tensor.
         return run.unknown("method", name.rpartition(".")[2])
     model = find_method(receiver, name)
