@@ -76,7 +76,7 @@ class _Recovery:
                 continue
             if not starts or (width(line) <= indent and not _CONTINUES.match(line)):
                 starts.append(index)
-        items = [_Item(start, end) for start, end in zip(starts, [*starts[1:], end], strict=True)]
+        items = [_Item(start, end) for start, end in zip(starts, [*starts[1:], end], strict=False)]
         return self._with_decorators(items)
 
     def _with_decorators(self, items: list[_Item]) -> list[_Item]:
