@@ -164,11 +164,16 @@ def _concerns(moment: Moment, tensors: frozenset[Tensor], clip: Event) -> bool:
 
 
 def _is_useless(before: Moment | None, after: Moment | None) -> bool:
-    if after is not None and after.kind == "step":
+    if after is not None and (after.kind == "step" or _changes(after.event)):
         return False
     if before is not None and before.kind == "backward":
         return after is not None and after.kind == "clear"
     return after is not None or (before is not None and before.kind == "step")
+
+
+def _changes(event: Event) -> bool:
+    """Is a gradient written, and not just cleared? Then somebody goes on to use it."""
+    return event.kind in ("write", "data-set") and event.info.get("op") not in ("zero_", "fill_")
 
 
 def _is_alone(near: list[Moment]) -> bool:
