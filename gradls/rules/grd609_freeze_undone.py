@@ -99,8 +99,8 @@ class FreezeUndone(Rule):
     def _report(self, facts: Facts, freeze: "_Freeze") -> Finding:
         thawed = freeze.thawed[0]
         message = (
-            f"{code(facts, freeze.event.at.node)} has no effect: all that it freezes requires grad again before anything "
-            "is trained"
+            f"{code(facts, freeze.event.at.node)} has no effect: all that it freezes requires grad again before "
+            "anything is trained"
         )
         return self.finding(place(freeze.event.at), message, [Step(place(thawed.at), "it is undone here")])
 

@@ -1,0 +1,261 @@
+"""GRD701."""
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node, walk
+from gradls.flow.operations import tensors_in
+from gradls.flow.values import Sequence, Tensor, Value
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.loss_arguments import history
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import gradient_of, loops_of
+from gradls.rules.words import code, place
+
+_SUMS = frozenset(("add", "sub", "rsub", "mul", "div", "truediv", "phi", "neg"))
+_WRITES = frozenset(("add", "add_", "sub", "sub_", "iadd", "copy_slices", "copy_"))
+
+
+class KeptGraph(Rule):
+    """A tensor that is kept from round to round, together with the graph that it came from.
+
+    ## What it finds
+    In a loop, a loss or an output that is added up (`total += loss`), appended to a list, or written into a buffer,
+    while no `backward()` goes through what is kept.
+
+    ## Why it matters
+    A tensor that requires grad holds its history. As long as it is kept, so is the graph of its round, and with it
+    every activation that `backward()` has not freed: memory grows until it runs out.
+
+    ## What PyTorch does
+    Nothing, until
+
+        torch.OutOfMemoryError: CUDA out of memory.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    total = 0
+    for _ in range(5):
+        loss = model(torch.randn(8, 3)).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss
+    assert total.requires_grad
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    outputs = []
+    for _ in range(5):
+        output = model(torch.randn(8, 3))
+        optimizer.zero_grad()
+        output.pow(2).mean().backward()
+        optimizer.step()
+        outputs.append(output)
+    assert torch.cat(outputs).requires_grad
+    ```
+
+    ## Use instead
+    The number, with `item()`, or the tensor without its history, with `detach()`.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    total, outputs = 0.0, []
+    for _ in range(5):
+        output = model(torch.randn(8, 3))
+        loss = output.pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+        outputs.append(output.detach())
+    assert not torch.cat(outputs).requires_grad
+    ```
+
+    ## When it is silent
+    Where `backward()` is called on what is kept, or it is returned, or handed on.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    losses = []
+    for _ in range(5):
+        losses.append(model(torch.randn(8, 3)).pow(2).mean())
+    torch.stack(losses).mean().backward()
+    assert model.weight.grad is not None
+    ```
+
+    ## Fix safety
+    Suggested: it puts `.detach()` behind what is kept.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/notes/faq.html#my-model-reports-cuda-runtime-error-2-out-of-memory
+    """
+
+    code, name, severity = "GRD701", "kept-graph", Severity.INFORMATION
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        by_place: dict[ast.AST, list[_Keeping]] = {}
+        for keeping in _kept(facts):
+            by_place.setdefault(keeping.event.at.node, []).append(keeping)
+        for found in by_place.values():
+            if len(found) > 1 and _are_rounds(found) and not _is_used(facts, found):
+                yield self._report(facts, found[0])
+
+    def _report(self, facts: Facts, keeping: "_Keeping") -> Finding:
+        what = code(facts, keeping.written)
+        statement = facts.statement(keeping.event.at.node) or keeping.event.at.node
+        message = (
+            f"{code(facts, statement)} keeps {what} together with its graph, in every round, and nothing differentiates it "
+            "later: detach it, or take `.item()` of a single number"
+        )
+        story = []
+        if keeping.part.node.at is not None:
+            story.append(Step(place(keeping.part.node.at), "its graph begins here"))
+        fixes = []
+        if isinstance(keeping.written, (ast.Name, ast.Attribute, ast.Call)):
+            detach = edits.add_call(Place(keeping.event.at.source, keeping.written), ".detach()")
+            fixes.append(Fix("Detach what is kept", Safety.SUGGESTED, detach))
+        return self.finding(place(keeping.event.at), message, story, fixes)
+
+
+class _Keeping:
+    """A tensor `part` that is kept in something larger by an event; `whole` are the nodes of which none may be used."""
+
+    def __init__(self, event: Event, part: Tensor, whole: tuple[Node, ...], written: ast.expr, holder: Value) -> None:
+        self.event, self.part, self.whole, self.written, self.holder = event, part, whole, written, holder
+
+
+def _kept(facts: Facts) -> Iterator[_Keeping]:
+    for event in facts.events:
+        if not loops_of(event.path):
+            continue
+        if event.kind == "append" and isinstance(event.value, Sequence):
+            yield from _appended(event)
+        elif event.kind in ("rebound", "accumulate"):
+            yield from _added(facts, event)
+        elif event.kind == "write" and isinstance(event.value, Tensor) and event.op in _WRITES:
+            yield from _written(event)
+
+
+def _appended(event: Event) -> Iterator[_Keeping]:
+    node = event.at.node
+    assert isinstance(event.value, Sequence)
+    for tensor in tensors_in(event.appended):
+        if isinstance(tensor, Tensor) and _has_graph(tensor) and isinstance(node, ast.Call) and node.args:
+            yield _Keeping(event, tensor, (tensor.node,), node.args[-1], event.value)
+            return
+
+
+def _added(facts: Facts, event: Event) -> Iterator[_Keeping]:
+    """`total = total + loss`: the new value is a sum with the old one in it."""
+    value, old = event.value, event.old
+    if not isinstance(value, Tensor) or not _has_graph(value):
+        return
+    statement = facts.statement(event.at.node)
+    added = [part for part in _terms(value.node) if part is not getattr(old, "node", None)]
+    if isinstance(old, Tensor) and old.node not in _terms(value.node):
+        return
+    if any(part.leaf is not None and gradient_of(part.leaf) is not None for part in added):
+        return  # an update by hand, of which other rules speak
+    if isinstance(statement, (ast.Assign, ast.AugAssign)) and added:
+        written = _addend(statement)
+        if written is not None:
+            yield _Keeping(event, value, (value.node,), written, value)
+
+
+def _written(event: Event) -> Iterator[_Keeping]:
+    """`buffer.add_(loss)`: a tensor without a graph joins that of what is written into it."""
+    target, node = event.value, event.at.node
+    assert isinstance(target, Tensor)
+    if event.node is None or target.node.leaf is not None:
+        return
+    parts = [edge.node for edge in event.node.edges if edge.flows is True]
+    if not parts or (target.base is not None) or not _was_plain(event.node):
+        return
+    written = node.value if isinstance(node, ast.AugAssign) else None
+    if isinstance(node, ast.Call) and node.args:
+        written = node.args[0]
+    if written is not None:
+        yield _Keeping(event, target, (event.node, target.node), written, target)
+
+
+def _was_plain(node: Node) -> bool:
+    """Was what is written to without a graph at first, so that all that it has was written into it?"""
+    for _ in range(64):
+        if not node.edges:
+            return False
+        if node.edges[0].flows is False:
+            return True
+        node = node.edges[0].node
+    return False
+
+
+def _has_graph(value: Value) -> bool:
+    return isinstance(value, Tensor) and value.requires_grad is True and value.leaf is not True
+
+
+def _terms(node: Node) -> list[Node]:
+    """The terms of a sum, through scaling."""
+    found: list[Node] = []
+    todo = [node]
+    while todo and len(found) < 64:
+        part = todo.pop()
+        found.append(part)
+        if part.op in _SUMS and part.kind in ("op", "phi"):
+            todo += [edge.node for edge in part.edges]
+    return found[1:]
+
+
+def _addend(statement: "ast.Assign | ast.AugAssign") -> ast.expr | None:
+    if isinstance(statement, ast.AugAssign):
+        return statement.value
+    return statement.value.right if isinstance(statement.value, ast.BinOp) else None
+
+
+def _are_rounds(found: list[_Keeping]) -> bool:
+    """Are these rounds of one loop that fill the same list, sum or buffer?"""
+    first, second = found[0], found[1]
+    if first.event.kind in ("append", "write"):
+        return first.holder is second.holder
+    return any(part is first.part.node for part in walk(second.part.node))
+
+
+def _is_used(facts: Facts, found: list[_Keeping]) -> bool:
+    """Does anything go through what the first round kept after a later round has kept more: a backward, a caller, or
+    unknown code?"""
+    kept, later = set(found[0].whole), found[1].event
+    start = next(number for number, event in enumerate(facts.events) if event is later)
+    for event in facts.events[start:]:
+        roots: list[Node] = []
+        if event.kind == "backward":
+            roots = [event.node] if event.node is not None else []
+        elif event.kind == "grad-call":
+            roots = [root.node for root in event.roots if isinstance(root, Tensor)]
+        elif event.kind in ("return", "yield") and event.alone:
+            roots = _nodes(event.value)
+        elif event.kind == "unknown-call":
+            roots = [node for value in event.arguments for node in _nodes(value)]
+        if any(part in kept for root in roots for part in walk(root)):
+            return True
+    return False
+
+
+def _nodes(value: Value | None) -> list[Node]:
+    parts = tensors_in(value) if value is not None else []
+    found = [part.node if isinstance(part, Tensor) else history(part) for part in parts]
+    return [node for node in found if node is not None]
