@@ -1,0 +1,123 @@
+"""GRD704."""
+
+import ast
+from collections.abc import Iterable
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import frontier
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import is_on_the_way
+from gradls.rules.words import code, place
+
+
+class GradModeLeftOff(Rule):
+    """Gradients that a function switches off and leaves off for its callers.
+
+    ## What it finds
+    `torch.set_grad_enabled(False)` as a statement in a function that does not set it back.
+
+    ## Why it matters
+    Other than the context manager, the call changes the mode of the whole thread, and it stays so after the function
+    has returned. What is computed next has no graph.
+
+    ## What PyTorch does
+    Nothing at the call. The next `backward()` raises
+
+        RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+
+    ## Example
+    ```python
+    import torch
+
+
+    def evaluate(model, inputs):
+        torch.set_grad_enabled(False)
+        return model(inputs).mean().item()
+
+
+    model = torch.nn.Linear(3, 1)
+    evaluate(model, torch.randn(8, 3))
+    model(torch.randn(8, 3)).sum().backward()  # raises RuntimeError: element 0 of tensors does not require grad
+    ```
+
+    ## Use instead
+    A context manager, which restores the mode that was before.
+
+    ```python
+    import torch
+
+
+    def evaluate(model, inputs):
+        with torch.set_grad_enabled(False):
+            return model(inputs).mean().item()
+
+
+    model = torch.nn.Linear(3, 1)
+    evaluate(model, torch.randn(8, 3))
+    model(torch.randn(8, 3)).sum().backward()
+    assert model.weight.grad is not None
+    ```
+
+    ## When it is silent
+    Where the function sets the mode again afterwards, and for scripts that only evaluate.
+
+    ```python
+    import torch
+
+
+    def evaluate(model, inputs):
+        torch.set_grad_enabled(False)
+        score = model(inputs).mean().item()
+        torch.set_grad_enabled(True)
+        return score
+
+
+    model = torch.nn.Linear(3, 1)
+    evaluate(model, torch.randn(8, 3))
+    model(torch.randn(8, 3)).sum().backward()
+    assert model.weight.grad is not None
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.set_grad_enabled.html
+    """
+
+    code, name, severity = "GRD704", "grad-mode-left-off", Severity.INFORMATION
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        modes = list(facts.of("grad-mode-set"))
+        for number, event in enumerate(modes):
+            if event.grad is not False or event.calls is None or not _is_statement(facts, event):
+                continue
+            function = event.calls[1]
+            later = [other for other in modes[number + 1 :] if other.calls is not None and other.calls[1] is function]
+            if any(other.at.node is not event.at.node and other.grad is not False for other in later):
+                continue
+            yield self._report(facts, event, _spoiled(facts, event))
+
+    def _report(self, facts: Facts, event: Event, backward: Event | None) -> Finding:
+        message = (
+            f"{code(facts, event.at.node)} stays in force after the function has returned: nothing has a gradient until "
+            "it is set back; use it as a context manager, `with ...:`"
+        )
+        story = [] if backward is None else [Step(place(backward.at), "this has no graph then")]
+        return self.finding(place(event.at), message, story, severity=None if backward is None else Severity.WARNING)
+
+
+def _is_statement(facts: Facts, event: Event) -> bool:
+    return isinstance(facts.parent(event.at.node), ast.Expr)
+
+
+def _spoiled(facts: Facts, event: Event) -> Event | None:
+    """A backward that raises because of this."""
+    for backward in facts.of("backward"):
+        if backward.node is None or backward.requires_grad is not False:
+            continue
+        for node in frontier(backward.node):
+            if node.cut is not None and node.cut.at.node is event.at.node and is_on_the_way(event.path, backward.path):
+                return backward
+    return None
