@@ -150,8 +150,8 @@ class SwappedLossArguments(Rule):
                 )
             else:
                 message = (
-                    f"the arguments of `{loss}` are swapped: {one} is in the place of the prediction, {other} in that "
-                    f"of the target; {swap.reason}"
+                    f"the arguments of `{loss}` are swapped: {one} is in the place of the prediction, {other} in "
+                    f"that of the target; {swap.reason}"
                 )
         story = _sources(swap)
         if caller is not None:

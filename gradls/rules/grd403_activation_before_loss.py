@@ -201,8 +201,8 @@ class ActivationBeforeLoss(Rule):
         if activation(wanted.value) == "log_softmax" and activation(given.value) == "log_softmax":
             what = code(facts, wanted.node) if wanted.node is not None else "the target"
             message = (
-                f"{what} is the result of log_softmax, and `{called(event)}` expects probabilities as the target: the "
-                "result is NaN; say `log_target=True`"
+                f"{what} is the result of log_softmax, and `{called(event)}` expects probabilities as the target: "
+                "the result is NaN; say `log_target=True`"
             )
             yield self.finding(place(event.at), message)
 

@@ -146,8 +146,8 @@ class LossSizesDiffer(Rule):
             size = "N" if one.shape[0] is None else str(one.shape[0])
             message = (
                 f"{code(facts, event.at.node)} has shape ({size}, {size}), not ({size}, 1): the prediction "
-                f"{_shown(one.shape)} is broadcast against the target {_shown(other.shape)}, so that every prediction "
-                "is compared with every target; use `squeeze(-1)` on the prediction"
+                f"{_shown(one.shape)} is broadcast against the target {_shown(other.shape)}, so that every "
+                "prediction is compared with every target; use `squeeze(-1)` on the prediction"
             )
             story = [Step(place(one.node.at), "the prediction comes from here")] if one.node.at else []
             yield self.finding(place(event.at), message, story, severity=None if known else Severity.INFORMATION)

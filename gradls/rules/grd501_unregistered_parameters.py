@@ -141,8 +141,8 @@ class UnregisteredParameters(Rule):
             what = "modules and parameters"
         use = ("Module" if modules else "Parameter") + ("Dict" if kind == "dictionary" else "List")
         message = (
-            f"`self.{container.name}` is a plain {kind}: the {what} in it are not registered, `parameters()` does not "
-            f"list them and no optimizer trains them; use `nn.{use}`"
+            f"`self.{container.name}` is a plain {kind}: the {what} in it are not registered, `parameters()` does "
+            f"not list them and no optimizer trains them; use `nn.{use}`"
         )
         story = [Step(member, "this is not registered") for member in _places(container)]
         fixes = _fixes(facts, module, container, at, use) if what != "modules and parameters" else ()

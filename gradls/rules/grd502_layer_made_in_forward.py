@@ -125,8 +125,8 @@ class LayerMadeInForward(Rule):
             message = f"{what} is made anew at each call of `forward`: its parameters are never trained"
             return self.finding(place(event.at), message, severity=Severity.INFORMATION)
         message = (
-            f"{what} is made anew at each call of `forward`, with new random weights that no optimizer trains; make it "
-            "in `__init__`"
+            f"{what} is made anew at each call of `forward`, with new random weights that no optimizer trains; "
+            "make it in `__init__`"
         )
         return self.finding(place(event.at), message)
 

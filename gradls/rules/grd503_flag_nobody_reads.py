@@ -121,8 +121,8 @@ class FlagNobodyReads(Rule):
             meant = _meant(event.name)
             if meant and not _is_read(facts, event.name):
                 message = (
-                    f"{code(facts, event.at.node)} is an attribute that PyTorch does not know: it changes nothing, the "
-                    f"flag is called `{meant}`"
+                    f"{code(facts, event.at.node)} is an attribute that PyTorch does not know: it changes nothing, "
+                    f"the flag is called `{meant}`"
                 )
                 fix = Fix(f"Rename to {meant}", Safety.SAFE, edits.rename_attribute(place(event.at), meant))
                 yield self.finding(place(event.at), message, (), [fix])
@@ -134,8 +134,8 @@ class FlagNobodyReads(Rule):
         statement = facts.statement(event.at.node)
         flag = facts.source.segment(statement.value) if isinstance(statement, ast.Assign) else "False"
         message = (
-            f"`{owner}` is a module, and `requires_grad` a new attribute of it that nobody reads: its parameters still "
-            f"require grad; call `{owner}.requires_grad_({flag})`"
+            f"`{owner}` is a module, and `requires_grad` a new attribute of it that nobody reads: its parameters "
+            f"still require grad; call `{owner}.requires_grad_({flag})`"
         )
         fixes = []
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:

@@ -172,8 +172,8 @@ class OptimizerArguments(Rule):
             if tensor.requires_grad is True and tensor.leaf is False and not tensor.is_parameter:
                 name = f"`{tensor.name}`" if tensor.name else "a tensor"
                 message = (
-                    f"{name} is the result of an operation and no leaf: the optimizer raises; compute first, and call "
-                    "`requires_grad_()` last"
+                    f"{name} is the result of an operation and no leaf: the optimizer raises; compute first, and "
+                    "call `requires_grad_()` last"
                 )
                 yield self.finding(place(event.at), message, _made(tensor))
                 return

@@ -70,8 +70,8 @@ class RepeatedLayer(Rule):
     def _report(self, facts: Facts, event: Event, layer: "Instance | Tensor") -> Finding:
         what = "layer" if isinstance(layer, Instance) else "parameter"
         message = (
-            f"{code(facts, event.at.node)} holds one {what} several times, and all entries share its weights; if each "
-            "entry should have its own, use a comprehension"
+            f"{code(facts, event.at.node)} holds one {what} several times, and all entries share its weights; if "
+            "each entry should have its own, use a comprehension"
         )
         at = layer.at if isinstance(layer, Instance) else layer.node.at
         story = [] if at is None else [Step(place(at), f"the {what} is made once, here")]

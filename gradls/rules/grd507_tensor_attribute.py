@@ -131,13 +131,13 @@ class TensorAttribute(Rule):
         story = [] if made.node.at is None else [Step(place(made.node.at), f"the {what} is made here, and forgotten")]
         if tensor.leaf is None or name in _MAYBE_THE_SAME:
             message = (
-                f"if `{name}()` changes anything, {code(facts, event.at.node)} is not the {what} but a result computed "
-                f"from it, which nobody trains; put `nn.Parameter` around the whole value"
+                f"if `{name}()` changes anything, {code(facts, event.at.node)} is not the {what} but a result "
+                f"computed from it, which nobody trains; put `nn.Parameter` around the whole value"
             )
             return self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
         message = (
-            f"{code(facts, event.at.node)} is not the {what} but a result computed from it: the {what} itself is kept "
-            "nowhere and no optimizer trains it; put `nn.Parameter` around the whole value"
+            f"{code(facts, event.at.node)} is not the {what} but a result computed from it: the {what} itself is "
+            "kept nowhere and no optimizer trains it; put `nn.Parameter` around the whole value"
         )
         return self.finding(place(event.at), message, story)
 

@@ -155,8 +155,8 @@ class MissingZeroGrad(Rule):
             written = receiver_of(event.at.node)
             name = facts.source.segment(written) if written is not None else "optimizer"
             message = (
-                f"if `{name}` is an optimizer of PyTorch, nothing clears the gradients from one round to the next, and "
-                f"`backward()` adds to them; call `{name}.zero_grad()` in each round"
+                f"if `{name}` is an optimizer of PyTorch, nothing clears the gradients from one round to the next, "
+                f"and `backward()` adds to them; call `{name}.zero_grad()` in each round"
             )
             story = [Step(place(backward.event.at), "this adds to the gradients of the last round")]
             yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)

@@ -149,8 +149,8 @@ class StaleOptimizer(Rule):
         given = next(iter(getattr(made.at.node, "args", ())), None)
         source = code(facts, given) if given is not None else owners(made.parameters)
         message = (
-            f"`{name}` is made from {source}, and {code(facts, backward.at.node)} reaches only other parameters, which "
-            "no optimizer has: nothing is trained"
+            f"`{name}` is made from {source}, and {code(facts, backward.at.node)} reaches only other parameters, "
+            "which no optimizer has: nothing is trained"
         )
         first = min(others, key=lambda leaf: leaf.fields.born)
         story = [Step(place(backward.at), "the gradients are computed here"), Step(place(step.at), "and not used here")]

@@ -120,8 +120,8 @@ class KeptGraph(Rule):
         what = code(facts, keeping.written)
         statement = facts.statement(keeping.event.at.node) or keeping.event.at.node
         message = (
-            f"{code(facts, statement)} keeps {what} together with its graph, in every round, and nothing differentiates "
-            "it later: detach it, or take `.item()` of a single number"
+            f"{code(facts, statement)} keeps {what} together with its graph, in every round, and nothing "
+            "differentiates it later: detach it, or take `.item()` of a single number"
         )
         story = []
         if keeping.part.node.at is not None:

@@ -101,8 +101,8 @@ class GradModeLeftOff(Rule):
 
     def _report(self, facts: Facts, event: Event, backward: Event | None) -> Finding:
         message = (
-            f"{code(facts, event.at.node)} stays in force after the function has returned: nothing has a gradient until "
-            "it is set back; use it as a context manager, `with ...:`"
+            f"{code(facts, event.at.node)} stays in force after the function has returned: nothing has a gradient "
+            "until it is set back; use it as a context manager, `with ...:`"
         )
         story = [] if backward is None else [Step(place(backward.at), "this has no graph then")]
         return self.finding(place(event.at), message, story, severity=None if backward is None else Severity.WARNING)

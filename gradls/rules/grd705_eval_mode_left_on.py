@@ -1,0 +1,151 @@
+"""GRD705."""
+
+from collections.abc import Iterable
+
+from gradls.autograd.modules import find_module
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Instance, Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.registration import leaves_of
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import loops_of
+from gradls.rules.words import code, place
+
+
+class EvalModeLeftOn(Rule):
+    """A model that stays in evaluation mode after a validation in the middle of training.
+
+    ## What it finds
+    `model.eval()` in a training loop, directly or in a function that the loop calls, with no `model.train()` before the
+    next round trains the same model again.
+
+    ## Why it matters
+    From the second round on, dropout does nothing and batch normalization uses its running statistics instead of those
+    of the batch, and does not update them. The model trains differently from how it began.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Dropout(), torch.nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+    def validate():
+        model.eval()
+        with torch.no_grad():
+            return model(torch.randn(8, 3)).mean().item()
+
+
+    model.train()
+    for _ in range(3):
+        loss = model(torch.randn(8, 3)).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        validate()
+    assert not model.training
+    ```
+
+    ## Use instead
+    `model.train()` at the beginning of each round, or after the validation.
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Dropout(), torch.nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+    def validate():
+        model.eval()
+        with torch.no_grad():
+            return model(torch.randn(8, 3)).mean().item()
+
+
+    for _ in range(3):
+        model.train()
+        loss = model(torch.randn(8, 3)).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        validate()
+    assert not model.training
+    ```
+
+    ## When it is silent
+    For models that are in evaluation mode from the beginning, and for models without dropout and batch normalization.
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1)).eval()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        loss = model(torch.randn(8, 3)).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert not model.training
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.train
+    """
+
+    code, name, severity = "GRD705", "eval-mode-left-on", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for number, event in enumerate(facts.events):
+            if event.kind == "train-mode" and event.mode is False and isinstance(event.value, Instance):
+                trained = self._trained_after(facts, number, event)
+                if trained is not None and any(_depends_on_mode(module) for module in event.modules):
+                    yield self._report(facts, event, trained)
+
+    def _report(self, facts: Facts, event: Event, trained: Event) -> Finding:
+        message = (
+            f"{code(facts, event.at.node)} is not undone before the next round trains the model: from then on "
+            "dropout and batch normalization are in evaluation mode; call `train()`"
+        )
+        return self.finding(place(event.at), message, [Step(place(trained.at), "this trains it in evaluation mode")])
+
+    def _trained_after(self, facts: Facts, number: int, event: Event) -> Event | None:
+        """A backward that trains the model in evaluation mode, and trained it in training mode in an earlier round."""
+        assert isinstance(event.value, Instance)
+        leaves: set[Tensor] = set(leaves_of(event.value))
+        before = [
+            other
+            for other in facts.events[:number]
+            if other.kind == "backward" and other.node is not None and other.reached & leaves
+        ]
+        if not before or _was_off(facts, number, event):
+            return None
+        for other in facts.events[number + 1 :]:
+            if other.kind == "train-mode" and other.mode is not False and set(other.modules) & set(event.modules):
+                return None
+            if other.kind != "backward" or other.node is None or not other.reached & leaves:
+                continue
+            again = [
+                one for one in before if one.at.node is other.at.node and loops_of(one.path) & loops_of(other.path)
+            ]
+            return other if again else None
+        return None
+
+
+def _was_off(facts: Facts, number: int, event: Event) -> bool:
+    """Was the model in evaluation mode already, by an earlier call?"""
+    modes = [other for other in facts.events[:number] if other.kind == "train-mode" and event.value in other.modules]
+    return bool(modes) and modes[-1].mode is not True
+
+
+def _depends_on_mode(module: Instance) -> bool:
+    spec = find_module(module.path)
+    if spec is None:
+        return False
+    return spec.kind == "dropout" or (spec.kind == "norm" and any(name.startswith("running") for name in spec.buffers))
