@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, walk
 from gradls.flow.operations import tensors_in
-from gradls.flow.values import Sequence, Tensor, Value
+from gradls.flow.values import Mapping, Sequence, Tensor, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import history
@@ -247,12 +247,25 @@ def _is_used(facts: Facts, found: list[_Keeping]) -> bool:
         elif event.kind == "grad-call":
             roots = [root.node for root in event.roots if isinstance(root, Tensor)]
         elif event.kind in ("return", "yield") and event.alone:
+            if _holds(event.value, found[0].holder):
+                return True
             roots = _nodes(event.value)
         elif event.kind == "unknown-call":
+            if any(_holds(value, found[0].holder) for value in event.arguments):
+                return True
             roots = [node for value in event.arguments for node in _nodes(value)]
         if any(part in kept for root in roots for part in walk(root)):
             return True
     return False
+
+
+def _holds(value: Value | None, holder: Value, depth: int = 0) -> bool:
+    """Is `holder` the value, or an element of it? Lists that another function made are empty by now, but the same."""
+    if value is holder:
+        return True
+    items = value.elements if isinstance(value, Sequence) else ()
+    items = tuple(value.entries.values()) if isinstance(value, Mapping) else items
+    return depth < 4 and any(_holds(item, holder, depth + 1) for item in items)
 
 
 def _nodes(value: Value | None) -> list[Node]:
