@@ -8,11 +8,12 @@ import logging
 import sys
 
 from gradls.flow import attributes, classes
+from gradls.flow.backward import check_result
 from gradls.flow.calls import Call, call_function
 from gradls.flow.facts import Facts
 from gradls.flow.models.autograd_functions import context_arguments
 from gradls.flow.names import Names, NoNames
-from gradls.flow.run import MOST_STEPS, MOST_STEPS_A_ROOT, OutOfBudget, Run
+from gradls.flow.run import MOST_STEPS, MOST_STEPS_A_FILE, MOST_STEPS_A_ROOT, OutOfBudget, Run
 from gradls.flow.statements import exec_block
 from gradls.flow.values import Bound, Class, Function, Host, Instance, Mapping, Sequence, Value
 from gradls.syntax.source import Source
@@ -73,6 +74,8 @@ def _root(run: Run, action: object, budget: int) -> bool:
     done = _attempt(run, action, budget)
     found, run.states = run.states, known
     recorded = any(event.kind in ("backward", "grad-call") for event in run.facts.events[events:])
+    for event in run.facts.events[events:]:
+        event.info["hypothetical"] = not recorded
     for node, state in found.items():
         if not recorded and state.requires_grad and state.leaf is not True:
             state.requires_grad = state.leaf = None
@@ -84,18 +87,24 @@ def _root(run: Run, action: object, budget: int) -> bool:
     return done
 
 
+def _call(run: Run, function: Function, call: Call, receiver: Value | None = None) -> None:
+    """Call a function that nobody in the file calls, and see what a backward of its result would do."""
+    check_result(run, call_function(run, function, call, receiver), function.node)
+
+
 def _run_uncalled(run: Run) -> None:
     """Run what the module's own statements did not."""
     run.alone = True
     run.mode.update({"grad": True, "inference": False, "at": None})
     for value in _definitions(run, run.module.fields.values()):
+        if run.steps > MOST_STEPS_A_FILE:
+            log.info("%s: too long to follow to its end", run.source.path)
+            return
         mark = run.state.mark()
         if isinstance(value, Function):
             run.since = run.state.clock
             if value.node not in run.executed:
-                _root(
-                    run, lambda value=value: call_function(run, value, arguments(run, value, False)), MOST_STEPS_A_ROOT
-                )
+                _root(run, lambda value=value: _call(run, value, arguments(run, value, False)), MOST_STEPS_A_ROOT)
         elif isinstance(value, Class):
             _run_methods(run, value)
         run.state.undo(mark)

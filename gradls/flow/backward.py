@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
@@ -83,6 +84,17 @@ def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> None:
             elif write is not None and first is not None:
                 # Keeping the graph would not have helped.
                 first.info["overwritten"] = True
+
+
+def check_result(run: Run, value: Value, at: ast.AST) -> None:
+    """Write down that a backward of what a function returns would find a saved tensor overwritten."""
+    for tensor in tensors_in(value)[:8]:
+        if isinstance(tensor, Tensor) and tensor.requires_grad is True:
+            for node in walk(tensor.node, follow="flow"):
+                for saved in node.saved:
+                    late = [w for w in saved.storage.writes if w not in saved.writes and _between(run, node, w)]
+                    if late and meets(run.path, node.path):
+                        run.event("stale-return", at, tensor, node, saved=saved, write=late[0])
 
 
 def _between(run: Run, node: Node, write: Write) -> bool:

@@ -18,6 +18,8 @@ MOST_STEPS = 120_000
 """Statements and expressions that the analysis of one file may evaluate; past that the rest is unknown."""
 MOST_STEPS_A_ROOT = 30_000
 """The same for one function that nobody calls."""
+MOST_STEPS_A_FILE = 500_000
+"""The same for all of them in one file."""
 MOST_CALLS_DEEP = 14
 
 
@@ -148,6 +150,7 @@ class Run:
         event.info["alone"] = self.alone
         event.info["calls"] = self.frame.calls
         event.info["caught"] = self.caught > 0
+        event.info["hypothetical"] = False
         self.facts.events.append(event)
         return event
 
