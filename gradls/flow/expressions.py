@@ -202,10 +202,19 @@ def _lambda(run: Run, node: ast.Lambda) -> Value:
 
 
 def _joined_str(run: Run, node: ast.JoinedStr) -> Value:
+    text = ""
+    known = True
     for part in node.values:
-        if isinstance(part, ast.FormattedValue):
-            eval_expr(run, part.value)
-    return Host("str")
+        if isinstance(part, ast.Constant):
+            text += str(part.value)
+        elif isinstance(part, ast.FormattedValue):
+            value = eval_expr(run, part.value)
+            plain = isinstance(value, Host) and value.kind in ("int", "str") and part.format_spec is None
+            if plain and value.known and part.conversion == -1:  # type: ignore[attr-defined]
+                text += str(value.value)  # type: ignore[attr-defined]
+            else:
+                known = False
+    return host(text) if known else Host("str")
 
 
 def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> Value:

@@ -125,9 +125,11 @@ def _note(seen: Seen, value: torch.Tensor) -> None:
 
 @dataclass
 class Score:
-    """How many expressions that gave tensors there were, for how many gradls states something, and what is wrong."""
+    """How many expressions that gave tensors there were, how many required grad only at times, for how many gradls
+    states something, and what is wrong."""
 
     expressions: int = 0
+    varied: int = 0
     stated: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -141,6 +143,7 @@ def compare(program: str) -> Score:
         if not seen.leaf:
             continue
         score.expressions += 1
+        score.varied += len(seen.requires_grad) > 1
         state = states.get(span)
         if state is None:
             continue

@@ -29,6 +29,21 @@ def loader(run: Run, path: str, call: Call) -> Value:
     return instance
 
 
+@function(f"{DATA}Subset", f"{DATA}dataset.Subset")
+def subset(run: Run, path: str, call: Call) -> Value:
+    instance = Instance(run.state, run.lib(f"{DATA}Subset"), run.at(call.node))
+    instance.data["whole"] = call.get(0, "dataset")
+    return instance
+
+
+@function(f"{DATA}random_split", f"{DATA}dataset.random_split")
+def random_split(run: Run, path: str, call: Call) -> Value:
+    lengths = call.get(1, "lengths")
+    if isinstance(lengths, Sequence) and lengths.rest is None:
+        return Sequence(run.state, "list", tuple(subset(run, path, call) for _ in lengths.items))
+    return Sequence(run.state, "list", (), subset(run, path, call))
+
+
 def is_loader(value: Instance) -> bool:
     return value.path.startswith(DATA)
 
@@ -36,6 +51,8 @@ def is_loader(value: Instance) -> bool:
 def element(run: Run, value: Instance) -> Value:
     """What iterating over a dataset or a loader gives."""
     dataset = value.data.get("dataset", value)
+    while isinstance(dataset, Instance) and "whole" in dataset.data:
+        dataset = dataset.data["whole"]
     if isinstance(dataset, Instance) and "columns" in dataset.data:
         return Sequence(run.state, "list", tuple(batch(run, column) for column in dataset.data["columns"]))
     if isinstance(dataset, Instance) and dataset is not value and isinstance(dataset.cls, Class):

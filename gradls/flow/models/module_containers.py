@@ -28,6 +28,8 @@ def append(run: Run, receiver: Instance, call: Call) -> Value:
     items, value = receiver.fields.get(ITEMS), call.get(0)
     if isinstance(items, Sequence) and value is not None:
         run.state.set(items.fields, "items", (*items.items, value))
+    elif isinstance(items, Mapping) and value is not None:
+        run.state.set(items.entries, str(len(items.entries)), value)
     return receiver
 
 
@@ -57,6 +59,8 @@ def get_item(run: Run, receiver: Instance, call: Call) -> Value:
     items = receiver.fields.get(ITEMS)
     if items is None:
         return run.unknown("item")
+    if isinstance(items, Mapping) and "Dict" not in receiver.path:
+        items = Sequence(run.state, "list", tuple(items.entries.values()), items.rest)
     found = of(run, items, call.args[0], call.node)
     if isinstance(found, Sequence) and isinstance(items, Sequence):
         part = Instance(run.state, receiver.cls, run.at(call.node))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import truth
 from gradls.flow.classes import MODULE, is_module
-from gradls.flow.models.modules import clear_grads, members, modules_of, parameters_of
+from gradls.flow.models.modules import buffers_of, clear_grads, hold, members, modules_of, parameters_of
 from gradls.flow.models.registry import method
 from gradls.flow.values import (
     FALSE,
@@ -46,7 +46,14 @@ def named_parameters(run: Run, receiver: Instance, call: Call) -> Value:
 
 @method(MODULE, "buffers", "named_buffers")
 def buffers(run: Run, receiver: Instance, call: Call) -> Value:
-    return Sequence(run.state, "iterator", (), run.unknown("buffer"))
+    found, more = buffers_of(receiver)
+    named = getattr(getattr(call.node, "func", None), "attr", "") == "named_buffers"
+    items: tuple[Value, ...] = tuple(tensor for _, tensor in found)
+    rest: Value | None = run.unknown("buffer") if more else None
+    if named:
+        items = tuple(Sequence(run.state, "tuple", (host(name), tensor)) for name, tensor in found)
+        rest = Sequence(run.state, "tuple", (Host("str"), rest)) if rest is not None else None
+    return Sequence(run.state, "iterator", items, rest)
 
 
 @method(MODULE, "modules", "children")
@@ -120,10 +127,12 @@ def zero_grad(run: Run, receiver: Instance, call: Call) -> Value:
 
 @method(MODULE, "state_dict")
 def state_dict(run: Run, receiver: Instance, call: Call) -> Value:
-    """Detached aliases of the parameters."""
+    """Detached aliases of the parameters and buffers."""
     from gradls.flow.operations import cut_tensor
 
     found, more = parameters_of(receiver)
+    kept, more_kept = buffers_of(receiver)
+    found, more = found + kept, more or more_kept
     entries = {
         name: cut_tensor(run, "state_dict", "state_dict", tensor, call.node, shares=True)
         for name, tensor in found
@@ -167,6 +176,7 @@ def register_buffer(run: Run, receiver: Instance, call: Call) -> Value:
     run.event("register-buffer", call.node, receiver, name=name, assigned=value)
     if isinstance(name, str) and value is not None:
         run.state.set(receiver.fields, name, value)
+        receiver.data["buffers"] = (*receiver.data.get("buffers", ()), name)
     return NONE
 
 
@@ -175,7 +185,9 @@ def add_module(run: Run, receiver: Instance, call: Call) -> Value:
     from gradls.flow.attributes import set_attribute
 
     name, value = call.known(0, "name"), call.get(1, "module")
-    if value is not None:
+    if value is not None and hold(run, receiver, name, value):
+        run.event("attribute-set", call.node, receiver, name=name or "*", assigned=value, old=None, augmented=False)
+    elif value is not None:
         set_attribute(run, receiver, name if isinstance(name, str) else "*", value, call.node)
     return NONE
 

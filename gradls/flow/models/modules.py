@@ -64,7 +64,8 @@ def initialize(run: Run, instance: Instance, path: str, call: Call) -> None:
             parameter.name, parameter.owner = name, instance
             instance.fields[name] = parameter
     for name in spec.buffers:
-        instance.fields[name] = run.leaf("buffer", call.node)
+        instance.fields[name] = run.leaf("buffer", call.node, dtype="int" if name.startswith("num_") else "float")
+    instance.data["buffers"] = tuple(spec.buffers)
 
 
 def _is_on(run: Run, value: Value | None) -> bool:
@@ -138,6 +139,48 @@ def parameters_of(
         elif isinstance(member, (Unknown, Choice)):
             may_have_more = True
     return found, may_have_more
+
+
+def buffers_of(value: Value, prefix: str = "", seen: set[int] | None = None) -> tuple[list[tuple[str, Tensor]], bool]:
+    """The registered buffers of a module with their qualified names, and whether there may be others."""
+    seen = set() if seen is None else seen
+    if not isinstance(value, Instance) or id(value) in seen:
+        return [], isinstance(value, (Unknown, Choice))
+    seen.add(id(value))
+    found: list[tuple[str, Tensor]] = []
+    may_have_more = value.open or bool(value.fields.get("escaped"))
+    for name in dict.fromkeys(value.data.get("buffers", ())):
+        buffer = value.fields.get(name)
+        if isinstance(buffer, Tensor):
+            found.append((prefix + name, buffer))
+        elif isinstance(buffer, (Unknown, Choice)):
+            may_have_more = True
+    for name, member in members(value):
+        if isinstance(member, Instance) and is_module(member) is not False:
+            inner, more = buffers_of(member, f"{prefix}{name}.", seen)
+            found += inner
+            may_have_more = may_have_more or more
+        elif isinstance(member, (Unknown, Choice)):
+            may_have_more = True
+    return found, may_have_more
+
+
+def hold(run: Run, container: Instance, name: object, value: Value) -> bool:
+    """Put a module into a container under a name, which is no text if it is not known. False if this holds nothing."""
+    items = container.fields.get(ITEMS)
+    if isinstance(items, Sequence) and not items.elements and isinstance(name, str):
+        # From here on its contents have names.
+        run.state.set(container.fields, ITEMS, Mapping(run.state, {name: value}))
+    elif isinstance(items, Sequence):
+        run.state.set(items.fields, "items", (*items.items, value))
+    elif isinstance(items, Mapping) and isinstance(name, str):
+        run.state.set(items.entries, name, value)
+    elif isinstance(items, Mapping):
+        old = items.rest
+        run.state.set(items.fields, "rest", value if old is None else run.join.values([old, value]))
+    else:
+        return False
+    return True
 
 
 def modules_of(value: Instance, seen: set[int] | None = None) -> tuple[list[Instance], bool]:
