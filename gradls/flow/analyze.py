@@ -63,11 +63,11 @@ def _attempt(run: Run, action: object, budget: int) -> bool:
     return False
 
 
-def _root(run: Run, action: object, budget: int) -> bool:
+def _root(run: Run, action: object, budget: int, constructs: bool = False) -> bool:
     """Run something that nobody in the file calls.
 
     A caller may have switched gradients off. Only where something here calls backward it is certain that they were on;
-    elsewhere a result that requires grad may as well not.
+    elsewhere a result that requires grad may as well not. Objects are made with gradients on.
     """
     known, events = run.states, len(run.facts.events)
     run.states = {}
@@ -75,7 +75,7 @@ def _root(run: Run, action: object, budget: int) -> bool:
     found, run.states = run.states, known
     recorded = any(event.kind in ("backward", "grad-call") for event in run.facts.events[events:])
     for event in run.facts.events[events:]:
-        event.info["hypothetical"] = not recorded
+        event.info["hypothetical"] = not recorded and not constructs
     for node, state in found.items():
         if not recorded and state.requires_grad and state.leaf is not True:
             state.requires_grad = state.leaf = None
@@ -127,7 +127,7 @@ def _run_methods(run: Run, cls: Class) -> None:
     holder: list[Value] = []
     init, _ = classes.find_in_class(cls, "__init__")
     call = arguments(run, init, True) if isinstance(init, Function) else Call(cls.node, [], {}, True)  # type: ignore[arg-type]
-    if not _root(run, lambda: holder.append(classes.instantiate(run, cls, call)), MOST_STEPS_A_ROOT):
+    if not _root(run, lambda: holder.append(classes.instantiate(run, cls, call)), MOST_STEPS_A_ROOT, True):
         holder.append(_open_instance(run, cls))
     receiver = holder[0]
     if isinstance(receiver, Instance):
@@ -141,7 +141,7 @@ def _run_methods(run: Run, cls: Class) -> None:
         run.since = run.state.clock
         _root(
             run,
-            lambda method=method, bound=bound, target=target: call_function(
+            lambda method=method, bound=bound, target=target: _call(
                 run, method, arguments(run, method, bound), target if bound else None
             ),
             MOST_STEPS_A_ROOT,

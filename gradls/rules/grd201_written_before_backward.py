@@ -16,7 +16,8 @@ class WrittenBeforeBackward(Rule):
 
     ## What it finds
     An in-place operation (`x += y`, `x.mul_(y)`, `x[i] = y`, a layer with `inplace=True`) on a tensor that an earlier
-    operation keeps for backward, where that backward comes later.
+    operation keeps for backward, where that backward comes later. In a function that nobody in the file calls, it is
+    enough that a backward of the result would raise: then it is information.
 
     ## Why it matters
     To compute a gradient, many operations need their input or their result once more: `exp`, `sigmoid`, `tanh`, `sqrt`,
@@ -114,9 +115,15 @@ class WrittenBeforeBackward(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         for event in facts.of("stale-saved"):
             if event.write.stepper is None and not event.caught:
-                yield self.report(facts, event)
+                raises = f"{code(facts, event.at.node)} raises"
+                last = Step(place(event.at), "this backward needs the value from before the write")
+                yield self.report(facts, event, raises, last, Severity.ERROR)
+        for event in facts.of("stale-return"):
+            if event.write.stepper is None and not event.caught:
+                last = Step(place(event.at), "a backward of what this returns raises")
+                yield self.report(facts, event, "a backward of the result raises", last, Severity.INFORMATION)
 
-    def report(self, facts: Facts, event: Event) -> Finding:
+    def report(self, facts: Facts, event: Event, raises: str, last: Step, severity: Severity) -> Finding:
         write, saved, node = event.write, event.saved, event.node
         at = write.layer or write.at
         keeper = maker(facts, node) if node is not None else "an operation"
@@ -125,13 +132,13 @@ class WrittenBeforeBackward(Rule):
         by = "which backward needs" if what == "its result" else f"which {keeper} keeps for backward"
         if node is not None and node.layer is None and node.at == write.at:
             by = "which it keeps for backward itself"
-        message = f"{written(facts, write)} overwrites {needed}, {by}: {code(facts, event.at.node)} raises"
+        message = f"{written(facts, write)} overwrites {needed}, {by}: {raises}"
         story = [keeper_step(facts, event)]
         if write.layer is not None:
             story.append(Step(place(write.at), "it is overwritten here"))
-        story.append(Step(place(event.at), "this backward needs the value from before the write"))
+        story.append(last)
         where = Place(at.source, statement_of(facts, at))
-        return self.finding(where, message, [step for step in story if step], self.fixes(facts, event, where))
+        return self.finding(where, message, [step for step in story if step], self.fixes(facts, event, where), severity)
 
     def fixes(self, facts: Facts, event: Event, where: Place) -> list[Fix]:
         write, tensor = event.write, event.saved.tensor

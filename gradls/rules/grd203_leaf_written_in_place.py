@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Tensor
 from gradls.rules import edits
+from gradls.rules.conditions import if_recorded
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown, statement_of
@@ -114,7 +115,8 @@ class LeafWrittenInPlace(Rule):
         story = [Step(place(leaf.node.at), "it is made here")] if leaf.node.at is not None else []
         safety = Safety.SAFE if event.constant and _is_statement(facts, where.node) else Safety.SUGGESTED
         fix = Fix("Write under `no_grad`", safety, edits.wrap_in_no_grad(where, facts.torch_name))
-        return self.finding(where, message, story, [fix])
+        message, severity = if_recorded(event, message, self.severity)
+        return self.finding(where, message, story, [fix], severity)
 
 
 def _is_statement(facts: Facts, node: ast.AST) -> bool:

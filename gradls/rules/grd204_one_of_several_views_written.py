@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Tensor
+from gradls.rules.conditions import if_recorded
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown, statement_of
@@ -124,7 +125,9 @@ class OneOfSeveralViewsWritten(Rule):
             why = f"one of several views that {_giver(event.view)} gives"
             instead = "Make a new tensor, or index the whole (`x[i]`), which may be written"
         message = f"{shown(facts, event.at)} writes in place to {what}, {why}: it raises. {instead}"
-        return self.finding(Place(event.at.source, statement_of(facts, event.at)), message, _made(view))
+        message, severity = if_recorded(event, message, self.severity)
+        where = Place(event.at.source, statement_of(facts, event.at))
+        return self.finding(where, message, _made(view), severity=severity)
 
     def use(self, facts: Facts, event: Event, view: Tensor) -> Finding:
         what = f"`{view.name}`" if view.name else "a view"
@@ -132,7 +135,9 @@ class OneOfSeveralViewsWritten(Rule):
             f"{what} is one of several views of a tensor that {shown(facts, event.by)} has written since: "
             f"{code(facts, event.at.node)} raises. Write before the views are made, or make a new tensor"
         )
-        return self.finding(place(event.at), message, [Step(place(event.by), "the whole tensor is written here")])
+        message, severity = if_recorded(event, message, self.severity)
+        story = [Step(place(event.by), "the whole tensor is written here")]
+        return self.finding(place(event.at), message, story, severity=severity)
 
 
 def _giver(operation: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
 from gradls.flow.values import Tensor
+from gradls.rules.conditions import if_recorded
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown, statement_of
@@ -130,4 +131,6 @@ class InferenceTensorInTraining(Rule):
             "or `clone()` it outside of inference mode"
         )
         story = [Step(place(tensor.node.at), "it is made in inference mode here")] if tensor.node.at else []
-        return self.finding(Place(event.at.source, statement_of(facts, event.at)), message, story)
+        message, severity = if_recorded(event, message, self.severity)
+        where = Place(event.at.source, statement_of(facts, event.at))
+        return self.finding(where, message, story, severity=severity)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Tensor
+from gradls.rules.conditions import if_recorded
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -102,4 +103,5 @@ class NotRecordedByAutograd(Rule):
         message = f"{code(facts, event.at.node)} raises: {WORDS[event.kind]}"
         made = event.node.at if event.node is not None else None
         story = [Step(place(made), "this is the tensor")] if made is not None and made != event.at else []
-        return self.finding(place(event.at), message, story)
+        message, severity = if_recorded(event, message, self.severity)
+        return self.finding(place(event.at), message, story, severity=severity)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Tensor
 from gradls.rules import edits
+from gradls.rules.conditions import if_recorded
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown, statement_of
@@ -102,4 +103,6 @@ class FlagOfComputedTensor(Rule):
             message += ". Use `detach()` to get its values without a gradient"
             fixes = []
         made = event.node.at if event.node is not None else None
-        return self.finding(where, message, [Step(place(made), "it is computed here")] if made else [], fixes)
+        message, severity = if_recorded(event, message, self.severity)
+        story = [Step(place(made), "it is computed here")] if made is not None else []
+        return self.finding(where, message, story, fixes, severity)

@@ -6,22 +6,23 @@ from collections.abc import Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Sequence, Tensor
 from gradls.rules import edits
+from gradls.rules.conditions import if_recorded
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
 from gradls.rules.words import code, place
 
 CONVERT = frozenset(
-    (
-        "abs absolute angle arccos arcsin arctan arctan2 arctanh argmax argmin argsort around array asanyarray asarray "
-        "ascontiguousarray asfortranarray atleast_1d atleast_2d atleast_3d average bincount ceil clip column_stack copy "
-        "corrcoef cos cosh count_nonzero cov cumprod cumsum deg2rad diag diff dot dstack exp exp2 expm1 flatnonzero "
-        "floor gradient histogram hstack isfinite isinf isnan log log10 log1p log2 median nan_to_num nanargmax "
-        "nanargmin nanmax nanmean nanmedian nanmin nanstd nansum nanvar negative percentile ptp rad2deg ravel "
-        "reciprocal rint save savetxt sign sin sinh sqrt square tan tanh unique vstack"
-    ).split()
+    """
+    abs absolute angle arccos arcsin arctan arctan2 arctanh argmax argmin argsort around array asanyarray asarray
+    ascontiguousarray asfortranarray atleast_1d atleast_2d atleast_3d average bincount ceil clip column_stack copy
+    corrcoef cos cosh count_nonzero cov cumprod cumsum deg2rad diag diff dot dstack exp exp2 expm1 flatnonzero
+    floor gradient histogram hstack isfinite isinf isnan log log10 log1p log2 median nan_to_num nanargmax
+    nanargmin nanmax nanmean nanmedian nanmin nanstd nansum nanvar negative percentile ptp rad2deg ravel
+    reciprocal rint save savetxt sign sin sinh sqrt square tan tanh unique vstack
+    """.split()
 )
-"""NumPy functions that convert a tensor given as such. Others (`np.mean`, `np.reshape`) call the tensor's own method."""
+"""NumPy functions that convert a tensor. Others (`np.mean`, `np.reshape`) call the tensor's own method."""
 
 
 class NumpyOfTensorWithGrad(Rule):
@@ -76,7 +77,8 @@ class NumpyOfTensorWithGrad(Rule):
     ```
 
     ## When it is silent
-    For tensors that do not require grad, results under `no_grad`, and NumPy functions that call the tensor's own method.
+    For tensors that do not require grad, results under `no_grad`, and NumPy functions that call the tensor's own
+    method.
 
     ```python
     import numpy as np
@@ -115,7 +117,8 @@ class NumpyOfTensorWithGrad(Rule):
             message += ". Detach it first: `.detach().numpy()`"
             receiver = Place(event.at.source, node.func.value)
             fixes = [Fix("Detach it first", Safety.SAFE, edits.add_call(receiver, ".detach()"))]
-        return self.finding(place(event.at), message, _origin(tensor, node, facts), fixes)
+        message, severity = if_recorded(event, message, self.severity)
+        return self.finding(place(event.at), message, _origin(tensor, node, facts), fixes, severity)
 
     def function(self, facts: Facts, event: Event) -> Iterator[Finding]:
         converts = event.function.removeprefix("numpy.") in CONVERT
@@ -139,7 +142,8 @@ class NumpyOfTensorWithGrad(Rule):
                 if isinstance(node, ast.Call) and number < len(node.args):
                     given = Place(event.at.source, node.args[number])
                     fixes = [Fix("Detach it first", Safety.SUGGESTED, edits.add_call(given, ".detach()"))]
-            yield self.finding(place(event.at), message, _origin(tensor, node, facts), fixes)
+            message, severity = if_recorded(event, message, self.severity)
+            yield self.finding(place(event.at), message, _origin(tensor, node, facts), fixes, severity)
             return
 
 

@@ -53,7 +53,7 @@ class GradOfUnusedTensor(Rule):
     import torch
 
     x, w = torch.randn(3), torch.randn(3, requires_grad=True)
-    torch.autograd.grad((w * x).sum(), x)  # raises RuntimeError: One of the differentiated Tensors does not require grad
+    torch.autograd.grad((w * x).sum(), x)  # raises RuntimeError: One of the differentiated Tensors
     ```
 
     ## Use instead

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
+from gradls.rules.conditions import if_recorded
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
@@ -115,4 +116,5 @@ class DeepcopyOfComputedTensor(Rule):
                 f"Keep `{way}` detached"
             )
         story = [Step(place(made), f"{shown(facts, made)} computes it with its graph")] if made is not None else []
-        return self.finding(place(event.at), message, story)
+        message, severity = if_recorded(event, message, self.severity)
+        return self.finding(place(event.at), message, story, severity=severity)
