@@ -238,9 +238,12 @@ def call_instance(run: Run, instance: Instance, call: Call) -> Value:
             return call_function(run, function, call, instance)
         if isinstance(owner, Lib) and name == "forward":
             break
-    for path in library_bases(instance.cls):
+    bases = library_bases(instance.cls)
+    for path in bases:
         if is_module_path(path) and path != MODULE:
             return forward(run, instance, path, call)
+    if bases == [MODULE] and not instance.open and function is None:
+        run.event("no-forward", call.node, instance)
     return call_unknown(run, instance, call)
 
 
