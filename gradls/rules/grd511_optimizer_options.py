@@ -1,0 +1,144 @@
+"""GRD511."""
+
+from collections.abc import Iterable, Iterator
+
+from gradls.autograd.optimizers import OptimizerSpec, find_optimizer
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Host, Instance, Tensor, Value
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import place
+
+_NOT_NEGATIVE = ("lr", "weight_decay", "eps", "momentum")
+
+
+class OptimizerOptions(Rule):
+    """Options of an optimizer that it refuses.
+
+    ## What it finds
+    Literal options out of their range, such as a negative learning rate; options that exclude each other; and an
+    optimizer over an embedding with sparse gradients that it cannot apply.
+
+    ## Why it matters
+    Making the optimizer raises; with sparse gradients, its first step does.
+
+    ## What PyTorch does
+    It raises one of
+
+        ValueError: Invalid learning rate: -0.1
+        ValueError: Nesterov momentum requires a momentum and zero dampening
+        RuntimeError: `fused` and `foreach` cannot be `True` together.
+        RuntimeError: Adam does not support sparse gradients, please consider SparseAdam instead
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=-0.1)  # raises ValueError: Invalid learning rate: -0.1
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Embedding(5, 3, sparse=True)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.tensor([0])).sum().backward()
+    optimizer.step()  # raises RuntimeError: Adam does not support sparse gradients
+    ```
+
+    ## Use instead
+    Options that fit; `SparseAdam`, `SGD` or `Adagrad` for sparse gradients.
+
+    ```python
+    import torch
+
+    model = torch.nn.Embedding(5, 3, sparse=True)
+    optimizer = torch.optim.SparseAdam(model.parameters(), lr=0.1)
+    model(torch.tensor([0])).sum().backward()
+    optimizer.step()
+    assert model.weight.grad.is_sparse
+    ```
+
+    ## When it is silent
+    Where the values are not known; and for `maximize=True`, which is the way to climb.
+
+    ```python
+    import torch
+
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.1, maximize=True)
+    weight.sum().backward()
+    optimizer.step()
+    assert weight.item() > 0
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.optim.SparseAdam.html
+    """
+
+    code, name, severity = "GRD511", "optimizer-options", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        made: dict[Instance, Event] = {}
+        reached: set[Tensor] = set()
+        for event in facts.of("optimizer-made", "backward", "step"):
+            if event.kind == "backward":
+                reached |= event.reached if event.node is not None else set()
+                continue
+            spec = find_optimizer(event.value.path) if isinstance(event.value, Instance) else None
+            if spec is None or not isinstance(event.value, Instance):
+                continue
+            if event.kind == "optimizer-made":
+                made[event.value] = event
+                yield from self._of_options(event, spec)
+            elif spec.sparse == "raises":
+                yield from self._of_sparse(event, spec, made.get(event.value), reached)
+
+    def _of_options(self, event: Event, spec: OptimizerSpec) -> Iterator[Finding]:
+        given: dict[str, Value] = dict(zip(spec.init, event.call.args, strict=False)) | event.call.kwargs
+        options = dict(spec.defaults) | {name: _known(value) for name, value in given.items()}
+        name = spec.name.rpartition(".")[2]
+        for option in _NOT_NEGATIVE:
+            value = options.get(option)
+            if option in given and isinstance(value, (int, float)) and value < 0:
+                yield self.finding(place(event.at), f"`{name}` raises: `{option}` must not be negative, and is {value}")
+                return
+        if options.get("fused") is True and options.get("foreach") is True:
+            yield self.finding(place(event.at), f"`{name}` raises: `fused` and `foreach` exclude each other")
+        elif options.get("nesterov") is True and (
+            options.get("momentum") == 0 or _is_positive(options.get("dampening"))
+        ):
+            message = f"`{name}` raises: `nesterov` needs a `momentum` above zero and no `dampening`"
+            yield self.finding(place(event.at), message)
+
+    def _of_sparse(
+        self, event: Event, spec: OptimizerSpec, made: Event | None, reached: set[Tensor]
+    ) -> Iterator[Finding]:
+        for tensor in event.parameters:
+            owner = tensor.owner
+            if owner is None or tensor not in reached or not _is_sparse(owner):
+                continue
+            name = spec.name.rpartition(".")[2]
+            message = f"`{name}` cannot apply the sparse gradients of an embedding, and raises; use `SparseAdam` or `SGD` for it"
+            story = [Step(place(owner.at), "the embedding is made sparse here")] if owner.at is not None else []
+            story += [Step(place(made.at), "the optimizer is made here")] if made is not None else []
+            yield self.finding(place(event.at), message, story)
+            return
+
+
+def _is_sparse(owner: Instance) -> bool:
+    value = owner.data.get("options", {}).get("sparse")
+    return isinstance(value, Host) and value.value is True
+
+
+def _known(value: Value) -> object:
+    return value.value if isinstance(value, Host) and value.known else ...
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, (int, float)) and value > 0
