@@ -160,7 +160,7 @@ def scheduler_other(run: Run, receiver: Instance, call: Call) -> Value:
 @function("torch.amp.GradScaler", "torch.cuda.amp.GradScaler", "torch.amp.grad_scaler.GradScaler")
 def scaler(run: Run, path: str, call: Call) -> Value:
     instance = Instance(run.state, run.lib("torch.amp.GradScaler"), run.at(call.node))
-    run.event("scaler-made", call.node, instance, path=path)
+    run.event("scaler-made", call.node, instance, path=path, call=call)
     return instance
 
 
@@ -185,7 +185,7 @@ def scaler_step(run: Run, receiver: Instance, call: Call) -> Value:
     from gradls.flow.calls import Call as NewCall
 
     optimizer = call.get(0, "optimizer")
-    run.event("scaler-step", call.node, receiver, optimizer=optimizer)
+    run.event("scaler-step", call.node, receiver, optimizer=optimizer, call=call)
     if isinstance(optimizer, Instance) and optimizer.path.startswith("torch.optim."):
         return step(run, optimizer, NewCall(call.node, call.args[1:], call.kwargs))
     return NONE
