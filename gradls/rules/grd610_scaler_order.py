@@ -1,0 +1,211 @@
+"""GRD610."""
+
+from collections.abc import Iterable, Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import walk
+from gradls.flow.values import Host, Instance, Value
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import is_on_the_way
+from gradls.rules.words import code, place
+
+_KINDS = ("scaler-made", "scale", "scaler-step", "scaler-unscale", "scaler-update", "clip", "backward")
+
+
+class ScalerOrder(Rule):
+    """The calls of a gradient scaler in the wrong order.
+
+    ## What it finds
+    `scaler.step()` without a scaled loss before, twice without `update()`, or with a closure; `unscale_()` twice or
+    after the step; `update()` without either; gradients that are clipped before `unscale_()`; and `backward()` on a
+    loss that is not scaled, while the step is taken through the scaler.
+
+    ## Why it matters
+    Most of these raise. Clipping scaled gradients makes them almost vanish, as they are thousands of times too large;
+    the step divides gradients by the scale, so those of an unscaled loss become much too small.
+
+    ## What PyTorch does
+    It raises one of
+
+        AssertionError: Attempted step but _scale is None.
+        RuntimeError: unscale_() has already been called on this optimizer since the last update().
+        RuntimeError: unscale_() is being called after step().
+        RuntimeError: step() has already been called since the last update().
+        AssertionError: No inf checks were recorded prior to update.
+        RuntimeError: Closure use is not currently supported if GradScaler is enabled.
+
+    and of the others says nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    scaler = torch.amp.GradScaler("cpu")
+    scaler.scale(weight.sum()).backward()
+    scaler.unscale_(optimizer)
+    scaler.unscale_(optimizer)  # raises RuntimeError: unscale_() has already been called on this optimizer
+    ```
+
+    ```python
+    import torch
+
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    scaler.scale(weight.sum()).backward()
+    torch.nn.utils.clip_grad_norm_([weight], 1.0)
+    scaler.step(optimizer)
+    scaler.update()
+    assert weight.item() > 0.99
+    ```
+
+    ## Use instead
+    Scale, backward, unscale, clip, step, update.
+
+    ```python
+    import torch
+
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    scaler.scale(weight.sum()).backward()
+    scaler.unscale_(optimizer)
+    torch.nn.utils.clip_grad_norm_([weight], 1.0)
+    scaler.step(optimizer)
+    scaler.update()
+    assert weight.item() < 0.01
+    ```
+
+    ## When it is silent
+    For a scaler that is not enabled. Where that is not known, the finding is information.
+
+    ```python
+    import torch
+
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    weight.sum().backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert weight.item() == 0
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/notes/amp_examples.html
+    """
+
+    code, name, severity = "GRD610", "scaler-order", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        events = list(facts.of(*_KINDS))
+        for made in events:
+            if made.kind == "scaler-made" and isinstance(made.value, Instance):
+                enabled = _enabled(made)
+                if enabled is not False and not made.value.fields.get("escaped"):
+                    yield from self._of_scaler(facts, events, made, enabled is True)
+
+    def _of_scaler(self, facts: Facts, events: list[Event], made: Event, enabled: bool) -> Iterator[Finding]:
+        own = [event for event in events if event.value is made.value and event is not made]
+        for number, event in enumerate(own):
+            before = own[:number]
+            last = max((i for i, other in enumerate(before) if other.kind == "scaler-update"), default=-1)
+            since = [other for other in before[last + 1 :] if is_on_the_way(other.path, event.path)]
+            message, other = _broken(event, before, since)
+            if message:
+                story = [] if other is None else [Step(place(other.at), "this came before")]
+                yield self._report(facts, event, message, story, Severity.ERROR, enabled)
+                return
+        yield from self._of_gradients(facts, events, made, enabled)
+
+    def _report(
+        self, facts: Facts, event: Event, message: str, story: list[Step], severity: Severity, enabled: bool
+    ) -> Finding:
+        what = code(facts, event.at.node)
+        if not enabled:
+            severity, message = Severity.INFORMATION, f"{message}, if the scaler is enabled"
+        return self.finding(place(event.at), f"{what}: {message}", story, severity=severity)
+
+    def _of_gradients(self, facts: Facts, events: list[Event], made: Event, enabled: bool) -> Iterator[Finding]:
+        """Clipping of scaled gradients, and gradients that were never scaled."""
+        held = {event.value: frozenset(event.parameters) for event in facts.of("optimizer-made")}
+        backward = clip = None
+        unscaled = False
+        for event in events[events.index(made) + 1 :]:
+            if event.kind == "backward":
+                backward, clip, unscaled = event, None, False
+            elif event.kind == "scaler-unscale" and event.value is made.value:
+                unscaled = True
+            elif event.kind == "clip" and not unscaled and backward is not None and _is_of(backward, event):
+                clip = clip or event
+            elif event.kind == "scaler-step" and event.value is made.value and backward is not None and not unscaled:
+                mine = held.get(event.optimizer, frozenset())
+                if backward.node is None or not mine & backward.reached or not is_on_the_way(backward.path, event.path):
+                    continue
+                if clip is not None and _is_scaled(backward) and is_on_the_way(clip.path, event.path):
+                    message = (
+                        "the gradients are still scaled here, and nearly vanish when clipped; call `unscale_()` first"
+                    )
+                    story = [Step(place(event.at), "they are unscaled only in the step")]
+                    yield self._report(facts, clip, message, story, Severity.WARNING, enabled)
+                    return
+                if _is_plain(backward):
+                    message = "this loss is not scaled, and the step divides by the scale; use `scaler.scale(loss)`"
+                    story = [Step(place(event.at), "the gradients are unscaled here")]
+                    yield self._report(facts, backward, message, story, Severity.WARNING, enabled)
+                    return
+
+
+def _broken(event: Event, before: list[Event], since: list[Event]) -> tuple[str, Event | None]:
+    """What is wrong with a call of a scaler, after those `before` it and those `since` the last update."""
+    optimizer = event.info.get("optimizer")
+    same = [other for other in since if other.info.get("optimizer") is optimizer and optimizer is not None]
+    stepped = next((other for other in same if other.kind == "scaler-step"), None)
+    unscaled = next((other for other in same if other.kind == "scaler-unscale"), None)
+    if event.kind == "scaler-step":
+        if len(event.call.args) > 1 or "closure" in event.call.kwargs:
+            return "a scaler takes no closure, and raises", None
+        if not any(other.kind == "scale" for other in before):
+            return "no loss was scaled before, and it raises; use `scaler.scale(loss).backward()`", None
+        if stepped is not None:
+            return "it steps a second time without `update()`, and raises", stepped
+    elif event.kind == "scaler-unscale":
+        if stepped is not None:
+            return "it comes after the step, which unscales itself, and raises", stepped
+        if unscaled is not None:
+            return "it unscales a second time without `update()`, and raises", unscaled
+    elif event.kind == "scaler-update" and not event.info.get("optimizer"):
+        inner = [other for other in before if other.kind in ("scaler-step", "scaler-unscale")]
+        if not inner and any(other.kind == "scale" for other in before):
+            return "there was neither a step nor `unscale_()` before, and it raises", None
+    return "", None
+
+
+def _enabled(made: Event) -> bool | None:
+    value = made.call.kwargs.get("enabled")
+    return True if value is None and not made.call.unsure else _known(value)
+
+
+def _is_scaled(backward: Event) -> bool:
+    return backward.node is not None and any(part.op == "scale" for part in walk(backward.node))
+
+
+def _is_of(backward: Event, clip: Event) -> bool:
+    return bool(backward.node is not None and frozenset(clip.parameters) & backward.reached)
+
+
+def _is_plain(backward: Event) -> bool:
+    """Is a loss certainly not scaled?"""
+    if backward.node is None or backward.requires_grad is not True:
+        return False
+    return not any(part.op == "scale" or part.kind == "opaque" for part in walk(backward.node))
+
+
+def _known(value: Value | None) -> bool | None:
+    return bool(value.value) if isinstance(value, Host) and value.known else None
