@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
 
 class Call:
-    """The arguments of a call. `unsure` says that there may be more: `*unknown` or `**unknown`."""
+    """The arguments of a call. `unsure` says that there may be more: `*unknown` or `**unknown`; `rest` is then one
+    value for those further positional ones, where all are of its sort."""
 
-    __slots__ = ("args", "kwargs", "node", "unsure")
+    __slots__ = ("args", "kwargs", "node", "rest", "unsure")
 
     def __init__(
         self, node: ast.expr, args: list[Value], kwargs: dict[str, Value] | None = None, unsure: bool = False
@@ -43,6 +44,7 @@ class Call:
         self.args = args
         self.kwargs = kwargs or {}
         self.unsure = unsure
+        self.rest: Value | None = None
 
     def get(self, index: int, *names: str) -> Value | None:
         """The argument at `index` or of one of `names`."""
@@ -86,12 +88,14 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
     args: list[Value] = []
     kwargs: dict[str, Value] = {}
     unsure = False
+    rest: Value | None = None
     for argument in node.args:
         if isinstance(argument, ast.Starred):
             value = eval_expr(run, argument.value)
             if isinstance(value, Sequence):
                 args += value.items
                 unsure = unsure or value.rest is not None
+                rest = value.rest
                 if value.rest is not None and not value.items:
                     args.append(value.rest)
             else:
@@ -107,7 +111,9 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
             unsure = unsure or value.rest is not None
         else:
             unsure = True
-    return Call(node, args, kwargs, unsure)
+    call = Call(node, args, kwargs, unsure)
+    call.rest = rest if len(node.args) == 1 else None
+    return call
 
 
 def call_value(run: Run, function: Value, call: Call) -> Value:

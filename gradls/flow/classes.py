@@ -33,6 +33,7 @@ MODULE = "torch.nn.Module"
 FUNCTION = "torch.autograd.Function"
 _MODULE_LIKE = (
     "torch.nn.",
+    "torch.optim.swa_utils.AveragedModel",
     "pytorch_lightning.LightningModule",
     "lightning.LightningModule",
     "lightning.pytorch.LightningModule",
@@ -103,8 +104,10 @@ def has_unknown_base(cls: Class) -> bool:
 
 def is_module_path(path: str) -> bool:
     """Is this library class an `nn.Module`?"""
-    return path.startswith(_MODULE_LIKE) and not path.startswith(
-        ("torch.nn.functional", "torch.nn.init", "torch.nn.utils", "torch.nn.Parameter", "torch.nn.Buffer")
+    return (
+        path.startswith(_MODULE_LIKE)
+        and not path.startswith(("torch.nn.functional", "torch.nn.init", "torch.nn.utils", "torch.nn.parameter."))
+        and path not in ("torch.nn.Parameter", "torch.nn.Buffer")
     )
 
 

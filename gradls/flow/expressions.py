@@ -342,7 +342,7 @@ def unpack(run: Run, value: Value, targets: list[ast.expr]) -> list[Value]:
         sequences = [option for option in value.options if isinstance(option, Sequence)]
         if sequences:
             value = run.join.values(sequences)
-    held = container_elements(value)
+    held = container_elements(run, value)
     if isinstance(held, Sequence):
         value = held
     if isinstance(value, Sequence):

@@ -32,7 +32,7 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list
     if isinstance(value, Choice):
         known = next((option for option in value.options if isinstance(option, (Sequence, Mapping))), None)
         value = known if known is not None else run.unknown("element")
-    held = container_elements(value)
+    held = container_elements(run, value)
     if held is not None:
         value = held
     if isinstance(value, Mapping):
@@ -52,11 +52,14 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list
     return [expressions.element(run, value), expressions.element(run, value)], False
 
 
-def container_elements(value: Value) -> Value | None:
+def container_elements(run: Run, value: Value) -> Value | None:
     """What a container module holds, as a list; None if `value` is none."""
-    from gradls.flow.models.modules import ITEMS
+    from gradls.flow.models.modules import ITEMS, has_keys
 
-    return value.fields.get(ITEMS) if isinstance(value, Instance) else None
+    held = value.fields.get(ITEMS) if isinstance(value, Instance) else None
+    if isinstance(held, Mapping) and not has_keys(value):
+        return Sequence(run.state, "list", tuple(held.entries.values()), held.rest)
+    return held
 
 
 def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from gradls.flow import attributes, calls, contexts, expressions, imports, operators, subscripts, truth
 from gradls.flow.loops import exec_for, exec_while
 from gradls.flow.run import Arm, Run
-from gradls.flow.values import NONE, Tensor, Value
+from gradls.flow.values import NONE, Function, Tensor, Value
 
 
 def exec_block(run: Run, body: Iterable[ast.stmt]) -> bool:
@@ -210,8 +210,11 @@ def _function(run: Run, statement: ast.FunctionDef | ast.AsyncFunctionDef) -> bo
 
 def _class(run: Run, statement: ast.ClassDef) -> bool:
     value = calls.define_class(run, statement)
-    for decorator in statement.decorator_list:
-        expressions.eval_expr(run, decorator)
+    for decorator in reversed(statement.decorator_list):
+        function = expressions.eval_expr(run, decorator)
+        if isinstance(function, Function) and not function.decorated:
+            # It may keep the class, in a registry; what it gives back is the class or stands for it.
+            calls.call_function(run, function, calls.Call(decorator, [value]))
     run.state.set(run.frame.scope.redirect.get(statement.name, run.frame.scope).fields, statement.name, value)
     return True
 

@@ -214,6 +214,24 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
     return result
 
 
+@function("torch.utils.checkpoint.checkpoint_sequential")
+def checkpoint_sequential(run: Run, path: str, call: Call) -> Value:
+    """A chain of modules or functions, computed on a tensor."""
+    from gradls.flow.calls import Call as NewCall
+    from gradls.flow.calls import call_value
+
+    functions, value = call.get(0, "functions"), call.get(2, "input")
+    if value is None or truth.truth(run, call.kwargs.get("use_reentrant", NONE)) is not False:
+        return run.unknown("call", "checkpoint_sequential")
+    if isinstance(functions, Sequence) and functions.rest is None:
+        for part in functions.items:
+            value = call_value(run, part, NewCall(call.node, [value]))
+        return value
+    if isinstance(functions, Instance):
+        return call_value(run, functions, NewCall(call.node, [value]))
+    return run.unknown("call", "checkpoint_sequential")
+
+
 def _plain(values: list[Value]) -> bool:
     """Is it known of all tensors in `values` that none requires grad?"""
     parts = [part for value in values for part in tensors_in(value)]

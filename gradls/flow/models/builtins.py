@@ -105,7 +105,10 @@ def _iterated(run: Run, value: Value) -> Value:
     found = elements(value)
     if found is None:
         return value
-    from gradls.flow.models.modules import contents
+    from gradls.flow.models.modules import contents, has_keys
+
+    if has_keys(value):
+        return value.fields["*items"]  # type: ignore[attr-defined]
 
     items = [item for name, item in contents(value) if name != "*"]  # type: ignore[arg-type]
     rest = [item for name, item in contents(value) if name == "*"]  # type: ignore[arg-type]
@@ -118,6 +121,12 @@ def zip_(run: Run, path: str, call: Call) -> Value:
 
     if not call.args:
         return Sequence(run.state, "iterator", (), run.unknown("element"))
+    rows = [*call.args, call.rest]
+    if call.unsure and all(isinstance(row, Sequence) and row.rest is None for row in rows):
+        # zip(*rows), of any number of rows with known columns.
+        turned = zip(*(row.items for row in rows), strict=False)  # type: ignore[union-attr]
+        items = tuple(Sequence(run.state, "tuple", (), run.join.values(column)) for column in turned)
+        return Sequence(run.state, "iterator", items)
     columns = [rounds(run, _iterated(run, value)) for value in call.args]
     count = min(len(items) for items, _ in columns)
     exact = all(known for _, known in columns) and not call.unsure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from gradls.flow.models.modules import ITEMS, contents
+from gradls.flow.models.modules import ITEMS, contents, has_keys
 from gradls.flow.models.registry import function, method
 from gradls.flow.values import (
     NONE,
@@ -59,7 +59,7 @@ def get_item(run: Run, receiver: Instance, call: Call) -> Value:
     items = receiver.fields.get(ITEMS)
     if items is None:
         return run.unknown("item")
-    if isinstance(items, Mapping) and "Dict" not in receiver.path:
+    if isinstance(items, Mapping) and not has_keys(receiver):
         items = Sequence(run.state, "list", tuple(items.entries.values()), items.rest)
     found = of(run, items, call.args[0], call.node)
     if isinstance(found, Sequence) and isinstance(items, Sequence):
@@ -113,3 +113,25 @@ def call_wrapped(run: Run, receiver: Instance, call: Call) -> Value:
 
     inner = receiver.fields.get("module")
     return call_value(run, inner, call) if inner is not None else run.unknown("call")
+
+
+@function("torch.optim.swa_utils.AveragedModel")
+def averaged(run: Run, path: str, call: Call) -> Value:
+    """A deep copy of a module, whose parameters follow those of the module."""
+    from gradls.flow.models.utilities import copied
+
+    inner = call.get(0, "model")
+    instance = Instance(run.state, run.lib(path), run.at(call.node))
+    if inner is not None:
+        instance.fields["module"] = copied(run, inner, {})
+    return instance
+
+
+@method("torch.optim.swa_utils.AveragedModel", "__call__", "forward")
+def call_averaged(run: Run, receiver: Instance, call: Call) -> Value:
+    return call_wrapped(run, receiver, call)
+
+
+@method("torch.optim.swa_utils.AveragedModel", "update_parameters")
+def update_parameters(run: Run, receiver: Instance, call: Call) -> Value:
+    return NONE

@@ -73,6 +73,8 @@ def _is_on(run: Run, value: Value | None) -> bool:
 
 
 def _fill_container(run: Run, instance: Instance, path: str, call: Call) -> None:
+    from gradls.flow.models.containers import to_mapping
+
     first = call.get(0, "modules", "parameters", "values")
     content: Value
     if path == "torch.nn.Sequential":
@@ -82,6 +84,8 @@ def _fill_container(run: Run, instance: Instance, path: str, call: Call) -> None
             content = Sequence(run.state, "list", tuple(call.args), run.unknown("element") if call.unsure else None)
     elif first is None:
         content = Mapping(run.state) if path.endswith("Dict") else Sequence(run.state, "list")
+    elif isinstance(first, Sequence) and path.endswith("Dict"):
+        content = to_mapping(run, first, {})
     elif isinstance(first, Sequence):
         content = Sequence(run.state, "list", first.items, first.rest)
     elif isinstance(first, Mapping):
@@ -198,6 +202,16 @@ def modules_of(value: Instance, seen: set[int] | None = None) -> tuple[list[Inst
         elif isinstance(member, (Unknown, Choice)):
             more = True
     return found, more
+
+
+def has_keys(value: Value) -> bool:
+    """Is this a container module that is iterated over by its keys?"""
+    return isinstance(value, Instance) and isinstance(value.fields.get(ITEMS), Mapping) and "Dict" in _kind(value)
+
+
+def _kind(container: Instance) -> str:
+    """The library class of a container module, or of the class of the program that derives from it."""
+    return str(container.data.get("path", container.path))
 
 
 def elements(value: Value) -> list[Value] | None:

@@ -27,6 +27,7 @@ MODULES = (
     "containers",
     "distributions",
     "factories",
+    "functional",
     "grad_modes",
     "loaders",
     "losses",

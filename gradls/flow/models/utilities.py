@@ -176,6 +176,31 @@ def deque(run: Run, path: str, call: Call) -> Value:
     return to_sequence(run, "list", call.get(0, "iterable"))
 
 
+@function("random.sample", "random.choices", "random.choice")
+def drawn(run: Run, path: str, call: Call) -> Value:
+    """Any of the elements of a sequence."""
+    from gradls.flow.expressions import element
+
+    population = call.get(0, "population", "seq")
+    if population is None:
+        return run.unknown("call", path)
+    one = element(run, population)
+    return one if path == "random.choice" else Sequence(run.state, "list", (), one)
+
+
+@function("dataclasses.replace")
+def replaced(run: Run, path: str, call: Call) -> Value:
+    """A copy of an object with other values in some fields."""
+    value = call.get(0, "obj")
+    if not isinstance(value, Instance):
+        return run.unknown("call", "replace")
+    instance = Instance(run.state, value.cls, run.at(call.node))
+    instance.open = value.open
+    instance.fields.update(value.fields)
+    instance.fields.update({name: item for name, item in call.kwargs.items() if name != "obj"})
+    return instance
+
+
 @function("functools.reduce")
 def reduce(run: Run, path: str, call: Call) -> Value:
     from gradls.flow.calls import Call as NewCall
