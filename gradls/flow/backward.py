@@ -74,6 +74,8 @@ def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> None:
         freed = next((by for by in node.fields.get("freed", ()) if meets(run.path, by.path)), None)
         if freed is not None and first is None:
             first = run.event("freed-graph", call.node, root, node, by=freed, overwritten=False)
+        if node.label == "raises":
+            run.event("not-implemented", call.node, root, node)
         for saved in node.saved:
             detached = saved.tensor.fields.get("detached") if saved.tensor is not None else None
             if detached is not None and detached[1] > node.fields.born and freed is None and saved.what != "result":

@@ -54,7 +54,7 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     node.scalar = target.node.scalar
     node.frees = verdict is True and any(requires_grad_in(bound.get(name)) for name in op.frees_when)
     node.zero = bool(op.outputs) and op.outputs[0].gradient == "zero"
-    node.label = target.name
+    node.label = "raises" if op.outputs and op.outputs[0].gradient == "raises" else target.name
     before = target.storage.writes
     bump(run, target, op.name, at)
     if run.isolated or run.recording is not False:

@@ -12,16 +12,16 @@ from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
 from gradls.rules.words import code, place
 
-CONVERT = frozenset(
-    """
-    abs absolute angle arccos arcsin arctan arctan2 arctanh argmax argmin argsort around array asanyarray asarray
-    ascontiguousarray asfortranarray atleast_1d atleast_2d atleast_3d average bincount ceil clip column_stack copy
-    corrcoef cos cosh count_nonzero cov cumprod cumsum deg2rad diag diff dot dstack exp exp2 expm1 flatnonzero
-    floor gradient histogram hstack isfinite isinf isnan log log10 log1p log2 median nan_to_num nanargmax
-    nanargmin nanmax nanmean nanmedian nanmin nanstd nansum nanvar negative percentile ptp rad2deg ravel
-    reciprocal rint save savetxt sign sin sinh sqrt square tan tanh unique vstack
-    """.split()
-)
+CONVERT = frozenset((
+    "abs", "absolute", "angle", "arccos", "arcsin", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort",
+    "around", "array", "asanyarray", "asarray", "ascontiguousarray", "asfortranarray", "atleast_1d", "atleast_2d",
+    "atleast_3d", "average", "bincount", "ceil", "clip", "column_stack", "copy", "corrcoef", "cos", "cosh",
+    "count_nonzero", "cov", "cumprod", "cumsum", "deg2rad", "diag", "diff", "dot", "dstack", "exp", "exp2",
+    "expm1", "flatnonzero", "floor", "gradient", "histogram", "hstack", "isfinite", "isinf", "isnan", "log",
+    "log10", "log1p", "log2", "median", "nan_to_num", "nanargmax", "nanargmin", "nanmax", "nanmean", "nanmedian",
+    "nanmin", "nanstd", "nansum", "nanvar", "negative", "percentile", "ptp", "rad2deg", "ravel", "reciprocal",
+    "rint", "save", "savetxt", "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh", "unique", "vstack",
+))  # fmt: skip
 """NumPy functions that convert a tensor. Others (`np.mean`, `np.reshape`) call the tensor's own method."""
 
 
