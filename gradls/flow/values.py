@@ -158,7 +158,8 @@ class Tensor(Value):
 
 class Sequence(Value):
     """A list, tuple, set, range or iterator. `fields`: items (a tuple), rest (a value that stands for further ones of
-    unknown number, or None). `names` are those of a named tuple."""
+    unknown number, or None), unsure (by branch, some of the items may be missing). `names` are those of a named
+    tuple."""
 
     __slots__ = ("fields", "kind", "names")
 

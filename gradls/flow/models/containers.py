@@ -20,7 +20,10 @@ def to_sequence(run: Run, kind: str, value: Value | None) -> Sequence:
     if isinstance(value, Sequence):
         if exhausted(value) is not None:
             return Sequence(run.state, kind)
-        return Sequence(run.state, kind, value.items, value.rest)
+        result = Sequence(run.state, kind, value.items, value.rest)
+        if value.fields.get("unsure"):
+            result.fields["unsure"] = True
+        return result
     if isinstance(value, Mapping):
         rest = Host("str") if value.rest is not None else None
         return Sequence(run.state, kind, tuple(host(key) for key in value.entries), rest)

@@ -32,7 +32,7 @@ def create_optimizer(run: Run, path: str, call: Call) -> Value:
         call.node,
         instance,
         given=given,
-        groups=groups_of(given) if given is not None else [],
+        groups=groups_of(run, given) if given is not None else [],
         parameters=tensors,
         open=more,
         exhausted=used_up,
@@ -42,13 +42,18 @@ def create_optimizer(run: Run, path: str, call: Call) -> Value:
     return instance
 
 
-def groups_of(value: Value) -> list[tuple[Value, At | None]]:
-    """What each parameter group is given, and where an iterator for it had been used up before."""
+def groups_of(run: Run, value: Value) -> list[tuple[Value, At | None]]:
+    """What each parameter group is given, and where an iterator for it had been used up before. Nothing is known of a
+    group that different branches filled."""
     groups = [value]
     if isinstance(value, Sequence) and any(isinstance(item, Mapping) for item in value.items):
         given = [item.entries.get("params") for item in value.items if isinstance(item, Mapping)]
         groups = [group for group in given if group is not None]
-    return [(group, exhausted(group)) for group in groups]
+    return [(run.unknown("group") if _by_branch(group) else group, exhausted(group)) for group in groups]
+
+
+def _by_branch(group: Value) -> bool:
+    return isinstance(group, Sequence) and bool(group.fields.get("unsure"))
 
 
 def held(value: Value) -> tuple[list[Tensor], bool]:
