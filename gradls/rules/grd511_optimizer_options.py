@@ -124,7 +124,10 @@ class OptimizerOptions(Rule):
             if owner is None or tensor not in reached or not _is_sparse(owner):
                 continue
             name = spec.name.rpartition(".")[2]
-            message = f"`{name}` cannot apply the sparse gradients of an embedding, and raises; use `SparseAdam` or `SGD` for it"
+            message = (
+                f"`{name}` cannot apply the sparse gradients of an embedding, and raises; "
+                "use `SparseAdam` or `SGD` for it"
+            )
             story = [Step(place(owner.at), "the embedding is made sparse here")] if owner.at is not None else []
             story += [Step(place(made.at), "the optimizer is made here")] if made is not None else []
             yield self.finding(place(event.at), message, story)

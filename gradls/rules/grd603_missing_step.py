@@ -87,7 +87,7 @@ class MissingStep(Rule):
         for optimizer, made in order.made.items():
             if optimizer in stepped or id(optimizer) in others or optimizer.fields.get("escaped"):
                 continue
-            backward = _backward(order, optimizer)
+            backward = _backward(order, optimizer, facts.events.index(made))
             if backward is not None:
                 yield self._report(facts, made, optimizer, backward)
 
@@ -106,14 +106,14 @@ def _scheduled(scheduler: object) -> object:
     return scheduler.fields.get("optimizer") if isinstance(scheduler, Instance) else None
 
 
-def _backward(order: Order, optimizer: Instance) -> Event | None:
-    """The first backward that fills gradients of an optimizer, if nobody reads them or writes to them by hand."""
+def _backward(order: Order, optimizer: Instance, made: int) -> Event | None:
+    """The first backward after the event `made` that fills gradients of an optimizer, if nobody reads them or writes to them by hand."""
     held = frozenset(order.parameters.get(optimizer, ()))
     found = None
     for moment in order.moments:
         if moment.kind == "backward" and moment.tensors is None:
             return None
-        if moment.tensors is None or not moment.tensors & held:
+        if moment.tensors is None or not moment.tensors & held or moment.number < made:
             continue
         if moment.kind == "backward":
             found = found or moment.event
