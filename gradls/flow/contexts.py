@@ -36,6 +36,13 @@ def set_mode(run: Run, grad: bool | None, inference: bool, at: At | None) -> Cal
     return restore
 
 
+def leave_blocks(run: Run, kept: int) -> None:
+    """Set the grad mode back to what it is outside of all open `with` blocks of this function but the outermost
+    `kept`: where `return` and `break` go."""
+    for key, value in run.frame.modes[kept].items() if len(run.frame.modes) > kept else ():
+        run.state.set(run.mode, key, value)
+
+
 def wanted_mode(run: Run, path: str, call: Call | None) -> tuple[bool | None, bool]:
     """The grad mode that a call of `torch.no_grad`, `set_grad_enabled` and so on asks for."""
     if path == "torch.set_grad_enabled":

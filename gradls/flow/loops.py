@@ -134,7 +134,7 @@ def _loop(
 ) -> bool:
     from gradls.flow.statements import exec_block
 
-    loop = Loop(run.state.mark())
+    loop = Loop(run.state.mark(), len(run.frame.modes))
     path = run.path
     run.frame.loops.append(loop)
     run.frame.forks += 1

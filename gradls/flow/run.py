@@ -59,10 +59,12 @@ class Scope:
 class Loop:
     """A loop under analysis: the states in which it was left or continued."""
 
-    __slots__ = ("breaks", "continues", "mark", "round_mark")
+    __slots__ = ("breaks", "continues", "mark", "modes", "round_mark")
 
-    def __init__(self, mark: tuple[int, int]) -> None:
+    def __init__(self, mark: tuple[int, int], modes: int = 0) -> None:
         self.mark = mark
+        self.modes = modes
+        """How many `with` blocks that change the grad mode are open around it."""
         self.round_mark = mark
         self.breaks: list[Changes] = []
         self.continues: list[Changes] = []
@@ -75,7 +77,19 @@ Calls = tuple[At, Function, "Calls | None"]
 class Frame:
     """A function under analysis: where it began, and the states and values with which it was left."""
 
-    __slots__ = ("calls", "exits", "forks", "function", "loops", "mark", "owner", "receiver", "scope", "yields")
+    __slots__ = (
+        "calls",
+        "exits",
+        "forks",
+        "function",
+        "loops",
+        "mark",
+        "modes",
+        "owner",
+        "receiver",
+        "scope",
+        "yields",
+    )
 
     def __init__(self, scope: Scope, mark: tuple[int, int], function: Function | None = None) -> None:
         self.scope = scope
@@ -85,6 +99,8 @@ class Frame:
         self.forks = 0
         """How many undecided branches or loops are open here."""
         self.loops: list[Loop] = []
+        self.modes: list[dict[Any, Any]] = []
+        """The grad modes around the open `with` blocks that change it, outermost first."""
         self.yields: list[Value] = []
         self.owner: Value | None = None
         self.receiver: Value | None = None

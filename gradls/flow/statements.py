@@ -127,10 +127,15 @@ def _if(run: Run, statement: ast.If) -> bool:
 
 def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
     entered = []
+    modes = run.frame.modes
+    outside = len(modes)
     for item in statement.items:
+        before = dict(run.mode)
         manager = expressions.eval_expr(run, item.context_expr)
         value, restore = contexts.enter(run, manager, item.context_expr, statement)
         entered.append(restore)
+        if dict(run.mode) != before:
+            modes.append(before)
         if item.optional_vars is not None:
             assign(run, item.optional_vars, value)
     expected = contexts.expects_error(statement)
@@ -139,6 +144,7 @@ def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
         return exec_block(run, statement.body)
     finally:
         run.caught -= expected
+        del modes[outside:]
         for restore in reversed(entered):
             restore()
 
@@ -171,6 +177,7 @@ def _try(run: Run, statement: ast.Try) -> bool:
 def _return(run: Run, statement: ast.Return) -> bool:
     value = expressions.eval_expr(run, statement.value) if statement.value is not None else NONE
     frame = run.frame
+    contexts.leave_blocks(run, 0)
     frame.exits.append((run.state.peek(frame.mark) if frame.forks else None, value))
     run.event("return", statement, value, function=frame.function)
     return False
@@ -185,6 +192,7 @@ def _raise(run: Run, statement: ast.Raise) -> bool:
 def _break(run: Run, statement: ast.stmt) -> bool:
     if run.frame.loops:
         loop = run.frame.loops[-1]
+        contexts.leave_blocks(run, loop.modes)
         loop.breaks.append(run.state.peek(loop.mark))
     return False
 
@@ -192,6 +200,7 @@ def _break(run: Run, statement: ast.stmt) -> bool:
 def _continue(run: Run, statement: ast.stmt) -> bool:
     if run.frame.loops:
         loop = run.frame.loops[-1]
+        contexts.leave_blocks(run, loop.modes)
         loop.continues.append(run.state.peek(loop.round_mark))
     return False
 
