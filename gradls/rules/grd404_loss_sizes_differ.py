@@ -16,6 +16,7 @@ _STRICT = frozenset(("binary_cross_entropy", "binary_cross_entropy_with_logits")
 _BROADCASTING = frozenset(
     ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss", "kl_div", "hinge_embedding_loss")
 )
+_OF_CLASSES = frozenset(("cross_entropy", "nll_loss"))
 _LAYERS = frozenset(("Linear", "linear", "Conv1d", "Conv2d", "Conv3d"))
 _SHAPE_KEPT = frozenset(("sigmoid", "tanh", "relu", "softplus", "exp", "leaky_relu", "elu", "gelu"))
 
@@ -25,7 +26,8 @@ class LossSizesDiffer(Rule):
 
     ## What it finds
     A loss, or a difference that a loss is made of, whose two sides broadcast against each other: each of N predictions
-    is compared with each of N targets. And binary cross entropies whose sides differ in shape, which raise.
+    is compared with each of N targets. And losses that raise because the shapes of their two sides do not fit: binary
+    cross entropies, and those of classes if the numbers of examples differ.
 
     ## Why it matters
     The mean over N × N pairs is smallest where every prediction is the mean of the targets: the model learns to answer
@@ -126,6 +128,9 @@ class LossSizesDiffer(Rule):
         if event.spec.name in _STRICT and differ(one.shape, other.shape):
             message = f"{sides}: `{called(event)}` raises, as they must be the same"
             yield self.finding(place(event.at), message, severity=Severity.ERROR)
+        elif event.spec.name in _OF_CLASSES and _batches_differ(one.shape, other.shape):
+            message = f"{sides}: `{called(event)}` raises, as the numbers of examples differ"
+            yield self.finding(place(event.at), message, severity=Severity.ERROR)
         elif event.spec.name in _BROADCASTING and both_grow(one.shape, other.shape):
             message = (
                 f"{sides}: `{called(event)}` broadcasts them and compares every prediction with every target; "
@@ -151,6 +156,13 @@ class LossSizesDiffer(Rule):
             )
             story = [Step(place(one.node.at), "the prediction comes from here")] if one.node.at else []
             yield self.finding(place(event.at), message, story, severity=None if known else Severity.INFORMATION)
+
+
+def _batches_differ(one: Shape | None, other: Shape | None) -> bool:
+    """Are there more predictions than labels, or fewer?"""
+    if not one or not other or len(one) < 2 or one[0] is None or other[0] is None:
+        return False
+    return len(other) in (len(one) - 1, len(one)) and one[0] != other[0]
 
 
 def _is_output(tensor: Tensor) -> bool:

@@ -107,7 +107,8 @@ def _scheduled(scheduler: object) -> object:
 
 
 def _backward(order: Order, optimizer: Instance, made: int) -> Event | None:
-    """The first backward after the event `made` that fills gradients of an optimizer, if nobody reads them or writes to them by hand."""
+    """The first backward after the event number `made` that fills gradients of an optimizer, if nobody reads them or
+    writes to them by hand."""
     held = frozenset(order.parameters.get(optimizer, ()))
     found = None
     for moment in order.moments:

@@ -1,0 +1,129 @@
+"""GRD611."""
+
+from collections.abc import Iterable, Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Instance, Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import Moment, Order, handed_out, order_of
+from gradls.rules.words import code, owners, place
+
+
+class StepWithoutGradient(Rule):
+    """An optimizer that steps while its parameters have no gradient.
+
+    ## What it finds
+    `step()` where the gradients were computed with `torch.autograd.grad`, which returns them and fills no `grad`; and
+    `step()` that comes before the only `backward()`.
+
+    ## Why it matters
+    An optimizer passes over parameters whose `grad` is None. Nothing is learned.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = model.weight.clone()
+    for _ in range(3):
+        loss = model(torch.randn(8, 3)).pow(2).mean()
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        optimizer.step()
+    assert torch.equal(model.weight, before)
+    ```
+
+    ## Use instead
+    `backward()`, or put the gradients where the optimizer looks for them.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = model.weight.clone()
+    for _ in range(3):
+        loss = model(torch.randn(8, 3)).pow(2).mean()
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        for parameter, gradient in zip(model.parameters(), gradients):
+            parameter.grad = gradient
+        optimizer.step()
+    assert not torch.equal(model.weight, before)
+    ```
+
+    ## When it is silent
+    Where the gradients may come from elsewhere, and for a first step without gradients before a training loop, which
+    some do for a scheduler's sake.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1)
+    optimizer.step()
+    for _ in range(2):
+        scheduler.step()
+        optimizer.zero_grad()
+        model(torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()
+    assert model.weight.grad is not None
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html
+    """
+
+    code, name, severity = "GRD611", "step-without-gradient", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        order = order_of(facts)
+        others = handed_out(facts)
+        for optimizer, made in order.made.items():
+            held = frozenset(order.parameters.get(optimizer, ()))
+            if not held or made.open or id(optimizer) in others or optimizer.fields.get("escaped"):
+                continue
+            mine = [moment for moment in order.moments if moment.tensors is None or moment.tensors & held]
+            if any(moment.tensors is None for moment in mine):
+                continue
+            yield from self._of_optimizer(facts, order, optimizer, held, mine)
+
+    def _of_optimizer(
+        self, facts: Facts, order: Order, optimizer: Instance, held: frozenset[Tensor], mine: list[Moment]
+    ) -> Iterator[Finding]:
+        steps = [moment for moment in mine if moment.kind == "step" and moment.event.value is optimizer]
+        filling = [m for m in mine if m.kind == "backward" or (m.kind == "clear" and m.event.kind != "zero-grad")]
+        if not steps or any(step.event.closure is not None for step in steps):
+            return
+        if not filling:
+            computed = next((event for event in facts.of("grad-call") if held & set(_targets(event))), None)
+            if computed is not None:
+                yield self._report_computed(facts, computed, steps[0].event)
+        elif steps[-1].number < filling[0].number and filling[0].kind == "backward":
+            yield self._report_early(facts, steps[0].event, filling[0].event)
+
+    def _report_computed(self, facts: Facts, computed: Event, step: Event) -> Finding:
+        who = owners(tensor for tensor in step.parameters if tensor in _targets(computed))
+        message = (
+            f"{code(facts, step.at.node)} finds no gradients: `torch.autograd.grad` returns them, and does not fill "
+            f"`grad` of {who}; use `backward()`, or assign them"
+        )
+        return self.finding(place(step.at), message, [Step(place(computed.at), "they are computed here")])
+
+    def _report_early(self, facts: Facts, step: Event, backward: Event) -> Finding:
+        message = (
+            f"{code(facts, step.at.node)} comes before {code(facts, backward.at.node)}, when there are no "
+            "gradients yet: nothing is learned"
+        )
+        return self.finding(place(step.at), message, [Step(place(backward.at), "they are computed only here")])
+
+
+def _targets(event: Event) -> list[Tensor]:
+    return [target for target in event.targets if isinstance(target, Tensor)]
