@@ -219,6 +219,17 @@ def _named_tuple(run: Run, cls: Class, call: Call) -> Value:
 
 def call_instance(run: Run, instance: Instance, call: Call) -> Value:
     """Call an object: `forward` of a module, `__call__` of others."""
+    if "*hooked" not in instance.fields:
+        return _call_instance(run, instance, call)
+    # A full backward hook puts a custom Function around the module: its tensors are views of what goes in and out.
+    from gradls.flow.calls import Call as NewCall
+    from gradls.flow.writes import as_hooked
+
+    inside = NewCall(call.node, [as_hooked(run, value) for value in call.args], call.kwargs, call.unsure)
+    return as_hooked(run, _call_instance(run, instance, inside))
+
+
+def _call_instance(run: Run, instance: Instance, call: Call) -> Value:
     from gradls.flow.calls import call_function, call_unknown
     from gradls.flow.models.module_forward import forward
 

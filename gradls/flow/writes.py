@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import Op, find_op
 from gradls.flow import dtypes, shapes
 from gradls.flow.graph import Cut, Edge, Node, Write
-from gradls.flow.values import Tensor, Value
+from gradls.flow.values import Sequence, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 
-SINGLE = ("", "expand", "no_grad", "inference_mode")
+SINGLE = ("", "expand", "no_grad", "inference_mode", "backward_hook")
 """What `Tensor.multi` is for views that do not come from an operation with several."""
 
 
@@ -38,6 +38,22 @@ def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
     if not tensor.multi and run.recording is False:
         tensor.multi = "inference_mode" if run.mode["inference"] else "no_grad"
     run.state.set(tensor.family, "views", (*tensor.family["views"], tensor))
+
+
+def as_hooked(run: Run, value: Value) -> Value:
+    """What goes into or comes out of a module with a full backward hook: a view that may not be written in place."""
+    if isinstance(value, Sequence) and value.kind == "tuple":
+        items = tuple(as_hooked(run, item) for item in value.items)
+        return Sequence(run.state, "tuple", items, value.rest, value.names)
+    if not isinstance(value, Tensor) or value.requires_grad is not True or run.recording is not True:
+        return value
+    node = Node(run.state, "view", value.node.at, (Edge(value.node, True),), path=run.path)
+    node.scalar, node.label, node.name = value.node.scalar, value.node.label, value.node.name
+    view = Tensor(
+        run.state, node, requires_grad=True, leaf=False, dtype=value.dtype, shape=value.shape, storage=value.storage
+    )
+    view.name, view.multi, view.base = value.name, "backward_hook", value.base or value
+    return view
 
 
 def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:

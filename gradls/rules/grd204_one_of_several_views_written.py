@@ -16,8 +16,9 @@ class OneOfSeveralViewsWritten(Rule):
 
     ## What it finds
     In-place writes to the results of `unbind`, `split`, `chunk` and their like, to the rows that iterating over
-    a tensor gives, and to views that were made under `no_grad`, where the tensor or what is written has a gradient; and
-    the use of such a result after the tensor that it is a part of was written.
+    a tensor gives, to views that were made under `no_grad`, and to what goes into and comes out of a module with a full
+    backward hook, where the tensor or what is written has a gradient; and the use of such a view after the tensor that
+    it is a part of was written.
 
     ## Why it matters
     A write to a view changes the history of the whole tensor. Autograd can follow that for a view that an operation
@@ -56,6 +57,14 @@ class OneOfSeveralViewsWritten(Rule):
     mean, scale = x.chunk(2, dim=1)
     x += 1
     loss = mean.sum() + scale.sum()  # raises RuntimeError: its base or another view of its base has been modified
+    ```
+
+    ```python
+    import torch
+
+    layer = torch.nn.Linear(3, 3)
+    layer.register_full_backward_hook(lambda module, given, gradients: None)
+    out = torch.relu_(layer(torch.randn(8, 3)))  # raises RuntimeError: is a view and is being modified inplace
     ```
 
     ## Use instead
@@ -121,6 +130,9 @@ class OneOfSeveralViewsWritten(Rule):
         if event.view in ("no_grad", "inference_mode"):
             why = f"a view made under `{event.view}`, in grad mode"
             instead = "Make the view and the write under one mode"
+        elif event.view == "backward_hook":
+            why = "which belongs to a module with a full backward hook and may not be written"
+            instead = "Make a new tensor (`inplace=False`)"
         else:
             why = f"one of several views that {_giver(event.view)} gives"
             instead = "Make a new tensor, or index the whole (`x[i]`), which may be written"

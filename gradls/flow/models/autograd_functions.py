@@ -194,7 +194,7 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
 
     given = call.kwargs.get("use_reentrant")
     reentrant = None if given is None else truth.truth(run, given)
-    run.event(
+    event = run.event(
         "checkpoint",
         call.node,
         call.get(0, "function"),
@@ -202,12 +202,14 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
         given=given,
         arguments=call.args[1:],
         call=call,
+        result=None,
     )
     if not call.args:
         return run.unknown("call", "checkpoint")
     options = ("use_reentrant", "preserve_rng_state", "context_fn", "determinism_check", "debug", "early_stop")
     kwargs = {name: value for name, value in call.kwargs.items() if name not in options}
     result = call_value(run, call.args[0], NewCall(call.node, call.args[1:], kwargs, call.unsure))
+    event.info["result"] = result.node if isinstance(result, Tensor) else None
     if reentrant is True and isinstance(result, Tensor) and not call.unsure and _plain(call.args[1:]):
         # The reentrant variant records its call like a custom Function: through the inputs that require grad only.
         return cut_tensor(run, "checkpoint", "checkpoint", result, call.node, shares=True)

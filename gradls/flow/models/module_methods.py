@@ -197,11 +197,14 @@ def add_module(run: Run, receiver: Instance, call: Call) -> Value:
     "register_forward_hook",
     "register_forward_pre_hook",
     "register_full_backward_hook",
+    "register_full_backward_pre_hook",
     "register_backward_hook",
 )
 def register_hook(run: Run, receiver: Instance, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "")
     run.event("module-hook", call.node, receiver, name=name, hook=call.get(0, "hook"))
+    if name.startswith("register_full_backward"):
+        run.state.set(receiver.fields, "*hooked", run.at(call.node))
     return run.unknown("handle")
 
 

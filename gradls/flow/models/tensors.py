@@ -12,7 +12,7 @@ from gradls.flow.graph import Cut, Edge
 from gradls.flow.models.attributes import change_flag
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import apply, cut_node, cut_tensor, host_history, result_of, tensors_in
-from gradls.flow.values import NONE, Host, Instance, Lib, Sequence, Tensor, Unknown, Value, host
+from gradls.flow.values import NONE, Function, Host, Instance, Lib, Sequence, Tensor, Unknown, Value, host
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -118,8 +118,23 @@ def retain_grad(run: Run, receiver: Tensor, call: Call) -> Value:
 def register_hook(run: Run, receiver: Tensor, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "")
     accumulates = name == "register_post_accumulate_grad_hook"
-    run.event("hook", call.node, receiver, receiver.node, hook=call.get(0), accumulates=accumulates)
+    hook = call.get(0, "hook")
+    returned = _returned_by(run, receiver, hook, call) if isinstance(hook, Function) and not accumulates else None
+    run.event("hook", call.node, receiver, receiver.node, hook=hook, accumulates=accumulates, returned=returned)
     return run.unknown("handle")
+
+
+def _returned_by(run: Run, tensor: Tensor, hook: Function, call: Call) -> Value:
+    """What a hook gives for a gradient of `tensor`; calling it now changes nothing that is known."""
+    from gradls.flow.calls import call_function
+
+    gradient = run.leaf("gradient", None, dtype=tensor.dtype, shape=tensor.shape)
+    mark, events = run.state.mark(), len(run.facts.events)
+    try:
+        return call_function(run, hook, Call(call.node, [gradient]))
+    finally:
+        run.state.undo(mark)
+        del run.facts.events[events:]
 
 
 @method(TENSOR, "size")

@@ -1,0 +1,103 @@
+"""GRD806."""
+
+from collections.abc import Iterator
+
+from gradls.flow.facts import Facts
+from gradls.flow.graph import walk
+from gradls.flow.values import Function, Host, Sequence, Tensor, Value, is_none
+from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+
+class HookReturnsNoGradient(Rule):
+    """A hook of a tensor returns something that is no gradient for it.
+
+    ## What it finds
+    A function given to `register_hook` that returns a number, a tuple or a list, or a tensor of another shape than the
+    tensor has, where a backward reaches that tensor.
+
+    ## Why it matters
+    What a hook returns takes the place of the gradient. A hook that only looks at the gradient returns None; a lambda
+    always returns what it computes.
+
+    ## What PyTorch does
+    The backward raises one of
+
+        TypeError: expected Variable, but hook returned 'float'
+
+        RuntimeError: hook '<lambda>' has changed the size of value
+
+    ## Example
+    ```python
+    import torch
+
+    hidden = torch.ones(3, requires_grad=True) * 2
+    hidden.register_hook(lambda gradient: gradient.norm().item())
+    hidden.sum().backward()  # raises TypeError: expected Variable, but hook returned 'float'
+    ```
+
+    ```python
+    import torch
+
+    hidden = torch.ones(3, requires_grad=True) * 2
+    hidden.register_hook(lambda gradient: gradient[:1])
+    hidden.sum().backward()  # raises RuntimeError: has changed the size of value
+    ```
+
+    ## Use instead
+    None to leave the gradient alone, a tensor like it to replace it.
+
+    ```python
+    import torch
+
+    norms = []
+    hidden = torch.ones(3, requires_grad=True) * 2
+    hidden.register_hook(lambda gradient: norms.append(gradient.norm().item()))
+    hidden.register_hook(lambda gradient: gradient * 0.5)
+    hidden.sum().backward()
+    assert len(norms) == 1
+    ```
+
+    ## When it is silent
+    Where it is not known what the hook returns, or whether a backward comes there.
+
+    ## Fix safety
+    There is none.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.register_hook.html
+    """
+
+    code, name, severity = "GRD806", "hook-returns-no-gradient", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        backwards = [event for event in facts.of("backward") if event.node is not None and not event.caught]
+        for event in facts.of("hook"):
+            tensor, node = event.value, event.node
+            why = _unfit(tensor, event.returned) if isinstance(tensor, Tensor) else ""
+            if not why or event.caught:
+                continue
+            for backward in backwards:
+                if backward.node is not None and any(reached is node for reached in walk(backward.node, follow="flow")):
+                    message = (
+                        f"this hook returns {why}: {code(facts, backward.at.node)} raises. Return a gradient or None"
+                    )
+                    story = [Step(place(backward.at), "this backward calls the hook")]
+                    if isinstance(event.hook, Function) and event.hook.node is not None:
+                        story.insert(0, Step(Place(event.hook.source, event.hook.node), "the hook"))
+                    yield self.finding(place(event.at), message, story)
+                    break
+
+
+def _unfit(tensor: Tensor, returned: Value | None) -> str:
+    """What a hook returns, if that is no gradient of `tensor`."""
+    if isinstance(returned, Host) and not is_none(returned):
+        return f"a {returned.kind}"
+    if isinstance(returned, Sequence):
+        return f"a {returned.kind}"
+    if isinstance(returned, Tensor):
+        one, other = tensor.shape, returned.shape
+        if one is not None and other is not None and None not in (*one, *other) and one != other:
+            return "a tensor of another shape"
+    return ""
