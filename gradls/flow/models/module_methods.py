@@ -146,7 +146,9 @@ def state_dict(run: Run, receiver: Instance, call: Call) -> Value:
     rest: Value | None = run.join.values(rests) if rests else None
     if more:
         rest = run.unknown("parameter")
-    return Mapping(run.state, dict(entries), rest)
+    state = Mapping(run.state, dict(entries), rest)
+    run.event("state-dict", call.node, receiver, result=state, parameters=[tensor for _, tensor in found])
+    return state
 
 
 @method(MODULE, "load_state_dict")
@@ -154,6 +156,7 @@ def load_state_dict(run: Run, receiver: Instance, call: Call) -> Value:
     from gradls.flow.writes import bump
 
     found, _ = parameters_of(receiver)
+    run.event("load-state-dict", call.node, receiver, given=call.get(0, "state_dict"))
     for _, tensor in found:
         bump(run, tensor, "load_state_dict", call.node)
     return run.unknown("keys")
