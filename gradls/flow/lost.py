@@ -55,6 +55,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
     seen: set[tuple[Node, str]] = set()
     never = never_reached(facts)
     optimized = any(event.kind != "unknown-call" or _takes_objects(event) for event in facts.of(*_OPTIMIZING))
+    given = {tensor for event in facts.of("optimizer-made") for tensor in event.parameters}
     reached = {leaf for event in backwards(facts) for leaf in event.reached}
     reached_nodes = {node for event in backwards(facts) for node in walk(event.node, follow="maybe")}  # type: ignore[arg-type]
     for event in backwards(facts):
@@ -63,7 +64,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
         cuts = frontier(root)
         if without_gradient(event):
             if cuts:
-                yield _raising(event, cuts)
+                yield _raising(event, cuts, given)
             continue
         for cut in cuts:
             leaves = tuple(lost_leaves(cut))
@@ -80,9 +81,11 @@ def _all(facts: Facts) -> Iterator[Lost]:
                 yield Lost(cut, event, leaves, why)
 
 
-def _raising(event: Event, cuts: list[Node]) -> Lost:
-    """All cuts before a backward that has nothing left to reach: the last one made is to blame."""
-    cuts = sorted(cuts, key=lambda node: -node.fields.born)
+def _raising(event: Event, cuts: list[Node], optimized: set[Tensor]) -> Lost:
+    """All cuts before a backward that has nothing left to reach: to blame is the last one made of those that keep
+    gradient from what an optimizer is given, if there are such."""
+    costly = [cut for cut in cuts if any(leaf in optimized for leaf in lost_leaves(cut))]
+    cuts = sorted(costly or cuts, key=lambda node: -node.fields.born)
     leaves = dict.fromkeys(leaf for cut in cuts for leaf in lost_leaves(cut))
     return Lost(cuts[0], event, tuple(leaves), "raises", tuple(cuts[1:]))
 

@@ -90,5 +90,6 @@ for _ in range(3):
         if done:
             break
     losses.append(finish_episode(policy, optimizer))
-assert len(losses) == 3 and all(abs(loss) < 1e4 for loss in losses)
+assert len(losses) == 3
+assert all(abs(loss) < 1e4 for loss in losses)
 assert all(p.grad is not None for p in policy.parameters())

@@ -66,7 +66,8 @@ for step in range(3):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    assert images.grad is None and not images.requires_grad
+    assert images.grad is None
+    assert not images.requires_grad
 
 assert torch.isfinite(loss)
 assert all(p.grad is not None for p in model.parameters())

@@ -54,7 +54,8 @@ def main():
     scaler = GradScaler("cpu", init_scale=16.0)
     before = [p.detach().clone() for p in model.parameters()]
     average, norm = train(model, optimizer, scaler, steps=5)
-    assert torch.isfinite(average) and torch.isfinite(norm)
+    assert torch.isfinite(average)
+    assert torch.isfinite(norm)
     assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     assert all(p.grad is None for p in model.parameters())
     checkpoint = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}

@@ -11,7 +11,7 @@ Transition = namedtuple("Transition", ("state", "action", "next_state", "reward"
 
 class ReplayMemory:
     def __init__(self, capacity):
-        self.memory = deque([], maxlen=capacity)
+        self.memory = deque(maxlen=capacity)
 
     def push(self, *args):
         self.memory.append(Transition(*args))
@@ -91,6 +91,7 @@ for step in range(8):
         target_state[key] = policy_state[key] * TAU + target_state[key] * (1 - TAU)
     target_net.load_state_dict(target_state)
 
-assert losses and all(value == value for value in losses)
+assert losses
+assert all(value == value for value in losses)
 assert all(p.grad is not None for p in policy_net.parameters())
 assert all(p.grad is None for p in target_net.parameters())

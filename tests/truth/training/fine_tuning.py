@@ -54,7 +54,8 @@ pretrained = Backbone()
 state = {key: value.clone() for key, value in pretrained.state_dict().items() if not key.startswith("fc")}
 model = Backbone()
 missing, unexpected = model.load_state_dict(state, strict=False)
-assert set(missing) == {"fc.weight", "fc.bias"} and not unexpected
+assert set(missing) == {"fc.weight", "fc.bias"}
+assert not unexpected
 model.fc = nn.Linear(model.fc.in_features, 3)
 freeze(model.stem)
 freeze(model.layer1)
@@ -74,7 +75,8 @@ for _ in range(2):
     corrects = torch.sum(preds == labels.data)
     scheduler.step()
 
-assert torch.isfinite(loss) and 0 <= int(corrects) <= 4
+assert torch.isfinite(loss)
+assert 0 <= int(corrects) <= 4
 for name, parameter in model.named_parameters():
     frozen = name.startswith(("stem", "layer1"))
     assert (parameter.grad is None) == frozen, name

@@ -63,6 +63,7 @@ private.step()
 
 with torch.no_grad():
     mean = vmap(forward_one, in_dims=(0, 0, None))(params, buffers, x).softmax(-1).mean(0)
-assert mean.shape == (6, 3) and not mean.requires_grad
+assert mean.shape == (6, 3)
+assert not mean.requires_grad
 assert norms.shape == (6,)
 assert all(p.grad is not None for p in model.parameters())

@@ -55,7 +55,7 @@ opt_g = optim.Adam(net_g.parameters(), lr=2e-4, betas=(0.5, 0.999))
 fixed_noise = torch.randn(4, LATENT)
 samples = []
 
-for step in range(3):
+for _step in range(3):
     real = torch.tanh(torch.randn(BATCH, 6))
 
     opt_d.zero_grad()
@@ -79,7 +79,9 @@ for step in range(3):
     with torch.no_grad():
         samples.append(net_g(fixed_noise).cpu())
 
-assert torch.isfinite(err_d) and torch.isfinite(err_g)
+assert torch.isfinite(err_d)
+assert torch.isfinite(err_g)
 assert all(p.grad is not None for p in net_g.parameters())
 assert all(p.grad is not None for p in net_d.parameters())
-assert len(samples) == 3 and not samples[0].requires_grad
+assert len(samples) == 3
+assert not samples[0].requires_grad

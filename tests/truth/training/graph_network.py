@@ -79,5 +79,6 @@ model.eval()
 with torch.no_grad():
     pred = model(x, edge_index).argmax(dim=1)
     accuracy = float((pred[~train_mask] == y[~train_mask]).float().mean())
-assert torch.isfinite(loss) and 0 <= accuracy <= 1
+assert torch.isfinite(loss)
+assert 0 <= accuracy <= 1
 assert all(p.grad is not None for p in model.parameters())

@@ -77,9 +77,11 @@ with FeatureRecorder(model, ["conv1", "pool"]) as recorder:
         optimizer.step()
         statistics.append({name: (f.mean().item(), f.std().item()) for name, f in recorder.features.items()})
 
-assert torch.isfinite(loss) and logits.grad is not None
+assert torch.isfinite(loss)
+assert logits.grad is not None
 assert all(len(values) == 2 for values in norms.norms.values())
 assert set(statistics[0]) == {"conv1", "pool"}
-assert not recorder.features["pool"].requires_grad and not recorder.handles
+assert not recorder.features["pool"].requires_grad
+assert not recorder.handles
 assert saliency(model, images, 0).shape == (4, 8, 8)
 assert all(p.grad is not None for p in model.parameters())

@@ -63,6 +63,7 @@ def train(steps=3):
 
 
 model, weighting, loss, meters = train()
-assert torch.isfinite(loss) and all(value > 0 for value in meters.values())
+assert torch.isfinite(loss)
+assert all(value > 0 for value in meters.values())
 assert all(p.grad is not None for p in model.parameters())
 assert all(p.grad is not None for p in weighting.parameters())

@@ -76,7 +76,8 @@ def main():
     assert losses[-1] < losses[0]
     assert all(p.grad is not None for p in flow.parameters())
     drawn = flow.sample(3)
-    assert drawn.shape == (3, 4) and not drawn.requires_grad
+    assert drawn.shape == (3, 4)
+    assert not drawn.requires_grad
 
 
 main()

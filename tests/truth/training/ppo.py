@@ -6,7 +6,7 @@ import torch.nn as nn
 from torch.distributions.categorical import Categorical
 
 
-def layer_init(layer, std=np.sqrt(2), bias_const=0.0):
+def layer_init(layer, std=np.sqrt(2), bias_const=0.0):  # noqa: B008
     torch.nn.init.orthogonal_(layer.weight, std)
     torch.nn.init.constant_(layer.bias, bias_const)
     return layer
@@ -86,5 +86,6 @@ for update in range(1, 3):
             nn.utils.clip_grad_norm_(agent.parameters(), 0.5)
             optimizer.step()
 
-assert torch.isfinite(loss) and torch.isfinite(approx_kl)
+assert torch.isfinite(loss)
+assert torch.isfinite(approx_kl)
 assert all(p.grad is not None for p in agent.parameters())

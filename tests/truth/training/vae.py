@@ -65,7 +65,8 @@ def main():
             logs.append(parts)
     model.eval()
     images = model.sample(2)
-    assert images.shape == (2, 10) and not images.requires_grad
+    assert images.shape == (2, 10)
+    assert not images.requires_grad
     assert torch.isfinite(loss)
     assert len(logs) == 6
     for name, parameter in model.named_parameters():

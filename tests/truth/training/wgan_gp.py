@@ -69,6 +69,8 @@ for _ in range(2):
     g_cost.backward()
     optimizer_g.step()
 
-assert torch.isfinite(d_cost) and torch.isfinite(g_cost) and wasserstein == wasserstein
+assert torch.isfinite(d_cost)
+assert torch.isfinite(g_cost)
+assert wasserstein == wasserstein
 assert all(p.grad is not None for p in generator.parameters())
 assert all(p.grad is not None for p in list(critic.parameters())[:-1])
