@@ -1,0 +1,116 @@
+"""GRD613."""
+
+from collections.abc import Iterable
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Instance, Sequence, Value
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import handed_out, loops_of
+from gradls.rules.words import place
+
+
+class UnusedScheduler(Rule):
+    """A learning rate scheduler that never takes a step.
+
+    ## What it finds
+    A scheduler that is made for an optimizer which steps in a loop, and on which `step()` is called nowhere.
+
+    ## Why it matters
+    The learning rate stays at its first value. With a warm-up that is a very small one.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    ```
+
+    ## Use instead
+    `scheduler.step()`, once an epoch or once a batch.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()
+        scheduler.step()
+    assert optimizer.param_groups[0]["lr"] < 0.001
+    ```
+
+    ## When it is silent
+    Where the scheduler is returned, stored, given to another one or to other code.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    first = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=0.1, total_iters=2)
+    second = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1)
+    both = torch.optim.lr_scheduler.SequentialLR(optimizer, [first, second], milestones=[2])
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()
+        both.step()
+    assert optimizer.param_groups[0]["lr"] != 0.1
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
+    """
+
+    code, name, severity = "GRD613", "unused-scheduler", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        made = [event for event in facts.of("scheduler-made") if isinstance(event.value, Instance)]
+        if not made:
+            return
+        used = {event.value for event in facts.of("scheduler-step")}
+        others = handed_out(facts) | {part for event in made for part in _given(event)}
+        for event in made:
+            scheduler = event.value
+            if scheduler in used or id(scheduler) in others or scheduler.fields.get("escaped"):  # type: ignore[union-attr]
+                continue
+            step = next(
+                (s for s in facts.of("step") if s.value is event.optimizer and loops_of(s.path) - loops_of(event.path)),
+                None,
+            )
+            if step is not None and not any(facts.of("unknown-step")):
+                yield self._report(event, scheduler, step)  # type: ignore[arg-type]
+
+    def _report(self, event: Event, scheduler: Instance, step: Event) -> Finding:
+        name = scheduler.name or "the scheduler"
+        message = f"`{name}.step()` is never called: the learning rate stays what it is"
+        return self.finding(place(event.at), message, [Step(place(step.at), "the optimizer steps here")])
+
+
+def _given(event: Event) -> list[int]:
+    """The identities of what a scheduler is given: other schedulers, in a list."""
+    found: list[int] = []
+    todo: list[Value] = list(event.call.values)
+    while todo and len(found) < 100:
+        value = todo.pop()
+        found.append(id(value))
+        if isinstance(value, Sequence):
+            todo += value.elements
+    return found

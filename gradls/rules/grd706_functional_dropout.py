@@ -1,0 +1,114 @@
+"""GRD706."""
+
+import ast
+from collections.abc import Iterable
+
+from gradls.flow.facts import Facts
+from gradls.flow.values import Lib
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
+from gradls.rules.rule import Rule
+from gradls.rules.words import code
+
+_POSITION = {
+    f"torch.nn.functional.{name}": 2
+    for name in ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
+}
+
+
+class FunctionalDropout(Rule):
+    """A functional dropout that is not told whether the model trains.
+
+    ## What it finds
+    `F.dropout(x)` without `training`, in a method of a class.
+
+    ## Why it matters
+    The function cannot know the mode of the model, and drops by default: also in evaluation, after `model.eval()`. Each
+    prediction is a different one.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+    import torch.nn.functional as F
+
+
+    class Net(torch.nn.Module):
+        def forward(self, x):
+            return F.dropout(x, 0.9)
+
+
+    output = Net().eval()(torch.ones(64))
+    assert (output == 0).any()
+    ```
+
+    ## Use instead
+    `training=self.training`, or the module `nn.Dropout`.
+
+    ```python
+    import torch
+    import torch.nn.functional as F
+
+
+    class Net(torch.nn.Module):
+        def forward(self, x):
+            return F.dropout(x, 0.9, training=self.training)
+
+
+    output = Net().eval()(torch.ones(64))
+    assert not (output == 0).any()
+    ```
+
+    ## When it is silent
+    Where `training` is given, be it `True`, as for sampling several predictions on purpose.
+
+    ```python
+    import torch
+    import torch.nn.functional as F
+
+
+    class Net(torch.nn.Module):
+        def forward(self, x):
+            return torch.stack([F.dropout(x, 0.5, training=True) for _ in range(10)]).mean(0)
+
+
+    assert Net().eval()(torch.ones(64)).shape == (64,)
+    ```
+
+    ## Fix safety
+    Suggested: it adds `training=self.training`.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html
+    """
+
+    code, name, severity = "GRD706", "functional-dropout", Severity.INFORMATION
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for node, records in facts.calls.items():
+            function, call, _ = records[0]
+            position = _POSITION.get(function.path) if isinstance(function, Lib) else None
+            if position is None or call.unsure or call.get(position, "training") is not None:
+                continue
+            receiver = _receiver(facts, node)
+            if receiver:
+                yield self._report(facts, node, receiver)
+
+    def _report(self, facts: Facts, node: ast.Call, receiver: str) -> Finding:
+        at = Place(facts.source, node)
+        message = f"{code(facts, node)} drops in evaluation too: give it `training={receiver}.training`"
+        fix = edits.set_keyword(at, "training", f"{receiver}.training")
+        return self.finding(at, message, (), [Fix("Drop only in training", Safety.SUGGESTED, fix)])
+
+
+def _receiver(facts: Facts, node: ast.AST) -> str:
+    """What the method around a call names its object; empty outside methods."""
+    outer: ast.AST | None = node
+    while outer is not None and not isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        outer = facts.parent(outer)
+    if outer is None or not isinstance(facts.parent(outer), ast.ClassDef):
+        return ""
+    arguments = [*outer.args.posonlyargs, *outer.args.args]
+    return arguments[0].arg if arguments and not outer.decorator_list else ""

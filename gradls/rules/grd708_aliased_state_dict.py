@@ -1,0 +1,112 @@
+"""GRD708."""
+
+from collections.abc import Iterable
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.join import options
+from gradls.flow.values import Mapping, Tensor, Value
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+
+class AliasedStateDict(Rule):
+    """A `state_dict()` that is kept as a snapshot, and goes on changing with the model.
+
+    ## What it finds
+    The result of `state_dict()` that is loaded back into the same model after the model was trained on, without a copy
+    in between.
+
+    ## Why it matters
+    The tensors in the dictionary share their memory with the parameters. Each step changes both, so what is restored in
+    the end are the last weights, not the best ones.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    best, before = model.state_dict(), model.weight.clone()
+    model(torch.randn(8, 3)).pow(2).mean().backward()
+    optimizer.step()
+    model.load_state_dict(best)
+    assert not torch.equal(model.weight, before)
+    ```
+
+    ## Use instead
+    A deep copy.
+
+    ```python
+    import copy
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    best, before = copy.deepcopy(model.state_dict()), model.weight.clone()
+    model(torch.randn(8, 3)).pow(2).mean().backward()
+    optimizer.step()
+    model.load_state_dict(best)
+    assert torch.equal(model.weight, before)
+    ```
+
+    ## When it is silent
+    Where the dictionary goes into another model, or nothing was trained since.
+
+    ```python
+    import torch
+
+    model, target = torch.nn.Linear(3, 1), torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()
+        target.load_state_dict(model.state_dict())
+    assert torch.equal(model.weight, target.weight)
+    ```
+
+    ## Fix safety
+    There is no automatic fix: the copy needs an import.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/notes/serialization.html
+    """
+
+    code, name, severity = "GRD708", "aliased-state-dict", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        taken: dict[Value, tuple[int, Event]] = {}
+        for number, event in enumerate(facts.events):
+            if event.kind == "state-dict":
+                taken[event.result] = (number, event)
+            elif event.kind == "load-state-dict" and event.given is not None:
+                for given in options(event.given):
+                    start, state = taken.get(given, (0, None)) if isinstance(given, Mapping) else (0, None)
+                    if state is None or state.value is not event.value:
+                        continue
+                    step = _trained(facts, start, number, set(state.parameters))
+                    if step is not None:
+                        yield self._report(facts, state, step, event)
+
+    def _report(self, facts: Facts, state: Event, step: Event, load: Event) -> Finding:
+        message = (
+            f"{code(facts, state.at.node)} shares its memory with the parameters: {code(facts, step.at.node)} "
+            f"changes it too, and {code(facts, load.at.node)} restores nothing; keep `copy.deepcopy(...)` of it"
+        )
+        story = [
+            Step(place(step.at), "this changes the kept tensors"),
+            Step(place(load.at), "and they are restored here"),
+        ]
+        return self.finding(place(state.at), message, story)
+
+
+def _trained(facts: Facts, start: int, end: int, parameters: set[Tensor]) -> Event | None:
+    """A step that changes the parameters between two events."""
+    for event in facts.events[start:end]:
+        if event.kind == "step" and parameters & set(event.parameters):
+            return event
+    return None
