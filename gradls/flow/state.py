@@ -114,6 +114,7 @@ class State:
                 self.set(fields, key, present[0])
             else:
                 self.set(fields, key, join(key, present))
-                if key == "items" and len({len(value) for value in present}) > 1:
+                tuples = key == "items" and all(isinstance(value, tuple) for value in present)
+                if tuples and len({len(value) for value in present}) > 1:
                     # The longest stands for all: some of it may not be there.
                     self.set(fields, "unsure", True)
