@@ -12,6 +12,10 @@ def of_result(op: Op, bound: dict[str, Value]) -> Shape | None:
     """The shape of the result of an operation; a dimension of unknown size is None, an unknown shape is None."""
     first = bound.get(op.params[0]) if op.params else None
     shape = first.shape if isinstance(first, Tensor) else None
+    if op.name in _ALONG_ONE:
+        return _without_one(shape, bound.get("dim"), _ALONG_ONE[op.name])
+    if op.name in ("movedim", "moveaxis"):
+        return None
     if op.shape == "same":
         return shape
     if op.shape == "broadcast":
@@ -23,9 +27,36 @@ def of_result(op: Op, bound: dict[str, Value]) -> Shape | None:
         if reduction is None:
             return ()
         if isinstance(reduction, Host) and reduction.known:
-            return () if reduction.value != "none" else shape
+            return () if reduction.value != "none" else _of_unreduced(op, bound, shape)
         return None
     return None
+
+
+_ALONG_ONE = {"cosine_similarity": 1, "pairwise_distance": -1}
+"""Operations that reduce one dimension, and which if none is given."""
+_ROW_LOSSES = (
+    "cross_entropy", "nll_loss", "nll_loss2d", "multi_margin_loss", "multilabel_margin_loss", "ctc_loss",
+    "multilabel_soft_margin_loss",
+)  # fmt: skip
+
+
+def _of_unreduced(op: Op, bound: dict[str, Value], shape: Shape | None) -> Shape | None:
+    """The shape of a loss with `reduction="none"`."""
+    if op.name in _ROW_LOSSES:
+        # One number for each place that has a class.
+        return None if not shape else shape[:1] + shape[2:]
+    if "target" in op.params and "margin" not in op.params:
+        return broadcast([value for name, value in bound.items() if name in (op.params[0], "target")])
+    return None
+
+
+def _without_one(shape: Shape | None, dim: Value | None, default: int) -> Shape | None:
+    """The shape without one dimension."""
+    place = default if dim is None else dim.value if isinstance(dim, Host) and dim.known else None
+    if shape is None or not isinstance(place, int) or not -len(shape) <= place < len(shape):
+        return None
+    place %= len(shape)
+    return shape[:place] + shape[place + 1 :]
 
 
 def _is_option(value: Value) -> bool:
