@@ -82,7 +82,7 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     completes = _loop(run, [body(value) for value in elements], exact, statement.orelse)
     if not exact:
         _open_containers(run, statement)
-    if not any(isinstance(part, ast.Break) for part in ast.walk(statement)):
+    if not _may_break(statement):
         consume(run, iterated, statement.iter)
     return completes
 
@@ -106,6 +106,11 @@ def exec_while(run: Run, statement: ast.While) -> bool:
 
 
 FILLING = frozenset(("append", "appendleft", "add", "extend", "insert", "update", "setdefault"))
+
+
+@lru_cache(maxsize=512)
+def _may_break(loop: ast.stmt) -> bool:
+    return any(isinstance(part, ast.Break) for part in ast.walk(loop))
 
 
 @lru_cache(maxsize=512)
