@@ -1,5 +1,6 @@
 """GRD505."""
 
+import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
@@ -7,6 +8,7 @@ from gradls.flow.graph import At
 from gradls.flow.values import Bound, Function, Host, Instance, Mapping, Sequence, Tensor, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.loss_arguments import of_call
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, owners, place
 
@@ -126,7 +128,7 @@ class OptimizerArguments(Rule):
         elif _is_method(given, "parameters"):
             message = f"{what} is the method, and the optimizer raises: call it, with `()`"
             yield self.finding(place(event.at), message)
-        elif not event.open and not event.parameters and _is_empty(event):
+        elif not event.open and not event.parameters and _is_empty(event) and not _is_of_base(facts, event):
             yield self._of_nothing(facts, event, what)
 
     def _of_module(self, facts: Facts, event: Event, what: str) -> Finding:
@@ -211,6 +213,22 @@ def _argument(event: Event) -> At | None:
 def _written(facts: Facts, event: Event) -> str:
     argument = _argument(event)
     return code(facts, argument.node) if argument is not None else "what it is given"
+
+
+def _is_of_base(facts: Facts, event: Event) -> bool:
+    """Do the parameters come from `self` in a class that the program makes no object of? Those that derive from it have
+    more."""
+    argument = _argument(event)
+    for node in ast.walk(argument.node) if argument is not None else ():
+        for function, _, _ in facts.calls.get(node, ()) if isinstance(node, ast.Call) else ():
+            receiver, _ = of_call(function)
+            if (
+                isinstance(receiver, Instance)
+                and receiver.at is not None
+                and not isinstance(receiver.at.node, ast.Call)
+            ):
+                return True
+    return False
 
 
 def _is_empty(event: Event) -> bool:

@@ -140,7 +140,7 @@ class MissingZeroGrad(Rule):
 
     def _of_unknown(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """A function that is given the optimizer: what it is, only its name tells."""
-        if any(moment.kind == "clear" for moment in order.moments) or any(facts.of("unknown-zero-grad")):
+        if any(moment.kind == "clear" for moment in order.moments) or _says_zero(facts):
             return
         for moment in order.moments:
             event = moment.event
@@ -195,5 +195,12 @@ def _has_arguments(event: Event) -> bool:
 
 
 def _knows_others(facts: Facts, event: Event) -> bool:
-    """Does unknown code get the optimizer, or anything that the loop calls with it?"""
-    return any(value is event.value for other in facts.of("unknown-call") for value in other.arguments)
+    """Does unknown code get the optimizer, or is it called itself, as no optimizer is?"""
+    calls = list(facts.of("unknown-call"))
+    return any(event.value in (other.value, *other.arguments) for other in calls)
+
+
+def _says_zero(facts: Facts) -> bool:
+    """Is anything called that sounds as if it cleared gradients?"""
+    names = (getattr(node.func, "attr", getattr(node.func, "id", "")) for node in facts.calls)
+    return any("zero" in name and "zeros" not in name for name in names)

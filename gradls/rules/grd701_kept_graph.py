@@ -237,6 +237,12 @@ def _addend(statement: "ast.Assign | ast.AugAssign") -> ast.expr | None:
     return statement.value.right if isinstance(statement.value, ast.BinOp) else None
 
 
+def _is_training(facts: Facts, event: Event) -> bool:
+    """Does the loop compute gradients, so that each of its rounds has a graph of its own?"""
+    loops = loops_of(event.path)
+    return any(loops & loops_of(other.path) for other in facts.of("backward", "grad-call"))
+
+
 def _are_rounds(found: list[_Keeping]) -> bool:
     """Are these rounds of one loop that fill the same list, sum or buffer?"""
     first, second = found[0], found[1]

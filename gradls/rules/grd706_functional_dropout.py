@@ -62,7 +62,8 @@ class FunctionalDropout(Rule):
     ```
 
     ## When it is silent
-    Where `training` is given, be it `True`, as for sampling several predictions on purpose.
+    Where `training` is given, be it `True`, as for sampling several predictions on purpose; and under a test of
+    `self.training`.
 
     ```python
     import torch
@@ -107,8 +108,14 @@ def _receiver(facts: Facts, node: ast.AST) -> str:
     """What the method around a call names its object; empty outside methods."""
     outer: ast.AST | None = node
     while outer is not None and not isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(outer, (ast.If, ast.IfExp)) and _asks_for_mode(outer.test):
+            return ""
         outer = facts.parent(outer)
     if outer is None or not isinstance(facts.parent(outer), ast.ClassDef):
         return ""
     arguments = [*outer.args.posonlyargs, *outer.args.args]
     return arguments[0].arg if arguments and not outer.decorator_list else ""
+
+
+def _asks_for_mode(test: ast.expr) -> bool:
+    return any(getattr(node, "attr", getattr(node, "id", "")) == "training" for node in ast.walk(test))
