@@ -59,6 +59,9 @@ def _by_branch(group: Value) -> bool:
 def held(value: Value) -> tuple[list[Tensor], bool]:
     """The tensors that an optimizer is given, in any of the forms that it takes, and whether there may be others."""
     if isinstance(value, Tensor):
+        if value.node.kind == "phi":
+            # One of several, by branch: any of them may be meant.
+            return [edge.node.leaf for edge in value.node.edges if edge.node.leaf is not None], True
         return [value], False
     if isinstance(value, Mapping):
         group = value.entries.get("params")
