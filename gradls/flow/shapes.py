@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradls.autograd.ops import Op
+from gradls.flow.shape_rules import RULES
 from gradls.flow.values import FALSE, Host, Sequence, Tensor, Value, is_none
 
 Shape = tuple["int | None", ...]
@@ -12,6 +13,9 @@ def of_result(op: Op, bound: dict[str, Value]) -> Shape | None:
     """The shape of the result of an operation; a dimension of unknown size is None, an unknown shape is None."""
     first = bound.get(op.params[0]) if op.params else None
     shape = first.shape if isinstance(first, Tensor) else None
+    rule = RULES.get(op.name)
+    if rule is not None:
+        return rule(bound)
     if op.name in _ALONG_ONE:
         return _without_one(shape, bound.get("dim"), _ALONG_ONE[op.name])
     if op.name in ("movedim", "moveaxis"):

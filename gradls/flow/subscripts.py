@@ -106,9 +106,16 @@ def _of_tensor(run: Run, receiver: Tensor, index: Value, node: ast.AST) -> Value
 def _shape(receiver: Tensor, index: Value) -> tuple[int | None, ...] | None:
     if receiver.shape is None:
         return None
+    if isinstance(index, Tensor):
+        return _shape_of_copy(receiver.shape, index)
     parts = index.items if isinstance(index, Sequence) and index.kind == "tuple" else (index,)
     sizes: list[int | None] = []
     left = list(receiver.shape)
+    dots = [number for number, part in enumerate(parts) if isinstance(part, Host) and part.kind == "ellipsis"]
+    if len(dots) == 1:
+        others = [part for part in parts if not (isinstance(part, Host) and part.kind in ("ellipsis", "none"))]
+        whole = [Host("slice", slice(None))] * (len(left) - len(others))
+        parts = (*parts[: dots[0]], *whole, *parts[dots[0] + 1 :])
     for part in parts:
         if not isinstance(part, Host) or part.kind not in ("int", "slice", "none"):
             return None
@@ -123,6 +130,15 @@ def _shape(receiver: Tensor, index: Value) -> tuple[int | None, ...] | None:
             known = isinstance(part.value, slice) and size is not None
             sizes.append(len(range(*part.value.indices(size))) if known else None)
     return (*sizes, *left)
+
+
+def _shape_of_copy(shape: tuple[int | None, ...], index: Tensor) -> tuple[int | None, ...] | None:
+    """The shape of `x[index]` for a tensor of integers or a mask."""
+    if index.shape is None or index.dtype not in ("int", "bool") or len(shape) < len(index.shape):
+        return None
+    if index.dtype == "int":
+        return (*index.shape, *shape[1:]) if shape else None
+    return (None, *shape[len(index.shape) :])
 
 
 def _of_sequence(run: Run, receiver: Sequence, index: Value) -> Value:

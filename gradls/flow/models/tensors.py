@@ -255,7 +255,8 @@ def reshape_by_rule(run: Run, receiver: Tensor, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "squeeze")
     result = apply(run, f"torch.Tensor.{name}", call, receiver)
     if isinstance(result, Tensor):
-        result.shape = _reshaped(name, receiver.shape, call)
+        if name != "flatten":
+            result.shape = _reshaped(name, receiver.shape, call)
         result.node.scalar = None if result.shape is None else result.shape == ()
     return result
 
