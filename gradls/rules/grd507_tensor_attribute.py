@@ -119,9 +119,11 @@ class TensorAttribute(Rule):
                     yield self._of_result(facts, event, tensor, made)
 
     def _of_leaf(self, facts: Facts, event: Event, severity: Severity) -> Finding:
+        certain = severity is Severity.WARNING
+        end = "and no optimizer trains it" if certain else "and only an optimizer that is given it by itself trains it"
         message = (
             f"{code(facts, event.at.node)} is a tensor that requires grad, and no parameter: `parameters()` does not "
-            "list it and no optimizer trains it; use `nn.Parameter`"
+            f"list it {end}; use `nn.Parameter`"
         )
         return self.finding(place(event.at), message, severity=severity)
 

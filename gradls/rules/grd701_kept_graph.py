@@ -11,7 +11,7 @@ from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import history
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import gradient_of, loops_of
+from gradls.rules.training_order import gradient_of, loops_of, rounds_of
 from gradls.rules.words import code, place
 
 _SUMS = frozenset(("add", "sub", "rsub", "mul", "div", "truediv", "phi", "neg"))
@@ -237,9 +237,10 @@ def _addend(statement: "ast.Assign | ast.AugAssign") -> ast.expr | None:
     return statement.value.right if isinstance(statement.value, ast.BinOp) else None
 
 
-def _is_training(facts: Facts, event: Event) -> bool:
-    """Does the loop compute gradients, so that each of its rounds has a graph of its own?"""
-    loops = loops_of(event.path)
+def _is_training(facts: Facts, found: list[_Keeping]) -> bool:
+    """Does the loop over whose rounds it is kept compute gradients, so that each round has a graph of its own?"""
+    first, second = rounds_of(found[0].event.path), rounds_of(found[1].event.path)
+    loops = {id(one.loop) for one in second if one not in first}
     return any(loops & loops_of(other.path) for other in facts.of("backward", "grad-call"))
 
 

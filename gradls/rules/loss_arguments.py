@@ -131,9 +131,15 @@ def is_data(value: Value, other: Value) -> bool:
             if source is not None:
                 if not (isinstance(source, Unknown) and _is_from_loader(source, other)):
                     return False
-            elif part.op not in _KEEP:
+            elif not _keeps(part):
                 return False
     return True
+
+
+def _keeps(node: Node) -> bool:
+    """Is it a method such as `to`, called on something unknown?"""
+    call = node.at.node if node.at is not None else None
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _KEEP
 
 
 def _is_from_loader(value: Unknown, other: Value) -> bool:
