@@ -83,9 +83,16 @@ def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> None:
             write = next((w for w in saved.storage.writes if w not in saved.writes and _between(run, node, w)), None)
             if write is not None and freed is None:
                 run.event("stale-saved", call.node, root, node, saved=saved, write=write)
+            hidden = next((w for w in saved.storage.fields.get("hidden", ()) if _after(run, node, w)), None)
+            if hidden is not None and freed is None and write is None:
+                run.event("hidden-write", call.node, root, node, saved=saved, write=hidden)
             elif write is not None and first is not None:
                 # Keeping the graph would not have helped.
                 first.info["overwritten"] = True
+
+
+def _after(run: Run, node: Node, write: Write) -> bool:
+    return write.clock >= node.fields.born and _between(run, node, write)
 
 
 def check_result(run: Run, value: Value, at: ast.AST) -> None:

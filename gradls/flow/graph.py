@@ -67,7 +67,7 @@ class Write:
     """An in-place write to a storage. `stepper` is the optimizer whose step it was, `layer` the place where a layer
     that did it with `inplace=True` was made."""
 
-    __slots__ = ("at", "layer", "op", "path", "stepper")
+    __slots__ = ("at", "clock", "layer", "op", "path", "stepper")
 
     def __init__(self, at: At, op: str, path: Path | None, stepper: object = None) -> None:
         self.at = at
@@ -75,15 +75,20 @@ class Write:
         self.path = path
         self.stepper = stepper
         self.layer: At | None = None
+        self.clock = 0
+        """When: nodes made later are born later than this."""
 
 
 class Storage:
-    """The memory of a tensor, shared by its views. `fields["writes"]` are its in-place writes, its version counter."""
+    """The memory of a tensor, shared by its views. `fields["writes"]` are its in-place writes, its version counter;
+    `fields["hidden"]` those through `.data` or NumPy, which it does not count."""
 
-    __slots__ = ("fields", "shadow")
+    __slots__ = ("behind", "fields", "shadow")
 
     def __init__(self, state: State, shadow: Storage | None = None) -> None:
         self.fields = Fields(state, {"writes": ()})
+        self.behind: Storage | None = None
+        """The storage with the same memory, to which this one writes without being counted (`.data`)."""
         self.shadow = shadow
         """The storage with the same memory but another version counter (`.data`, NumPy)."""
 

@@ -41,7 +41,7 @@ class Join:
             return self.values(values)
         if isinstance(first, Node):
             return self.nodes(values)
-        if key == "writes":
+        if key in ("writes", "hidden"):
             return _union(values)
         if key == "items":
             return self.items(values)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import Op, find_op
 from gradls.flow import dtypes, shapes
-from gradls.flow.graph import Cut, Edge, Node, Write
+from gradls.flow.graph import Cut, Edge, Node, Storage, Write
 from gradls.flow.values import Sequence, Tensor, Value
 
 if TYPE_CHECKING:
@@ -99,7 +99,18 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
 def bump(run: Run, target: Tensor, op: str, at: ast.AST, by: object = None) -> None:
     """Count a write in the version counter of a tensor's storage."""
     fields = target.storage.fields
-    run.state.set(fields, "writes", (*fields["writes"], Write(run.at(at), op, run.path, by)))
+    write = Write(run.at(at), op, run.path, by)
+    write.clock = run.state.clock
+    run.state.set(fields, "writes", (*fields["writes"], write))
+    if target.storage.behind is not None:
+        hide(run, target.storage.behind, write)
+
+
+def hide(run: Run, storage: Storage | None, write: Write) -> None:
+    """Note a write that the version counter of a storage does not count."""
+    while storage is not None:
+        run.state.set(storage.fields, "hidden", (*storage.fields.get("hidden", ()), write))
+        storage = storage.behind
 
 
 def rebase(run: Run, target: Tensor, node: Node, flag: bool | None) -> None:

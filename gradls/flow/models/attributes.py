@@ -35,7 +35,9 @@ TENSOR = "torch.Tensor"
 @attribute(TENSOR, "data")
 def data(run: Run, value: Tensor, node: ast.expr) -> Value:
     """The same memory without history; writes through it are not counted."""
-    return cut_tensor(run, "data", "data", value, node, shares=False)
+    result = cut_tensor(run, "data", "data", value, node, shares=False)
+    result.storage.behind = value.storage
+    return result
 
 
 @attribute("unknown", "data")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from gradls.flow.graph import Edge
+from gradls.flow.graph import Edge, Write
 from gradls.flow.models.registry import method
 from gradls.flow.models.tensors import history_edges
 from gradls.flow.operations import cut_node, tensors_in
-from gradls.flow.values import Host, Instance, Tensor, Value
+from gradls.flow.values import NONE, Host, Instance, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.calls import Call
@@ -66,6 +66,20 @@ def operator(run: Run, values: list[Value], node: ast.expr) -> Instance:
     from gradls.flow.calls import Call as NewCall
 
     return array(run, "numpy", [edge for value in values for edge in history_edges(value)], NewCall(node, values))
+
+
+@method("numpy.ndarray", "__setitem__", "fill", "sort", "put")
+def write(run: Run, receiver: Instance, call: Call) -> Value:
+    """Writes to the memory of the tensor that the array was read from, which nobody counts."""
+    from gradls.flow.writes import hide
+
+    storage = receiver.data.get("storage")
+    if storage is not None:
+        name = getattr(getattr(call.node, "func", None), "attr", "__setitem__")
+        done = Write(run.at(call.node), name, run.path)
+        done.clock = run.state.clock
+        hide(run, storage, done)
+    return NONE
 
 
 @method("numpy.ndarray", "item", "tolist")

@@ -81,6 +81,7 @@ def array_of(run: Run, tensor: Tensor, call: Call) -> Value:
         # What was detached only to become an array is lost to NumPy.
         node.cut = Cut("numpy", run.at(call.node), behind.certain)
     array.data["node"] = node
+    array.data["storage"] = tensor.storage
     array.data["dtype"] = tensor.dtype
     return array
 
