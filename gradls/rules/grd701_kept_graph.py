@@ -113,7 +113,7 @@ class KeptGraph(Rule):
         for keeping in _kept(facts):
             by_place.setdefault(keeping.event.at.node, []).append(keeping)
         for found in by_place.values():
-            if len(found) > 1 and _are_rounds(found) and _trains(facts, found[0]) and not _is_used(facts, found):
+            if len(found) > 1 and _are_rounds(found) and _is_training(facts, found) and not _is_used(facts, found):
                 yield self._report(facts, found[0])
 
     def _report(self, facts: Facts, keeping: "_Keeping") -> Finding:
@@ -131,16 +131,6 @@ class KeptGraph(Rule):
             detach = edits.add_call(Place(keeping.event.at.source, keeping.written), ".detach()")
             fixes.append(Fix("Detach what is kept", Safety.SUGGESTED, detach))
         return self.finding(place(keeping.event.at), message, story, fixes)
-
-
-def _trains(facts: Facts, keeping: "_Keeping") -> bool:
-    """Does the program train something? In code that nobody in the file calls, the loop itself has to: any other may be
-    a part of a model."""
-    event = keeping.event
-    backwards = list(facts.of("backward"))
-    if not event.alone:
-        return bool(backwards)
-    return any(loops_of(event.path) & loops_of(backward.path) for backward in backwards)
 
 
 class _Keeping:
