@@ -176,10 +176,26 @@ class WrongNumberOfGradients(Rule):
                 f"backward raises. Return one for each argument of forward, None where there is none"
             )
             yield self.finding(place(event.at), message, story)
-        elif event.kind == "end" and least == most == 1 and len(ends) == 1:
-            name = event.function.owner.name
-            message = f"the backward of `{name}` returns nothing: no gradient passes it, without an error"
+        elif calls and len(ends) == 1:
+            yield from self.stopped(facts, event, given, calls, story)
+
+    def stopped(
+        self, facts: Facts, event: Event, given: list[Value | None], calls: list[Event], story: list[Step]
+    ) -> Iterator[Finding]:
+        """None for an argument that requires grad: no error, and no gradient."""
+        known = [call.flags for call in calls if not call.call.unsure]
+        wanting = {index for flags in known for index, flag in enumerate(flags) if flag is True}
+        stopped = {index for index in wanting if index < len(given) and is_none(given[index])}
+        if not stopped or None in (flag for flags in known for flag in flags):
+            return
+        what = "this backward returns nothing" if event.kind == "end" else f"{code(facts, event.at.node)} gives None"
+        if stopped == wanting:
+            message = f"{what}: no gradient passes `{event.function.owner.name}`, without an error"
             yield self.finding(place(event.at), message, story, severity=Severity.WARNING)
+        else:
+            which = ", ".join(str(index + 1) for index in sorted(stopped))
+            message = f"{what} for argument {which} of forward, which requires grad: no gradient arrives there"
+            yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
 
     def results(self, cls: Class, backward: Function, calls: list[Event]) -> Iterator[Finding]:
         """Hold the parameters of backward against the results of forward."""

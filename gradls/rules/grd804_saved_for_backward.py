@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Host, Mapping, Sequence, is_none
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.saved_tensors import shown
 from gradls.rules.words import code, place
 
 
@@ -13,8 +14,9 @@ class SavedForBackward(Rule):
     """A custom Function tells its context something that the context does not take.
 
     ## What it finds
-    `ctx.save_for_backward` with something that is no tensor, an input marked with `ctx.mark_dirty` that forward does
-    not return, and, as information, `ctx.saved_variables`, the old name of `saved_tensors`.
+    `ctx.save_for_backward` with something that is no tensor; an input marked with `ctx.mark_dirty` that forward does
+    not return; and an input with a gradient that forward changes in place without marking it. As information, a result
+    that is kept as an attribute of the context, and `ctx.saved_variables`, the old name of `saved_tensors`.
 
     ## Why it matters
     `save_for_backward` is for the tensors among inputs and outputs, which autograd watches for changes. Everything else
@@ -63,6 +65,26 @@ class SavedForBackward(Rule):
     y = Increase.apply(torch.ones(3, requires_grad=True) * 1)  # raises RuntimeError: Some elements marked as dirty
     ```
 
+    ```python
+    import torch
+
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            x.mul_(2)
+            return x
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * 2
+
+    x = torch.ones(3, requires_grad=True)
+    h = x * 1
+    Double.apply(h)
+    h.sum().backward()
+    assert h[0] == 2 and x.grad[0] == 1  # it should be 2
+    ```
+
     ## Use instead
     An attribute for what is no tensor; the changed tensor itself as the result.
 
@@ -99,7 +121,8 @@ class SavedForBackward(Rule):
     code, name, severity = "GRD804", "saved-for-backward", Severity.ERROR
 
     def check(self, facts: Facts) -> Iterator[Finding]:
-        for event in facts.of("context-call", "dirty-not-returned", "saved-variables"):
+        kinds = ("context-call", "dirty-not-returned", "dirty-unmarked", "output-on-context", "saved-variables")
+        for event in facts.of(*kinds):
             if event.caught:
                 continue
             if event.kind == "context-call" and event.name == "save_for_backward":
@@ -111,6 +134,20 @@ class SavedForBackward(Rule):
                 )
                 story = [Step(place(made), "this is the input")] if made is not None and made != event.at else []
                 yield self.finding(place(event.at), message, story)
+            elif event.kind == "dirty-unmarked":
+                message = (
+                    f"{shown(facts, event.write.at)} changes an input that requires grad, and forward does not say so: "
+                    "gradients may be wrong. Call `ctx.mark_dirty` and return it, or make a new tensor"
+                )
+                where = Place(event.write.at.source, event.write.at.node)
+                step = Step(place(event.at), "it is applied here")
+                yield self.finding(where, message, [step], severity=Severity.WARNING)
+            elif event.kind == "output-on-context":
+                message = (
+                    f"forward keeps its result as `ctx.{event.name}`, and the result keeps the context: the memory is "
+                    "freed late, or never. Use `ctx.save_for_backward`"
+                )
+                yield self.finding(place(event.at), message, severity=Severity.INFORMATION)
             elif event.kind == "saved-variables":
                 message = f"{code(facts, event.at.node)} is an old name and warns; write `saved_tensors`"
                 yield self.finding(place(event.at), message, severity=Severity.INFORMATION)

@@ -58,6 +58,10 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
         nodes=frozenset(),
     )
     shape_of_result: Value | None = None
+    event.info["flags"] = [value.requires_grad if isinstance(value, Tensor) else False for value in call.values]
+    before = {
+        value: value.storage.writes for value in call.values if isinstance(value, Tensor) and value.requires_grad is True
+    }
     leaves = {value for value in call.values if isinstance(value, Tensor) and value.leaf and value.requires_grad}
     context = Instance(run.state, run.lib(CONTEXT), run.at(call.node))
     context.open = True
@@ -78,6 +82,12 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     event.info["given"] = shape_of_result
     _run_backward_of(run, receiver, call)
     _check_dirty(run, context, shape_of_result, call, leaves)
+    for tensor, writes in before.items():
+        if tensor.storage.writes != writes and tensor not in context.data.get("dirty", ()):
+            run.event("dirty-unmarked", call.node, tensor, tensor.node, write=tensor.storage.writes[-1])
+    for name, value in context.fields.items():
+        if isinstance(value, Tensor) and shape_of_result is not None and value in tensors_in(shape_of_result):
+            run.event("output-on-context", call.node, value, value.node, name=name)
     outputs = _outputs(run, receiver, shape_of_result, call, context)
     event.info["nodes"] = frozenset(part.node for part in tensors_in(outputs) if isinstance(part, Tensor))
     return outputs
