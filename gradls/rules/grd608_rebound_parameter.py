@@ -121,8 +121,9 @@ def _is_kept(facts: Facts, number: int, value: Tensor) -> bool:
     for later in facts.events[number + 1 :]:
         if later.kind in ("requires-grad-set", "retain-grad", "return", "yield") and later.value is value:
             return True
-        if later.kind == "rebound" and later.old is value and later.value.leaf is True:  # type: ignore[union-attr]
-            return True
+        if later.kind == "rebound" and later.old is value and isinstance(later.value, Tensor):
+            if later.value.leaf is True and later.value.requires_grad is not False:
+                return True
         if value in (later.info.get("assigned"), later.info.get("appended")):
             return True
         if later.kind == "unknown-call" and any(argument is value for argument in later.arguments):

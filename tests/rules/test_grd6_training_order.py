@@ -1,0 +1,265 @@
+"""The order of training: what must be found, and what looks alike and must not be."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from tests.rules.reported import reported
+
+SET_UP = """
+net = nn.Sequential(nn.Linear(3, 4), nn.Dropout(), nn.Linear(4, 1))
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+data = [torch.randn(8, 3) for _ in range(4)]
+"""
+
+
+def loop(body: str) -> str:
+    return SET_UP + "for step, x in enumerate(data):\n" + textwrap.indent(textwrap.dedent(body).strip(), "    ")
+
+
+NO_CLEARING = """
+net(x).mean().backward()
+opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        NO_CLEARING,
+        "if step == 0:\n    opt.zero_grad\nnet(x).mean().backward()\nopt.step()",
+        "loss = net(x).mean()\nloss.backward()\ntorch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)\nopt.step()",
+        "net(x).mean().backward()\nif step % 2:\n    opt.step()",
+    ],
+)
+def test_missing_zero_grad(body: str) -> None:
+    assert [severity for severity, _ in reported("GRD601", loop(body))] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "net.zero_grad()\n" + NO_CLEARING,
+        NO_CLEARING + "for p in net.parameters():\n    p.grad = None",
+        NO_CLEARING + "for p in net.parameters():\n    p.grad.zero_()",
+        NO_CLEARING + "for p in net.parameters():\n    p.grad.data.zero_()",
+        NO_CLEARING + "for g in opt.param_groups:\n    for p in g['params']:\n        p.grad = None",
+        "net(x).mean().backward()\nif step % 2:\n    opt.step()\n    opt.zero_grad()",
+        "if step % 2 == 0:\n    opt.zero_grad()\nnet(x).mean().backward()\nif step % 2:\n    opt.step()",
+        "opt = torch.optim.SGD(net.parameters(), lr=0.1)\nnet = nn.Linear(3, 1)\n" + NO_CLEARING,
+    ],
+)
+def test_gradients_are_cleared(body: str) -> None:
+    assert reported("GRD601", loop(body)) == []
+
+
+def test_a_closure_clears_for_itself() -> None:
+    snippet = """
+    net = nn.Linear(3, 1)
+    opt = torch.optim.LBFGS(net.parameters())
+
+    def closure():
+        opt.zero_grad()
+        loss = net(torch.randn(8, 3)).pow(2).mean()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        opt.step(closure)
+    """
+    for code in ("GRD601", "GRD602", "GRD603", "GRD606", "GRD611"):
+        assert reported(code, snippet) == []
+
+
+GIVEN = """
+def train(model, loader, optimizer, criterion):
+    for x, y in loader:
+        {first}
+        loss = criterion(model(x), y)
+        loss.backward()
+        {last}
+"""
+
+
+def test_an_optimizer_that_is_given_is_information() -> None:
+    assert reported("GRD601", GIVEN.format(first="pass", last="optimizer.step()")) == [
+        ("information", "optimizer.step()")
+    ]
+    for first in ("optimizer.zero_grad()", "model.zero_grad()", "zero_gradients(model)"):
+        assert reported("GRD601", GIVEN.format(first=first, last="optimizer.step()")) == []
+    assert reported("GRD601", GIVEN.format(first="pass", last="accelerator.step(optimizer)")) == []
+    assert reported("GRD601", GIVEN.format(first="env.step(1)", last="scheduler.step()")) == []
+
+
+def test_one_of_two_optimizers_is_not_cleared() -> None:
+    body = """
+    fake = net(x)
+    critic(fake).mean().backward()
+    opt.step()
+    opt.zero_grad()
+    critic(fake.detach()).mean().backward()
+    other.step()
+    """
+    snippet = loop(body).replace(
+        "data =", "critic = nn.Linear(1, 1)\nother = torch.optim.Adam(critic.parameters())\ndata ="
+    )
+    assert reported("GRD601", snippet) == [("warning", "other.step()")]
+    assert reported("GRD601", snippet.replace("other.step()", "other.step()\n    other.zero_grad()")) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "severity"),
+    [
+        ("net(x).mean().backward()\nopt.zero_grad()\nopt.step()", ["warning"]),
+        ("net(x).mean().backward()\nnet.zero_grad()\nopt.step()", ["warning"]),
+        ("opt.zero_grad()\n(net(x).mean() / 4).backward()\nif step % 4 == 3:\n    opt.step()", ["information"]),
+        ("opt.zero_grad()\nnet(x).mean().backward()\nopt.step()", []),
+        ("net(x).mean().backward()\nopt.step()\nopt.zero_grad()", []),
+        ("net(x).mean().backward()\nopt.zero_grad()\nnet(x).mean().backward()\nopt.step()", []),
+        ("net(x).mean().backward()\nnorm = net[0].weight.grad.norm()\nopt.zero_grad()\nopt.step()", []),
+        ("opt.zero_grad()\nloss = net(x).mean()\nloss.backward()\nif torch.isfinite(loss):\n    opt.step()", []),
+    ],
+)
+def test_cleared_before_step(body: str, severity: list[str]) -> None:
+    snippet = loop(body).replace("data =", "step_known = False\ndata =").replace("enumerate(data)", "enumerate(load())")
+    assert [found for found, _ in reported("GRD602", snippet)] == severity
+
+
+@pytest.mark.parametrize(
+    ("snippet", "found"),
+    [
+        (loop("opt.zero_grad()\nnet(x).mean().backward()"), 1),
+        (loop("opt.zero_grad()\nnet(x).mean().backward()\ntrainer.update(opt)"), 0),
+        (loop("opt.zero_grad()\nnet(x).mean().backward()\nscaler.step(opt)"), 0),
+        (SET_UP + "class T:\n    pass\nt = T()\nt.opt = opt\nnet(data[0]).mean().backward()", 0),
+        (
+            loop(
+                "net(x).mean().backward()\nwith torch.no_grad():\n    for p in net.parameters():\n        p -= p.grad"
+            ),
+            0,
+        ),
+        ("def make(net):\n    opt = torch.optim.SGD(net.parameters(), lr=0.1)\n    return opt", 0),
+    ],
+)
+def test_missing_step(snippet: str, found: int) -> None:
+    assert len(reported("GRD603", snippet)) == found
+
+
+def test_methods_that_are_only_mentioned() -> None:
+    snippet = loop("opt.zero_grad\nnet(x).mean().backward()\nopt.step\nnet.eval\nopt.step()")
+    assert [text for _, text in reported("GRD604", snippet)] == ["opt.zero_grad", "opt.step", "net.eval"]
+    assert reported("GRD604", "def f(loss, x):\n    loss.backward\n    x.shape\n    x.step") == [
+        ("warning", "loss.backward")
+    ]
+
+
+CLIP = "torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)"
+
+
+@pytest.mark.parametrize(
+    ("body", "severity"),
+    [
+        (f"opt.zero_grad()\n{CLIP}\nnet(x).mean().backward()\nopt.step()", ["warning"]),
+        (f"opt.zero_grad()\nnet(x).mean().backward()\nopt.step()\n{CLIP}", ["warning"]),
+        (f"{CLIP}\nopt.zero_grad()\nnet(x).mean().backward()\nopt.step()", ["warning"]),
+        (f"opt.zero_grad()\nnet(x).mean().backward()\n{CLIP}\nopt.step()", []),
+        (f"net(x).mean().backward()\nif step % 2:\n    {CLIP}\n    opt.step()\n    opt.zero_grad()", []),
+        (f"opt.zero_grad()\nnet(x).mean().backward()\n{CLIP}\nengine.step()", []),
+        (f"opt.zero_grad()\nnet(x).mean().backward()\nopt.step()\nnorm = {CLIP}", []),
+    ],
+)
+def test_clip_order(body: str, severity: list[str]) -> None:
+    assert [found for found, _ in reported("GRD605", loop(body))] == severity
+
+
+@pytest.mark.parametrize(
+    ("body", "severity"),
+    [
+        ("sched.step()\nopt.zero_grad()\nnet(x).mean().backward()\nopt.step()", ["warning"]),
+        ("opt.zero_grad()\nnet(x).mean().backward()\nopt.step()\nsched.step()", []),
+        ("if step > warm:\n    sched.step()\nopt.zero_grad()\nnet(x).mean().backward()\nopt.step()", []),
+        ("sched.step(step)\nopt.zero_grad()\nnet(x).mean().backward()\nopt.step()", []),
+    ],
+)
+def test_scheduler_order(body: str, severity: list[str]) -> None:
+    made = "sched = torch.optim.lr_scheduler.StepLR(opt, 2)\nwarm = int(input())\ndata ="
+    assert [found for found, _ in reported("GRD606", loop(body).replace("data =", made))] == severity
+
+
+@pytest.mark.parametrize(
+    ("snippet", "found"),
+    [
+        (
+            loop("opt.zero_grad()\nnet(x).mean().backward()\nopt.step()").replace(
+                "data =", "net[2] = nn.Linear(4, 1)\ndata ="
+            ),
+            1,
+        ),
+        (
+            loop("opt.zero_grad()\nnet(x).mean().backward()\nopt.step()").replace(
+                "data =", "net[2] = nn.Linear(4, 1)\nopt.add_param_group({'params': net[2].parameters()})\ndata ="
+            ),
+            0,
+        ),
+        (
+            loop("opt.zero_grad()\nnet(x).mean().backward()\nopt.step()").replace(
+                "data =", "net = nn.Linear(3, 1)\ndata ="
+            ),
+            1,
+        ),
+        (
+            loop("opt.zero_grad()\nnet(x).mean().backward()\nopt.step()").replace(
+                "data =", "net = net.double()\ndata ="
+            ),
+            0,
+        ),
+        (
+            loop("opt.zero_grad()\nfixed(net(x)).mean().backward()\nopt.step()").replace(
+                "data =", "fixed = nn.Linear(1, 1)\ndata ="
+            ),
+            0,
+        ),
+    ],
+)
+def test_stale_optimizer(snippet: str, found: int) -> None:
+    assert len(reported("GRD607", snippet)) == found
+
+
+@pytest.mark.parametrize(
+    ("after", "found"),
+    [
+        ("for p in net.parameters():\n    p.requires_grad = True", 1),
+        ("net.requires_grad_(True)", 1),
+        ("net[2].requires_grad_(True)", 0),
+        ("if input():\n    net.requires_grad_(True)", 0),
+        ("net(data[0]).mean().backward()\nnet.requires_grad_(True)", 0),
+    ],
+)
+def test_freeze_undone(after: str, found: int) -> None:
+    freeze = "for p in net.parameters():\n    p.requires_grad = False\n"
+    assert len(reported("GRD609", SET_UP + freeze + after)) == found
+
+
+REBIND = """
+w = torch.randn(3, requires_grad=True)
+for _ in range(3):
+    w.pow(2).sum().backward()
+    {update}
+"""
+
+
+@pytest.mark.parametrize(
+    ("update", "found"),
+    [
+        ("w = w - 0.1 * w.grad", 1),
+        ("with torch.no_grad():\n        w = w - 0.1 * w.grad", 1),
+        ("w = (w - 0.1 * w.grad).detach().requires_grad_()", 0),
+        ("with torch.no_grad():\n        w = w - 0.1 * w.grad\n    w.requires_grad_()", 0),
+        ("with torch.no_grad():\n        w -= 0.1 * w.grad\n    w.grad = None", 0),
+        ("w.data = w.data - 0.1 * w.grad", 0),
+    ],
+)
+def test_rebound_parameter(update: str, found: int) -> None:
+    assert len(reported("GRD608", REBIND.format(update=update))) == found
