@@ -191,7 +191,9 @@ class WrongNumberOfGradients(Rule):
         what = "this backward returns nothing" if event.kind == "end" else f"{code(facts, event.at.node)} gives None"
         if stopped == wanting:
             message = f"{what}: no gradient passes `{event.function.owner.name}`, without an error"
-            yield self.finding(place(event.at), message, story, severity=Severity.WARNING)
+            # A `return None` that is written out may be meant.
+            severity = Severity.WARNING if event.kind == "end" else Severity.INFORMATION
+            yield self.finding(place(event.at), message, story, severity=severity)
         else:
             which = ", ".join(str(index + 1) for index in sorted(stopped))
             message = f"{what} for argument {which} of forward, which requires grad: no gradient arrives there"
