@@ -162,6 +162,8 @@ def _kept(facts: Facts) -> set[Instance | Tensor]:
             event.kind != "return" or isinstance(event.value, Instance)
         ):
             found.add(event.value)
+            if isinstance(event.value, Tensor) and isinstance(event.value.data, Tensor):
+                found.add(event.value.data)  # `layer.weight.data.fill_(...)`
     for event in facts.of("module-made"):
         inner = {member for _, member in contents(event.value) if isinstance(member, Instance)}  # type: ignore[arg-type]
         if inner & found or event.value in found:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, walk
-from gradls.flow.values import Tensor
+from gradls.flow.values import Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import gradient_of, loops_of
@@ -121,14 +121,17 @@ def _is_kept(facts: Facts, number: int, value: Tensor) -> bool:
     for later in facts.events[number + 1 :]:
         if later.kind in ("requires-grad-set", "retain-grad", "return", "yield") and later.value is value:
             return True
-        if later.kind == "rebound" and later.old is value and isinstance(later.value, Tensor):
-            if later.value.leaf is True and later.value.requires_grad is not False:
-                return True
+        if later.kind == "rebound" and later.old is value and _is_new_leaf(later.value):
+            return True
         if value in (later.info.get("assigned"), later.info.get("appended")):
             return True
         if later.kind == "unknown-call" and any(argument is value for argument in later.arguments):
             return True
     return False
+
+
+def _is_new_leaf(value: Value | None) -> bool:
+    return isinstance(value, Tensor) and value.leaf is True and value.requires_grad is not False
 
 
 def _is_used_later(facts: Facts, number: int, event: Event) -> bool:
