@@ -41,7 +41,8 @@ def test_unregistered_parameters(init: str) -> None:
         ("self.a = [nn.Linear(3, 3)]\nself.b = nn.ModuleList(self.a)", ""),
         ("self.a = [nn.Linear(3, 3)]\nself.b = nn.Sequential(*self.a)", ""),
         (
-            "self.a = []\nfor i in range(n):\n    self.a.append(nn.Linear(3, 3))\n    self.add_module(f'x{i}', self.a[-1])",
+            "self.a = [nn.Linear(3, 3) for _ in range(n)]\n"
+            "for i, layer in enumerate(self.a):\n    self.add_module(f'x{i}', layer)",
             "",
         ),
         ("self.a = [nn.Linear(3, 3)]\nfor i, x in enumerate(self.a):\n    setattr(self, f'x{i}', x)", ""),
