@@ -27,7 +27,7 @@ model = Net()
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 criterion = nn.CrossEntropyLoss()
 
-for step in range(100):
+for _ in range(100):
     x, y = torch.randn(32, 8), torch.randint(0, 2, (32,))
     loss = criterion(model(x), y)
     loss.backward()

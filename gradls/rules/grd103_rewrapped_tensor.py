@@ -101,9 +101,7 @@ class RewrappedTensor(LostGradientRule):
             if cut.kind == "rewrap" and cut.certain and node not in costly:
                 what = code(facts, event.at.node)
                 message = f"{what} {self.does}: a loss that is computed from it trains nothing behind it"
-                yield self.finding(
-                    place(event.at), message, origin(node), self._unwrap(event.at), Severity.INFORMATION
-                )
+                yield self.finding(place(event.at), message, origin(node), self._unwrap(event.at), Severity.INFORMATION)
 
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         assert lost.cut.cut is not None

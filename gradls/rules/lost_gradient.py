@@ -12,6 +12,7 @@ from gradls.rules.finding import Finding, Fix, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import backward_step, code, origin, owners, place
 
+
 class LostGradientRule(Rule):
     """A rule about one kind of cut. A subclass says of which kinds, and how to mend one."""
 

@@ -60,7 +60,9 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     shape_of_result: Value | None = None
     event.info["flags"] = [value.requires_grad if isinstance(value, Tensor) else False for value in call.values]
     before = {
-        value: value.storage.writes for value in call.values if isinstance(value, Tensor) and value.requires_grad is True
+        value: value.storage.writes
+        for value in call.values
+        if isinstance(value, Tensor) and value.requires_grad is True
     }
     leaves = {value for value in call.values if isinstance(value, Tensor) and value.leaf and value.requires_grad}
     context = Instance(run.state, run.lib(CONTEXT), run.at(call.node))
