@@ -20,6 +20,8 @@ _WITHOUT_DIM = {
     "torch.nn.Softmin": 0,
 }
 """By full name: where `dim` stands among the arguments."""
+_DIVERGENCES = {"torch.nn.KLDivLoss": 2, "torch.nn.functional.kl_div": 4}
+"""The same for `reduction`."""
 
 
 class LossOptions(Rule):
@@ -114,8 +116,8 @@ class LossOptions(Rule):
         flags: list[str] = [name for name in ("size_average", "reduce") if name in call.kwargs]
         if flags:
             yield self._of_flags(facts, node, call, flags)
-        elif loss.name == "kl_div":
-            position = {"torch.nn.KLDivLoss": 2}.get(path, 4)
+        elif path in _DIVERGENCES:
+            position = _DIVERGENCES[path]
             if call.known(position, "reduction", default="mean") == "mean":
                 message = (
                     f"{code(facts, node.func)} with the reduction `mean` divides by the number of elements: "

@@ -60,7 +60,8 @@ class GradModeLeftOff(Rule):
     ```
 
     ## When it is silent
-    Where the function sets the mode again afterwards, and for scripts that only evaluate.
+    Where the function sets the mode again afterwards, in the methods of a context manager, and for scripts that only
+    evaluate.
 
     ```python
     import torch
@@ -94,6 +95,8 @@ class GradModeLeftOff(Rule):
             if event.grad is not False or event.calls is None or not _is_statement(facts, event):
                 continue
             function = event.calls[1]
+            if function.name in ("__enter__", "__exit__"):
+                continue  # a context manager of the program's own
             later = [other for other in modes[number + 1 :] if other.calls is not None and other.calls[1] is function]
             if any(other.at.node is not event.at.node and other.grad is not False for other in later):
                 continue
