@@ -22,18 +22,37 @@ class PlainContainer:
 
 def plain_containers(module: Instance) -> list[PlainContainer]:
     """The attributes of a module in which parameters are hidden from `parameters()`."""
-    from gradls.flow.models.modules import ITEMS, modules_of, parameters_of
+    from gradls.flow.models.modules import ITEMS
 
-    registered: set[int] = {id(part) for part in modules_of(module)[0]}
-    registered |= {id(tensor) for _, tensor in parameters_of(module)[0]}
+    registered = _registered(module)
     found = []
     for name, value in module.fields.items():
         if not isinstance(name, str) or name == ITEMS or not isinstance(value, (Sequence, Mapping)):
             continue
         members = list(dict.fromkeys(_members(value, set(), 0)))
-        kept = tuple(member for member, _ in members if id(member) not in registered)
-        if kept and all(id(member) not in registered for member, _ in members):
+        kept = tuple(member for member, _ in members)
+        if kept and not any(id(member) in registered or member.fields.get("escaped") for member in kept):
             found.append(PlainContainer(name, value, kept, any(depth > 1 for _, depth in members)))
+    return found
+
+
+def _registered(module: Instance) -> set[int]:
+    """The identities of all modules and tensors that a module registers, by whatever branch."""
+    from gradls.flow.models.modules import members
+
+    found: set[int] = set()
+    todo: list[Value] = [module]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, Choice):
+            todo += value.options
+        elif isinstance(value, (Instance, Tensor)) and id(value) not in found:
+            found.add(id(value))
+            if isinstance(value, Tensor):
+                # A tensor that differs by branch stands for any of these.
+                found |= {id(edge.node.leaf) for edge in value.node.edges if value.node.kind == "phi"}
+            elif value is module or is_module(value) is not False:
+                todo += [member for _, member in members(value)]
     return found
 
 
