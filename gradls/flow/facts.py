@@ -67,6 +67,8 @@ class Facts:
     """For each call expression, every time it was evaluated: what was called, the arguments, the result."""
     lost: list[Any] | None = None
     """See `gradls.flow.lost`."""
+    memo: dict[str, Any] = field(default_factory=dict)
+    """What rules worked out from these facts, for other rules."""
     torch_name: str = "torch"
     """The name under which the file knows torch."""
 

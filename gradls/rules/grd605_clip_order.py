@@ -99,6 +99,8 @@ class ClipOrder(Rule):
     code, name, severity = "GRD605", "clip-order", Severity.WARNING
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        if not any(facts.of("clip")):
+            return
         order = order_of(facts)
         clips: dict[ast.AST, list[_Clip]] = {}
         for number, event in enumerate(facts.events):

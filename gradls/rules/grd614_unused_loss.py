@@ -81,17 +81,14 @@ class UnusedLoss(Rule):
         backwards = [event for event in facts.of("backward") if event.node is not None]
         if not backwards:
             return
-        read = {
-            node.id
-            for node in ast.walk(facts.source.tree)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Load, ast.Del))
-        }
+        read: set[str] | None = None
         for node, records in facts.calls.items():
-            target = _target(facts, node)
             values = [value for _, _, value in records if isinstance(value, Tensor) and _is_loss(value)]
-            if target is None or target.id in read or target.id.startswith("_"):
+            target = _target(facts, node) if values else None
+            if target is None:
                 continue
-            if values and len(values) == len(records):
+            read = _names_read(facts) if read is None else read
+            if len(values) == len(records) and target.id not in read and not target.id.startswith("_"):
                 backward = _beside(facts, node, backwards)
                 if backward is not None and not _is_differentiated(values, backwards):
                     yield self._report(facts, target, backward)
@@ -99,6 +96,11 @@ class UnusedLoss(Rule):
     def _report(self, facts: Facts, target: ast.Name, backward: Event) -> Finding:
         message = f"`{target.id}` has a gradient and is used nowhere: it trains nothing; is it missing from the loss?"
         return self.finding(Place(facts.source, target), message, [Step(place(backward.at), "this goes without it")])
+
+
+def _names_read(facts: Facts) -> set[str]:
+    nodes = (node for node in ast.walk(facts.source.tree) if isinstance(node, ast.Name))
+    return {node.id for node in nodes if not isinstance(node.ctx, ast.Store)}
 
 
 def _target(facts: Facts, node: ast.Call) -> ast.Name | None:

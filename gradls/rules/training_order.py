@@ -37,6 +37,13 @@ class Order:
 
 def order_of(facts: Facts) -> Order:
     """What happens to gradients, in order."""
+    found: Order | None = facts.memo.get("order")
+    if found is None:
+        found = facts.memo["order"] = _order(facts)
+    return found
+
+
+def _order(facts: Facts) -> Order:
     moments: list[Moment] = []
     parameters: dict[Instance, tuple[Tensor, ...]] = {}
     made: dict[Instance, Event] = {}
@@ -130,7 +137,11 @@ def loops_of(path: Path | None) -> set[int]:
 
 def handed_out(facts: Facts) -> set[int]:
     """The identities of objects that unknown code, a caller or an attribute has: others may use them too."""
+    known: set[int] | None = facts.memo.get("handed out")
+    if known is not None:
+        return known
     found: set[int] = set()
+    facts.memo["handed out"] = found
     for event in facts.of("unknown-call"):
         for value in event.arguments:
             _note(value, found)
