@@ -118,6 +118,8 @@ def _bool_op(run: Run, node: ast.BoolOp) -> Value:
 def _if_exp(run: Run, node: ast.IfExp) -> Value:
     test = eval_expr(run, node.test)
     known = truth.truth(run, test)
+    if isinstance(test, Tensor):
+        run.event("tensor-truth", node.test, test, test.node)
     if known is not None:
         return eval_expr(run, node.body if known else node.orelse)
     results: list[Value] = []

@@ -111,6 +111,8 @@ def _delete(run: Run, statement: ast.Delete) -> bool:
 def _if(run: Run, statement: ast.If) -> bool:
     test = expressions.eval_expr(run, statement.test)
     known = truth.truth(run, test)
+    if isinstance(test, Tensor):
+        run.event("tensor-truth", statement.test, test, test.node)
     if known is not None:
         truth.narrow(run, statement.test, known)
         return exec_block(run, statement.body if known else statement.orelse)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow.graph import walk
+from gradls.flow.models.function_transforms import look_at
 from gradls.flow.models.modules import buffers_of, parameters_of
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import derived_tensor, tensors_in
@@ -50,6 +51,7 @@ def call_vmap(run: Run, receiver: Instance, call: Call) -> Value:
     from gradls.flow.calls import call_value
 
     made: Call = receiver.data["call"]
+    look_at(run, "vmap", made, call)
     target, dims = made.get(0, "func"), made.get(1, "in_dims")
     if target is None:
         return run.unknown("call", "vmap")
@@ -88,6 +90,7 @@ def call_grad(run: Run, receiver: Instance, call: Call) -> Value:
     from gradls.flow.calls import call_value
 
     made: Call = receiver.data["call"]
+    look_at(run, "grad", made, call)
     target, index = made.get(0, "func"), made.known(1, "argnums", default=0)
     if not isinstance(index, int) or not 0 <= index < len(call.args):
         return run.unknown("call", "grad")

@@ -27,6 +27,7 @@ MODULES = (
     "containers",
     "distributions",
     "factories",
+    "function_transforms",
     "functional",
     "grad_modes",
     "loaders",

@@ -58,6 +58,7 @@ def clone(run: Run, receiver: Tensor, call: Call) -> Value:
 @method(TENSOR, "item", "tolist", "__float__", "__int__")
 def number(run: Run, receiver: Tensor, call: Call) -> Value:
     node = cut_node(run, "number", "item", [Edge(receiver.node, receiver.requires_grad)], run.at(call.node))
+    run.event("to-number", call.node, receiver, receiver.node)
     name = getattr(getattr(call.node, "func", None), "attr", "item")
     if name == "tolist":
         return Sequence(run.state, "list", (), Host("float", node=node))

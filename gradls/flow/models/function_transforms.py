@@ -1,0 +1,213 @@
+"""torch.func: functions made of functions, and what they refuse.
+
+What goes wrong is written down as events of the kind "transform-fault"; `fault` says what.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from gradls.flow.graph import Node, walk
+from gradls.flow.models.registry import function, method
+from gradls.flow.operations import tensors_in
+from gradls.flow.values import Bound, Class, Host, Instance, Mapping, Sequence, Tensor, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.facts import Event
+    from gradls.flow.run import Run
+
+TRANSFORMED = "torch.func.transformed"
+RANDOM = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "rand", "randn", "rand_like", "randn_like")
+"""Operations that `vmap` refuses unless it is told what randomness means."""
+
+
+@function("torch.func.grad_and_value", "torch.func.jacrev", "torch.func.jacfwd", "torch.func.hessian")
+def transform(run: Run, path: str, call: Call) -> Value:
+    """A function that computes derivatives of another one."""
+    instance = Instance(run.state, run.lib(TRANSFORMED), run.at(call.node))
+    instance.data["kind"] = path.rpartition(".")[2]
+    instance.data["call"] = call
+    return instance
+
+
+@method(TRANSFORMED, "__call__")
+def call_transformed(run: Run, receiver: Instance, call: Call) -> Value:
+    kind: str = receiver.data["kind"]
+    look_at(run, kind, receiver.data["call"], call)
+    return run.unknown("call", kind)
+
+
+def look_at(run: Run, kind: str, made: Call, call: Call) -> None:
+    """Run the function of a transform on tensors of which the transform knows, and write down what goes wrong.
+
+    `made` is the call that made the transform, `call` the one of what it made. Nothing of it stays.
+    """
+    target = made.get(0, "func")
+    if target is None or call.unsure or made.unsure:
+        return
+    if isinstance(target, Bound) and target.name == "apply" and isinstance(target.receiver, Class):
+        _custom(run, kind, target.receiver, call)
+    mark = run.state.mark()
+    arguments = _arguments(run, kind, made, call)
+    if arguments is not None:
+        result, events = _inside(run, target, arguments, call)
+        fresh = {value.node for value in arguments if isinstance(value, Tensor)}
+        if fresh:
+            _look(run, kind, made, call, fresh, result, events)
+    run.state.undo(mark)
+
+
+def _arguments(run: Run, kind: str, made: Call, call: Call) -> list[Value] | None:
+    """The arguments as the function sees them; None if the transform refuses them."""
+    if kind == "vmap":
+        return _mapped(run, made, call)
+    wanted = made.known(1, "argnums", default=0)
+    numbers = [wanted] if isinstance(wanted, int) else []
+    for number in numbers:
+        if number >= len(call.args):
+            _fault(run, call.node, "argnums", kind)
+            return None
+        if isinstance(call.args[number], Host):
+            _fault(run, call.node, "not-tensor", kind)
+            return None
+    return [_seen(run, value, value.shape) if isinstance(value, Tensor) else value for value in call.args]
+
+
+def _mapped(run: Run, made: Call, call: Call) -> list[Value] | None:
+    """The arguments of a function under vmap: tensors without their first dimension."""
+    if "in_dims" in made.kwargs or len(made.args) > 1:
+        return None
+    shapes = [value.shape for value in call.args if isinstance(value, Tensor) and value.shape]
+    sizes = {shape[0] for shape in shapes if shape[0] is not None}
+    if any(isinstance(value, Host) for value in call.args):
+        _fault(run, call.node, "not-tensor", "vmap")
+        return None
+    if len(sizes) > 1:
+        _fault(run, call.node, "sizes", "vmap")
+        return None
+    return [
+        _seen(run, value, value.shape[1:] if value.shape else None) if isinstance(value, Tensor) else value
+        for value in call.args
+    ]
+
+
+def _seen(run: Run, value: Tensor, shape: tuple[int | None, ...] | None) -> Tensor:
+    tensor = run.leaf(
+        "transformed", None, requires_grad=value.dtype in ("float", "complex"), dtype=value.dtype, shape=shape
+    )
+    tensor.fields["leaf"] = False
+    return tensor
+
+
+def _inside(run: Run, target: Value, arguments: list[Value], call: Call) -> tuple[Value, list[Event]]:
+    """Run the function; what happens there is not part of the program's own graph."""
+    from gradls.flow.calls import Call as NewCall
+    from gradls.flow.calls import call_value
+
+    start, evaluated, states = len(run.facts.events), run.facts.calls, run.states
+    run.facts.calls, run.states = {}, {}
+    run.isolated += 1
+    try:
+        result = call_value(run, target, NewCall(call.node, list(arguments), call.kwargs))
+    finally:
+        run.isolated -= 1
+        run.facts.calls, run.states = evaluated, states
+    events = run.facts.events[start:]
+    run.facts.events[start:] = [event for event in events if event.kind == "transform-fault"]
+    return result, events
+
+
+def _look(run: Run, kind: str, made: Call, call: Call, fresh: set[Node], result: Value, events: list[Event]) -> None:
+    """Write down what the transform refuses."""
+    before_it = len(run.facts.events)
+    for event in events:
+        value = event.value
+        if event.kind == "backward":
+            _fault(run, event.at.node, "backward", kind)
+        elif event.kind == "requires-grad-set" and event.flag is True and event.method:
+            _fault(run, event.at.node, "requires-grad", kind)
+        elif event.kind == "function-apply" and isinstance(value, Class):
+            _custom(run, kind, value, call)
+        elif not isinstance(value, Tensor):
+            continue
+        elif event.kind == "write" and event.node is not None:
+            before = [edge.node for edge in event.node.edges[:1]]
+            others = [edge.node for edge in event.node.edges[1:]]
+            mixed = not _depends(before, fresh) and _depends(others, fresh)
+            if mixed and (kind == "vmap" or value.fields.born < min(node.fields.born for node in fresh)):
+                _fault(run, event.at.node, "write", kind)
+        elif kind == "vmap" and event.kind in ("to-number", "tensor-truth") and _depends([event.node], fresh):
+            _fault(run, event.at.node, event.kind, kind)
+    if len(run.facts.events) > before_it:
+        return
+    _result(run, kind, made, call, result)
+    if kind == "vmap" and "randomness" not in made.kwargs:
+        for node in (node for part in tensors_in(result) if isinstance(part, Tensor) for node in walk(part.node)):
+            if node.op in RANDOM and node.at is not None and not _decided(node.at.node):
+                _fault(run, node.at.node, "random", kind)
+
+
+def _decided(node: ast.AST) -> bool:
+    """Does a call of dropout say whether it is training?"""
+    return isinstance(node, ast.Call) and (len(node.args) > 2 or any(k.arg == "training" for k in node.keywords))
+
+
+def _depends(nodes: Iterable[Node | None], fresh: set[Node]) -> bool:
+    return any(inner in fresh for node in nodes if node is not None for inner in walk(node))
+
+
+def _result(run: Run, kind: str, made: Call, call: Call, result: Value) -> None:
+    """What the function returns, against what the transform wants of it."""
+    if kind == "vmap":
+        if any(isinstance(part, Host) for part in _parts(result)):
+            _fault(run, call.node, "returns-no-tensor", kind)
+    elif kind in ("grad", "grad_and_value"):
+        if made.known(-1, "has_aux", default=False) is not False:
+            return
+        if isinstance(result, (Sequence, Mapping, Host)):
+            _fault(run, call.node, "returns-no-tensor", kind)
+        elif isinstance(result, Tensor) and result.shape:
+            _fault(run, call.node, "returns-several", kind)
+    elif isinstance(result, Host):
+        _fault(run, call.node, "returns-no-tensor", kind)
+
+
+def _parts(value: Value) -> Iterator[Value]:
+    if isinstance(value, Sequence):
+        for item in value.elements:
+            yield from _parts(item)
+    elif isinstance(value, Mapping):
+        for item in value.entries.values():
+            yield from _parts(item)
+    else:
+        yield value
+
+
+def _custom(run: Run, kind: str, cls: Class, call: Call) -> None:
+    """A custom Function inside a transform has to be made for it."""
+    from gradls.flow.classes import find_in_class, has_unknown_base
+
+    def has(name: str) -> bool:
+        return find_in_class(cls, name)[0] is not None
+
+    if has_unknown_base(cls):
+        return
+    if not has("setup_context"):
+        _fault(run, call.node, "no-setup-context", kind)
+    elif kind == "vmap" and not has("vmap") and not has("generate_vmap_rule"):
+        _fault(run, call.node, "no-vmap-rule", kind)
+
+
+@function("torch.func.jvp", "torch.func.vjp")
+def products(run: Run, path: str, call: Call) -> Value:
+    primals = call.get(1, "primals")
+    if path.endswith("jvp") and isinstance(primals, (Tensor, Host)):
+        _fault(run, call.node, "primals", "jvp")
+    return run.unknown("call", path)
+
+
+def _fault(run: Run, node: ast.AST, fault: str, kind: str) -> None:
+    run.event("transform-fault", node, fault=fault, transform=kind)

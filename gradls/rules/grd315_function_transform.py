@@ -1,0 +1,120 @@
+"""GRD315."""
+
+from collections.abc import Iterator
+
+from gradls.flow.facts import Facts
+from gradls.rules.finding import Finding, Severity
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+WORDS = {
+    "returns-several": "`{kind}` needs a function that returns a scalar: reduce its result, or use `torch.func.jacrev`",
+    "returns-no-tensor": "`{kind}` needs a function that returns a tensor; for more there is `has_aux=True` in `grad`",
+    "to-number": "under `vmap` there is no single number to read. Keep the tensor",
+    "tensor-truth": "under `vmap` a test has as many answers as there are rows. Use `torch.where`",
+    "write": "it writes a value of the transform into a tensor from outside of it. Make a new tensor",
+    "random": "`vmap` refuses random operations. Say `randomness='different'` or `'same'`",
+    "requires-grad": "a transform turns gradients on by itself. Leave `requires_grad_()` out",
+    "backward": "`backward()` cannot be called inside of `{kind}`. Use `torch.func.grad`",
+    "sizes": "the arguments have different sizes in the dimension that `vmap` maps over. Give `in_dims`",
+    "not-tensor": "`{kind}` needs a tensor there",
+    "argnums": "`argnums` names an argument that is not given",
+    "primals": "the arguments of the function, and their tangents, are given as tuples: `(x,)`",
+    "no-setup-context": "a custom Function inside of `{kind}` needs a `setup_context`, and a `forward` without context",
+    "no-vmap-rule": "a custom Function under `vmap` needs `generate_vmap_rule = True` or a `vmap` method",
+}
+
+
+class FunctionTransform(Rule):
+    """A function does what a transform of torch.func does not allow.
+
+    ## What it finds
+    Functions given to `torch.func.grad`, `vmap`, `jacrev`, `jacfwd` or `hessian` that return the wrong thing (several
+    numbers or none for `grad`, a Python number for `vmap`); that read or test a single number under `vmap`; that write
+    into tensors from outside, call `backward()` or `requires_grad_()`, or use a custom Function that is not made for
+    it; and arguments that do not fit.
+
+    ## Why it matters
+    A transform runs the function once, on tensors that stand for many: for all rows at once, or for a value and its
+    derivative. What needs one definite number cannot be done with them.
+
+    ## What PyTorch does
+    It raises, for example
+
+        RuntimeError: grad_and_value(f)(*args): Expected f(*args) to return a scalar Tensor
+
+        RuntimeError: vmap: It looks like you're calling .item() on a Tensor.
+
+        RuntimeError: vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow.
+
+        RuntimeError: vmap: called random operation while in randomness error mode.
+
+    ## Example
+    ```python
+    import torch
+
+    slope = torch.func.grad(torch.sin)
+    slope(torch.randn(3))  # raises RuntimeError: Expected f(*args) to return a scalar Tensor
+    ```
+
+    ```python
+    import torch
+
+    def largest(row):
+        return row.max().item()
+
+    torch.vmap(largest)(torch.randn(4, 3))  # raises RuntimeError: vmap: It looks like you're calling .item()
+    ```
+
+    ```python
+    import torch
+
+    def rectified(row):
+        if row.sum() > 0:
+            return row
+        return -row
+
+    torch.vmap(rectified)(torch.randn(4, 3))  # raises RuntimeError: data-dependent control flow
+    ```
+
+    ## Use instead
+    ```python
+    import torch
+
+    def rectified(row):
+        return torch.where(row.sum() > 0, row, -row)
+
+    torch.vmap(rectified)(torch.randn(4, 3))
+    gradient = torch.func.grad(lambda x: torch.sin(x).sum())(torch.randn(3))
+    noisy = torch.vmap(torch.nn.functional.dropout, randomness="different")(torch.randn(4, 3))
+    assert gradient.shape == (3,)
+    ```
+
+    ## When it is silent
+    Where it is not known what the function does or returns.
+
+    ```python
+    import torch
+
+    offset = torch.ones(3)
+    rows = torch.vmap(lambda row: row * offset.sum().item())(torch.randn(4, 3))
+    value, aux = torch.func.grad(lambda x: (x.sum(), x), has_aux=True)(torch.randn(3))
+    assert rows.shape == (4, 3)
+    ```
+
+    ## Fix safety
+    There is none.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/func.ux_limitations.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.func.grad.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.vmap.html
+    """
+
+    code, name, severity = "GRD315", "function-transform", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        for event in facts.of("transform-fault"):
+            if not event.caught:
+                words = WORDS[event.fault].format(kind=event.transform)
+                yield self.finding(place(event.at), f"{code(facts, event.at.node)} raises: {words}")
