@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node
 from gradls.flow.join import options
 from gradls.flow.values import Mapping, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
@@ -79,13 +80,14 @@ class AliasedStateDict(Rule):
     code, name, severity = "GRD708", "aliased-state-dict", Severity.WARNING
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        taken: dict[Value, tuple[int, Event]] = {}
+        taken: dict[Node, tuple[int, Event]] = {}
         for number, event in enumerate(facts.events):
             if event.kind == "state-dict":
-                taken[event.result] = (number, event)
+                tensors = event.result.entries.values()
+                taken.update({tensor.node: (number, event) for tensor in tensors if isinstance(tensor, Tensor)})
             elif event.kind == "load-state-dict" and event.given is not None:
-                for given in options(event.given):
-                    start, state = taken.get(given, (0, None)) if isinstance(given, Mapping) else (0, None)
+                for node in _aliases(event.given):
+                    start, state = taken.get(node, (0, None))
                     if state is None or state.value is not event.value:
                         continue
                     step = _trained(facts, start, number, set(state.parameters))
@@ -102,6 +104,19 @@ class AliasedStateDict(Rule):
             Step(place(load.at), "and they are restored here"),
         ]
         return self.finding(place(state.at), message, story)
+
+
+def _aliases(given: Value) -> list[Node]:
+    """The nodes of the tensors in a dictionary that come right from a `state_dict()`, and are no copies."""
+    todo = [value for option in options(given) if isinstance(option, Mapping) for value in option.entries.values()]
+    nodes = [tensor.node for tensor in todo if isinstance(tensor, Tensor)]
+    found: dict[Node, None] = {}
+    while nodes and len(found) < 1000:
+        node = nodes.pop()
+        if node.kind == "phi":
+            nodes += [edge.node for edge in node.edges if edge.node not in found]
+        found[node] = None
+    return [node for node in found if node.op == "state_dict"]
 
 
 def _trained(facts: Facts, start: int, end: int, parameters: set[Tensor]) -> Event | None:

@@ -1,0 +1,141 @@
+"""Memory and modes: what must be found, and what looks alike and must not be."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from tests.rules.reported import reported
+
+TRAIN = """
+net = nn.Sequential(nn.Linear(3, 4), nn.{layer}, nn.Linear(4, 1))
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+total, kept, mean = 0, [], torch.zeros(())
+for x in [torch.randn(8, 3) for _ in range(4)]:
+    opt.zero_grad()
+    loss = net(x).mean()
+    loss.backward()
+    opt.step()
+"""
+
+
+def train(body: str, layer: str = "Dropout()", after: str = "") -> str:
+    return TRAIN.format(layer=layer) + textwrap.indent(body, "    ") + "\n" + after
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "total += loss",
+        "total = total + loss",
+        "mean = 0.9 * mean + 0.1 * loss",
+        "mean.add_(loss)",
+        "kept.append(loss)",
+        "kept.append((x, loss))",
+    ],
+)
+def test_kept_graph(body: str) -> None:
+    assert [severity for severity, _ in reported("GRD701", train(body))] == ["information"]
+
+
+@pytest.mark.parametrize(
+    ("body", "after"),
+    [
+        ("total += loss.item()", ""),
+        ("total += loss.detach()", ""),
+        ("with torch.no_grad():\n    total = total + loss", ""),
+        ("kept.append(loss.item())", ""),
+        ("other = net(x).sum()\nkept.append(other)", "torch.stack(kept).sum().backward()"),
+        ("kept.append(loss)", "finish(kept)"),
+        ("y = net(x)\ny = y + loss", ""),
+    ],
+)
+def test_nothing_is_kept(body: str, after: str) -> None:
+    assert reported("GRD701", train(body, after=after)) == []
+
+
+def test_lists_of_a_forward_are_no_leak() -> None:
+    snippet = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(3, 3) for _ in range(4)])
+
+        def forward(self, x):
+            kept = []
+            for layer in self.layers:
+                x = layer(x)
+                kept.append(x)
+            return x, kept
+
+    net = Net()
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(3):
+        opt.zero_grad()
+        net(torch.randn(8, 3))[0].sum().backward()
+        opt.step()
+    """
+    assert reported("GRD701", snippet) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "layer", "found"),
+    [
+        ("net.eval()", "Dropout()", 1),
+        ("validate()", "BatchNorm1d(4)", 1),
+        ("if input():\n    validate()", "Dropout()", 1),
+        ("net.eval()\nnet.train()", "Dropout()", 0),
+        ("net.eval()", "ReLU()", 0),
+        ("net.eval()", "LayerNorm(4)", 0),
+        ("frozen.eval()", "Dropout()", 0),
+    ],
+)
+def test_eval_mode_left_on(body: str, layer: str, found: int) -> None:
+    first = "frozen = nn.Dropout()\ndef validate():\n    net.eval()\n    return net(torch.randn(8, 3)).mean().item()\n"
+    assert len(reported("GRD705", first + train(body, layer))) == found
+
+
+def test_training_in_eval_mode_from_the_beginning_is_meant() -> None:
+    snippet = train("net.eval()").replace("opt =", "net.eval()\nopt =")
+    assert reported("GRD705", snippet) == []
+    assert (
+        reported("GRD705", train("net.eval()").replace("    opt.zero_grad", "    net.train()\n    opt.zero_grad")) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("torch.no_grad()", 1),
+        ("torch.enable_grad()", 1),
+        ("torch.inference_mode()", 1),
+        ("torch.set_grad_enabled(False)", 0),
+        ("with torch.no_grad():\n    pass", 0),
+        ("guard = torch.no_grad()", 0),
+        ("stack.enter_context(torch.no_grad())", 0),
+    ],
+)
+def test_bare_grad_mode(statement: str, found: int) -> None:
+    assert len(reported("GRD702", statement)) == found
+
+
+def test_snapshots_of_weights() -> None:
+    snippet = """
+    import copy
+    net = nn.Linear(3, 1)
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    best = None
+    for x in [torch.randn(8, 3) for _ in range(4)]:
+        opt.zero_grad()
+        loss = net(x).mean()
+        loss.backward()
+        opt.step()
+        if loss.item() < limit:
+            best = {state}
+    net.load_state_dict(best)
+    """
+    assert len(reported("GRD708", snippet.format(state="net.state_dict()"))) == 1
+    assert reported("GRD708", snippet.format(state="copy.deepcopy(net.state_dict())")) == []
+    copied = "{name: tensor.clone() for name, tensor in net.state_dict().items()}"
+    assert reported("GRD708", snippet.format(state=copied)) == []
