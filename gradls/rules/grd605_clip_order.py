@@ -19,13 +19,15 @@ class ClipOrder(Rule):
 
     ## What it finds
     `clip_grad_norm_` or `clip_grad_value_` before `backward()` has computed the gradients, or after `step()` has
-    used them.
+    used them; and over `parameters()` that something else has gone through before, such as the optimizer.
 
     ## Why it matters
     The step is taken with the gradients as they are, however large.
 
     ## What PyTorch does
-    Nothing.
+    Nothing; of an iterator that is used up, it warns
+
+        UserWarning: `parameters` is an empty generator, no gradient clipping will occur.
 
     ## Example
     ```python
@@ -53,6 +55,17 @@ class ClipOrder(Rule):
         optimizer.step()
         torch.nn.utils.clip_grad_norm_([weight], 0.1)
     assert weight.item() == -199
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    parameters = model.parameters()
+    optimizer = torch.optim.SGD(parameters, lr=0.1)
+    model(torch.randn(8, 3)).sum().backward()
+    torch.nn.utils.clip_grad_norm_(parameters, 0.1)  # warns UserWarning: no gradient clipping will occur
+    optimizer.step()
     ```
 
     ## Use instead
@@ -107,9 +120,19 @@ class ClipOrder(Rule):
             if event.kind == "clip":
                 clips.setdefault(event.at.node, []).append(_clip(facts, order, number, event))
         for found in clips.values():
-            if all(clip.is_useless for clip in found):
+            used_up = next((clip for clip in found if clip.event.exhausted is not None), None)
+            if used_up is not None:
+                yield self._of_nothing(facts, used_up.event)
+            elif all(clip.is_useless for clip in found):
                 # What stands before it tells most in the last round, when the loop has come around.
                 yield from self._report(facts, found[-1])
+
+    def _of_nothing(self, facts: Facts, event: Event) -> Finding:
+        message = (
+            f"{code(facts, event.at.node)} is given an iterator that was gone through before, and clips nothing; "
+            "keep a list of the parameters"
+        )
+        return self.finding(place(event.at), message, [Step(place(event.exhausted), "it is gone through here")])
 
     def _report(self, facts: Facts, clip: "_Clip") -> Iterator[Finding]:
         before, after = clip.before, clip.after
