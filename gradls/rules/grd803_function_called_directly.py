@@ -130,6 +130,8 @@ class FunctionCalledDirectly(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         defined = definitions(facts)
+        if not defined:
+            return
         for event in facts.of("module-call"):
             if isinstance(event.value, Instance) and is_custom_function(event.value.cls) and not event.caught:
                 yield self.instance(facts, place(event.at), event.value.cls)  # type: ignore[arg-type]
