@@ -87,7 +87,7 @@ class CriterionCalledLikeFunction(Rule):
         used = _used_as_tensors(facts)
         for event in facts.of("module-made"):
             criterion = event.value
-            if isinstance(criterion, Instance) and find_loss(criterion.path) is not None:
+            if isinstance(criterion, Instance) and find_loss(criterion.path) is not None and not event.caught:
                 use = used.get(criterion)
                 wrong = _tensor_options(criterion, event.call)
                 if wrong or (use is not None and _has_inputs(event.call)):

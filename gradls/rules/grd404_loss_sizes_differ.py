@@ -109,7 +109,8 @@ class LossSizesDiffer(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("loss"):
-            yield from self._of_loss(facts, event)
+            if not event.caught:
+                yield from self._of_loss(facts, event)
         reached = None
         for event in facts.of("outer-broadcast"):
             if reached is None:

@@ -109,7 +109,7 @@ class TargetType(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("loss"):
             given, wanted = prediction(event), target(event)
-            if given is None or wanted is None or not isinstance(wanted.value, Tensor):
+            if given is None or wanted is None or not isinstance(wanted.value, Tensor) or event.caught:
                 continue
             if isinstance(given.value, Tensor) and given.value.dtype == "int":
                 continue  # then the arguments are swapped

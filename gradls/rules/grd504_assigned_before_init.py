@@ -98,7 +98,7 @@ class AssignedBeforeInit(Rule):
                 ready.add(module)
                 continue
             kind = _kind(event)
-            if kind and _is_being_made(event, module):
+            if kind and _is_being_made(event, module) and not event.caught:
                 ready.add(module)
                 yield self._report(facts, event, module, kind)
 

@@ -106,7 +106,7 @@ class OptimizerArguments(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("optimizer-made"):
             given = event.given
-            if given is None or event.call.unsure:
+            if given is None or event.call.unsure or event.caught:
                 continue
             found = list(self._of_whole(facts, event, given))
             if not found:

@@ -89,7 +89,7 @@ class ParameterSlot(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("attribute-set"):
             module = event.value
-            if event.old is None and not isinstance(event.assigned, Tensor):
+            if event.caught or (event.old is None and not isinstance(event.assigned, Tensor)):
                 continue
             if not isinstance(module, Instance) or is_module(module) is not True or module.data.get("reparametrized"):
                 continue

@@ -90,7 +90,7 @@ class MissingForward(Rule):
         for event in facts.of("no-forward"):
             module = event.value
             # An object that the program made itself: a base class may leave `forward` to others.
-            if not isinstance(module, Instance) or not isinstance(module.cls, Class):
+            if not isinstance(module, Instance) or not isinstance(module.cls, Class) or event.caught:
                 continue
             if module.at is not None and isinstance(module.at.node, ast.Call):
                 yield self._report(facts, event, module.cls)

@@ -82,7 +82,7 @@ class ParameterTwice(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("optimizer-made"):
-            if not event.open and not event.call.unsure:
+            if not event.open and not event.call.unsure and not event.caught:
                 yield from self._of_optimizer(event)
 
     def _of_optimizer(self, event: Event) -> Iterator[Finding]:
