@@ -28,7 +28,7 @@ def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | 
     ran: list[Node] = []
     for root in roots:
         if not isinstance(root, Tensor):
-            run.event("backward", call.node, root, None, root=None)
+            unknown_backward(run, root, call)
             continue
         event = run.event(
             "backward",
@@ -55,6 +55,26 @@ def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | 
             _fill_grads(run, frozenset(targets or ()), call, create)
     # One pass goes through all graphs, so nothing is freed before its end.
     free(run, call, retain, ran)
+
+
+def unknown_backward(run: Run, root: Value, call: Call) -> None:
+    """A backward of which the root is not known: the event has no node, and says nothing of what is reached."""
+    run.event(
+        "backward",
+        call.node,
+        root,
+        None,
+        requires_grad=None,
+        gradient=None,
+        retain=None,
+        create=None,
+        inputs="inputs" in call.kwargs,
+        call=call,
+        all_roots=[root],
+        method=True,
+        reached=frozenset(),
+        grad_mode=run.mode["grad"],
+    )
 
 
 def _flag(run: Run, call: Call, name: str, index: int) -> bool | None:

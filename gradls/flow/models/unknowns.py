@@ -32,7 +32,9 @@ def item(run: Run, receiver: Unknown, call: Call) -> Value:
 
 @method(UNKNOWN, "backward")
 def backward(run: Run, receiver: Unknown, call: Call) -> Value:
-    run.event("backward", call.node, receiver, None, root=None)
+    from gradls.flow.backward import unknown_backward
+
+    unknown_backward(run, receiver, call)
     run.state.set(run.outside, "backward", run.state.clock)
     return NONE
 
