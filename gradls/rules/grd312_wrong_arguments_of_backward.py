@@ -119,7 +119,9 @@ class WrongArgumentsOfBackward(Rule):
             retains = gradients.kind == "bool"
             hint = "write `retain_graph=True`" if retains else "give a tensor like the result"
             return f"its first argument is the gradient of the result, a tensor, not a {gradients.kind}; {hint}"
-        if isinstance(gradients, Sequence) and gradients.rest is None and len(gradients.items) != len(roots):
+        counted = isinstance(gradients, Sequence) and gradients.rest is None
+        known = all(isinstance(root, Tensor) for root in roots)
+        if isinstance(gradients, Sequence) and counted and known and len(gradients.items) != len(roots):
             return f"{len(roots)} tensors need {len(roots)} gradients, and it is given {len(gradients.items)}"
         given = gradients.items if isinstance(gradients, Sequence) else (gradients,)
         for root, gradient in zip(roots, given, strict=False):
