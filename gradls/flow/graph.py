@@ -295,11 +295,3 @@ def lost_leaves(cut: Node) -> list[Tensor]:
             if node.leaf is not None and node.leaf.requires_grad:
                 found[node.leaf] = None
     return list(found)
-
-
-def is_opaque(root: Node, *, follow: str = "all") -> bool:
-    """Does anything unknown go into `root`?"""
-    return any(
-        node.kind == "opaque" or (node.leaf is not None and node.leaf.requires_grad is None)
-        for node in walk(root, follow=follow)
-    )

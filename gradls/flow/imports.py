@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.spelling import canonical
 from gradls.flow.names import Answer, Question
-from gradls.flow.values import Instance, Lib, Unknown, Value
+from gradls.flow.values import Instance, Lib, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -92,7 +92,3 @@ def _instance(run: Run, cls: Lib) -> Instance:
     instance = Instance(run.state, cls)
     instance.open = True
     return instance
-
-
-def is_question(value: Value) -> bool:
-    return isinstance(value, Unknown) and value.question is not None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.modules import find_module
 from gradls.flow import truth
-from gradls.flow.classes import MODULE, is_module, is_module_class, start_training
+from gradls.flow.classes import MODULE, is_module, start_training
 from gradls.flow.values import (
     NONE,
     Choice,
@@ -219,11 +219,6 @@ def elements(value: Value) -> list[Value] | None:
     if isinstance(value, Instance) and ITEMS in value.fields:
         return [item for _, item in contents(value)]
     return None
-
-
-def is_plain_module(value: Value) -> bool:
-    """Is `value` an object of a module class of the program or the library?"""
-    return isinstance(value, Instance) and is_module_class(value.cls) is True
 
 
 def clear_grads(run: Run, tensors: list[Tensor], call: Call) -> None:
