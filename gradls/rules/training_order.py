@@ -104,16 +104,6 @@ def rounds_of(path: Path | None) -> list[Round]:
     return found[::-1]
 
 
-def decisions_of(path: Path | None) -> list[object]:
-    """What was decided on the way, without the rounds of loops."""
-    found = []
-    while path is not None:
-        if not isinstance(path[1], Round):
-            found.append(path[1])
-        path = path[0]
-    return found
-
-
 def is_on_the_way(one: Path | None, other: Path | None) -> bool:
     """Was everything that was decided on the path `one` also decided, in the same way, on the path `other`?"""
     taken = set()
