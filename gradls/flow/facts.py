@@ -62,9 +62,11 @@ class Facts:
     events: list[Event] = field(default_factory=list)
     states: list[TensorState] = field(default_factory=list)
     questions: set[Question] = field(default_factory=set)
-    _parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
+    _parents: dict[Source, dict[ast.AST, ast.AST]] = field(default_factory=dict)
     calls: dict[ast.Call, list[tuple[Value, Any, Value]]] = field(default_factory=dict)
     """For each call expression, every time it was evaluated: what was called, the arguments, the result."""
+    others: list[Source] = field(default_factory=list)
+    """The other files of the program that the analysis went into."""
     lost: list[Any] | None = None
     """See `gradls.flow.lost`."""
     memo: dict[str, Any] = field(default_factory=dict)
@@ -76,13 +78,30 @@ class Facts:
         """The events of these kinds, in order."""
         return (event for event in self.events if event.kind in kinds)
 
+    def source_of(self, node: ast.AST) -> Source:
+        """The file whose tree holds `node`."""
+        if self.others:
+            self.parent(node)
+            for source in self.others:
+                parents = self._parents.get(source)
+                if parents is not None and node in parents:
+                    return source
+        return self.source
+
+    def segment(self, node: ast.AST) -> str:
+        """The text of a node of any file."""
+        return self.source_of(node).segment(node)
+
     def parent(self, node: ast.AST) -> ast.AST | None:
         """The node around `node`."""
-        if not self._parents:
-            self._parents.update(
-                {child: outer for outer in ast.walk(self.source.tree) for child in ast.iter_child_nodes(outer)}
-            )
-        return self._parents.get(node)
+        for source in (self.source, *self.others):
+            parents = self._parents.get(source)
+            if parents is None:
+                nodes = ast.walk(source.tree)
+                parents = self._parents[source] = {c: outer for outer in nodes for c in ast.iter_child_nodes(outer)}
+            if node in parents:
+                return parents[node]
+        return None
 
     def statement(self, node: ast.AST | None) -> ast.stmt | None:
         """The smallest statement that holds `node`."""

@@ -112,5 +112,5 @@ class TensorOfTensors(LostGradientRule):
         return self._stack(facts, lost.cut.cut.at.node)
 
     def _stack(self, facts: Facts, node: ast.AST) -> Sequence[Fix]:
-        build = edits.stack(Place(facts.source, node), torch_name=facts.torch_name)
+        build = edits.stack(Place(facts.source_of(node), node), torch_name=facts.torch_name)
         return [Fix("Use `torch.stack`", Safety.SAFE, build)]

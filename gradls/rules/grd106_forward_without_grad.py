@@ -111,6 +111,8 @@ class ForwardWithoutGrad(LostGradientRule):
         block = facts.statement(cut.at.node)
         statement = facts.statement(at.node) if at is not None else None
         if isinstance(block, ast.With) and statement is not None and statement in block.body:
-            build = edits.move_statement_out_of_with(Place(facts.source, statement), Place(facts.source, block))
+            build = edits.move_statement_out_of_with(
+                Place(facts.source_of(statement), statement), Place(facts.source_of(block), block)
+            )
             return [Fix(f"Move it out of {code(facts, block.items[0].context_expr)}", Safety.SUGGESTED, build)]
         return []

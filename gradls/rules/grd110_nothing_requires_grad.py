@@ -98,5 +98,5 @@ def _explicit(node: Node) -> ast.keyword | None:
 
 def _set_true(facts: Facts, node: Node) -> Fix:
     assert node.at is not None
-    build = edits.set_keyword(Place(facts.source, node.at.node), "requires_grad", "True")
+    build = edits.set_keyword(Place(facts.source_of(node.at.node), node.at.node), "requires_grad", "True")
     return Fix("Set `requires_grad=True`", Safety.SUGGESTED, build)

@@ -86,6 +86,6 @@ class FrozenBesideTrained(Rule):
                     continue
                 what, where = code(facts, node.at.node), code(facts, event.at.node)
                 message = f"{what} gets no gradient from {where}: if it is to be trained, it needs `requires_grad=True`"
-                build = edits.set_keyword(Place(facts.source, node.at.node), "requires_grad", "True")
+                build = edits.set_keyword(Place(facts.source_of(node.at.node), node.at.node), "requires_grad", "True")
                 fix = Fix("Set `requires_grad=True`", Safety.SUGGESTED, build)
                 yield self.finding(place(node.at), message, [backward_step(facts, event)], [fix])

@@ -147,7 +147,7 @@ def _is_computed(event: Event) -> bool:
 def _instead(facts: Facts, event: Event, tensor: Tensor) -> str:
     """What to write, by what made the tensor."""
     node = tensor.node
-    statement = facts.statement(node.at.node) if node.at is not None and node.at.source is facts.source else None
+    statement = facts.statement(node.at.node) if node.at is not None else None
     sources = [edge.node.leaf for edge in node.edges if edge.node.leaf is not None and edge.node.leaf.requires_grad]
     if isinstance(statement, ast.Assign) and any(leaf.name == tensor.name != "" for leaf in sources):
         return f"Update it in place, under `with {facts.torch_name}.no_grad():`"

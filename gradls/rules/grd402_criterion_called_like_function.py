@@ -131,5 +131,5 @@ def _used_as_tensors(facts: Facts) -> dict[Instance, tuple[Event, str]]:
         for function, _, _ in records:
             receiver, name = of_call(function)
             if isinstance(receiver, Instance) and name in ("backward", "item") and find_loss(receiver.path) is not None:
-                found.setdefault(receiver, (Event("call", At(facts.source, node)), name))
+                found.setdefault(receiver, (Event("call", At(facts.source_of(node), node)), name))
     return found

@@ -106,7 +106,7 @@ class LossOptions(Rule):
                 yield from self._of_call(facts, node, function.path, call)
 
     def _of_call(self, facts: Facts, node: ast.Call, path: str, call: Call) -> Iterator[Finding]:
-        at = Place(facts.source, node)
+        at = Place(facts.source_of(node), node)
         if path in _WITHOUT_DIM and call.get(_WITHOUT_DIM[path], "dim") is None:
             message = f"{code(facts, node)} chooses a dimension by itself, and the choice is deprecated: give it `dim`"
             yield self.finding(at, message)
@@ -127,7 +127,7 @@ class LossOptions(Rule):
 
     def _of_flags(self, facts: Facts, node: ast.Call, call: Call, flags: list[str]) -> Finding:
         given = {name: call.known(99, name, default=True) for name in ("size_average", "reduce")}
-        at = Place(facts.source, node)
+        at = Place(facts.source_of(node), node)
         listed = " and ".join(f"`{name}`" for name in flags)
         if any(value not in (True, False) for value in given.values()):
             return self.finding(at, f"{listed} will be removed: use `reduction`")
@@ -136,6 +136,6 @@ class LossOptions(Rule):
         fixes = []
         if len(flags) == 1:
             keyword = next(keyword for keyword in node.keywords if keyword.arg == flags[0])
-            edit = TextEdit(at.source.path, facts.source.span(keyword), f'reduction="{wanted}"')
+            edit = TextEdit(at.source.path, at.source.span(keyword), f'reduction="{wanted}"')
             fixes.append(Fix(f"Use reduction={wanted}", Safety.SAFE, lambda: [edit]))
         return self.finding(at, message, (), fixes)

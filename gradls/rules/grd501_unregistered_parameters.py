@@ -197,7 +197,7 @@ def _fixes(facts: Facts, module: Instance, container: PlainContainer, at: Event,
     if statement.value is None or (isinstance(container.value, Mapping) and not _has_names(container.value)):
         return ()
     empty = isinstance(statement.value, (ast.List, ast.Dict)) and not ast.unparse(statement.value).strip("[]{}")
-    given = "" if empty else facts.source.segment(statement.value)
+    given = "" if empty else facts.segment(statement.value)
     build = edits.replace_expression(Place(at.at.source, statement.value), f"{prefix}{use}({given})")
     return [Fix(f"Use {use}", Safety.SUGGESTED, build)]
 

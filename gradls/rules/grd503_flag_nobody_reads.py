@@ -130,9 +130,9 @@ class FlagNobodyReads(Rule):
     def _of_module(self, facts: Facts, event: Event) -> Iterable[Finding]:
         if not isinstance(event.at.node, ast.Attribute) or not isinstance(event.assigned, Host):
             return
-        owner = facts.source.segment(event.at.node.value)
+        owner = facts.segment(event.at.node.value)
         statement = facts.statement(event.at.node)
-        flag = facts.source.segment(statement.value) if isinstance(statement, ast.Assign) else "False"
+        flag = facts.segment(statement.value) if isinstance(statement, ast.Assign) else "False"
         message = (
             f"`{owner}` is a module, and `requires_grad` a new attribute of it that nobody reads: its parameters "
             f"still require grad; call `{owner}.requires_grad_({flag})`"

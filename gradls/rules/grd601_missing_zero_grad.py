@@ -119,7 +119,7 @@ class MissingZeroGrad(Rule):
     def _report(self, facts: Facts, order: Order, step: Moment, backward: Event, tensors: frozenset[Tensor]) -> Finding:
         event = step.event
         written = receiver_of(event.at.node)
-        name = facts.source.segment(written) if written is not None else "optimizer"
+        name = facts.segment(written) if written is not None else "optimizer"
         who = owners(tensor for tensor in event.parameters if tensor in tensors)
         alone = not event.escaped and bool(tensors & event.trained)
         message = (
@@ -153,7 +153,7 @@ class MissingZeroGrad(Rule):
             if backward is None or _knows_others(facts, event):
                 continue
             written = receiver_of(event.at.node)
-            name = facts.source.segment(written) if written is not None else "optimizer"
+            name = facts.segment(written) if written is not None else "optimizer"
             message = (
                 f"if `{name}` is an optimizer of PyTorch, nothing clears the gradients from one round to the next, "
                 f"and `backward()` adds to them; call `{name}.zero_grad()` in each round"

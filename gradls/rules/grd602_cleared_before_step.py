@@ -143,7 +143,7 @@ class ClearedBeforeStep(Rule):
 
     def _report_parts(self, facts: Facts, clear: Event, backward: Event, step: Event) -> Finding:
         written = receiver_of(step.at.node)
-        name = facts.source.segment(written) if written is not None else "optimizer"
+        name = facts.segment(written) if written is not None else "optimizer"
         message = (
             f"{code(facts, clear.at.node)} runs in every round, and `{name}.step()` only in some: if the rounds in "
             "between are to add up, as the division of the loss suggests, clear only after a step"

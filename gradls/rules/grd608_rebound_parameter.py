@@ -92,7 +92,7 @@ class ReboundParameter(Rule):
     def _report(self, facts: Facts, event: Event, old: Tensor, used: bool) -> Finding:
         statement = facts.statement(event.at.node)
         what = code(facts, statement if statement is not None else event.at.node)
-        name = facts.source.segment(event.at.node)
+        name = facts.segment(event.at.node)
         if used:
             message = (
                 f"{what} makes `{name}` the result of an operation, with no gradient of its own in the next round; "

@@ -95,7 +95,9 @@ class UnusedLoss(Rule):
 
     def _report(self, facts: Facts, target: ast.Name, backward: Event) -> Finding:
         message = f"`{target.id}` has a gradient and is used nowhere: it trains nothing; is it missing from the loss?"
-        return self.finding(Place(facts.source, target), message, [Step(place(backward.at), "this goes without it")])
+        return self.finding(
+            Place(facts.source_of(target), target), message, [Step(place(backward.at), "this goes without it")]
+        )
 
 
 def _names_read(facts: Facts) -> set[str]:

@@ -98,7 +98,7 @@ class FunctionalDropout(Rule):
                 yield self._report(facts, node, receiver)
 
     def _report(self, facts: Facts, node: ast.Call, receiver: str) -> Finding:
-        at = Place(facts.source, node)
+        at = Place(facts.source_of(node), node)
         message = f"{code(facts, node)} drops in evaluation too: give it `training={receiver}.training`"
         fix = edits.set_keyword(at, "training", f"{receiver}.training")
         return self.finding(at, message, (), [Fix("Drop only in training", Safety.SUGGESTED, fix)])

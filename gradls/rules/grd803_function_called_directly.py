@@ -143,7 +143,7 @@ class FunctionCalledDirectly(Rule):
                     continue
                 takes = signature(target, has_context=False)
                 if len(call.values) < takes.least and "setup_context" not in defined.get(cls, {}):
-                    yield self.forward(facts, Place(facts.source, node), cls)
+                    yield self.forward(facts, Place(facts.source_of(node), node), cls)
         for event in facts.of("function-apply"):
             if isinstance(event.forward, Function) and not event.caught and not event.call.unsure:
                 takes = signature(event.forward, has_context=not event.split)
@@ -157,7 +157,7 @@ class FunctionCalledDirectly(Rule):
         )
         fixes = []
         if isinstance(at.node, ast.Call) and isinstance(at.node.func, ast.Call):
-            new = f"{facts.source.segment(at.node.func.func)}.apply"
+            new = f"{facts.segment(at.node.func.func)}.apply"
             function = at._replace(node=at.node.func)
             fixes = [Fix("Call `apply`", Safety.SUGGESTED, edits.replace_expression(function, new))]
         return self.finding(at, message, [], fixes)

@@ -117,20 +117,20 @@ class DeprecatedCall(Rule):
                         break
 
     def _of_name(self, facts: Facts, node: ast.Call, path: str) -> Iterator[Finding]:
-        at = At(facts.source, node)
+        at = At(facts.source_of(node), node)
         if path in _RENAMED:
             new = _RENAMED[path]
             fixes = []
             # A bare name would need an import of its own.
             if isinstance(node.func, ast.Attribute):
-                edit = edits.rename_attribute(Place(facts.source, node.func), new)
+                edit = edits.rename_attribute(Place(facts.source_of(node.func), node.func), new)
                 fixes.append(Fix(f"Rename to {new}", Safety.SAFE, edit))
             yield self.finding(place(at), f"{code(facts, node.func)} is deprecated: use `{new}`", (), fixes)
         elif path in _MOVED:
             yield self.finding(place(at), f"{code(facts, node.func)} is deprecated: use `{_MOVED[path]}`")
 
     def _of_scheduler(self, facts: Facts, node: ast.Call, name: str) -> Finding:
-        at = Place(facts.source, node)
+        at = Place(facts.source_of(node), node)
         if name == "get_lr":
             fix = Fix("Rename to get_last_lr", Safety.SAFE, edits.rename_attribute(at, "get_last_lr"))
             message = f"{code(facts, node)} is for the scheduler itself: use `get_last_lr()`"

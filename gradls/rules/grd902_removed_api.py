@@ -79,7 +79,7 @@ class RemovedApi(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for node, records in facts.calls.items():
             paths = {function.path for function, _, _ in records if isinstance(function, Lib)}
-            at = Place(facts.source, node)
+            at = Place(facts.source_of(node), node)
             if "torch.autograd.variable" in paths:
                 message = f"{code(facts, node.func)} was removed, and raises: a tensor needs no wrapper"
                 yield self.finding(at, message, severity=Severity.ERROR)

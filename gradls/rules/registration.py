@@ -98,5 +98,5 @@ def nn_prefix(facts: Facts, module: Instance) -> str:
     if isinstance(module.cls, Class):
         for base in module.cls.node.bases:
             if isinstance(base, ast.Attribute) and base.attr == "Module":
-                return facts.source.segment(base).removesuffix("Module")
+                return facts.segment(base).removesuffix("Module")
     return ""

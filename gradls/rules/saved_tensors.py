@@ -13,8 +13,6 @@ from gradls.rules.words import code, place
 
 def statement_of(facts: Facts, at: At) -> ast.AST:
     """The node to name for something that happens at `at`: of an assignment the whole statement."""
-    if at.source is not facts.source:
-        return at.node
     outer = facts.parent(at.node)
     is_target = isinstance(outer, ast.Assign) and any(target is at.node for target in outer.targets)
     return outer if outer is not None and is_target else at.node
@@ -42,8 +40,8 @@ def written(facts: Facts, write: Write) -> str:
 
 
 def shown(facts: Facts, at: At) -> str:
-    """The text of what happens at `at`, in backquotes; of another file, only that it is there."""
-    return code(facts, statement_of(facts, at)) if at.source is facts.source else f"a line of {at.source.path}"
+    """The text of what happens at `at`, in backquotes."""
+    return code(facts, statement_of(facts, at))
 
 
 def maker(facts: Facts, node: Node) -> str:

@@ -18,7 +18,7 @@ def place(at: At) -> Place:
 
 def code(facts: Facts, node: ast.AST, most: int = 40) -> str:
     """The text of a node, in backquotes and on one line, shortened."""
-    text = " ".join(facts.source.segment(node).split())
+    text = " ".join(facts.segment(node).split())
     return f"`{text if len(text) <= most else text[: most - 1] + '…'}`"
 
 
