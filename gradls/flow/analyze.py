@@ -7,6 +7,7 @@ import gc
 import logging
 import sys
 
+from gradls.autograd.versions import NEWEST, Version
 from gradls.flow import attributes, classes
 from gradls.flow.backward import check_result
 from gradls.flow.calls import Call, call_function
@@ -21,13 +22,13 @@ from gradls.syntax.source import Source
 log = logging.getLogger(__name__)
 
 
-def analyze(source: Source, names: Names | None = None) -> Facts:
-    """What is known about the gradients in `source`.
+def analyze(source: Source, names: Names | None = None, target: Version = NEWEST) -> Facts:
+    """What is known about the gradients in `source` when it runs on version `target` of PyTorch.
 
     The module's statements are run first, as Python would; then every function and method that they did not call, with
     arguments of which nothing is known. Raises nothing: what cannot be followed is unknown.
     """
-    run = Run(source, names or NoNames())
+    run = Run(source, names or NoNames(), target)
     collects = gc.isenabled()
     gc.disable()
     limit = sys.getrecursionlimit()

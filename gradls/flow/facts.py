@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from gradls.autograd.versions import NEWEST, Version
 from gradls.flow.graph import At, Node, Path
 from gradls.flow.names import Question
 from gradls.flow.values import Value
@@ -73,6 +74,8 @@ class Facts:
     """What rules worked out from these facts, for other rules."""
     torch_name: str = "torch"
     """The name under which the file knows torch."""
+    target: Version = NEWEST
+    """The version of PyTorch that the file is meant for."""
 
     def of(self, *kinds: str) -> Iterator[Event]:
         """The events of these kinds, in order."""

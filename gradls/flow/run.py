@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from gradls.autograd.versions import NEWEST, Version
 from gradls.flow.facts import Event, Facts, TensorState
 from gradls.flow.graph import At, Node, Path
 from gradls.flow.join import Join
@@ -118,12 +119,12 @@ class OutOfBudget(Exception):
 class Run:
     """One analysis of one file."""
 
-    def __init__(self, source: Source, names: Names) -> None:
+    def __init__(self, source: Source, names: Names, target: Version = NEWEST) -> None:
         self.state = State()
         self.join = Join(self.state)
         self.source = source
         self.names = names
-        self.facts = Facts(source)
+        self.facts = Facts(source, target=target)
         self.module = Scope(Fields(self.state), None, "module")
         self.frame = Frame(self.module, self.state.mark())
         self.mode = Fields(self.state, {"grad": True, "inference": False, "at": None})

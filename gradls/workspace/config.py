@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from gradls.autograd.versions import NEWEST, OLDEST, Version, shown
 from gradls.rules.finding import Severity
 
 if sys.version_info >= (3, 11):
@@ -27,7 +28,7 @@ class Config:
 
     `select` and `ignore` hold codes, beginnings of codes, names or ALL; an empty `select` is the default set.
     `per_file_ignores` maps a pattern as in .gitignore, relative to `root`, to what is ignored in the files that match.
-    `target_torch` is the version that the user's code is meant for, such as (2, 1). `problems` are sentences, each
+    `target_torch` is the version that the user's code is meant for; None is the newest that gradls knows. `problems` are sentences, each
     naming the file and key, about what could not be used.
     """
 
@@ -36,7 +37,7 @@ class Config:
     per_file_ignores: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
     severity: Mapping[str, Severity] = field(default_factory=dict)
-    target_torch: tuple[int, ...] | None = None
+    target_torch: Version | None = None
     root: Path | None = None
     file: Path | None = None
     problems: tuple[str, ...] = ()
@@ -134,10 +135,14 @@ def _severity(value: object) -> Severity:
         raise _WrongValue("one of " + ", ".join(severity.value for severity in Severity), value) from None
 
 
-def _version(value: object) -> tuple[int, ...]:
-    if not isinstance(value, str) or not re.fullmatch(r"\d+(\.\d+)*", value):
+def _version(value: object) -> Version:
+    match = re.fullmatch(r"(\d+)\.(\d+)(\.\d+)?", value) if isinstance(value, str) else None
+    if match is None:
         raise _WrongValue('a version in quotes such as "2.1"', value)
-    return tuple(int(part) for part in value.split("."))
+    version = int(match[1]), int(match[2])
+    if not OLDEST <= version <= NEWEST:
+        raise _WrongValue(f"a version of PyTorch from {shown(OLDEST)} to {shown(NEWEST)}", value)
+    return version
 
 
 _KEYS: dict[str, tuple[str, Callable[[object], Any]]] = {

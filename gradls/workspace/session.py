@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from gradls.autograd.versions import NEWEST
 from gradls.flow.analyze import analyze
 from gradls.flow.facts import Facts
 from gradls.flow.names import Names, Question
@@ -56,7 +57,10 @@ class Session:
         self._selection = Selection(self.config)
 
     def configure(self, config: Config) -> None:
-        """Use another configuration from now on. What is known of the texts is kept."""
+        """Use another configuration from now on. What is known of the texts is kept where it stays true."""
+        if config.target_torch != self.config.target_torch:
+            for path in self._documents:
+                self.forget(path)
         self.config = config
         self._selection = Selection(config)
         for document in self._documents.values():
@@ -101,7 +105,11 @@ class Session:
         if document.facts is None:
             source = self.source(path)
             try:
-                document.facts = analyze(source, self.resolver.names_for(path) if self.resolver else None)
+                document.facts = analyze(
+                    source,
+                    self.resolver.names_for(path) if self.resolver else None,
+                    self.config.target_torch or NEWEST,
+                )
             except Exception as error:
                 log.exception("the analysis of %s failed; please report this", path)
                 document.failure = f"internal error: {type(error).__name__}: {error}"

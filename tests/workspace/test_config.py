@@ -74,6 +74,9 @@ def test_the_nearest_wins_and_own_file_before_the_project_file(tmp_path: Path):
         ("severity = {GRD1 = 'fatal'}", "`severity` at `GRD1`", "error, warning, information, hint"),
         ("per-file-ignores = {'a.py' = 'GRD1'}", "`per-file-ignores` at `a.py`", "a list of strings"),
         ("target-torch = 2.1", "`target-torch`", "a version in quotes"),
+        ("target-torch = '2'", "`target-torch`", "a version in quotes"),
+        ("target-torch = '0.4'", "`target-torch`", "from 1.13 to 2."),
+        ("target-torch = '9.0.1'", "`target-torch`", "from 1.13 to 2."),
     ],
 )
 def test_a_mistake_names_file_and_key_and_costs_nothing_else(tmp_path: Path, line: str, key: str, hint: str):

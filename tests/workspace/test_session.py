@@ -84,6 +84,17 @@ def test_comments_and_configuration_apply():
     assert session.facts("a.py") is facts
 
 
+def test_the_target_decides_what_pytorch_does():
+    text = (
+        "import torch\nmodel = torch.nn.Linear(3, 1)\nmodel(torch.randn(8, 3)).mean().backward()\n"
+        "model.zero_grad()\nprint(model.weight.grad.norm())\n"
+    )
+    session = opened(text)
+    assert names(session) == ["gradient-not-there-yet"]
+    session.configure(Config(target_torch=(1, 13)))
+    assert names(session) == []
+
+
 def test_configuration_is_found_from_the_root(tmp_path: Path):
     (tmp_path / "gradls.toml").write_text("ignore = ['GRD101']", encoding="utf-8")
     assert names(opened(LOST, root=tmp_path)) == []

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gradls.autograd.modules import find_module
+from gradls.autograd.versions import ZERO_GRAD_TO_NONE, since
 from gradls.flow import truth
 from gradls.flow.classes import MODULE, is_module, start_training
 from gradls.flow.values import (
@@ -222,9 +223,10 @@ def elements(value: Value) -> list[Value] | None:
 
 
 def clear_grads(run: Run, tensors: list[Tensor], call: Call) -> None:
-    """`zero_grad()` makes gradients None, unless the call says otherwise."""
+    """`zero_grad()` makes gradients None, unless the call or the version says otherwise."""
     given = call.get(0, "set_to_none")
-    if given is not None and truth.truth(run, given) is not True:
+    default = since(run.facts.target, ZERO_GRAD_TO_NONE)
+    if (default if given is None else truth.truth(run, given)) is not True:
         return
     for tensor in tensors:
         run.state.set(tensor.fields, "grad", NONE)
