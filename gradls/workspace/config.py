@@ -28,8 +28,8 @@ class Config:
 
     `select` and `ignore` hold codes, beginnings of codes, names or ALL; an empty `select` is the default set.
     `per_file_ignores` maps a pattern as in .gitignore, relative to `root`, to what is ignored in the files that match.
-    `target_torch` is the version that the user's code is meant for; None is the newest that gradls knows. `problems` are sentences, each
-    naming the file and key, about what could not be used.
+    `target_torch` is the version that the user's code is meant for; None is the newest that gradls knows.
+    `problems` are sentences, each naming the file and key, about what could not be used.
     """
 
     select: tuple[str, ...] = ()
