@@ -218,15 +218,22 @@ def _named_tuple(run: Run, cls: Class, call: Call) -> Value:
 
 
 def call_instance(run: Run, instance: Instance, call: Call) -> Value:
-    """Call an object: `forward` of a module, `__call__` of others."""
-    if "*hooked" not in instance.fields:
+    """Call an object: `forward` of a module and its hooks, `__call__` of others."""
+    hooks, around = instance.fields.get("*hooks"), instance.fields.get("*hooked")
+    if not hooks and not around:
         return _call_instance(run, instance, call)
-    # A full backward hook puts a custom Function around the module: its tensors are views of what goes in and out.
     from gradls.flow.calls import Call as NewCall
+    from gradls.flow.models.module_hooks import after_forward, before_forward
     from gradls.flow.writes import as_hooked
 
-    inside = NewCall(call.node, [as_hooked(run, value) for value in call.args], call.kwargs, call.unsure)
-    return as_hooked(run, _call_instance(run, instance, inside))
+    call = before_forward(run, instance, call)
+    if around:
+        # A full backward hook puts a custom Function around the module: its tensors are views of what goes in and out.
+        call = NewCall(call.node, [as_hooked(run, value) for value in call.args], call.kwargs, call.unsure)
+    result = after_forward(run, instance, call, _call_instance(run, instance, call))
+    if around and isinstance(result, (Mapping, Sequence)) and getattr(result, "kind", "dict") != "tuple":
+        run.event("hooked-no-tensor", call.node, result, hooks=around)
+    return as_hooked(run, result) if around else result
 
 
 def _call_instance(run: Run, instance: Instance, call: Call) -> Value:

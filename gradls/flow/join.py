@@ -45,7 +45,7 @@ class Join:
             return _union(values)
         if key == "items":
             return self.items(values)
-        if isinstance(first, tuple) and key in ("views", "parameters", "freed"):
+        if isinstance(first, tuple) and key in ("views", "parameters", "freed", "*hooks", "*hooked"):
             return _union(values)
         if key == "rest":
             present = [value for value in values if value is not None]

@@ -113,6 +113,7 @@ class KeptGraph(Rule):
         for keeping in _kept(facts):
             by_place.setdefault(keeping.event.at.node, []).append(keeping)
         for found in by_place.values():
+            found = _one_each_round(found)
             if len(found) > 1 and _are_rounds(found) and _is_training(facts, found) and not _is_used(facts, found):
                 yield self._report(facts, found[0])
 
@@ -227,8 +228,19 @@ def _addend(statement: "ast.Assign | ast.AugAssign") -> ast.expr | None:
     return statement.value.right if isinstance(statement.value, ast.BinOp) else None
 
 
+def _one_each_round(found: list[_Keeping]) -> list[_Keeping]:
+    """The first thing that is kept and the first in another round: a hook may keep several in one."""
+    rounds = rounds_of(found[0].event.path)
+    return [found[0], *(other for other in found[1:] if rounds_of(other.event.path) != rounds)]
+
+
 def _is_training(facts: Facts, found: list[_Keeping]) -> bool:
-    """Does the loop over whose rounds it is kept compute gradients, so that each round has a graph of its own?"""
+    """Does the loop over whose rounds it is kept compute gradients, so that each round has a graph of its own? What a
+    hook keeps, it keeps in whatever loop the module is called."""
+    function = found[0].event.calls[1] if found[0].event.calls is not None else None
+    for event in facts.of("module-hook"):
+        if function is not None and function in (event.hook, getattr(event.hook, "function", None)):
+            return True
     first, second = rounds_of(found[0].event.path), rounds_of(found[1].event.path)
     loops = {id(one.loop) for one in second if one not in first}
     return any(loops & loops_of(other.path) for other in facts.of("backward", "grad-call"))
@@ -238,8 +250,14 @@ def _are_rounds(found: list[_Keeping]) -> bool:
     """Are these rounds of one loop that fill the same list, sum or buffer?"""
     first, second = found[0], found[1]
     if first.event.kind in ("append", "write"):
-        return first.holder is second.holder
+        held = second.event.info.get("held")
+        return first.holder is second.holder and (held is None or any(part is first.part for part in _flat(held)))
     return any(part is first.part.node for part in walk(second.part.node))
+
+
+def _flat(held: tuple[Value, ...]) -> list[Value]:
+    """What a list holds, and what is in its elements."""
+    return [part for value in held for part in (value, *tensors_in(value))]
 
 
 def _is_used(facts: Facts, found: list[_Keeping]) -> bool:

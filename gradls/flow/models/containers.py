@@ -66,7 +66,7 @@ def append(run: Run, receiver: Sequence, call: Call) -> Value:
     value = call.get(0)
     if value is not None:
         run.state.set(receiver.fields, "items", (*receiver.items, value))
-        run.event("append", call.node, receiver, appended=value)
+        run.event("append", call.node, receiver, appended=value, held=receiver.elements)
     return NONE
 
 
@@ -80,7 +80,7 @@ def insert(run: Run, receiver: Sequence, call: Call) -> Value:
         items = list(receiver.items)
         items.insert(place, value)
         run.state.set(receiver.fields, "items", tuple(items))
-        run.event("append", call.node, receiver, appended=value)
+        run.event("append", call.node, receiver, appended=value, held=receiver.elements)
     return NONE
 
 

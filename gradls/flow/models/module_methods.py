@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import truth
 from gradls.flow.classes import MODULE, is_module
-from gradls.flow.models.modules import buffers_of, clear_grads, hold, members, modules_of, parameters_of
+from gradls.flow.models.modules import buffers_of, clear_grads, hold, members, modules_of, named_modules_of, parameters_of
 from gradls.flow.models.registry import method
 from gradls.flow.values import (
     FALSE,
@@ -68,8 +68,11 @@ def modules(run: Run, receiver: Instance, call: Call) -> Value:
 
 @method(MODULE, "named_modules", "named_children")
 def named_modules(run: Run, receiver: Instance, call: Call) -> Value:
-    found, more = modules_of(receiver)
-    pairs = tuple(Sequence(run.state, "tuple", (Host("str"), module)) for module in found)
+    own = getattr(getattr(call.node, "func", None), "attr", "") == "named_children"
+    found, more = named_modules_of(receiver, deep=not own)
+    pairs = tuple(
+        Sequence(run.state, "tuple", (Host("str") if "*" in name else host(name), module)) for name, module in found
+    )
     rest = Sequence(run.state, "tuple", (Host("str"), run.unknown("module"))) if more else None
     return Sequence(run.state, "iterator", pairs, rest)
 
@@ -193,22 +196,6 @@ def add_module(run: Run, receiver: Instance, call: Call) -> Value:
     elif value is not None:
         set_attribute(run, receiver, name if isinstance(name, str) else "*", value, call.node)
     return NONE
-
-
-@method(
-    MODULE,
-    "register_forward_hook",
-    "register_forward_pre_hook",
-    "register_full_backward_hook",
-    "register_full_backward_pre_hook",
-    "register_backward_hook",
-)
-def register_hook(run: Run, receiver: Instance, call: Call) -> Value:
-    name = getattr(getattr(call.node, "func", None), "attr", "")
-    run.event("module-hook", call.node, receiver, name=name, hook=call.get(0, "hook"))
-    if name.startswith("register_full_backward"):
-        run.state.set(receiver.fields, "*hooked", run.at(call.node))
-    return run.unknown("handle")
 
 
 @method(MODULE, "__setattr__", "__delattr__")

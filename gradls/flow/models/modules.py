@@ -205,6 +205,29 @@ def modules_of(value: Instance, seen: set[int] | None = None) -> tuple[list[Inst
     return found, more
 
 
+def named_modules_of(
+    value: Instance, prefix: str = "", seen: set[int] | None = None, *, deep: bool = True
+) -> tuple[list[tuple[str, Instance]], bool]:
+    """A module and all its submodules (or with `deep=False` its own ones only), with their qualified names, each once,
+    and whether there may be others."""
+    seen = {id(value)} if seen is None else seen
+    found, more = [(prefix, value)] if deep else [], value.open
+    for name, member in members(value):
+        if isinstance(member, Instance) and is_module(member) is not False:
+            if id(member) in seen:
+                continue
+            seen.add(id(member))
+            full = f"{prefix}.{name}" if prefix else name
+            if deep:
+                inner, inner_more = named_modules_of(member, full, seen)
+                found, more = found + inner, more or inner_more
+            else:
+                found.append((full, member))
+        elif isinstance(member, (Unknown, Choice)):
+            more = True
+    return found, more
+
+
 def has_keys(value: Value) -> bool:
     """Is this a container module that is iterated over by its keys?"""
     return isinstance(value, Instance) and isinstance(value.fields.get(ITEMS), Mapping) and "Dict" in _kind(value)

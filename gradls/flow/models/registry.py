@@ -34,6 +34,7 @@ MODULES = (
     "losses",
     "module_containers",
     "module_forward",
+    "module_hooks",
     "module_methods",
     "numpy",
     "optimizers",
