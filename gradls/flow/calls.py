@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gradls.flow import attributes, classes, contexts
+from gradls.flow import attributes, classes, contexts, lazies
 from gradls.flow.models.registry import find_function, find_method
 from gradls.flow.run import MOST_CALLS_DEEP, Arm, Frame, Scope
 from gradls.flow.state import Fields
@@ -77,6 +77,8 @@ def eval_call(run: Run, node: ast.Call) -> Value:
         return classes.super_of(run, node)
     function = eval_expr(run, node.func)
     call = evaluate_arguments(run, node)
+    if run.lazy:
+        lazies.check_call(run, function, call)
     value = call_value(run, function, call)
     run.facts.calls.setdefault(node, []).append((function, call, value))
     return value

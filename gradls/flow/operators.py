@@ -6,7 +6,7 @@ import ast
 import operator
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow import calls, truth
+from gradls.flow import calls, lazies, truth
 from gradls.flow.calls import Call
 from gradls.flow.graph import Edge
 from gradls.flow.join import options
@@ -72,6 +72,8 @@ _COMPARISONS: dict[type, tuple[str, Any]] = {
 def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Value:
     """`left op right`."""
     note_missing_grad(run, node, left, right)
+    if run.lazy:
+        lazies.note(run, (left, right), node)
     if isinstance(left, Choice) or isinstance(right, Choice):
         return _of_options(run, kind, left, right, node)
     name = NAMES[kind]

@@ -150,6 +150,8 @@ class Run:
         """Inside the forward of a custom Function: what happens there cuts nothing."""
         self.caught = 0
         """Inside how many blocks that expect an error (`pytest.raises`, a `try` whose handler goes on)."""
+        self.lazy = False
+        """Some module with lazy parameters was made."""
         self.alone = False
         """The function under analysis is called by nobody in the file."""
 

@@ -17,7 +17,7 @@ class IntegerRequiresGrad(Rule):
     ## What it finds
     `requires_grad=True`, `requires_grad_()` or `nn.Parameter(...)` for a tensor whose dtype is an integer type or bool:
     made of whole numbers (`torch.tensor([1, 2])`, `torch.arange(3)`), or the result of `argmax`, `max(...)[1]`,
-    a comparison or `.long()`.
+    a comparison or `.long()`. And a module that is converted to such a type.
 
     ## Why it matters
     A gradient is the answer to a small change, and integers do not change by a little. Where the integers came out of
@@ -28,7 +28,9 @@ class IntegerRequiresGrad(Rule):
 
         RuntimeError: Only Tensors of floating point and complex dtype can require gradients
 
-    or `only Tensors of floating point dtype can require gradients`.
+    or `only Tensors of floating point dtype can require gradients`, and for a module
+
+        TypeError: nn.Module.to only accepts floating point or complex dtypes, but got desired dtype=torch.int64
 
     ## Example
     ```python
@@ -48,6 +50,12 @@ class IntegerRequiresGrad(Rule):
 
     predicted = torch.nn.Linear(3, 2)(torch.randn(8, 3)).argmax(1)
     predicted.requires_grad = True  # raises RuntimeError: only Tensors of floating point
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 2).to(torch.int8)  # raises TypeError: nn.Module.to only accepts floating point
     ```
 
     ## Use instead
@@ -81,6 +89,11 @@ class IntegerRequiresGrad(Rule):
                 dtype = event.info.get("dtype", tensor.dtype)
                 if dtype in ("int", "bool"):
                     yield self.report(facts, event, tensor, dtype)
+        for event in facts.of("module-dtype"):
+            method = event.at.node.func.attr if isinstance(event.at.node, ast.Call) else ""  # type: ignore[attr-defined]
+            if event.dtype in ("int", "bool") and not event.caught and (event.trained or method == "to"):
+                message = f"{shown(facts, event.at)} raises: the parameters of a module are floating-point numbers"
+                yield self.finding(place(event.at), message)
 
     def report(self, facts: Facts, event: Event, tensor: Tensor, dtype: str) -> Finding:
         kind = "integers" if dtype == "int" else "booleans"

@@ -66,6 +66,9 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     options = instance.data.get("options", {})
     first = call.args[0] if call.args else next(iter(call.kwargs.values()), None)
     parameters = {name: instance.fields[name] for name, _ in spec.parameters if name in instance.fields}
+    for parameter in parameters.values() if run.lazy else ():
+        if isinstance(parameter, Tensor) and "lazy" in parameter.fields:
+            run.state.set(parameter.fields, "lazy", False)
     inplace = options.get("inplace")
     if isinstance(inplace, Host) and inplace.value is True and isinstance(first, Tensor):
         before = first.storage.writes

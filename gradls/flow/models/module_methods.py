@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import truth
 from gradls.flow.classes import MODULE, is_module
+from gradls.flow.dtypes import exactly, of_value
 from gradls.flow.models.modules import buffers_of, clear_grads, hold, members, modules_of, named_modules_of, parameters_of
 from gradls.flow.models.registry import method
 from gradls.flow.values import (
@@ -100,8 +101,18 @@ def train(run: Run, receiver: Instance, call: Call) -> Value:
     return receiver
 
 
+@method(MODULE, "to", "type")
+def convert(run: Run, receiver: Instance, call: Call) -> Value:
+    for value in (*call.args, *(value for name, value in call.kwargs.items() if name in ("dtype", "dst_type"))):
+        dtype = of_value(value) if exactly(value) is not None else None
+        if dtype is not None:
+            trained = any(tensor.requires_grad for _, tensor in parameters_of(receiver)[0])
+            run.event("module-dtype", call.node, receiver, dtype=dtype, trained=trained)
+    return receiver
+
+
 @method(
-    MODULE, "to", "cuda", "cpu", "float", "double", "half", "bfloat16", "xpu", "share_memory", "compile", "to_empty"
+    MODULE, "cuda", "cpu", "float", "double", "half", "bfloat16", "xpu", "share_memory", "compile", "to_empty"
 )
 def itself(run: Run, receiver: Instance, call: Call) -> Value:
     return receiver
@@ -162,6 +173,7 @@ def load_state_dict(run: Run, receiver: Instance, call: Call) -> Value:
     run.event("load-state-dict", call.node, receiver, given=call.get(0, "state_dict"))
     for _, tensor in found:
         bump(run, tensor, "load_state_dict", call.node)
+        run.state.set(tensor.fields, "lazy", False)
     return run.unknown("keys")
 
 

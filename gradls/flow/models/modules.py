@@ -64,6 +64,8 @@ def initialize(run: Run, instance: Instance, path: str, call: Call) -> None:
             parameter = run.leaf("Parameter", call.node, requires_grad=True, is_parameter=True)
             parameter.name, parameter.owner = name, instance
             instance.fields[name] = parameter
+            if path.startswith("torch.nn.Lazy"):
+                parameter.fields["lazy"] = run.lazy = True
     for name in spec.buffers:
         instance.fields[name] = run.leaf("buffer", call.node, dtype="int" if name.startswith("num_") else "float")
     instance.data["buffers"] = tuple(spec.buffers)
