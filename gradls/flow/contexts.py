@@ -61,6 +61,7 @@ def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple
     """Enter a context manager: the value that `as` binds, and what leaves it."""
     from gradls.flow.calls import Call, call_value
     from gradls.flow.classes import find_in_class
+    from gradls.flow.models.registry import find_method
     from gradls.flow.values import Class
 
     if isinstance(manager, Instance):
@@ -75,6 +76,11 @@ def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple
             if isinstance(function, Function):
                 value = call_value(run, _bound(manager, function), Call(node, []))
                 return value, lambda: _leave(run, manager, node)
+        entering, leaving = find_method(manager, "__enter__"), find_method(manager, "__exit__")
+        if entering is not None and leaving is not None:
+            call = Call(node, [])
+            entering(run, manager, call)
+            return manager, lambda: leaving(run, manager, call)
         return manager, _nothing
     if isinstance(manager, Lib) and manager.path in MODES:
         run.event("context-not-called", node, manager)

@@ -128,8 +128,9 @@ class Run:
         self.module = Scope(Fields(self.state), None, "module")
         self.frame = Frame(self.module, self.state.mark())
         self.mode = Fields(self.state, {"grad": True, "inference": False, "at": None})
-        self.outside = Fields(self.state, {"backward": 0, "dtype": "float32"})
-        """When code that is not seen could last have called backward; the default dtype. None if that depends."""
+        self.outside = Fields(self.state, {"backward": 0, "dtype": "float32", "dual": False})
+        """When code that is not seen could last have called backward; the default dtype; is a level of
+        forward-mode differentiation open? None if that depends."""
         self.since = 0
         """When the analysis of a function that nobody calls began."""
         self.assumed = Fields(self.state)

@@ -21,18 +21,32 @@ WORDS = {
     "argnums": "`argnums` names an argument that is not given",
     "primals": "the arguments of the function, and their tangents, are given as tuples: `(x,)`",
     "no-setup-context": "a custom Function inside of `{kind}` needs a `setup_context`, and a `forward` without context",
+    "no-level": "dual tensors belong to a level. Put it into `with torch.autograd.forward_ad.dual_level():`",
+    "nested-level": "there is a level already, and levels cannot be nested",
+    "integer-dual": "a tensor and its tangent are floating-point numbers",
+    "dual-size": "a tangent has the shape of its tensor",
+    "no-forward": "this operation has no derivative in forward mode. Use `torch.func.vjp` or `jacrev`",
+    "needs-tensor": "the function given to `{kind}` must return a tensor or a tuple of tensors",
+    "single-element": "the function given to `{kind}` must return a single number. Reduce it, or use `jacobian`",
+    "no-vector": "the function returns several numbers, so the vector `v` must be given",
+    "no-input-vector": "the input has several elements, so the vector `v` must be given",
+    "independent": "with `strict=True` the result of the function must depend on the input, and it does not",
     "no-vmap-rule": "a custom Function under `vmap` needs `generate_vmap_rule = True` or a `vmap` method",
 }
 
 
 class FunctionTransform(Rule):
-    """A function does what a transform of torch.func does not allow.
+    """A function does what a transform, or a derivative of it in torch.autograd, does not allow.
 
     ## What it finds
     Functions given to `torch.func.grad`, `vmap`, `jacrev`, `jacfwd` or `hessian` that return the wrong thing (several
     numbers or none for `grad`, a Python number for `vmap`); that read or test a single number under `vmap`; that write
     into tensors from outside, call `backward()` or `requires_grad_()`, or use a custom Function that is not made for
     it; and arguments that do not fit.
+
+    Functions given to `hessian` and its like in `torch.autograd.functional` that return several numbers or no tensor;
+    `vjp` without the vector that it needs; dual tensors without a level, of integers, or with a tangent of another
+    shape; and operations that have no derivative in forward mode.
 
     ## Why it matters
     A transform runs the function once, on tensors that stand for many: for all rows at once, or for a value and its
@@ -77,6 +91,26 @@ class FunctionTransform(Rule):
     torch.vmap(rectified)(torch.randn(4, 3))  # raises RuntimeError: data-dependent control flow
     ```
 
+    ```python
+    import torch
+
+    torch.autograd.functional.hessian(torch.sin, torch.randn(2))  # raises RuntimeError: should contain a single element
+    ```
+
+    ```python
+    import torch
+    import torch.autograd.forward_ad as fw
+
+    dual = fw.make_dual(torch.randn(2), torch.ones(2))  # raises RuntimeError: Trying to create a dual Tensor
+    ```
+
+    ```python
+    import torch
+
+    points, tangents = (torch.randn(3, 2),), (torch.ones(3, 2),)
+    torch.func.jvp(lambda x: torch.cdist(x, x), points, tangents)  # raises NotImplementedError: Trying to use forward AD
+    ```
+
     ## Use instead
     ```python
     import torch
@@ -88,6 +122,17 @@ class FunctionTransform(Rule):
     gradient = torch.func.grad(lambda x: torch.sin(x).sum())(torch.randn(3))
     noisy = torch.vmap(torch.nn.functional.dropout, randomness="different")(torch.randn(4, 3))
     assert gradient.shape == (3,)
+    ```
+
+    ```python
+    import torch
+    import torch.autograd.forward_ad as fw
+
+    hessian = torch.autograd.functional.hessian(lambda x: torch.sin(x).sum(), torch.randn(2))
+    with fw.dual_level():
+        dual = fw.make_dual(torch.randn(2), torch.ones(2))
+        tangent = fw.unpack_dual(torch.sin(dual)).tangent
+    assert hessian.shape == (2, 2) and tangent.shape == (2,)
     ```
 
     ## When it is silent
@@ -117,4 +162,7 @@ class FunctionTransform(Rule):
         for event in facts.of("transform-fault"):
             if not event.caught:
                 words = WORDS[event.fault].format(kind=event.transform)
-                yield self.finding(place(event.at), f"{code(facts, event.at.node)} raises: {words}")
+                message, severity = f"{code(facts, event.at.node)} raises: {words}", self.severity
+                if event.fault == "no-level" and event.alone:
+                    message, severity = f"{message}, unless the caller has opened one", Severity.INFORMATION
+                yield self.finding(place(event.at), message, severity=severity)

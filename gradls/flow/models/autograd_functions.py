@@ -252,25 +252,6 @@ def _plain(values: list[Value]) -> bool:
     return all(isinstance(part, Tensor) and part.requires_grad is False for part in parts)
 
 
-@function(
-    "torch.autograd.functional.jacobian",
-    "torch.autograd.functional.hessian",
-    "torch.autograd.functional.jvp",
-    "torch.autograd.functional.vjp",
-)
-def functional(run: Run, path: str, call: Call) -> Value:
-    """Has history only with `create_graph=True`."""
-    create = truth.truth(run, call.kwargs["create_graph"]) if "create_graph" in call.kwargs else False
-    run.event("functional", call.node, call.get(0, "func"), path=path, create_graph=create)
-    if create is False:
-        from gradls.flow.operations import cut_node
-
-        edges = derived_tensor(run, path, call.args[1:], call.node).node.edges
-        node = cut_node(run, "grad", path.rpartition(".")[2], edges, run.at(call.node))
-        return Tensor(run.state, node, requires_grad=False, leaf=True, dtype="float")
-    return run.unknown("call", path)
-
-
 @function("torch.func.functional_call", "torch.nn.utils.stateless.functional_call")
 def functional_call(run: Run, path: str, call: Call) -> Value:
     """The module, computed with other tensors in the place of its parameters."""

@@ -23,6 +23,12 @@ TRANSFORMED = "torch.func.transformed"
 RANDOM = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "rand", "randn", "rand_like", "randn_like")
 """Operations that `vmap` refuses unless it is told what randomness means."""
 
+NO_FORWARD = frozenset((
+    "ctc_loss", "grid_sample", "multi_margin_loss", "multilabel_margin_loss", "cdist", "pdist", "embedding_bag",
+    "segment_reduce", "index_reduce", "geqrf", "ormqr",
+))  # fmt: skip
+"""Operations with a gradient, but without a derivative in forward mode."""
+
 
 @function("torch.func.grad_and_value", "torch.func.jacrev", "torch.func.jacfwd", "torch.func.hessian")
 def transform(run: Run, path: str, call: Call) -> Value:
@@ -53,7 +59,7 @@ def look_at(run: Run, kind: str, made: Call, call: Call) -> None:
     mark = run.state.mark()
     arguments = _arguments(run, kind, made, call)
     if arguments is not None:
-        result, events = _inside(run, target, arguments, call)
+        result, events = inside(run, target, arguments, call)
         fresh = {value.node for value in arguments if isinstance(value, Tensor)}
         if fresh:
             _look(run, kind, made, call, fresh, result, events)
@@ -68,12 +74,12 @@ def _arguments(run: Run, kind: str, made: Call, call: Call) -> list[Value] | Non
     numbers = [wanted] if isinstance(wanted, int) else []
     for number in numbers:
         if number >= len(call.args):
-            _fault(run, call.node, "argnums", kind)
+            fault(run, call.node, "argnums", kind)
             return None
         if isinstance(call.args[number], Host):
-            _fault(run, call.node, "not-tensor", kind)
+            fault(run, call.node, "not-tensor", kind)
             return None
-    return [_seen(run, value, value.shape) if isinstance(value, Tensor) else value for value in call.args]
+    return [seen(run, value, value.shape) if isinstance(value, Tensor) else value for value in call.args]
 
 
 def _mapped(run: Run, made: Call, call: Call) -> list[Value] | None:
@@ -83,18 +89,19 @@ def _mapped(run: Run, made: Call, call: Call) -> list[Value] | None:
     shapes = [value.shape for value in call.args if isinstance(value, Tensor) and value.shape]
     sizes = {shape[0] for shape in shapes if shape[0] is not None}
     if any(isinstance(value, Host) for value in call.args):
-        _fault(run, call.node, "not-tensor", "vmap")
+        fault(run, call.node, "not-tensor", "vmap")
         return None
     if len(sizes) > 1:
-        _fault(run, call.node, "sizes", "vmap")
+        fault(run, call.node, "sizes", "vmap")
         return None
     return [
-        _seen(run, value, value.shape[1:] if value.shape else None) if isinstance(value, Tensor) else value
+        seen(run, value, value.shape[1:] if value.shape else None) if isinstance(value, Tensor) else value
         for value in call.args
     ]
 
 
-def _seen(run: Run, value: Tensor, shape: tuple[int | None, ...] | None) -> Tensor:
+def seen(run: Run, value: Tensor, shape: tuple[int | None, ...] | None) -> Tensor:
+    """A tensor as the function sees it: it requires grad, and is none of the program's own."""
     tensor = run.leaf(
         "transformed", None, requires_grad=value.dtype in ("float", "complex"), dtype=value.dtype, shape=shape
     )
@@ -102,7 +109,7 @@ def _seen(run: Run, value: Tensor, shape: tuple[int | None, ...] | None) -> Tens
     return tensor
 
 
-def _inside(run: Run, target: Value, arguments: list[Value], call: Call) -> tuple[Value, list[Event]]:
+def inside(run: Run, target: Value, arguments: list[Value], call: Call) -> tuple[Value, list[Event]]:
     """Run the function; what happens there is not part of the program's own graph."""
     from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
@@ -126,9 +133,9 @@ def _look(run: Run, kind: str, made: Call, call: Call, fresh: set[Node], result:
     for event in events:
         value = event.value
         if event.kind == "backward":
-            _fault(run, event.at.node, "backward", kind)
+            fault(run, event.at.node, "backward", kind)
         elif event.kind == "requires-grad-set" and event.flag is True and event.method:
-            _fault(run, event.at.node, "requires-grad", kind)
+            fault(run, event.at.node, "requires-grad", kind)
         elif event.kind == "function-apply" and isinstance(value, Class):
             _custom(run, kind, value, call)
         elif not isinstance(value, Tensor):
@@ -136,18 +143,18 @@ def _look(run: Run, kind: str, made: Call, call: Call, fresh: set[Node], result:
         elif event.kind == "write" and event.node is not None:
             before = [edge.node for edge in event.node.edges[:1]]
             others = [edge.node for edge in event.node.edges[1:]]
-            mixed = not _depends(before, fresh) and _depends(others, fresh)
+            mixed = not depends(before, fresh) and depends(others, fresh)
             if mixed and (kind == "vmap" or value.fields.born < min(node.fields.born for node in fresh)):
-                _fault(run, event.at.node, "write", kind)
-        elif kind == "vmap" and event.kind in ("to-number", "tensor-truth") and _depends([event.node], fresh):
-            _fault(run, event.at.node, event.kind, kind)
+                fault(run, event.at.node, "write", kind)
+        elif kind == "vmap" and event.kind in ("to-number", "tensor-truth") and depends([event.node], fresh):
+            fault(run, event.at.node, event.kind, kind)
     if len(run.facts.events) > before_it:
         return
-    _result(run, kind, made, call, result)
+    _result(run, kind, made, call, fresh, result)
     if kind == "vmap" and "randomness" not in made.kwargs:
         for node in (node for part in tensors_in(result) if isinstance(part, Tensor) for node in walk(part.node)):
             if node.op in RANDOM and node.at is not None and not _decided(node.at.node):
-                _fault(run, node.at.node, "random", kind)
+                fault(run, node.at.node, "random", kind)
 
 
 def _decided(node: ast.AST) -> bool:
@@ -155,24 +162,29 @@ def _decided(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and (len(node.args) > 2 or any(k.arg == "training" for k in node.keywords))
 
 
-def _depends(nodes: Iterable[Node | None], fresh: set[Node]) -> bool:
+def depends(nodes: Iterable[Node | None], fresh: set[Node]) -> bool:
+    """Was any of `nodes` computed from one of `fresh`, with or without a gradient?"""
     return any(inner in fresh for node in nodes if node is not None for inner in walk(node))
 
 
-def _result(run: Run, kind: str, made: Call, call: Call, result: Value) -> None:
+def _result(run: Run, kind: str, made: Call, call: Call, fresh: set[Node], result: Value) -> None:
     """What the function returns, against what the transform wants of it."""
     if kind == "vmap":
         if any(isinstance(part, Host) for part in _parts(result)):
-            _fault(run, call.node, "returns-no-tensor", kind)
+            fault(run, call.node, "returns-no-tensor", kind)
     elif kind in ("grad", "grad_and_value"):
         if made.known(-1, "has_aux", default=False) is not False:
             return
         if isinstance(result, (Sequence, Mapping, Host)):
-            _fault(run, call.node, "returns-no-tensor", kind)
+            fault(run, call.node, "returns-no-tensor", kind)
         elif isinstance(result, Tensor) and result.shape:
-            _fault(run, call.node, "returns-several", kind)
+            fault(run, call.node, "returns-several", kind)
     elif isinstance(result, Host):
-        _fault(run, call.node, "returns-no-tensor", kind)
+        fault(run, call.node, "returns-no-tensor", kind)
+    if kind in ("jvp", "jacfwd"):
+        for node in (node for part in tensors_in(result) if isinstance(part, Tensor) for node in walk(part.node)):
+            if node.op in NO_FORWARD and node.at is not None and depends([node], fresh):
+                fault(run, node.at.node, "no-forward", kind)
 
 
 def _parts(value: Value) -> Iterator[Value]:
@@ -196,18 +208,23 @@ def _custom(run: Run, kind: str, cls: Class, call: Call) -> None:
     if has_unknown_base(cls):
         return
     if not has("setup_context"):
-        _fault(run, call.node, "no-setup-context", kind)
+        fault(run, call.node, "no-setup-context", kind)
     elif kind == "vmap" and not has("vmap") and not has("generate_vmap_rule"):
-        _fault(run, call.node, "no-vmap-rule", kind)
+        fault(run, call.node, "no-vmap-rule", kind)
 
 
 @function("torch.func.jvp", "torch.func.vjp")
 def products(run: Run, path: str, call: Call) -> Value:
     primals = call.get(1, "primals")
     if path.endswith("jvp") and isinstance(primals, (Tensor, Host)):
-        _fault(run, call.node, "primals", "jvp")
+        fault(run, call.node, "primals", "jvp")
+    elif path.endswith("jvp") and isinstance(primals, Sequence) and primals.rest is None and call.args:
+        from gradls.flow.calls import Call as NewCall
+
+        look_at(run, "jvp", NewCall(call.node, call.args[:1]), NewCall(call.node, list(primals.items)))
     return run.unknown("call", path)
 
 
-def _fault(run: Run, node: ast.AST, fault: str, kind: str) -> None:
-    run.event("transform-fault", node, fault=fault, transform=kind)
+def fault(run: Run, node: ast.AST, what: str, kind: str) -> None:
+    """Write down what a transform refuses."""
+    run.event("transform-fault", node, fault=what, transform=kind)
