@@ -38,7 +38,9 @@ def check_call(run: Run, function: Value, call: Call) -> None:
             run.state.set(function.receiver.fields, LAZY, False)
     elif isinstance(function, Lib) and not function.path.startswith(_ALLOWED_FUNCTIONS):
         if function.path.startswith("torch.nn.init.") or find_op(function.path) is not None:
-            parts = [part for value in call.values for part in (value.items if isinstance(value, Sequence) else [value])]
+            parts = [
+                part for value in call.values for part in (value.items if isinstance(value, Sequence) else [value])
+            ]
             note(run, parts, call.node)
 
 

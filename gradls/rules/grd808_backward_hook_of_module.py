@@ -113,7 +113,9 @@ class BackwardHookOfModule(Rule):
             if event.kind == "hooked-no-tensor":
                 yield self._never_called(facts, event)
             elif event.mixed is not None:
-                message = f"{code(facts, event.at.node)} raises: the module has a backward hook of the other kind already"
+                message = (
+                    f"{code(facts, event.at.node)} raises: the module has a backward hook of the other kind already"
+                )
                 story = [Step(place(event.mixed), "it is registered here")]
                 yield self.finding(place(event.at), message, story, severity=Severity.ERROR)
             elif event.info["name"] == "register_backward_hook":
@@ -130,8 +132,8 @@ class BackwardHookOfModule(Rule):
 
     def _old(self, facts: Facts, event: Event) -> Finding:
         message = (
-            f"{code(facts, event.at.node)} hangs on the last operation of the module: `grad_input` are the gradients of "
-            "what goes into that, not into the module. Use `register_full_backward_hook`"
+            f"{code(facts, event.at.node)} hangs on the last operation of the module: `grad_input` are the gradients "
+            "of what goes into that, not into the module. Use `register_full_backward_hook`"
         )
         edit = edits.rename_attribute(Place(event.at.source, event.at.node), "register_full_backward_hook")
         return self.finding(place(event.at), message, fixes=[Fix("Use the full hook", Safety.SUGGESTED, edit)])

@@ -53,7 +53,9 @@ def _evaluated(run: Run, kind: str, call: Call) -> Value | None:
     if isinstance(inputs, Host):
         fault(run, call.node, "not-tensor", kind)
         return None
-    arguments = [seen(run, part, part.shape) if isinstance(part, Tensor) else part for part in given if part is not None]
+    arguments = [
+        seen(run, part, part.shape) if isinstance(part, Tensor) else part for part in given if part is not None
+    ]
     mark = run.state.mark()
     result, _ = inside(run, target, arguments, call)
     run.state.undo(mark)
@@ -62,9 +64,7 @@ def _evaluated(run: Run, kind: str, call: Call) -> Value | None:
     return result
 
 
-def _check(
-    run: Run, kind: str, call: Call, given: tuple[Value | None, ...], result: Value, fresh: set[Node]
-) -> None:
+def _check(run: Run, kind: str, call: Call, given: tuple[Value | None, ...], result: Value, fresh: set[Node]) -> None:
     if isinstance(result, (Host, Mapping)) or (isinstance(result, Sequence) and result.kind == "list"):
         fault(run, call.node, "needs-tensor", kind)
     elif kind in _SINGLE and (_has_several(result) or isinstance(result, Sequence)):

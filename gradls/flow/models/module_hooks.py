@@ -137,4 +137,3 @@ def _is_known(function: Value) -> bool:
     if isinstance(function, Instance):
         return function.path == "functools.partial"
     return isinstance(function, Function) or (isinstance(function, Bound) and function.function is not None)
-

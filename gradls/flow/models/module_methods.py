@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth
 from gradls.flow.classes import MODULE, is_module
 from gradls.flow.dtypes import exactly, of_value
-from gradls.flow.models.modules import buffers_of, clear_grads, hold, members, modules_of, named_modules_of, parameters_of
+from gradls.flow.models.modules import (
+    buffers_of,
+    clear_grads,
+    hold,
+    members,
+    modules_of,
+    named_modules_of,
+    parameters_of,
+)
 from gradls.flow.models.registry import method
 from gradls.flow.values import (
     FALSE,
@@ -111,9 +119,7 @@ def convert(run: Run, receiver: Instance, call: Call) -> Value:
     return receiver
 
 
-@method(
-    MODULE, "cuda", "cpu", "float", "double", "half", "bfloat16", "xpu", "share_memory", "compile", "to_empty"
-)
+@method(MODULE, "cuda", "cpu", "float", "double", "half", "bfloat16", "xpu", "share_memory", "compile", "to_empty")
 def itself(run: Run, receiver: Instance, call: Call) -> Value:
     return receiver
 
