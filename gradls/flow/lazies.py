@@ -36,12 +36,16 @@ def check_call(run: Run, function: Value, call: Call) -> None:
             note(run, [function.receiver], call.node)
         elif isinstance(function.receiver, Tensor) and function.name == "materialize":
             run.state.set(function.receiver.fields, LAZY, False)
-    elif isinstance(function, Lib) and not function.path.startswith(_ALLOWED_FUNCTIONS):
-        if function.path.startswith("torch.nn.init.") or find_op(function.path) is not None:
-            parts = [
-                part for value in call.values for part in (value.items if isinstance(value, Sequence) else [value])
-            ]
-            note(run, parts, call.node)
+    elif isinstance(function, Lib) and _needs_values(function.path):
+        parts = [value.items if isinstance(value, Sequence) else (value,) for value in call.values]
+        note(run, [value for some in parts for value in some], call.node)
+
+
+def _needs_values(path: str) -> bool:
+    """Does a function of a library look into the tensors that it is given?"""
+    if path.startswith(_ALLOWED_FUNCTIONS):
+        return False
+    return path.startswith("torch.nn.init.") or find_op(path) is not None
 
 
 def note(run: Run, values: Iterable[Value], at: ast.AST) -> None:
