@@ -108,7 +108,7 @@ class FunctionTransform(Rule):
     import torch
 
     points, tangents = (torch.randn(3, 2),), (torch.ones(3, 2),)
-    torch.func.jvp(lambda x: torch.cdist(x, x), points, tangents)  # raises NotImplementedError: Trying to use forward AD
+    torch.func.jvp(lambda x: torch.cdist(x, x), points, tangents)  # raises NotImplementedError: forward AD
     ```
 
     ## Use instead

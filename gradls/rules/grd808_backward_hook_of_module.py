@@ -113,9 +113,7 @@ class BackwardHookOfModule(Rule):
             if event.kind == "hooked-no-tensor":
                 yield self._never_called(facts, event)
             elif event.mixed is not None:
-                message = (
-                    f"{code(facts, event.at.node)} raises: the module has a backward hook of the other kind already"
-                )
+                message = f"{code(facts, event.at.node)} raises: the module has a hook of the other kind already"
                 story = [Step(place(event.mixed), "it is registered here")]
                 yield self.finding(place(event.at), message, story, severity=Severity.ERROR)
             elif event.info["name"] == "register_backward_hook":

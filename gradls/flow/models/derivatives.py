@@ -47,15 +47,13 @@ def _tensors(value: Value | None) -> list[Tensor]:
 def _evaluated(run: Run, kind: str, call: Call) -> Value | None:
     """Run the function, and write down what is wrong with what goes into it or comes out."""
     target, inputs = call.get(0, "func"), call.get(1, "inputs")
-    given = inputs.items if isinstance(inputs, Sequence) and inputs.rest is None else (inputs,)
     if target is None or inputs is None:
         return None
+    given = inputs.items if isinstance(inputs, Sequence) and inputs.rest is None else (inputs,)
     if isinstance(inputs, Host):
         fault(run, call.node, "not-tensor", kind)
         return None
-    arguments = [
-        seen(run, part, part.shape) if isinstance(part, Tensor) else part for part in given if part is not None
-    ]
+    arguments = [seen(run, part, part.shape) if isinstance(part, Tensor) else part for part in given]
     mark = run.state.mark()
     result, _ = inside(run, target, arguments, call)
     run.state.undo(mark)
@@ -64,7 +62,7 @@ def _evaluated(run: Run, kind: str, call: Call) -> Value | None:
     return result
 
 
-def _check(run: Run, kind: str, call: Call, given: tuple[Value | None, ...], result: Value, fresh: set[Node]) -> None:
+def _check(run: Run, kind: str, call: Call, given: tuple[Value, ...], result: Value, fresh: set[Node]) -> None:
     if isinstance(result, (Host, Mapping)) or (isinstance(result, Sequence) and result.kind == "list"):
         fault(run, call.node, "needs-tensor", kind)
     elif kind in _SINGLE and (_has_several(result) or isinstance(result, Sequence)):
@@ -73,9 +71,12 @@ def _check(run: Run, kind: str, call: Call, given: tuple[Value | None, ...], res
         fault(run, call.node, "no-vector", kind)
     elif kind in ("jvp", "vhp", "hvp") and _is_missing(call.get(2, "v")) and any(_has_several(part) for part in given):
         fault(run, call.node, "no-input-vector", kind)
-    elif "strict" in call.kwargs and truth.truth(run, call.kwargs["strict"]) is True and isinstance(result, Tensor):
-        if _is_known(result) and not depends([result.node], fresh):
-            fault(run, call.node, "independent", kind)
+    elif _is_strict(run, call) and isinstance(result, Tensor) and _misses(result, fresh):
+        fault(run, call.node, "independent", kind)
+
+
+def _is_strict(run: Run, call: Call) -> bool:
+    return "strict" in call.kwargs and truth.truth(run, call.kwargs["strict"]) is True
 
 
 def _is_missing(value: Value | None) -> bool:
@@ -88,6 +89,6 @@ def _has_several(value: Value | None) -> bool:
     return shape is not None and any(size is not None and size > 1 for size in shape) and 0 not in shape
 
 
-def _is_known(result: Tensor) -> bool:
-    """Is all that a tensor was computed from in sight?"""
-    return all(node.kind != "opaque" for node in walk(result.node))
+def _misses(result: Tensor, fresh: set[Node]) -> bool:
+    """Is all that a tensor was computed from in sight, and none of `fresh` among it?"""
+    return all(node.kind != "opaque" for node in walk(result.node)) and not depends([result.node], fresh)
