@@ -180,7 +180,9 @@ def _dict(run: Run, node: ast.Dict) -> Value:
             entries[key.value] = value
         else:
             rest.append(value)
-    return Mapping(run.state, entries, run.join.values(rest) if rest else None)
+    result = Mapping(run.state, entries, run.join.values(rest) if rest else None)
+    result.fields["plain"] = True
+    return result
 
 
 def _subscript(run: Run, node: ast.Subscript) -> Value:

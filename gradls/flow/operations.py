@@ -154,12 +154,20 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
             for tensor in results:
                 writes.make_view(run, tensor, base, op)
     _save(run, op, bound, results)
+    if op.name in _NORMALIZED_ALONG:
+        dim = bound.get("dim")
+        if isinstance(dim, Host) and dim.known and type(dim.value) is int:
+            results[0].node.fields["dim"] = dim.value
     if op.shape == "broadcast" and len(results) == 1:
         _note_growth(run, bound, results[0], at)
     if len(results) == 1:
         several = op.view == "multi" or op.sequence
         return _several(run, op, results[0], bound) if several else results[0]
     return Sequence(run.state, "tuple", tuple(results), None, tuple(output.name for output in outputs))
+
+
+_NORMALIZED_ALONG = frozenset(("softmax", "log_softmax"))
+"""Operations whose node remembers along which dimension (`fields["dim"]`)."""
 
 
 def _note_growth(run: Run, bound: dict[str, Value], result: Tensor, at: ast.AST) -> None:

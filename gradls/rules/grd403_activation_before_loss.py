@@ -39,6 +39,20 @@ _MISTAKES: dict[tuple[str, str], _Mistake] = {
     ("binary_cross_entropy_with_logits", "softmax"): _Mistake(
         _W, f"applies sigmoid itself: probabilities go in as logits, {_SMALL}", _LOGITS
     ),
+    ("cross_entropy", "relu"): _Mistake(
+        _I, "applies softmax itself: a logit that cannot be negative has no gradient wherever relu is 0", _LOGITS
+    ),
+    ("binary_cross_entropy_with_logits", "relu"): _Mistake(
+        _W, "applies sigmoid itself: of what is never negative no probability is under one half", _LOGITS
+    ),
+    ("binary_cross_entropy_with_logits", "tanh"): _Mistake(
+        _I, f"applies sigmoid itself: what goes in is between -1 and 1, {_SMALL}", _LOGITS
+    ),
+    ("nll_loss", "relu"): _Mistake(
+        _W,
+        "expects log-probabilities: of what is never negative the loss has no lower bound",
+        "take log_softmax of the raw output, or use cross_entropy",
+    ),
     ("nll_loss", "softmax"): _Mistake(
         _W,
         "expects log-probabilities: of probabilities the result is negative and its gradient wrong",
@@ -59,6 +73,14 @@ _MISTAKES: dict[tuple[str, str], _Mistake] = {
     ),
     ("kl_div", "linear"): _Mistake(
         _W, "expects log-probabilities first: of a raw output the result is no divergence", "take log_softmax"
+    ),
+    ("kl_div", "relu"): _Mistake(
+        _W, "expects log-probabilities first: of what is never negative the result is no divergence", "take log_softmax"
+    ),
+    ("binary_cross_entropy", "relu"): _Mistake(
+        _W,
+        "expects probabilities, and raises for anything outside [0, 1]: this may be anything above 0",
+        "apply sigmoid, or use binary_cross_entropy_with_logits",
     ),
     ("binary_cross_entropy", "linear"): _Mistake(
         _W,
@@ -96,7 +118,8 @@ class ActivationBeforeLoss(Rule):
     ## What it finds
     A softmax or sigmoid right before a loss that applies it itself (`cross_entropy`, `BCEWithLogitsLoss`), a missing
     one before a loss that does not (`NLLLoss`, `KLDivLoss`, `BCELoss`), and probabilities where log-probabilities are
-    expected. The activation may be in the `forward` of the model, or the last layer of a `Sequential`.
+    expected. A relu or tanh before a loss that takes logits counts too, as information where it only limits what the
+    model can say. The activation may be in the `forward` of the model, or the last layer of a `Sequential`.
 
     ## Why it matters
     The model still trains a little, and badly: after a second softmax the loss of a perfect prediction over ten
@@ -194,17 +217,36 @@ class ActivationBeforeLoss(Rule):
         return self.finding(place(event.at), message, story, _fixes(event, word, made), mistake.severity)
 
     def _target_of_divergence(self, facts: Facts, event: Event, given: Argument) -> Iterable[Finding]:
-        """Log-probabilities as the target, without saying so."""
+        """A target that is not what `log_target` says: logarithms, probabilities, or neither."""
         wanted = target(event)
-        if wanted is None or option(event, "log_target", False) is not False:
+        says_log = option(event, "log_target", False)
+        if wanted is None or activation(given.value) != "log_softmax" or says_log not in (True, False):
             return
-        if activation(wanted.value) == "log_softmax" and activation(given.value) == "log_softmax":
+        mistake = _TARGETS_OF_DIVERGENCE.get((activation(wanted.value), says_log is True))
+        if mistake is not None:
             what = code(facts, wanted.node) if wanted.node is not None else "the target"
-            message = (
-                f"{what} is the result of log_softmax, and `{called(event)}` expects probabilities as the target: "
-                "the result is NaN; say `log_target=True`"
-            )
-            yield self.finding(place(event.at), message)
+            yield self.finding(place(event.at), f"{what} is {mistake.replace('LOSS', called(event))}")
+
+
+_TARGETS_OF_DIVERGENCE = {
+    ("log_softmax", False): (
+        "the result of log_softmax, and `LOSS` expects probabilities as the target: the result is NaN; say "
+        "`log_target=True`"
+    ),
+    ("softmax", True): (
+        "the result of softmax, and with `log_target=True` `LOSS` expects log-probabilities as the target: the result "
+        "is no divergence; take log_softmax"
+    ),
+    ("linear", False): (
+        "the output of a layer, and `LOSS` expects probabilities as the target: the result is no divergence, and NaN "
+        "where the output is negative; take softmax"
+    ),
+    ("linear", True): (
+        "the output of a layer, and with `log_target=True` `LOSS` expects log-probabilities as the target: the result "
+        "is no divergence; take log_softmax"
+    ),
+}
+"""By what the target is, and whether the call says that it is in logarithms."""
 
 
 def _fixes(event: Event, word: str, made: Node | None) -> list[Fix]:

@@ -21,7 +21,7 @@ class ParameterSlot(Rule):
 
     ## What it finds
     `layer.weight = tensor` where `weight` is a parameter and the tensor is none; a tensor or function assigned in the
-    place of a submodule; and `register_parameter` with a tensor that is no parameter.
+    place of a submodule, a number in that of a buffer; and `register_parameter` with a tensor that is no parameter.
 
     ## Why it matters
     A module keeps parameters and submodules apart from other attributes, and lets nothing else take their place.
@@ -97,6 +97,8 @@ class ParameterSlot(Rule):
                 kind, given = "a parameter", _is_no_parameter(event.assigned)
             elif isinstance(event.old, Instance) and is_module(event.old) is True:
                 kind, given = "a submodule", isinstance(event.assigned, (Tensor, Function)) or _is_plain(event.assigned)
+            elif isinstance(event.old, Tensor) and event.name in module.data.get("buffers", ()):
+                kind, given = "a buffer", _is_plain(event.assigned)
             elif event.old is None and _is_empty_slot(module, event.name):
                 kind, given = "the place of a parameter", _is_no_parameter(event.assigned)
             else:
@@ -113,6 +115,11 @@ class ParameterSlot(Rule):
         what = code(facts, event.at.node)
         if kind == "a submodule":
             message = f"{what} is a submodule, and only another module may take its place: it raises"
+        elif kind == "a buffer":
+            message = (
+                f"{what} is a buffer, and only a tensor may take its place: it raises; wrap the value in "
+                "`torch.tensor`, or write into the buffer with `fill_`"
+            )
         else:
             message = (
                 f"{what} is {kind}, and only a parameter may take its place: it raises; write into it under "

@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Class, Instance
+from gradls.flow.graph import Round
+from gradls.flow.values import Class, Instance, Lib
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -15,7 +16,7 @@ class MissingForward(Rule):
 
     ## What it finds
     A call of an `nn.Module` whose class and bases define no `forward`: because the method is missing, misspelt, or
-    indented into another one.
+    indented into another one. An `nn.ModuleList` and an `nn.ModuleDict` have none either.
 
     ## Why it matters
     Calling a module runs its `forward`.
@@ -90,12 +91,29 @@ class MissingForward(Rule):
         for event in facts.of("no-forward"):
             module = event.value
             # An object that the program made itself: a base class may leave `forward` to others.
-            if not isinstance(module, Instance) or not isinstance(module.cls, Class) or event.caught:
+            if not isinstance(module, Instance) or event.caught:
+                continue
+            if event.alone and isinstance(module.cls, Lib) and _is_by_branch(event):
+                # Somebody else may put a module with a forward there, and take this branch only then.
                 continue
             if module.at is not None and isinstance(module.at.node, ast.Call):
-                yield self._report(facts, event, module.cls)
+                yield self._report(facts, event, module)
 
-    def _report(self, facts: Facts, event: Event, cls: Class) -> Finding:
-        message = f"{code(facts, event.at.node)} raises: `{cls.name}` has no method `forward`"
-        story = [Step(Place(cls.source, cls.node), "this class")]
+    def _report(self, facts: Facts, event: Event, module: Instance) -> Finding:
+        kind = str(module.data.get("path", module.path)).rpartition(".")[2]
+        if isinstance(module.cls, Class):
+            message = f"{code(facts, event.at.node)} raises: `{module.cls.name}` has no method `forward`"
+            story = [Step(Place(module.cls.source, module.cls.node), "this class")]
+            return self.finding(place(event.at), message, story)
+        message = f"{code(facts, event.at.node)} raises: `{kind}` only holds modules, and has no `forward`; call these"
+        story = [Step(place(module.at), f"the `{kind}` is made here")] if module.at is not None else []
         return self.finding(place(event.at), message, story)
+
+
+def _is_by_branch(event: Event) -> bool:
+    path = event.path
+    while path is not None:
+        if not isinstance(path[1], Round):
+            return True
+        path = path[0]
+    return False

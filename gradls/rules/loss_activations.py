@@ -25,6 +25,8 @@ NAMES = {
     "logsigmoid": "logsigmoid",
     "log": "log",
     "tanh": "tanh",
+    "relu": "relu",
+    "relu6": "relu",
     "Linear": "linear",
     "linear": "linear",
     "Conv1d": "linear",
@@ -46,8 +48,8 @@ def made_by(value: Value) -> Node | None:
 
 
 def activation(value: Value) -> str:
-    """softmax, log_softmax, sigmoid, logsigmoid, log, tanh, linear (the raw output of a layer), or an empty string if
-    it is something else or not known. A value that differs by branch has one only if all branches agree."""
+    """softmax, log_softmax, sigmoid, logsigmoid, log, tanh, relu, linear (the raw output of a layer), or an empty
+    string if it is something else or not known. A value that differs by branch has one only if all branches agree."""
     node = made_by(value)
     if node is None:
         return ""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @method("torch.nn.ParameterList", "append")
 def append(run: Run, receiver: Instance, call: Call) -> Value:
     items, value = receiver.fields.get(ITEMS), call.get(0)
+    run.event("container-filled", call.node, receiver, how="append", call=call)
     if isinstance(items, Sequence) and value is not None:
         run.state.set(items.fields, "items", (*items.items, value))
     elif isinstance(items, Mapping) and value is not None:
@@ -38,6 +39,7 @@ def append(run: Run, receiver: Instance, call: Call) -> Value:
 @method("torch.nn.ModuleDict", "update")
 def extend(run: Run, receiver: Instance, call: Call) -> Value:
     items, value = receiver.fields.get(ITEMS), call.get(0)
+    run.event("container-filled", call.node, receiver, how="extend", call=call)
     if isinstance(items, Sequence) and isinstance(value, Sequence):
         run.state.set(items.fields, "items", (*items.items, *value.items))
         if value.rest is not None:
@@ -77,6 +79,7 @@ def set_item(run: Run, receiver: Instance, call: Call) -> Value:
     from gradls.flow.subscripts import set_item as of
 
     items = receiver.fields.get(ITEMS)
+    run.event("container-filled", call.node, receiver, how="set", call=call)
     if items is not None and isinstance(call.node, ast.expr):
         index, value = call.args[0], call.args[1]
         name = str(index.value) if isinstance(index, Host) and index.known else "*"

@@ -42,6 +42,8 @@ def forward(run: Run, instance: Instance, path: str, call: Call) -> Value:
 
         return apply_loss(run, loss, instance, call)
     if spec is None or (path in CONTAINERS) or path == MODULE:
+        if path in CONTAINERS:
+            run.event("no-forward", call.node, instance)
         from gradls.flow.calls import call_unknown
 
         return call_unknown(run, instance, call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
-from gradls.flow.classes import MODULE, is_module
+from gradls.flow.classes import MODULE, find_in_class, is_module
 from gradls.flow.dtypes import exactly, of_value
 from gradls.flow.models.modules import (
     buffers_of,
@@ -21,10 +21,13 @@ from gradls.flow.values import (
     FALSE,
     NONE,
     TRUE,
+    Choice,
+    Class,
     Host,
     Instance,
     Mapping,
     Sequence,
+    Unknown,
     Value,
     host,
 )
@@ -197,7 +200,10 @@ def register_parameter(run: Run, receiver: Instance, call: Call) -> Value:
 @method(MODULE, "register_buffer")
 def register_buffer(run: Run, receiver: Instance, call: Call) -> Value:
     name, value = call.known(0, "name"), call.get(1, "tensor")
-    run.event("register-buffer", call.node, receiver, name=name, assigned=value)
+    given = call.get(0, "name")
+    run.event(
+        "register-buffer", call.node, receiver, name=name, given=given, assigned=value, taken=_taken(receiver, name)
+    )
     if isinstance(name, str) and value is not None:
         run.state.set(receiver.fields, name, value)
         receiver.data["buffers"] = (*receiver.data.get("buffers", ()), name)
@@ -209,11 +215,25 @@ def add_module(run: Run, receiver: Instance, call: Call) -> Value:
     from gradls.flow.attributes import set_attribute
 
     name, value = call.known(0, "name"), call.get(1, "module")
+    given = call.get(0, "name")
+    run.event(
+        "register-module", call.node, receiver, name=name, given=given, assigned=value, taken=_taken(receiver, name)
+    )
     if value is not None and hold(run, receiver, name, value):
         run.event("attribute-set", call.node, receiver, name=name or "*", assigned=value, old=None, augmented=False)
     elif value is not None:
         set_attribute(run, receiver, name if isinstance(name, str) else "*", value, call.node)
     return NONE
+
+
+def _taken(receiver: Instance, name: object) -> Value | None:
+    """What a module has under a name already, other than a buffer or a submodule."""
+    if not isinstance(name, str) or name in receiver.data.get("buffers", ()):
+        return None
+    own = receiver.fields.get(name)
+    if own is None and isinstance(receiver.cls, Class):
+        own = find_in_class(receiver.cls, name)[0]
+    return None if isinstance(own, (Unknown, Choice)) or is_module(own) is True else own  # type: ignore[arg-type]
 
 
 @method(MODULE, "__setattr__", "__delattr__")

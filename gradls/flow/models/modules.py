@@ -79,6 +79,7 @@ def _fill_container(run: Run, instance: Instance, path: str, call: Call) -> None
     from gradls.flow.models.containers import to_mapping
 
     first = call.get(0, "modules", "parameters", "values")
+    run.event("container-filled", call.node, instance, how="init", call=call)
     content: Value
     if path == "torch.nn.Sequential":
         if len(call.args) == 1 and isinstance(first, Mapping):

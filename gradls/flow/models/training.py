@@ -20,7 +20,9 @@ def clip(run: Run, path: str, call: Call) -> Value:
     """Changes gradients, not parameters; an iterator is used up."""
     given = call.get(0, "parameters")
     parameters, more = held(given) if given is not None else ([], True)
-    run.event("clip", call.node, given, path=path, exhausted=exhausted(given), parameters=parameters, open=more)
+    run.event(
+        "clip", call.node, given, path_of=path, exhausted=exhausted(given), parameters=parameters, open=more, call=call
+    )
     consume(run, given, call.node)
     return run.leaf("norm", call.node, shape=())
 

@@ -1,0 +1,137 @@
+"""GRD407."""
+
+from collections.abc import Iterable
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node
+from gradls.flow.values import Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.loss_arguments import called, prediction, target
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+_IN_PLACE = frozenset(
+    ("to", "float", "double", "half", "bfloat16", "contiguous", "clone", "cpu", "cuda", "log", "clamp")
+)
+"""Operations after which the dimensions are what they were."""
+
+
+class SoftmaxDimension(Rule):
+    """A softmax along another dimension than that of the classes.
+
+    ## What it finds
+    `log_softmax` or `softmax` with a dimension that is not the one along which the loss after it (`nll_loss`,
+    `cross_entropy`) looks for the classes: the second, or the only one of a single example.
+
+    ## Why it matters
+    The probabilities of one example do not add up to 1: the examples of the batch compete with each other instead of
+    the classes. The loss falls, and the model learns nothing useful.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+    import torch.nn.functional as F
+
+    model = torch.nn.Linear(3, 5)
+    outputs = F.log_softmax(model(torch.randn(8, 3)), dim=0)
+    loss = F.nll_loss(outputs, torch.randint(0, 5, (8,)))
+    assert not torch.allclose(outputs.exp().sum(1), torch.ones(8))
+    ```
+
+    ## Use instead
+    The dimension of the classes: 1, which is also -1 where there is no other behind it.
+
+    ```python
+    import torch
+    import torch.nn.functional as F
+
+    model = torch.nn.Conv2d(3, 5, 1)
+    outputs = F.log_softmax(model(torch.randn(8, 3, 4, 4)), dim=1)
+    loss = F.nll_loss(outputs, torch.randint(0, 5, (8, 4, 4)))
+    assert torch.allclose(outputs.exp().sum(1), torch.ones(8, 4, 4))
+    ```
+
+    ## When it is silent
+    Where the number of dimensions is not known and the dimension may be right; and where the result is rearranged
+    before the loss.
+
+    ```python
+    import torch
+    import torch.nn.functional as F
+
+    outputs = F.log_softmax(torch.randn(8, 7, 5, requires_grad=True), dim=2)
+    loss = F.nll_loss(outputs.transpose(1, 2), torch.randint(0, 5, (8, 7)))
+    single = F.nll_loss(F.log_softmax(torch.randn(5, requires_grad=True), dim=0), torch.tensor(2))
+    assert loss > 0 and single > 0
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.log_softmax.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
+    """
+
+    code, name, severity = "GRD407", "softmax-dimension", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for event in facts.of("loss"):
+            if event.spec.name in ("nll_loss", "cross_entropy"):
+                yield from self._of_loss(facts, event)
+
+    def _of_loss(self, facts: Facts, event: Event) -> Iterable[Finding]:
+        given, labels = prediction(event), target(event)
+        if given is None or not isinstance(given.value, Tensor):
+            return
+        node = _softmax(given.value.node)
+        if node is None or node.at is None:
+            return
+        dim: int = node.fields["dim"]
+        rank = _rank(given.value, labels.value if labels is not None else None)
+        certain = _is_wrong(dim, rank)
+        if certain is False:
+            return
+        at = node.layer or node.at
+        what = code(facts, at.node)
+        message = f"{what} goes along dimension {dim}, and `{called(event)}` has the classes in dimension 1"
+        if certain:
+            message += ": the probabilities of one example do not add up to 1"
+        else:
+            message += ": if this is a batch, the probabilities of one example do not add up to 1"
+        story = [Step(place(event.at), "the loss")]
+        yield self.finding(place(at), message, story, (), None if certain else Severity.INFORMATION)
+
+
+def _softmax(node: Node) -> Node | None:
+    """The softmax behind a value, if nothing was rearranged since."""
+    for _ in range(8):
+        if node.kind != "op":
+            return None
+        if node.op in ("softmax", "log_softmax"):
+            return node if "dim" in node.fields else None
+        if node.op not in _IN_PLACE or not node.edges:
+            return None
+        node = node.edges[0].node
+    return None
+
+
+def _rank(given: Tensor, labels: object) -> int | None:
+    """How many dimensions the prediction has."""
+    if given.shape is not None:
+        return len(given.shape)
+    if isinstance(labels, Tensor) and labels.dtype == "int" and labels.shape is not None:
+        return len(labels.shape) + 1
+    return None
+
+
+def _is_wrong(dim: int, rank: int | None) -> bool | None:
+    """Is this not the dimension of the classes? None if it is right only for a single example."""
+    if rank is not None:
+        return (dim % rank if -rank <= dim < rank else dim) != min(rank - 1, 1)
+    if dim == 0:
+        return None
+    return dim > 1

@@ -1,0 +1,146 @@
+"""What modules refuse to hold, and calls that want parameters."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gradls.rules.grd513_refused_registration import METHODS, OF_DICTIONARIES
+from tests.rules.reported import reported
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "nn.Sequential([nn.Linear(4, 4), nn.ReLU()])",
+        "nn.Sequential([nn.Linear(4, 4) for _ in range(n)])",
+        "nn.Sequential(nn.Linear(4, 4) for _ in range(3))",
+        "nn.Sequential({'a': nn.Linear(4, 4)})",
+        "nn.Sequential(nn.Linear(4, 4), F.relu)",
+        "nn.Sequential(nn.Linear(4, 4), lambda x: x + 1)",
+        "nn.Sequential(nn.Linear(4, 4), nn.ReLU)",
+        "nn.Sequential(nn.Linear(4, 4), Block)",
+        "nn.ModuleList(nn.Linear(4, 4), nn.Linear(4, 4))",
+        "nn.ModuleList(nn.Linear(4, 4))",
+        "nn.ModuleList([nn.Linear(4, 4), [nn.ReLU()]])",
+        "nn.ModuleList([nn.Parameter(torch.zeros(3))])",
+        "nn.ModuleDict({0: nn.Linear(4, 4)})",
+        "nn.ModuleDict({'a.b': nn.Linear(4, 4)})",
+        "nn.ModuleDict({'keys': nn.Linear(4, 4)})",
+        "nn.ModuleDict({'relu': torch.relu})",
+        "nn.ModuleDict([nn.Linear(4, 4)])",
+        "nn.ModuleList().append(F.relu)",
+        "nn.Sequential().append(torch.zeros(3))",
+        "nn.Module().add_module('a.b', nn.ReLU())",
+        "nn.Linear(3, 3).add_module('weight', nn.ReLU())",
+        "nn.Module().add_module('act', F.relu)",
+        "nn.Module().register_buffer('a.b', torch.zeros(3))",
+        "nn.Module().register_buffer('count', 0)",
+        "nn.Module().register_buffer(torch.zeros(3), 'count')",
+        "nn.Module().register_buffer('forward', torch.zeros(3))",
+    ],
+)
+def test_refused(made: str) -> None:
+    snippet = f"""
+class Block(nn.Module):
+    def forward(self, x):
+        return x
+
+
+def make(n):
+    return {made}
+"""
+    assert reported("GRD513", snippet) == [("error", made)]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "nn.Sequential(*[nn.Linear(4, 4), nn.ReLU()])",
+        "nn.Sequential(*(nn.Linear(4, 4) for _ in range(3)))",
+        "nn.Sequential(nn.Linear(4, 4), given, None)",
+        "nn.Sequential(given)",
+        "nn.Sequential(OrderedDict({'a': nn.Linear(4, 4)}))",
+        "nn.Sequential(OrderedDict(a=nn.Linear(4, 4)))",
+        "nn.Sequential(nn.Linear(4, 4), Block())",
+        "nn.ModuleList([nn.Linear(4, 4), given, None])",
+        "nn.ModuleList(nn.Sequential(nn.Linear(4, 4)))",
+        "nn.ModuleList(Block() for _ in range(2))",
+        "nn.ModuleDict({'a': nn.Linear(4, 4), str(0): Block()})",
+        "nn.ModuleDict([('a', nn.Linear(4, 4))])",
+        "nn.ModuleDict({given: nn.Linear(4, 4)})",
+        "nn.ParameterList([torch.zeros(3)])",
+        "nn.Module().register_buffer('mean', None)",
+        "nn.BatchNorm1d(3).register_buffer('running_mean', torch.zeros(3))",
+        "nn.Sequential(nn.Linear(3, 3)).add_module('0', nn.ReLU())",
+        "nn.Module().register_buffer('mean', given)",
+    ],
+)
+def test_accepted(made: str) -> None:
+    snippet = f"""
+from collections import OrderedDict
+
+
+class Block(nn.Module):
+    def forward(self, x):
+        return x
+
+
+def make(given):
+    return {made}
+"""
+    assert reported("GRD513", snippet) == []
+
+
+def test_names_that_modules_have() -> None:
+    assert all(hasattr(torch.nn.Module(), name) for name in METHODS)
+    assert all(hasattr(torch.nn.ModuleDict(), name) for name in OF_DICTIONARIES)
+    assert not any(hasattr(torch.nn.Module(), name) for name in OF_DICTIONARIES)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("net", True),
+        ("net[0]", True),
+        ("net.parameters", True),
+        ("net.named_parameters()", True),
+        ("net.state_dict()", True),
+        ("[net[0]]", True),
+        ("[net.parameters()]", True),
+        ("[{'params': net.parameters()}]", True),
+        ("net.parameters()", False),
+        ("net[0].weight", False),
+        ("list(net.parameters())", False),
+        ("[p for n, p in net.named_parameters()]", False),
+        ("given", False),
+        ("nn.ParameterList([net[0].weight])", False),
+    ],
+)
+def test_clipping(given: str, found: bool) -> None:
+    call = f"nn.utils.clip_grad_norm_({given}, 1.0)"
+    snippet = f"net = nn.ModuleList([nn.Linear(3, 3)])\ndef f(given):\n    {call}\n"
+    if given == "net":
+        snippet = snippet.replace("nn.ModuleList([nn.Linear(3, 3)])", "nn.Linear(3, 3)")
+    assert reported("GRD514", snippet) == ([("error", call)] if found else [])
+
+
+@pytest.mark.parametrize(
+    ("assigned", "found"),
+    [("5", True), ("[1.0]", True), ("None", False), ("torch.tensor(5)", False), ("self.count + 1", False)],
+)
+def test_assignment_to_a_buffer(assigned: str, found: bool) -> None:
+    snippet = f"""
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("count", torch.tensor(0))
+
+    def forward(self, x):
+        self.count = {assigned}
+        return x
+
+
+Net()(torch.zeros(1))
+"""
+    assert reported("GRD508", snippet) == ([("error", "self.count")] if found else [])
