@@ -21,6 +21,8 @@ class LossSpec:
     - `target_dtype`: "any", "int", "float" or "int or probabilities".
     - `swapped`: what happens on typical inputs if prediction and target change places: "same value", "raises" or
       "wrong value"; empty without a target.
+    - `refuses`: (argument, condition): the arguments that must not require grad, else the call itself raises. The
+      condition is "int" if that is so only where the target holds class numbers, else empty.
     """
 
     name: str
@@ -34,6 +36,7 @@ class LossSpec:
     expects: str
     target_dtype: str
     swapped: str
+    refuses: tuple[tuple[str, str], ...]
 
 
 @cache
@@ -50,5 +53,6 @@ def find_loss(name: str) -> LossSpec | None:
         module_inputs=tuple(record["module_inputs"].split()),
         target_dtype=record["target_dtype"],
         swapped=record["swapped"],
+        refuses=tuple((name, word) for name, _, word in (entry.partition(":") for entry in record["refuses"].split())),
         **words,
     )

@@ -29,6 +29,7 @@ class ModuleSpec:
     - `saves_output`, `saves_input`: a write in place to it between forward and backward makes backward raise.
       `saves_parameters`: the parameters of which that is true if the input requires no grad, `..._with_input_grad` if
       it does.
+    - `saves_buffers`: the buffers of which that is true.
     - `inplace_saves_output`: the same of the output when the module was made with `inplace=True`; None, it cannot be.
     - `eval_returns_input`: in eval mode the result is the very tensor that went in.
     """
@@ -47,6 +48,7 @@ class ModuleSpec:
     saves_input: bool = False
     saves_parameters: frozenset[str] = frozenset()
     saves_parameters_with_input_grad: frozenset[str] = frozenset()
+    saves_buffers: frozenset[str] = frozenset()
     inplace_saves_output: bool | None = None
     eval_returns_input: bool = False
 
@@ -75,6 +77,7 @@ def find_module(name: str) -> ModuleSpec | None:
         saves_input=record.get("saves_input", False),
         saves_parameters=frozenset(record.get("saves_parameters", "").split()),
         saves_parameters_with_input_grad=frozenset(record.get("saves_parameters_with_input_grad", "").split()),
+        saves_buffers=frozenset(record.get("saves_buffers", "").split()),
         inplace_saves_output=record.get("inplace_saves_output"),
         eval_returns_input=record.get("eval_returns_input", False),
     )

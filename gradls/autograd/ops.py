@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from gradls.autograd.data import records
@@ -59,6 +60,10 @@ class Op:
       second backward through it raises; `frees` if there are any.
     - `raises_when`: the differentiable parameters whose derivative is not implemented; `refuses`: the parameters that
       must not require grad, else the call itself raises.
+    - `second`: of a parameter, what its gradient is for a second derivative: "additive", a constant; "linear", a
+      constant if no other parameter requires grad; "curved", it has a graph of its own; "raises", that graph has no
+      derivative. Parameters of which samples differ, or tell nothing, are left out.
+    - `negative`: numbers which, if they are negative, make backward raise.
     - `view`: "no"; "view"; "multi", one of several views, which must not be written in place; "maybe", the same tensor,
       a view or a copy; "expand", a view with overlapping memory.
     - `inplace`: writes to its first tensor and returns it.
@@ -91,6 +96,8 @@ class Op:
     frees_when: frozenset[str] = frozenset()
     raises_when: frozenset[str] = frozenset()
     refuses: frozenset[str] = frozenset()
+    second: Mapping[str, str] = field(default_factory=dict)
+    negative: tuple[str, ...] = ()
     sequence: bool = False
     extra: tuple[tuple[str, Output], ...] = ()
     written: Op | None = None
@@ -140,6 +147,8 @@ def op_of(record: Mapping[str, Any], overload: Callable[[int], Op]) -> Op:
         frees_when=frees_when,
         raises_when=frozenset(record.get("raises", "").split()),
         refuses=frozenset(record.get("refuses", "").split()),
+        second=MappingProxyType(dict(entry.split(":") for entry in record.get("second", "").split())),
+        negative=tuple(record.get("negative", "").split()),
         sequence=record.get("sequence", False),
         extra=tuple((param, Output(*entry.split("/"))) for param, entry in record.get("extra", {}).items()),
         written=overload(record["written"]) if "written" in record else None,

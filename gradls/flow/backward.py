@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth
 from gradls.flow.graph import Edge, Freed, Node, Write, compatible, meets, walk
 from gradls.flow.operations import cut_node, derived_tensor, tensors_in
+from gradls.flow.second_order import Gradient, gradients, is_constant
 from gradls.flow.values import Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> None:
         if freed is not None and first is None:
             first = run.event("freed-graph", call.node, root, node, by=freed, overwritten=False)
         if node.label == "raises":
-            run.event("not-implemented", call.node, root, node)
+            blamed, word = node.fields.get("stuck", (node, ""))
+            run.event("not-implemented", call.node, root, blamed, second=word)
         for saved in node.saved:
             detached = saved.tensor.fields.get("detached") if saved.tensor is not None else None
             if detached is not None and detached[1] > node.fields.born and freed is None and saved.what != "result":
@@ -191,6 +193,7 @@ def run_grad(run: Run, call: Call) -> Value:
         roots=roots,
         targets=targets,
         nodes=[root.node for root in roots if isinstance(root, Tensor)],
+        constant=bool(roots) and all(isinstance(root, Tensor) and root.requires_grad is False for root in roots),
         wanted=[(value, value.node, value.requires_grad) for value in targets if isinstance(value, Tensor)],
         create=create,
         call=call,
@@ -202,7 +205,10 @@ def run_grad(run: Run, call: Call) -> Value:
             check_graph(run, root, call, nodes)
             ran += nodes
     free(run, call, retain, ran)
-    results = [_gradient(run, roots, target, call, create) for target in targets]
+    given = call.get(2, "grad_outputs")
+    starts = tensors_in(given) if given is not None else []
+    again = _second(roots, starts, targets) if create is True else {}
+    results = [_gradient(run, roots, target, starts, call, create, again) for target in targets]
     rest = None
     if isinstance(inputs, Sequence) and inputs.rest is not None:
         rest = results.pop() if results else run.unknown("gradient")
@@ -211,15 +217,43 @@ def run_grad(run: Run, call: Call) -> Value:
     return Sequence(run.state, "tuple", tuple(results), rest)
 
 
-def _gradient(run: Run, roots: list[Value], target: Value, call: Call, create: bool | None) -> Value:
+def _second(roots: list[Value], starts: list[Value], targets: list[Value]) -> dict[Node, Gradient]:
+    """What the gradients are for a second derivative, by the node that they are gradients of."""
+    flag = False if all(is_constant(part) for part in starts) else None
+    nodes = [root.node for root in roots if isinstance(root, Tensor)]
+    wanted = [target for target in targets if isinstance(target, Tensor)]
+    if len(nodes) < len(roots):
+        return {}
+    ran = [node for root in nodes for node in executed(root, wanted)]
+    return gradients(nodes, flag, ran)
+
+
+def _gradient(
+    run: Run,
+    roots: list[Value],
+    target: Value,
+    starts: list[Value],
+    call: Call,
+    create: bool | None,
+    again: dict[Node, Gradient],
+) -> Value:
+    """The gradient of `roots`, which begins with `starts`, for one target."""
     if not isinstance(target, Tensor):
         return run.unknown("gradient")
+    known = again.get(target.node)
+    if known is not None and known.flag is False:
+        edges = [Edge(root.node, root.requires_grad) for root in roots if isinstance(root, Tensor)]
+        node = cut_node(run, "constant", "grad", edges, run.at(call.node))
+        return Tensor(run.state, node, requires_grad=False, leaf=True, dtype=target.dtype, shape=target.shape)
     if create is not False:
-        gradient = derived_tensor(run, "grad", [*roots, target], call.node, shape=target.shape, saves=True)
+        gradient = derived_tensor(run, "grad", [*roots, target, *starts], call.node, shape=target.shape, saves=True)
         if create is None:
             gradient.fields["requires_grad"] = None
+        if known is not None and known.stuck is not None:
+            gradient.node.label = "raises"
+            gradient.node.fields["stuck"] = known.stuck[0], known.stuck[1].second
         return gradient
     edges = [Edge(root.node, root.requires_grad) for root in roots if isinstance(root, Tensor)]
-    node: Node = cut_node(run, "grad", "grad", edges, run.at(call.node))
+    node = cut_node(run, "grad", "grad", edges, run.at(call.node))
     node.label = "grad"
     return Tensor(run.state, node, requires_grad=False, leaf=True, dtype=target.dtype, shape=target.shape)

@@ -153,7 +153,9 @@ def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> 
         function.mode = (grad, inference, run.at(node))
     elif isinstance(decorator, Lib):
         path = decorator.path
-        if path in MODES:
+        if path == "torch.autograd.function.once_differentiable":
+            function.fields["once"] = True
+        elif path in MODES:
             function.mode = (*MODES[path], run.at(node))
         elif path in ("builtins.staticmethod", "builtins.classmethod", "builtins.property"):
             function.kind = path.removeprefix("builtins.").removesuffix("method")
@@ -172,7 +174,6 @@ def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> 
 _TRANSPARENT = (
     "torch.jit",
     "torch.compile",
-    "torch.autograd.function.once_differentiable",
     "torch.amp",
     "torch.cuda.amp",
     "torch.autocast",

@@ -11,6 +11,7 @@ from gradls.autograd.ops import Op, Output, find_op
 from gradls.flow import dtypes, shapes, writes
 from gradls.flow.calls import Call
 from gradls.flow.graph import At, Cut, Edge, Node, Saved
+from gradls.flow.second_order import second_derivatives
 from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
@@ -91,17 +92,22 @@ def tensors_in(value: Value) -> list[Value]:
 
 
 def edges_of(
-    run: Run, bound: dict[str, Value], differentiable: frozenset[str] | None, at: ast.AST | None = None
+    run: Run,
+    bound: dict[str, Value],
+    differentiable: frozenset[str] | None,
+    at: ast.AST | None = None,
+    second: dict[str, str] | None = None,
 ) -> tuple[list[Edge], bool | None]:
     """The inputs of a node at `at`, and whether its result requires grad while grad mode is on."""
     edges: list[Edge] = []
+    words = second or {}
     verdict: bool | None = False
     for name, argument in bound.items():
         carries = differentiable is None or name in differentiable
         for value in tensors_in(argument):
             if isinstance(value, Tensor):
                 flows = value.requires_grad if carries and value.dtype not in ("int", "bool") else False
-                edges.append(Edge(value.node, flows))
+                edges.append(Edge(value.node, flows, words.get(name, "")))
                 if at is not None and "overwritten" in value.fields and flows is True and run.recording is True:
                     run.event("multi-view-use", at, value, value.node, by=value.fields["overwritten"])
             else:
@@ -112,6 +118,13 @@ def edges_of(
         for node in host_history(argument):
             edges.append(Edge(node, False))
     return edges, verdict
+
+
+def _check_refused(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> None:
+    """Write down arguments that must not require grad but do: the call itself raises."""
+    for name in op.refuses if run.recording is True and not run.isolated else ():
+        if requires_grad_in(bound.get(name)):
+            run.event("refused-argument", at, bound[name], name=name, op=op.name)
 
 
 def host_history(value: Value) -> list[Node]:
@@ -136,9 +149,10 @@ def opaque(run: Run, value: Value) -> Node:
 
 def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     """The tensor or tensors that an operation which writes nothing gives."""
-    edges, verdict = edges_of(run, bound, op.differentiable, at)
+    edges, verdict = edges_of(run, bound, op.differentiable, at, second_derivatives(op, bound))
     place = run.at(at)
     given = bound.get("out")
+    _check_refused(run, op, bound, at)
     recorded = run.recording is True and not run.isolated
     if isinstance(given, Tensor) and recorded and (verdict is True or given.requires_grad is True):
         run.event("out-argument", at, given, given.node)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import Op, find_op
 from gradls.flow import dtypes, shapes
 from gradls.flow.graph import Cut, Edge, Node, Storage, Write
-from gradls.flow.values import Sequence, Tensor, Value
+from gradls.flow.values import Host, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -58,11 +58,11 @@ def as_hooked(run: Run, value: Value) -> Value:
 
 def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     """An operation that writes to its first tensor and returns it."""
-    from gradls.flow.operations import edges_of, requires_grad_in, saved_by
+    from gradls.flow.operations import edges_of, requires_grad_in, saved_by, second_derivatives
 
     target = bound[op.params[0]]
     assert isinstance(target, Tensor)
-    edges, verdict = edges_of(run, bound, op.differentiable)
+    edges, verdict = edges_of(run, bound, op.differentiable, None, second_derivatives(op, bound))
     place = run.at(at)
     _check_target(run, target, verdict, bound, op, at)
     _check_fit(run, target, bound, op, at)
@@ -71,6 +71,8 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     node.frees = verdict is True and any(requires_grad_in(bound.get(name)) for name in op.frees_when)
     node.zero = bool(op.outputs) and op.outputs[0].gradient == "zero"
     node.label = "raises" if op.outputs and op.outputs[0].gradient == "raises" else target.name
+    if any(_is_negative(bound.get(name)) for name in op.negative):
+        node.label, node.fields["stuck"] = "raises", (node, "negative")
     before = target.storage.writes
     bump(run, target, op.name, at)
     if run.isolated or run.recording is not False:
@@ -94,6 +96,10 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
         rebase(run, target, node, False)
     run.event("write", at, target, node, op=op.name, before=before)
     return target
+
+
+def _is_negative(value: Value | None) -> bool:
+    return isinstance(value, Host) and isinstance(value.value, (int, float)) and value.value < 0
 
 
 def bump(run: Run, target: Tensor, op: str, at: ast.AST, by: object = None) -> None:

@@ -24,7 +24,10 @@ class BackwardNotImplemented(Rule):
     ## What it finds
     A backward that reaches an operation for which PyTorch has no derivative, though its result requires grad: `//`,
     `torch.unique`, `torch.heaviside`, `torch.histogram`, the in-place forms of `acosh`, `asinh` and `atanh`, and
-    others.
+    others. A backward of a gradient (`create_graph=True`) that reaches an operation without a second derivative:
+    `hardsigmoid`, `multi_margin_loss`, `ctc_loss`, `pdist`, or a custom Function whose backward is marked with
+    `@once_differentiable`. And a backward through an in-place `leaky_relu_`, `elu_`, `celu_` or `rrelu_` with a negative
+    slope, which would have to know the sign of what was overwritten.
 
     ## Why it matters
     The forward runs and looks right. Only the backward says that there is no way on.
@@ -33,6 +36,9 @@ class BackwardNotImplemented(Rule):
     The backward raises, for example
 
         RuntimeError: derivative for aten::floor_divide is not implemented
+        RuntimeError: derivative for aten::hardsigmoid_backward is not implemented
+        RuntimeError: trying to differentiate twice a function that was marked with @once_differentiable
+        RuntimeError: In-place leakyReLu backward calculation is triggered with a negative slope which is not supported.
 
     ## Example
     ```python
@@ -50,6 +56,47 @@ class BackwardNotImplemented(Rule):
     y.sum().backward()  # raises RuntimeError: the derivative for 'inplace version of atanh' is not implemented
     ```
 
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Hardsigmoid())
+    x = torch.rand(2, 3, requires_grad=True)
+    (slope,) = torch.autograd.grad(model(x).sum(), x, create_graph=True)
+    penalty = slope.norm()
+    penalty.backward()  # raises RuntimeError: derivative for aten::hardsigmoid_backward is not implemented
+    ```
+
+    ```python
+    import torch
+    from torch.autograd.function import once_differentiable
+
+
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**2
+
+        @staticmethod
+        @once_differentiable
+        def backward(ctx, grad_output):
+            (x,) = ctx.saved_tensors
+            return 2 * grad_output * x
+
+
+    x = torch.rand(3, requires_grad=True)
+    (slope,) = torch.autograd.grad(Square.apply(x).pow(2).sum(), x, create_graph=True)
+    slope.sum().backward()  # raises RuntimeError: trying to differentiate twice a function
+    ```
+
+    ```python
+    import torch
+
+    x = torch.rand(3, requires_grad=True)
+    y = torch.nn.functional.leaky_relu_(x - 1, -0.2)
+    y.sum().backward()  # raises RuntimeError: In-place leakyReLu backward calculation is triggered with a negative slope
+    ```
+
     ## Use instead
     An operation that has a derivative; `detach()` where no gradient is meant to flow.
 
@@ -59,6 +106,18 @@ class BackwardNotImplemented(Rule):
     x = torch.rand(3, requires_grad=True)
     y = (x * 2).sub_(1).atanh()
     (y * (x.detach() // 0.3)).sum().backward()
+    assert x.grad is not None
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Sigmoid())
+    x = torch.rand(2, 3, requires_grad=True)
+    (slope,) = torch.autograd.grad(model(x).sum(), x, create_graph=True)
+    slope.norm().backward()
+    y = torch.nn.functional.leaky_relu(x - 1, -0.2)
+    y.sum().backward()
     assert x.grad is not None
     ```
 
@@ -84,15 +143,24 @@ class BackwardNotImplemented(Rule):
     code, name, severity = "GRD314", "backward-not-implemented", Severity.ERROR
 
     def check(self, facts: Facts) -> Iterator[Finding]:
+        seen: set[tuple[object, object]] = set()
         for event in facts.of("not-implemented"):
-            if not event.caught:
+            if not event.caught and (event.node, event.at.node) not in seen:
+                seen.add((event.node, event.at.node))
                 yield self.report(facts, event)
 
     def report(self, facts: Facts, event: Event) -> Finding:
         node = event.node
         assert node is not None
-        message = f"{maker(facts, node)} has no derivative: {code(facts, event.at.node)} raises"
-        if node.op in INSTEAD:
-            message += f". {INSTEAD[node.op]}"
+        raises = f"{code(facts, event.at.node)} raises"
+        if event.second == "once":
+            message = f"the backward of `{node.op}` is marked with `@once_differentiable`, and {raises}: it goes there again"
+        elif event.second == "raises":
+            message = f"{maker(facts, node)} has no second derivative: {raises}"
+        elif event.second == "negative":
+            message = f"{maker(facts, node)} works in place with a negative slope, which backward cannot undo: {raises}"
+        else:
+            message = f"{maker(facts, node)} has no derivative: {raises}"
+            message += f". {INSTEAD[node.op]}" if node.op in INSTEAD else ""
         where = place(node.at) if node.at is not None else place(event.at)
         return self.finding(where, message, [Step(place(event.at), "this backward goes through it")])

@@ -182,6 +182,39 @@ def target_dtype(loss: Loss, names: list[str]) -> str:
     return loss.target_dtype if measured == "any" and loss.target_dtype == "int" else measured
 
 
+def refused(loss: Loss, names: list[str]) -> str:
+    """The arguments that must not require grad: "weight", or "weight:int" if that is so for class numbers only."""
+    function = getattr(F, loss.function)
+    given = [make() for make in loss.makers]
+    first = given[names.index(loss.roles[0])]
+    # The classes as probabilities.
+    soft = [other_shares() if name == loss.roles[1] else value for name, value in zip(names, given, strict=True)]
+    found = []
+    for name in ("weight", "pos_weight"):
+        if name not in parameter_names(function):
+            continue
+        # One weight for each class, or one for each element.
+        weights = [torch.ones(shape).requires_grad_() for shape in (first.shape[-1:], first.shape)]
+        if not any(_refuses(function, given, {name: weight}) for weight in weights):
+            continue
+        open_ = loss.target_dtype == "int or probabilities" and not _refuses(function, soft, {name: weights[0]})
+        found.append(f"{name}:int" if open_ else name)
+    if loss.roles[1] and given[names.index(loss.roles[1])].is_floating_point():
+        place = names.index(loss.roles[1])
+        changed = [value.clone().requires_grad_() if index == place else value for index, value in enumerate(given)]
+        if _refuses(function, changed, {}):
+            found.append(loss.roles[1])
+    return " ".join(found)
+
+
+def _refuses(function: Callable[..., Tensor], arguments: list[Tensor], keywords: dict[str, Tensor]) -> bool:
+    try:
+        function(*arguments, **keywords)
+    except (RuntimeError, ValueError) as error:
+        return "cannot have requires_grad True" in str(error)
+    return False
+
+
 def build() -> dict[str, Any]:
     warnings.simplefilter("ignore")
     records: dict[str, Any] = {}
@@ -200,6 +233,7 @@ def build() -> dict[str, Any]:
             "expects": loss.expects,
             "target_dtype": target_dtype(loss, names),
             "swapped": word,
+            "refuses": refused(loss, names),
         }
         spellings[f"torch.nn.functional.{loss.function}"] = loss.function
         spellings[f"torch.nn.{loss.module}"] = loss.function

@@ -130,6 +130,7 @@ def experiment(make: Callable[[], nn.Module], recipe: Recipe, grad: bool, pick: 
 
     def run() -> tuple[Any, Tensor]:
         module = make()
+        parameters = dict(module.named_parameters())
         given = list(recipe[1]())
         # Of a criterion's arguments only the prediction comes from a model.
         for index, value in enumerate(given[:1] if kind(type(module)) == "loss" else given):
@@ -142,7 +143,7 @@ def experiment(make: Callable[[], nn.Module], recipe: Recipe, grad: bool, pick: 
             return result, tensors_in(result)[0]
         if pick == "input":
             return result, given[0]
-        return result, module.get_parameter(pick)
+        return result, module.get_parameter(pick) if pick in parameters else module.get_buffer(pick)
 
     return saves(run)
 
@@ -160,6 +161,8 @@ def measured(name: str, cls: type[nn.Module], recipe: Recipe) -> dict[str, Any]:
     for key, grad in (("saves_parameters", False), ("saves_parameters_with_input_grad", True)):
         names = [parameter for parameter, _ in make().named_parameters()]
         record[key] = " ".join(parameter for parameter in names if experiment(make, recipe, grad, parameter))
+    buffers = [buffer for buffer, _ in make().named_buffers()]
+    record["saves_buffers"] = " ".join(buffer for buffer in buffers if experiment(make, recipe, True, buffer))
     if "inplace" in signature(cls)[0]:
 
         def make_inplace() -> nn.Module:

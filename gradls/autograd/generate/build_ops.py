@@ -14,8 +14,8 @@ from gradls.autograd.calls import fits
 from gradls.autograd.generate.catalogue import Entry, catalogue
 from gradls.autograd.generate.classify import finish
 from gradls.autograd.generate.experiments import Observation, Unusable, bind, observe
-from gradls.autograd.generate.facts import Facts, apply_measured, merge, native_facts, renamed
-from gradls.autograd.generate.handwritten import EXTRA_OUTPUTS, FREES, GRADIENTS, VIEWS, handwritten
+from gradls.autograd.generate.facts import Facts, apply_measured, apply_second, merge, native_facts, renamed
+from gradls.autograd.generate.handwritten import DEVICES, EXTRA_OUTPUTS, FREES, GRADIENTS, VIEWS, handwritten
 from gradls.autograd.generate.measure import version
 from gradls.autograd.generate.natives import Native, natives
 from gradls.autograd.generate.samples import Sample, base_name, samples
@@ -118,6 +118,7 @@ class Builder:
             shapes: Seen = []
             if generic is not None and not facts.factory:
                 self._try(entry, facts, generic, shapes, False)
+            apply_second(facts, [observation for observation, _ in pairs])
             finish(entry.call, facts, pairs, [observation for observation, _ in shapes])
             correct(facts)
             if "inplace" in facts.signature.params:
@@ -145,7 +146,9 @@ class Builder:
         for sample in tried:
             args = sample.args[: facts.signature.params.index("inplace")]
             self._try(entry, written, Sample(args, {**sample.kwargs, "inplace": True}), pairs)
+        written.second, written.negative = {}, []
         apply_measured(written, [observation for observation, _ in pairs])
+        apply_second(written, [observation for observation, _ in pairs])
         return written
 
     def _try(self, entry: Entry, facts: Facts, sample: Sample, pairs: Seen, gradients: bool = True) -> None:
@@ -175,6 +178,8 @@ def correct(facts: Facts) -> None:
         facts.frees = ["input"]
     if facts.name.startswith("resize"):
         facts.differentiable, facts.raises, facts.refuses = [], [], ["input"]
+    if facts.name in DEVICES:
+        facts.second = {}
     facts.view = VIEWS.get(facts.name, facts.view)
     facts.extra = {param: EXTRA_OUTPUTS[param] for param in facts.signature.params if param in EXTRA_OUTPUTS}
 

@@ -34,6 +34,10 @@ class Observation:
     dtypes: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     sequence: bool = False
+    again: dict[str, str] = field(default_factory=dict)
+    """What the gradient for each parameter is for a second derivative, as in `Op.second`."""
+    negative: tuple[str, ...] = ()
+    """The numbers with which, if they are negative, only backward raises."""
     shape: str = "unknown"
     """As in `Op`; "same?" and "scalar?" if the sample is too special to tell, empty if it
     tells nothing."""
@@ -145,10 +149,15 @@ def observe(
     seen.shape = _shape(plain, tensors)
     seen.view = "no" if inplace else _view(experiment, plain)
     seen.floating = any(tensor.is_floating_point() or tensor.is_complex() for f in tensors.values() for tensor in f)
+    if plain.outputs:
+        _second_derivatives(experiment, seen, [name for name, found in tensors.items() if _floating(found)])
+        if inplace:
+            names = [name for name in SLOPES if name in signature.params]
+            seen.negative = tuple(name for name in names if _only_backward_raises(call, signature, sample, name))
     if not plain.outputs or not gradients:
         return seen
     for name, found in tensors.items():
-        if any(tensor.is_floating_point() or tensor.is_complex() for tensor in found):
+        if _floating(found):
             seen.gradients[name] = _gradients(experiment, name)
             dense = all(output.layout == torch.strided for output in plain.outputs)
             if dense and any(word in ("flows", "zero") for word in seen.gradients[name]):
@@ -157,6 +166,61 @@ def observe(
                     seen.frees[name] = freed
                 _saves(experiment, seen, name, inplace)
     return seen
+
+
+def _floating(tensors: Sequence[Tensor]) -> bool:
+    return any(tensor.is_floating_point() or tensor.is_complex() for tensor in tensors)
+
+
+SLOPES = ("negative_slope", "alpha", "lower")
+"""Numbers that may not be negative where the operation works in place."""
+
+
+def _only_backward_raises(call: Callable[..., Any], signature: Signature, sample: Sample, name: str) -> bool:
+    """Whether backward raises if the number `name` is negative."""
+    place = signature.params.index(name)
+    given = Sample(list(sample.args), dict(sample.kwargs))
+    if place < len(given.args):
+        given.args[place] = -0.5
+    else:
+        given.kwargs[name] = -0.5
+    places = bind(signature, given)
+    try:
+        return places is not None and backward_outcome(Experiment(call, places, given).run(["input"]).outputs) == "error"
+    except ERRORS:
+        return False
+
+
+def _second_derivatives(experiment: Experiment, seen: Observation, names: Sequence[str]) -> None:
+    """Note what each gradient is for a second derivative."""
+    for name in names:
+        alone = _second(experiment, name, [name])
+        if alone == "linear" and len(names) > 1:
+            alone = "additive" if _second(experiment, name, names) == "linear" else "linear"
+        elif alone == "linear":
+            alone = "additive"
+        if alone:
+            seen.again[name] = alone
+
+
+def _second(experiment: Experiment, name: str, requiring: Sequence[str]) -> str:
+    """Of the gradient for `name`: "linear", it does not require grad; "curved", it does; "raises", and its own backward
+    is not implemented; empty if the experiment says nothing."""
+    gradients: list[Tensor] | None = None
+    try:
+        run = experiment.run(requiring)
+        wanted = [output for output in run.outputs if output.requires_grad and output.layout == torch.strided]
+        given = [torch.rand_like(output) + 0.5 for output in wanted]
+        found = torch.autograd.grad(wanted, run.leaves[name], given, create_graph=True, allow_unused=True)
+        gradients = [each for each in found if each is not None and each.requires_grad]
+        if not wanted or all(each is None for each in found):
+            return ""
+        if not gradients:
+            return "linear"
+        torch.autograd.backward(gradients, [torch.rand_like(each) for each in gradients])
+    except ERRORS as error:
+        return "raises" if gradients and "is not implemented" in str(error) else ""
+    return "curved"
 
 
 def _is_named(result: Any) -> bool:

@@ -27,6 +27,8 @@ class Facts:
     frees: list[str] = field(default_factory=list)
     raises: list[str] = field(default_factory=list)
     refuses: list[str] = field(default_factory=list)
+    second: dict[str, str] = field(default_factory=dict)
+    negative: list[str] = field(default_factory=list)
     view: str = "no"
     inplace: bool = False
     shape: str = "unknown"
@@ -59,6 +61,8 @@ class Facts:
             "frees": " ".join(self.frees),
             "raises": " ".join(self.raises),
             "refuses": " ".join(self.refuses),
+            "second": " ".join(f"{param}:{word}" for param, word in sorted(self.second.items())),
+            "negative": " ".join(self.negative),
             "view": self.view if self.view != "no" else "",
             "inplace": self.inplace,
             "shape": self.shape if self.shape != "unknown" else "",
@@ -161,6 +165,17 @@ def apply_measured(facts: Facts, seen: Sequence[Observation]) -> None:
     facts.frees = [gate for gate in facts.differentiable if always(each.frees.get(gate) for each in seen)]
 
 
+def apply_second(facts: Facts, seen: Sequence[Observation]) -> None:
+    """What the samples show about second derivatives, where they agree, and about numbers that may not be negative."""
+    for param in facts.differentiable:
+        words = {each.again[param] for each in seen if param in each.again}
+        if words == {"additive", "linear"}:
+            words = {"linear"}
+        if len(words) == 1:
+            facts.second[param] = words.pop()
+    facts.negative = sorted({name for each in seen for name in each.negative})
+
+
 def gradient(seen: Iterable[Observation], index: int, sequence: bool) -> str:
     """The gradient word of one output: the strongest that any sample and parameter shows."""
     words = {
@@ -194,6 +209,12 @@ def merge(overloads: Sequence[Facts]) -> Facts:
     merged.raises = [
         param for param in merged.differentiable if all(_agrees(facts, param, facts.raises) for facts in overloads)
     ]
+    merged.second = {
+        param: words.pop()
+        for param in merged.differentiable
+        if len(words := {facts.second.get(param, "") for facts in overloads if param in facts.differentiable}) == 1
+    }
+    merged.second = {param: word for param, word in merged.second.items() if word}
     merged.refuses = [param for param in longest.signature.params if all(param in facts.refuses for facts in overloads)]
     for attribute in ("view", "shape", "factory", "python", "sequence"):
         values = {getattr(facts, attribute) for facts in overloads}
@@ -247,6 +268,8 @@ def renamed(facts: Facts, signature: Signature) -> Facts:
         frees=[words[param] for param in facts.frees if param in words],
         raises=[words[param] for param in facts.raises if param in words],
         refuses=[words[param] for param in facts.refuses if param in words],
+        second={words[param]: word for param, word in facts.second.items() if param in words},
+        negative=[words.get(param, param) for param in facts.negative],
         view=facts.view,
         inplace=facts.inplace,
         shape=facts.shape,

@@ -30,6 +30,9 @@ GRADIENTS = {
 FREES = ("div.Scalar_mode", "div_.Scalar_mode")
 """Native overloads that free something, though their formula does not show it."""
 
+DEVICES = ("scaled_dot_product_attention",)
+"""Operations of which it depends on the device and its settings whether they can be differentiated twice."""
+
 VIEWS = {"meshgrid": "expand", "unsafe_chunk": "no", "unsafe_split": "no", "unsafe_split_with_sizes": "no"}
 """What the schema does not tell: these expand; those share memory behind autograd's back."""
 
@@ -61,6 +64,8 @@ def made(name: str, text: str, gradient: str = "flows", dtype: str = "same", **w
         facts.differentiable = [p for p, t in zip(how.params, how.types, strict=True) if t.startswith("tensor")]
     for word, value in words.items():
         setattr(facts, word, value)
+    # Conversions, views and copies: what comes in goes on.
+    facts.second = dict.fromkeys(facts.differentiable, "additive")
     return facts
 
 

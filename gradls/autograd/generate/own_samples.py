@@ -54,6 +54,17 @@ def chosen() -> list[Sample]:
     ]
 
 
+def classified() -> list[Sample]:
+    scores, labels, shares = rand(3, 4), torch.tensor([3, 0, 2]), rand(3, 4).softmax(1)
+    return [
+        Sample([scores, labels]),
+        Sample([scores, shares]),
+        Sample([scores, labels], {"reduction": "sum"}),
+        Sample([scores, shares], {"reduction": "none"}),
+        Sample([scores, shares], {"weight": rand(4)}),
+    ]
+
+
 def ctc() -> list[Sample]:
     probabilities = torch.rand(4, 2, 3).log_softmax(2)
     labels, lengths = torch.tensor([[1, 2], [2, 1]]), (torch.tensor([4, 4]), torch.tensor([2, 2]))
@@ -87,7 +98,9 @@ OWN: dict[str, Callable[[], list[Sample]]] = {
        for word in ("and", "or", "xor", "lshift", "rshift") for prefix in ("", "i", "r")},
     **{f"bitwise_{word}": lambda: [Sample([whole(), whole()]), Sample([whole(), 2]), Sample([2, whole()])]
        for word in ("and", "or", "xor", "left_shift", "right_shift")},
-    "cdist": lambda: [Sample([rand(3, 4), rand(2, 4)]), Sample([rand(2, 3, 4), rand(2, 5, 4)])],
+    "cdist": lambda: [Sample([rand(3, 4), rand(2, 4)]), Sample([rand(2, 3, 4), rand(2, 5, 4)]),
+                      # Of many rows it is computed in another way, which can be differentiated twice.
+                      Sample([rand(30, 4), rand(2, 4)])],
     "pinv": lambda: one(rand(3, 3) + torch.eye(3)),
     "remainder": lambda: [*two_tensors(), Sample([2.0, rand(3, 4)])],
     "__neg__": lambda: one(rand(3, 4)),
@@ -165,6 +178,7 @@ OWN: dict[str, Callable[[], list[Sample]]] = {
        for count in (1, 2, 3) for kind in ("", "adaptive_")},
     **{f"fractional_max_pool{count}d_with_indices": on_image(count, 2, 3) for count in (2, 3)},
     "torch.ctc_loss": ctc,
+    "torch.nn.functional.cross_entropy": classified,
     "clip": clamped,
     "clamp": clamped,
     "divide": divided,

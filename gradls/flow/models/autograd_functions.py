@@ -148,6 +148,9 @@ def _outputs(run: Run, cls: Class, result: Value | None, call: Call, context: In
     if result is not None and not isinstance(result, Tensor) and not tensors_in(result):
         return result
     tensor = derived_tensor(run, cls.name, call.values, call.node, dtype=None, saves=True)
+    reverse, _ = find_in_class(cls, "backward")
+    if isinstance(reverse, Function) and reverse.fields.get("once"):
+        tensor.node.edges = tuple(edge._replace(second="once") for edge in tensor.node.edges)
     kept = context.data.get("kept", ())
     tensor.node.frees = bool(kept) and tensor.requires_grad is True
     if tensor.requires_grad is True:

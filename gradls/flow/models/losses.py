@@ -9,10 +9,11 @@ from gradls.autograd.losses import LossSpec, find_loss
 from gradls.autograd.ops import find_op
 from gradls.flow.calls import Call as NewCall
 from gradls.flow.models.registry import FUNCTIONS, Model
-from gradls.flow.operations import apply, derived_tensor
+from gradls.flow.operations import apply, derived_tensor, requires_grad_in
 from gradls.flow.values import Host, Instance, Tensor, Value
 
 if TYPE_CHECKING:
+    from gradls.autograd.ops import Op
     from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
@@ -23,10 +24,11 @@ def apply_loss(run: Run, spec: LossSpec, criterion: Instance | None, call: Call)
     bound = dict(zip(names, call.args, strict=False)) | {k: v for k, v in call.kwargs.items() if k in names}
     options = dict(criterion.data.get("options", {})) if criterion is not None else {}
     op = find_op(spec.function) if spec.function else None
+    positional = dict(zip(op.params if op is not None else (), call.args, strict=False)) if criterion is None else {}
+    _check_refused(run, spec, options | positional | bound | call.kwargs, op, call)
     if op is not None:
         known = {name: value for name, value in options.items() if name in op.params and name not in call.kwargs}
-        arguments = dict(zip(op.params, call.args, strict=False)) if criterion is None else dict(bound)
-        arguments |= call.kwargs
+        arguments = dict(positional or bound) | call.kwargs
         result = apply(run, spec.function, NewCall(call.node, [], arguments | known))
     else:
         result = derived_tensor(run, spec.name, bound.values(), call.node, shape=None, saves=True)
@@ -56,6 +58,16 @@ def apply_loss(run: Run, spec: LossSpec, criterion: Instance | None, call: Call)
         reduction=reduction,
     )
     return result
+
+
+def _check_refused(run: Run, spec: LossSpec, given: dict[str, Value], op: Op | None, call: Call) -> None:
+    """Write down what must not require grad but does, unless the table of operations knows it too."""
+    for name, condition in spec.refuses:
+        target = given.get(spec.target)
+        fits = not condition or (isinstance(target, Tensor) and target.dtype == condition)
+        known = op is not None and name in op.refuses
+        if fits and not known and run.recording is True and not run.isolated and requires_grad_in(given.get(name)):
+            run.event("refused-argument", call.node, given[name], name=name, op=spec.name)
 
 
 def _has_rank(bound: dict[str, Value]) -> bool:

@@ -1,0 +1,100 @@
+"""Second derivatives: what the gradient of a node depends on, and where a gradient cannot be differentiated again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from gradls.flow.graph import Edge, Node
+from gradls.flow.values import Tensor, Value
+
+if TYPE_CHECKING:
+    from gradls.autograd.ops import Op
+
+
+def second_derivatives(op: Op, bound: dict[str, Value]) -> dict[str, str]:
+    """What the gradients of a node are for a second derivative, by parameter (see `Edge`)."""
+    from gradls.flow.operations import tensors_in
+
+    found: dict[str, str] = {}
+    for name, word in op.second.items():
+        if word == "linear":
+            others = [value for other, value in bound.items() if other != name]
+            alone = all(is_constant(part) for value in others for part in tensors_in(value))
+            found[name] = "constant" if alone else ""
+        else:
+            found[name] = "constant" if word == "additive" else word
+    return found
+
+
+def is_constant(value: Value) -> bool:
+    """Is it known that this does not require grad?"""
+    from gradls.flow.operations import is_plain
+
+    return value.requires_grad is False if isinstance(value, Tensor) else is_plain(value)
+
+
+class Gradient:
+    """What is known of the gradient that arrives at a node: `flag`, does it require grad (None, not known); `stuck`, the
+    node and edge where its own graph cannot be followed."""
+
+    __slots__ = ("flag", "stuck")
+
+    def __init__(self, flag: bool | None) -> None:
+        self.flag = flag
+        self.stuck: tuple[Node, Edge] | None = None
+
+    def add(self, other: Gradient) -> None:
+        """Sum up with another gradient for the same node."""
+        if other.flag is True or (other.flag is None and self.flag is False):
+            self.flag = other.flag
+        self.stuck = self.stuck or other.stuck
+
+
+def gradients(roots: Iterable[Node], given: bool | None, nodes: Iterable[Node]) -> dict[Node, Gradient]:
+    """The gradients that a backward with `create_graph=True` from `roots` through `nodes` makes, by node. `given`: do the
+    gradients that it starts from require grad?"""
+    known = set(nodes)
+    found = {root: Gradient(given) for root in roots}
+    for node in _in_order(known, found):
+        gradient = found.get(node)
+        if gradient is None:
+            continue
+        for edge in node.edges:
+            if edge.flows is False:
+                continue
+            step = _through(node, edge, gradient)
+            if edge.node in found:
+                found[edge.node].add(step)
+            else:
+                found[edge.node] = step
+    return found
+
+
+def _through(node: Node, edge: Edge, gradient: Gradient) -> Gradient:
+    """The gradient behind one edge."""
+    word = edge.second if edge.flows else ""
+    step = Gradient(gradient.flag if word in ("constant", "once") else True if word in ("curved", "raises") else None)
+    step.stuck = gradient.stuck
+    if word == "raises" or (word == "once" and gradient.flag is True):
+        step.stuck = step.stuck or (node, edge)
+    if step.flag is None and gradient.flag is True:
+        # It has a graph at least through the gradient that came in.
+        step.flag = True if word else None
+    return step
+
+
+def _in_order(nodes: set[Node], roots: Iterable[Node]) -> list[Node]:
+    """The nodes from the roots on, each before those that its gradient goes to."""
+    order: list[Node] = []
+    seen: set[Node] = set()
+    todo: list[tuple[Node, bool]] = [(root, False) for root in roots]
+    while todo:
+        node, done = todo.pop()
+        if done:
+            order.append(node)
+        elif node not in seen and node in nodes:
+            seen.add(node)
+            todo.append((node, True))
+            todo += [(edge.node, False) for edge in node.edges if edge.flows is not False]
+    return order[::-1]
