@@ -30,7 +30,7 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
     op = select(op, [kind(value) for value in args], {key: kind(value) for key, value in call.kwargs.items()})
     bound = bind(run, op, args, call.kwargs)
     if (op.inplace or _is_true(bound.get("inplace"))) and isinstance(bound.get(op.params[0]), Tensor):
-        return writes.in_place(run, op, bound, call.node)
+        return writes.in_place(run, op if op.inplace or op.written is None else op.written, bound, call.node)
     return result_of(run, op, bound, call.node)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import Op, find_op
 from gradls.flow import dtypes, shapes
 from gradls.flow.graph import Cut, Edge, Node, Storage, Write
-from gradls.flow.values import Host, Sequence, Tensor, Value
+from gradls.flow.values import FALSE, Host, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -71,7 +71,7 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     node.frees = verdict is True and any(requires_grad_in(bound.get(name)) for name in op.frees_when)
     node.zero = bool(op.outputs) and op.outputs[0].gradient == "zero"
     node.label = "raises" if op.outputs and op.outputs[0].gradient == "raises" else target.name
-    if any(_is_negative(bound.get(name)) for name in op.negative):
+    if any(_is_negative(bound.get(name)) for name in op.negative) and bound.get("training", FALSE) is FALSE:
         node.label, node.fields["stuck"] = "raises", (node, "negative")
     before = target.storage.writes
     bump(run, target, op.name, at)

@@ -16,9 +16,9 @@ class OneOfSeveralViewsWritten(Rule):
 
     ## What it finds
     In-place writes to the results of `unbind`, `split`, `chunk` and their like, to the rows that iterating over
-    a tensor gives, to views that were made under `no_grad`, and to what goes into and comes out of a module with a full
-    backward hook, where the tensor or what is written has a gradient; and the use of such a view after the tensor that
-    it is a part of was written.
+    a tensor gives, to views that were made under `no_grad`, to what goes into and comes out of a module with a full
+    backward hook, and to what a custom Function gives if that is its input or a view of it, where the tensor or what is
+    written has a gradient; and the use of such a view after the tensor that it is a part of was written.
 
     ## Why it matters
     A write to a view changes the history of the whole tensor. Autograd can follow that for a view that an operation
@@ -65,6 +65,24 @@ class OneOfSeveralViewsWritten(Rule):
     layer = torch.nn.Linear(3, 3)
     layer.register_full_backward_hook(lambda module, given, gradients: None)
     out = torch.relu_(layer(torch.randn(8, 3)))  # raises RuntimeError: is a view and is being modified inplace
+    ```
+
+    ```python
+    import torch
+
+
+    class Reverse(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.view_as(x)
+
+        @staticmethod
+        def backward(ctx, grad_output):
+            return -grad_output
+
+
+    features = Reverse.apply(torch.nn.Linear(3, 3)(torch.randn(8, 3)))
+    torch.relu_(features)  # raises RuntimeError: This view was created inside a custom Function
     ```
 
     ## Use instead
@@ -133,6 +151,9 @@ class OneOfSeveralViewsWritten(Rule):
         elif event.view == "backward_hook":
             why = "which belongs to a module with a full backward hook and may not be written"
             instead = "Make a new tensor (`inplace=False`)"
+        elif event.view == "custom":
+            why = "which a custom Function gives back as its input or a view of it"
+            instead = "Make a new tensor, or let forward give a copy (`clone()`)"
         else:
             why = f"one of several views that {_giver(event.view)} gives"
             instead = "Make a new tensor, or index the whole (`x[i]`), which may be written"

@@ -13,8 +13,8 @@ class WrongArgumentsOfBackward(Rule):
     """backward() or grad() is called with arguments that they do not take.
 
     ## What it finds
-    A Python number as `gradient=`, a gradient of another shape than the tensor, a wrong number of gradients, an empty
-    `inputs=`, and `materialize_grads=True` with `allow_unused=False`. As information: `create_graph=True` in
+    A Python number as `gradient=`, a gradient of another shape than the tensor (with `is_grads_batched=True`: of other
+    shape than a row for each), a wrong number of gradients, an empty `inputs=`, and `materialize_grads=True` with `allow_unused=False`. As information: `create_graph=True` in
     `backward()`, and the old names `grad_variables=` and `only_inputs=`.
 
     ## Why it matters
@@ -29,6 +29,9 @@ class WrongArgumentsOfBackward(Rule):
 
         RuntimeError: Mismatch in shape: grad_output[0] has a shape of torch.Size([2]) and output[0] has a shape of
         torch.Size([3]).
+
+        RuntimeError: If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch
+        dimension.
 
         RuntimeError: got 2 tensors and 1 gradients
 
@@ -65,6 +68,13 @@ class WrongArgumentsOfBackward(Rule):
     x.pow(2).sum().backward(create_graph=True)  # warns UserWarning: will create a reference cycle
     ```
 
+    ```python
+    import torch
+
+    x = torch.ones(3, requires_grad=True)
+    torch.autograd.grad(x * 2, x, torch.ones(3), is_grads_batched=True)  # raises RuntimeError: If `is_grads_batched=True`
+    ```
+
     ## Use instead
     A tensor like the result, or nothing for a scalar; `torch.autograd.grad` for gradients of gradients.
 
@@ -82,6 +92,14 @@ class WrongArgumentsOfBackward(Rule):
 
     ## When it is silent
     Where shapes are not known.
+
+    ```python
+    import torch
+
+    x = torch.ones(3, requires_grad=True)
+    (jacobian,) = torch.autograd.grad(x * 2, x, torch.eye(3), is_grads_batched=True)
+    assert jacobian.shape == (3, 3)
+    ```
 
     ## Fix safety
     There is none: what was meant is for a person to say.
@@ -124,8 +142,14 @@ class WrongArgumentsOfBackward(Rule):
         if isinstance(gradients, Sequence) and counted and known and len(gradients.items) != len(roots):
             return f"{len(roots)} tensors need {len(roots)} gradients, and it is given {len(gradients.items)}"
         given = gradients.items if isinstance(gradients, Sequence) else (gradients,)
+        batched = call.known(-1, "is_grads_batched", default=False)
         for root, gradient in zip(roots, given, strict=False):
-            if isinstance(root, Tensor) and isinstance(gradient, Tensor) and _differ(root, gradient):
+            if not isinstance(root, Tensor) or not isinstance(gradient, Tensor):
+                continue
+            if batched is True and _rows_differ(root, gradient):
+                shape, wanted = list(gradient.shape or ()), ["n", *(root.shape or ())]
+                return f"`is_grads_batched=True` takes a gradient of the shape {_text(wanted)}, this one has {shape}"
+            if batched is False and _differ(root, gradient):
                 return f"the gradient has the shape {list(gradient.shape or ())}, its tensor {list(root.shape or ())}"
         return ""
 
@@ -145,6 +169,17 @@ def _differ(one: Tensor, other: Tensor) -> bool:
     if one.shape is None or other.shape is None or None in (*one.shape, *other.shape):
         return False
     return one.shape != other.shape
+
+
+def _rows_differ(root: Tensor, batch: Tensor) -> bool:
+    """Is no row of `batch` like `root`?"""
+    if root.shape is None or batch.shape is None or None in (*root.shape, *batch.shape):
+        return False
+    return not batch.shape or batch.shape[1:] != root.shape
+
+
+def _text(shape: list[object]) -> str:
+    return f"[{', '.join(map(str, shape))}]"
 
 
 def _unwise(event: Event) -> str:

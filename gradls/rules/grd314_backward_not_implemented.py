@@ -154,7 +154,9 @@ class BackwardNotImplemented(Rule):
         assert node is not None
         raises = f"{code(facts, event.at.node)} raises"
         if event.second == "once":
-            message = f"the backward of `{node.op}` is marked with `@once_differentiable`, and {raises}: it goes there again"
+            message = (
+                f"the backward of `{node.op}` is marked with `@once_differentiable`, and {raises}: it goes there again"
+            )
         elif event.second == "raises":
             message = f"{maker(facts, node)} has no second derivative: {raises}"
         elif event.second == "negative":

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.shapes import Shape
 from gradls.flow.values import Class, Function, Host, Sequence, Tensor, Value, is_none
 from gradls.rules.custom_functions import Signature, applications, class_of, definitions, signature
 from gradls.rules.finding import Finding, Severity, Step
@@ -16,8 +17,8 @@ class WrongNumberOfGradients(Rule):
 
     ## What it finds
     A `torch.autograd.Function` whose `backward` returns fewer gradients than its forward gets arguments, or more; whose
-    `backward` returns nothing or a number; or whose `backward` takes another number of gradients than `forward` returns
-    tensors.
+    `backward` returns nothing, a number, or a gradient of another shape than its argument; or whose `backward` takes
+    another number of gradients than `forward` returns tensors.
 
     ## Why it matters
     Backward is the mirror of forward: it gets one gradient for each result, and gives one for each argument, None for
@@ -29,6 +30,9 @@ class WrongNumberOfGradients(Rule):
         RuntimeError: function FnBackward returned an incorrect number of gradients (expected 2, got 1)
 
         RuntimeError: expected Variable or None (got float)
+
+        RuntimeError: Function FnBackward returned an invalid gradient at index 0 - got [] but expected shape compatible
+        with [3]
 
         TypeError: backward() takes 2 positional arguments but 3 were given
 
@@ -83,6 +87,22 @@ class WrongNumberOfGradients(Rule):
     x = torch.ones(3, requires_grad=True)
     Reverse.apply(x).sum().backward()
     assert x.grad is None
+    ```
+
+    ```python
+    import torch
+
+    class Total(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.sum()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient
+
+    x = torch.ones(3, requires_grad=True)
+    Total.apply(x).backward()  # raises RuntimeError: returned an invalid gradient at index 0
     ```
 
     ## Use instead
@@ -177,7 +197,27 @@ class WrongNumberOfGradients(Rule):
             )
             yield self.finding(place(event.at), message, story)
         elif calls and len(ends) == 1:
+            yield from self.unfit(facts, event, given, calls[0], story)
             yield from self.stopped(facts, event, given, calls, story)
+
+    def unfit(
+        self, facts: Facts, event: Event, given: list[Value | None], call: Event, story: list[Step]
+    ) -> Iterator[Finding]:
+        """A gradient of another shape than its argument, to which it cannot be summed up."""
+        if call.call.unsure:
+            return
+        for gradient, argument, flag in zip(given, call.call.values, call.flags, strict=False):
+            if not isinstance(gradient, Tensor) or not isinstance(argument, Tensor) or flag is not True:
+                continue
+            one, other = gradient.shape, argument.shape
+            if one is not None and other is not None and _too_small(one, other):
+                name = f"`{argument.name}`" if argument.name else "its argument"
+                message = (
+                    f"{code(facts, event.at.node)} gives a gradient of the shape {list(one)} for {name}, which has "
+                    f"the shape {list(other)}: backward raises"
+                )
+                yield self.finding(place(event.at), message, story)
+                return
 
     def stopped(
         self, facts: Facts, event: Event, given: list[Value | None], calls: list[Event], story: list[Step]
@@ -212,6 +252,14 @@ class WrongNumberOfGradients(Rule):
                 story = [Step(place(call.at), "it is applied here")]
                 yield self.finding(place(call.at)._replace(node=backward.node, source=backward.source), message, story)
                 return
+
+
+def _too_small(gradient: Shape, tensor: Shape) -> bool:
+    """Can a gradient of this shape not be summed up to that of the tensor?"""
+    if None in gradient or None in tensor:
+        return False
+    tail = gradient[len(gradient) - len(tensor) :]
+    return len(gradient) < len(tensor) or any(size not in (1, part) for part, size in zip(tail, tensor, strict=True))
 
 
 def _gradients(event: Event) -> list[Value | None] | None:

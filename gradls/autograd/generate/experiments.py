@@ -186,7 +186,9 @@ def _only_backward_raises(call: Callable[..., Any], signature: Signature, sample
         given.kwargs[name] = -0.5
     places = bind(signature, given)
     try:
-        return places is not None and backward_outcome(Experiment(call, places, given).run(["input"]).outputs) == "error"
+        return (
+            places is not None and backward_outcome(Experiment(call, places, given).run(["input"]).outputs) == "error"
+        )
     except ERRORS:
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
@@ -82,7 +83,7 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
             run.isolated -= 1
             forward.kind = kind
     event.info["given"] = shape_of_result
-    _run_backward_of(run, receiver, call)
+    _run_backward_of(run, receiver, call, shape_of_result, context)
     _check_dirty(run, context, shape_of_result, call, leaves)
     for tensor, writes in before.items():
         if tensor.storage.writes != writes and tensor not in context.data.get("dirty", ()):
@@ -95,25 +96,31 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     return outputs
 
 
-def context_arguments(run: Run, method: Function, call: Call) -> Call:
+def context_arguments(
+    run: Run, method: Function, call: Call, outputs: list[Value] | None = None, kept: tuple[Tensor, ...] | None = None
+) -> Call:
     """The arguments `call` of a method of a custom Function that nobody is seen to call: a context first; backward
-    gets tensors."""
+    gets tensors, of the shapes of the `outputs` of forward where these are known, and the context has what forward has
+    `kept`."""
     names = [parameter.arg for parameter in (*method.node.args.posonlyargs, *method.node.args.args)]
     del call.args[len(names) :]
     if names and (method.name != "forward" or names[0] in ("ctx", "context", "self")):
         context = Instance(run.state, run.lib(CONTEXT))
         context.open = True
+        if kept is not None:
+            context.data["kept"] = kept
         call.args[:1] = [context]
     if method.name in ("backward", "vjp"):
-        for name in names[1:]:
-            gradient = run.leaf("argument", method.node, requires_grad=None, dtype=None)
+        for name, output in itertools.zip_longest(names[1:], (outputs or [])[: len(names) - 1]):
+            shape = output.shape if isinstance(output, Tensor) else None
+            gradient = run.leaf("argument", method.node, requires_grad=None, dtype=None, shape=shape)
             gradient.fields["leaf"] = None
             gradient.name = name
             call.args[names.index(name) : names.index(name) + 1] = [gradient]
     return call
 
 
-def _run_backward_of(run: Run, cls: Class, call: Call) -> None:
+def _run_backward_of(run: Run, cls: Class, call: Call, result: Value | None, used: Instance) -> None:
     """Look at the backward of a custom Function, which autograd will call; it changes nothing that is known."""
     from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_function
@@ -124,8 +131,10 @@ def _run_backward_of(run: Run, cls: Class, call: Call) -> None:
     kind, found.kind = found.kind, "static"
     mark = run.state.mark()
     run.isolated += 1
+    outputs = list(result.items) if isinstance(result, Sequence) and result.kind == "tuple" else [result]
+    given = [output for output in outputs if output is not None]
     try:
-        call_function(run, found, context_arguments(run, found, NewCall(call.node, [])))
+        call_function(run, found, context_arguments(run, found, NewCall(call.node, []), given, used.data.get("kept")))
     finally:
         run.isolated -= 1
         run.state.undo(mark)
@@ -156,10 +165,21 @@ def _outputs(run: Run, cls: Class, result: Value | None, call: Call, context: In
     if tensor.requires_grad is True:
         tensor.node.saved = tuple(Saved(part.storage, part.storage.writes, "saved", part) for part in kept)
     if isinstance(result, Tensor):
+        if tensor.requires_grad is True and result not in context.data.get("dirty", ()):
+            _view_of_input(run, tensor, result, call)
         tensor.storage = result.storage
         tensor.shape, tensor.dtype = result.shape, result.dtype
         tensor.node.scalar = result.node.scalar
     return tensor
+
+
+def _view_of_input(run: Run, tensor: Tensor, result: Tensor, call: Call) -> None:
+    """Mark an output which is an input, or a view of one: it must not be written in place."""
+    for value in call.values:
+        if isinstance(value, Tensor) and result.family is value.family:
+            tensor.multi, tensor.base, tensor.family = "custom", value.base or value, value.family
+            run.state.set(value.family, "views", (*value.family["views"], tensor))
+            return
 
 
 @method(
@@ -184,6 +204,14 @@ def context_method(run: Run, receiver: Instance, call: Call) -> Value:
     elif name == "mark_dirty":
         receiver.data["dirty"] = tensors
     return NONE
+
+
+@attribute(CONTEXT, "saved_tensors")
+def saved_tensors(run: Run, value: Instance, node: ast.expr) -> Value:
+    """What forward kept, if that is known."""
+    if "kept" not in value.data:
+        return run.unknown("attribute", "saved_tensors")
+    return Sequence(run.state, "tuple", value.data["kept"])
 
 
 @attribute(CONTEXT, "saved_variables")

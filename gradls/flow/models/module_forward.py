@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.losses import find_loss
 from gradls.autograd.modules import ModuleSpec, find_module
 from gradls.autograd.ops import find_op
-from gradls.flow import layer_shapes
+from gradls.flow import layer_shapes, truth
 from gradls.flow.classes import MODULE
 from gradls.flow.graph import Edge, Node, Saved
 from gradls.flow.models.modules import CONTAINERS, contents, initialize
@@ -74,7 +74,7 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     inplace = options.get("inplace")
     if isinstance(inplace, Host) and inplace.value is True and isinstance(first, Tensor):
         before = first.storage.writes
-        result = _in_place_layer(run, spec, first, call)
+        result = _in_place_layer(run, spec, first, call, options | {"training": instance.fields.get("training", TRUE)})
         for write in first.storage.writes[len(before) :]:
             write.layer = instance.at
         return result
@@ -106,7 +106,10 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         shape=layer_shapes.of_layer(spec, options, first),
     )
     result.node.label = instance.name
-    _save_for_layer(result, spec, first, parameters)
+    kept = dict(parameters)
+    if truth.truth(run, options.get("track_running_stats", TRUE)) is True:
+        kept |= {name: instance.fields[name] for name in spec.saves_buffers if name in instance.fields}
+    _save_for_layer(result, spec, first, kept)
     if spec.kind == "recurrent" and len(call.args) > 1:
         _save_state(result, call.args[1], parameters)
     check_saved(run, result.node)
@@ -123,9 +126,10 @@ def _save_for_layer(result: Tensor, spec: ModuleSpec, first: Value | None, param
     with_grad = isinstance(first, Tensor) and first.requires_grad is True
     if spec.saves_input and isinstance(first, Tensor):
         saved.append(Saved(first.storage, first.storage.writes, "input", first))
-    for name in spec.saves_parameters | (spec.saves_parameters_with_input_grad if with_grad else frozenset()):
+    names = spec.saves_parameters | (spec.saves_parameters_with_input_grad if with_grad else frozenset())
+    for name in sorted(names | spec.saves_buffers):
         parameter = parameters.get(name)
-        if isinstance(parameter, Tensor) and parameter.requires_grad:
+        if isinstance(parameter, Tensor) and (parameter.requires_grad or name in spec.saves_buffers):
             saved.append(Saved(parameter.storage, parameter.storage.writes, name, parameter))
     node.saved = tuple(saved)
     node.frees = bool(saved) or spec.kind not in ("shape", "padding", "identity")
@@ -150,13 +154,14 @@ def _save_state(result: Tensor, state: Value, parameters: dict[str, Value]) -> N
     result.node.saved += tuple(kept)
 
 
-def _in_place_layer(run: Run, spec: ModuleSpec, first: Tensor, call: Call) -> Value:
+def _in_place_layer(run: Run, spec: ModuleSpec, first: Tensor, call: Call, options: dict[str, Value]) -> Value:
     """An activation or dropout with `inplace=True`."""
     from gradls.flow.calls import Call as NewCall
 
     op = find_op(spec.function) if spec.function else None
     if op is not None and "inplace" in op.params:
-        return apply(run, spec.function, NewCall(call.node, [first], {"inplace": TRUE}))
+        known = {name: value for name, value in options.items() if name in op.params}
+        return apply(run, spec.function, NewCall(call.node, [first], known | {"inplace": TRUE}))
     return derived_tensor(run, spec.name, [first], call.node)
 
 

@@ -178,12 +178,22 @@ def state_dict(run: Run, receiver: Instance, call: Call) -> Value:
 def load_state_dict(run: Run, receiver: Instance, call: Call) -> Value:
     from gradls.flow.writes import bump
 
-    found, _ = parameters_of(receiver)
+    found, kept = parameters_of(receiver)[0], buffers_of(receiver)[0]
     run.event("load-state-dict", call.node, receiver, given=call.get(0, "state_dict"))
-    for _, tensor in found:
+    for _, tensor in found + kept:
         bump(run, tensor, "load_state_dict", call.node)
         run.state.set(tensor.fields, "lazy", False)
     return run.unknown("keys")
+
+
+@method(MODULE, "reset_running_stats")
+def reset_running_stats(run: Run, receiver: Instance, call: Call) -> Value:
+    """Writes to the running statistics in place."""
+    from gradls.flow.writes import bump
+
+    for _, tensor in buffers_of(receiver)[0]:
+        bump(run, tensor, "reset_running_stats", call.node)
+    return NONE
 
 
 @method(MODULE, "register_parameter")

@@ -67,7 +67,8 @@ def initialize(run: Run, instance: Instance, path: str, call: Call) -> None:
             if path.startswith("torch.nn.Lazy"):
                 parameter.fields["lazy"] = run.lazy = True
     for name in spec.buffers:
-        instance.fields[name] = run.leaf("buffer", call.node, dtype="int" if name.startswith("num_") else "float")
+        buffer = run.leaf("buffer", call.node, dtype="int" if name.startswith("num_") else "float")
+        buffer.name, instance.fields[name] = name, buffer
     instance.data["buffers"] = tuple(spec.buffers)
 
 
