@@ -29,9 +29,9 @@ Path = tuple["Path | None", object, object]
 
 
 class Edge(NamedTuple):
-    """An input of a node. `flows`: does gradient go to it? None means unknown. `second` says what that gradient is for a
-    second derivative: "constant", "curved" (it has a graph), "raises" (that graph has no derivative), "once" (it has none
-    where it should) or, not known, empty."""
+    """An input of a node. `flows`: does gradient go to it? None means unknown. `second` says what that gradient is for
+    a second derivative: "constant", "curved" (it has a graph), "raises" (that graph has no derivative), "once" (it has
+    none where it should) or, not known, empty."""
 
     node: Node
     flows: bool | None
@@ -42,7 +42,8 @@ class Cut(NamedTuple):
     """Why gradient ends at a node.
 
     `kind` is one of detach, data, number, numpy, copy, rewrap, no_grad, integer, no_derivative, sample, state_dict,
-    parameter, grad, constant, checkpoint. `at` is the expression or block to blame. `certain`: there surely was gradient to lose.
+    parameter, grad, constant, checkpoint. `at` is the expression or block to blame. `certain`: there surely was
+    gradient to lose.
     """
 
     kind: str

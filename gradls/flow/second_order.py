@@ -35,8 +35,8 @@ def is_constant(value: Value) -> bool:
 
 
 class Gradient:
-    """What is known of the gradient that arrives at a node: `flag`, does it require grad (None, not known); `stuck`, the
-    node and edge where its own graph cannot be followed."""
+    """What is known of the gradient that arrives at a node: `flag`, does it require grad (None, not known); `stuck`,
+    the node and edge where its own graph cannot be followed."""
 
     __slots__ = ("flag", "stuck")
 
@@ -52,8 +52,8 @@ class Gradient:
 
 
 def gradients(roots: Iterable[Node], given: bool | None, nodes: Iterable[Node]) -> dict[Node, Gradient]:
-    """The gradients that a backward with `create_graph=True` from `roots` through `nodes` makes, by node. `given`: do the
-    gradients that it starts from require grad?"""
+    """The gradients that a backward with `create_graph=True` from `roots` through `nodes` makes, by node. `given`: do
+    the gradients that it starts from require grad?"""
     known = set(nodes)
     found = {root: Gradient(given) for root in roots}
     for node in _in_order(known, found):

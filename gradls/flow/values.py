@@ -133,7 +133,8 @@ class Tensor(Value):
         """The tensors that are views of each other for autograd."""
         self.multi = ""
         """Why this view may not be written in place: the operation with several views as result (unbind, split, chunk)
-        that made it, "expand", "backward_hook", "custom" (a custom Function gave it for its input), or the mode "no_grad" or "inference_mode" in which it was made."""
+        that made it, "expand", "backward_hook", "custom" (a custom Function gave it for its input), or the mode
+        "no_grad" or "inference_mode" in which it was made."""
         self.inference = False
         self.data: Any = None
         """The tensor from which this one was cut or converted."""

@@ -13,9 +13,10 @@ class WrongArgumentsOfBackward(Rule):
     """backward() or grad() is called with arguments that they do not take.
 
     ## What it finds
-    A Python number as `gradient=`, a gradient of another shape than the tensor (with `is_grads_batched=True`: of other
-    shape than a row for each), a wrong number of gradients, an empty `inputs=`, and `materialize_grads=True` with `allow_unused=False`. As information: `create_graph=True` in
-    `backward()`, and the old names `grad_variables=` and `only_inputs=`.
+    A Python number as `gradient=`, a gradient of another shape than the tensor (with `is_grads_batched=True`: not one
+    row like the tensor for each), a wrong number of gradients, an empty `inputs=`, and `materialize_grads=True` with
+    `allow_unused=False`. As information: `create_graph=True` in `backward()`, and the old names `grad_variables=` and
+    `only_inputs=`.
 
     ## Why it matters
     The first positional argument of `backward()` is the gradient of the result, not `retain_graph`. It has the shape of
@@ -72,7 +73,8 @@ class WrongArgumentsOfBackward(Rule):
     import torch
 
     x = torch.ones(3, requires_grad=True)
-    torch.autograd.grad(x * 2, x, torch.ones(3), is_grads_batched=True)  # raises RuntimeError: If `is_grads_batched=True`
+    y = x * 2
+    torch.autograd.grad(y, x, torch.ones(3), is_grads_batched=True)  # raises RuntimeError: If `is_grads_batched=True`
     ```
 
     ## Use instead
@@ -147,8 +149,8 @@ class WrongArgumentsOfBackward(Rule):
             if not isinstance(root, Tensor) or not isinstance(gradient, Tensor):
                 continue
             if batched is True and _rows_differ(root, gradient):
-                shape, wanted = list(gradient.shape or ()), ["n", *(root.shape or ())]
-                return f"`is_grads_batched=True` takes a gradient of the shape {_text(wanted)}, this one has {shape}"
+                shape, wanted = list(gradient.shape or ()), ", ".join(map(str, ("n", *(root.shape or ()))))
+                return f"`is_grads_batched=True` takes a gradient of the shape [{wanted}], this one has {shape}"
             if batched is False and _differ(root, gradient):
                 return f"the gradient has the shape {list(gradient.shape or ())}, its tensor {list(root.shape or ())}"
         return ""
@@ -176,10 +178,6 @@ def _rows_differ(root: Tensor, batch: Tensor) -> bool:
     if root.shape is None or batch.shape is None or None in (*root.shape, *batch.shape):
         return False
     return not batch.shape or batch.shape[1:] != root.shape
-
-
-def _text(shape: list[object]) -> str:
-    return f"[{', '.join(map(str, shape))}]"
 
 
 def _unwise(event: Event) -> str:

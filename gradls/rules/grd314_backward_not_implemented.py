@@ -26,8 +26,8 @@ class BackwardNotImplemented(Rule):
     `torch.unique`, `torch.heaviside`, `torch.histogram`, the in-place forms of `acosh`, `asinh` and `atanh`, and
     others. A backward of a gradient (`create_graph=True`) that reaches an operation without a second derivative:
     `hardsigmoid`, `multi_margin_loss`, `ctc_loss`, `pdist`, or a custom Function whose backward is marked with
-    `@once_differentiable`. And a backward through an in-place `leaky_relu_`, `elu_`, `celu_` or `rrelu_` with a negative
-    slope, which would have to know the sign of what was overwritten.
+    `@once_differentiable`. And a backward through an in-place `leaky_relu_`, `elu_`, `celu_` or `rrelu_` with a
+    negative slope, which would have to know the sign of what was overwritten.
 
     ## Why it matters
     The forward runs and looks right. Only the backward says that there is no way on.
@@ -94,7 +94,7 @@ class BackwardNotImplemented(Rule):
 
     x = torch.rand(3, requires_grad=True)
     y = torch.nn.functional.leaky_relu_(x - 1, -0.2)
-    y.sum().backward()  # raises RuntimeError: In-place leakyReLu backward calculation is triggered with a negative slope
+    y.sum().backward()  # raises RuntimeError: In-place leakyReLu backward calculation is triggered
     ```
 
     ## Use instead

@@ -23,8 +23,8 @@ class ArgumentWithoutDerivative(Rule):
     ## What PyTorch does
     The call itself raises, also if nothing else requires grad:
 
-        RuntimeError: The function 'nll_loss_forward' is not differentiable with respect to argument 'weight'. This input
-        cannot have requires_grad True.
+        RuntimeError: The function 'nll_loss_forward' is not differentiable with respect to argument 'weight'. This
+        input cannot have requires_grad True.
 
     ## Example
     ```python
@@ -32,7 +32,8 @@ class ArgumentWithoutDerivative(Rule):
     from torch.nn import functional as F
 
     weight = torch.ones(3, requires_grad=True)
-    loss = F.cross_entropy(torch.randn(2, 3), torch.tensor([0, 1]), weight=weight)  # raises RuntimeError: is not differentiable with respect to argument 'weight'
+    scores, labels = torch.randn(2, 3), torch.tensor([0, 1])
+    loss = F.cross_entropy(scores, labels, weight=weight)  # raises RuntimeError: is not differentiable
     ```
 
     ```python
@@ -41,7 +42,7 @@ class ArgumentWithoutDerivative(Rule):
     class_weight = torch.nn.Parameter(torch.ones(3))
     criterion = torch.nn.NLLLoss(weight=class_weight)
     scores = torch.nn.Linear(4, 3)(torch.randn(2, 4)).log_softmax(1)
-    loss = criterion(scores, torch.tensor([0, 1]))  # raises RuntimeError: is not differentiable with respect to argument 'weight'
+    loss = criterion(scores, torch.tensor([0, 1]))  # raises RuntimeError: is not differentiable
     ```
 
     ## Use instead
