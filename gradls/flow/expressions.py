@@ -77,7 +77,7 @@ def _binary(run: Run, node: ast.BinOp) -> Value:
 def _unary(run: Run, node: ast.UnaryOp) -> Value:
     operand = eval_expr(run, node.operand)
     if isinstance(node.op, ast.Not):
-        known = truth.truth(run, operand)
+        known = truth.asked(run, operand, node.operand)
         if known is not None:
             return FALSE if known else TRUE
         if isinstance(operand, Unknown):
@@ -89,8 +89,14 @@ def _unary(run: Run, node: ast.UnaryOp) -> Value:
 def _compare(run: Run, node: ast.Compare) -> Value:
     left = eval_expr(run, node.left)
     if len(node.ops) > 1:
-        for comparator in node.comparators:
-            eval_expr(run, comparator)
+        # All but the last comparison are asked whether they are true.
+        for number, (kind, comparator) in enumerate(zip(node.ops, node.comparators, strict=True)):
+            right = eval_expr(run, comparator)
+            if isinstance(left, Tensor) or isinstance(right, Tensor):
+                verdict = operators.compare(run, kind, left, right, node)
+                if number < len(node.ops) - 1:
+                    truth.asked(run, verdict, node)
+            left = right
         return Host("bool")
     right = eval_expr(run, node.comparators[0])
     return operators.compare(run, node.ops[0], left, right, node)
@@ -101,8 +107,8 @@ def _bool_op(run: Run, node: ast.BoolOp) -> Value:
     results: list[Value] = []
     for number, operand in enumerate(node.values):
         value = eval_expr(run, operand)
-        known = truth.truth(run, value)
         last = number == len(node.values) - 1
+        known = truth.truth(run, value) if last else truth.asked(run, value, operand)
         if known is wanted or last:
             results.append(value)
             break
@@ -117,9 +123,7 @@ def _bool_op(run: Run, node: ast.BoolOp) -> Value:
 
 def _if_exp(run: Run, node: ast.IfExp) -> Value:
     test = eval_expr(run, node.test)
-    known = truth.truth(run, test)
-    if isinstance(test, Tensor):
-        run.event("tensor-truth", node.test, test, test.node)
+    known = truth.asked(run, test, node.test)
     if known is not None:
         return eval_expr(run, node.body if known else node.orelse)
     results: list[Value] = []
@@ -256,7 +260,7 @@ def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
             values = values[: 1 if run.rough + depth >= MOST_NESTED else 2]
         for value in values:
             assign(run, generator.target, value)
-            verdicts = [truth.truth(run, eval_expr(run, test)) for test in generator.ifs]
+            verdicts = [truth.asked(run, eval_expr(run, test), test) for test in generator.ifs]
             if False in verdicts:
                 continue
             if None in verdicts:

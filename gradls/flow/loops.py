@@ -95,7 +95,7 @@ def exec_while(run: Run, statement: ast.While) -> bool:
         expressions.eval_expr(run, statement.test)
         return exec_block(run, statement.body)
 
-    known = truth.truth(run, expressions.eval_expr(run, statement.test))
+    known = truth.asked(run, expressions.eval_expr(run, statement.test), statement.test)
     run.event("loop", statement)
     if known is False:
         return exec_block(run, statement.orelse)

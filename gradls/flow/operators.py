@@ -231,10 +231,12 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
     if isinstance(left, Choice) or isinstance(right, Choice):
         pairs = [(one, other) for one in options(left) for other in options(right)]
         return run.join.values([compare(run, kind, one, other, node) for one, other in pairs])
-    if isinstance(left, Tensor):
-        return apply(run, f"torch.Tensor.__{name}__", Call(_expr(node), [right]), left)
-    if isinstance(right, Tensor):
-        return apply(run, f"torch.Tensor.__{name}__", Call(_expr(node), [left]), right)
+    tensor, other = (left, right) if isinstance(left, Tensor) else (right, left)
+    if isinstance(tensor, Tensor):
+        if name in ("eq", "ne") and _is_no_number(other):
+            # Tensors leave it to Python, which compares identities.
+            return TRUE if name == "ne" else FALSE
+        return apply(run, f"torch.Tensor.__{name}__", Call(_expr(node), [other]), tensor)
     if isinstance(left, Host) and isinstance(right, Host) and left.known and right.known:
         try:
             return TRUE if function(left.value, right.value) else FALSE
@@ -245,6 +247,10 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
     if tensors_in(left) and tensors_in(right):
         return unknown_operation(run, name, [left, right], node, pure=True)
     return Host("bool")
+
+
+def _is_no_number(value: Value) -> bool:
+    return isinstance(value, Sequence) or (isinstance(value, Host) and value.kind in ("none", "str"))
 
 
 def _hashable(value: object) -> bool:

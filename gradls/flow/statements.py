@@ -110,9 +110,7 @@ def _delete(run: Run, statement: ast.Delete) -> bool:
 
 def _if(run: Run, statement: ast.If) -> bool:
     test = expressions.eval_expr(run, statement.test)
-    known = truth.truth(run, test)
-    if isinstance(test, Tensor):
-        run.event("tensor-truth", statement.test, test, test.node)
+    known = truth.asked(run, test, statement.test)
     if known is not None:
         truth.narrow(run, statement.test, known)
         return exec_block(run, statement.body if known else statement.orelse)
@@ -209,7 +207,7 @@ def _continue(run: Run, statement: ast.stmt) -> bool:
 
 def _assert(run: Run, statement: ast.Assert) -> bool:
     test = expressions.eval_expr(run, statement.test)
-    if truth.truth(run, test) is not False:
+    if truth.asked(run, test, statement.test) is not False:
         truth.narrow(run, statement.test, True)
     return True
 

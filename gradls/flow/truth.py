@@ -17,6 +17,7 @@ from gradls.flow.values import (
     Lib,
     Mapping,
     Sequence,
+    Tensor,
     Unknown,
     Value,
     is_none,
@@ -56,6 +57,13 @@ def truth(run: Run, value: Value) -> bool | None:
         verdicts = {truth(run, option) for option in value.options}
         return verdicts.pop() if len(verdicts) == 1 else None
     return None
+
+
+def asked(run: Run, value: Value, node: ast.expr) -> bool | None:
+    """The same for a value that the program asks, at `node`, whether it is true; written down if it is a tensor."""
+    if isinstance(value, Tensor):
+        run.event("tensor-truth", node, value, value.node)
+    return truth(run, value)
 
 
 def derived(run: Run, value: Unknown, key: object) -> Unknown:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 SINGLE = ("", "expand", "no_grad", "inference_mode", "backward_hook")
 """What `Tensor.multi` is for views that do not come from an operation with several."""
 
+_RESHAPING = frozenset((
+    "squeeze", "unsqueeze", "t", "transpose", "swapaxes", "swapdims", "resize", "resize_as", "set_", "as_strided",
+))  # fmt: skip
+
 
 def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
     """Make `tensor`, the result of a view operation, share what a view shares with its base.
@@ -75,6 +79,8 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
         node.label, node.fields["stuck"] = "raises", (node, "negative")
     before = target.storage.writes
     bump(run, target, op.name, at)
+    if op.name in _RESHAPING:
+        target.shape, node.scalar = None, None
     if run.isolated or run.recording is not False:
         if verdict is not False:
             # The saved input of an in-place operation is a clone, so only other inputs and the result count.

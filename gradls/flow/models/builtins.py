@@ -280,7 +280,7 @@ def number(run: Run, path: str, call: Call) -> Value:
                 return Host(kind)
         return Host(kind, node=value.node)
     if name == "bool":
-        verdict = truth.truth(run, value) if value is not None else False
+        verdict = truth.asked(run, value, call.node) if value is not None else False
         if verdict is not None:
             return TRUE if verdict else FALSE
         if isinstance(value, Unknown):

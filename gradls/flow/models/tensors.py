@@ -58,8 +58,8 @@ def clone(run: Run, receiver: Tensor, call: Call) -> Value:
 @method(TENSOR, "item", "tolist", "__float__", "__int__")
 def number(run: Run, receiver: Tensor, call: Call) -> Value:
     node = cut_node(run, "number", "item", [Edge(receiver.node, receiver.requires_grad)], run.at(call.node))
-    run.event("to-number", call.node, receiver, receiver.node)
     name = getattr(getattr(call.node, "func", None), "attr", "item")
+    run.event("to-number", call.node, receiver, receiver.node, name=name)
     if name == "tolist":
         return Sequence(run.state, "list", (), Host("float", node=node))
     return Host({"int": "int", "bool": "bool"}.get(receiver.dtype or "", "float"), node=node)
