@@ -13,6 +13,7 @@ from gradls.flow.backward import check_result
 from gradls.flow.calls import Call, call_function
 from gradls.flow.facts import Facts
 from gradls.flow.models.autograd_functions import context_arguments
+from gradls.flow.models.modules import parameters_of
 from gradls.flow.names import Names, NoNames
 from gradls.flow.run import MOST_STEPS, MOST_STEPS_A_FILE, MOST_STEPS_A_ROOT, OutOfBudget, Run
 from gradls.flow.statements import exec_block
@@ -60,7 +61,7 @@ def _attempt(run: Run, action: object, budget: int) -> bool:
     run.frame, run.path = frame, path
     run.mode.update(mode)
     run.stack.clear()
-    run.rough = run.isolated = 0
+    run.rough = run.isolated = run.casting = 0
     return False
 
 
@@ -133,6 +134,9 @@ def _run_methods(run: Run, cls: Class) -> None:
     receiver = holder[0]
     if isinstance(receiver, Instance):
         receiver.name = receiver.name or "self"
+        for _, tensor in parameters_of(receiver)[0]:
+            # Whoever made the object may have converted it.
+            tensor.fields["exact"] = None
     for method in sorted(uncalled, key=lambda method: method.name != "forward"):
         if method.node in run.executed:
             continue

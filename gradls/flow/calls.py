@@ -276,6 +276,8 @@ def call_function(
     caller, path = run.frame, run.path
     run.frame = frame
     run.stack.append(function)
+    may_cast = function.casts or function.decorated
+    run.casting += may_cast
     restore = contexts.set_mode(run, *function.mode) if function.mode is not None else None
     try:
         value = _run_body(run, function, frame)
@@ -283,6 +285,7 @@ def call_function(
         if restore is not None:
             restore()
         run.stack.pop()
+        run.casting -= may_cast
         run.frame = caller
         run.path = path
     if function.decorated:

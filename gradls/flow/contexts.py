@@ -90,6 +90,11 @@ def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple
     return run.unknown("context"), _nothing
 
 
+def may_cast(manager: Value) -> bool:
+    """May operations in a block under this context manager compute with other dtypes, as under autocast?"""
+    return not (isinstance(manager, Instance) and "mode" in manager.data)
+
+
 def _set_back(run: Run, before: tuple[bool | None, bool, At | None]) -> None:
     set_mode(run, *before)
 
@@ -153,6 +158,7 @@ def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> 
         function.mode = (grad, inference, run.at(node))
     elif isinstance(decorator, Lib):
         path = decorator.path
+        function.casts = function.casts or "amp" in path or "autocast" in path
         if path == "torch.autograd.function.once_differentiable":
             function.fields["once"] = True
         elif path in MODES:
@@ -164,7 +170,7 @@ def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> 
         elif not path.startswith(_TRANSPARENT):
             function.decorated = True
     elif isinstance(decorator, Instance) and decorator.path.startswith(_TRANSPARENT):
-        return
+        function.casts = True
     elif isinstance(node, ast.Attribute) and node.attr in ("setter", "deleter", "getter"):
         function.kind = "setter"
     elif not _is_transparent(node):

@@ -1,9 +1,9 @@
-"""The dtype class of results: float, int, bool, complex or unknown (None)."""
+"""The dtype class of results: float, int, bool, complex or unknown (None); and the one floating dtype, where known."""
 
 from __future__ import annotations
 
 from gradls.autograd.ops import Op, Output
-from gradls.flow.values import Host, Lib, Sequence, Tensor, Value
+from gradls.flow.values import Host, Lib, Sequence, Tensor, Unknown, Value
 
 OF_NAME = {
     **dict.fromkeys(("float", "float16", "float32", "float64", "half", "double", "bfloat16", "float8_e4m3fn"), "float"),
@@ -24,10 +24,15 @@ _EXACT = {"float": "float32", "double": "float64", "half": "float16", "long": "i
 
 def exactly(value: Value | None) -> str | None:
     """The one dtype that a `dtype=` argument names, such as "float32"."""
-    if not isinstance(value, Lib) or not value.path.startswith("torch."):
+    if not isinstance(value, Lib) or not value.path.startswith("torch.") or "some" in value.fields:
         return None
     name = value.path.removeprefix("torch.")
     return _EXACT.get(name, name) if name in OF_NAME else None
+
+
+def is_no_dtype(value: Value) -> bool:
+    """Is an argument of a conversion certainly no dtype, but a device or an option?"""
+    return isinstance(value, Host) or (isinstance(value, Unknown) and value.name == "torch.device")
 
 
 def of_value(value: Value | None) -> str | None:
@@ -103,6 +108,37 @@ def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
         return "int"
     # Of complex numbers, many operations (abs, norms, decompositions) give real ones.
     return None if first.dtype == "complex" and op.name not in _STAY_COMPLEX else first.dtype
+
+
+_WIDTH = {"bfloat16": 1, "float16": 1, "float32": 2, "float64": 3}
+
+
+def exact(tensor: Tensor) -> str | None:
+    """The floating dtype of a tensor, such as "float32", where it is known."""
+    return None if tensor.fields.get("escaped") and tensor.leaf is not False else tensor.fields.get("exact")
+
+
+def exact_of_result(output: Output, bound: dict[str, Value]) -> str | None:
+    """The floating dtype of a floating result of an operation on tensors, where it is known and no autocast is
+    around."""
+    given = bound.get("dtype")
+    if given is not None and not (isinstance(given, Host) and given.kind == "none"):
+        return exactly(given)
+    parts = [part for value in bound.values() for part in _tensors(value)]
+    found = set()
+    for part in parts:
+        if not isinstance(part, Tensor) or part.dtype is None:
+            return None
+        if part.dtype == "float":
+            found.add(exact(part))
+    if len(found) == 1:
+        return found.pop()
+    if output.dtype != "promote" or None in found or not found or {"bfloat16", "float16"} <= found:
+        return None
+    # A tensor without dimensions does not widen one that has some.
+    if any(isinstance(part, Tensor) and not part.shape for part in parts):
+        return None
+    return max((name for name in found if name is not None), key=lambda name: _WIDTH.get(name, 0))
 
 
 _STAY_COMPLEX = frozenset((

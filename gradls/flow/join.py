@@ -116,6 +116,7 @@ class Join:
             is_parameter=all(tensor.is_parameter for tensor in tensors),
         )
         joined.name = first.name if all(tensor.name == first.name for tensor in tensors) else ""
+        joined.fields["exact"] = _agree([tensor.fields.get("exact") for tensor in tensors])
         joined.inference = all(tensor.inference for tensor in tensors)
         return joined
 
@@ -178,7 +179,7 @@ def _same_host(one: Value, other: Value) -> bool:
             one.kind == other.kind and one.known and other.known and one.value == other.value and one.node is other.node
         )
     if isinstance(one, Lib) and isinstance(other, Lib):
-        return one.path == other.path
+        return one.path == other.path and ("some" in one.fields) == ("some" in other.fields)
     if isinstance(one, Bound) and isinstance(other, Bound):
         return one.receiver is other.receiver and one.name == other.name
     return isinstance(one, (Function, Instance)) and one is other

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.calls import select
 from gradls.autograd.ops import Op, Output, find_op
-from gradls.flow import dtypes, shapes, writes
+from gradls.flow import dtypes, shapes, unfit_inputs, writes
 from gradls.flow.calls import Call
 from gradls.flow.graph import At, Cut, Edge, Node, Saved
 from gradls.flow.second_order import second_derivatives
@@ -167,6 +167,10 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
         if isinstance(base, Tensor):
             for tensor in results:
                 writes.make_view(run, tensor, base, op)
+    if op.name in unfit_inputs.PRODUCTS:
+        unfit_inputs.check_product(run, bound, at)
+    elif op.name in ("embedding", "embedding_bag"):
+        unfit_inputs.check_index(run, bound.get("input"), at)
     _save(run, op, bound, results)
     if op.name in _NORMALIZED_ALONG:
         dim = bound.get("dim")
@@ -228,6 +232,11 @@ def _output(
     leaf = True if not recorded else (False if requires_grad else None)
     tensor = Tensor(run.state, node, requires_grad=requires_grad, leaf=leaf, dtype=dtype, shape=shape)
     tensor.inference = bool(run.mode["inference"])
+    if dtype == "float":
+        exact = dtypes.exact_of_result(output, bound)
+        # Autocast leaves this one alone. A function that nobody calls here may be called under autocast.
+        if exact == "float64" or not (run.casting or run.alone):
+            tensor.fields["exact"] = exact
     return tensor
 
 
@@ -312,6 +321,7 @@ def cut_tensor(run: Run, kind_of_cut: str, op: str, source: Tensor, at: ast.AST,
         tensor.storage.shadow = source.storage
     tensor.inference = source.inference
     tensor.data = source
+    tensor.fields["exact"] = dtypes.exact(source)
     return tensor
 
 

@@ -153,6 +153,8 @@ class Run:
         """Inside how many blocks that expect an error (`pytest.raises`, a `try` whose handler goes on)."""
         self.lazy = False
         """Some module with lazy parameters was made."""
+        self.casting = 0
+        """Inside how many blocks or functions under autocast, or under something unknown that may be autocast."""
         self.alone = False
         """The function under analysis is called by nobody in the file."""
 

@@ -127,11 +127,13 @@ def _if(run: Run, statement: ast.If) -> bool:
 
 def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
     entered = []
+    casts = False
     modes = run.frame.modes
     outside = len(modes)
     for item in statement.items:
         before = dict(run.mode)
         manager = expressions.eval_expr(run, item.context_expr)
+        casts = casts or contexts.may_cast(manager)
         value, restore = contexts.enter(run, manager, item.context_expr, statement)
         entered.append(restore)
         if dict(run.mode) != before:
@@ -140,10 +142,12 @@ def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
             assign(run, item.optional_vars, value)
     expected = contexts.expects_error(statement)
     run.caught += expected
+    run.casting += casts
     try:
         return exec_block(run, statement.body)
     finally:
         run.caught -= expected
+        run.casting -= casts
         del modes[outside:]
         for restore in reversed(entered):
             restore()

@@ -52,7 +52,7 @@ def truth(run: Run, value: Value) -> bool | None:
     if isinstance(value, (Function, Class, Bound)):
         return True
     if isinstance(value, Instance):
-        return None if value.open or value.path.startswith("torch.nn.") else True
+        return None if value.open or value.path.startswith(("torch.nn.", "numpy.")) else True
     if isinstance(value, Choice):
         verdicts = {truth(run, option) for option in value.options}
         return verdicts.pop() if len(verdicts) == 1 else None

@@ -211,7 +211,7 @@ class Mapping(Value):
 class Function(Value):
     """A function of the program. `scope` is where it was defined; `mode` the grad mode that a decorator gives it."""
 
-    __slots__ = ("decorated", "defaults", "fields", "kind", "mode", "node", "owner", "scope", "source")
+    __slots__ = ("casts", "decorated", "defaults", "fields", "kind", "mode", "node", "owner", "scope", "source")
 
     def __init__(
         self, state: State, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, scope: Any, source: Source
@@ -226,6 +226,8 @@ class Function(Value):
         self.mode: tuple[bool | None, bool, At] | None = None
         self.decorated = False
         """A decorator that is not understood stands on it."""
+        self.casts = False
+        """A decorator may change the dtypes with which it computes (autocast)."""
         self.fields = Fields(state)
 
     @property

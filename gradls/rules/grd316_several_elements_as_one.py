@@ -37,7 +37,7 @@ class SeveralElementsAsOne(Rule):
     import torch
 
     error = torch.nn.Linear(3, 1)(torch.randn(8, 3)) - torch.zeros(8, 1)
-    loss = error**2 if error > 0 else error.abs()  # raises RuntimeError: Boolean value of Tensor with more than one value
+    loss = error**2 if error > 0 else error.abs()  # raises RuntimeError: Boolean value of Tensor
     ```
 
     ```python

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
-from gradls.flow import truth
+from gradls.flow import dtypes, truth
 from gradls.flow.calls import Call
 from gradls.flow.graph import Edge, Node
 from gradls.flow.models.registry import attribute, setter
@@ -113,7 +113,15 @@ def ndim(run: Run, value: Tensor, node: ast.expr) -> Value:
 @attribute(TENSOR, "dtype")
 def dtype(run: Run, value: Tensor, node: ast.expr) -> Value:
     name = {"float": "float32", "int": "int64", "bool": "bool", "complex": "complex64"}.get(value.dtype or "")
-    return run.lib(f"torch.{name}") if name else run.unknown("metadata", "dtype")
+    if name is None:
+        return run.unknown("metadata", "dtype")
+    exact = dtypes.exact(value) if value.dtype == "float" else None
+    if exact is not None:
+        return run.lib(f"torch.{exact}")
+    # One of several dtypes of that kind.
+    lib = Lib(run.state, f"torch.{name}")
+    lib.fields["some"] = True
+    return lib
 
 
 @attribute(TENSOR, "device", "layout", "is_cuda", "itemsize", "names")
@@ -173,6 +181,9 @@ def set_data(run: Run, receiver: Tensor, value: Value, target: ast.expr) -> None
     edges = [Edge(value.node, value.requires_grad)] if isinstance(value, Tensor) else []
     node = cut_node(run, "data", "data", edges, run.at(target)) if edges else None
     run.event("data-set", target, receiver, node, assigned=value)
+    run.state.set(receiver.fields, "exact", dtypes.exact(value) if isinstance(value, Tensor) else None)
+    if not isinstance(value, Tensor) or value.shape != receiver.shape:
+        receiver.shape = None
     if node is not None and receiver.leaf is not False:
         remember(run, receiver, node)
 

@@ -58,7 +58,14 @@ def sized(run: Run, path: str, call: Call) -> Value:
 def like(run: Run, path: str, call: Call) -> Value:
     model = call.get(0, "input")
     dtype, shape = (model.dtype, model.shape) if isinstance(model, Tensor) else (None, None)
-    return fresh(run, call, path.removeprefix("torch."), dtype, shape)
+    return _as(fresh(run, call, path.removeprefix("torch."), dtype, shape), model, call)
+
+
+def _as(made: Tensor, model: Value | None, call: Call) -> Tensor:
+    """A new tensor, of the dtype of `model` unless the call gives another."""
+    if made.dtype == "float" and "dtype" not in call.kwargs:
+        made.fields["exact"] = dtypes.exact(model) if isinstance(model, Tensor) else None
+    return made
 
 
 @function(*(f"torch.{name}" for name in _OTHERS))
@@ -92,7 +99,7 @@ def others(run: Run, path: str, call: Call) -> Value:
 def new_sized(run: Run, receiver: Tensor, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "new_zeros")
     sizes = call.args[:1] if name == "new_full" else call.args
-    return fresh(run, call, name, receiver.dtype, shapes.of_sizes(sizes))
+    return _as(fresh(run, call, name, receiver.dtype, shapes.of_sizes(sizes)), receiver, call)
 
 
 @method("torch.Tensor", "new_tensor")
@@ -111,6 +118,9 @@ _TYPED = {
     "BFloat16Tensor": "float", "LongTensor": "int", "IntTensor": "int", "ShortTensor": "int", "ByteTensor": "int",
     "CharTensor": "int", "BoolTensor": "bool",
 }  # fmt: skip
+_EXACT = {
+    "FloatTensor": "float32", "DoubleTensor": "float64", "HalfTensor": "float16", "BFloat16Tensor": "bfloat16",
+}  # fmt: skip
 
 
 @function(*(f"torch.{name}" for name in _TYPED), *(f"torch.cuda.{name}" for name in _TYPED))
@@ -119,7 +129,9 @@ def typed(run: Run, path: str, call: Call) -> Value:
     name = path.rpartition(".")[2]
     data = call.get(0, "data")
     if data is None or isinstance(data, Host):
-        return fresh(run, call, name, _TYPED[name], shapes.of_sizes(call.args))
+        made = fresh(run, call, name, _TYPED[name], shapes.of_sizes(call.args))
+        made.fields["exact"] = _EXACT.get(name) or made.fields.get("exact")
+        return made
     return copy_of(run, data, call, name, _TYPED[name])
 
 
@@ -155,8 +167,9 @@ def from_numpy(run: Run, path: str, call: Call) -> Value:
 def copy_of(run: Run, data: Value, call: Call, op: str, dtype: str | None) -> Tensor:
     """A new leaf with the values of `data` and without its history."""
     given = call.kwargs.get("dtype") or (call.args[1] if len(call.args) > 1 and op != "new_tensor" else None)
+    exact = _exact_of_data(run, data, op)
     if given is not None and not is_none(given):
-        dtype = dtypes.of_value(given)
+        dtype, exact = dtypes.of_value(given), dtypes.exactly(given)
     flag = _flag(run, call)
     edges = history_edges(data)
     if isinstance(data, Instance):
@@ -168,6 +181,7 @@ def copy_of(run: Run, data: Value, call: Call, op: str, dtype: str | None) -> Te
     result = Tensor(run.state, node, requires_grad=False, leaf=True, dtype=dtype, shape=shape)
     node.scalar = None if shape is None else shape == ()
     node.label = op
+    result.fields["exact"] = exact if dtype == "float" else None
     result.inference = bool(run.mode["inference"])
     run.event("copied", call.node, result, node, data=data, op=op, flag=flag, dtype=dtype)
     if flag is not False:
@@ -185,6 +199,17 @@ def copy_of(run: Run, data: Value, call: Call, op: str, dtype: str | None) -> Te
     return result
 
 
+def _exact_of_data(run: Run, data: Value, op: str) -> str | None:
+    """The floating dtype of a tensor that is made of `data`."""
+    if op in _TYPED:
+        return _EXACT.get(op) or run.outside["dtype"]
+    if isinstance(data, Instance):
+        return data.data.get("exact")
+    if isinstance(data, Tensor):
+        return dtypes.exact(data)
+    return run.outside["dtype"] if op != "new_tensor" and not tensors_in(data) else None
+
+
 def _is_uncertain(data: Value) -> bool:
     return isinstance(data, (Unknown, Choice)) or any(isinstance(part, Unknown) for part in tensors_in(data))
 
@@ -192,6 +217,8 @@ def _is_uncertain(data: Value) -> bool:
 def _shape_of_data(data: Value) -> shapes.Shape | None:
     if isinstance(data, Tensor):
         return data.shape
+    if isinstance(data, Instance):
+        return data.data.get("shape")
     if isinstance(data, Host) and data.kind in ("int", "float", "bool"):
         return ()
     if isinstance(data, Sequence):
@@ -225,6 +252,7 @@ def rewrapped(run: Run, data: Tensor, node: Node, flag: bool | None, *, is_param
     )  # fmt: skip
     leaf.leaf = result
     leaf.scalar = data.node.scalar
+    result.fields["exact"] = dtypes.exact(data)
     return result
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.losses import find_loss
 from gradls.autograd.modules import ModuleSpec, find_module
 from gradls.autograd.ops import find_op
-from gradls.flow import layer_shapes, truth
+from gradls.flow import dtypes, layer_shapes, truth, unfit_inputs
 from gradls.flow.classes import MODULE
 from gradls.flow.graph import Edge, Node, Saved
 from gradls.flow.models.modules import CONTAINERS, contents, initialize
@@ -71,6 +71,7 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     for parameter in parameters.values() if run.lazy else ():
         if isinstance(parameter, Tensor) and "lazy" in parameter.fields:
             run.state.set(parameter.fields, "lazy", False)
+    unfit_inputs.check_layer(run, instance, spec, first, call.node)
     inplace = options.get("inplace")
     if isinstance(inplace, Host) and inplace.value is True and isinstance(first, Tensor):
         before = first.storage.writes
@@ -106,6 +107,9 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         shape=layer_shapes.of_layer(spec, options, first),
     )
     result.node.label = instance.name
+    weight = next(iter(parameters.values()), None)
+    if isinstance(weight, Tensor) and not run.casting and not run.alone:
+        result.fields["exact"] = dtypes.exact(weight)
     kept = dict(parameters)
     if truth.truth(run, options.get("track_running_stats", TRUE)) is True:
         kept |= {name: instance.fields[name] for name in spec.saves_buffers if name in instance.fields}

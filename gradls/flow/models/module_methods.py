@@ -17,6 +17,7 @@ from gradls.flow.models.modules import (
     parameters_of,
 )
 from gradls.flow.models.registry import method
+from gradls.flow.models.tensors import exact_conversion
 from gradls.flow.values import (
     FALSE,
     NONE,
@@ -112,17 +113,21 @@ def train(run: Run, receiver: Instance, call: Call) -> Value:
     return receiver
 
 
-@method(MODULE, "to", "type")
+@method(MODULE, "to", "type", "float", "double", "half", "bfloat16")
 def convert(run: Run, receiver: Instance, call: Call) -> Value:
+    """Changes the dtype of the floating parameters."""
+    name = getattr(getattr(call.node, "func", None), "attr", "to")
     for value in (*call.args, *(value for name, value in call.kwargs.items() if name in ("dtype", "dst_type"))):
         dtype = of_value(value) if exactly(value) is not None else None
         if dtype is not None:
             trained = any(tensor.requires_grad for _, tensor in parameters_of(receiver)[0])
             run.event("module-dtype", call.node, receiver, dtype=dtype, trained=trained)
+    for _, tensor in parameters_of(receiver)[0]:
+        run.state.set(tensor.fields, "exact", exact_conversion(name, call, tensor.fields.get("exact")))
     return receiver
 
 
-@method(MODULE, "cuda", "cpu", "float", "double", "half", "bfloat16", "xpu", "share_memory", "compile", "to_empty")
+@method(MODULE, "cuda", "cpu", "xpu", "share_memory", "compile", "to_empty")
 def itself(run: Run, receiver: Instance, call: Call) -> Value:
     return receiver
 

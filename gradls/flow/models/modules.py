@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.modules import find_module
 from gradls.autograd.versions import ZERO_GRAD_TO_NONE, since
-from gradls.flow import truth
+from gradls.flow import dtypes, truth
 from gradls.flow.classes import MODULE, is_module, start_training
 from gradls.flow.values import (
     NONE,
@@ -19,6 +19,7 @@ from gradls.flow.values import (
     Unknown,
     Value,
     host,
+    is_none,
 )
 
 if TYPE_CHECKING:
@@ -59,10 +60,12 @@ def initialize(run: Run, instance: Instance, path: str, call: Call) -> None:
     given = dict(zip(spec.init, call.args, strict=False)) | call.kwargs
     options = {name: host(value) for name, value in spec.defaults.items()} | given
     instance.data["options"] = options
+    dtype = options.get("dtype", NONE)
     for name, condition in spec.parameters:
         if all(_is_on(run, options.get(part)) for part in condition.split(",") if part):
             parameter = run.leaf("Parameter", call.node, requires_grad=True, is_parameter=True)
             parameter.name, parameter.owner = name, instance
+            parameter.fields["exact"] = run.outside["dtype"] if is_none(dtype) else dtypes.exactly(dtype)
             instance.fields[name] = parameter
             if path.startswith("torch.nn.Lazy"):
                 parameter.fields["lazy"] = run.lazy = True

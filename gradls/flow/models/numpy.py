@@ -1,15 +1,17 @@
-"""NumPy: arrays that remember which tensors they were read from."""
+"""NumPy: arrays that remember which tensors they were read from, and their dtype and shape where they are known."""
 
 from __future__ import annotations
 
 import ast
 from typing import TYPE_CHECKING
 
+from gradls.flow import dtypes
 from gradls.flow.graph import Edge, Write
-from gradls.flow.models.registry import method
+from gradls.flow.models.registry import function, method
 from gradls.flow.models.tensors import history_edges
 from gradls.flow.operations import cut_node, tensors_in
-from gradls.flow.values import NONE, Host, Instance, Tensor, Value
+from gradls.flow.shapes import Shape, of_sizes
+from gradls.flow.values import NONE, Host, Instance, Lib, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.calls import Call
@@ -31,14 +33,99 @@ def reader(run: Run, path: str, call: Call) -> Value:
             requiring=requiring,
             arguments=call.values,
         )
-    return array(run, path, edges, call)
+    return array(run, path, edges, call, _exact_of(path, call), _shape_of(path, call))
 
 
-def array(run: Run, path: str, edges: list[Edge], call: Call) -> Instance:
+def array(
+    run: Run, path: str, edges: list[Edge], call: Call, exact: str | None = None, shape: Shape | None = None
+) -> Instance:
     result = Instance(run.state, run.lib("numpy.ndarray"), run.at(call.node))
+    result.data |= {"exact": exact, "shape": shape, "dtype": "float" if exact else None}
     if edges:
         result.data["node"] = cut_node(run, "numpy", path, edges, run.at(call.node))
     return result
+
+
+_RANDOM = ("rand", "randn", "random", "random_sample", "normal", "uniform", "standard_normal")
+_FILLED = ("zeros", "ones", "empty", "full")
+_ELEMENTWISE = frozenset((
+    "sin", "cos", "tan", "tanh", "exp", "log", "sqrt", "square", "abs", "absolute", "clip", "add", "subtract",
+    "multiply", "divide", "power", "sum", "mean", "concatenate", "stack", "vstack", "hstack",
+))  # fmt: skip
+
+
+@function(*(f"numpy.random.{name}" for name in _RANDOM))
+def random(run: Run, path: str, call: Call) -> Value:
+    """Random numbers: float64, or a Python number if no size is given."""
+    name = path.rpartition(".")[2]
+    if name in ("rand", "randn"):
+        sizes = call.args
+    else:
+        index = 2 if name in ("normal", "uniform") else 0
+        given = call.get(index, "size")
+        sizes = [] if given is None or is_none(given) else [given]
+    if call.unsure or any(
+        not isinstance(value, Host) for value in call.args[: 2 if name in ("normal", "uniform") else 0]
+    ):
+        return run.unknown("call", name)
+    if not sizes:
+        return Host("float")
+    return array(run, path, [], call, "float64", of_sizes(list(sizes)))
+
+
+@function("numpy.random.default_rng", "numpy.random.RandomState")
+def generator(run: Run, path: str, call: Call) -> Value:
+    return Instance(run.state, run.lib("numpy.random.Generator"), run.at(call.node))
+
+
+@method("numpy.random.Generator", *_RANDOM)
+def random_of_generator(run: Run, receiver: Instance, call: Call) -> Value:
+    name = getattr(getattr(call.node, "func", None), "attr", "random")
+    return run.unknown("call", name) if "dtype" in call.kwargs else random(run, name, call)
+
+
+def _exact_of(path: str, call: Call) -> str | None:
+    """The floating dtype of the array that a function of NumPy gives, where it is known."""
+    name = path.removeprefix("numpy.")
+    given = call.kwargs.get("dtype")
+    if given is not None:
+        return _named(given)
+    if name in ("zeros", "ones", "empty", "eye", "identity", "linspace"):
+        position = {"linspace": 5, "eye": 3}.get(name, 1)
+        return "float64" if len(call.args) <= position and not call.unsure else None
+    if name in ("array", "asarray"):
+        data = call.get(0, "object", "a")
+        if isinstance(data, Instance):
+            return data.data.get("exact")
+        floats = len(call.args) == 1 and isinstance(data, Sequence) and dtypes.of_data(data) == "float"
+        return "float64" if floats and not tensors_in(data) else None  # type: ignore[arg-type]
+    return _common(call.values) if name in _ELEMENTWISE else None
+
+
+def _common(values: list[Value]) -> str | None:
+    """The dtype that arrays have in common; Python's numbers change none."""
+    found: set[str | None] = set()
+    for value in values:
+        if isinstance(value, Sequence) and value.rest is None:
+            found.add(_common(list(value.items)))
+        elif not isinstance(value, Host):
+            found.add(value.data.get("exact") if isinstance(value, Instance) else None)
+    return found.pop() if len(found) == 1 else None
+
+
+def _named(value: Value) -> str | None:
+    """The floating dtype that an argument of NumPy names."""
+    name = value.path.rpartition(".")[2] if isinstance(value, Lib) else value.value if isinstance(value, Host) else ""
+    names = {"float": "float64", "double": "float64", "single": "float32", "half": "float16"}
+    name = names.get(name, name)
+    return name if name in ("float16", "float32", "float64") else None
+
+
+def _shape_of(path: str, call: Call) -> Shape | None:
+    name = path.removeprefix("numpy.")
+    if name in _FILLED and call.args:
+        return of_sizes(call.args[:1])
+    return None
 
 
 @method(
@@ -58,14 +145,25 @@ def array(run: Run, path: str, edges: list[Edge], call: Call) -> Instance:
 )
 def array_method(run: Run, receiver: Instance, call: Call) -> Value:
     edges = [Edge(receiver.data["node"], False)] if "node" in receiver.data else []
-    return array(run, "numpy", edges, call)
+    name = getattr(getattr(call.node, "func", None), "attr", "__getitem__")
+    exact, shape = receiver.data.get("exact"), None
+    if name == "astype":
+        given = call.get(0, "dtype")
+        exact = _named(given) if given is not None else None
+    if name in ("copy", "astype", "clip"):
+        shape = receiver.data.get("shape")
+    elif name == "reshape":
+        sizes = of_sizes(call.args)
+        shape = None if sizes is None else tuple(None if size == -1 else size for size in sizes)
+    return array(run, "numpy", edges, call, exact, shape)
 
 
 def operator(run: Run, values: list[Value], node: ast.expr) -> Instance:
     """An operator with an array on one side or both."""
     from gradls.flow.calls import Call as NewCall
 
-    return array(run, "numpy", [edge for value in values for edge in history_edges(value)], NewCall(node, values))
+    edges = [edge for value in values for edge in history_edges(value)]
+    return array(run, "numpy", edges, NewCall(node, values), _common(values))
 
 
 @method("numpy.ndarray", "__setitem__", "fill", "sort", "put")

@@ -83,7 +83,7 @@ def array_of(run: Run, tensor: Tensor, call: Call) -> Value:
         node.cut = Cut("numpy", run.at(call.node), behind.certain)
     array.data["node"] = node
     array.data["storage"] = tensor.storage
-    array.data["dtype"] = tensor.dtype
+    array.data |= {"dtype": tensor.dtype, "exact": dtypes.exact(tensor), "shape": tensor.shape}
     return array
 
 
@@ -168,8 +168,9 @@ def convert(run: Run, receiver: Tensor, call: Call) -> Value:
     dtype = _dtype_of_conversion(name, receiver, call)
     if dtype in ("int", "bool"):
         return _integer_cast(run, receiver, dtype, call, name)
-    before, after = receiver.fields.get("exact"), _exact_conversion(name, call)
-    if before is not None and before == after and len(call.values) <= 1:
+    before = dtypes.exact(receiver)
+    after = exact_conversion(name, call, before)
+    if before is not None and before == after and len(call.values) <= 1 and name not in _MOVES:
         return receiver
     result = apply(run, "torch.Tensor.float", Call(call.node, []), receiver)
     if not isinstance(result, Tensor):
@@ -187,12 +188,22 @@ def convert(run: Run, receiver: Tensor, call: Call) -> Value:
     return result
 
 
-def _exact_conversion(name: str, call: Call) -> str | None:
-    """The one dtype that a conversion gives."""
+_MOVES = ("cuda", "cpu", "xpu", "contiguous", "to")
+
+
+def exact_conversion(name: str, call: Call, before: str | None) -> str | None:
+    """The floating dtype that a conversion of something of the dtype `before` gives."""
     fixed = {"float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16"}.get(name)
-    if fixed is not None or name not in ("to", "type"):
+    if fixed is not None:
         return fixed
-    return next((found for found in map(dtypes.exactly, call.values) if found is not None), None)
+    if name in ("cuda", "cpu", "xpu", "contiguous"):
+        return before
+    for value in call.values:
+        if isinstance(value, Tensor):
+            return dtypes.exact(value)
+        if isinstance(value, Lib):
+            return dtypes.exactly(value)
+    return before if name == "to" and all(map(dtypes.is_no_dtype, call.values)) else None
 
 
 def _dtype_of_conversion(name: str, receiver: Tensor, call: Call) -> str | None:

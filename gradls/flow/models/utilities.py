@@ -70,6 +70,7 @@ def copied(run: Run, value: Value, memo: dict[int, Value]) -> Value:
         node.leaf = tensor
         node.scalar = value.node.scalar
         tensor.name = value.name
+        tensor.fields["exact"] = value.fields.get("exact")
         memo[id(value)] = tensor
         return tensor
     if isinstance(value, Instance):

@@ -1,0 +1,98 @@
+"""Inputs that a layer or an operation refuses: of another dtype, or too few for statistics."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from math import prod
+from typing import TYPE_CHECKING
+
+from gradls.autograd.modules import ModuleSpec
+from gradls.flow import dtypes
+from gradls.flow.values import TRUE, Host, Instance, Tensor, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+_OF_ONE_DTYPE = (
+    "Linear", "LazyLinear", "Conv", "LazyConv", "Bilinear", "RNN", "LSTM", "GRU", "BatchNorm", "LayerNorm", "GroupNorm",
+    "PReLU",
+)  # fmt: skip
+"""Layers (by how their names begin) that take only the dtype of their parameters."""
+PRODUCTS = frozenset((
+    "matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "dot", "vdot", "linear", "addmm", "baddbmm", "addmv",
+))  # fmt: skip
+"""Operations that take only tensors of one dtype."""
+
+
+def check_layer(run: Run, instance: Instance, spec: ModuleSpec, first: Value | None, at: ast.AST) -> None:
+    """Write down an input of a layer with which the call certainly raises."""
+    if not isinstance(first, Tensor) or any(hook.before for hook in instance.fields.get("*hooks", ())):
+        return
+    name = spec.name.rpartition(".")[2]
+    if name in ("Embedding", "EmbeddingBag"):
+        check_index(run, first, at, instance.at)
+    elif name.startswith(_OF_ONE_DTYPE):
+        weights = [instance.fields.get(parameter) for parameter, _ in spec.parameters]
+        weight = next((value for value in weights if isinstance(value, Tensor) and value.is_parameter), None)
+        if weight is not None and not instance.data.get("reparametrized"):
+            check_dtypes(run, first, weight, at, instance, mixes=name.endswith("Norm") or "BatchNorm" in name)
+    if name.startswith(("BatchNorm", "InstanceNorm")):
+        _check_statistics(run, instance, first, at, batch=name.startswith("Batch"))
+
+
+def check_index(run: Run, index: Value | None, at: ast.AST, made: object = None) -> None:
+    """Write down an index of an embedding that is not of integers."""
+    if isinstance(index, Tensor) and index.dtype in ("float", "bool"):
+        run.event("unfit-input", at, index, index.node, why="index", dtype=index.dtype, made=made)
+
+
+def check_dtypes(
+    run: Run, one: Tensor, other: Tensor, at: ast.AST, layer: Instance | None = None, *, mixes: bool = False
+) -> bool:
+    """Write down that two tensors which must be of one dtype, the second a floating one, are not. `mixes`: half and
+    single precision may meet."""
+    if other.dtype != "float" or one.dtype not in ("float", "int", "bool"):
+        return False
+    names = (dtypes.exact(one), dtypes.exact(other))
+    if one.dtype == "float":
+        if None in names or names[0] == names[1]:
+            return False
+        # Autocast leaves double precision alone, and integers too.
+        if "float64" not in names and (mixes or run.casting or run.alone):
+            return False
+    made = layer.at if layer is not None else None
+    run.event("unfit-input", at, one, one.node, why="dtype", dtypes=names, dtype=one.dtype, other=other, made=made)
+    return True
+
+
+def check_product(run: Run, bound: Mapping[str, Value], at: ast.AST) -> None:
+    """The same for the factors of a matrix product."""
+    factors = [value for value in bound.values() if isinstance(value, Tensor)]
+    floating = next((factor for factor in factors if factor.dtype == "float"), None)
+    if floating is None or "out_dtype" in bound:
+        return
+    for factor in factors:
+        if factor is not floating and check_dtypes(run, factor, floating, at):
+            return
+
+
+def _check_statistics(run: Run, instance: Instance, first: Tensor, at: ast.AST, *, batch: bool) -> None:
+    """Batch norm needs several values of each channel, instance norm several in each example."""
+    options = instance.data.get("options", {})
+    tracks = options.get("track_running_stats")
+    own = isinstance(tracks, Host) and tracks.value is False
+    if not own and (instance.fields.get("training") is not TRUE or not _is_known(run, instance)):
+        return
+    shape = first.shape
+    if shape is None or len(shape) < 2:
+        return
+    sizes = (shape[0], *shape[2:]) if batch else shape[2:]
+    known = [size for size in sizes if size is not None]
+    if len(known) == len(sizes) and prod(known) == 1 and (batch or len(shape) > 2):
+        run.event("unfit-input", at, first, first.node, why="one-value", batch=batch, made=instance.at, shape=shape)
+
+
+def _is_known(run: Run, instance: Instance) -> bool:
+    """Is it known who has switched the mode of the layer: nobody else than what is seen?"""
+    return not instance.fields.get("escaped") and (not run.alone or instance.fields.born > run.since)
