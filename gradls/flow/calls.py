@@ -265,6 +265,8 @@ def call_function(
     """Run the body of a function of the program with these arguments."""
     if len(run.stack) >= MOST_CALLS_DEEP or run.stack.count(function) >= 2:
         return run.unknown("recursion", function.name)
+    if _takes_fewer(function, call, receiver):
+        return run.unknown("call", function.name)
     if function.decorated and isinstance(function.node, ast.Lambda) is False:
         run.executed.add(function.node)
     scope = Scope(Fields(run.state), function.scope, "function")
@@ -291,6 +293,15 @@ def call_function(
     if function.decorated:
         return run.unknown("decorated", function.name)
     return value
+
+
+def _takes_fewer(function: Function, call: Call, receiver: Value | None) -> bool:
+    """Does Python refuse the call, for more positional arguments than there are parameters?"""
+    arguments = function.node.args
+    given = len(call.args) + (receiver is not None and function.kind != "static")
+    return (
+        arguments.vararg is None and not function.decorated and given > len(arguments.posonlyargs) + len(arguments.args)
+    )
 
 
 def _run_body(run: Run, function: Function, frame: Frame) -> Value:

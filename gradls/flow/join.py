@@ -124,7 +124,7 @@ class Join:
         if len(hosts) == 1:
             return hosts[0]
         kinds = {value.kind for value in hosts}
-        kind = kinds.pop() if len(kinds) == 1 else "float" if kinds <= {"int", "float"} else "object"
+        kind = kinds.pop() if len(kinds) == 1 else "number" if kinds <= {"int", "float", "number"} else "object"
         nodes = [value.node for value in hosts if value.node is not None]
         return Host(kind, MISSING, self.nodes(nodes) if nodes else None)
 

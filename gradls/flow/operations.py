@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.calls import select
 from gradls.autograd.ops import Op, Output, find_op
-from gradls.flow import dtypes, shapes, unfit_inputs, writes
+from gradls.flow import dtypes, ranges, shapes, steep, unfit_inputs, writes
 from gradls.flow.calls import Call
 from gradls.flow.graph import At, Cut, Edge, Node, Saved
 from gradls.flow.second_order import second_derivatives
@@ -51,7 +51,9 @@ def kind(value: Value) -> str:
     if isinstance(value, Tensor):
         return "tensor"
     if isinstance(value, Host):
-        return {"int": "int", "float": "float", "bool": "bool", "str": "str", "none": "none"}.get(value.kind, "unknown")
+        return {"int": "int", "float": "float", "bool": "bool", "str": "str", "none": "none", "number": "float"}.get(
+            value.kind, "unknown"
+        )
     if isinstance(value, Sequence):
         elements = value.elements
         if elements and all(isinstance(item, Tensor) for item in elements):
@@ -170,7 +172,11 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     if op.name in unfit_inputs.PRODUCTS:
         unfit_inputs.check_product(run, bound, at)
     elif op.name in ("embedding", "embedding_bag"):
-        unfit_inputs.check_index(run, bound.get("input"), at)
+        table = bound.get("weight")
+        rows = table.shape[0] if isinstance(table, Tensor) and table.shape else None
+        unfit_inputs.check_index(run, bound.get("input"), rows, at)
+    ranges.remember(results[0], ranges.of_result(op.name, bound))
+    steep.check(run, op.name, bound, results[0], at)
     _save(run, op, bound, results)
     if op.name in _NORMALIZED_ALONG:
         dim = bound.get("dim")
@@ -286,7 +292,7 @@ def under_mode(run: Run, requires_grad: bool | None, cut: Cut | None, place: At)
 
 def python_value(run: Run, op: Op, edges: list[Edge], place: At) -> Value:
     """The result of an operation that gives no tensor."""
-    kinds = {"item": "float", "tolist": "list", "size": "shape", "dim": "int", "numel": "int", "is_leaf": "bool"}
+    kinds = {"item": "number", "tolist": "list", "size": "shape", "dim": "int", "numel": "int", "is_leaf": "bool"}
     if op.name in ("item", "tolist", "numpy", "__float__", "__int__", "__bool__"):
         return Host(kinds.get(op.name, "float"), node=cut_node(run, "number", op.name, edges, place))
     if kinds.get(op.name) in ("int", "bool"):
@@ -322,6 +328,7 @@ def cut_tensor(run: Run, kind_of_cut: str, op: str, source: Tensor, at: ast.AST,
     tensor.inference = source.inference
     tensor.data = source
     tensor.fields["exact"] = dtypes.exact(source)
+    ranges.remember(tensor, ranges.of(source))
     return tensor
 
 
@@ -371,6 +378,8 @@ def unknown_operation(run: Run, name: str, values: list[Value], at: ast.AST, *, 
     if edges:
         result.fields["node",] = Node(run.state, name, run.at(at), tuple(edges), kind="opaque", path=run.path)
         result.plain = pure and all(edge.flows is False for edge in edges)
+        if not result.plain:
+            steep.look_at_unknown(run, name, values, result, at)
     return result
 
 

@@ -145,6 +145,8 @@ def _of_hosts(run: Run, kind: type, left: Host, right: Host, node: ast.AST) -> V
     kinds = {left.kind, right.kind}
     if kinds <= {"int", "bool"}:
         return Host("float" if kind is ast.Div else "int", node=graph)
+    if kind is not ast.Div and "number" in kinds and "float" not in kinds:
+        return Host("number", node=graph)
     return Host("float", node=graph)
 
 

@@ -8,7 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from gradls.autograd.modules import ModuleSpec
-from gradls.flow import dtypes
+from gradls.flow import dtypes, ranges
 from gradls.flow.values import TRUE, Host, Instance, Tensor, Value
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ def check_layer(run: Run, instance: Instance, spec: ModuleSpec, first: Value | N
         return
     name = spec.name.rpartition(".")[2]
     if name in ("Embedding", "EmbeddingBag"):
-        check_index(run, first, at, instance.at)
+        weight, rows = instance.fields.get("weight"), instance.data.get("options", {}).get("num_embeddings")
+        own = isinstance(weight, Tensor) and weight.owner is instance
+        count = rows.value if own and isinstance(rows, Host) and isinstance(rows.value, int) else None
+        check_index(run, first, count, at, instance.at)
     elif name.startswith(_OF_ONE_DTYPE):
         weights = [instance.fields.get(parameter) for parameter, _ in spec.parameters]
         weight = next((value for value in weights if isinstance(value, Tensor) and value.is_parameter), None)
@@ -41,10 +44,21 @@ def check_layer(run: Run, instance: Instance, spec: ModuleSpec, first: Value | N
         _check_statistics(run, instance, first, at, batch=name.startswith("Batch"))
 
 
-def check_index(run: Run, index: Value | None, at: ast.AST, made: object = None) -> None:
-    """Write down an index of an embedding that is not of integers."""
-    if isinstance(index, Tensor) and index.dtype in ("float", "bool"):
+def check_index(run: Run, index: Value | None, rows: int | None, at: ast.AST, made: object = None) -> None:
+    """Write down an index of an embedding that is not of integers, or goes beyond its `rows`."""
+    if not isinstance(index, Tensor):
+        return
+    if index.dtype in ("float", "bool"):
         run.event("unfit-input", at, index, index.node, why="index", dtype=index.dtype, made=made)
+    known = ranges.of(index)
+    if index.dtype != "int" or known is None or rows is None:
+        return
+    outside = [number for number in sorted(known.has) if number < 0 or number >= rows]
+    if outside:
+        run.event("unfit-input", at, index, index.node, why="outside", number=int(outside[-1]), rows=rows, made=made)
+    elif any(number >= rows for number in known.comes_to):
+        highest = int(max(known.comes_to))
+        run.event("unfit-input", at, index, index.node, why="may-be", number=highest, rows=rows, made=made)
 
 
 def check_dtypes(

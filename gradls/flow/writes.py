@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import Op, find_op
-from gradls.flow import dtypes, shapes
+from gradls.flow import dtypes, ranges, shapes
 from gradls.flow.graph import Cut, Edge, Node, Storage, Write
 from gradls.flow.values import FALSE, Host, Sequence, Tensor, Value
 
@@ -78,6 +78,7 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     if any(_is_negative(bound.get(name)) for name in op.negative) and bound.get("training", FALSE) is FALSE:
         node.label, node.fields["stuck"] = "raises", (node, "negative")
     before = target.storage.writes
+    written = ranges.of_result(op.name, bound)
     bump(run, target, op.name, at)
     if op.name in _RESHAPING:
         target.shape, node.scalar = None, None
@@ -100,6 +101,7 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
             node.cut = Cut("no_grad", run.mode["at"] or place, verdict is True)
         node.edges = tuple(Edge(edge.node, False) for edge in edges)
         rebase(run, target, node, False)
+    run.state.set(target.fields, "range", ranges.entry(target, written))
     run.event("write", at, target, node, op=op.name, before=before)
     return target
 

@@ -135,7 +135,7 @@ class WrongArgumentsOfBackward(Rule):
         if call.known(-1, "materialize_grads") is True and call.known(-1, "allow_unused") is False:
             return "`materialize_grads=True` needs `allow_unused=True`"
         roots, gradients = _roots(event), _gradients(event)
-        if isinstance(gradients, Host) and gradients.kind in ("int", "float", "bool"):
+        if isinstance(gradients, Host) and gradients.kind in ("int", "float", "bool", "number"):
             retains = gradients.kind == "bool"
             hint = "write `retain_graph=True`" if retains else "give a tensor like the result"
             return f"its first argument is the gradient of the result, a tensor, not a {gradients.kind}; {hint}"

@@ -244,7 +244,7 @@ def _no_parameter(item: Value) -> str:
     """What an element of the list is, if the optimizer raises because of it."""
     if isinstance(item, Instance) and item.path.startswith("torch.nn."):
         return "a module"
-    if isinstance(item, Host) and item.kind in ("str", "int", "float"):
+    if isinstance(item, Host) and item.kind in ("str", "int", "float", "number"):
         return {"str": "a string"}.get(item.kind, "a number")
     if isinstance(item, Sequence) and (item.kind in ("iterator", "list", "view") or len(item.items) != 2):
         return {"iterator": "an iterator", "view": "an iterator"}.get(item.kind, f"a {item.kind}")

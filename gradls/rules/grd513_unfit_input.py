@@ -16,8 +16,8 @@ class UnfitInput(Rule):
 
     ## What it finds
     An input of another dtype than the parameters of the layer, such as the double precision of NumPy for the single
-    precision of a layer; a matrix product of two dtypes; an index of an embedding that is not of integers; and batch
-    norm in training mode on a single value per channel.
+    precision of a layer; a matrix product of two dtypes; an index of an embedding that is not of integers, or
+    beyond its rows; and batch norm in training mode on a single value per channel.
 
     ## Why it matters
     The call raises. NumPy makes double precision unless it is told otherwise, and the last batch of an epoch may hold
@@ -29,6 +29,8 @@ class UnfitInput(Rule):
         RuntimeError: mat1 and mat2 must have the same dtype, but got Double and Float
 
         RuntimeError: Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int
+
+        IndexError: index out of range in self
 
         ValueError: Expected more than 1 value per channel when training, got input size torch.Size([1, 3])
 
@@ -47,6 +49,13 @@ class UnfitInput(Rule):
 
     table = torch.nn.Embedding(5, 2)
     table(torch.tensor([0.0, 3.0]))  # raises RuntimeError: Expected tensor for argument #1 'indices'
+    ```
+
+    ```python
+    import torch
+
+    table = torch.nn.Embedding(5, 2)
+    table(torch.tensor([1, 5]))  # raises IndexError: index out of range in self
     ```
 
     ```python
@@ -102,7 +111,14 @@ class UnfitInput(Rule):
                 yield self._report(facts, event, event.value)
 
     def _report(self, facts: Facts, event: Event, tensor: Tensor) -> Finding:
-        why = {"dtype": _of_dtype, "index": _of_index, "one-value": _of_statistics}[event.why](event)
+        if event.why == "may-be":
+            message = (
+                f"the indices of {code(facts, event.at.node)} go up to {event.number}, and the embedding has "
+                f"{event.rows} rows: where one is {event.rows} or more, it raises"
+            )
+            return self.finding(place(event.at), message, severity=Severity.INFORMATION)
+        reasons = {"dtype": _of_dtype, "index": _of_index, "one-value": _of_statistics, "outside": _of_number}
+        why = reasons[event.why](event)
         story = []
         if tensor.node.at is not None and tensor.node.at.node is not event.at.node:
             story.append(Step(place(tensor.node.at), "the input comes from here"))
@@ -123,6 +139,10 @@ def _of_dtype(event: Event) -> str:
 
 def _of_index(event: Event) -> str:
     return f"an embedding takes indices of whole numbers, and the input holds {_KINDS[event.dtype]}. Use `.long()`"
+
+
+def _of_number(event: Event) -> str:
+    return f"the index {event.number} is outside of the {event.rows} rows of the embedding, 0 to {event.rows - 1}"
 
 
 def _of_statistics(event: Event) -> str:

@@ -278,7 +278,7 @@ def _gradients(event: Event) -> list[Value | None] | None:
 
 
 def _is_no_gradient(item: Value | None) -> bool:
-    return isinstance(item, Host) and item.kind in ("int", "float", "bool", "str")
+    return isinstance(item, Host) and item.kind in ("int", "float", "bool", "number", "str")
 
 
 def _results(value: Value | None) -> int | None:

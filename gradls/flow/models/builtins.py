@@ -239,7 +239,7 @@ def extreme(run: Run, path: str, call: Call) -> Value:
             except TypeError:
                 return run.unknown("call")
         kinds = {item.kind for item in items}  # type: ignore[attr-defined]
-        return Host("int" if kinds <= {"int", "bool"} else "float")
+        return Host("int" if kinds <= {"int", "bool"} else "float" if kinds == {"float"} else "number")
     return run.join.values(items) if items else run.unknown("call")
 
 
@@ -269,7 +269,7 @@ def number(run: Run, path: str, call: Call) -> Value:
     """A Python number: whatever was a tensor leaves the graph."""
     name = path.removeprefix("builtins.")
     value = call.get(0)
-    kind = {"round": "float"}.get(name, name)
+    kind = {"round": "number"}.get(name, name)
     if name == "round" and isinstance(value, Tensor):
         return apply(run, "torch.Tensor.round", _bare(call), value)
     if isinstance(value, Host):

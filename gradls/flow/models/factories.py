@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradls.flow import dtypes, shapes, truth
+from gradls.flow import dtypes, ranges, shapes, truth
 from gradls.flow.graph import Edge, Node
 from gradls.flow.models.registry import function, method
 from gradls.flow.models.tensors import history_edges
@@ -51,14 +51,29 @@ def fresh(
 @function(*(f"torch.{name}" for name in _SIZED))
 def sized(run: Run, path: str, call: Call) -> Value:
     values = call.args or ([call.kwargs["size"]] if "size" in call.kwargs else [])
-    return fresh(run, call, path.removeprefix("torch."), "float", shapes.of_sizes(values))
+    name = path.removeprefix("torch.")
+    made = fresh(run, call, name, "float", shapes.of_sizes(values))
+    ranges.remember(made, _FILLS.get(name))
+    return made
+
+
+_FILLS = {
+    "zeros": ranges.exactly([0]),
+    "ones": ranges.exactly([1]),
+    "rand": ranges.between(0.0, 1.0),
+    # Any number: negative ones, and some above one.
+    "randn": ranges.between(-ranges.INF, ranges.INF, -1.25, 1.75, source="randn"),
+}
 
 
 @function(*(f"torch.{name}" for name in _LIKE))
 def like(run: Run, path: str, call: Call) -> Value:
     model = call.get(0, "input")
     dtype, shape = (model.dtype, model.shape) if isinstance(model, Tensor) else (None, None)
-    return _as(fresh(run, call, path.removeprefix("torch."), dtype, shape), model, call)
+    name = path.removeprefix("torch.")
+    made = fresh(run, call, name, dtype, shape)
+    ranges.remember(made, _FILLS.get(name.removesuffix("_like")))
+    return _as(made, model, call)
 
 
 def _as(made: Tensor, model: Value | None, call: Call) -> Tensor:
@@ -92,14 +107,41 @@ def others(run: Run, path: str, call: Call) -> Value:
         shape = (steps if isinstance(steps, int) else None,)
     elif name == "scalar_tensor":
         shape = ()
-    return fresh(run, call, name, dtype, shape)
+    made = fresh(run, call, name, dtype, shape)
+    ranges.remember(made, _range_of(name, call))
+    return made
+
+
+def _whole_between(low: int, high: int) -> ranges.Range:
+    """Random whole numbers come to both of their bounds."""
+    return ranges.between(low, high, low, high, source="randint")
+
+
+def _range_of(name: str, call: Call) -> ranges.Range | None:
+    """The numbers that a factory fills its tensor with."""
+    if name == "full":
+        return ranges.of(call.get(1, "fill_value"))
+    numbers = [value.value if isinstance(value, Host) and value.known else None for value in call.args]
+    if name == "arange" and 1 <= len(numbers) <= 3 and all(isinstance(number, int) for number in numbers):
+        found = range(*numbers[:3])  # type: ignore[arg-type]
+        few = 0 < len(found) <= ranges.MOST_NUMBERS
+        return ranges.exactly(found) if few else ranges.between(found[0], found[-1]) if found else None
+    if name == "randint":
+        bounds = [number for number in numbers if isinstance(number, int)]
+        low, high = call.known(-1, "low", default=0), call.known(-1, "high")
+        low, high = (bounds[0], bounds[1]) if len(bounds) > 1 else (low, bounds[0] if bounds else high)
+        known = isinstance(low, int) and isinstance(high, int) and not isinstance(high, bool)
+        return _whole_between(low, high - 1) if known else None  # type: ignore[operator,arg-type]
+    return ranges.between(0.0, 1.0)._replace(has=frozenset((1.0,))) if name == "eye" else None
 
 
 @method("torch.Tensor", "new_zeros", "new_ones", "new_empty", "new_full")
 def new_sized(run: Run, receiver: Tensor, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "new_zeros")
     sizes = call.args[:1] if name == "new_full" else call.args
-    return _as(fresh(run, call, name, receiver.dtype, shapes.of_sizes(sizes)), receiver, call)
+    made = fresh(run, call, name, receiver.dtype, shapes.of_sizes(sizes))
+    ranges.remember(made, _FILLS.get(name.removeprefix("new_")))
+    return _as(made, receiver, call)
 
 
 @method("torch.Tensor", "new_tensor")
@@ -181,6 +223,7 @@ def copy_of(run: Run, data: Value, call: Call, op: str, dtype: str | None) -> Te
     result = Tensor(run.state, node, requires_grad=False, leaf=True, dtype=dtype, shape=shape)
     node.scalar = None if shape is None else shape == ()
     node.label = op
+    ranges.remember(result, ranges.of(data) if isinstance(data, Tensor) else ranges.of_data(data))
     result.fields["exact"] = exact if dtype == "float" else None
     result.inference = bool(run.mode["inference"])
     run.event("copied", call.node, result, node, data=data, op=op, flag=flag, dtype=dtype)
@@ -219,7 +262,7 @@ def _shape_of_data(data: Value) -> shapes.Shape | None:
         return data.shape
     if isinstance(data, Instance):
         return data.data.get("shape")
-    if isinstance(data, Host) and data.kind in ("int", "float", "bool"):
+    if isinstance(data, Host) and data.kind in ("int", "float", "bool", "number"):
         return ()
     if isinstance(data, Sequence):
         items = data.elements

@@ -76,7 +76,7 @@ def batch(run: Run, sample: Value, added: int = 0) -> Value:
         shape = None if rest is None else (None, *rest)
         flag = False if sample.requires_grad is False else None
         return run.leaf("data", None, requires_grad=flag, dtype=sample.dtype, shape=shape)
-    if isinstance(sample, Host) and sample.kind in ("int", "float", "bool"):
+    if isinstance(sample, Host) and sample.kind in ("int", "float", "bool", "number"):
         return run.leaf("data", None, dtype=sample.kind, shape=(None,))
     if isinstance(sample, Sequence) and sample.kind in ("tuple", "list"):
         items = tuple(batch(run, item, added) for item in sample.items)

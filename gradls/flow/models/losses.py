@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.losses import LossSpec, find_loss
 from gradls.autograd.ops import find_op
+from gradls.flow import ranges
 from gradls.flow.calls import Call as NewCall
 from gradls.flow.models.registry import FUNCTIONS, Model
 from gradls.flow.operations import apply, derived_tensor, requires_grad_in
@@ -56,6 +57,7 @@ def apply_loss(run: Run, spec: LossSpec, criterion: Instance | None, call: Call)
         nodes=argument_nodes(call.node, names),
         options=options | {key: value for key, value in call.kwargs.items() if key not in names},
         reduction=reduction,
+        ranges={name: ranges.of(value) for name, value in bound.items()},
     )
     return result
 

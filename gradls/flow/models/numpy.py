@@ -182,7 +182,7 @@ def write(run: Run, receiver: Instance, call: Call) -> Value:
 
 @method("numpy.ndarray", "item", "tolist")
 def item(run: Run, receiver: Instance, call: Call) -> Value:
-    return Host("float", node=receiver.data.get("node"))
+    return Host("number", node=receiver.data.get("node"))
 
 
 @method("numpy.ndarray", "__getitem__")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.calls import select
 from gradls.autograd.ops import find_op
-from gradls.flow import dtypes, shapes, truth
+from gradls.flow import dtypes, ranges, shapes, truth
 from gradls.flow.calls import Call
 from gradls.flow.graph import Cut, Edge
 from gradls.flow.models.attributes import change_flag
@@ -61,8 +61,8 @@ def number(run: Run, receiver: Tensor, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "item")
     run.event("to-number", call.node, receiver, receiver.node, name=name)
     if name == "tolist":
-        return Sequence(run.state, "list", (), Host("float", node=node))
-    return Host({"int": "int", "bool": "bool"}.get(receiver.dtype or "", "float"), node=node)
+        return Sequence(run.state, "list", (), Host(receiver.dtype or "number", node=node))
+    return Host(receiver.dtype or "number", node=node)
 
 
 @method(TENSOR, "numpy", "__array__")
@@ -228,7 +228,13 @@ def _dtype_of_conversion(name: str, receiver: Tensor, call: Call) -> str | None:
 
 def _integer_cast(run: Run, receiver: Tensor, dtype: str, call: Call, name: str) -> Tensor:
     node = cut_node(run, "integer", name, [Edge(receiver.node, receiver.requires_grad)], run.at(call.node))
-    return Tensor(run.state, node, requires_grad=False, leaf=True, dtype=dtype, shape=receiver.shape)
+    result = Tensor(run.state, node, requires_grad=False, leaf=True, dtype=dtype, shape=receiver.shape)
+    known = ranges.of(receiver)
+    if known is not None and dtype == "int" and receiver.dtype in ("int", "bool"):
+        ranges.remember(result, known)
+    elif known is not None and known.constant and dtype == "bool":
+        ranges.remember(result, ranges.exactly([float(known.low != 0)]))
+    return result
 
 
 @method(TENSOR, "long", "int", "short", "byte", "char", "bool")

@@ -27,7 +27,7 @@ def detach(run: Run, receiver: Unknown, call: Call) -> Value:
 @method(UNKNOWN, "item")
 def item(run: Run, receiver: Unknown, call: Call) -> Value:
     node = cut_node(run, "number", "item", [Edge(opaque(run, receiver), None)], run.at(call.node))
-    return Host("float", node=node) if not call.args else run.unknown("call", "item")
+    return Host("number", node=node) if not call.args else run.unknown("call", "item")
 
 
 @method(UNKNOWN, "backward")

@@ -1,0 +1,353 @@
+"""Which numbers a tensor may hold: bounds, numbers that it certainly holds, and numbers that it comes to by design."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from gradls.flow.values import Host, Sequence, Tensor, Unknown, Value
+
+INF = math.inf
+MOST_NUMBERS = 64
+"""Tensors with more numbers written out are described by their bounds."""
+
+
+class Range(NamedTuple):
+    """What is known of the elements of a tensor.
+
+    All are between `low` and `high`. `has` are numbers that some element certainly is; `comes_to` those that elements
+    are for inputs which the operation `source` may well meet: 0 for a square, 1 for a sigmoid, which rounds to it.
+    """
+
+    low: float = -INF
+    high: float = INF
+    has: frozenset[float] = frozenset()
+    comes_to: frozenset[float] = frozenset()
+    source: str = ""
+
+    @property
+    def constant(self) -> bool:
+        """Is every element the same known number?"""
+        return self.low == self.high
+
+
+ANY = Range()
+
+
+def exactly(values: Iterable[float]) -> Range:
+    """The range of numbers of which all are known."""
+    numbers = frozenset(map(float, values))
+    return Range(min(numbers), max(numbers), numbers, frozenset(), "numbers")
+
+
+def between(low: float, high: float, *comes_to: float, source: str = "") -> Range:
+    return Range(low, high, frozenset(), frozenset(comes_to), source)
+
+
+# What values are known to be
+
+
+def of(value: Value | None) -> Range | None:
+    """What is known of the elements of a tensor, or of a number; None if nothing is."""
+    if isinstance(value, Host):
+        number = value.value if value.known and isinstance(value.value, (int, float)) else None
+        return None if number is None else exactly([number])
+    if not isinstance(value, (Tensor, Unknown)):
+        return None
+    noted = value.fields.get("range")
+    if noted is None:
+        return None
+    known, writes = noted
+    if isinstance(value, Tensor) and (writes != _writes(value) or value.fields.get("escaped")):
+        return None
+    return known
+
+
+def remember(value: Value, known: Range | None) -> None:
+    """Note what is known of a value, as long as nothing writes to it."""
+    if known is not None and known != ANY and isinstance(value, (Tensor, Unknown)):
+        value.fields["range"] = entry(value, known)
+
+
+def entry(value: Value, known: Range | None) -> tuple[Range, object] | None:
+    """What the field of a value holds for a range that is known of it now."""
+    return None if known is None else (known, _writes(value) if isinstance(value, Tensor) else None)
+
+
+def _writes(tensor: Tensor) -> tuple[object, ...]:
+    storage, shadow = tensor.storage, tensor.storage.shadow
+    return (
+        storage.writes, storage.fields.get("hidden"),
+        *(() if shadow is None else (shadow.writes, shadow.fields.get("hidden"))),
+    )  # fmt: skip
+
+
+def of_data(value: Value | None) -> Range | None:
+    """The range of a tensor that is made of Python's numbers."""
+    numbers: list[float] = []
+    return exactly(numbers) if value is not None and _collect(value, numbers) and numbers else None
+
+
+def _collect(value: Value, numbers: list[float]) -> bool:
+    if isinstance(value, Sequence):
+        sure = value.rest is None and not value.fields.get("unsure")
+        return sure and all(_collect(item, numbers) for item in value.items) and len(numbers) <= MOST_NUMBERS
+    if isinstance(value, Host) and value.known and isinstance(value.value, (int, float)):
+        numbers.append(float(value.value))
+        return value.value == value.value
+    return False
+
+
+# What operations give
+
+
+def _single(number: float) -> float:
+    """A number rounded to single precision."""
+    try:
+        return struct.unpack("f", struct.pack("f", number))[0]
+    except OverflowError:
+        return math.copysign(INF, number)
+
+
+def _sigmoid(number: float) -> float:
+    return 1 / (1 + math.exp(-number)) if number > -700 else 0.0
+
+
+def _increasing(function: Callable[[float], float]) -> Callable[[Range], Range]:
+    """How an increasing function changes a range."""
+
+    def change(given: Range) -> Range:
+        return Range(
+            function(given.low), function(given.high), _each(function, given.has), _each(function, given.comes_to),
+            given.source,
+        )  # fmt: skip
+
+    return change
+
+
+def _each(function: Callable[[float], float], numbers: frozenset[float]) -> frozenset[float]:
+    return frozenset(function(number) for number in numbers)
+
+
+def _saturating(function: Callable[[float], float], low: float, high: float, from_: float, to: float, name: str):
+    """A function that rounds to its bounds `low` and `high` for inputs below `from_` and above `to`."""
+
+    def change(given: Range) -> Range:
+        ends = {low} if given.low < from_ else set()
+        ends |= {high} if given.high > to else set()
+        return Range(function(given.low), function(given.high), _each(function, given.has), frozenset(ends), name)
+
+    return change
+
+
+def _abs(given: Range) -> Range:
+    low = 0.0 if given.low <= 0 <= given.high else min(abs(given.low), abs(given.high))
+    reached = _each(abs, given.comes_to) | ({0.0} if low == 0 else set())
+    return Range(low, max(abs(given.low), abs(given.high)), _each(abs, given.has), reached, given.source or "abs")
+
+
+def square(given: Range) -> Range:
+    """What the square of something gives."""
+    found = _abs(given)
+    return _increasing(lambda number: number * number)(found._replace(source=given.source or "square"))
+
+
+def _relu(given: Range) -> Range:
+    found = _increasing(lambda number: max(number, 0.0))(given)
+    reached = found.comes_to | ({0.0} if given.low <= 0 else set())
+    return found._replace(comes_to=reached, source=given.source or "relu")
+
+
+def _root(number: float) -> float:
+    return math.sqrt(number) if number >= 0 else 0.0
+
+
+def _exp(number: float) -> float:
+    return math.exp(number) if number < 700 else INF
+
+
+_UNARY: dict[str, Callable[[Range], Range]] = {
+    "abs": _abs,
+    "absolute": _abs,
+    "square": square,
+    "relu": _relu,
+    "neg": lambda given: _scaled(given, -1.0),
+    "sqrt": lambda given: _increasing(_root)(given) if given.low >= 0 else between(0.0, INF),
+    "exp": lambda given: _increasing(_exp)(given)._replace(comes_to=frozenset()),
+    "sigmoid": _saturating(_sigmoid, 0.0, 1.0, -104, 17, "sigmoid"),
+    "expit": _saturating(_sigmoid, 0.0, 1.0, -104, 17, "sigmoid"),
+    "tanh": _saturating(math.tanh, -1.0, 1.0, -10, 10, "tanh"),
+    "softmax": lambda given: Range(0.0, 1.0, frozenset(), frozenset((0.0, 1.0)), "softmax"),
+    "one_hot": lambda given: between(0.0, 1.0),
+    "std": lambda given: between(0.0, INF),
+    "norm": lambda given: between(0.0, INF),
+    "vector_norm": lambda given: between(0.0, INF),
+}
+_KEEP = frozenset((
+    "view", "reshape", "flatten", "ravel", "transpose", "permute", "swapaxes", "t", "T", "mT", "squeeze", "unsqueeze",
+    "clone", "contiguous", "expand", "expand_as", "to", "float", "double", "detach", "unflatten", "movedim", "repeat",
+    "view_as", "reshape_as", "alias", "requires_grad_", "cpu", "cuda", "flip", "sort", "squeeze_copy",
+))  # fmt: skip
+"""Operations of which the result holds every element of its input, and no others."""
+_PART = frozenset((
+    "select", "index", "narrow", "index_select", "gather", "masked_select", "amax", "amin", "max", "min", "mean",
+    "unbind", "diagonal", "chunk", "split", "take", "take_along_dim",
+))  # fmt: skip
+"""Operations of which the result is within the bounds of its input."""
+_COMPARING = frozenset(("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "logical_not", "bitwise_not"))
+_SAME_NAME = {
+    "subtract": "sub", "multiply": "mul", "true_divide": "div", "divide": "div", "clip": "clamp",
+}  # fmt: skip
+
+
+def of_result(name: str, bound: dict[str, Value]) -> Range | None:
+    """What is known of the result of the operation `name`."""
+    name = _SAME_NAME.get(name, name)
+    first = next(iter(bound.values()), None)
+    known = of(first)
+    if name in _UNARY:
+        found = _UNARY[name](known or ANY)
+        return _rounded(found, first)
+    if name in _COMPARING:
+        return between(0.0, 1.0)
+    if name in ("zero", "fill"):
+        return exactly([0]) if name == "zero" else of(bound.get("value"))
+    if name in ("where", "masked_fill"):
+        return _chosen(name, bound)
+    if name == "cosine_similarity":
+        return between(-1.0, 1.0, -1.0, 1.0, source="cosine_similarity")
+    if name in ("pow", "mul") and _is_square(name, bound):
+        return _rounded(square(known or ANY), first)
+    if name in ("clamp", "clamp_min", "clamp_max"):
+        return _clamped(known or ANY, bound)
+    if known is None:
+        return None
+    if name in _KEEP:
+        return known
+    if name in _PART:
+        return _part(name, known, bound)
+    if name in ("sum", "nansum"):
+        return _summed(known, bound)
+    return _of_two(name, known, first, bound)
+
+
+def _rounded(found: Range, first: Value | None) -> Range:
+    """Numbers as a tensor in single precision holds them."""
+    if not isinstance(first, Tensor) or first.fields.get("exact") != "float32":
+        return found
+    return found._replace(low=_single(found.low), high=_single(found.high), has=_each(_single, found.has))
+
+
+def _is_square(name: str, bound: dict[str, Value]) -> bool:
+    one, other, *_ = bound.values() if len(bound) > 1 else (None, None)
+    if name == "mul":
+        return one is other
+    return isinstance(other, Host) and other.value == 2
+
+
+def _part(name: str, known: Range, bound: dict[str, Value]) -> Range:
+    if known.constant:
+        return known
+    everything = name in ("mean", "amax", "amin", "max", "min") and "dim" not in bound
+    return known._replace(has=frozenset(), comes_to=frozenset() if everything else known.comes_to)
+
+
+def _summed(known: Range, bound: dict[str, Value]) -> Range:
+    low = 0.0 if known.low >= 0 else -INF
+    high = 0.0 if known.high <= 0 else INF
+    if known.constant and known.low == 0:
+        return known
+    # All elements at once are 0 in a row, but hardly in a whole tensor.
+    reached = frozenset((0.0,)) if 0.0 in known.comes_to and 0.0 in (known.low, known.high) and "dim" in bound else ()
+    source = "squares" if known.source == "square" else known.source
+    return Range(low, high, frozenset(), frozenset(reached), source)
+
+
+def _clamped(given: Range, bound: dict[str, Value]) -> Range | None:
+    low, high = of(bound.get("min")), of(bound.get("max"))
+    if ("min" in bound and not _is_none(bound["min"]) and low is None) or (
+        "max" in bound and not _is_none(bound["max"]) and high is None
+    ):
+        return None
+    least = low.low if low is not None and low.constant else -INF
+    most = high.high if high is not None and high.constant else INF
+    found = _increasing(lambda number: min(max(number, least), most))(given)
+    reached = found.comes_to | ({least} if given.low < least else set()) | ({most} if given.high > most else set())
+    return found._replace(comes_to=frozenset(reached), source=given.source or "clamp")
+
+
+def _is_none(value: Value) -> bool:
+    return isinstance(value, Host) and value.kind == "none"
+
+
+def _chosen(name: str, bound: dict[str, Value]) -> Range | None:
+    """`where` and `masked_fill`: elements of one or of the other."""
+    names = ("condition", "input", "other") if name == "where" else ("mask", "value", "input")
+    test, one, other = (of(bound.get(part)) for part in names)
+    if test is not None and test.constant:
+        return one if test.low else other
+    if one is None or other is None:
+        return None
+    return Range(
+        min(one.low, other.low), max(one.high, other.high), frozenset(), one.comes_to | other.comes_to,
+        one.source or other.source,
+    )  # fmt: skip
+
+
+def _scaled(given: Range, factor: float) -> Range:
+    ends = sorted(_times(end, factor) for end in (given.low, given.high))
+
+    def change(number: float) -> float:
+        return _times(number, factor)
+
+    return Range(ends[0], ends[1], _each(change, given.has), _each(change, given.comes_to), given.source)
+
+
+def _times(one: float, other: float) -> float:
+    return 0.0 if 0.0 in (one, other) else one * other
+
+
+def _shifted(given: Range, number: float) -> Range:
+    return _increasing(lambda value: value + number)(given)
+
+
+def _of_two(name: str, one: Range, first: Value | None, bound: dict[str, Value]) -> Range | None:
+    """Arithmetic of a tensor with a number, or with another tensor."""
+    second = bound.get("other")
+    other = of(second)
+    if other is None or "alpha" in bound or "rounding_mode" in bound:
+        return None
+    if name in ("add", "sub", "__rsub__"):
+        if name == "sub":
+            other = _scaled(other, -1.0)
+        elif name == "__rsub__":
+            one = _scaled(one, -1.0)
+        found = _sum_of(one, other)
+    elif name == "mul":
+        found = _product_of(one, other)
+    elif name == "div" and other.constant and other.low != 0:
+        found = _scaled(one, 1 / other.low)
+    else:
+        return None
+    return _rounded(found, first)
+
+
+def _sum_of(one: Range, other: Range) -> Range:
+    if other.constant:
+        return _shifted(one, other.low)
+    if one.constant:
+        return _shifted(other, one.low)
+    both = 0.0 in one.comes_to and 0.0 in other.comes_to and min(one.low, other.low) == 0
+    reached = frozenset((0.0,)) if both else frozenset()
+    return Range(one.low + other.low, one.high + other.high, frozenset(), reached, one.source)
+
+
+def _product_of(one: Range, other: Range) -> Range:
+    if other.constant:
+        return _scaled(one, other.low)
+    if one.constant:
+        return _scaled(other, one.low)
+    ends = [_times(a, b) for a in (one.low, one.high) for b in (other.low, other.high)]
+    return Range(min(ends), max(ends))

@@ -1,0 +1,151 @@
+"""GRD117."""
+
+from collections.abc import Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+_WHY = {
+    "square": "squares are 0 where what is squared is 0",
+    "squares": "a sum of squares is 0 where all that is squared is 0",
+    "abs": "an absolute value is 0 there",
+    "relu": "a `relu` is 0 for everything negative",
+    "clamp": "a `clamp` gives its bound for everything beyond it",
+    "sigmoid": "a `sigmoid` rounds to 0 and to 1 for inputs far from 0",
+    "tanh": "a `tanh` rounds to -1 and 1 for inputs far from 0",
+    "softmax": "a `softmax` rounds to 0 for inputs far below the largest",
+    "cosine_similarity": "a cosine is 1 for parallel vectors",
+}
+_LOGS = ("log", "log2", "log10", "log1p")
+
+
+class InfiniteGradient(Rule):
+    """An operation whose gradient is infinite at a number that its argument comes to.
+
+    ## What it finds
+    A root, logarithm or inverse trigonometric function of something that is 0 (or 1) for inputs which do occur: the
+    root of a sum of squares, the logarithm of a softmax or sigmoid, the arc cosine of a cosine. The same operations
+    behind `torch.where(x > 0, ..., 0)`, which does not keep their gradients away from 0.
+
+    ## Why it matters
+    The gradient there is infinite. Multiplied by the zero that comes from the other operations it is NaN, and one NaN
+    makes every parameter NaN at the next step. It happens late: when two points are equal, a feature is dead, or the
+    model has become sure. A small number added to the result, behind the root, does not help.
+
+    ## What PyTorch does
+    Nothing. The loss may be finite and the gradient NaN.
+
+    ## Example
+    ```python
+    import torch
+
+    features = torch.tensor([[1.0, 2.0], [0.0, 0.0]], requires_grad=True)
+    length = torch.sqrt((features**2).sum(dim=1, keepdim=True))
+    (features / (length + 1e-8)).sum().backward()
+    assert features.grad[1].isnan().all()
+    ```
+
+    ```python
+    import torch
+
+    logits = torch.tensor([[200.0, 0.0]], requires_grad=True)
+    loss = -logits.softmax(dim=1).log()[0, 1]
+    loss.backward()
+    assert loss.isinf() and logits.grad.isnan().any()
+    ```
+
+    ```python
+    import torch
+
+    x = torch.tensor([0.0, 4.0], requires_grad=True)
+    torch.where(x > 0, x.sqrt() * x, torch.zeros_like(x)).sum().backward()
+    assert x.grad.isnan().any()
+    ```
+
+    ## Use instead
+    A small number inside the root, `torch.linalg.norm` (whose gradient at 0 is 0), `log_softmax`, `logsigmoid`, or a
+    `clamp` that stays clear of the point. For `torch.where`, an argument that is harmless on both sides.
+
+    ```python
+    import torch
+
+    features = torch.tensor([[1.0, 2.0], [0.0, 0.0]], requires_grad=True)
+    torch.sqrt((features**2).sum(dim=1) + 1e-12).sum().backward()
+    torch.linalg.norm(features, dim=1).sum().backward()
+    logits = torch.tensor([[200.0, 0.0]], requires_grad=True)
+    logits.log_softmax(dim=1).sum().backward()
+    x = torch.tensor([0.0, 4.0], requires_grad=True)
+    safe = torch.where(x > 0, x, torch.ones_like(x))
+    torch.where(x > 0, safe.sqrt() * x, torch.zeros_like(x)).sum().backward()
+    assert not any(leaf.grad.isnan().any() for leaf in (features, logits, x))
+    ```
+
+    ## When it is silent
+    Where nothing tells that the argument comes to such a number, and where no gradient flows.
+
+    ```python
+    import torch
+
+    x = torch.rand(8, requires_grad=True)
+    (x + 1).sqrt().sum().backward()
+    (x.pow(2).mean() + 1).log().backward()
+    with torch.no_grad():
+        length = x.pow(2).sum(dim=0).sqrt()
+    assert length > 0 and not x.grad.isnan().any()
+    ```
+
+    ## Fix safety
+    There is no automatic fix: how small a number may be, only the author knows.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/notes/autograd.html#gradients-for-non-differentiable-functions
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.log_softmax.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.linalg.norm.html
+    """
+
+    code, name, severity = "GRD117", "infinite-gradient", Severity.INFORMATION
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        for event in facts.of("steep", "shielded"):
+            if not event.caught:
+                yield self._of_where(facts, event) if event.kind == "shielded" else self._of_point(facts, event)
+
+    def _of_point(self, facts: Facts, event: Event) -> Finding:
+        point = f"{event.point:g}"
+        why = (
+            f"its argument holds {point}" if event.certain else _WHY.get(event.source, f"its argument comes to {point}")
+        )
+        message = (
+            f"{_condition(event)}the gradient of {code(facts, event.at.node)} is infinite where the argument of `{event.op}` is {point}, "
+            f"and {why}. {_instead(event)}"
+        )
+        story = []
+        made = event.value.node.at if isinstance(event.value, Tensor) else None
+        if made is not None and made.node is not event.at.node:
+            story.append(Step(place(made), "the argument comes from here"))
+        return self.finding(place(event.at), message, story)
+
+    def _of_where(self, facts: Facts, event: Event) -> Finding:
+        message = (
+            f"{code(facts, event.at.node)} computes both sides everywhere: where it takes the other one, "
+            f"{_condition(event)}the gradient of `{event.op}` at 0 is infinite, and times zero it is NaN. Replace the argument of `{event.op}` by a "
+            "harmless number there, with a `torch.where` of its own"
+        )
+        story = [Step(place(event.node.at), "its gradient is not kept away")] if event.node and event.node.at else []
+        return self.finding(place(event.at), message, story)
+
+
+def _condition(event: Event) -> str:
+    return "" if event.flows is True else "if there is one, "
+
+
+def _instead(event: Event) -> str:
+    if event.op in _LOGS and event.source in ("softmax", "sigmoid"):
+        name = "log_softmax" if event.source == "softmax" else "logsigmoid"
+        return f"Use `{name}`, or add a small number to the argument"
+    if event.op in ("sqrt", "rsqrt", "pow"):
+        return "Add a small number to the argument, not to the result"
+    return "Keep the argument away from it, with a `clamp` or a small number added"
