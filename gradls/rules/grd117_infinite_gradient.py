@@ -119,27 +119,26 @@ class InfiniteGradient(Rule):
             f"its argument holds {point}" if event.certain else _WHY.get(event.source, f"its argument comes to {point}")
         )
         message = (
-            f"{_condition(event)}the gradient of {code(facts, event.at.node)} is infinite where the argument of `{event.op}` is {point}, "
-            f"and {why}. {_instead(event)}"
+            f"the gradient of {code(facts, event.at.node)} is infinite where the argument of `{event.op}` is {point}, "
+            f"and {why}. {_instead(event)}{_condition(event)}"
         )
-        story = []
         made = event.value.node.at if isinstance(event.value, Tensor) else None
-        if made is not None and made.node is not event.at.node:
-            story.append(Step(place(made), "the argument comes from here"))
+        elsewhere = made is not None and made.node is not event.at.node
+        story = [Step(place(made), "the argument comes from here")] if made is not None and elsewhere else []
         return self.finding(place(event.at), message, story)
 
     def _of_where(self, facts: Facts, event: Event) -> Finding:
         message = (
-            f"{code(facts, event.at.node)} computes both sides everywhere: where it takes the other one, "
-            f"{_condition(event)}the gradient of `{event.op}` at 0 is infinite, and times zero it is NaN. Replace the argument of `{event.op}` by a "
-            "harmless number there, with a `torch.where` of its own"
+            f"{code(facts, event.at.node)} computes both sides everywhere: where it takes the other one, the gradient "
+            f"of `{event.op}` at 0 is infinite, and times zero it is NaN. Replace the argument of `{event.op}` by a "
+            f"harmless number there, with a `torch.where` of its own{_condition(event)}"
         )
         story = [Step(place(event.node.at), "its gradient is not kept away")] if event.node and event.node.at else []
         return self.finding(place(event.at), message, story)
 
 
 def _condition(event: Event) -> str:
-    return "" if event.flows is True else "if there is one, "
+    return "" if event.flows is True else ", if a gradient flows here"
 
 
 def _instead(event: Event) -> str:
