@@ -1,4 +1,4 @@
-"""GRD407."""
+"""GRD409."""
 
 from collections.abc import Iterator
 
@@ -91,7 +91,7 @@ class LossValues(Rule):
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html
     """
 
-    code, name, severity = "GRD407", "loss-values", Severity.ERROR
+    code, name, severity = "GRD409", "loss-values", Severity.ERROR
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for event in facts.of("loss"):

@@ -1,4 +1,4 @@
-"""GRD513."""
+"""GRD518."""
 
 from collections.abc import Iterator
 
@@ -103,7 +103,7 @@ class UnfitInput(Rule):
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.Embedding.html
     """
 
-    code, name, severity = "GRD513", "unfit-input", Severity.ERROR
+    code, name, severity = "GRD518", "unfit-input", Severity.ERROR
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for event in facts.of("unfit-input"):

@@ -1,4 +1,4 @@
-"""GRD117."""
+"""GRD119."""
 
 from collections.abc import Iterator
 
@@ -106,7 +106,7 @@ class InfiniteGradient(Rule):
     - https://docs.pytorch.org/docs/stable/generated/torch.linalg.norm.html
     """
 
-    code, name, severity = "GRD117", "infinite-gradient", Severity.INFORMATION
+    code, name, severity = "GRD119", "infinite-gradient", Severity.INFORMATION
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for event in facts.of("steep", "shielded"):
