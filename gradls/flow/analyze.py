@@ -61,7 +61,7 @@ def _attempt(run: Run, action: object, budget: int) -> bool:
     run.frame, run.path = frame, path
     run.mode.update(mode)
     run.stack.clear()
-    run.rough = run.isolated = run.casting = 0
+    run.rough = run.isolated = run.casting = run.forwards = 0
     return False
 
 

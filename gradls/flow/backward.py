@@ -60,6 +60,8 @@ def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | 
 
 def unknown_backward(run: Run, root: Value, call: Call) -> None:
     """A backward of which the root is not known: the event has no node, and says nothing of what is reached."""
+    create = _flag(run, call, "create_graph", 2)
+    given = call.get(1, "retain_graph")
     run.event(
         "backward",
         call.node,
@@ -67,8 +69,8 @@ def unknown_backward(run: Run, root: Value, call: Call) -> None:
         None,
         requires_grad=None,
         gradient=None,
-        retain=None,
-        create=None,
+        retain=create if given is None or is_none(given) else truth.truth(run, given),
+        create=create,
         inputs="inputs" in call.kwargs,
         call=call,
         all_roots=[root],

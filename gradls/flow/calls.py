@@ -161,7 +161,7 @@ def call_unknown(run: Run, function: Value, call: Call) -> Value:
     for value in call.values:
         escape(run, value)
     if isinstance(function, Unknown):
-        run.event("unknown-call", call.node, function, arguments=call.values)
+        event = run.event("unknown-call", call.node, function, arguments=call.values, grad=run.mode["grad"])
         if function.question is not None:
             question = function.question._replace(called=True)
             answer = run.ask(question)
@@ -169,7 +169,9 @@ def call_unknown(run: Run, function: Value, call: Call) -> Value:
                 from gradls.flow.imports import value_of_answer
 
                 return value_of_answer(run, answer, question)
-        return _unknown_result(run, function, call)
+        result = _unknown_result(run, function, call)
+        event.info["result"] = result
+        return result
     return _unknown_result(run, None, call)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from gradls.flow import truth
 from gradls.flow.graph import At
 from gradls.flow.models.registry import find_function, find_method
 from gradls.flow.run import Scope
@@ -221,7 +222,7 @@ def call_instance(run: Run, instance: Instance, call: Call) -> Value:
     """Call an object: `forward` of a module and its hooks, `__call__` of others."""
     hooks, around = instance.fields.get("*hooks"), instance.fields.get("*hooked")
     if not hooks and not around:
-        return _call_instance(run, instance, call)
+        return _call_noted(run, instance, call)
     from gradls.flow.calls import Call as NewCall
     from gradls.flow.models.module_hooks import after_forward, before_forward
     from gradls.flow.writes import as_hooked
@@ -230,10 +231,38 @@ def call_instance(run: Run, instance: Instance, call: Call) -> Value:
     if around:
         # A full backward hook puts a custom Function around the module: its tensors are views of what goes in and out.
         call = NewCall(call.node, [as_hooked(run, value) for value in call.args], call.kwargs, call.unsure)
-    result = after_forward(run, instance, call, _call_instance(run, instance, call))
+    result = after_forward(run, instance, call, _call_noted(run, instance, call))
     if around and isinstance(result, (Mapping, Sequence)) and getattr(result, "kind", "dict") != "tuple":
         run.event("hooked-no-tensor", call.node, result, hooks=around)
     return as_hooked(run, result) if around else result
+
+
+def _call_noted(run: Run, instance: Instance, call: Call) -> Value:
+    """Call an object. If it is a module that no other module calls, or a layer that depends on the mode or has running
+    statistics, write down what came out and in which modes it was."""
+    if not is_module(instance):
+        return _call_instance(run, instance, call)
+    training, outermost = instance.fields.get("training"), run.forwards == 0
+    run.forwards += 1
+    try:
+        result = _call_instance(run, instance, call)
+    finally:
+        run.forwards -= 1
+    if outermost or instance.path.startswith(_WITH_MODE):
+        run.event(
+            "forward",
+            call.node,
+            instance,
+            result=result,
+            arguments=call.values,
+            grad=run.mode["grad"],
+            training=truth.truth(run, training) if training is not None else None,
+            outermost=outermost,
+        )
+    return result
+
+
+_WITH_MODE = tuple(f"torch.nn.{name}" for name in ("BatchNorm", "SyncBatchNorm", "LazyBatchNorm", "InstanceNorm"))
 
 
 def _call_instance(run: Run, instance: Instance, call: Call) -> Value:

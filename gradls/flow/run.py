@@ -149,6 +149,8 @@ class Run:
         self.libs: dict[str, Lib] = {}
         self.isolated = 0
         """Inside the forward of a custom Function: what happens there cuts nothing."""
+        self.forwards = 0
+        """Inside how many calls of modules."""
         self.caught = 0
         """Inside how many blocks that expect an error (`pytest.raises`, a `try` whose handler goes on)."""
         self.lazy = False

@@ -2,16 +2,18 @@
 
 import ast
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, walk
+from gradls.flow.graph import Node, from_earlier_round, leaves, walk
 from gradls.flow.operations import tensors_in
-from gradls.flow.values import Mapping, Sequence, Tensor, Value
+from gradls.flow.values import Mapping, Sequence, Tensor, Unknown, Value
 from gradls.rules import edits
+from gradls.rules.conditions import UNLESS
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import history
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import gradient_of, loops_of, rounds_of
+from gradls.rules.training_order import gradient_of, is_on_the_way, loops_of, rounds_of
 from gradls.rules.words import code, place
 
 _SUMS = frozenset(("add", "sub", "rsub", "mul", "div", "truediv", "phi", "neg"))
@@ -114,7 +116,12 @@ class KeptGraph(Rule):
             by_place.setdefault(keeping.event.at.node, []).append(keeping)
         for found in by_place.values():
             found = _one_each_round(found)
-            if len(found) > 1 and _are_rounds(found) and _is_training(facts, found) and not _is_used(facts, found):
+            if not (_are_rounds(found) if len(found) > 1 else found[0].again):
+                continue
+            spent = _is_spent(facts, found[0])
+            if not spent and (found[0].guessed or not (_is_training(facts, found) or _are_numbers(found))):
+                continue
+            if not _is_used(facts, found, spent):
                 yield self._report(facts, found[0])
 
     def _report(self, facts: Facts, keeping: "_Keeping") -> Finding:
@@ -122,11 +129,12 @@ class KeptGraph(Rule):
         statement = facts.statement(keeping.event.at.node) or keeping.event.at.node
         message = (
             f"{code(facts, statement)} keeps {what} together with its graph, in every round, and nothing "
-            "differentiates it later: detach it, or take `.item()` of a single number"
+            f"differentiates it later{UNLESS if keeping.event.hypothetical else ''}: detach it, or take `.item()` of "
+            "a single number"
         )
         story = []
-        if keeping.part.node.at is not None:
-            story.append(Step(place(keeping.part.node.at), "its graph begins here"))
+        if keeping.node.at is not None:
+            story.append(Step(place(keeping.node.at), "its graph begins here"))
         fixes = []
         if isinstance(keeping.written, (ast.Name, ast.Attribute, ast.Call)):
             detach = edits.add_call(Place(keeping.event.at.source, keeping.written), ".detach()")
@@ -134,31 +142,51 @@ class KeptGraph(Rule):
         return self.finding(place(keeping.event.at), message, story, fixes)
 
 
-class _Keeping:
-    """A tensor `part` that is kept in something larger by an event; `whole` are the nodes of which none may be used."""
+class _Keeping(NamedTuple):
+    """A tensor `part` with the node `node` that is kept in `holder` by an event; `whole` are the nodes of which none may
+    be used, `terms` what is added or appended, `again` says that it surely holds what an earlier round kept."""
 
-    def __init__(self, event: Event, part: Tensor, whole: tuple[Node, ...], written: ast.expr, holder: Value) -> None:
-        self.event, self.part, self.whole, self.written, self.holder = event, part, whole, written, holder
+    event: Event
+    part: Value
+    node: Node
+    whole: tuple[Node, ...]
+    written: ast.expr
+    holder: Value
+    terms: tuple[Node, ...]
+    again: bool = False
+    guessed: bool = False
+    """Only a backward proves that it is a tensor with a graph."""
 
 
 def _kept(facts: Facts) -> Iterator[_Keeping]:
+    sums = set()
     for event in facts.events:
-        if not loops_of(event.path):
+        own = event.kind == "accumulate" and _target(event) is not None
+        if not own and not loops_of(event.path):
             continue
         if event.kind == "append" and isinstance(event.value, Sequence):
             yield from _appended(event)
         elif event.kind in ("rebound", "accumulate"):
-            yield from _added(facts, event)
+            sums.add(event.at.node)
+            yield from _added(facts, event) if isinstance(event.value, Tensor) else _added_unknown(facts, event)
         elif event.kind == "write" and isinstance(event.value, Tensor) and event.op in _WRITES:
-            yield from _written(event)
+            yield from _written(event, event.at.node in sums)
+
+
+def _target(event: Event) -> ast.Attribute | None:
+    """`self.total` of `self.total += loss`: it lives from call to call."""
+    node = event.at.node
+    return node.target if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute) else None
 
 
 def _appended(event: Event) -> Iterator[_Keeping]:
     node = event.at.node
     assert isinstance(event.value, Sequence)
-    for tensor in tensors_in(event.appended):
-        if isinstance(tensor, Tensor) and _has_graph(tensor) and isinstance(node, ast.Call) and node.args:
-            yield _Keeping(event, tensor, (tensor.node,), node.args[-1], event.value)
+    for part in tensors_in(event.appended):
+        kept = history(part) if _has_graph(part) or isinstance(part, Unknown) else None
+        if kept is not None and isinstance(node, ast.Call) and node.args:
+            guessed = not isinstance(part, Tensor)
+            yield _Keeping(event, part, kept, (kept,), node.args[-1], event.value, (kept,), guessed=guessed)
             return
 
 
@@ -174,25 +202,39 @@ def _added(facts: Facts, event: Event) -> Iterator[_Keeping]:
     if any(part.leaf is not None and gradient_of(part.leaf) is not None for part in added):
         return  # an update by hand, of which other rules speak
     if isinstance(statement, (ast.Assign, ast.AugAssign)) and added:
-        written = _addend(statement)
+        written = _addend(statement, value.node)
+        again = isinstance(old, Tensor) and from_earlier_round(event.path, old.node.path)
         if written is not None:
-            yield _Keeping(event, value, (value.node,), written, value)
+            yield _Keeping(event, value, value.node, (value.node,), written, value, tuple(added), again)
 
 
-def _written(event: Event) -> Iterator[_Keeping]:
-    """`buffer.add_(loss)`: a tensor without a graph joins that of what is written into it."""
+def _added_unknown(facts: Facts, event: Event) -> Iterator[_Keeping]:
+    """`total += loss` where all that is known of the loss is that `backward()` is called on it."""
+    value, new = event.value, event.info.get("new")
+    term = history(new) if isinstance(new, Unknown) else None
+    statement = facts.statement(event.at.node)
+    if term is None or not isinstance(value, Unknown) or not isinstance(statement, ast.AugAssign):
+        return
+    terms = [term, *(edge.node for edge in term.edges if term.op in _SUMS)]
+    again = _target(event) is not None
+    yield _Keeping(event, value, history(value) or term, (), statement.value, value, tuple(terms), again, guessed=True)
+
+
+def _written(event: Event, is_sum: bool) -> Iterator[_Keeping]:
+    """`buffer.add_(loss)`: a tensor without a graph joins that of what is written into it. `is_sum`: it began as a
+    number, to which the same statement added a tensor."""
     target, node = event.value, event.at.node
     assert isinstance(target, Tensor)
     if event.node is None or target.node.leaf is not None:
         return
     parts = [edge.node for edge in event.node.edges if edge.flows is True]
-    if not parts or (target.base is not None) or not _was_plain(event.node):
+    if not parts or (target.base is not None) or not (is_sum or _was_plain(event.node)):
         return
     written = node.value if isinstance(node, ast.AugAssign) else None
     if isinstance(node, ast.Call) and node.args:
         written = node.args[0]
     if written is not None:
-        yield _Keeping(event, target, (event.node, target.node), written, target)
+        yield _Keeping(event, target, target.node, (event.node, target.node), written, target, tuple(parts))
 
 
 def _was_plain(node: Node) -> bool:
@@ -222,10 +264,11 @@ def _terms(node: Node) -> list[Node]:
     return found[1:]
 
 
-def _addend(statement: "ast.Assign | ast.AugAssign") -> ast.expr | None:
+def _addend(statement: "ast.Assign | ast.AugAssign", node: Node) -> ast.expr | None:
     if isinstance(statement, ast.AugAssign):
         return statement.value
-    return statement.value.right if isinstance(statement.value, ast.BinOp) else None
+    made = statement.value if node.at is None or not isinstance(node.at.node, ast.BinOp) else node.at.node
+    return made.right if isinstance(made, ast.BinOp) else None
 
 
 def _one_each_round(found: list[_Keeping]) -> list[_Keeping]:
@@ -241,9 +284,32 @@ def _is_training(facts: Facts, found: list[_Keeping]) -> bool:
     for event in facts.of("module-hook"):
         if function is not None and function in (event.hook, getattr(event.hook, "function", None)):
             return True
-    first, second = rounds_of(found[0].event.path), rounds_of(found[1].event.path)
-    loops = {id(one.loop) for one in second if one not in first}
+    if len(found) > 1:
+        first, second = rounds_of(found[0].event.path), rounds_of(found[1].event.path)
+        loops = {id(one.loop) for one in second if one not in first}
+    else:
+        loops = loops_of(found[0].event.path)
     return any(loops & loops_of(other.path) for other in facts.of("backward", "grad-call"))
+
+
+def _are_numbers(found: list[_Keeping]) -> bool:
+    """Are single numbers kept, each with a graph of its own over the same parameters, as losses are?"""
+    if found[0].event.kind == "write" or any(term.scalar is not True for one in found[:2] for term in one.terms):
+        return False
+    old = found[0].event.info.get("old")
+    before = old.node if len(found) < 2 and isinstance(old, Tensor) else found[0].node
+    own = {leaf for term in found[:2][-1].terms for leaf in leaves(term) if leaf.requires_grad}
+    return bool(own & set(leaves(before)))
+
+
+def _is_spent(facts: Facts, keeping: _Keeping) -> bool:
+    """Was `backward()` called before on what is kept, so that nobody can differentiate it again?"""
+    roots = {
+        event.node if event.node is not None else history(event.value)
+        for event in facts.of("backward")
+        if event.retain is False and is_on_the_way(event.path, keeping.event.path)
+    }
+    return any(term in roots for term in keeping.terms if term is not None)
 
 
 def _are_rounds(found: list[_Keeping]) -> bool:
@@ -252,7 +318,7 @@ def _are_rounds(found: list[_Keeping]) -> bool:
     if first.event.kind in ("append", "write"):
         held = second.event.info.get("held")
         return first.holder is second.holder and (held is None or any(part is first.part for part in _flat(held)))
-    return any(part is first.part.node for part in walk(second.part.node))
+    return any(part is first.node for part in walk(second.node, follow="maybe"))
 
 
 def _flat(held: tuple[Value, ...]) -> list[Value]:
@@ -260,10 +326,12 @@ def _flat(held: tuple[Value, ...]) -> list[Value]:
     return [part for value in held for part in (value, *tensors_in(value))]
 
 
-def _is_used(facts: Facts, found: list[_Keeping]) -> bool:
+def _is_used(facts: Facts, found: list[_Keeping], spent: bool) -> bool:
     """Does anything go through what the first round kept after a later round has kept more: a backward, a caller, or
-    unknown code?"""
-    kept, later = set(found[0].whole), found[1].event
+    unknown code? What is `spent` can be given to anyone."""
+    if spent:
+        return False
+    kept, later = set(found[0].whole), found[:2][-1].event
     start = next(number for number, event in enumerate(facts.events) if event is later)
     for event in facts.events[start:]:
         roots: list[Node] = []
@@ -294,6 +362,5 @@ def _holds(value: Value | None, holder: Value, depth: int = 0) -> bool:
 
 
 def _nodes(value: Value | None) -> list[Node]:
-    parts = tensors_in(value) if value is not None else []
-    found = [part.node if isinstance(part, Tensor) else history(part) for part in parts]
+    found = [history(part) for part in (tensors_in(value) if value is not None else [])]
     return [node for node in found if node is not None]

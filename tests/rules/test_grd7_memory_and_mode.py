@@ -47,12 +47,104 @@ def test_kept_graph(body: str) -> None:
         ("with torch.no_grad():\n    total = total + loss", ""),
         ("kept.append(loss.item())", ""),
         ("other = net(x).sum()\nkept.append(other)", "torch.stack(kept).sum().backward()"),
-        ("kept.append(loss)", "finish(kept)"),
+        ("kept.append(net(x).sum())", "finish(kept)"),
         ("y = net(x)\ny = y + loss", ""),
     ],
 )
 def test_nothing_is_kept(body: str, after: str) -> None:
     assert reported("GRD701", train(body, after=after)) == []
+
+
+UNKNOWN_LOOP = """
+def train(net, loader, opt, measure):
+    total, kept, average = 0.0, [], None
+    for x, y in loader:
+        opt.zero_grad()
+        loss = measure(net(x), y)
+        loss.backward({})
+        opt.step()
+        {}
+    return total, kept
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "kept", "found"),
+    [
+        ("", "total += loss", 1),
+        ("", "total += loss * len(x)", 1),
+        ("", "kept.append(loss)", 1),
+        ("", "total += loss.item()", 0),
+        ("", "total += float(loss)", 0),
+        ("", "total += len(x)", 0),
+        ("", "kept.append((x, y))", 0),
+        ("retain_graph=True", "total += loss", 0),
+    ],
+)
+def test_what_backward_has_spent_cannot_be_meant_to_be_used(options: str, kept: str, found: int) -> None:
+    assert len(reported("GRD701", UNKNOWN_LOOP.format(options, kept))) == found
+
+
+def test_average_that_begins_as_none() -> None:
+    assert len(reported("GRD701", train("mean = loss if mean is None else 0.9 * mean + 0.1 * loss"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("total += (w ** 2).sum()", 1),
+        ("kept.append((w ** 2).sum())", 1),
+        ("h = h + torch.tanh(h * w)", 0),
+        ("w = (w + 0.1 * w.grad).detach().requires_grad_()", 0),
+    ],
+)
+def test_kept_without_a_backward(body: str, found: int) -> None:
+    first = "w = torch.ones(3, requires_grad=True)\ntotal, kept, h = 0, [], torch.ones(3)\nfor _ in range(9):\n    "
+    assert len(reported("GRD701", first + body)) == found
+
+
+def test_total_of_an_object() -> None:
+    snippet = """
+    class Trainer:
+        def step(self, x, y):
+            loss = self.measure(self.net(x), y)
+            loss.backward()
+            self.total += loss
+    """
+    assert len(reported("GRD701", snippet)) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("for x in loader:\n        print(net(x).argmax(1))", 1),
+        ("loss = sum(measure(net(x), y).item() for x, y in loader)", 1),
+        ("with torch.no_grad():\n        print(net(loader))", 0),
+        ("return net(loader)", 0),
+        ("net.train()\n    print(net(loader))", 0),
+        ("x = loader.requires_grad_()\n    net(x).sum().backward()\n    return x.grad", 0),
+        ("out = net(loader)\n    out.sum().backward()", 0),
+        ("kept = []\n    for x in loader:\n        kept.append(net(x))\n    return torch.cat(kept)", 0),
+    ],
+)
+@pytest.mark.parametrize("made", ["", "net = nn.Linear(3, 2)\n    "])
+def test_evaluation_that_records(body: str, made: str, found: int) -> None:
+    argument = "loader" if made else "net, loader"
+    snippet = f"def evaluate({argument}, measure=None):\n    {made}net.eval()\n    {body}\n"
+    assert len(reported("GRD709", snippet)) == found
+
+
+def test_frozen_parts_that_are_in_eval_mode() -> None:
+    snippet = """
+    class Perceptual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features = nn.Linear(3, 4).eval()
+
+        def forward(self, x):
+            return self.features(x).pow(2).mean()
+    """
+    assert reported("GRD709", snippet) == []
 
 
 def test_lists_of_a_forward_are_no_leak() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradls.flow import truth
 from gradls.flow.graph import Edge
 from gradls.flow.models.registry import method
 from gradls.flow.operations import cut_node, opaque
@@ -44,3 +45,14 @@ def step(run: Run, receiver: Unknown, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "step")
     run.event("unknown-" + name.replace("_", "-"), call.node, receiver)
     return run.unknown("call", name)
+
+
+@method(UNKNOWN, "train", "eval")
+def train(run: Run, receiver: Unknown, call: Call) -> Value:
+    """The mode of something that may be a module; it gives itself back, as a module does."""
+    name = getattr(getattr(call.node, "func", None), "attr", "train")
+    given = call.get(0, "mode")
+    mode = False if name == "eval" else True if given is None else truth.truth(run, given)
+    if len(call.values) <= (name == "train"):
+        run.event("unknown-train-mode", call.node, receiver, mode=mode)
+    return receiver if name == "eval" and not call.values else run.unknown("call", name)
