@@ -11,13 +11,16 @@ from gradls.rules.rule import Rule
 from gradls.rules.training_order import (
     Moment,
     Order,
+    handed_out,
+    is_divided,
     is_like_an_optimizer,
+    is_on_the_way,
     loops_of,
     order_of,
     receiver_of,
     rounds_of,
 )
-from gradls.rules.words import owners, place
+from gradls.rules.words import code, owners, place
 
 
 class MissingZeroGrad(Rule):
@@ -26,7 +29,8 @@ class MissingZeroGrad(Rule):
     ## What it finds
     `step()` of an optimizer in round after round of a loop, with a `backward()` before each, and nothing in between
     that clears the gradients of its parameters: no `zero_grad()` of the optimizer or of the model, and no write to
-    `grad`.
+    `grad`. The same for an update written by hand; and as information, gradients that are read after several rounds
+    have added to them.
 
     ## Why it matters
     `backward()` adds to the gradients that are there. Each step follows the sum over all batches so far, most of them
@@ -102,6 +106,7 @@ class MissingZeroGrad(Rule):
         if not any(moment.kind == "clear" and moment.tensors is None for moment in order.moments):
             yield from self._of_known(facts, order)
             yield from self._of_unknown(facts, order)
+            yield from self._of_hand(facts, order)
 
     def _of_known(self, facts: Facts, order: Order) -> Iterator[Finding]:
         last: dict[Instance, Moment] = {}
@@ -138,6 +143,42 @@ class MissingZeroGrad(Rule):
         )
         return self.finding(place(event.at), message, story, [fix])
 
+    def _of_hand(self, facts: Facts, order: Order) -> Iterator[Finding]:
+        """Tensors that no optimizer has, and whose gradients are read after several rounds."""
+        held = {tensor for parameters in order.parameters.values() for tensor in parameters}
+        others = handed_out(facts)
+        found: dict[tuple[ast.AST, ast.AST], list[Tensor]] = {}
+        for tensor in dict.fromkeys(m.event.value for m in order.moments if m.kind == "read"):
+            if not isinstance(tensor, Tensor) or tensor in held or id(tensor) in others:
+                continue
+            if tensor.fields.get("escaped") or tensor.leaf is not True:
+                continue
+            mine = [m for m in order.moments if m.tensors is None or tensor in m.tensors]
+            pair = _summed(mine)
+            if pair is not None:
+                found.setdefault((pair[0].event.at.node, pair[1].event.at.node), []).append(tensor)
+                first = found[(pair[0].event.at.node, pair[1].event.at.node)]
+                if len(first) == 1:
+                    yield self._report_sum(facts, *pair, tensor)
+
+    def _report_sum(self, facts: Facts, backward: Moment, read: Moment, tensor: Tensor) -> Finding:
+        name = owners([tensor])
+        inside = bool(loops_of(read.event.path) & loops_of(backward.event.path))
+        updated = inside and any(
+            event.kind in ("write", "data-set") and event.value is tensor and loops_of(event.path)
+            for event in facts.events[read.number :]
+        )
+        what = code(facts, backward.event.at.node)
+        if inside:
+            end = "and nothing clears it: set `grad` to None in each round"
+        else:
+            end = "and what is read in the end is their sum: clear it in each round, or divide if a mean is meant"
+        message = f"{what} adds to the gradient of {name} from the rounds before, {end}"
+        story = [Step(place(read.event.at), "the sum is read here")]
+        return self.finding(
+            place(backward.event.at), message, story, severity=None if updated else Severity.INFORMATION
+        )
+
     def _of_unknown(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """A function that is given the optimizer: what it is, only its name tells."""
         if any(moment.kind == "clear" for moment in order.moments) or _says_zero(facts):
@@ -162,9 +203,28 @@ class MissingZeroGrad(Rule):
             yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
 
 
+def _summed(mine: list[Moment]) -> tuple[Moment, Moment] | None:
+    """The backward that adds to the gradient of an earlier round, and where what came of it is read; `mine` is what
+    happens to one tensor."""
+    first: Moment | None = None
+    again: Moment | None = None
+    for moment in mine:
+        if moment.kind == "backward" and moment.tensors is not None:
+            if first is not None and first.event.at.node is moment.event.at.node:
+                again = moment if _are_rounds(first.event, moment.event) else again
+            elif not is_divided(moment.event):
+                first, again = moment, None
+        elif moment.kind == "read":
+            if again is not None and is_on_the_way(again.event.path, moment.event.path):
+                return again, moment
+        else:
+            first = again = None
+    return None
+
+
 def _are_rounds(one: Event, other: Event) -> bool:
     """Are these the same statement in two rounds of a loop?"""
-    if one.at.node is not other.at.node or one.closure is not None:
+    if one.at.node is not other.at.node or one.info.get("closure") is not None:
         return False
     return bool(loops_of(one.path) & loops_of(other.path)) and rounds_of(one.path) != rounds_of(other.path)
 

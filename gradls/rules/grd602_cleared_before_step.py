@@ -4,10 +4,20 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Instance, Tensor
+from gradls.flow.values import Host, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import Moment, Order, is_on_the_way, order_of, receiver_of, rounds_of
+from gradls.rules.training_order import (
+    Moment,
+    Order,
+    is_divided,
+    is_like_an_optimizer,
+    is_method_of,
+    is_on_the_way,
+    order_of,
+    receiver_of,
+    rounds_of,
+)
 from gradls.rules.words import code, place
 
 
@@ -90,6 +100,7 @@ class ClearedBeforeStep(Rule):
             mine = [m for m in order.moments if m.tensors is None or m.tensors & frozenset(held)]
             yield from self._of_optimizer(facts, optimizer, held, mine)
         yield from self._of_parts(facts, order)
+        yield from self._of_unknown(facts)
 
     def _of_optimizer(
         self, facts: Facts, optimizer: Instance, held: tuple[Tensor, ...], mine: list[Moment]
@@ -121,6 +132,33 @@ class ClearedBeforeStep(Rule):
         ]
         return self.finding(place(clear.at), message, story)
 
+    def _of_unknown(self, facts: Facts) -> Iterator[Finding]:
+        """A function that is given the optimizer: what it is, only its name tells."""
+        seen: set[ast.AST] = set()
+        for number, clear in enumerate(facts.events):
+            if clear.kind != "unknown-zero-grad" or clear.at.node in seen or not is_like_an_optimizer(clear):
+                continue
+            end, made = _next_step(facts, number, clear)
+            step = facts.events[end] if end else None
+            if step is None or not is_on_the_way(clear.path, step.path):
+                continue
+            before, after = _nearest(facts.events[:number][::-1], clear), _nearest(facts.events[end + 1 :], clear)
+            name = facts.source.segment(receiver_of(clear.at.node) or clear.at.node)
+            if before is not None and not made:
+                message = f"throws away what {code(facts, before.at.node)} computed, before the step uses it"
+                story = [Step(place(before.at), "the gradients are computed here")]
+            elif after is not None and all(result is after.value for result in made[-1:]):
+                message = f"is followed by the step, and {code(facts, after.at.node)} comes only then"
+                story = [Step(place(after.at), "the gradients are computed only here")]
+            else:
+                continue
+            seen.add(clear.at.node)
+            message = (
+                f"if `{name}` is an optimizer of PyTorch, {code(facts, clear.at.node)} {message}: nothing is learned"
+            )
+            story.append(Step(place(step.at), "no gradient is there for this step"))
+            yield self.finding(place(clear.at), message, story, severity=Severity.INFORMATION)
+
     def _of_parts(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """Accumulation: the loss is divided, the step comes now and then, and the clearing in every round."""
         for step in order.moments:
@@ -133,7 +171,7 @@ class ClearedBeforeStep(Rule):
             clear = before[-2] if len(before) > 1 else None
             if backward is None or backward.kind != "backward" or clear is None or clear.kind != "clear":
                 continue
-            if not _is_divided(backward.event) or rounds_of(clear.event.path) != rounds_of(step.event.path):
+            if not is_divided(backward.event) or rounds_of(clear.event.path) != rounds_of(step.event.path):
                 continue
             plain = is_on_the_way(clear.event.path, backward.event.path) and is_on_the_way(
                 backward.event.path, clear.event.path
@@ -155,6 +193,32 @@ class ClearedBeforeStep(Rule):
         return self.finding(place(clear.at), message, story, severity=Severity.INFORMATION)
 
 
+def _next_step(facts: Facts, number: int, clear: Event) -> tuple[int, list[Value]]:
+    """The number of the step of the same optimizer that follows an event, 0 if gradients may be computed before it,
+    and what unknown code made in between."""
+    made: list[Value] = []
+    for later, event in enumerate(facts.events[number + 1 :], number + 1):
+        if event.kind == "unknown-step" and event.value is clear.value:
+            return (later if event.calls == clear.calls else 0), made
+        if event.kind in ("backward", "grad-call", "grad-set", "unknown-zero-grad", "zero-grad", "return", "loop"):
+            return 0, made
+        if event.kind == "unknown-call" and not is_method_of(event, clear.value):
+            if clear.value in event.arguments:
+                return 0, made
+            made.append(event.info.get("result") or Host("object"))
+    return 0, made
+
+
+def _nearest(events: list[Event], clear: Event) -> Event | None:
+    """The first backward of these events, before anything else is done with the optimizer."""
+    for event in events:
+        if event.kind == "backward":
+            return event if event.calls == clear.calls else None
+        if event.kind in ("unknown-step", "unknown-zero-grad", "step", "return") and event.calls == clear.calls:
+            return None
+    return None
+
+
 def _clears_all(clear: Moment, backward: Moment, held: tuple[Tensor, ...]) -> bool:
     """Does it clear every gradient of the optimizer's that the backward filled?"""
     if clear.event.kind != "zero-grad" or clear.tensors is None or backward.tensors is None:
@@ -165,15 +229,3 @@ def _clears_all(clear: Moment, backward: Moment, held: tuple[Tensor, ...]) -> bo
 def _is_certain(clear: Moment, step: Moment) -> bool:
     """Is it cleared whenever it is stepped?"""
     return is_on_the_way(clear.event.path, step.event.path)
-
-
-def _is_divided(backward: Event) -> bool:
-    """Is the root of this backward a loss divided by a number?"""
-    node = backward.node
-    for _ in range(3):
-        if node is None or node.kind != "op":
-            return False
-        if node.op in ("div", "truediv", "mul") and len(node.edges) == 1:
-            return node.op != "mul" or isinstance(getattr(node.at, "node", None), ast.BinOp)
-        node = node.edges[0].node if len(node.edges) == 1 else None
-    return False

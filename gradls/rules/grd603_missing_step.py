@@ -1,12 +1,13 @@
 """GRD603."""
 
-from collections.abc import Iterable
+import ast
+from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Instance
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import Order, handed_out, order_of
+from gradls.rules.training_order import Order, handed_out, is_like_an_optimizer, loops_of, order_of, receiver_of
 from gradls.rules.words import owners, place
 
 
@@ -80,6 +81,7 @@ class MissingStep(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         order = order_of(facts)
+        yield from self._of_unknown(facts, order)
         if any(moment.kind == "step" and moment.tensors is None for moment in order.moments):
             return
         stepped = {moment.event.value for moment in order.moments if moment.kind == "step"}
@@ -100,6 +102,38 @@ class MissingStep(Rule):
         if scheduler is not None:
             story.append(Step(place(scheduler.at), "this steps the learning rate, not the parameters"))
         return self.finding(place(backward.at), message, story)
+
+    def _of_unknown(self, facts: Facts, order: Order) -> Iterator[Finding]:
+        """A loop that is given the optimizer, clears its gradients and fills them again, in each round."""
+        seen: set[ast.AST] = set()
+        for moment in order.moments:
+            clear = moment.event
+            if clear.kind != "unknown-zero-grad" or clear.at.node in seen or not is_like_an_optimizer(clear):
+                continue
+            seen.add(clear.at.node)
+            loops = loops_of(clear.path)
+            inside = [m for m in order.moments if loops_of(m.event.path) & loops]
+            backward = next((m.event for m in inside if m.kind == "backward"), None)
+            if backward is None or any(m.kind in ("step", "read") for m in inside) or _has_others(facts, clear):
+                continue
+            name = facts.source.segment(receiver_of(clear.at.node) or clear.at.node)
+            message = (
+                f"if `{name}` is an optimizer of PyTorch, nothing applies the gradients before they are cleared in the "
+                f"next round; call `{name}.step()` after `backward()`"
+            )
+            story = [Step(place(clear.at), "they are cleared here")]
+            yield self.finding(place(backward.at), message, story, severity=Severity.INFORMATION)
+
+
+def _has_others(facts: Facts, clear: Event) -> bool:
+    """May the optimizer be stepped by unknown code, or by something in the loop that sounds as if it did?"""
+    if any(clear.value in event.arguments for event in facts.of("unknown-call")):
+        return True
+    loop: ast.AST | None = clear.at.node
+    while loop is not None and not isinstance(loop, (ast.For, ast.While)):
+        loop = facts.parent(loop)
+    names = (getattr(part, "attr", getattr(part, "id", "")) for part in ast.walk(loop)) if loop is not None else ()
+    return any("step" in name or "grad" in name.replace("zero_grad", "").replace("no_grad", "") for name in names)
 
 
 def _scheduled(scheduler: object) -> object:

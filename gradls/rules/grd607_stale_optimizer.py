@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Instance, Tensor
+from gradls.flow.graph import walk
+from gradls.flow.values import FALSE, Instance, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.registration import leaves_of, optimized
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import Moment, Order, is_on_the_way, order_of
+from gradls.rules.training_order import Moment, Order, gradient_of, is_on_the_way, order_of
 from gradls.rules.words import code, owners, place
 
 
@@ -15,8 +16,9 @@ class StaleOptimizer(Rule):
     """An optimizer that holds other parameters than the ones that are trained.
 
     ## What it finds
-    A layer that takes the place of another after the optimizer was made from the old one; and an optimizer that steps
-    while `backward()` only reaches the parameters of another model, which no optimizer has.
+    A layer that takes the place of another, or is added to a model, after the optimizer was made from its parameters;
+    and an optimizer that steps while `backward()` only reaches the parameters of another model, which no optimizer has.
+    As information, an optimizer that has some of the parameters that `backward()` reaches, while none has the others.
 
     ## Why it matters
     An optimizer keeps the tensors that it was given. The new ones get gradients that nobody applies, and stay as they
@@ -50,6 +52,18 @@ class StaleOptimizer(Rule):
     assert torch.equal(model.weight, before)
     ```
 
+    ```python
+    import torch
+
+    model, head = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = head.weight.clone()
+    head(model(torch.randn(8, 3))).pow(2).mean().backward()
+    optimizer.step()
+    assert head.weight.grad is not None
+    assert torch.equal(head.weight, before)
+    ```
+
     ## Use instead
     Make the optimizer last, or add the new parameters to it.
 
@@ -66,8 +80,9 @@ class StaleOptimizer(Rule):
     ```
 
     ## When it is silent
-    Where an optimizer has the new parameters too, and for layers whose old parameters no optimizer had. Parameters of a
-    model that is only read, such as a pretrained one that computes a loss, may get gradients as well.
+    Where an optimizer has the new parameters too, and for layers whose old parameters no optimizer had. For parameters
+    that are frozen, loaded, written by hand, or in evaluation mode, such as those of a pretrained model that computes a
+    loss.
 
     ```python
     import torch
@@ -95,18 +110,26 @@ class StaleOptimizer(Rule):
             return
         known = optimized(facts)
         order = order_of(facts)
-        yield from self._of_replaced(facts, order, known)
-        yield from self._of_other_models(facts, order, known)
+        new: set[Tensor] = set()
+        yield from self._of_replaced(facts, order, known, new)
+        others = list(self._of_other_models(facts, order, known))
+        yield from others
+        if not others:
+            yield from self._of_forgotten(facts, order, known | new)
 
-    def _of_replaced(self, facts: Facts, order: Order, known: set[Tensor]) -> Iterator[Finding]:
+    def _of_replaced(self, facts: Facts, order: Order, known: set[Tensor], told: set[Tensor]) -> Iterator[Finding]:
         made: dict[Tensor, Event] = {}
         for number, event in enumerate(facts.events):
             if event.kind in ("optimizer-made", "group-added"):
                 made.update(dict.fromkeys(event.parameters, event))
-            elif event.kind == "attribute-set" and isinstance(event.old, (Instance, Tensor)) and made:
+            elif event.kind == "attribute-set" and made:
+                around = event.old if isinstance(event.old, (Instance, Tensor)) else event.value
+                if not isinstance(around, (Instance, Tensor)):
+                    continue
                 new = _new_leaves(event, known)
-                optimizer = next((made[leaf] for leaf in leaves_of(event.old) if leaf in made), None)
-                if new and optimizer is not None:
+                optimizer = next((made[leaf] for leaf in leaves_of(around) if leaf in made), None) if new else None
+                if optimizer is not None:
+                    told.update(new)
                     yield from self._report_replaced(facts, order, number, optimizer, new)
 
     def _report_replaced(
@@ -121,9 +144,15 @@ class StaleOptimizer(Rule):
         if backward is not None and step is not None:
             story.append(Step(place(backward.event.at), "the new ones get gradients here, which nobody applies"))
             severity, then = Severity.WARNING, "the new ones are never trained"
-        else:
+        elif isinstance(event.old, (Instance, Tensor)):
             severity, then = Severity.INFORMATION, "if the new ones are to be trained, make the optimizer after this"
-        message = f"{code(facts, event.at.node)} is replaced after `{name}` was made from its old parameters: {then}"
+        else:
+            return
+        if isinstance(event.old, (Instance, Tensor)):
+            done = f"is replaced after `{name}` was made from its old parameters"
+        else:
+            done = f"comes after `{name}` was made from the parameters that were there before"
+        message = f"{code(facts, event.at.node)} {done}: {then}"
         yield self.finding(place(event.at), message, story, severity=severity)
 
     def _of_other_models(self, facts: Facts, order: Order, known: set[Tensor]) -> Iterator[Finding]:
@@ -160,6 +189,66 @@ class StaleOptimizer(Rule):
         if calls is not None:
             story.append(Step(place(calls[0]), "in this call"))
         return self.finding(place(made.at), message, story)
+
+    def _of_forgotten(self, facts: Facts, order: Order, known: set[Tensor]) -> Iterator[Finding]:
+        """Parameters that a backward fills beside those of the optimizer which then steps, and that nothing has."""
+        if any(made.open for made in order.made.values()) or any(m.tensors is None for m in order.moments):
+            return
+        handled = _handled(facts)
+        seen: set[Tensor] = set()
+        last: Moment | None = None
+        for moment in order.moments:
+            last = moment if moment.kind == "backward" else last
+            if moment.kind != "step" or last is None or moment.event.escaped or moment.event.closure is not None:
+                continue
+            made = order.made.get(moment.event.value)  # type: ignore[call-overload]
+            left = [leaf for leaf in last.tensors or () if leaf.is_parameter and leaf not in {*known, *seen}]
+            left = [leaf for leaf in left if leaf.requires_grad is True and not _is_elsewhere(leaf, handled)]
+            if made is None or not left or not last.tensors & moment.tensors:  # type: ignore[operator]
+                continue
+            seen.update(left)
+            yield self._report_forgotten(facts, made, last.event, left)
+
+    def _report_forgotten(self, facts: Facts, made: Event, backward: Event, left: list[Tensor]) -> Finding:
+        left.sort(key=lambda leaf: leaf.fields.born)
+        name = made.value.name if isinstance(made.value, Instance) and made.value.name else "the optimizer"
+        message = (
+            f"{code(facts, backward.at.node)} also fills the gradients of {owners(left)}, which neither `{name}` nor "
+            "any other optimizer has: they stay as they are. Add them, or freeze them with `requires_grad_(False)`"
+        )
+        story = [Step(place(backward.at), "their gradients are computed here")]
+        at = left[0].owner.at if left[0].owner is not None else left[0].node.at
+        if at is not None:
+            story.insert(0, Step(place(at), "these parameters are made here"))
+        return self.finding(place(made.at), message, story, severity=Severity.INFORMATION)
+
+
+_HANDLING = frozenset(("write", "leaf-write", "data-set", "grad-set", "grad-read", "expanded-write"))
+
+
+def _handled(facts: Facts) -> set[object]:
+    """The tensors that are written to or whose gradients are read, and the modules that were loaded: something else
+    looks after these."""
+    found: set[object] = set()
+    for event in facts.events:
+        if event.kind in _HANDLING and isinstance(event.value, Tensor):
+            owner = gradient_of(event.value)
+            found.update((event.value, owner) if owner is not None else (event.value,))
+            found.update(node.leaf for node in walk(event.value.node) if node.leaf is not None)
+        elif event.kind in ("load-state-dict", "freeze") and isinstance(event.value, Instance):
+            found.update(leaves_of(event.value))
+        elif event.kind == "grad-call":
+            found.update(target for target in event.targets if isinstance(target, Tensor))
+        elif event.kind in ("vector-to-parameters", "functional-call", "functional"):
+            found.add(None)
+    return found
+
+
+def _is_elsewhere(leaf: Tensor, handled: set[object]) -> bool:
+    owner = leaf.owner
+    if None in handled or leaf in handled or leaf.fields.get("escaped"):
+        return True
+    return owner is not None and (bool(owner.fields.get("escaped")) or owner.fields.get("training") is FALSE)
 
 
 def _new_leaves(event: Event, known: set[Tensor]) -> list[Tensor]:

@@ -305,7 +305,7 @@ def _are_numbers(found: list[_Keeping]) -> bool:
 def _is_spent(facts: Facts, keeping: _Keeping) -> bool:
     """Was `backward()` called before on what is kept, so that nobody can differentiate it again?"""
     roots = {
-        event.node if event.node is not None else history(event.value)
+        event.node or (history(event.value) if event.value is not None else None)
         for event in facts.of("backward")
         if event.retain is False and is_on_the_way(event.path, keeping.event.path)
     }

@@ -122,6 +122,18 @@ def loops_of(path: Path | None) -> set[int]:
     return {id(one.loop) for one in rounds_of(path)}
 
 
+def is_divided(backward: Event) -> bool:
+    """Is the root of this backward a loss divided by a number?"""
+    node = backward.node
+    for _ in range(3):
+        if node is None or node.kind != "op":
+            return False
+        if node.op in ("div", "truediv", "mul") and len(node.edges) == 1:
+            return node.op != "mul" or isinstance(getattr(node.at, "node", None), ast.BinOp)
+        node = node.edges[0].node if len(node.edges) == 1 else None
+    return False
+
+
 # Who else may have it
 
 
@@ -166,6 +178,11 @@ def receiver_of(node: ast.AST) -> ast.expr | None:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         return node.func.value
     return None
+
+
+def is_method_of(event: Event, value: Value | None) -> bool:
+    """Is this `unknown-call` the call of a method of `value`?"""
+    return isinstance(event.value, Unknown) and event.value.fields.get("of") is value
 
 
 def is_like_an_optimizer(event: Event) -> bool:

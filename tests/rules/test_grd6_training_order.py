@@ -219,7 +219,37 @@ def test_scheduler_order(body: str, severity: list[str]) -> None:
             loop("opt.zero_grad()\nfixed(net(x)).mean().backward()\nopt.step()").replace(
                 "data =", "fixed = nn.Linear(1, 1)\ndata ="
             ),
+            1,
+        ),
+        (
+            loop("opt.zero_grad()\nfixed(net(x)).mean().backward()\nopt.step()").replace(
+                "data =", "fixed = nn.Linear(1, 1).requires_grad_(False)\ndata ="
+            ),
             0,
+        ),
+        (
+            loop("opt.zero_grad()\nfixed(net(x)).mean().backward()\nopt.step()").replace(
+                "data =", "fixed = nn.Linear(1, 1)\nfixed.load_state_dict(torch.load('it'))\ndata ="
+            ),
+            0,
+        ),
+        (
+            loop("opt.zero_grad()\nfixed(net(x)).mean().backward()\nopt.step()\nfixed.weight.grad = None").replace(
+                "data =", "fixed = nn.Linear(1, 1, bias=False)\ndata ="
+            ),
+            0,
+        ),
+        (
+            loop("opt.zero_grad()\nnet(x).mean().backward()\nopt.step()").replace(
+                "data =", "net.append(nn.Linear(1, 1))\ndata ="
+            ),
+            1,
+        ),
+        (
+            loop("opt.zero_grad()\nnet(x).mean().backward()\nopt.step()").replace(
+                "data =", "net.add_module('last', nn.Linear(1, 1))\ndata ="
+            ),
+            1,
         ),
     ],
 )
@@ -263,3 +293,50 @@ for _ in range(3):
 )
 def test_rebound_parameter(update: str, found: int) -> None:
     assert len(reported("GRD608", REBIND.format(update=update))) == found
+
+
+UNKNOWN = """
+def train(net, loader, optimizer, measure):
+    for x, y in loader:
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("loss = measure(net(x), y)\nloss.backward()\noptimizer.zero_grad()\noptimizer.step()", "GRD602"),
+        ("optimizer.zero_grad()\nloss = measure(net(x), y)\noptimizer.step()\nloss.backward()", "GRD602"),
+        ("optimizer.zero_grad()\nloss = measure(net(x), y)\nloss.backward()", "GRD603"),
+        ("optimizer.zero_grad()\nloss = measure(net(x), y)\nloss.backward()\noptimizer.step()", ""),
+        ("loss = measure(net(x), y)\nloss.backward()\noptimizer.step()\noptimizer.zero_grad()", ""),
+        ("optimizer.zero_grad()\nnet.fill_gradients(x, y)\noptimizer.step()", ""),
+        ("optimizer.zero_grad()\nloss = measure(net(x), y)\nloss.backward()\napply(optimizer)", ""),
+        ("optimizer.zero_grad()\nmeasure(net(x), y).backward()\nx.add_(x.grad)", ""),
+        ("optimizer.zero_grad()\nmeasure(net(x), y).backward()\nscaler.step(optimizer)", ""),
+    ],
+)
+def test_order_of_an_optimizer_that_is_given(body: str, code: str) -> None:
+    found = [one for one in ("GRD602", "GRD603") if reported(one, UNKNOWN.format(textwrap.indent(body, " " * 8)))]
+    assert found == ([code] if code else [])
+
+
+@pytest.mark.parametrize(
+    ("body", "severity"),
+    [
+        ("w.sum().backward()\nwith torch.no_grad():\n    w -= 0.1 * w.grad", ["warning"]),
+        ("w.sum().backward()\nw.data -= 0.1 * w.grad", ["warning"]),
+        ("w.sum().backward()\nprint(w.grad)", ["information"]),
+        ("w.sum().backward()\nw.data -= 0.1 * w.grad\nw.grad = None", []),
+        ("w.sum().backward()\nw.data -= 0.1 * w.grad\nw.grad.data.zero_()", []),
+        ("w.sum().backward()\nw.data -= 0.1 * w.grad\nclear([w])", []),
+        ("if w.grad is not None:\n    w.grad.zero_()\nw.sum().backward()\nw.data -= 0.1 * w.grad", []),
+        ("w = w.detach().requires_grad_()\nw.sum().backward()\nw = w - 0.1 * w.grad", []),
+        ("(w.sum() / 4).backward()", []),
+        ("total = total + w.sum()", []),
+    ],
+)
+def test_gradients_that_add_up_by_hand(body: str, severity: list[str]) -> None:
+    first = "w, total = torch.ones(3, requires_grad=True), 0\nfor _ in range(9):\n"
+    snippet = first + textwrap.indent(body, "    ") + "\nprint(w.grad)\n"
+    assert [found for found, _ in reported("GRD601", snippet)] == severity
