@@ -143,7 +143,7 @@ class KeptGraph(Rule):
 
 
 class _Keeping(NamedTuple):
-    """A tensor `part` with the node `node` that is kept in `holder` by an event; `whole` are the nodes of which none may
+    """A tensor `part` with the node `node` that an event keeps in `holder`; `whole` are the nodes of which none may
     be used, `terms` what is added or appended, `again` says that it surely holds what an earlier round kept."""
 
     event: Event
