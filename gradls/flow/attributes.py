@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from gradls.flow import classes
+from gradls.flow import classes, nothing
 from gradls.flow.models.registry import family_of, find_attribute, find_setter
 from gradls.flow.state import Fields
 from gradls.flow.values import (
@@ -37,6 +37,9 @@ def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
         run.event("missing-grad-used", node, value.tensor, value.tensor.node, read=value.at, cleared=value.cleared)
     if isinstance(value, Instance):
         return _of_instance(run, value, name, node)
+    if not name.startswith("__"):
+        nothing.note_use(run, node, value, f"its attribute `{name}` is read")
+        nothing.note_call_of_keys(run, node, value, name)
     if isinstance(value, Tensor):
         model = find_attribute("torch.Tensor", name)
         return model(run, value, node) if model is not None else Bound(value, None, name)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gradls.flow import attributes, classes, contexts, lazies
+from gradls.flow import attributes, classes, contexts, lazies, nothing
 from gradls.flow.models.registry import find_function, find_method
 from gradls.flow.run import MOST_CALLS_DEEP, Arm, Frame, Scope
 from gradls.flow.state import Fields
@@ -80,6 +80,8 @@ def eval_call(run: Run, node: ast.Call) -> Value:
     if run.lazy:
         lazies.check_call(run, function, call)
     value = call_value(run, function, call)
+    if value is NONE:
+        value = nothing.result(run, node, function, value)
     run.facts.calls.setdefault(node, []).append((function, call, value))
     return value
 
@@ -94,6 +96,7 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
     for argument in node.args:
         if isinstance(argument, ast.Starred):
             value = eval_expr(run, argument.value)
+            nothing.note_use(run, argument, value, "it is gone through")
             if isinstance(value, Sequence):
                 args += value.items
                 unsure = unsure or value.rest is not None
@@ -134,6 +137,8 @@ def call_value(run: Run, function: Value, call: Call) -> Value:
         return call_library(run, function, call)
     if isinstance(function, Choice):
         return _call_choice(run, function, call)
+    nothing.note_use(run, call.node, function, "it is called")
+    nothing.note_call_of_keys(run, call.node, function)
     return call_unknown(run, function, call)
 
 

@@ -133,11 +133,14 @@ def expects_error(statement: ast.With | ast.AsyncWith) -> bool:
     return any(_last_name(call.func) in _EXPECTING for call in calls)
 
 
+_CATCHING = ("RuntimeError", "Exception", "BaseException", "TypeError", "AttributeError", "NotImplementedError")
+
+
 def catches_errors(statement: ast.Try) -> bool:
     """Does the program go on after any error in this block?"""
     for clause in statement.handlers:
         types = clause.type.elts if isinstance(clause.type, ast.Tuple) else [clause.type]
-        wide = any(kind is None or _last_name(kind) in ("RuntimeError", "Exception", "BaseException") for kind in types)
+        wide = any(kind is None or _last_name(kind) in _CATCHING for kind in types)
         if wide and not any(isinstance(node, ast.Raise) for inner in clause.body for node in ast.walk(inner)):
             return True
     return False

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gradls.flow import attributes, calls, operators, subscripts, truth
+from gradls.flow import attributes, calls, nothing, operators, subscripts, truth
 from gradls.flow.iterators import consume
 from gradls.flow.join import options
 from gradls.flow.state import Fields
@@ -253,6 +253,7 @@ def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
             return
         generator = node.generators[depth]
         iterated = eval_expr(run, generator.iter)
+        nothing.note_use(run, generator.iter, iterated, "it is gone through")
         values, all_of_them = rounds(run, iterated, MOST_ELEMENTS)
         gone_through.append(iterated)
         if not all_of_them:

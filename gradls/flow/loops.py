@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from gradls.flow import expressions, truth
+from gradls.flow import expressions, nothing, truth
 from gradls.flow.graph import Round
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.run import Loop
@@ -68,6 +68,7 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
 
     iterated = expressions.eval_expr(run, statement.iter)
     run.event("loop", statement, iterated)
+    nothing.note_use(run, statement.iter, iterated, "it is gone through")
     elements, exact = rounds(run, iterated)
 
     def body(value: Value) -> Callable[[], bool]:

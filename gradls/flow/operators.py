@@ -6,7 +6,7 @@ import ast
 import operator
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow import calls, lazies, truth
+from gradls.flow import calls, lazies, nothing, truth
 from gradls.flow.calls import Call
 from gradls.flow.graph import Edge
 from gradls.flow.join import options
@@ -72,6 +72,9 @@ _COMPARISONS: dict[type, tuple[str, Any]] = {
 def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Value:
     """`left op right`."""
     note_missing_grad(run, node, left, right)
+    if kind is not ast.Mod and not isinstance(left, _MAY_TAKE_NONE) and not isinstance(right, _MAY_TAKE_NONE):
+        nothing.note_use(run, node, left, "it is computed with")
+        nothing.note_use(run, node, right, "it is computed with")
     if run.lazy:
         lazies.note(run, (left, right), node)
     if isinstance(left, Choice) or isinstance(right, Choice):
@@ -104,6 +107,10 @@ def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Va
 
 def _is_array(value: Value) -> bool:
     return isinstance(value, Instance) and value.path == "numpy.ndarray"
+
+
+_MAY_TAKE_NONE = (Instance, Unknown, Choice, Class)
+"""Values whose own operators may accept None."""
 
 
 def note_missing_grad(run: Run, node: ast.AST, *operands: Value) -> None:

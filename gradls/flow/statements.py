@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 
-from gradls.flow import attributes, calls, contexts, expressions, imports, operators, subscripts, truth
+from gradls.flow import attributes, calls, contexts, expressions, imports, nothing, operators, subscripts, truth
 from gradls.flow.loops import exec_for, exec_while
 from gradls.flow.run import Arm, Run
 from gradls.flow.values import NONE, Function, Tensor, Value
@@ -89,6 +89,7 @@ def bind(run: Run, name: str, value: Value) -> None:
 
 
 def _unpack(run: Run, target: ast.Tuple | ast.List, value: Value) -> None:
+    nothing.note_use(run, target, value, "it is taken apart")
     values = expressions.unpack(run, value, target.elts)
     for element, part in zip(target.elts, values, strict=True):
         assign(run, element, part)

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import Op, Output
-from gradls.flow import calls, truth, writes
+from gradls.flow import calls, nothing, truth, writes
 from gradls.flow.calls import Call
 from gradls.flow.graph import Saved
 from gradls.flow.operations import result_of, unknown_operation
@@ -44,6 +44,7 @@ COPY = Op(
 
 def get_item(run: Run, receiver: Value, index: Value, node: ast.AST) -> Value:
     """`receiver[index]`."""
+    nothing.note_use(run, node, receiver, "an element of it is read")
     if isinstance(receiver, Choice):
         return run.join.values(
             [get_item(run, option, index, node) for option in receiver.options if not is_none(option)]
@@ -185,6 +186,7 @@ def _of_instance(run: Run, receiver: Instance, index: Value, node: ast.AST) -> V
 
 def set_item(run: Run, receiver: Value, index: Value, value: Value, target: ast.expr, augmented: bool) -> None:
     """`receiver[index] = value`; after `receiver[index] += y` the element itself was written already."""
+    nothing.note_use(run, target, receiver, "an element of it is written")
     if isinstance(receiver, Choice):
         for option in receiver.options:
             if not is_none(option):

@@ -51,6 +51,18 @@ class MissingGrad(Host):
         self.cleared = cleared
 
 
+class Nothing(Host):
+    """The None of a call that never returns anything else. `made` is that call, `function` what it ran if that is a
+    function of the program."""
+
+    __slots__ = ("function", "made")
+
+    def __init__(self, made: At, function: Function | None) -> None:
+        super().__init__("none", None)
+        self.made = made
+        self.function = function
+
+
 def is_none(value: object) -> bool:
     """Is this None, by whatever way?"""
     return isinstance(value, Host) and value.kind == "none"

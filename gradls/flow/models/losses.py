@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.losses import LossSpec, find_loss
 from gradls.autograd.ops import find_op
-from gradls.flow import ranges
+from gradls.flow import nothing, ranges
 from gradls.flow.calls import Call as NewCall
 from gradls.flow.models.registry import FUNCTIONS, Model
 from gradls.flow.operations import apply, derived_tensor, requires_grad_in
@@ -23,6 +23,8 @@ def apply_loss(run: Run, spec: LossSpec, criterion: Instance | None, call: Call)
     """Compute a loss, and write down with which arguments."""
     names = spec.module_inputs if criterion is not None else spec.inputs
     bound = dict(zip(names, call.args, strict=False)) | {k: v for k, v in call.kwargs.items() if k in names}
+    for name in names:
+        nothing.note_use(run, call.node, bound.get(name), "the loss is computed of it")
     options = dict(criterion.data.get("options", {})) if criterion is not None else {}
     op = find_op(spec.function) if spec.function else None
     positional = dict(zip(op.params if op is not None else (), call.args, strict=False)) if criterion is None else {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.losses import find_loss
 from gradls.autograd.modules import ModuleSpec, find_module
 from gradls.autograd.ops import find_op
-from gradls.flow import dtypes, layer_shapes, truth, unfit_inputs
+from gradls.flow import dtypes, layer_shapes, nothing, truth, unfit_inputs
 from gradls.flow.classes import MODULE
 from gradls.flow.graph import Edge, Node, Saved
 from gradls.flow.models.modules import CONTAINERS, contents, initialize
@@ -66,6 +66,7 @@ def _forward_sequential(run: Run, instance: Instance, call: Call) -> Value:
 
 def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -> Value:
     options = instance.data.get("options", {})
+    nothing.note_use(run, call.node, call.get(0), "a layer is given it")
     first = call.args[0] if call.args else next(iter(call.kwargs.values()), None)
     parameters = {name: instance.fields[name] for name, _ in spec.parameters if name in instance.fields}
     for parameter in parameters.values() if run.lazy else ():

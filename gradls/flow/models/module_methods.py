@@ -18,6 +18,7 @@ from gradls.flow.models.modules import (
 )
 from gradls.flow.models.registry import method
 from gradls.flow.models.tensors import exact_conversion
+from gradls.flow.nothing import KEYS
 from gradls.flow.values import (
     FALSE,
     NONE,
@@ -188,7 +189,10 @@ def load_state_dict(run: Run, receiver: Instance, call: Call) -> Value:
     for _, tensor in found + kept:
         bump(run, tensor, "load_state_dict", call.node)
         run.state.set(tensor.fields, "lazy", False)
-    return run.unknown("keys")
+    lists = (Sequence(run.state, "list", (), Host("str")), Sequence(run.state, "list", (), Host("str")))
+    keys = Sequence(run.state, "tuple", lists, None, KEYS)
+    keys.fields["made"] = run.at(call.node)
+    return keys
 
 
 @method(MODULE, "reset_running_stats")

@@ -1,0 +1,147 @@
+"""GRD615."""
+
+import ast
+from collections.abc import Iterable
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Nothing
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step, TextEdit
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+
+class NothingReturned(Rule):
+    """The None that a call returns, used as if it were something.
+
+    ## What it finds
+    The result of a call that always returns None, and that is used afterwards: of `list.append`, `backward()`,
+    `zero_grad()`, `optimizer.step()`, `register_buffer()`, or of a function or `forward` without a `return`. And the
+    result of `load_state_dict()`, which is no model, used as one.
+
+    ## Why it matters
+    These calls change an object in place. Assigning their result loses the object, and its next use raises.
+
+    ## What PyTorch does
+    It raises one of
+
+        AttributeError: 'NoneType' object has no attribute 'append'
+        TypeError: 'NoneType' object is not iterable
+        TypeError: unsupported operand type(s) for +: 'NoneType' and 'Tensor'
+        TypeError: '_IncompatibleKeys' object is not callable
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    loss = model(torch.randn(8, 3)).sum().backward()
+    print(loss.item())  # raises AttributeError: 'NoneType' object has no attribute 'item'
+    ```
+
+    ```python
+    import torch
+
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 1)
+
+        def forward(self, x):
+            x = self.layer(x)
+
+
+    loss = Net()(torch.randn(8, 3)).sum()  # raises AttributeError: 'NoneType' object has no attribute 'sum'
+    ```
+
+    ## Use instead
+    The call as a statement of its own, and a `return`.
+
+    ```python
+    import torch
+
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.layer(x)
+
+
+    loss = Net()(torch.randn(8, 3)).sum()
+    loss.backward()
+    assert loss.item() == float(loss)
+    ```
+
+    ## When it is silent
+    Where the result is only kept, tested or passed on; for functions that may return something; and for methods that a
+    class leaves to those that derive from it.
+
+    ```python
+    import torch
+
+    layers = torch.nn.ModuleList()
+    layers = layers.append(torch.nn.Linear(3, 1))
+    weight = torch.zeros(3).requires_grad_()
+    result = weight.sum().backward()
+    assert result is None and len(layers) == 1
+    ```
+
+    ## Fix safety
+    Suggested: it takes the assignment away and leaves the call.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html
+    - https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html
+    """
+
+    code, name, severity = "GRD615", "nothing-returned", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        seen: set[ast.AST] = set()
+        for event in facts.of("nothing-used"):
+            value = event.value
+            if isinstance(value, Nothing) and value.made.node not in seen and not event.caught:
+                seen.add(value.made.node)
+                yield self._report(facts, event, value)
+        for event in facts.of("keys-used"):
+            if event.made.node not in seen and not event.caught:
+                seen.add(event.made.node)
+                message = (
+                    f"{code(facts, event.made.node)} returns the names that did not fit, and not the module: "
+                    f"{code(facts, event.at.node)} raises"
+                )
+                story = [Step(place(event.at), "it is used as the module here")]
+                yield self.finding(place(event.made), message, story, _fixes(facts, event.made.node, place(event.made)))
+
+    def _report(self, facts: Facts, event: Event, value: Nothing) -> Finding:
+        at = value.made
+        what = code(facts, at.node)
+        same = event.at.node is at.node or any(part is at.node for part in ast.walk(event.at.node))
+        where = "" if same else f", and {code(facts, event.at.node)} raises"
+        story = [] if same else [Step(place(event.at), f"{event.how} here")]
+        if value.function is not None:
+            name = value.function.name
+            message = f"{what} is None, as `{name}` has no `return`{where}" + (": it is used here" if same else "")
+            story.insert(0, Step(Place(value.function.source, value.function.node), "this returns nothing"))
+            return self.finding(place(at), message, story)
+        message = f"{what} returns None{where}" + (", which is used here" if same else "")
+        return self.finding(place(at), message, story, _fixes(facts, at.node, place(at)))
+
+
+def _fixes(facts: Facts, node: ast.AST, at: Place) -> list[Fix]:
+    """Keep the call alone where its result is assigned back to what it is called on."""
+    statement = facts.statement(node)
+    if not isinstance(statement, ast.Assign) or statement.value is not node or len(statement.targets) != 1:
+        return []
+    target, function = statement.targets[0], getattr(node, "func", None)
+    if not isinstance(function, ast.Attribute) or ast.dump(function.value) != _read(target):
+        return []
+    edit = TextEdit(at.source.path, Place(at.source, statement).span, at.source.segment(node))
+    return [Fix("Keep the call alone", Safety.SUGGESTED, lambda: [edit])]
+
+
+def _read(target: ast.expr) -> str:
+    return ast.dump(target).replace("ctx=Store()", "ctx=Load()")
