@@ -93,7 +93,7 @@ class MissingForward(Rule):
             # An object that the program made itself: a base class may leave `forward` to others.
             if not isinstance(module, Instance) or event.caught:
                 continue
-            if event.alone and isinstance(module.cls, Lib) and _is_by_branch(event):
+            if isinstance(module.cls, Lib) and _is_by_branch(event):
                 # Somebody else may put a module with a forward there, and take this branch only then.
                 continue
             if module.at is not None and isinstance(module.at.node, ast.Call):
