@@ -1,14 +1,15 @@
 """GRD116."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gradls.flow.facts import Facts
+from gradls.flow.graph import At
 from gradls.flow.lost import Lost
 from gradls.rules import edits
-from gradls.rules.finding import Fix, Safety, Severity
+from gradls.rules.finding import Finding, Fix, Safety, Severity
 from gradls.rules.lost_gradient import LostGradientRule
-from gradls.rules.words import place
+from gradls.rules.words import code, place
 
 
 class CheckpointWithoutGradient(LostGradientRule):
@@ -67,9 +68,25 @@ class CheckpointWithoutGradient(LostGradientRule):
     kinds = ("checkpoint",)
     does = "records nothing, since no input requires grad"
 
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        told = set()
+        for finding in super().check(facts):
+            told.add(finding.place.node)
+            yield finding
+        for event in facts.of("checkpoint"):
+            if event.loses and event.at.node not in told and not event.caught:
+                message = (
+                    f"{code(facts, event.at.node)} {self.does}: a backward through its result reaches nothing inside; "
+                    "set `use_reentrant=False`"
+                )
+                yield self.finding(place(event.at), message, (), _fixes(event.at), Severity.INFORMATION)
+
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         assert lost.cut.cut is not None
-        at = lost.cut.cut.at
-        if not isinstance(at.node, ast.Call):
-            return []
-        return [Fix("Set `use_reentrant=False`", Safety.SAFE, edits.set_keyword(place(at), "use_reentrant", "False"))]
+        return _fixes(lost.cut.cut.at)
+
+
+def _fixes(at: At) -> list[Fix]:
+    if not isinstance(at.node, ast.Call):
+        return []
+    return [Fix("Set `use_reentrant=False`", Safety.SAFE, edits.set_keyword(place(at), "use_reentrant", "False"))]

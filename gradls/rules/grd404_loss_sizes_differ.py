@@ -115,8 +115,8 @@ class LossSizesDiffer(Rule):
         for event in facts.of("outer-broadcast"):
             if reached is None:
                 reached = {node for backward in backwards(facts) for node in walk(backward.node)}  # type: ignore[arg-type]
-            if event.node in reached and event.node is not None and event.node.op in ("sub", "rsub"):
-                yield from self._of_difference(facts, event)
+            if event.node is not None and event.node.op in ("sub", "__rsub__"):
+                yield from self._of_difference(facts, event, event.node in reached)
 
     def _of_loss(self, facts: Facts, event: Event) -> Iterable[Finding]:
         given, wanted = prediction(event), target(event)
@@ -139,7 +139,7 @@ class LossSizesDiffer(Rule):
             )
             yield self.finding(place(event.at), message)
 
-    def _of_difference(self, facts: Facts, event: Event) -> Iterable[Finding]:
+    def _of_difference(self, facts: Facts, event: Event, trains: bool) -> Iterable[Finding]:
         """`prediction - target`: only of what a layer gives as (N, 1), with data of as many elements."""
         for one, other in (event.tensors, event.tensors[::-1]):
             if not one.shape or not other.shape or len(one.shape) != 2 or len(other.shape) != 1:
@@ -147,7 +147,7 @@ class LossSizesDiffer(Rule):
             if one.shape[1] != 1 or not _is_output(one) or not is_data(other, one):
                 continue
             known = one.shape[0] is not None and one.shape[0] == other.shape[0]
-            if not known and one.shape[0] is not None and other.shape[0] is not None:
+            if not known and (not trains or (one.shape[0] is not None and other.shape[0] is not None)):
                 continue
             size = "N" if one.shape[0] is None else str(one.shape[0])
             message = (
@@ -156,7 +156,9 @@ class LossSizesDiffer(Rule):
                 "prediction is compared with every target; use `squeeze(-1)` on the prediction"
             )
             story = [Step(place(one.node.at), "the prediction comes from here")] if one.node.at else []
-            yield self.finding(place(event.at), message, story, severity=None if known else Severity.INFORMATION)
+            yield self.finding(
+                place(event.at), message, story, severity=None if known and trains else Severity.INFORMATION
+            )
 
 
 def _batches_differ(one: Shape | None, other: Shape | None) -> bool:

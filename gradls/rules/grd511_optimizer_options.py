@@ -16,7 +16,8 @@ class OptimizerOptions(Rule):
     """Options of an optimizer that it refuses.
 
     ## What it finds
-    Literal options out of their range, such as a negative learning rate; options that exclude each other; and an
+    Literal options out of their range, such as a negative learning rate; options that exclude each other, also a tensor
+    as the learning rate with `foreach=True`; and an
     optimizer over an embedding with sparse gradients that it cannot apply.
 
     ## Why it matters
@@ -27,6 +28,8 @@ class OptimizerOptions(Rule):
 
         ValueError: Invalid learning rate: -0.1
         ValueError: Nesterov momentum requires a momentum and zero dampening
+        ValueError: lr as a Tensor is not supported for capturable=False and foreach=True
+
         RuntimeError: `fused` and `foreach` cannot be `True` together.
         RuntimeError: Adam does not support sparse gradients, please consider SparseAdam instead
 
@@ -108,6 +111,12 @@ class OptimizerOptions(Rule):
             if option in given and isinstance(value, (int, float)) and value < 0:
                 yield self.finding(place(event.at), f"`{name}` raises: `{option}` must not be negative, and is {value}")
                 return
+        rate = given.get("lr")
+        if isinstance(rate, Tensor):
+            refused = _of_tensor_rate(name, rate, options)
+            if refused:
+                yield self.finding(place(event.at), f"`{name}` raises: {refused}")
+                return
         if options.get("fused") is True and options.get("foreach") is True:
             yield self.finding(place(event.at), f"`{name}` raises: `fused` and `foreach` exclude each other")
         elif options.get("nesterov") is True and (
@@ -132,6 +141,15 @@ class OptimizerOptions(Rule):
             story += [Step(place(made.at), "the optimizer is made here")] if made is not None else []
             yield self.finding(place(event.at), message, story)
             return
+
+
+def _of_tensor_rate(name: str, rate: Tensor, options: dict[str, object]) -> str:
+    """Why a tensor is refused as the learning rate; empty if it is taken."""
+    if rate.shape is not None and any(size not in (None, 1) for size in rate.shape):
+        return "a tensor as `lr` must have one element"
+    if name in ("Adam", "AdamW") and options.get("foreach") is True and options.get("capturable") is False:
+        return "a tensor as `lr` needs `capturable=True` where `foreach=True` is set"
+    return ""
 
 
 def _is_sparse(owner: Instance) -> bool:

@@ -246,6 +246,7 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
         arguments=call.args[1:],
         call=call,
         result=None,
+        loses=False,
     )
     if not call.args:
         return run.unknown("call", "checkpoint")
@@ -255,6 +256,7 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
     event.info["result"] = result.node if isinstance(result, Tensor) else None
     if reentrant is True and isinstance(result, Tensor) and not call.unsure and _plain(call.args[1:]):
         # The reentrant variant records its call like a custom Function: through the inputs that require grad only.
+        event.info["loses"] = run.recording is True and result.requires_grad is True
         return cut_tensor(run, "checkpoint", "checkpoint", result, call.node, shares=True)
     return result
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from gradls.flow import dtypes
 from gradls.flow.graph import At
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.models.modules import clear_grads
@@ -193,7 +194,7 @@ def scaler_step(run: Run, receiver: Instance, call: Call) -> Value:
     from gradls.flow.calls import Call as NewCall
 
     optimizer = call.get(0, "optimizer")
-    run.event("scaler-step", call.node, receiver, optimizer=optimizer, call=call)
+    run.event("scaler-step", call.node, receiver, optimizer=optimizer, call=call, halves=_halves(optimizer))
     if isinstance(optimizer, Instance) and optimizer.path.startswith("torch.optim."):
         return step(run, optimizer, NewCall(call.node, call.args[1:], call.kwargs))
     return NONE
@@ -202,5 +203,12 @@ def scaler_step(run: Run, receiver: Instance, call: Call) -> Value:
 @method("torch.amp.GradScaler", "update", "unscale_")
 def scaler_other(run: Run, receiver: Instance, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "update")
-    run.event("scaler-" + name.strip("_"), call.node, receiver, optimizer=call.get(0, "optimizer"))
+    given = call.get(0, "optimizer")
+    run.event("scaler-" + name.strip("_"), call.node, receiver, optimizer=given, halves=_halves(given))
     return NONE
+
+
+def _halves(optimizer: Value | None) -> frozenset[Tensor]:
+    """The parameters of an optimizer that are in half precision now."""
+    parameters = optimizer.fields.get("parameters", ()) if isinstance(optimizer, Instance) else ()
+    return frozenset(tensor for tensor in parameters if dtypes.exact(tensor) == "float16")
