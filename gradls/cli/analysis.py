@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ from typing import Literal
 
 from gradls.cli.fixing import mend, unified_diff
 from gradls.cli.inputs import Task
-from gradls.cli.records import Report, error_record, excerpts, finding_record, span_record
+from gradls.cli.records import Record, Report, error_record, excerpts, finding_record, span_record
+from gradls.flow.facts import TensorState
 from gradls.flow.names import Question
 from gradls.workspace.files import Text, Unreadable, decode, read
+from gradls.workspace.project import project_root
 from gradls.workspace.session import Session
 
 # The imports of other files are not worth looking up: nothing is found in code that has to do with no gradients.
@@ -57,17 +60,21 @@ def inspect_file(task: Task) -> Report:
             session = _open(task, text)
             _note_state(report, session, text)
             facts = session.facts(task.path)
-            for state in getattr(facts, "states", ()):
-                report.tensors.append(
-                    {
-                        **span_record(facts.source.span(state.node)),
-                        "requires_grad": state.requires_grad,
-                        "dtype": state.dtype,
-                        "leaf": state.leaf,
-                    }
-                )
-    report.tensors.sort(key=lambda tensor: (tensor["line"], tensor["column"], tensor["end_line"], tensor["end_column"]))
+            report.tensors += [_state_record(state) for state in facts.states]
+            for state in facts.states_elsewhere:
+                path = os.path.abspath(state.source.path)
+                report.elsewhere.setdefault(path, []).append(_state_record(state))
     return report
+
+
+def _state_record(state: TensorState) -> Record:
+    return {
+        **span_record(state.source.span(state.node)),
+        "requires_grad": state.requires_grad,
+        "dtype": state.dtype,
+        "leaf": state.leaf,
+        "called": state.called,
+    }
 
 
 def lost_file(task: Task) -> Report:
@@ -87,7 +94,7 @@ def _text(task: Task, report: Report) -> Text | None:
 
 
 def _open(task: Task, text: Text) -> Session:
-    session = Session(task.config.root, task.config, task)
+    session = Session(project_root(os.path.dirname(os.path.abspath(task.path))), task.config, task)
     session.open(task.path, text.text)
     return session
 

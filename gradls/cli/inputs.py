@@ -36,8 +36,8 @@ class Task:
     answers: Mapping[Question, Answer] = field(default_factory=dict)
 
     def names_for(self, path: str) -> Task:
-        """The names of a session that has this file alone."""
-        return self
+        """What is known of the imports of a file: nothing, but for those of this one."""
+        return self if path == self.path else dataclasses.replace(self, answers={})
 
     def ask(self, question: Question) -> Answer | None:
         return self.answers.get(question)

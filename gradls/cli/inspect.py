@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
 
 from gradls.cli.analysis import inspect_file, lost_file
 from gradls.cli.inputs import Inputs, UsageError
 from gradls.cli.main import FAILED, FOUND_NOTHING
 from gradls.cli.names import analyse
 from gradls.cli.output import print_errors, print_json, warn
-from gradls.cli.records import Record, error_record
+from gradls.cli.records import Record, Report, error_record
 
+_SPAN = ("line", "column", "end_line", "end_column")
 _REQUIRES = {True: "requires grad", False: "no grad", None: "grad unknown"}
 _LEAF = {True: "leaf", False: "not a leaf", None: "leaf or not unknown"}
 
@@ -24,16 +27,50 @@ def inspect(arguments: argparse.Namespace) -> int:
         warn(str(error))
         return FAILED
     reports = [report for _, report in analyse(inspect_file, inputs.tasks, lost_file, arguments)]
+    tensors = seen_together(reports)
     errors = [error_record(*problem) for problem in inputs.problems]
     errors.extend(error for report in reports for error in report.errors)
     if arguments.format == "json":
-        files = [{"path": report.path, "tensors": report.tensors} for report in reports]
+        files = [{"path": path, "tensors": states} for path, states in tensors.items()]
         print_json({"files": files, "errors": errors})
     else:
         print_errors(errors)
-        for report in reports:
-            sys.stdout.writelines(_line(report.path, tensor) for tensor in report.tensors)
+        for path, states in tensors.items():
+            sys.stdout.writelines(_line(path, tensor) for tensor in states)
     return FAILED if any(report.failed for report in reports) else FOUND_NOTHING
+
+
+def seen_together(reports: Sequence[Report]) -> dict[str, list[Record]]:
+    """The tensors of each file in the order of the text, by what all files together say.
+
+    What is seen in code that runs counts before what is seen in functions that nobody in their file calls, and a call
+    from another file, where its result is known, before a function by itself.
+    """
+    calls: dict[str, list[Record]] = {}
+    for report in reports:
+        for path, states in report.elsewhere.items():
+            calls.setdefault(path, []).extend(states)
+    found: dict[str, list[Record]] = {}
+    for report in reports:
+        by_span: dict[tuple[int, ...], list[list[Record]]] = {}
+        for rank, states in ((1, calls.get(os.path.abspath(report.path), [])), (2, report.tensors)):
+            for state in states:
+                ranks = by_span.setdefault(tuple(state[key] for key in _SPAN), [[], [], []])
+                ranks[0 if state["called"] else rank].append(state)
+        found[report.path] = [_together(span, *ranks) for span, ranks in sorted(by_span.items())]
+    return found
+
+
+def _together(
+    span: tuple[int, ...], called: Sequence[Record], from_elsewhere: Sequence[Record], alone: Sequence[Record]
+) -> Record:
+    known = [state for state in from_elsewhere if state["requires_grad"] is not None]
+    seen = called or known or alone or from_elsewhere
+    merged: Record = dict(zip(_SPAN, span, strict=True))
+    for key in ("requires_grad", "dtype", "leaf"):
+        values = {state[key] for state in seen}
+        merged[key] = values.pop() if len(values) == 1 else None
+    return merged
 
 
 def _line(path: str, tensor: Record) -> str:

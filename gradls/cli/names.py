@@ -9,17 +9,16 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradls.cli.inputs import Task
 from gradls.cli.pool import work
 from gradls.cli.records import Report
+from gradls.workspace.project import project_root
 
 MOST_ROUNDS = 3
 MOST_FILES_UNASKED = 20
-PROJECT_FILES = ("pyproject.toml", "gradls.toml", "setup.py", "setup.cfg", ".git")
 
 if TYPE_CHECKING:
     from gradls.resolve.resolver import Resolver
@@ -93,13 +92,3 @@ class _Resolvers:
         if root not in self._by_root:
             self._by_root[root] = self._stack.enter_context(Resolver(root, self._python))
         return self._by_root[root]
-
-
-@cache
-def project_root(folder: str) -> Path:
-    """The nearest folder at or above `folder` that holds a project's settings or repository; else `folder` itself."""
-    path = Path(folder)
-    for candidate in (path, *path.parents):
-        if any((candidate / name).exists() for name in PROJECT_FILES):
-            return candidate
-    return path

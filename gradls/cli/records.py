@@ -22,7 +22,8 @@ class Report:
 
     `excerpts` are the lines that findings stand on, by path and line. `failed` says that the file was asked for by
     name and not read, or that gradls itself made a mistake. `questions` is what the analysis would like to know about
-    imports. `before` is the number of findings before `--fix`, `diff`
+    imports. `elsewhere` has the tensors of other files in the calls that this one makes, by path; like `tensors` they
+    say whether the code is `called`. `before` is the number of findings before `--fix`, `diff`
     what fixing changed, and `content` what was on stdin, fixed.
     """
 
@@ -31,6 +32,7 @@ class Report:
     errors: list[Record] = field(default_factory=list)
     excerpts: dict[tuple[str, int], str] = field(default_factory=dict)
     tensors: list[Record] = field(default_factory=list)
+    elsewhere: dict[str, list[Record]] = field(default_factory=dict)
     questions: frozenset[Question] = frozenset()
     failed: bool = False
     before: int = 0

@@ -15,7 +15,7 @@ from gradls.flow.facts import Facts
 from gradls.flow.models.autograd_functions import context_arguments
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.names import Names, NoNames
-from gradls.flow.run import MOST_STEPS, MOST_STEPS_A_FILE, MOST_STEPS_A_ROOT, OutOfBudget, Run
+from gradls.flow.run import MOST_STEPS, MOST_STEPS_A_FILE, MOST_STEPS_A_ROOT, MOST_STEPS_ABROAD_ALONE, OutOfBudget, Run
 from gradls.flow.statements import exec_block
 from gradls.flow.values import Bound, Class, Function, Host, Instance, Mapping, Sequence, Value
 from gradls.syntax.source import Source
@@ -41,7 +41,8 @@ def analyze(source: Source, names: Names | None = None, target: Version = NEWEST
         sys.setrecursionlimit(limit)
         if collects:
             gc.enable()
-    run.facts.states = list(run.states.values())
+    for state in run.states.values():
+        (run.facts.states if state.source is source else run.facts.states_elsewhere).append(state)
     return run.facts
 
 
@@ -79,6 +80,7 @@ def _root(run: Run, action: object, budget: int, constructs: bool = False) -> bo
     for event in run.facts.events[events:]:
         event.info["hypothetical"] = not recorded and not constructs
     for node, state in found.items():
+        state.called = False
         if not recorded and state.requires_grad and state.leaf is not True:
             state.requires_grad = state.leaf = None
         if node not in known:
@@ -97,6 +99,7 @@ def _call(run: Run, function: Function, call: Call, receiver: Value | None = Non
 def _run_uncalled(run: Run) -> None:
     """Run what the module's own statements did not."""
     run.alone = True
+    run.abroad = min(run.abroad, MOST_STEPS_ABROAD_ALONE)
     run.mode.update({"grad": True, "inference": False, "at": None})
     for value in _definitions(run, run.module.fields.values()):
         if run.steps > MOST_STEPS_A_FILE:

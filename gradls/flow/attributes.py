@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from gradls.flow import classes, nothing
+from gradls.flow import classes, imports, nothing
 from gradls.flow.models.registry import family_of, find_attribute, find_setter
 from gradls.flow.state import Fields
 from gradls.flow.values import (
@@ -15,6 +15,7 @@ from gradls.flow.values import (
     Class,
     Function,
     Host,
+    Imported,
     Instance,
     Lib,
     Mapping,
@@ -129,6 +130,9 @@ def _of_library(run: Run, value: Lib, name: str) -> Value:
 def _of_unknown(run: Run, value: Unknown, name: str, node: ast.expr) -> Value:
     found = value.fields.get(name)
     if found is not None:
+        return found
+    if type(value) is Imported:
+        found = value.fields[name] = imports.attribute(run, value, name)
         return found
     model = find_attribute("unknown", name)
     if model is not None:

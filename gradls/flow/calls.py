@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import attributes, classes, contexts, lazies, nothing
 from gradls.flow.models.registry import find_function, find_method
-from gradls.flow.run import MOST_CALLS_DEEP, Arm, Frame, Scope
+from gradls.flow.run import MOST_CALLS_DEEP, MOST_STEPS_ABROAD, MOST_STEPS_BESIDES, Arm, Frame, OutOfBudget, Scope
 from gradls.flow.state import Fields
 from gradls.flow.values import (
     NONE,
@@ -82,7 +82,8 @@ def eval_call(run: Run, node: ast.Call) -> Value:
     value = call_value(run, function, call)
     if value is NONE:
         value = nothing.result(run, node, function, value)
-    run.facts.calls.setdefault(node, []).append((function, call, value))
+    if run.frame.file is run.file:
+        run.facts.calls.setdefault(node, []).append((function, call, value))
     return value
 
 
@@ -274,12 +275,58 @@ def call_function(
         return run.unknown("recursion", function.name)
     if _takes_fewer(function, call, receiver):
         return run.unknown("call", function.name)
+    if function.source is not run.source:
+        run.facts.entered.setdefault(function.node, run.at(call.node))
+        if run.frame.file is run.file:
+            return _call_abroad(run, function, call, receiver, owner)
+    return _call_function(run, function, call, receiver, owner)
+
+
+def _call_abroad(
+    run: Run, function: Function, call: Call, receiver: Value | None = None, owner: Value | None = None
+) -> Value:
+    """Run a function of another file. One that takes too long to follow is left alone, like unknown code."""
+    mark, limit, forks, before = run.state.mark(), run.limit, run.frame.forks, run.steps
+    kept = run.frame, run.path, dict(run.mode), run.isolated, run.caught, run.rough, len(run.stack)
+    events = len(run.facts.events)
+    values = [*call.values, *([receiver] if receiver is not None else [])]
+    follow = run.files[function.source].about_tensors or any(_may_hold_tensors(run, value) for value in values)
+    run.limit = min(limit, before + min(MOST_STEPS_ABROAD if follow else MOST_STEPS_BESIDES, run.abroad))
+    try:
+        return _call_function(run, function, call, receiver, owner)
+    except OutOfBudget:
+        if run.steps > limit:
+            raise
+        run.state.undo(mark)
+        del run.facts.events[events:]
+        run.frame, run.path, mode, run.isolated, run.caught, run.rough, deep = kept
+        run.frame.forks = forks
+        run.mode.update(mode)
+        del run.stack[deep:]
+    finally:
+        run.limit = limit
+        run.abroad -= run.steps - before
+    return call_unknown(run, run.unknown("call", function.name), call)
+
+
+def _may_hold_tensors(run: Run, value: Value) -> bool:
+    if isinstance(value, (Sequence, Mapping)):
+        parts = value.elements if isinstance(value, Sequence) else value.entries.values()
+        return any(_may_hold_tensors(run, part) for part in list(parts)[:8])
+    if isinstance(value, Instance) and isinstance(value.cls, Class):
+        return run.files[value.cls.source].about_tensors
+    return isinstance(value, (Tensor, Instance, Function, Bound, Class))
+
+
+def _call_function(
+    run: Run, function: Function, call: Call, receiver: Value | None = None, owner: Value | None = None
+) -> Value:
     if function.decorated and isinstance(function.node, ast.Lambda) is False:
         run.executed.add(function.node)
     scope = Scope(Fields(run.state), function.scope, "function")
     bind_arguments(run, function, call, scope.fields, receiver)
     run.executed.add(function.node)
-    frame = Frame(scope, run.state.mark(), function)
+    frame = Frame(scope, run.state.mark(), run.files[function.source], function)
     frame.receiver, frame.owner = receiver, function.owner or owner
     frame.calls = (run.at(call.node), function, run.frame.calls)
     caller, path = run.frame, run.path
@@ -368,8 +415,7 @@ def define_function(run: Run, node: ast.FunctionDef | ast.AsyncFunctionDef | ast
     """The function that a `def` or `lambda` makes."""
     from gradls.flow.expressions import eval_expr
 
-    source = run.frame.function.source if run.frame.function else run.source
-    function = Function(run.state, node, run.frame.scope, source)
+    function = Function(run.state, node, run.frame.scope, run.frame.file.source)
     arguments = node.args
     positional = [*arguments.posonlyargs, *arguments.args]
     for parameter, default in zip(

@@ -6,7 +6,6 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
-from gradls.flow.graph import At
 from gradls.flow.models.registry import find_function, find_method
 from gradls.flow.run import Scope
 from gradls.flow.values import (
@@ -48,7 +47,7 @@ def define_class(run: Run, node: ast.ClassDef) -> Class:
     from gradls.flow.statements import exec_block
 
     bases = tuple(eval_expr(run, base) for base in node.bases)
-    source = run.frame.function.source if run.frame.function else run.source
+    source = run.frame.file.source
     cls = Class(run.state, node.name, bases, node, source)
     scope = Scope(cls.fields, run.frame.scope, "class")
     cls.scope = run.frame.scope
@@ -155,7 +154,7 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
     run.executed.add(cls.node)
     if any(path in ("typing.NamedTuple", "enum.Enum") for path in library_bases(cls)):
         return _named_tuple(run, cls, call)
-    instance = Instance(run.state, cls, At(run.source, call.node))
+    instance = Instance(run.state, cls, run.at(call.node))
     instance.open = has_unknown_base(cls)
     start_training(run, instance)
     init, _ = find_in_class(cls, "__init__")
@@ -188,7 +187,8 @@ def start_training(run: Run, instance: Instance) -> None:
 
 
 def _is_dataclass(cls: Class) -> bool:
-    return any("dataclass" in ast.dump(decorator) for decorator in cls.node.decorator_list)
+    names = (node for decorator in cls.node.decorator_list for node in ast.walk(decorator))
+    return any("dataclass" in str(getattr(node, "id", getattr(node, "attr", ""))) for node in names)
 
 
 def _dataclass_fields(run: Run, cls: Class, instance: Instance, call: Call) -> None:

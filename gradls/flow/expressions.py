@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.flow import attributes, calls, nothing, operators, subscripts, truth
+from gradls.flow.imports import load
 from gradls.flow.iterators import consume
 from gradls.flow.join import options
 from gradls.flow.state import Fields
@@ -16,6 +17,7 @@ from gradls.flow.values import (
     TRUE,
     Choice,
     Host,
+    Imported,
     Instance,
     Mapping,
     Sequence,
@@ -57,7 +59,8 @@ def _constant(run: Run, node: ast.Constant) -> Value:
 def _name(run: Run, node: ast.Name) -> Value:
     fields = run.frame.scope.find(node.id)
     if fields is not None:
-        return fields[node.id]
+        value = fields[node.id]
+        return load(run, value) if type(value) is Imported else value
     return calls.builtin(run, node.id)
 
 

@@ -40,10 +40,13 @@ class Event:
 class TensorState:
     """What is known of the tensor that an expression gives; None means unknown."""
 
+    source: Source
     node: ast.AST
     requires_grad: bool | None
     dtype: str | None
     leaf: bool | None
+    called: bool = True
+    """It was seen in code that runs when the file does, not only in functions that nobody in the file calls."""
 
     def blur(self, other: TensorState) -> None:
         """Keep what holds in both states."""
@@ -62,6 +65,10 @@ class Facts:
     source: Source
     events: list[Event] = field(default_factory=list)
     states: list[TensorState] = field(default_factory=list)
+    states_elsewhere: list[TensorState] = field(default_factory=list)
+    """The same for expressions of other files, in the calls that this file makes."""
+    entered: dict[ast.AST, At] = field(default_factory=dict)
+    """For each function of another file that was run, the call that it was run for first."""
     questions: set[Question] = field(default_factory=set)
     _parents: dict[Source, dict[ast.AST, ast.AST]] = field(default_factory=dict)
     calls: dict[ast.Call, list[tuple[Value, Any, Value]]] = field(default_factory=dict)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gradls.autograd.spelling import canonical
-from gradls.flow.names import Answer, Question
-from gradls.flow.values import Instance, Lib, Value
+from gradls.flow.names import Answer, Names, Question
+from gradls.flow.program import file_of, member, names_in
+from gradls.flow.values import Imported, Instance, Lib, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -31,6 +32,9 @@ def plain(run: Run, alias: ast.alias) -> tuple[str, Value]:
         run.facts.torch_name = name
     if root in MODELLED or root in sys.stdlib_module_names:
         return name, run.lib(canonical(path))
+    names = run.frame.file.names
+    if names.find(alias.name) is not None:
+        return name, Imported(run.state, path, "", names)
     return name, run.unknown("import", name, Question(path, "", False))
 
 
@@ -41,15 +45,75 @@ def names_from(run: Run, statement: ast.ImportFrom, alias: ast.alias) -> Iterato
     if alias.name == "*":
         if module == "torch" or module.startswith("torch."):
             yield from _star(run, module)
+        elif run.frame.file is run.file:
+            yield from _star_of_program(run, module)
         return
     root = module.partition(".")[0]
     if root in MODELLED or root in sys.stdlib_module_names:
         yield name, run.lib(canonical(f"{module}.{alias.name}"))
         return
-    question = Question(module, alias.name, False)
-    answer = run.ask(question)
-    value = value_of_answer(run, answer, question) if answer is not None else run.unknown("import", name, question)
-    yield name, value
+    names = run.frame.file.names
+    if names.find(module) is not None or names.find(_inside(module, alias.name)) is not None:
+        value = Imported(run.state, module, alias.name, names)
+        # Where the import is tried, what it gives goes on from here in one of two ways.
+        yield name, load(run, value) if run.frame.forks else value
+        return
+    yield name, _outside(run, module, alias.name, names)
+
+
+def load(run: Run, value: Imported) -> Value:
+    """What an imported name stands for: run the statements of its file that make it."""
+    if value.loaded is None:
+        if value.loading:
+            return run.unknown("import", value.name)
+        value.loading = True
+        try:
+            value.loaded = _load(run, value)
+        finally:
+            value.loading = False
+    return value.loaded
+
+
+def _load(run: Run, value: Imported) -> Value:
+    if not value.name:
+        return value
+    imported = value.names.find(value.module)
+    found = member(run, file_of(run, imported), value.name) if imported is not None else None
+    if found is not None:
+        return load(run, found) if type(found) is Imported else found
+    module = _inside(value.module, value.name)
+    if value.names.find(module) is not None:
+        return Imported(run.state, module, "", value.names)
+    return _outside(run, value.module, value.name, value.names)
+
+
+def _inside(module: str, name: str) -> str:
+    """The full name of the module `name` of a package, as an import statement has it."""
+    return f"{module}{name}" if module.endswith(".") else f"{module}.{name}"
+
+
+def _outside(run: Run, module: str, name: str, names: Names) -> Value:
+    """A name that no file of the program makes."""
+    question = Question(module, name, False)
+    answer = names.ask(question)
+    if answer is not None:
+        return value_of_answer(run, answer, question)
+    if names is run.file.names:
+        run.facts.questions.add(question)
+    return run.unknown("import", name, question)
+
+
+def attribute(run: Run, module: Imported, name: str) -> Value:
+    """`module.name`, where `module` is another file of the program."""
+    return load(run, Imported(run.state, module.module, name, module.names))
+
+
+def _star_of_program(run: Run, module: str) -> Iterator[tuple[str, Value]]:
+    names = run.frame.file.names
+    imported = names.find(module)
+    if imported is not None:
+        for name in names_in(run, file_of(run, imported)):
+            yield name, Imported(run.state, module, name, names)
 
 
 def _star(run: Run, module: str) -> Iterator[tuple[str, Value]]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, Protocol
 
+from gradls.syntax.source import Source
+
 
 class Question(NamedTuple):
     """What is `name` of `module` (`from module import name`), or what does calling it give?
@@ -32,13 +34,33 @@ class Answer(NamedTuple):
 
 
 class Names(Protocol):
-    """Answers known now."""
+    """What is known now about the names that one file imports."""
 
     def ask(self, question: Question) -> Answer | None: ...
+
+    def find(self, module: str) -> ImportedFile | None:
+        """The file of the program that `module` names, written as in an import statement of this file."""
+        ...
+
+
+class ImportedFile(Protocol):
+    """A file of the program, and what is known about the names that it imports. It is read when it is looked into."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def source(self) -> Source: ...
+
+    @property
+    def names(self) -> Names: ...
 
 
 class NoNames:
     """Knows nothing."""
 
     def ask(self, question: Question) -> Answer | None:
+        return None
+
+    def find(self, module: str) -> ImportedFile | None:
         return None

@@ -11,6 +11,7 @@ from gradls.flow.facts import Event, Facts, TensorState
 from gradls.flow.graph import At, Node, Path
 from gradls.flow.join import Join
 from gradls.flow.names import Names, Question
+from gradls.flow.program import File
 from gradls.flow.state import Changes, Fields, State
 from gradls.flow.values import Function, Lib, Tensor, Unknown, Value
 from gradls.syntax.source import Source
@@ -21,13 +22,21 @@ MOST_STEPS_A_ROOT = 30_000
 """The same for one function that nobody calls."""
 MOST_STEPS_A_FILE = 500_000
 """The same for all of them in one file."""
+MOST_STEPS_ABROAD = 8_000
+"""The same for one call into another file."""
+MOST_STEPS_BESIDES = 500
+"""The same where neither that file nor what it is given has to do with tensors."""
+MOST_STEPS_ALL_ABROAD = 60_000
+"""The same for all calls into other files."""
+MOST_STEPS_ABROAD_ALONE = 15_000
+"""The same for all of them that are made by functions that nobody calls."""
 MOST_CALLS_DEEP = 14
 
 
 class Scope:
     """A namespace and the one around it."""
 
-    __slots__ = ("fields", "kind", "parent", "redirect")
+    __slots__ = ("fields", "kind", "parent", "pending", "redirect")
 
     def __init__(self, fields: Fields, parent: Scope | None, kind: str) -> None:
         self.fields = fields
@@ -36,6 +45,8 @@ class Scope:
         """module, function, class or comprehension."""
         self.redirect: dict[str, Scope] = {}
         """Names that `global` and `nonlocal` send elsewhere."""
+        self.pending: Callable[[str], bool] | None = None
+        """Of an imported file: finds a name out that was not looked at before; whether there is such a name."""
 
     def find(self, name: str) -> Fields | None:
         """The fields that hold `name`, as Python looks names up."""
@@ -45,6 +56,8 @@ class Scope:
         scope: Scope | None = self
         while scope is not None:
             if name in scope.fields and (scope is self or scope.kind != "class"):
+                return scope.fields
+            if scope.pending is not None and scope.pending(name):
                 return scope.fields
             scope = scope.parent
         return None
@@ -81,6 +94,7 @@ class Frame:
     __slots__ = (
         "calls",
         "exits",
+        "file",
         "forks",
         "function",
         "loops",
@@ -92,9 +106,10 @@ class Frame:
         "yields",
     )
 
-    def __init__(self, scope: Scope, mark: tuple[int, int], function: Function | None = None) -> None:
+    def __init__(self, scope: Scope, mark: tuple[int, int], file: File, function: Function | None = None) -> None:
         self.scope = scope
         self.mark = mark
+        self.file = file
         self.function = function
         self.exits: list[tuple[Changes | None, Value]] = []
         self.forks = 0
@@ -123,10 +138,12 @@ class Run:
         self.state = State()
         self.join = Join(self.state)
         self.source = source
-        self.names = names
         self.facts = Facts(source, target=target)
         self.module = Scope(Fields(self.state), None, "module")
-        self.frame = Frame(self.module, self.state.mark())
+        self.file = File(source, names, self.module)
+        self.files = {source: self.file}
+        """The files that were looked into, by their sources."""
+        self.frame = Frame(self.module, self.state.mark(), self.file)
         self.mode = Fields(self.state, {"grad": True, "inference": False, "at": None})
         self.outside = Fields(self.state, {"backward": 0, "dtype": "float32", "dual": False})
         """When code that is not seen could last have called backward; the default dtype; is a level of
@@ -140,6 +157,8 @@ class Run:
         self.executed: set[ast.AST] = set()
         """Functions whose body was analysed."""
         self.steps = 0
+        self.abroad = MOST_STEPS_ALL_ABROAD
+        """How many more it may take in other files."""
         self.limit = MOST_STEPS
         self.rough = 0
         """How many loops of unknown length are open."""
@@ -179,12 +198,13 @@ class Run:
         return event
 
     def at(self, node: ast.AST) -> At:
-        return At(self.frame.function.source if self.frame.function else self.source, node)
+        return At(self.frame.file.source, node)
 
     def ask(self, question: Question) -> Any:
         """The answer to a question about a name, if it is known; otherwise the question is left with the facts."""
-        answer = self.names.ask(question)
-        if answer is None:
+        file = self.frame.file
+        answer = file.names.ask(question)
+        if answer is None and file is self.file:
             self.facts.questions.add(question)
         return answer
 
@@ -195,7 +215,7 @@ class Run:
 
     def observe(self, node: ast.AST, tensor: Tensor) -> None:
         """Note what the expression `node` was; an expression seen in two states has an unknown one."""
-        state = TensorState(node, tensor.requires_grad, tensor.dtype, tensor.leaf)
+        state = TensorState(self.frame.file.source, node, tensor.requires_grad, tensor.dtype, tensor.leaf)
         seen = self.states.setdefault(node, state)
         if seen is not state:
             seen.blur(state)

@@ -9,7 +9,7 @@ from gradls.flow.graph import At, Node, Storage
 from gradls.flow.state import MISSING, Fields, State
 
 if TYPE_CHECKING:
-    from gradls.flow.names import Question
+    from gradls.flow.names import Names, Question
     from gradls.syntax.source import Source
 
 
@@ -99,6 +99,20 @@ class Unknown(Value):
 
     def __repr__(self) -> str:
         return f"Unknown({self.origin}:{self.name})"
+
+
+class Imported(Unknown):
+    """A name of another file of the program, until somebody looks at it, or that file itself, if `name` is empty.
+    `module` is as the import statement says, in the file whose `names` these are."""
+
+    __slots__ = ("loaded", "loading", "module", "names")
+
+    def __init__(self, state: State, module: str, name: str, names: Names) -> None:
+        super().__init__(state, "import", name)
+        self.module = module
+        self.names = names
+        self.loaded: Value | None = None
+        self.loading = False
 
 
 class Tensor(Value):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gradls import __version__
-from gradls.flow.names import Answer, Names, Question
+from gradls.flow.names import Answer, Question
 from gradls.resolve.cache import FORMAT, Cache, PrivateFolder
 from gradls.resolve.environment import Environment, find_environment
 from gradls.resolve.known import Key, Known
@@ -77,7 +77,7 @@ class Resolver:
         self._threads: ThreadPoolExecutor | None = None
         self._closed = False
 
-    def names_for(self, path: str) -> Names:
+    def names_for(self, path: str) -> NamesFor:
         """What is known now for the imports of the file `path`, which need not exist."""
         return NamesFor(self._known, self._folder(path))
 

@@ -13,11 +13,12 @@ from typing import Any, Protocol, TypeVar
 
 import pathspec
 
-from gradls.flow.names import Names, Question
+from gradls.flow.names import Question
 from gradls.rules.finding import Finding
 from gradls.server.settings import Settings
 from gradls.syntax.source import Source
 from gradls.workspace.config import Config
+from gradls.workspace.project import Answers
 from gradls.workspace.selection import relative_to
 from gradls.workspace.session import Session
 
@@ -64,7 +65,7 @@ class Worker:
 class NameResolver(Protocol):
     """Says what imported names are: what it knows at once, the rest when asked to find out."""
 
-    def names_for(self, path: str) -> Names: ...
+    def names_for(self, path: str) -> Answers: ...
 
     async def resolve(self, questions: Iterable[Question], near: str) -> bool: ...
 
@@ -94,6 +95,8 @@ class Analysis:
     questions: frozenset[Question]
     resolver: NameResolver | None
     problems: tuple[str, ...]
+    affected: Sequence[str] = ()
+    """The labels of the open documents that import this one, where its text is another than it was."""
 
 
 @dataclass(slots=True)
@@ -129,10 +132,12 @@ class Analyst:
         """The findings of a text; what is known already is not found out again."""
         label = snapshot.label
         opened = self._opened.get(label)
+        affected: list[str] = []
         if opened is None:
             opened = self._opened[label] = self._open(snapshot)
+            affected = opened.session.open(label, snapshot.text)
         elif opened.revision != snapshot.revision:
-            opened.session.change(label, snapshot.text)
+            affected = opened.session.change(label, snapshot.text)
             opened.revision = snapshot.revision
         session, resolver = opened.session, opened.resolver
         return Analysis(
@@ -142,17 +147,23 @@ class Analyst:
             frozenset(session.questions(label)) if resolver else frozenset(),
             resolver,
             session.config.problems,
+            affected,
         )
 
-    def close(self, label: str) -> None:
+    def close(self, label: str) -> list[str]:
+        """Drop a document. Returns the labels of the open documents of which less is known now."""
         opened = self._opened.pop(label, None)
-        if opened is not None:
-            opened.session.close(label)
+        return opened.session.close(label) if opened is not None else []
 
     def forget(self, label: str) -> None:
         """Names have become known: what was concluded about `label` without them is void."""
         if label in self._opened:
             self._opened[label].session.forget(label)
+
+    def changed_on_disk(self, paths: Iterable[str]) -> list[str]:
+        """Files were written, made or removed: the labels of the open documents of which less is known now."""
+        sessions = [session for session, _ in self._sessions.values()]
+        return [label for path in paths for session in sessions for label in session.changed_on_disk(path)]
 
     def session_of(self, snapshot: Snapshot) -> Session:
         """The session that holds exactly this text; Outdated if it has moved on."""
@@ -175,7 +186,6 @@ class Analyst:
             resolver = self._resolver_for(root)
             self._sessions[key] = Session(root, config, resolver), resolver
         session, resolver = self._sessions[key]
-        session.open(label, snapshot.text)
         return _Opened(session, resolver, _excludes(config, label), snapshot.revision)
 
     def _place(self, label: str) -> tuple[Path | None, Path | None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -35,6 +35,7 @@ class Scheduler:
         self._newest: dict[str, Analysis] = {}
         self._running: asyncio.Task[None] | None = None
         self._asking: dict[str, asyncio.Task[None]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def run(self, job: Callable[[Analyst], T]) -> T:
         """The result of `job` on the worker's thread. Cancelled before its turn, it does not run at all."""
@@ -62,7 +63,12 @@ class Scheduler:
         asking = self._asking.pop(label, None)
         if asking is not None:
             asking.cancel()
-        self._submit(lambda analyst: analyst.close(label))
+        closing = asyncio.create_task(self._follow_closing(self._submit(lambda analyst: analyst.close(label))))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def _follow_closing(self, closed: Future[Iterable[str]]) -> None:
+        self.touch_again(await asyncio.wrap_future(closed))
 
     def restart(self, analyst: Analyst) -> None:
         """Analyse everything anew, with `analyst`."""
@@ -97,6 +103,8 @@ class Scheduler:
             return analyst.analyse(snapshot) if document.revision == snapshot.revision else None
 
         analysis = await self.run(analyse)
+        if analysis is not None:
+            self.touch_again(analysis.affected)
         overtaken = document.revision != snapshot.revision or self._analyst is not analyst
         if analysis is None or overtaken or self._documents.by_label(label) is not document:
             return
@@ -123,6 +131,14 @@ class Scheduler:
         finally:
             if self._asking.get(label) is asyncio.current_task():
                 del self._asking[label]
+
+    def touch_again(self, labels: Iterable[str]) -> None:
+        """Analyse the documents again that import what has changed."""
+        for label in labels:
+            self._newest.pop(label, None)
+            document = self._documents.by_label(label)
+            if document is not None:
+                self.touch(document)
 
     async def ask_again(self, document: Document, resolver: NameResolver, questions: set[Question]) -> None:
         """Analyse `document` again once what it has asked, and what has been forgotten since, is known again."""

@@ -154,7 +154,9 @@ class Server(LanguageServer):
         # Without a watcher what has changed on disk counts at the next save at the latest.
         if await self.scheduler.run(lambda analyst: analyst.is_outdated()):
             self._refresh()
-        await self._look_names_up_again([label_of(params.text_document.uri)])
+        saved = [label_of(params.text_document.uri)]
+        self.scheduler.touch_again(await self.scheduler.run(lambda analyst: analyst.changed_on_disk(saved)))
+        await self._look_names_up_again(saved)
 
     async def _did_change_configuration(self, params: types.DidChangeConfigurationParams) -> None:
         if params.settings:
@@ -184,7 +186,9 @@ class Server(LanguageServer):
         paths = [label_of(change.uri) for change in params.changes]
         if any(path.endswith(".toml") for path in paths):
             self._refresh()
-        await self._look_names_up_again([path for path in paths if not path.endswith(".toml")])
+        sources = [path for path in paths if not path.endswith(".toml")]
+        self.scheduler.touch_again(await self.scheduler.run(lambda analyst: analyst.changed_on_disk(sources)))
+        await self._look_names_up_again(sources)
 
     async def _look_names_up_again(self, paths: list[str]) -> None:
         """Files have changed: what the open ones import from them may be something else now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,13 +11,15 @@ from typing import Protocol
 from gradls.autograd.versions import NEWEST
 from gradls.flow.analyze import analyze
 from gradls.flow.facts import Facts
-from gradls.flow.names import Names, Question
+from gradls.flow.names import Question
+from gradls.rules.abroad import told_here
 from gradls.rules.finding import Finding, Fix, Safety, TextEdit
 from gradls.rules.run import findings as run_rules
 from gradls.syntax.parse import SyntaxProblem
-from gradls.syntax.source import Source
+from gradls.syntax.source import Source, Span
 from gradls.workspace.config import Config, load_config
 from gradls.workspace.edits import breaks_syntax, compatible
+from gradls.workspace.project import Answers, Project
 from gradls.workspace.selection import Selection
 from gradls.workspace.suppression import Suppressions
 
@@ -26,7 +29,7 @@ log = logging.getLogger(__name__)
 class NameSource(Protocol):
     """The part of a resolver that a session needs: answers known now for the imports of the file `path`."""
 
-    def names_for(self, path: str) -> Names: ...
+    def names_for(self, path: str) -> Answers: ...
 
 
 @dataclass(slots=True)
@@ -42,8 +45,8 @@ class Session:
     """The open files of one workspace. Not thread-safe.
 
     Files are known by `path`, which may be any label (an untitled buffer has no file); it is compared as a string, and
-    matters only for `per-file-ignores` and for what the resolver says. Nothing here reads a source file: the caller
-    opens a path with its text. Asking for a path that is not open is a KeyError.
+    matters only for `per-file-ignores`, for imports and for what the resolver says. The caller opens a path with its
+    text; only the files that it imports are read here. Asking for a path that is not open is a KeyError.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class Session:
         self._documents: dict[str, _Document] = {}
         self.config = config or (load_config(root) if root else Config())
         self._selection = Selection(self.config)
+        self._project = Project(root, self._opened_source, resolver.names_for if resolver else None)
+        self._alone: dict[str, tuple[Source, set[tuple[str, Span]]]] = {}
 
     def configure(self, config: Config) -> None:
         """Use another configuration from now on. What is known of the texts is kept where it stays true."""
@@ -66,20 +71,35 @@ class Session:
         for document in self._documents.values():
             document.findings = None
 
-    def open(self, path: str, text: str) -> None:
-        """Begin with `path`, with no history."""
+    def open(self, path: str, text: str) -> list[str]:
+        """Begin with `path`, with no history. Returns the open paths that this is news for, as those below do."""
         self._documents[path] = _Document(text)
+        return self.changed_on_disk(path)
 
-    def change(self, path: str, text: str) -> None:
+    def change(self, path: str, text: str) -> list[str]:
         """The whole new text of an open file. Its last version helps to read what is half typed."""
         document = self._documents[path]
-        if text != document.text:
-            document.text = text
-            self.forget(path)
+        if text == document.text:
+            return []
+        document.text = text
+        self.forget(path)
+        return self.changed_on_disk(path)
 
-    def close(self, path: str) -> None:
+    def close(self, path: str) -> list[str]:
         """Drop all that is known of `path`; closing what is not open is fine."""
-        self._documents.pop(path, None)
+        return self.changed_on_disk(path) if self._documents.pop(path, None) else []
+
+    def changed_on_disk(self, path: str) -> list[str]:
+        """Forget what was concluded from `path`, which is another file now. Returns the open paths of which that is."""
+        changed = os.path.abspath(path)
+        found = [
+            label
+            for label, document in self._documents.items()
+            if document.facts and any(os.path.abspath(source.path) == changed for source in document.facts.others)
+        ]
+        for label in found:
+            self.forget(label)
+        return found
 
     def forget(self, path: str) -> None:
         """Drop conclusions about `path` (a name's answer arrived, say), but neither its text nor its history."""
@@ -105,11 +125,8 @@ class Session:
         if document.facts is None:
             source = self.source(path)
             try:
-                document.facts = analyze(
-                    source,
-                    self.resolver.names_for(path) if self.resolver else None,
-                    self.config.target_torch or NEWEST,
-                )
+                names = self._project.names_for(path)
+                document.facts = analyze(source, names, self.config.target_torch or NEWEST)
             except Exception as error:
                 log.exception("the analysis of %s failed; please report this", path)
                 document.failure = f"internal error: {type(error).__name__}: {error}"
@@ -120,9 +137,42 @@ class Session:
         """The findings in the order of the text that configuration and comments let through."""
         document = self._documents[path]
         if document.findings is None:
-            found = self._selection.apply(path, run_rules(self.facts(path)))
-            document.findings = Suppressions(self.source(path)).apply(found) if found else []
+            facts = self.facts(path)
+            found = [*self._told_here(facts, run_rules(facts))]
+            found = self._selection.apply(path, found)
+            document.findings = Suppressions(facts.source).apply(found) if found else []
         return document.findings
+
+    def _told_here(self, facts: Facts, findings: list[Finding]) -> list[Finding]:
+        """Findings in other files are told at the call in this one that leads there; they are left out where the other
+        file is wrong by itself, or says that it is to be left alone."""
+        here = {(finding.code, finding.span): finding for finding in findings if finding.place.source is facts.source}
+        for finding in findings:
+            source = finding.place.source
+            if source is facts.source or (finding.code, finding.span) in self._wrong_by_itself(source):
+                continue
+            kept = self._selection.apply(source.path, Suppressions(source).apply([finding]))
+            told = told_here(facts, kept[0]) if kept else None
+            if told is not None:
+                here.setdefault((told.code, told.span), told)
+        return sorted(here.values(), key=lambda finding: (finding.span, finding.code))
+
+    def _wrong_by_itself(self, source: Source) -> set[tuple[str, Span]]:
+        """What is found in a file that is analysed alone."""
+        last, found = self._alone.get(source.path, (None, set()))
+        if last is not source:
+            names = self._project.names_for(source.path)
+            facts = analyze(source, names, self.config.target_torch or NEWEST)
+            found = {(finding.code, finding.span) for finding in run_rules(facts) if finding.place.source is source}
+            self._alone[source.path] = source, found
+        return found
+
+    def _opened_source(self, path: str) -> Source | None:
+        """The text of a file that is open, by whatever path."""
+        for label in (path, *self._documents):
+            if label in self._documents and os.path.abspath(label) == os.path.abspath(path):
+                return self.source(label)
+        return None
 
     def problems(self, path: str) -> list[SyntaxProblem]:
         """What kept parts of `path` from being checked: syntax errors, and an analysis that failed."""

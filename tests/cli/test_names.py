@@ -11,7 +11,7 @@ from tests.cli.command import as_json, gradls
 LOSSES = """\
 from torch import nn
 
-criterion = nn.MSELoss()
+criterion: nn.MSELoss
 """
 TRAIN = """\
 import torch
@@ -27,7 +27,7 @@ loss.backward()
 def project(tmp_path: Path) -> Path:
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "__init__.py").write_text("", encoding="utf-8")
-    (tmp_path / "parts" / "losses.py").write_text(LOSSES, encoding="utf-8")
+    (tmp_path / "parts" / "losses.pyi").write_text(LOSSES, encoding="utf-8")
     (tmp_path / "train.py").write_text(TRAIN, encoding="utf-8")
     (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
     return tmp_path

@@ -11,8 +11,8 @@ from pygls.uris import from_fs_path
 
 from tests.lsp.clients import Client
 
-# Only who looks into common.py knows that `m` has parameters.
-COMMON = "from torch import nn\n"
+# Only who looks into the stub knows that `m` has parameters.
+COMMON = "from torch import nn as nn\n"
 TRAIN = """\
 import torch
 from common import nn
@@ -28,7 +28,7 @@ CODE = "GRD102"
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     folder.mkdir()
-    (folder / "common.py").write_text(COMMON)
+    (folder / "common.pyi").write_text(COMMON)
     return folder
 
 
@@ -90,7 +90,7 @@ async def test_an_imported_file_that_changes(client: Client, folder: Path, envir
     await client.begin(folder=folder, environment=environment)
     client.open(uri, TRAIN)
     await codes(client, uri, [CODE])
-    common = folder / "common.py"
+    common = folder / "common.pyi"
     common.write_text("class nn:\n    Linear = print\n")
     change = types.FileEvent(uri_of(common), types.FileChangeType.Changed)
     client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([change]))

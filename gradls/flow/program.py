@@ -1,0 +1,117 @@
+"""The files of the program: the one under analysis, and those that it imports, as far as their names are looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.flow.names import ImportedFile, Names
+from gradls.flow.outline import names_of, outline
+from gradls.flow.state import Fields
+from gradls.flow.values import Value, host
+from gradls.syntax.source import Source
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Frame, Run, Scope
+
+MOST_STEPS_A_NAME = 4_000
+"""Statements and expressions that finding out about one name of an imported file may take."""
+
+
+class File:
+    """A file of the program: its names, and what it knows about those that it imports."""
+
+    __slots__ = ("about_tensors", "done", "frame", "names", "scope", "source")
+
+    def __init__(self, source: Source, names: Names, scope: Scope, frame: Frame | None = None) -> None:
+        self.source = source
+        self.names = names
+        self.scope = scope
+        self.frame = frame
+        """Where its own statements run; None for the file under analysis, which runs from its first line on."""
+        self.about_tensors = "torch" in source.text
+        self.done: set[int] = set()
+        """The statements that were run, by number."""
+
+
+def file_of(run: Run, imported: ImportedFile) -> File:
+    """The file that an import names."""
+    from gradls.flow.run import Frame, Scope
+
+    if imported.path == run.source.path:
+        return run.file
+    file = run.files.get(imported.source)
+    if file is None:
+        fields = Fields(run.state, {"__name__": host("imported")})
+        scope = Scope(fields, None, "module")
+        file = File(imported.source, imported.names, scope)
+        file.frame = Frame(scope, (0, 0), file)
+        scope.pending = lambda name, file=file: _bind(run, file, name)
+        run.files[imported.source] = file
+        run.facts.others.append(imported.source)
+    return file
+
+
+def member(run: Run, file: File, name: str) -> Value | None:
+    """What `name` is in a file; None if nothing there binds it, or its value is being found out just now."""
+    if file.frame is None:
+        return file.scope.fields.get(name)
+    return file.scope.fields[name] if file.scope.find(name) is not None else None
+
+
+def names_in(run: Run, file: File, seen: tuple[File, ...] = ()) -> list[str]:
+    """The names that `from file import *` gives."""
+    names = names_of(file.source)
+    if outline(file.source).public is None and file not in seen:
+        for star in outline(file.source).stars:
+            found = file.names.find(star)
+            if found is not None:
+                names += names_in(run, file_of(run, found), (*seen, file))
+    return names
+
+
+def _bind(run: Run, file: File, name: str) -> bool:
+    """Run what makes a name of an imported file what it is; whether there is such a name."""
+    todo = [number for number in outline(file.source).behind(name) if number not in file.done]
+    if todo:
+        _run_statements(run, file, todo)
+        return name in file.scope.fields
+    for star in outline(file.source).stars:
+        imported = file.names.find(star)
+        if imported is None:
+            continue
+        other = file_of(run, imported)
+        found = member(run, other, name) if other is not file else None
+        if found is not None:
+            file.scope.fields[name] = found
+            return True
+    return False
+
+
+def _run_statements(run: Run, file: File, numbers: list[int]) -> None:
+    """Run statements of another file, as the import of it did before anything here: nothing here is their doing, and
+    no branch taken here undoes them."""
+    from gradls.flow.run import OutOfBudget
+    from gradls.flow.statements import exec_block
+
+    assert file.frame is not None
+    file.done.update(numbers)
+    kept = run.frame, run.path, run.stack, run.alone, run.isolated, run.caught, run.rough, run.limit
+    mode, outside, events = dict(run.mode), dict(run.outside), len(run.facts.events)
+    mark, clock = len(run.state.trail), run.state.clock
+    run.frame, run.path, run.stack = file.frame, None, []
+    run.alone, run.isolated, run.caught, run.rough = False, 0, 0, 0
+    run.limit = min(run.limit, run.steps + MOST_STEPS_A_NAME)
+    run.mode.update({"grad": True, "inference": False, "at": None})
+    run.state.clock = 0
+    try:
+        exec_block(run, [file.source.tree.body[number] for number in numbers])
+    except OutOfBudget:
+        if run.steps > kept[-1]:
+            raise
+    finally:
+        run.frame, run.path, run.stack, run.alone, run.isolated, run.caught, run.rough, run.limit = kept
+        run.mode.update(mode)
+        run.outside.update(outside)
+        run.state.clock = max(clock, run.state.clock)
+        del run.state.trail[mark:]
+        del run.facts.events[events:]

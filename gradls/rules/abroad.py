@@ -1,0 +1,38 @@
+"""Findings in other files than the one under analysis, told where this one calls what is wrong."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import os
+
+from gradls.flow.facts import Facts
+from gradls.flow.graph import At
+from gradls.rules.finding import Finding, Step
+from gradls.rules.words import place
+
+
+def told_here(facts: Facts, finding: Finding) -> Finding | None:
+    """`finding`, which stands in another file, at the call in this file that led there; None if none did."""
+    call = _call_that_led_to(facts, finding.place.node)
+    if call is None:
+        return None
+    where = f"{os.path.basename(finding.path)}, line {finding.span.line}"
+    story = (Step(finding.place, "it happens here"), *finding.story)
+    return dataclasses.replace(
+        finding, place=place(call), message=f"{finding.message} (in {where})", story=story, fixes=()
+    )
+
+
+def _call_that_led_to(facts: Facts, node: ast.AST) -> At | None:
+    for _ in range(100):
+        outer: ast.AST | None = node
+        while outer is not None and outer not in facts.entered:
+            outer = facts.parent(outer)
+        if outer is None:
+            return None
+        call = facts.entered[outer]
+        if call.source is facts.source:
+            return call
+        node = call.node
+    return None

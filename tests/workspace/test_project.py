@@ -1,0 +1,235 @@
+"""Imports from one file of a project to another: which file is meant, and what follows from its text."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from gradls.flow.facts import Facts
+from gradls.workspace import project
+from gradls.workspace.session import Session
+
+NET = """
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.out(x)
+"""
+USE = """
+    import torch
+    model = Net()
+    y = model(torch.randn(2, 3))
+"""
+
+
+def write(root: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+
+
+def session(root: Path, path: str, text: str) -> Session:
+    opened = Session(root)
+    opened.open(str(root / path), textwrap.dedent(text))
+    return opened
+
+
+def facts(root: Path, text: str, path: str = "train.py") -> Facts:
+    return session(root, path, text).facts(str(root / path))
+
+
+def requires_grad(root: Path, text: str, path: str = "train.py") -> bool | None:
+    """What is known of the last name `y` that a statement of the text binds."""
+    found = facts(root, text, path)
+    states = [s for s in found.states if isinstance(s.node, ast.Name) and s.node.id == "y"]
+    return states[-1].requires_grad if states else None
+
+
+def found(root: Path, text: str, path: str = "train.py") -> list[tuple[str, int, str]]:
+    opened = session(root, path, text)
+    return [(f.code, f.span.line, f.message) for f in opened.findings(str(root / path))]
+
+
+@pytest.mark.parametrize(
+    ("files", "statement"),
+    [
+        ({"net.py": NET}, "from net import Net"),
+        ({"net.py": NET}, "import net; Net = net.Net"),
+        ({"net.py": NET}, "import net as n; Net = n.Net"),
+        ({"net.py": NET}, "from net import *"),
+        ({"pkg/net.py": NET}, "from pkg.net import Net"),
+        ({"pkg/net.py": NET}, "import pkg.net; Net = pkg.net.Net"),
+        ({"pkg/net.py": NET}, "from pkg import net; Net = net.Net"),
+        ({"pkg/__init__.py": "from .net import Net", "pkg/net.py": NET}, "from pkg import Net"),
+        ({"pkg/__init__.py": "from .net import *", "pkg/net.py": NET}, "from pkg import Net"),
+        ({"pkg/__init__.py": "from .net import *", "pkg/net.py": NET}, "from pkg import *"),
+        ({"pkg/__init__.py": "from . import net", "pkg/net.py": NET}, "import pkg; Net = pkg.net.Net"),
+        ({"pkg/__init__.py": "from pkg.net import Net as Model", "pkg/net.py": NET}, "from pkg import Model as Net"),
+        ({"src/pkg/__init__.py": "", "src/pkg/net.py": NET}, "from pkg.net import Net"),
+        ({"net.py": NET}, "try:\n    from net import Net\nexcept ImportError:\n    Net = None"),
+        ({"net.py": NET}, "def make():\n    from net import Net\n    return Net()\nNet = make"),
+        ({"net.py": f"if True:\n{NET}"}, "from net import Net"),
+        ({"net.py": "import train\n" + textwrap.dedent(NET)}, "from net import Net"),
+        ({"a.py": "from b import Net", "b.py": "from a import *\n" + textwrap.dedent(NET)}, "from a import Net"),
+    ],
+)
+def test_a_class_of_another_file(tmp_path: Path, files: Mapping[str, str], statement: str):
+    write(tmp_path, files)
+    assert requires_grad(tmp_path, f"{statement}\n{textwrap.dedent(USE)}") is True
+
+
+def test_files_inside_of_a_package(tmp_path: Path):
+    write(tmp_path, {"pkg/__init__.py": "", "pkg/models/__init__.py": "", "pkg/models/net.py": NET})
+    use = textwrap.dedent(USE)
+    assert requires_grad(tmp_path, f"from .models.net import Net\n{use}", "pkg/train.py") is True
+    assert requires_grad(tmp_path, f"from ..models import net\nNet = net.Net\n{use}", "pkg/train/loop.py") is True
+    assert requires_grad(tmp_path, f"from pkg.models.net import Net\n{use}", "pkg/train/loop.py") is True
+    # Inside of a package the file next door is no module of that name.
+    write(tmp_path, {"pkg/net.py": NET})
+    assert requires_grad(tmp_path, f"from net import Net\n{use}", "pkg/train.py") is None
+
+
+@pytest.mark.parametrize(
+    "statement", ["from nowhere import Net", "from net import Other as Net", "import net.Net as Net"]
+)
+def test_what_is_not_there_is_unknown(tmp_path: Path, statement: str):
+    write(tmp_path, {"net.py": NET})
+    assert requires_grad(tmp_path, f"{statement}\n{textwrap.dedent(USE)}") is None
+
+
+@pytest.mark.parametrize("statement", ["from a import Net", "from a import *", "import a; Net = a.Net"])
+def test_files_that_import_each_other(tmp_path: Path, statement: str):
+    write(tmp_path, {"a.py": "from b import Net", "b.py": "from a import Net"})
+    assert requires_grad(tmp_path, f"{statement}\n{textwrap.dedent(USE)}") is None
+
+
+def test_objects_made_in_another_file(tmp_path: Path):
+    setup = "from net import Net\nmodel = Net()\nfor p in model.parameters():\n    p.requires_grad_(False)\n"
+    write(tmp_path, {"net.py": NET, "setup.py": setup})
+    assert requires_grad(tmp_path, "import torch\nfrom setup import model\ny = model(torch.randn(2, 3))") is False
+
+
+def test_what_another_file_does_when_it_is_run_itself(tmp_path: Path):
+    write(tmp_path, {"net.py": textwrap.dedent(NET) + "if __name__ == '__main__':\n    Net = None\n"})
+    assert requires_grad(tmp_path, f"from net import Net\n{textwrap.dedent(USE)}") is True
+
+
+def test_names_are_found_out_inside_of_a_branch_for_good(tmp_path: Path):
+    text = """
+        import sys
+        import torch
+        import net
+        if len(sys.argv) > 1:
+            a = net.Net()
+        else:
+            a = net.Net()
+        y = net.Net()(torch.randn(2, 3))
+    """
+    write(tmp_path, {"net.py": NET})
+    assert requires_grad(tmp_path, text) is True
+
+
+def test_a_function_of_another_file_runs_in_the_mode_of_its_caller(tmp_path: Path):
+    write(tmp_path, {"tools.py": "def twice(x):\n    return x * 2\n"})
+    text = "import torch\nfrom tools import twice\nw = torch.ones(3, requires_grad=True)\n"
+    assert requires_grad(tmp_path, f"{text}y = twice(w)") is True
+    assert requires_grad(tmp_path, f"{text}with torch.no_grad():\n    y = twice(w)") is False
+
+
+def test_a_mistake_in_a_called_file_is_told_at_the_call(tmp_path: Path):
+    write(tmp_path, {"tools.py": "def mask(h):\n    h.mul_(2)\n    return h\n"})
+    text = """
+        import torch
+        from tools import mask
+        w = torch.ones(3, requires_grad=True)
+        h = torch.sigmoid(w)
+        mask(h)
+        h.sum().backward()
+    """
+    ((code, line, message),) = found(tmp_path, text)
+    assert (code, line) == ("GRD201", 6)
+    assert message.endswith("(in tools.py, line 2)")
+    opened = session(tmp_path, "train.py", text)
+    (finding,) = opened.findings(str(tmp_path / "train.py"))
+    assert finding.story[0].place.source.path == str(tmp_path / "tools.py")
+    write(tmp_path, {"tools.py": "def mask(h):\n    h.mul_(2)  # gradls: ignore\n    return h\n"})
+    assert found(tmp_path, text) == []
+
+
+def test_a_file_that_is_wrong_by_itself_is_told_there_only(tmp_path: Path):
+    loop = """
+        import torch
+        def train():
+            w = torch.ones(3, requires_grad=True)
+            loss = torch.tensor(w.sum().item())
+            loss.backward()
+    """
+    write(tmp_path, {"loop.py": loop})
+    assert found(tmp_path, "from loop import train\ntrain()") == []
+    assert [code for code, _, _ in found(tmp_path, loop, "loop.py")] == ["GRD104"]
+
+
+def test_an_open_file_counts_as_it_is_typed(tmp_path: Path):
+    write(tmp_path, {"net.py": NET})
+    train, net = str(tmp_path / "train.py"), str(tmp_path / "net.py")
+    opened = session(tmp_path, "train.py", f"from net import Net\n{textwrap.dedent(USE)}")
+    assert opened.facts(train).others[0].path == net
+    assert opened.open(net, textwrap.dedent(NET)) == [train]
+    opened.facts(train)
+    assert opened.change(net, textwrap.dedent(NET).replace("self.out(x)", "self.out(x).detach()")) == [train]
+    states = [s for s in opened.facts(train).states if isinstance(s.node, ast.Name) and s.node.id == "y"]
+    assert states[-1].requires_grad is False
+    assert opened.change(train, "x = 1") == []
+    assert opened.close(net) == []
+
+
+def test_a_file_is_read_again_when_it_is_another_one(tmp_path: Path):
+    write(tmp_path, {"net.py": NET})
+    use = f"from net import Net\n{textwrap.dedent(USE)}"
+    assert requires_grad(tmp_path, use) is True
+    write(tmp_path, {"net.py": NET.replace("self.out(x)", "self.out(x).detach()")})
+    assert requires_grad(tmp_path, use) is False
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"def broken(:\n", b"", b"\x00"])
+def test_a_file_that_cannot_be_read_is_unknown(tmp_path: Path, content: bytes):
+    (tmp_path / "net.py").write_bytes(content)
+    assert requires_grad(tmp_path, f"from net import Net\n{textwrap.dedent(USE)}") is None
+
+
+def test_huge_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(project, "MOST_BYTES", 10)
+    write(tmp_path, {"net.py": NET})
+    assert requires_grad(tmp_path, f"from net import Net\n{textwrap.dedent(USE)}") is None
+
+
+def test_a_function_of_another_file_that_takes_too_long_is_left_alone(tmp_path: Path):
+    deep = "".join(f"def f{n}(x):\n    return f{n + 1}(x) + f{n + 1}(x) + f{n + 1}(x)\n" for n in range(12))
+    write(tmp_path, {"deep.py": f"{deep}def f12(x):\n    return x\n"})
+    text = """
+        import torch
+        from deep import f0
+        w = torch.ones(3, requires_grad=True)
+        with torch.no_grad():
+            f0(w)
+        y = w * 2
+        y.detach().sum().backward()
+    """
+    assert requires_grad(tmp_path, text) is True
+    assert [code for code, _, _ in found(tmp_path, text)] == ["GRD101"]
+
+
+def test_the_root_of_a_project(tmp_path: Path):
+    write(tmp_path, {"repo/pyproject.toml": "", "repo/pkg/__init__.py": "", "loose/pkg/__init__.py": ""})
+    assert project.project_root(str(tmp_path / "repo" / "pkg")) == tmp_path / "repo"
+    assert project.project_root(str(tmp_path / "loose" / "pkg")) == tmp_path / "loose"
