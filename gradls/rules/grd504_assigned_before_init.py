@@ -1,12 +1,13 @@
 """GRD504."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from gradls.flow.classes import is_module, linearize
+from gradls.flow.classes import find_in_class, is_module, linearize
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Class, Instance, Tensor, Unknown
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.flow.values import Bound, Class, Function, Instance, Tensor, Unknown
+from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules.loss_arguments import of_call
 from gradls.rules.registration import made_in
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -17,7 +18,8 @@ class AssignedBeforeInit(Rule):
 
     ## What it finds
     In the `__init__` of an `nn.Module`, a module or parameter assigned to an attribute, or registered, before
-    `super().__init__()`; also where that call is missing.
+    `super().__init__()`; also where that call is missing. And the use of a module that has none of these, whose
+    `__init__` never calls that of its base.
 
     ## Why it matters
     `nn.Module.__init__` makes the dictionaries in which modules and parameters are registered.
@@ -28,6 +30,10 @@ class AssignedBeforeInit(Rule):
         AttributeError: cannot assign module before Module.__init__() call
         AttributeError: cannot assign parameters before Module.__init__() call
         AttributeError: cannot assign buffer before Module.__init__() call
+
+    and the use of a module without it
+
+        AttributeError: 'Net' object has no attribute '_backward_hooks'
 
     ## Example
     ```python
@@ -41,6 +47,22 @@ class AssignedBeforeInit(Rule):
 
 
     net = Net()  # raises AttributeError: cannot assign module before Module.__init__() call
+    ```
+
+    ```python
+    import torch
+
+
+    class Penalty(torch.nn.Module):
+        def __init__(self, weight):
+            self.weight = weight
+
+        def forward(self, x):
+            return self.weight * x.abs().mean()
+
+
+    penalty = Penalty(0.1)
+    penalty(torch.randn(3))  # raises AttributeError: 'Penalty' object has no attribute '_backward_hooks'
     ```
 
     ## Use instead
@@ -101,6 +123,24 @@ class AssignedBeforeInit(Rule):
             if kind and _is_being_made(event, module) and not event.caught:
                 ready.add(module)
                 yield self._report(facts, event, module, kind)
+        yield from self._never_set_up(facts, ready)
+
+    def _never_set_up(self, facts: Facts, ready: set[Instance]) -> Iterator[Finding]:
+        """Modules that are used though their `__init__` never calls that of the base class."""
+        seen: set[Class] = set()
+        for place_of_use, module in _uses(facts):
+            if module in ready or not isinstance(module.cls, Class) or module.cls in seen:
+                continue
+            init = _init_alone(module, module.cls)
+            if init is not None:
+                seen.add(module.cls)
+                what = code(facts, place_of_use.node)
+                message = (
+                    f"{what} raises: `{module.cls.name}.__init__` never calls `super().__init__()`, and the module is "
+                    "not set up; call it first"
+                )
+                story = [Step(Place(init.source, init.node), "the call is missing here")]
+                yield self.finding(place_of_use, message, story)
 
     def _report(self, facts: Facts, event: Event, module: Instance, kind: str) -> Finding:
         later = [other for other in facts.of("module-init") if other.value is module and made_in(other, "__init__")]
@@ -109,6 +149,39 @@ class AssignedBeforeInit(Rule):
         message = f"{what} gets a {kind} {end}: it raises, call `super().__init__()` first"
         story = [Step(place(later[0].at), "the base class is set up only here")] if later else []
         return self.finding(place(event.at), message, story)
+
+
+_SETTING_UP = frozenset((
+    "parameters", "named_parameters", "train", "eval", "to", "zero_grad", "state_dict", "modules", "children",
+    "requires_grad_", "apply", "cuda", "cpu", "double", "float", "half", "load_state_dict",
+))  # fmt: skip
+"""Methods that need what `nn.Module.__init__` makes."""
+
+
+def _uses(facts: Facts) -> Iterator[tuple[Place, Instance]]:
+    """The calls of modules, and of methods of modules that need them to be set up."""
+    for event in facts.of("module-call"):
+        if isinstance(event.value, Instance) and not event.caught:
+            yield place(event.at), event.value
+    for node, records in facts.calls.items():
+        for function, _, _ in records:
+            receiver, name = of_call(function)
+            library = isinstance(function, Bound) and function.function is None
+            if isinstance(receiver, Instance) and name in _SETTING_UP and library:
+                yield Place(facts.source, node), receiver
+
+
+def _init_alone(module: Instance, cls: Class) -> Function | None:
+    """The `__init__` of a module that the program made, if it certainly calls no other one."""
+    if module.open or module.at is None or not isinstance(module.at.node, ast.Call) or is_module(module) is not True:
+        return None
+    if any(find_in_class(cls, name)[0] is not None for name in ("__new__", "__call__", "__getattr__")):
+        return None
+    init = find_in_class(cls, "__init__")[0]
+    if not isinstance(init, Function) or init.decorated:
+        return None
+    names = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(init.node)}
+    return None if names & {"super", "__init__", "__dict__", "__setstate__"} else init
 
 
 def _kind(event: Event) -> str:
