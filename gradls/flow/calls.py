@@ -77,6 +77,8 @@ def eval_call(run: Run, node: ast.Call) -> Value:
         return classes.super_of(run, node)
     function = eval_expr(run, node.func)
     call = evaluate_arguments(run, node)
+    if isinstance(function, Bound) and function.name.rpartition(".")[2] == "forward":
+        classes.note_direct_forward(run, node, function)
     if run.lazy:
         lazies.check_call(run, function, call)
     value = call_value(run, function, call)

@@ -297,6 +297,17 @@ def _call_instance(run: Run, instance: Instance, call: Call) -> Value:
     return call_unknown(run, instance, call)
 
 
+def note_direct_forward(run: Run, node: ast.Call, function: Bound) -> None:
+    """Write down a call of `forward` itself, of a module with hooks: these run only where the module is called."""
+    receiver, written = function.receiver, node.func
+    through_super = isinstance(written, ast.Attribute) and isinstance(written.value, ast.Call)
+    if not isinstance(receiver, Instance) or not isinstance(written, ast.Attribute) or through_super:
+        return
+    hooks = receiver.fields.get("*hooks") or receiver.fields.get("*hooked")
+    if hooks or receiver.data.get("renormalized"):
+        run.event("direct-forward", node, receiver, hooks=bool(hooks))
+
+
 def super_of(run: Run, node: ast.Call) -> Value:
     """`super()` and `super(Class, self)`."""
     from gradls.flow.expressions import eval_expr

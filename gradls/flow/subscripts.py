@@ -91,6 +91,8 @@ def _is_copy(index: Value) -> bool | None:
 
 def _of_tensor(run: Run, receiver: Tensor, index: Value, node: ast.AST) -> Value:
     copies = _is_copy(index)
+    if receiver.shape == () and isinstance(index, Host) and index.kind in ("int", "slice"):
+        run.event("index-of-number", node, receiver, receiver.node)
     bound = {"input": receiver, "index": index}
     value = result_of(run, INDEX if copies else SELECT, bound, node)
     assert isinstance(value, Tensor)

@@ -129,6 +129,10 @@ class WrongArgumentsOfBackward(Rule):
     def wrong(self, facts: Facts, event: Event) -> str:
         """Why it raises; empty if it does not."""
         call = event.call
+        unknown = next((name for name in call.kwargs if name not in _keywords(event)), "")
+        if unknown:
+            old = {"retain_variables": "retain_graph", "grad_variables": "gradient"}.get(unknown)
+            return f"it has no argument `{unknown}`" + (f"; write `{old}`" if old else "")
         inputs = call.kwargs.get("inputs") if event.kind == "backward" else None
         if isinstance(inputs, Sequence) and not inputs.elements:
             return "`inputs` is empty"
@@ -154,6 +158,21 @@ class WrongArgumentsOfBackward(Rule):
             if batched is False and _differ(root, gradient):
                 return f"the gradient has the shape {list(gradient.shape or ())}, its tensor {list(root.shape or ())}"
         return ""
+
+
+def _keywords(event: Event) -> tuple[str, ...]:
+    """The arguments that may be given by name."""
+    if event.kind == "grad-call":
+        return _OF_GRAD
+    if event.method:
+        return ("gradient", "retain_graph", "create_graph", "inputs")
+    return ("tensors", "grad_tensors", "retain_graph", "create_graph", "grad_variables", "inputs")
+
+
+_OF_GRAD = (
+    "outputs", "inputs", "grad_outputs", "retain_graph", "create_graph", "only_inputs", "allow_unused",
+    "is_grads_batched", "materialize_grads",
+)  # fmt: skip
 
 
 def _roots(event: Event) -> list[Value]:

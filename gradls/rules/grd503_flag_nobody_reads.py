@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from gradls.autograd.optimizers import find_optimizer
 from gradls.flow.classes import is_module
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Class, Host, Instance, Unknown, Value
+from gradls.flow.values import Bound, Class, Host, Instance, Lib, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, TextEdit
 from gradls.rules.loss_arguments import element_of, is_used_as_module
@@ -23,14 +23,17 @@ class FlagNobodyReads(Rule):
 
     ## What it finds
     `module.requires_grad = False`, a misspelt flag such as `parameter.require_grad = False`, and
-    `optimizer.lr = 0.01`.
+    `optimizer.lr = 0.01`. A misspelt keyword or method (`torch.zeros(3, require_grad=True)`), which raises, too.
 
     ## Why it matters
     Python makes a new attribute of the object and says nothing. The layer that was to be frozen goes on training, and
     the learning rate stays what it was.
 
     ## What PyTorch does
-    Nothing.
+    Nothing; for a misspelt keyword or method it raises
+
+        TypeError: zeros() received an invalid combination of arguments
+        AttributeError: 'Linear' object has no attribute 'require_grad_'
 
     ## Example
     ```python
@@ -126,11 +129,39 @@ class FlagNobodyReads(Rule):
                 )
                 fix = Fix(f"Rename to {meant}", Safety.SAFE, edits.rename_attribute(place(event.at), meant))
                 yield self.finding(place(event.at), message, (), [fix])
+        yield from self._of_calls(facts)
+
+    def _of_calls(self, facts: Facts) -> Iterable[Finding]:
+        """Misspelt keywords and methods, which raise, and a method that is assigned to."""
+        for event in facts.of("attribute-set", "tensor-attribute"):
+            if event.name == "requires_grad_" and isinstance(event.assigned, Host) and _is_frozen_by(event.value):
+                what = code(facts, event.at.node)
+                message = f"{what} is a method: the assignment only hides it and changes nothing; call it"
+                yield self.finding(place(event.at), message)
+        for node, records in facts.calls.items():
+            function = records[0][0]
+            at = Place(facts.source_of(node), node)
+            if isinstance(function, Lib) and function.path.startswith("torch."):
+                wrong = next((keyword for keyword in node.keywords if keyword.arg and _meant(keyword.arg)), None)
+                if wrong is not None:
+                    message = f"{code(facts, node)} raises: the argument is called `requires_grad`, not `{wrong.arg}`"
+                    edit = TextEdit(
+                        at.source.path, Place(at.source, wrong).span, f"requires_grad={facts.segment(wrong.value)}"
+                    )
+                    fix = Fix("Rename to requires_grad", Safety.SAFE, lambda edit=edit: [edit])  # type: ignore[misc]
+                    yield self.finding(at, message, (), [fix], Severity.ERROR)
+            elif isinstance(function, Bound) and function.function is None and _is_torch(function.receiver):
+                name = function.name
+                if name != "requires_grad_" and name.endswith("_") and _meant(name):
+                    message = f"{code(facts, node)} raises: the method is called `requires_grad_`"
+                    fix = Fix("Rename to requires_grad_", Safety.SAFE, edits.rename_attribute(at, "requires_grad_"))
+                    yield self.finding(at, message, (), [fix], Severity.ERROR)
 
     def _of_module(self, facts: Facts, event: Event) -> Iterable[Finding]:
-        if not isinstance(event.at.node, ast.Attribute) or not isinstance(event.assigned, Host):
+        target = _receiver(event.at.node)
+        if target is None or not isinstance(event.assigned, Host):
             return
-        owner = facts.segment(event.at.node.value)
+        owner = facts.segment(target)
         statement = facts.statement(event.at.node)
         flag = facts.segment(statement.value) if isinstance(statement, ast.Assign) else "False"
         message = (
@@ -154,6 +185,21 @@ class FlagNobodyReads(Rule):
             f'changes; set `group["{event.name}"]` for each `group` in `param_groups`'
         )
         yield self.finding(place(event.at), message)
+
+
+def _receiver(node: ast.AST) -> ast.expr | None:
+    """Whose attribute is set, by an assignment or by `setattr`."""
+    if isinstance(node, ast.Call) and len(node.args) == 3:
+        return node.args[0]
+    return node.value if isinstance(node, ast.Attribute) else None
+
+
+def _is_torch(value: Value) -> bool:
+    return isinstance(value, Tensor) or (isinstance(value, Instance) and value.path.startswith("torch.nn."))
+
+
+def _is_frozen_by(value: Value | None) -> bool:
+    return isinstance(value, Tensor) or (value is not None and is_module(value) is True)
 
 
 def _is_own(event: Event, module: Instance) -> bool:

@@ -168,7 +168,7 @@ def _uses(facts: Facts) -> Iterator[tuple[Place, Instance]]:
             receiver, name = of_call(function)
             library = isinstance(function, Bound) and function.function is None
             if isinstance(receiver, Instance) and name in _SETTING_UP and library:
-                yield Place(facts.source, node), receiver
+                yield Place(facts.source_of(node), node), receiver
 
 
 def _init_alone(module: Instance, cls: Class) -> Function | None:

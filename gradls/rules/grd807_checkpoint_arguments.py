@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import walk
+from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.rule import Rule
@@ -19,7 +20,8 @@ class CheckpointArguments(Rule):
     ## What it finds
     `torch.utils.checkpoint.checkpoint` with `use_reentrant=True`, or without that argument, and with keyword arguments
     for the function, `context_fn` or `debug`; and `torch.autograd.grad` or `backward(inputs=...)` through such
-    a checkpoint. As information, a checkpoint without `use_reentrant`.
+    a checkpoint; `checkpoint(model(x))`, which gives it a result in the place of the function. As information, a
+    checkpoint without `use_reentrant`.
 
     ## Why it matters
     The reentrant variant, still the one that is used if none is named, runs a backward of its own inside the backward.
@@ -95,6 +97,13 @@ class CheckpointArguments(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         reentrant: dict[object, Event] = {}
         for event in facts.of("checkpoint"):
+            if isinstance(event.value, Tensor) and not event.caught:
+                message = (
+                    f"{code(facts, event.at.node)} is given a result, and raises: it takes the function and its "
+                    "arguments apart, `checkpoint(model, x)`"
+                )
+                yield self.finding(place(event.at), message)
+                continue
             if event.given is not None and event.reentrant is not True:
                 continue
             if event.result is not None:

@@ -1,23 +1,27 @@
 """GRD902."""
 
-from collections.abc import Iterable
+import ast
+from collections.abc import Iterable, Iterator
 
-from gradls.flow.facts import Facts
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Round
 from gradls.flow.values import Lib
-from gradls.rules.finding import Finding, Place, Severity
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.rule import Rule
-from gradls.rules.words import code
+from gradls.rules.words import code, place
 
 
 class RemovedApi(Rule):
     """Something that old tutorials use and that PyTorch no longer has.
 
     ## What it finds
-    `Variable(x, volatile=True)` and `torch.autograd.variable(x)`.
+    `Variable(x, volatile=True)`, `x.volatile = True` and `torch.autograd.variable(x)`; `loss.data[0]` of a single
+    number; and operations such as `torch.symeig`, `torch.lstsq`, `torch.gesv` and `torch.rfft`.
 
     ## Why it matters
     `volatile` once kept operations from being recorded. Now it does nothing, so an evaluation that relies on it builds
-    graphs. The function `variable` raises.
+    graphs. The others raise.
 
     ## What PyTorch does
     It warns
@@ -27,6 +31,9 @@ class RemovedApi(Rule):
     or raises
 
         RuntimeError: torch.autograd.variable(...) is deprecated, use torch.tensor(...) instead
+        IndexError: invalid index of a 0-dim tensor. Use `tensor.item()` in Python
+        RuntimeError: This function was deprecated since version 1.9 and is now removed.
+        AttributeError: module 'torch' has no attribute 'gesv'
 
     ## Example
     ```python
@@ -44,8 +51,22 @@ class RemovedApi(Rule):
     inputs = torch.autograd.variable(torch.randn(8, 3))  # raises RuntimeError: is deprecated, use torch.tensor
     ```
 
+    ```python
+    import torch
+
+    loss = torch.randn(8, requires_grad=True).pow(2).mean()
+    total = loss.data[0]  # raises IndexError: invalid index of a 0-dim tensor
+    ```
+
+    ```python
+    import torch
+
+    matrix = torch.eye(3, requires_grad=True)
+    values, vectors = torch.symeig(matrix, eigenvectors=True)  # raises RuntimeError: This function was deprecated
+    ```
+
     ## Use instead
-    `torch.no_grad()`, and plain tensors.
+    `torch.no_grad()`, plain tensors, `item()`, and the functions of `torch.linalg` and `torch.fft`.
 
     ```python
     import torch
@@ -57,7 +78,8 @@ class RemovedApi(Rule):
     ```
 
     ## When it is silent
-    For `Variable(x)` around data, which is a tensor and harmless.
+    For `Variable(x)` around data, which is a tensor and harmless, and for old operations on a branch of their own, as
+    after a test of the version.
 
     ```python
     import torch
@@ -89,3 +111,49 @@ class RemovedApi(Rule):
                     "`with torch.no_grad():`"
                 )
                 yield self.finding(at, message)
+        yield from self._of_events(facts)
+
+    def _of_events(self, facts: Facts) -> Iterator[Finding]:
+        seen: set[ast.AST] = set()
+        for event in facts.of("removed-operation", "index-of-number", "tensor-attribute"):
+            if event.at.node in seen or event.caught:
+                continue
+            what = code(facts, event.at.node)
+            if event.kind == "removed-operation":
+                if _is_by_branch(event):
+                    continue  # a branch for old versions
+                message = f"{what} raises: PyTorch has no `{event.name}` any more; use `{event.now}`"
+                yield self.finding(place(event.at), message, severity=Severity.ERROR)
+            elif event.kind == "index-of-number":
+                message = f"{what} raises: since PyTorch 0.4 a single number has no dimension to index; use `.item()`"
+                yield self.finding(place(event.at), message, (), _item(facts, event), Severity.ERROR)
+            elif event.name == "volatile":
+                message = (
+                    f"{what} is an attribute that PyTorch does not know any more: operations are recorded; put them "
+                    "into `with torch.no_grad():`"
+                )
+                yield self.finding(place(event.at), message)
+            else:
+                continue
+            seen.add(event.at.node)
+
+
+def _is_by_branch(event: Event) -> bool:
+    path = event.path
+    while path is not None:
+        if not isinstance(path[1], Round):
+            return True
+        path = path[0]
+    return False
+
+
+def _item(facts: Facts, event: Event) -> list[Fix]:
+    """`loss.data[0]` becomes `loss.item()`."""
+    node = event.at.node
+    if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Constant) or node.slice.value != 0:
+        return []
+    value = node.value
+    if isinstance(value, ast.Attribute) and value.attr == "data":
+        value = value.value
+    build = edits.replace_expression(place(event.at), f"{facts.segment(value)}.item()")
+    return [Fix("Use item()", Safety.SAFE, build)]

@@ -80,6 +80,11 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         for write in first.storage.writes[len(before) :]:
             write.layer = instance.at
         return result
+    if spec.kind == "norm" and spec.buffers and instance.fields.get("training") is TRUE:
+        flags = {value.requires_grad for value in parameters.values() if isinstance(value, Tensor)}
+        track = options.get("track_running_stats")
+        if flags == {False} and (track is None or truth.truth(run, track) is True):
+            run.event("frozen-statistics-moved", call.node, instance)
     if spec.eval_returns_input and instance.fields.get("training") is FALSE and first is not None:
         return first
     if spec.kind == "identity" and first is not None:

@@ -40,6 +40,7 @@ MODULES = (
     "module_methods",
     "numpy",
     "optimizers",
+    "removed",
     "tensors",
     "training",
     "unknowns",

@@ -52,6 +52,9 @@ def reparametrize(run: Run, path: str, call: Call) -> Value:
     """The attribute of the parameter is no parameter any more, but computed from others."""
     if call.args and isinstance(call.args[0], Instance):
         call.args[0].data["reparametrized"] = True
+        if path.startswith(("torch.nn.utils.weight_norm", "torch.nn.utils.spectral_norm")):
+            # A hook before forward computes the weight.
+            call.args[0].data["renormalized"] = True
     return call.args[0] if call.args else run.unknown("call", path)
 
 

@@ -1,0 +1,148 @@
+"""GRD520."""
+
+from collections.abc import Iterable
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import walk
+from gradls.flow.lost import HIDING, backwards
+from gradls.flow.values import Instance, Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import place
+
+
+class UntouchedParameter(Rule):
+    """A layer that is registered and optimized, and that no loss depends on.
+
+    ## What it finds
+    Parameters that an optimizer steps in a program whose every `backward()` is known, where none of the losses was
+    computed with them: a layer that `__init__` makes and `forward` never uses.
+
+    ## Why it matters
+    The layer keeps its random weights, and what it was made for is missing from the model. `DistributedDataParallel`
+    raises over such parameters.
+
+    ## What PyTorch does
+    Nothing: their `grad` stays None, and the optimizer skips them.
+
+    ## Example
+    ```python
+    import torch
+
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.nn.Linear(3, 3)
+            self.second = torch.nn.Linear(3, 3)
+            self.head = torch.nn.Linear(3, 1)
+
+        def forward(self, x):
+            x = torch.relu(self.first(x))
+            return self.head(x)
+
+
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        net(torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()
+    assert net.second.weight.grad is None
+    ```
+
+    ## Use instead
+    The layer in `forward`, or a model without it.
+
+    ```python
+    import torch
+
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.nn.Linear(3, 3)
+            self.second = torch.nn.Linear(3, 3)
+            self.head = torch.nn.Linear(3, 1)
+
+        def forward(self, x):
+            x = torch.relu(self.second(torch.relu(self.first(x))))
+            return self.head(x)
+
+
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        net(torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()
+    assert net.second.weight.grad is not None
+    ```
+
+    ## When it is silent
+    For frozen parameters, for layers that other code may use, and where anything that goes into a loss is not known.
+
+    ```python
+    import torch
+
+    net = torch.nn.ModuleDict({"first": torch.nn.Linear(3, 1), "second": torch.nn.Linear(3, 1)})
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for name in ("first", "second"):
+        optimizer.zero_grad()
+        net[name](torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()
+    assert net["second"].weight.grad is not None
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.parallel.DistributedDataParallel.html
+    """
+
+    code, name, severity = "GRD520", "untouched-parameter", Severity.INFORMATION
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        steps: dict[Tensor, Event] = {}
+        for event in facts.of("step"):
+            steps.update(dict.fromkeys(event.trained, event))
+        if not steps or any(event.node is None for event in facts.of("backward")) or any(facts.of("grad-call")):
+            return
+        touched: set[Tensor] = set()
+        for event in backwards(facts):
+            for node in walk(event.node):  # type: ignore[arg-type]
+                if node.kind == "opaque" and node.op in HIDING:
+                    return
+                if node.leaf is not None:
+                    touched.add(node.leaf)
+        if not touched:
+            return
+        touched.update(event.value for event in facts.of("grad-set") if isinstance(event.value, Tensor))
+        left: dict[Instance, Tensor] = {}
+        for tensor in steps:
+            owner = tensor.owner
+            if owner is None or tensor in touched or tensor.fields.get("escaped") or owner.fields.get("escaped"):
+                continue
+            left.setdefault(owner, tensor)
+        for owner, tensor in left.items():
+            if owner.at is not None and not _is_in_part_used(owner, touched):
+                yield self._report(owner, tensor, steps[tensor])
+
+    def _report(self, owner: Instance, tensor: Tensor, step: Event) -> Finding:
+        name = tensor.name if not owner.path else owner.name
+        at = tensor.node.at if not owner.path else owner.at
+        assert at is not None
+        what = f"`{name}`" if name else "this layer"
+        message = (
+            f"no loss is computed with {what}: it is registered and given to the optimizer, but never used, and "
+            "keeps the values that it was made with"
+        )
+        return self.finding(place(at), message, [Step(place(step.at), "the optimizer steps the others here")])
+
+
+def _is_in_part_used(owner: Instance, touched: set[Tensor]) -> bool:
+    """Is another parameter of the same layer used? Then it is the option of a layer, such as a bias."""
+    if not owner.path:
+        return False
+    return any(value in touched for value in owner.fields.values() if isinstance(value, Tensor))

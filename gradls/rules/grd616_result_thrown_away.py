@@ -1,0 +1,109 @@
+"""GRD616."""
+
+import ast
+from collections.abc import Iterable
+
+from gradls.autograd.modules import find_module
+from gradls.autograd.ops import find_op
+from gradls.flow.facts import Facts
+from gradls.flow.values import Bound, Instance, Lib, Tensor, Value
+from gradls.rules.finding import Finding, Severity
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+_WITH_EFFECT = frozenset((
+    "cuda", "cpu", "item", "numpy", "tolist", "backward", "retain_grad", "pin_memory", "share_memory_", "data_ptr",
+))  # fmt: skip
+"""Methods that are called for another reason than their result: to wait, or to see whether they raise."""
+
+
+class ResultThrownAway(Rule):
+    """The result of an operation that changes nothing, and is not used.
+
+    ## What it finds
+    A statement that only calls an operation which returns a new tensor and leaves its input alone: `x.detach()`,
+    `loss.to(device)`, `torch.clamp(weight, -1, 1)`, `F.relu(x)`, or an activation or dropout layer.
+
+    ## Why it matters
+    The statement does nothing. What it was meant to do, to detach, to move, to clamp, to activate, does not happen.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    hidden = model(torch.randn(8, 3))
+    hidden.detach()
+    torch.relu(hidden)
+    assert hidden.requires_grad and hidden.min() < 0
+    ```
+
+    ## Use instead
+    The result, or the operation that works in place.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    hidden = model(torch.randn(8, 3))
+    hidden = hidden.detach()
+    hidden.relu_()
+    assert not hidden.requires_grad and hidden.min() >= 0
+    ```
+
+    ## When it is silent
+    For operations in place, for calls with `out=`, for modules with parameters, which may be called for what their
+    hooks do, and where an error is expected.
+
+    ```python
+    import torch
+
+    model, result = torch.nn.Linear(3, 1), torch.empty(3)
+    model(torch.randn(8, 3))
+    torch.add(torch.ones(3), 1, out=result)
+    result.clamp_(0, 1)
+    assert result.sum() == 3
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/notes/autograd.html#in-place-operations-with-autograd
+    """
+
+    code, name, severity = "GRD616", "result-thrown-away", Severity.INFORMATION
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        seen: set[ast.AST] = set()
+        for event in facts.of("statement"):
+            node = event.at.node
+            if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call) or event.caught or node in seen:
+                continue
+            records = facts.calls.get(node.value, ())
+            if records and all(_does_nothing(*record) for record in records):
+                seen.add(node)
+                message = f"{code(facts, node)} changes nothing, and its result is not used: assign it"
+                yield self.finding(place(event.at), message)
+
+
+def _does_nothing(function: Value, call: object, result: Value) -> bool:
+    """Does a call only compute something?"""
+    if not isinstance(result, Tensor) or getattr(call, "kwargs", {}).get("out") is not None:
+        return False
+    if isinstance(function, Bound):
+        name, receiver = function.name, function.receiver
+        op = find_op(f"torch.Tensor.{name}") if isinstance(receiver, Tensor) else None
+        return op is not None and not op.inplace and not name.endswith("_") and name not in _WITH_EFFECT
+    if isinstance(function, Lib):
+        op = find_op(function.path)
+        inplace = getattr(call, "kwargs", {}).get("inplace")
+        return op is not None and not op.inplace and not function.path.endswith("_") and inplace is None
+    spec = find_module(function.path) if isinstance(function, Instance) else None
+    if spec is None or not isinstance(function, Instance) or function.fields.get("*hooks"):
+        return False
+    inplace = function.data.get("options", {}).get("inplace")
+    return spec.kind in ("activation", "dropout") and (inplace is None or getattr(inplace, "value", None) is False)
