@@ -163,9 +163,15 @@ def dead_terms(root: Node) -> list[Node]:
     return found
 
 
+_NEVER_MEANT = frozenset(("integer", "no_derivative"))
+"""Cuts that nobody makes to keep a gradient back: a comparison, a count."""
+
+
 def _costs_a_term(root: Node, cut: Node, reached: set[Node]) -> bool:
     """Is a whole term of `root` constant because of `cut`, though no backward reaches what was cut off otherwise?"""
     assert cut.cut is not None
-    if not cut.cut.certain or any(edge.node in reached and edge.node.leaf is None for edge in cut.edges):
+    if not cut.cut.certain:
+        return False
+    if cut.cut.kind not in _NEVER_MEANT and any(edge.node in reached and edge.node.leaf is None for edge in cut.edges):
         return False
     return any(cut in frontier(term) for term in dead_terms(root))

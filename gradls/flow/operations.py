@@ -183,6 +183,7 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
         dim = bound.get("dim")
         if isinstance(dim, Host) and dim.known and type(dim.value) is int:
             results[0].node.fields["dim"] = dim.value
+            results[0].node.fields["shape"] = results[0].shape
     if op.shape == "broadcast" and len(results) == 1:
         _note_growth(run, bound, results[0], at)
     if len(results) == 1:
@@ -192,7 +193,7 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
 
 
 _NORMALIZED_ALONG = frozenset(("softmax", "log_softmax"))
-"""Operations whose node remembers along which dimension (`fields["dim"]`)."""
+"""Operations whose node remembers along which dimension (`fields["dim"]`), and its shape (`fields["shape"]`)."""
 
 
 def _note_growth(run: Run, bound: dict[str, Value], result: Tensor, at: ast.AST) -> None:

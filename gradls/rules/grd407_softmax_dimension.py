@@ -21,7 +21,8 @@ class SoftmaxDimension(Rule):
 
     ## What it finds
     `log_softmax` or `softmax` with a dimension that is not the one along which the loss after it (`nll_loss`,
-    `cross_entropy`) looks for the classes: the second, or the only one of a single example.
+    `cross_entropy`) looks for the classes: the second, or the only one of a single example. A softmax along
+    a dimension of size 1 before any loss, and `cross_entropy` of a single class, too.
 
     ## Why it matters
     The probabilities of one example do not add up to 1: the examples of the batch compete with each other instead of
@@ -39,6 +40,15 @@ class SoftmaxDimension(Rule):
     outputs = F.log_softmax(model(torch.randn(8, 3)), dim=0)
     loss = F.nll_loss(outputs, torch.randint(0, 5, (8,)))
     assert not torch.allclose(outputs.exp().sum(1), torch.ones(8))
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Softmax(dim=1))
+    loss = torch.nn.functional.binary_cross_entropy(model(torch.randn(8, 3)), torch.ones(8, 1))
+    loss.backward()
+    assert loss == 0 and model[0].weight.grad.abs().max() == 0
     ```
 
     ## Use instead
@@ -82,6 +92,29 @@ class SoftmaxDimension(Rule):
         for event in facts.of("loss"):
             if event.spec.name in ("nll_loss", "cross_entropy"):
                 yield from self._of_loss(facts, event)
+            yield from self._of_one_class(facts, event)
+
+    def _of_one_class(self, facts: Facts, event: Event) -> Iterable[Finding]:
+        """A softmax over a single element: 1 whatever goes in."""
+        given, labels = prediction(event), target(event)
+        if given is None or not isinstance(given.value, Tensor):
+            return
+        node = _softmax(given.value.node)
+        if node is not None and node.at is not None and _size(node) == 1:
+            at = node.layer or node.at
+            message = (
+                f"{code(facts, at.node)} goes along a dimension of size 1: the result is the same whatever goes in, "
+                "and has no gradient; take a sigmoid, or one output for each class"
+            )
+            yield self.finding(place(at), message, [Step(place(event.at), "the loss")])
+        elif event.spec.name == "cross_entropy" and labels is not None and isinstance(labels.value, Tensor):
+            shape = given.value.shape
+            if shape is not None and len(shape) > 1 and shape[1] == 1 and labels.value.dtype == "int":
+                message = (
+                    f"`{called(event)}` is given the logits of a single class: the loss is 0 whatever they are, and "
+                    "trains nothing; use `binary_cross_entropy_with_logits`, or one output for each class"
+                )
+                yield self.finding(place(event.at), message)
 
     def _of_loss(self, facts: Facts, event: Event) -> Iterable[Finding]:
         given, labels = prediction(event), target(event)
@@ -104,6 +137,12 @@ class SoftmaxDimension(Rule):
             message += ": if this is a batch, the probabilities of one example do not add up to 1"
         story = [Step(place(event.at), "the loss")]
         yield self.finding(place(at), message, story, (), None if certain else Severity.INFORMATION)
+
+
+def _size(node: Node) -> int | None:
+    """Over how many elements a softmax goes."""
+    shape, dim = node.fields.get("shape"), node.fields["dim"]
+    return shape[dim] if shape is not None and -len(shape) <= dim < len(shape) else None
 
 
 def _softmax(node: Node) -> Node | None:

@@ -59,3 +59,56 @@ def test_fitting_activation(layers: str, loss: str) -> None:
 def test_dimension_of_softmax(snippet: str, found: list[tuple[str, str]]) -> None:
     text = f"{_LABELS}net = nn.Linear(4, 3)\ndef f(y, given):\n    return {snippet}\n"
     assert reported("GRD407", text) == found
+
+
+@pytest.mark.parametrize(
+    ("net", "loss", "found"),
+    [
+        ("nn.Sequential(nn.Linear(4, 1), nn.Softmax(dim=1))", "F.binary_cross_entropy(net(x), torch.ones(8, 1))", True),
+        ("nn.Sequential(nn.Linear(4, 1), nn.Softmax(-1))", "F.mse_loss(net(x), torch.ones(8, 1))", True),
+        ("nn.Linear(4, 1)", "F.cross_entropy(net(x), torch.zeros(8, dtype=torch.long))", True),
+        ("nn.Sequential(nn.Linear(4, 2), nn.Softmax(dim=1))", "F.mse_loss(net(x), torch.ones(8, 2))", False),
+        ("nn.Linear(4, 2)", "F.cross_entropy(net(x), torch.zeros(8, dtype=torch.long))", False),
+        ("nn.Linear(4, 1)", "F.cross_entropy(net(x).t(), torch.zeros(1, dtype=torch.long))", False),
+        ("nn.Sequential(nn.Linear(4, 1), nn.Softmax(dim=1))", "F.mse_loss(net(x) * x, x)", False),
+    ],
+)
+def test_one_class(net: str, loss: str, found: bool) -> None:
+    assert len(reported("GRD407", f"{_LABELS}net = {net}\n{loss}.backward()\n")) == found
+
+
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [
+        ("penalty = 0.01 * net.weight.abs().sum()", True),
+        ("penalty = net.weight.abs().sum() / 100 + 1", True),
+        ("penalty = net.weight.abs().sum() * 0.01 + net(x).sum()", False),
+        ("penalty = 0.01 * net.weight.abs().sum()\nprint(penalty)", False),
+        ("penalty = 0.01 * net.weight.abs()", False),
+        ("penalty = 0.01 * net.weight.abs().sum().item()", False),
+    ],
+)
+def test_penalty_that_is_never_added(term: str, found: bool) -> None:
+    snippet = f"{_LABELS}net = nn.Linear(4, 3)\n{term}\nloss = F.cross_entropy(net(x), labels)\nloss.backward()\n"
+    assert reported("GRD614", snippet) == ([("information", "penalty")] if found else [])
+
+
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [
+        ("(net(x).argmax(1) == labels).float().mean()", True),
+        ("1 - (net(x).argmax(1) == labels).float().mean()", True),
+        ("(net(x).argmax(1) != labels).float() @ net(x).pow(2).sum(1)", False),
+        ("torch.where(net(x) > 0, net(x), 0.0).sum()", False),
+        ("(labels == 0).float().mean()", False),
+    ],
+)
+def test_term_without_gradient(term: str, found: bool) -> None:
+    snippet = f"""{_LABELS}net = nn.Linear(4, 3)
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+out = net(x)
+loss = F.cross_entropy(out, labels) + ({term.replace("net(x)", "out")})
+loss.backward()
+opt.step()
+"""
+    assert len(reported("GRD107", snippet)) == found
