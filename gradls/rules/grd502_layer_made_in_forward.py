@@ -21,7 +21,8 @@ class LayerMadeInForward(Rule):
     """A layer that is made anew at each call of `forward`.
 
     ## What it finds
-    In the `forward` of a module, or in what it calls, a layer with parameters that is made, used, and kept nowhere.
+    In the `forward` of a module, or in what it calls, a layer with parameters, or an `nn.Parameter`, that is
+    made, used, and kept nowhere.
 
     ## Why it matters
     Each call has new random weights. No optimizer knows them, and they are gone after the call: the layer is noise that
@@ -108,9 +109,18 @@ class LayerMadeInForward(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         made = [event for event in facts.of("module-made") if _in_forward(event)]
-        if not made:
+        parameters = [event for event in facts.of("parameter") if _in_forward(event) and _is_fresh(event)]
+        if not made and not parameters:
             return
         kept = _kept(facts)
+        returned = {event.value for event in facts.of("return")}
+        for event in parameters:
+            if event.value not in kept and event.value not in returned:
+                message = (
+                    f"{code(facts, event.at.node)} is made anew at each call of `forward`: no optimizer trains it; "
+                    "make it in `__init__`"
+                )
+                yield self.finding(place(event.at), message)
         for event in made:
             layer = event.value
             assert isinstance(layer, Instance)
@@ -129,6 +139,12 @@ class LayerMadeInForward(Rule):
             "make it in `__init__`"
         )
         return self.finding(place(event.at), message)
+
+
+def _is_fresh(event: Event) -> bool:
+    """Is this a parameter of values that were made for it, and that wants a gradient?"""
+    data = event.data
+    return event.flag is True and isinstance(data, Tensor) and data.node.leaf is data and data.requires_grad is False
 
 
 def _in_forward(event: Event) -> bool:

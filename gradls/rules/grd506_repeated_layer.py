@@ -1,10 +1,11 @@
 """GRD506."""
 
+import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.models.modules import parameters_of
-from gradls.flow.values import Instance, Tensor
+from gradls.flow.values import Instance, Sequence, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -14,7 +15,8 @@ class RepeatedLayer(Rule):
     """A list that holds one layer several times.
 
     ## What it finds
-    `[layer] * n` with a layer, or a parameter, that has something to train.
+    `[layer] * n` with a layer, or a parameter, that has something to train, and `[layer for _ in range(n)]` in
+    a container of modules.
 
     ## Why it matters
     The list has n entries and one layer: all of them share the same weights, and the model is much smaller than it
@@ -62,10 +64,17 @@ class RepeatedLayer(Rule):
     code, name, severity = "GRD506", "repeated-layer", Severity.INFORMATION
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        told: set[Instance | Tensor] = set()
         for event in facts.of("repeated"):
             trained = [item for item in event.items if _is_trained(item)]
             if trained:
+                told.update(trained)
                 yield self._report(facts, event, trained[0])
+        for event in facts.of("container-filled"):
+            layer = _only_layer(event)
+            if layer is not None and layer not in told and _is_trained(layer):
+                told.add(layer)
+                yield self._report(facts, event, layer)
 
     def _report(self, facts: Facts, event: Event, layer: "Instance | Tensor") -> Finding:
         what = "layer" if isinstance(layer, Instance) else "parameter"
@@ -76,6 +85,20 @@ class RepeatedLayer(Rule):
         at = layer.at if isinstance(layer, Instance) else layer.node.at
         story = [] if at is None else [Step(place(at), f"the {what} is made once, here")]
         return self.finding(place(event.at), message, story)
+
+
+def _only_layer(event: Event) -> Instance | None:
+    """The one layer that a container is made of, several times over, where a comprehension repeats it."""
+    node = event.at.node
+    if event.how != "init" or event.call.unsure or not isinstance(node, ast.Call) or len(node.args) != 1:
+        return None
+    written = node.args[0].value if isinstance(node.args[0], ast.Starred) else node.args[0]
+    if not isinstance(written, (ast.ListComp, ast.GeneratorExp)) or not isinstance(written.elt, ast.Name):
+        return None
+    first = event.call.args[0] if event.call.args else None
+    items = first.items if isinstance(first, Sequence) else tuple(event.call.args)
+    layer = items[0] if len(items) > 1 else None
+    return layer if isinstance(layer, Instance) and all(item is layer for item in items) else None
 
 
 def _is_trained(item: object) -> bool:

@@ -224,6 +224,39 @@ def test_keywords_of_backward(snippet: str, found: bool) -> None:
     assert reported("GRD312", text) == ([("error", snippet)] if found else [])
 
 
+@pytest.mark.parametrize(
+    ("made", "found"),
+    [
+        ("nn.Sequential(*[layer for _ in range(3)])", True),
+        ("nn.ModuleList([layer for _ in range(3)])", True),
+        ("nn.ModuleList(layer for _ in range(3))", True),
+        ("nn.ModuleList([copy.deepcopy(layer) for _ in range(3)])", False),
+        ("nn.Sequential(layer, nn.ReLU(), layer)", False),
+        ("nn.ModuleList([act for _ in range(3)])", False),
+        ("nn.ModuleList([x for x in [layer, nn.Linear(3, 3)]])", False),
+    ],
+)
+def test_layer_repeated_by_a_comprehension(made: str, found: bool) -> None:
+    snippet = f"import copy\nlayer, act = nn.Linear(3, 3), nn.ReLU()\nnet = {made}\n"
+    assert reported("GRD506", snippet) == ([("information", made)] if found else [])
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("return x * nn.Parameter(torch.ones(3))", True),
+        ("w = nn.Parameter(torch.randn(3))\n        return x @ w", True),
+        ("self.w = nn.Parameter(torch.randn(3))\n        return x @ self.w", False),
+        ("return nn.Parameter(torch.randn(3))", False),
+        ("return x * nn.Parameter(torch.ones(3), requires_grad=False)", False),
+        ("return helper(nn.Parameter(torch.ones(3)))", False),
+    ],
+)
+def test_parameter_made_in_forward(body: str, found: bool) -> None:
+    snippet = f"class Net(nn.Module):\n    def forward(self, x):\n        {body}\n"
+    assert len(reported("GRD502", snippet)) == found
+
+
 def test_checkpoint_of_a_result() -> None:
     head = "from torch.utils.checkpoint import checkpoint\nnet, x = nn.Linear(3, 3), torch.ones(2, 3)\n"
     wrong = "checkpoint(net(x), use_reentrant=False)"
