@@ -194,6 +194,7 @@ class Run:
         event.info["calls"] = self.frame.calls
         event.info["caught"] = self.caught > 0
         event.info["hypothetical"] = False
+        event.info["clock"] = self.state.clock
         self.facts.events.append(event)
         return event
 

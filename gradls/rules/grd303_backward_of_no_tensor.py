@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
-from gradls.flow.values import Host, Sequence
+from gradls.flow.values import Host, Nothing, Sequence
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -97,6 +97,8 @@ class BackwardOfNoTensor(Rule):
                 story.append(Step(place(value.node.at), "here the tensor becomes a number"))
         elif isinstance(value, Host) and value.kind == "none":
             message = f"{what} is None, which has no `backward`: it raises"
+            if isinstance(value, Nothing):
+                story.append(Step(place(value.made), "this call returns nothing"))
         else:
             message = f"{what} is a Python value, which has no `backward`: it raises. Start from a tensor"
         return self.finding(place(event.at), message, story)

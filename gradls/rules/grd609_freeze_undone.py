@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import walk
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -93,7 +94,7 @@ class FreezeUndone(Rule):
                     if is_free and is_on_the_way(event.path, freeze.event.path):
                         freeze.thawed.append(event)
         for freezes in frozen.values():
-            if all(freeze.thawed for freeze in freezes):
+            if all(freeze.thawed for freeze in freezes) and not any(_is_used(facts, freeze) for freeze in freezes):
                 yield self._report(facts, freezes[0])
 
     def _report(self, facts: Facts, freeze: "_Freeze") -> Finding:
@@ -109,6 +110,15 @@ class _Freeze(NamedTuple):
     event: Event
     used: int
     thawed: list[Event]
+
+
+def _is_used(facts: Facts, freeze: _Freeze) -> bool:
+    """Was anything computed with what was frozen, before it was thawed?"""
+    frozen = set(_changed(freeze.event))
+    start, end = freeze.event.clock, freeze.thawed[0].clock
+    made = (value for records in facts.calls.values() for _, _, value in records if isinstance(value, Tensor))
+    between = (value.node for value in made if start < value.node.fields.born < end)
+    return any(part.leaf in frozen for node in between for part in walk(node))
 
 
 def _changed(event: Event) -> list[Tensor]:

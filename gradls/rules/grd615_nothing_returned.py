@@ -103,6 +103,8 @@ class NothingReturned(Rule):
         seen: set[ast.AST] = set()
         for event in facts.of("nothing-used"):
             value = event.value
+            if getattr(event.at.node, "attr", "") == "backward":
+                continue  # another rule says what has no backward
             if isinstance(value, Nothing) and value.made.node not in seen and not event.caught:
                 seen.add(value.made.node)
                 yield self._report(facts, event, value)

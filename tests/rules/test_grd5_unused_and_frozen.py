@@ -262,3 +262,17 @@ def test_checkpoint_of_a_result() -> None:
     wrong = "checkpoint(net(x), use_reentrant=False)"
     assert reported("GRD807", head + wrong) == [("error", wrong)]
     assert reported("GRD807", head + "checkpoint(net, x, use_reentrant=False)") == []
+
+
+@pytest.mark.parametrize(("between", "found"), [("", True), ("out = net(torch.ones(3))", False)])
+def test_freeze_that_is_undone(between: str, found: bool) -> None:
+    snippet = f"""
+net = nn.Linear(3, 3)
+for p in net.parameters():
+    p.requires_grad = False
+{between}
+for p in net.parameters():
+    p.requires_grad = True
+net(torch.ones(3)).sum().backward()
+"""
+    assert len(reported("GRD609", snippet)) == found
