@@ -1,9 +1,10 @@
 """GRD708."""
 
-from collections.abc import Iterable
+import ast
+from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node
+from gradls.flow.graph import Node, Round
 from gradls.flow.join import options
 from gradls.flow.values import Mapping, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
@@ -16,7 +17,8 @@ class AliasedStateDict(Rule):
 
     ## What it finds
     The result of `state_dict()` that is loaded back into the same model after the model was trained on, without a copy
-    in between.
+    in between. And one that is taken on a branch of the training loop, for the best result, and is written to a file or
+    loaded into another model after the loop.
 
     ## Why it matters
     The tensors in the dictionary share their memory with the parameters. Each step changes both, so what is restored in
@@ -81,34 +83,63 @@ class AliasedStateDict(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         taken: dict[Node, tuple[int, Event]] = {}
+        told: set[ast.AST] = set()
         for number, event in enumerate(facts.events):
             if event.kind == "state-dict":
                 tensors = event.result.entries.values()
                 taken.update({tensor.node: (number, event) for tensor in tensors if isinstance(tensor, Tensor)})
-            elif event.kind == "load-state-dict" and event.given is not None:
-                for node in _aliases(event.given):
-                    start, state = taken.get(node, (0, None))
-                    if state is None or state.value is not event.value:
-                        continue
-                    step = _trained(facts, start, number, set(state.parameters))
-                    if step is not None:
-                        yield self._report(facts, state, step, event)
+            given = _given(event)
+            for node in _aliases(given) if given is not None else ():
+                start, state = taken.get(node, (0, None))
+                back = event.kind == "load-state-dict" and state is not None and state.value is event.value
+                if state is None or not (back or _is_of_a_chosen_round(state, event)):
+                    continue
+                step = _trained(facts, start, number, set(state.parameters))
+                if step is not None and state.at.node not in told:
+                    told.add(state.at.node)
+                    yield self._report(facts, state, step, event)
 
     def _report(self, facts: Facts, state: Event, step: Event, load: Event) -> Finding:
         message = (
             f"{code(facts, state.at.node)} shares its memory with the parameters: {code(facts, step.at.node)} "
-            f"changes it too, and {code(facts, load.at.node)} restores nothing; keep `copy.deepcopy(...)` of it"
+            f"changes it too, and {code(facts, load.at.node)} gets the last weights; keep `copy.deepcopy(...)` of it"
         )
         story = [
             Step(place(step.at), "this changes the kept tensors"),
-            Step(place(load.at), "and they are restored here"),
+            Step(place(load.at), "and they are used here"),
         ]
         return self.finding(place(state.at), message, story)
+
+
+def _given(event: Event) -> Value | None:
+    """What is loaded into a model or written to a file."""
+    if event.kind == "load-state-dict":
+        given: Value | None = event.given
+        return given
+    return event.value if event.kind == "saved" else None
+
+
+def _is_of_a_chosen_round(state: Event, use: Event) -> bool:
+    """Was a state taken on a branch in a loop, such as that of the best result, and both are left by its use?"""
+    taken, used = list(_steps(state)), list(_steps(use))
+    chosen = any(part not in used for part in taken if not isinstance(part, Round))
+    loops = {part.loop for part in taken if isinstance(part, Round)}
+    return chosen and bool(loops - {part.loop for part in used if isinstance(part, Round)})
+
+
+def _steps(event: Event) -> Iterator[object]:
+    """The decisions and rounds that led to an event."""
+    path = event.path
+    while path is not None:
+        yield path[1]
+        path = path[0]
 
 
 def _aliases(given: Value) -> list[Node]:
     """The nodes of the tensors in a dictionary that come right from a `state_dict()`, and are no copies."""
     todo = [value for option in options(given) if isinstance(option, Mapping) for value in option.entries.values()]
+    # A checkpoint is a dictionary with the state of the model in it.
+    todo += [part for value in todo if isinstance(value, Mapping) for part in value.entries.values()]
     nodes = [tensor.node for tensor in todo if isinstance(tensor, Tensor)]
     found: dict[Node, None] = {}
     while nodes and len(found) < 1000:

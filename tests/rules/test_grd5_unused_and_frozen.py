@@ -276,3 +276,36 @@ for p in net.parameters():
 net(torch.ones(3)).sum().backward()
 """
     assert len(reported("GRD609", snippet)) == found
+
+
+@pytest.mark.parametrize(
+    ("state", "after", "found"),
+    [
+        ("net.state_dict()", "torch.save(best, 'best.pt')", True),
+        ("{'model': net.state_dict()}", "torch.save(best, 'best.pt')", True),
+        ("net.state_dict()", "nn.Linear(3, 3).load_state_dict(best)", True),
+        ("net.state_dict()", "net.load_state_dict(best)", True),
+        ("copy.deepcopy(net.state_dict())", "torch.save(best, 'best.pt')", False),
+        ("{k: v.clone() for k, v in net.state_dict().items()}", "torch.save(best, 'best.pt')", False),
+        ("net.state_dict()", "torch.save(net.state_dict(), 'last.pt')", False),
+    ],
+)
+def test_best_state(state: str, after: str, found: bool) -> None:
+    snippet = f"""
+import copy
+
+net = nn.Linear(3, 3)
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+lowest, best = 1e9, None
+for step in range(5):
+    loss = net(torch.randn(2, 3)).pow(2).sum()
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+    if loss.item() < lowest:
+        lowest = loss.item()
+        best = {state}
+        torch.save(net.state_dict(), "now.pt")
+{after}
+"""
+    assert reported("GRD708", snippet) == ([("warning", "net.state_dict()")] if found else [])

@@ -9,6 +9,7 @@ from gradls.flow.classes import find_in_class
 from gradls.flow.graph import At, Node
 from gradls.flow.models.registry import function
 from gradls.flow.values import (
+    NONE,
     Choice,
     Class,
     Instance,
@@ -168,6 +169,17 @@ def dictionary(run: Run, path: str, call: Call) -> Value:
         if result.rest is None and not result.entries:
             run.state.set(result.fields, "rest", call_value(run, call.args[0], NewCall(call.node, [])))
     return result
+
+
+@function("torch.save")
+def save(run: Run, path: str, call: Call) -> Value:
+    """Writes a file; what it is given may be read by other code, as with every call."""
+    from gradls.flow.calls import escape
+
+    run.event("saved", call.node, call.get(0, "obj"))
+    for value in call.values:
+        escape(run, value)
+    return NONE
 
 
 @function("collections.deque")
