@@ -1,0 +1,130 @@
+"""GRD617."""
+
+import ast
+from collections.abc import Iterator
+
+from gradls.flow.facts import Facts
+from gradls.flow.graph import Node
+from gradls.flow.values import Tensor
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.unused_gradients import Fate, cut_points, fates
+from gradls.rules.words import code, owners, place
+
+
+class GradientForNobody(Rule):
+    """Backward goes into a network whose gradients nobody applies.
+
+    ## What it finds
+    A value in a loss through which gradient goes only to parameters that are in no optimizer, or whose gradients are
+    cleared before their optimizer steps: the target network of Q-learning, the generator in the step of the
+    discriminator, the critic's value in the loss of the actor.
+
+    ## Why it matters
+    The value is meant to be a constant for this loss, and is not. Backward computes gradients for a whole network in
+    vain, keeps its activations for that, and adds them up in `grad`, where they wait for a later `step()`.
+
+    ## What PyTorch does
+    Nothing: it fills the `grad` of all parameters that it reaches, whether an optimizer holds them or not.
+
+    ## Example
+    ```python
+    import torch
+    from torch.nn import functional as F
+
+    online, target = torch.nn.Linear(4, 2), torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(online.parameters(), lr=0.1)
+    state, following, reward = torch.randn(8, 4), torch.randn(8, 4), torch.randn(8)
+    wanted = reward + 0.9 * target(following).max(1).values
+    loss = F.mse_loss(online(state).max(1).values, wanted)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    assert target.weight.grad is not None
+    ```
+
+    ```python
+    import torch
+
+    generator, critic = torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(critic.parameters(), lr=0.1)
+    for _ in range(3):
+        fake = generator(torch.randn(8, 2))
+        loss = critic(fake).mean() - critic(torch.randn(8, 3)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert generator.weight.grad is not None
+    ```
+
+    ## Use instead
+    `torch.no_grad()` around what is a constant, or `detach()`.
+
+    ```python
+    import torch
+    from torch.nn import functional as F
+
+    online, target = torch.nn.Linear(4, 2), torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(online.parameters(), lr=0.1)
+    state, following, reward = torch.randn(8, 4), torch.randn(8, 4), torch.randn(8)
+    with torch.no_grad():
+        wanted = reward + 0.9 * target(following).max(1).values
+    loss = F.mse_loss(online(state).max(1).values, wanted)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    assert target.weight.grad is None and online.weight.grad is not None
+    ```
+
+    ## When it is silent
+    Where gradient has to go through a network to something that is trained, as through the critic to the actor; for
+    gradients that the program reads; and where not all optimizers and their parameters are known.
+
+    ```python
+    import torch
+
+    actor, critic = torch.nn.Linear(4, 2), torch.nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(actor.parameters(), lr=0.1)
+    state = torch.randn(8, 4)
+    loss = -critic(torch.cat([state, actor(state)], 1)).mean()
+    loss.backward()
+    optimizer.step()
+    assert actor.weight.grad is not None
+    ```
+
+    ## Fix safety
+    Suggested: perhaps the network is missing from the optimizer.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/notes/autograd.html#locally-disabling-gradient-computation
+    """
+
+    code, name, severity = "GRD617", "gradient-for-nobody", Severity.INFORMATION
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        seen: set[ast.AST] = set()
+        for fate in fates(facts):
+            for node, leaves in cut_points(facts, fate):
+                if node.at is not None and node.at.node not in seen:
+                    seen.add(node.at.node)
+                    yield self.report(facts, fate, node, leaves)
+
+    def report(self, facts: Facts, fate: Fate, node: Node, leaves: list[Tensor]) -> Finding:
+        assert node.at is not None
+        backward = fate.events[0]
+        stepped = {tensor for event in facts.of("step") for tensor in event.parameters}
+        if any(leaf in stepped for leaf in leaves):
+            why = "whose gradients are cleared before their optimizer steps"
+        else:
+            why = "which no optimizer steps"
+        what = f"`{node.name}`" if node.name else code(facts, node.at.node)
+        message = (
+            f"through {what} {code(facts, backward.at.node)} also computes gradients for {owners(leaves)}, {why}: "
+            f"detach {what}, or compute it under `torch.no_grad()`"
+        )
+        at = place(node.at)
+        fixes = []
+        if isinstance(at.node, ast.expr):
+            fixes.append(Fix("Detach it", Safety.SUGGESTED, edits.add_call(at, ".detach()")))
+        return self.finding(at, message, [Step(place(backward.at), "they are computed here")], fixes)

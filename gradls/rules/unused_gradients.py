@@ -1,0 +1,142 @@
+"""What backward computes and nobody uses: gradients that no optimizer applies, and where they could be cut off."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node, walk
+from gradls.flow.values import Instance, Tensor
+from gradls.rules.training_order import Moment, order_of
+
+
+@dataclass(slots=True)
+class Fate:
+    """What becomes of the gradients that one call of backward computes, over all rounds: of leaves that are `applied`,
+    and of those that are `thrown` away, cleared or never looked at. `events`: that call, by round."""
+
+    events: list[Event] = field(default_factory=list)
+    applied: set[Tensor] = field(default_factory=set)
+    thrown: set[Tensor] = field(default_factory=set)
+
+
+def fates(facts: Facts) -> Iterable[Fate]:
+    """One for each call of backward after which an optimizer steps; none if not all is known of the optimizers."""
+    order = order_of(facts)
+    made = list(facts.of("optimizer-made", "group-added"))
+    if not made or any(event.open for event in made):
+        return []
+    held = {tensor for tensors in order.parameters.values() for tensor in tensors}
+    moments = [moment for moment in order.moments if not _is_doubled(moment) and not _is_test(facts, moment)]
+    if any(moment.kind in ("step", "backward") and moment.tensors is None for moment in moments):
+        return []
+    found: dict[ast.AST, Fate] = {}
+    for position, moment in enumerate(moments):
+        event = moment.event
+        if moment.kind == "backward" and not event.inputs and event.node is not None:
+            fate = found.setdefault(event.at.node, Fate())
+            fate.events.append(event)
+            _follow(fate, event, moments[position + 1 :], held)
+    return [fate for fate in found.values() if fate.applied]
+
+
+def _is_doubled(moment: Moment) -> bool:
+    """A step of a gradient scaler is a step of the optimizer that it is given, too."""
+    return moment.event.kind == "scaler-step" and isinstance(moment.event.optimizer, Instance)
+
+
+def _is_test(facts: Facts, moment: Moment) -> bool:
+    """Is a gradient only compared with something, such as None?"""
+    return moment.kind == "read" and isinstance(facts.parent(moment.event.at.node), ast.Compare)
+
+
+def _follow(fate: Fate, event: Event, later: list[Moment], held: set[Tensor]) -> None:
+    pending = {leaf for leaf in event.reached if leaf.requires_grad}
+    for moment in later:
+        if not pending:
+            return
+        if _root(moment.event) is not _root(event):
+            continue
+        there = pending if moment.tensors is None else pending & moment.tensors
+        if moment.kind in ("step", "read"):
+            fate.applied |= there
+        elif moment.kind == "clear":
+            fate.thrown |= there
+        if moment.kind != "backward":
+            pending = pending - there
+    # Who calls a function that nobody in the file calls may step what it leaves behind.
+    fate.thrown |= {leaf for leaf in pending if not event.alone or leaf not in held}
+
+
+def _root(event: Event) -> object:
+    """The function that nobody in the file calls, in which something happens; None for the program itself."""
+    calls = event.calls if event.alone else None
+    while calls is not None and calls[2] is not None:
+        calls = calls[2]
+    return calls[1] if calls is not None else None
+
+
+def cut_points(facts: Facts, fate: Fate) -> Iterator[tuple[Node, list[Tensor]]]:
+    """The values through which gradient goes only to parameters whose gradient is thrown away, each with those."""
+    thrown = {leaf for leaf in fate.thrown - fate.applied if leaf.is_parameter and not _is_shared(leaf)}
+    root = fate.events[0].node
+    if not thrown or root is None:
+        return
+    nodes = list(walk(root, follow="maybe"))
+    useful = _useful(nodes, thrown)
+    todo, seen = [root] if root in useful else [], {root}
+    while todo:
+        node = todo.pop()
+        for edge in node.edges:
+            if edge.flows is False or edge.node in seen:
+                continue
+            seen.add(edge.node)
+            if edge.node in useful or edge.node.kind == "phi":
+                todo.append(edge.node)
+            elif edge.flows and edge.node.leaf is None and _is_outside(facts, edge.node):
+                behind = [leaf.leaf for leaf in walk(edge.node, follow="flow") if leaf.leaf in thrown]
+                yield edge.node, [leaf for leaf in behind if leaf is not None]
+
+
+def _useful(nodes: list[Node], thrown: set[Tensor]) -> set[Node]:
+    """Those of `nodes` from which gradient may come to anything else than `thrown`."""
+    users: dict[Node, list[Node]] = {}
+    for node in nodes:
+        for edge in node.edges:
+            if edge.flows is not False:
+                users.setdefault(edge.node, []).append(node)
+    todo = [node for node in nodes if node.kind == "opaque" or (node.leaf is not None and node.leaf not in thrown)]
+    useful = set(todo)
+    while todo:
+        for user in users.get(todo.pop(), ()):
+            if user not in useful:
+                useful.add(user)
+                todo.append(user)
+    return useful
+
+
+def _is_shared(leaf: Tensor) -> bool:
+    """May code that is not seen use the gradient of a parameter?"""
+    return bool(leaf.fields.get("escaped") or (leaf.owner is not None and leaf.owner.fields.get("escaped")))
+
+
+def _is_outside(facts: Facts, node: Node) -> bool:
+    """Is a value computed from data, outside of the `forward` of a module: is it one that its user could detach?"""
+    if node.at is None or node.at.source is not facts.source:
+        return False
+    outer: ast.AST | None = node.at.node
+    while outer is not None and not isinstance(outer, ast.FunctionDef):
+        outer = facts.parent(outer)
+    if isinstance(outer, ast.FunctionDef) and outer.name in ("forward", "__call__"):
+        return False
+    return any(_is_data(part) for part in walk(node))
+
+
+def _is_data(node: Node) -> bool:
+    if node.kind == "opaque":
+        return True
+    return node.leaf is not None and not node.leaf.is_parameter and node.op != "buffer"
+
+
