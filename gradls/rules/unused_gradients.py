@@ -138,5 +138,3 @@ def _is_data(node: Node) -> bool:
     if node.kind == "opaque":
         return True
     return node.leaf is not None and not node.leaf.is_parameter and node.op != "buffer"
-
-

@@ -35,7 +35,10 @@ def _sources(values: list[Value]) -> list[Value]:
 @method(DISTRIBUTION, "rsample", "log_prob", "entropy", "cdf", "icdf", "perplexity")
 def differentiable(run: Run, receiver: Instance, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "log_prob")
-    return derived_tensor(run, name, [*receiver.data.get("sources", []), *call.values], call.node, saves=True)
+    result = derived_tensor(run, name, [*receiver.data.get("sources", []), *call.values], call.node, saves=True)
+    if name == "log_prob" and isinstance(result, Tensor):
+        run.event("log-prob", call.node, result, result.node, given=call.get(0, "value"))
+    return result
 
 
 @method(DISTRIBUTION, "sample", "sample_n")

@@ -1,0 +1,181 @@
+"""GRD119."""
+
+import ast
+from collections.abc import Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node, leaves, walk
+from gradls.flow.lost import SCALING, backwards
+from gradls.flow.models.modules import parameters_of
+from gradls.flow.values import Instance, Sequence, Tensor
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.loss_arguments import Argument, called, prediction, target
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, owners, place
+
+_RESHAPING = frozenset(("unsqueeze", "squeeze", "view", "reshape", "float", "to", "clone", "flatten"))
+
+
+class TrainedTarget(Rule):
+    """The target of a loss has a gradient.
+
+    ## What it finds
+    A loss on which `backward()` is called, whose target requires grad as well as its prediction, where the target
+    - is a reward plus a discounted prediction, as in temporal-difference learning,
+    - comes from a network that was given the weights of the predicting one by `load_state_dict()`, or
+    - comes from other tensors than the prediction, in a program that has no optimizer to say which are trained.
+
+    ## Why it matters
+    A target is what the prediction should move to. With a gradient it moves to the prediction as well, and the loss
+    falls without anything being learned: values chase each other, representations collapse.
+
+    ## What PyTorch does
+    Nothing: losses such as `mse_loss` have a gradient for the target, the negative of that for the prediction.
+
+    ## Example
+    ```python
+    import torch
+    from torch.nn import functional as F
+
+    network = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    state, following, reward = torch.randn(8, 4), torch.randn(8, 4), torch.randn(8)
+    value = network(state).max(1).values
+    wanted = reward + 0.9 * network(following).max(1).values
+    F.mse_loss(value, wanted).backward()
+    optimizer.step()
+    assert wanted.requires_grad
+    ```
+
+    ```python
+    import torch
+    from torch.nn import functional as F
+
+    one, other = torch.rand(3, requires_grad=True), torch.rand(3, requires_grad=True)
+    F.mse_loss(one, other).backward()
+    assert torch.equal(one.grad, -other.grad)
+    ```
+
+    ## Use instead
+    `torch.no_grad()` around the target, or `detach()`.
+
+    ```python
+    import torch
+    from torch.nn import functional as F
+
+    network = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    state, following, reward = torch.randn(8, 4), torch.randn(8, 4), torch.randn(8)
+    value = network(state).max(1).values
+    with torch.no_grad():
+        wanted = reward + 0.9 * network(following).max(1).values
+    F.mse_loss(value, wanted).backward()
+    optimizer.step()
+    assert not wanted.requires_grad
+    ```
+
+    ## When it is silent
+    For two outputs of networks that are all trained, which may be meant to meet each other.
+
+    ```python
+    import torch
+    from torch.nn import functional as F
+
+    image, text = torch.nn.Linear(4, 2), torch.nn.Linear(3, 2)
+    optimizer = torch.optim.SGD([*image.parameters(), *text.parameters()], lr=0.1)
+    F.mse_loss(image(torch.randn(8, 4)), text(torch.randn(8, 3))).backward()
+    optimizer.step()
+    assert image.weight.grad is not None and text.weight.grad is not None
+    ```
+
+    ## Fix safety
+    Suggested: it changes what is trained.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.mse_loss.html
+    """
+
+    code, name, severity = "GRD119", "trained-target", Severity.INFORMATION
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        losses = [event for event in facts.of("loss") if event.node is not None and _both_have_gradients(event)]
+        if not losses:
+            return
+        differentiated = {node for event in backwards(facts) for node in walk(event.node, follow="flow")}  # type: ignore[arg-type]
+        followers = _followers(facts)
+        optimized = any(_may_optimize(event) for event in facts.of("optimizer-made", "unknown-step", "unknown-call"))
+        seen: set[ast.AST] = set()
+        for event in losses:
+            wanted = target(event)
+            assert wanted is not None and isinstance(wanted.value, Tensor)
+            why = _why(event, wanted.value.node, followers, optimized)
+            if why and event.node in differentiated and event.at.node not in seen:
+                seen.add(event.at.node)
+                yield self.report(facts, event, wanted, why)
+
+    def report(self, facts: Facts, event: Event, wanted: Argument, why: str) -> Finding:
+        assert isinstance(wanted.value, Tensor)
+        node = wanted.value.node
+        what = code(facts, wanted.node) if wanted.node is not None else "the target"
+        message = f"the target {what} of `{called(event)}` has a gradient: {why.format(who=owners(leaves(node)))}"
+        story = [Step(place(node.at), "the target is computed here")] if node.at is not None else []
+        fixes = []
+        if wanted.node is not None:
+            edit = edits.add_call(Place(event.at.source, wanted.node), ".detach()")
+            fixes.append(Fix("Detach the target", Safety.SUGGESTED, edit))
+        return self.finding(place(event.at), message, story, fixes)
+
+
+def _both_have_gradients(event: Event) -> bool:
+    one, other = prediction(event), target(event)
+    pair = [part.value for part in (one, other) if part is not None and isinstance(part.value, Tensor)]
+    return len(pair) == 2 and all(value.requires_grad is True for value in pair) and pair[0] is not pair[1]
+
+
+def _why(event: Event, wanted: Node, followers: list[tuple[Instance, Instance]], optimized: bool) -> str:
+    """What is wrong with a target that has a gradient; an empty string where it may be meant."""
+    guess = prediction(event)
+    assert guess is not None and isinstance(guess.value, Tensor)
+    own, others = set(leaves(guess.value.node)), set(leaves(wanted))
+    if any(part.op == "grad" for root in (guess.value.node, wanted) for part in walk(root)):
+        return ""  # the two sides of a differential equation
+    if any(_holds(one, others) and _holds(other, own) and not own & others for one, other in followers):
+        return "{who} only follow those of the prediction, so compute it under `torch.no_grad()`"
+    if _is_bootstrapped(wanted):
+        return "it is itself a prediction, plus a reward, and the loss also moves it. Detach it"
+    if not optimized and not own & others:
+        return "the loss also trains {who}. Detach it if only the prediction is to be trained"
+    return ""
+
+
+def _is_bootstrapped(node: Node) -> bool:
+    """Is it a sum of something without a gradient and of a prediction times something without one?"""
+    for _ in range(4):
+        if node.op not in _RESHAPING or not node.edges:
+            break
+        node = node.edges[0].node
+    if node.op not in ("add", "radd") or {edge.flows for edge in node.edges} != {True, False}:
+        return False
+    term = next(edge.node for edge in node.edges if edge.flows)
+    return term.op in SCALING and sum(edge.flows is not False for edge in term.edges) == 1
+
+
+def _may_optimize(event: Event) -> bool:
+    """Does an optimizer, or unknown code, get what may be parameters?"""
+    return event.kind != "unknown-call" or any(isinstance(value, (Instance, Sequence)) for value in event.arguments)
+
+
+def _followers(facts: Facts) -> list[tuple[Instance, Instance]]:
+    """The modules that were given the weights of another one, each with that."""
+    given = [(event.result, event.value) for event in facts.of("state-dict")]
+    return [
+        (event.value, source)
+        for event in facts.of("load-state-dict")
+        for result, source in given
+        if event.given is result and isinstance(event.value, Instance) and isinstance(source, Instance)
+    ]
+
+
+def _holds(module: Instance, tensors: set[Tensor]) -> bool:
+    return bool(tensors) and any(tensor in tensors for _, tensor in parameters_of(module)[0])
