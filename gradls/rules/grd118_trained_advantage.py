@@ -109,8 +109,8 @@ class TrainedAdvantage(Rule):
         what = code(facts, operand) if operand is not None else f"`{factor.name or factor.op}`"
         trained = [leaf for leaf in leaves(factor) if leaf.is_parameter]
         message = (
-            f"the log-probability is weighted by {what}, which has a gradient: this loss also trains {owners(trained)}. "
-            f"If {what} is only meant as a weight, detach it"
+            f"the log-probability is weighted by {what}, which has a gradient: this loss also trains "
+            f"{owners(trained)}. If {what} is only meant as a weight, detach it"
         )
         story = [Step(place(factor.at), "the weight is computed here")] if factor.at is not None else []
         fixes = []

@@ -108,7 +108,8 @@ class TrainedTarget(Rule):
         seen: set[ast.AST] = set()
         for event in losses:
             wanted = target(event)
-            assert wanted is not None and isinstance(wanted.value, Tensor)
+            assert wanted is not None
+            assert isinstance(wanted.value, Tensor)
             why = _why(event, wanted.value.node, followers, optimized)
             if why and event.node in differentiated and event.at.node not in seen:
                 seen.add(event.at.node)
@@ -136,7 +137,8 @@ def _both_have_gradients(event: Event) -> bool:
 def _why(event: Event, wanted: Node, followers: list[tuple[Instance, Instance]], optimized: bool) -> str:
     """What is wrong with a target that has a gradient; an empty string where it may be meant."""
     guess = prediction(event)
-    assert guess is not None and isinstance(guess.value, Tensor)
+    assert guess is not None
+    assert isinstance(guess.value, Tensor)
     own, others = set(leaves(guess.value.node)), set(leaves(wanted))
     if any(part.op == "grad" for root in (guess.value.node, wanted) for part in walk(root)):
         return ""  # the two sides of a differential equation
