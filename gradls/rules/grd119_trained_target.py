@@ -1,6 +1,5 @@
 """GRD119."""
 
-import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
@@ -12,6 +11,7 @@ from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import Argument, called, prediction, target
 from gradls.rules.rule import Rule
+from gradls.rules.unused_gradients import cut_points, fates
 from gradls.rules.words import code, owners, place
 
 _RESHAPING = frozenset(("unsqueeze", "squeeze", "view", "reshape", "float", "to", "clone", "flatten"))
@@ -105,14 +105,15 @@ class TrainedTarget(Rule):
         differentiated = {node for event in backwards(facts) for node in walk(event.node, follow="flow")}  # type: ignore[arg-type]
         followers = _followers(facts)
         optimized = any(_may_optimize(event) for event in facts.of("optimizer-made", "unknown-step", "unknown-call"))
-        seen: set[ast.AST] = set()
+        seen = {node.at.node for fate in fates(facts) for node, _ in cut_points(facts, fate) if node.at is not None}
         for event in losses:
             wanted = target(event)
             assert wanted is not None
             assert isinstance(wanted.value, Tensor)
             why = _why(event, wanted.value.node, followers, optimized)
-            if why and event.node in differentiated and event.at.node not in seen:
-                seen.add(event.at.node)
+            places = {node.at.node for node in walk(wanted.value.node) if node.at is not None}
+            if why and event.node in differentiated and not places & seen:
+                seen.add(wanted.value.node.at.node if wanted.value.node.at is not None else event.at.node)
                 yield self.report(facts, event, wanted, why)
 
     def report(self, facts: Facts, event: Event, wanted: Argument, why: str) -> Finding:

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Facts
-from gradls.flow.graph import Node
+from gradls.flow.graph import Node, frontier, lost_leaves
 from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
@@ -19,7 +19,8 @@ class GradientForNobody(Rule):
     ## What it finds
     A value in a loss through which gradient goes only to parameters that are in no optimizer, or whose gradients are
     cleared before their optimizer steps: the target network of Q-learning, the generator in the step of the
-    discriminator, the critic's value in the loss of the actor.
+    discriminator, the critic's value in the loss of the actor. Or, if the gradient would go on to something that this
+    loss does train, the `detach()` or `sample()` that ends it.
 
     ## Why it matters
     The value is meant to be a constant for this loss, and is not. Backward computes gradients for a whole network in
@@ -106,9 +107,25 @@ class GradientForNobody(Rule):
         seen: set[ast.AST] = set()
         for fate in fates(facts):
             for node, leaves in cut_points(facts, fate):
-                if node.at is not None and node.at.node not in seen:
-                    seen.add(node.at.node)
-                    yield self.report(facts, fate, node, leaves)
+                ended = next((cut for cut in frontier(node) if fate.applied.intersection(lost_leaves(cut))), None)
+                at = node.at if ended is None or ended.cut is None else ended.cut.at
+                if at is not None and at.node not in seen:
+                    seen.add(at.node)
+                    if ended is None:
+                        yield self.report(facts, fate, node, leaves)
+                    else:
+                        yield self.report_end(facts, fate, node, ended)
+
+    def report_end(self, facts: Facts, fate: Fate, node: Node, ended: Node) -> Finding:
+        """The gradient is for somebody, and is cut off on the way."""
+        assert ended.cut is not None
+        wanted = [leaf for leaf in lost_leaves(ended) if leaf in fate.applied]
+        what = f"`{node.name}`" if node.name else code(facts, node.at.node) if node.at is not None else "it"
+        message = (
+            f"{code(facts, ended.cut.at.node)} ends the gradient of {what} on its way to {owners(wanted)}: all that it "
+            "reaches is thrown away"
+        )
+        return self.finding(place(ended.cut.at), message, [Step(place(fate.events[0].at), "the gradient begins here")])
 
     def report(self, facts: Facts, fate: Fate, node: Node, leaves: list[Tensor]) -> Finding:
         assert node.at is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gradls.flow.facts import Event, Facts
@@ -22,8 +22,15 @@ class Fate:
     thrown: set[Tensor] = field(default_factory=set)
 
 
-def fates(facts: Facts) -> Iterable[Fate]:
+def fates(facts: Facts) -> list[Fate]:
     """One for each call of backward after which an optimizer steps; none if not all is known of the optimizers."""
+    found: list[Fate] | None = facts.memo.get("fates")
+    if found is None:
+        found = facts.memo["fates"] = _fates(facts)
+    return found
+
+
+def _fates(facts: Facts) -> list[Fate]:
     order = order_of(facts)
     made = list(facts.of("optimizer-made", "group-added"))
     if not made or any(event.open for event in made):

@@ -76,10 +76,13 @@ def copied(run: Run, value: Value, memo: dict[int, Value]) -> Value:
         return tensor
     if isinstance(value, Instance):
         instance = Instance(run.state, value.cls, value.at)
+        instance.name = value.name if memo else ""
         memo[id(value)] = instance
         instance.data, instance.open = dict(value.data), value.open
         for name, field in value.fields.items():
             instance.fields[name] = copied(run, field, memo) if isinstance(field, Value) else field
+            if isinstance(field, Tensor) and field.owner is value:
+                instance.fields[name].owner = instance
         return instance
     if isinstance(value, Sequence):
         items = tuple(copied(run, item, memo) for item in value.items)
