@@ -81,9 +81,9 @@ def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Va
         return _of_options(run, kind, left, right, node)
     name = NAMES[kind]
     if isinstance(left, Tensor):
-        return apply(run, f"torch.Tensor.__{name}__", Call(_expr(node), [right]), left)
+        return _noted(kind, apply(run, f"torch.Tensor.__{name}__", Call(_expr(node), [right]), left), right)
     if isinstance(right, Tensor):
-        return apply(run, f"torch.Tensor.__r{name}__", Call(_expr(node), [left]), right)
+        return _noted(kind, apply(run, f"torch.Tensor.__r{name}__", Call(_expr(node), [left]), right), left)
     if isinstance(left, Host) and isinstance(right, Host):
         return _of_hosts(run, kind, left, right, node)
     if isinstance(left, Sequence):
@@ -103,6 +103,14 @@ def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Va
         if found is not None:
             return found
     return unknown_operation(run, name, [left, right], node, pure=True)
+
+
+def _noted(kind: type, result: Value, factor: Value) -> Value:
+    """Note that a tensor is all zeros, for it is a product with the number zero."""
+    by_zero = isinstance(factor, Host) and factor.known and factor.kind in ("int", "float") and factor.value == 0
+    if by_zero and kind is ast.Mult and isinstance(result, Tensor):
+        result.node.fields["zeros"] = True
+    return result
 
 
 def _is_array(value: Value) -> bool:

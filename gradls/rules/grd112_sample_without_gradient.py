@@ -1,20 +1,25 @@
 """GRD112."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from gradls.flow.facts import Facts
-from gradls.flow.lost import Lost
+from gradls.autograd.distributions import find_distribution
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import At, Node, frontier, lost_leaves, walk
+from gradls.flow.lost import Lost, backwards
+from gradls.flow.values import Tensor
 from gradls.rules import edits
-from gradls.rules.finding import Fix, Safety, Severity
+from gradls.rules.finding import Finding, Fix, Safety, Severity
 from gradls.rules.lost_gradient import LostGradientRule
-from gradls.rules.words import place
+from gradls.rules.words import backward_step, code, owners, place
 
 
 class SampleWithoutGradient(LostGradientRule):
     """A sample through which no gradient goes back to the distribution.
 
     ## What it finds
-    `distribution.sample()` between the parameters of the distribution and a loss, as the only way.
+    `distribution.sample()` between the parameters of the distribution and a loss, as the only way. And one whose values
+    a loss goes through, when the parameters are reached by another term of that loss only, such as the divergence in
+    a variational autoencoder.
 
     ## Why it matters
     `sample()` draws under `no_grad`. The parameters that made the mean or the scale get no gradient from the sample;
@@ -35,6 +40,20 @@ class SampleWithoutGradient(LostGradientRule):
     distribution = torch.distributions.Normal(encoder(torch.randn(8, 3)), 1.0)
     loss = distribution.sample().pow(2).mean()
     loss.backward()  # raises RuntimeError: element 0 of tensors does not require grad
+    ```
+
+    ```python
+    import torch
+
+    encoder, decoder = torch.nn.Linear(3, 2), torch.nn.Linear(2, 3)
+    optimizer = torch.optim.SGD([*encoder.parameters(), *decoder.parameters()], lr=0.1)
+    data = torch.randn(8, 3)
+    mean = encoder(data)
+    code = torch.distributions.Normal(mean, torch.ones(8, 2)).sample()
+    reconstruction = (decoder(code) - data).pow(2).sum()
+    (reconstruction + mean.pow(2).sum()).backward()
+    optimizer.step()
+    assert not code.requires_grad
     ```
 
     ## Use instead
@@ -73,7 +92,51 @@ class SampleWithoutGradient(LostGradientRule):
     kinds = ("sample",)
     does = "draws without a gradient"
 
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        told = set()
+        for finding in super().check(facts):
+            told.add(finding.place.node)
+            yield finding
+        for event in backwards(facts):
+            assert event.node is not None
+            trained = {leaf for leaf in event.reached if leaf.requires_grad}
+            for node in frontier(event.node) if event.requires_grad is not False else ():
+                if node.cut is None or node.cut.kind not in self.kinds or node.cut.at.node in told:
+                    continue
+                beside = [leaf for leaf in lost_leaves(node) if leaf in trained]
+                spec = find_distribution(node.label)
+                smooth = spec is not None and spec.has_rsample == "yes"
+                if smooth and beside and node.cut.certain and _is_input(event.node, node):
+                    told.add(node.cut.at.node)
+                    yield self.report_beside(facts, event, node.cut.at, beside)
+
+    def report_beside(self, facts: Facts, event: Event, at: At, beside: list[Tensor]) -> Finding:
+        message = (
+            f"{code(facts, at.node)} {self.does}: what is computed from it does not train {owners(beside)}, only other "
+            "terms of this loss do"
+        )
+        fix = Fix("Use `rsample()`", Safety.SUGGESTED, edits.rename_attribute(place(at), "rsample"))
+        return self.finding(place(at), message, [backward_step(facts, event)], [fix], Severity.INFORMATION)
+
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         assert lost.cut.cut is not None
         build = edits.rename_attribute(place(lost.cut.cut.at), "rsample")
         return [Fix("Use `rsample()`", Safety.SUGGESTED, build)]
+
+
+def _is_input(root: Node, sample: Node) -> bool:
+    """Does a loss go through something that is computed from a sample, and use no log-probability of it, by which its
+    distribution would get a gradient?"""
+    users = [
+        node
+        for node in walk(root, follow="flow")
+        if any(part is sample for edge in node.edges for part in _constant(edge.node))
+    ]
+    return bool(users) and all(node.op != "log_prob" for node in users)
+
+
+def _constant(node: Node) -> list[Node]:
+    """A node and those before it, as long as no gradient flows."""
+    if any(edge.flows for edge in node.edges) or node.leaf is not None:
+        return []
+    return list(walk(node))

@@ -96,8 +96,8 @@ class TrainedAdvantage(Rule):
             for node in walk(backward.node, follow="flow"):
                 if node.op == "mul" and node.at is not None and node.at.node not in seen and len(node.edges) == 2:
                     factor = _factor(node, given)
-                    if factor is not None:
-                        seen.add(node.at.node)
+                    if factor is not None and (factor.at is None or factor.at.node not in seen):
+                        seen.update(at.node for at in (node.at, factor.at) if at is not None)
                         yield self.report(facts, node, factor)
 
     def report(self, facts: Facts, node: Node, factor: Node) -> Finding:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.lost import lost_gradients, never_reached
 from gradls.flow.values import Instance, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -15,7 +16,8 @@ class StepWithoutGradient(Rule):
 
     ## What it finds
     `step()` where the gradients were computed with `torch.autograd.grad`, which returns them and fills no `grad`; and
-    `step()` that comes before the only `backward()`.
+    `step()` that comes before the only `backward()`, or whose parameters no `backward()` reaches at all: the parameters
+    of a model of which only a deep copy was trained.
 
     ## Why it matters
     An optimizer passes over parameters whose `grad` is None. Nothing is learned.
@@ -35,6 +37,18 @@ class StepWithoutGradient(Rule):
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         optimizer.step()
     assert torch.equal(model.weight, before)
+    ```
+
+    ```python
+    import copy
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    learner = copy.deepcopy(model)
+    learner(torch.randn(8, 3)).pow(2).mean().backward()
+    optimizer.step()
+    assert model.weight.grad is None
     ```
 
     ## Use instead
@@ -106,6 +120,8 @@ class StepWithoutGradient(Rule):
             computed = next((event for event in facts.of("grad-call") if held & set(_targets(event))), None)
             if computed is not None:
                 yield self._report_computed(facts, computed, steps[0].event)
+            elif not steps[0].event.alone and held <= never_reached(facts) and not _is_told(facts, held):
+                yield self._report_unreached(facts, steps[0].event)
         elif steps[-1].number < filling[0].number and filling[0].kind == "backward":
             yield self._report_early(facts, steps[0].event, filling[0].event)
 
@@ -117,12 +133,22 @@ class StepWithoutGradient(Rule):
         )
         return self.finding(place(step.at), message, [Step(place(computed.at), "they are computed here")])
 
+    def _report_unreached(self, facts: Facts, step: Event) -> Finding:
+        who = owners(tensor for tensor in step.parameters if isinstance(tensor, Tensor))
+        message = f"{code(facts, step.at.node)} finds no gradients: no backward ever reaches {who}"
+        return self.finding(place(step.at), message)
+
     def _report_early(self, facts: Facts, step: Event, backward: Event) -> Finding:
         message = (
             f"{code(facts, step.at.node)} comes before {code(facts, backward.at.node)}, when there are no "
             "gradients yet: nothing is learned"
         )
         return self.finding(place(step.at), message, [Step(place(backward.at), "they are computed only here")])
+
+
+def _is_told(facts: Facts, held: frozenset[Tensor]) -> bool:
+    """Does another rule say what keeps the gradient from these tensors?"""
+    return any(held & set(lost.leaves) for lost in lost_gradients(facts))
 
 
 def _targets(event: Event) -> list[Tensor]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gradls.flow.facts import Facts
+from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import walk
 from gradls.flow.values import Function, Host, Sequence, Tensor, Value, is_none
 from gradls.rules.finding import Finding, Place, Severity, Step
@@ -15,11 +15,12 @@ class HookReturnsNoGradient(Rule):
 
     ## What it finds
     A function given to `register_hook` that returns a number, a tuple or a list, or a tensor of another shape than the
-    tensor has, where a backward reaches that tensor.
+    tensor has, where a backward reaches that tensor. As information, one that returns zeros, and one that writes into
+    the gradient that it is given.
 
     ## Why it matters
     What a hook returns takes the place of the gradient. A hook that only looks at the gradient returns None; a lambda
-    always returns what it computes.
+    always returns what it computes. The gradient itself may be the same tensor that another operation receives.
 
     ## What PyTorch does
     The backward raises one of
@@ -43,6 +44,26 @@ class HookReturnsNoGradient(Rule):
     hidden = torch.ones(3, requires_grad=True) * 2
     hidden.register_hook(lambda gradient: gradient[:1])
     hidden.sum().backward()  # raises RuntimeError: has changed the size of value
+    ```
+
+    ```python
+    import torch
+
+    weight = torch.ones(3, requires_grad=True)
+    hidden = weight * 2
+    hidden.register_hook(lambda gradient: gradient * 0)
+    hidden.sum().backward()
+    assert not weight.grad.any()
+    ```
+
+    ```python
+    import torch
+
+    weight = torch.ones(3, requires_grad=True)
+    hidden = weight * 2
+    hidden.register_hook(lambda gradient: gradient.clamp_(-0.5, 0.5))
+    hidden.pow(2).sum().backward()
+    assert weight.grad.eq(1).all()
     ```
 
     ## Use instead
@@ -75,6 +96,8 @@ class HookReturnsNoGradient(Rule):
         backwards = [event for event in facts.of("backward") if event.node is not None and not event.caught]
         for event in facts.of("hook"):
             tensor, node = event.value, event.node
+            if not event.caught and isinstance(tensor, Tensor):
+                yield from self._of_gradient(facts, event, tensor)
             why = _unfit(tensor, event.returned) if isinstance(tensor, Tensor) else ""
             if not why or event.caught:
                 continue
@@ -88,6 +111,22 @@ class HookReturnsNoGradient(Rule):
                         story.insert(0, Step(Place(event.hook.source, event.hook.node), "the hook"))
                     yield self.finding(place(event.at), message, story)
                     break
+
+    def _of_gradient(self, facts: Facts, event: Event, tensor: Tensor) -> Iterator[Finding]:
+        what = f"`{tensor.name}`" if tensor.name else "the tensor"
+        if event.written is not None:
+            message = (
+                f"{code(facts, event.written.node)} changes the gradient of {what} in place, which other operations "
+                "may receive as well: return a new tensor from the hook"
+            )
+            yield self.finding(place(event.written), message, severity=Severity.INFORMATION)
+        elif isinstance(event.returned, Tensor) and _is_zero(event.returned):
+            message = f"this hook replaces the gradient of {what} by zeros: nothing before it is trained through it"
+            yield self.finding(place(event.at), message, severity=Severity.INFORMATION)
+
+
+def _is_zero(tensor: Tensor) -> bool:
+    return tensor.node.op in ("zeros", "zeros_like") or tensor.node.fields.get("zeros") is True
 
 
 def _unfit(tensor: Tensor, returned: Value | None) -> str:

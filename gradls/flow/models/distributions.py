@@ -47,6 +47,7 @@ def sample(run: Run, receiver: Instance, call: Call) -> Value:
     bound = {str(number): value for number, value in enumerate(receiver.data.get("sources", []))}
     edges, _ = edges_of(run, bound, None)
     node = cut_node(run, "sample", "sample", edges, run.at(call.node))
+    node.label = receiver.path
     dtype = "int" if receiver.path.endswith(".Categorical") else "float"
     return Tensor(run.state, node, requires_grad=False, leaf=True, dtype=dtype)
 

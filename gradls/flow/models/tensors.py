@@ -8,7 +8,7 @@ from gradls.autograd.calls import select
 from gradls.autograd.ops import find_op
 from gradls.flow import dtypes, ranges, shapes, truth
 from gradls.flow.calls import Call
-from gradls.flow.graph import Cut, Edge
+from gradls.flow.graph import At, Cut, Edge
 from gradls.flow.models.attributes import change_flag
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import apply, cut_node, cut_tensor, host_history, result_of, tensors_in
@@ -121,19 +121,27 @@ def register_hook(run: Run, receiver: Tensor, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "")
     accumulates = name == "register_post_accumulate_grad_hook"
     hook = call.get(0, "hook")
-    returned = _returned_by(run, receiver, hook, call) if isinstance(hook, Function) and not accumulates else None
-    run.event("hook", call.node, receiver, receiver.node, hook=hook, accumulates=accumulates, returned=returned)
+    returned, written = None, None
+    if isinstance(hook, Function) and not accumulates:
+        returned, written = _returned_by(run, receiver, hook, call)
+    run.event(
+        "hook", call.node, receiver, receiver.node, hook=hook, accumulates=accumulates, returned=returned,
+        written=written,
+    )  # fmt: skip
     return run.unknown("handle")
 
 
-def _returned_by(run: Run, tensor: Tensor, hook: Function, call: Call) -> Value:
-    """What a hook gives for a gradient of `tensor`; calling it now changes nothing that is known."""
+def _returned_by(run: Run, tensor: Tensor, hook: Function, call: Call) -> tuple[Value, At | None]:
+    """What a hook gives for a gradient of `tensor`, and where it writes into the gradient that it is given; calling it
+    now changes nothing that is known."""
     from gradls.flow.calls import call_function
 
     gradient = run.leaf("gradient", None, dtype=tensor.dtype, shape=tensor.shape)
     mark, events = run.state.mark(), len(run.facts.events)
     try:
-        return call_function(run, hook, Call(call.node, [gradient]))
+        returned = call_function(run, hook, Call(call.node, [gradient]))
+        writes = gradient.storage.writes
+        return returned, writes[0].at if writes else None
     finally:
         run.state.undo(mark)
         del run.facts.events[events:]

@@ -76,7 +76,9 @@ def copied(run: Run, value: Value, memo: dict[int, Value]) -> Value:
         return tensor
     if isinstance(value, Instance):
         instance = Instance(run.state, value.cls, value.at)
-        instance.name = value.name if memo else ""
+        # Layers of a Sequential have its name, and get that of the copy.
+        whole = memo.setdefault(0, value)
+        instance.name = value.name if value.name != getattr(whole, "name", "") else ""
         memo[id(value)] = instance
         instance.data, instance.open = dict(value.data), value.open
         for name, field in value.fields.items():

@@ -1,0 +1,168 @@
+"""Values that a loss should take as constants, and those through which its gradient has to go."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.rules.reported import reported
+
+NETS = """
+policy, old = nn.Linear(4, 2), nn.Linear(4, 2)
+critic, target = nn.Linear(4, 1), nn.Linear(4, 1)
+actor_opt = torch.optim.Adam(policy.parameters())
+critic_opt = torch.optim.Adam(critic.parameters())
+s, s2, r = torch.randn(8, 4), torch.randn(8, 4), torch.randn(8, 1)
+"""
+TRAIN = """
+critic_opt.zero_grad()
+loss.backward()
+critic_opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("r + 0.9 * target(s2)", ["GRD617"]),
+        ("torch.add(r, target(s2), alpha=0.9)", ["GRD617"]),
+        ("r + 0.9 * critic(s2)", ["GRD119"]),
+        ("(r + critic(s2) * 0.9).clone()", ["GRD119"]),
+        ("r + 0.9 * target(s2).detach()", []),
+        ("r + 0.9 * critic(s2).detach()", []),
+        ("r", []),
+    ],
+)
+def test_targets_of_values(wanted: str, found: list[str]) -> None:
+    program = f"{NETS}wanted = {wanted}\nloss = F.mse_loss(critic(s), wanted){TRAIN}"
+    assert [code for code in ("GRD119", "GRD617") if reported(code, program)] == found
+
+
+def test_a_network_that_follows_another_is_no_target_with_a_gradient() -> None:
+    program = """
+    net, slow = nn.Linear(4, 1), nn.Linear(4, 1)
+    slow.load_state_dict(net.state_dict())
+    opt = torch.optim.SGD([*net.parameters(), *slow.parameters()], lr=0.1)
+    loss = F.smooth_l1_loss(net(torch.randn(8, 4)), slow(torch.randn(8, 4)))
+    loss.backward()
+    opt.step()
+    """
+    assert [severity for severity, _ in reported("GRD119", program)] == ["information"]
+    assert not reported("GRD119", program.replace("    slow.load_state_dict(net.state_dict())\n", ""))
+
+
+def test_both_sides_of_a_differential_equation_have_gradients() -> None:
+    program = """
+    net = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    t = torch.rand(8, 1, requires_grad=True)
+    force = torch.sin(t.detach())
+    u = net(t)
+    slope = torch.autograd.grad(u.sum(), t, create_graph=True)[0]
+    loss = F.mse_loss(slope, force + 0.5 * u)
+    loss.backward()
+    opt.step()
+    """
+    assert not reported("GRD119", program)
+
+
+@pytest.mark.parametrize(
+    ("action", "weight", "found"),
+    [
+        ("d.sample()", "r - critic(s)", 1),
+        ("d.sample()", "(r - critic(s)) / 2", 1),
+        ("d.sample()", "critic(s)", 1),
+        ("torch.randint(2, (8,))", "r - critic(s)", 1),
+        ("torch.randint(2, (8,))", "critic(s)", 0),
+        ("d.sample()", "(r - critic(s)).detach()", 0),
+        ("d.sample()", "d.log_prob(torch.zeros(8)).exp()", 0),
+    ],
+)
+def test_weights_of_log_probabilities(action: str, weight: str, found: int) -> None:
+    program = f"""{NETS}
+d = torch.distributions.Categorical(logits=policy(s))
+a = {action}
+loss = -(d.log_prob(a) * ({weight})).mean()
+actor_opt.zero_grad()
+loss.backward()
+actor_opt.step()
+"""
+    assert len(reported("GRD118", program)) == found
+
+
+GAN = """
+G, D = nn.Linear(2, 3), nn.Linear(3, 1)
+opt_g, opt_d = torch.optim.Adam(G.parameters()), torch.optim.Adam(D.parameters())
+for _ in range(3):
+    fake = G(torch.randn(8, 2))
+    opt_d.zero_grad()
+    loss_d = D(FAKE).mean() - D(torch.randn(8, 3)).mean()
+    loss_d.backward()
+    opt_d.step()
+    opt_g.zero_grad()
+    loss_g = -D(G(torch.randn(8, 2))).mean()
+    loss_g.backward()
+    opt_g.step()
+"""
+
+
+@pytest.mark.parametrize(("fake", "found"), [("fake", ["fake = G"]), ("fake.detach()", []), ("fake.data", [])])
+def test_generator_in_the_step_of_the_discriminator(fake: str, found: list[str]) -> None:
+    assert len(reported("GRD617", GAN.replace("FAKE", fake))) == len(found)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "print(target.weight.grad.norm())",
+        "for p in target.parameters():\n    p.data -= 0.1 * p.grad",
+        "unknown(target)",
+    ],
+)
+def test_gradients_that_are_used_in_another_way(more: str) -> None:
+    program = f"{NETS}loss = F.mse_loss(critic(s), r + 0.9 * target(s2)){TRAIN}{more}\n"
+    assert not reported("GRD617", "from somewhere import unknown\n" + program)
+
+
+def test_a_sample_on_the_way_to_the_actor() -> None:
+    program = f"""{NETS}
+q = nn.Linear(6, 1)
+q_opt = torch.optim.Adam(q.parameters())
+for _ in range(2):
+    normal = torch.distributions.Normal(policy(s), 1.0)
+    a = normal.DRAW()
+    loss = (normal.log_prob(a).sum(1, keepdim=True) - q(torch.cat([s, a], 1))).mean()
+    actor_opt.zero_grad()
+    loss.backward()
+    actor_opt.step()
+    q_opt.zero_grad()
+    q(torch.randn(8, 6)).pow(2).mean().backward()
+    q_opt.step()
+"""
+    assert reported("GRD617", program.replace("DRAW", "sample")) == [("information", "normal.sample()")]
+    assert not reported("GRD617", program.replace("DRAW", "rsample"))
+
+
+VAE = """
+encoder, decoder = nn.Linear(3, 2), nn.Linear(2, 3)
+opt = torch.optim.SGD([*encoder.parameters(), *decoder.parameters()], lr=0.1)
+x = torch.randn(8, 3)
+mean = encoder(x)
+posterior = torch.distributions.Normal(mean, 1.0)
+z = posterior.DRAW()
+loss = F.mse_loss(decoder(z), x) + KL
+loss.backward()
+opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("draw", "divergence", "found"),
+    [
+        ("sample", "mean.pow(2).sum()", 1),
+        ("sample", "torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).sum()", 1),
+        ("rsample", "mean.pow(2).sum()", 0),
+        ("sample", "posterior.log_prob(z).sum()", 0),
+    ],
+)
+def test_samples_in_a_variational_autoencoder(draw: str, divergence: str, found: int) -> None:
+    assert len(reported("GRD112", VAE.replace("DRAW", draw).replace("KL", divergence))) == found
