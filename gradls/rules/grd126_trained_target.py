@@ -1,4 +1,4 @@
-"""GRD119."""
+"""GRD126."""
 
 from collections.abc import Iterator
 
@@ -96,7 +96,7 @@ class TrainedTarget(Rule):
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.mse_loss.html
     """
 
-    code, name, severity = "GRD119", "trained-target", Severity.INFORMATION
+    code, name, severity = "GRD126", "trained-target", Severity.INFORMATION
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         losses = [event for event in facts.of("loss") if event.node is not None and _both_have_gradients(event)]
