@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from typing import TYPE_CHECKING
 
 from gradls.flow import classes, imports, nothing
@@ -25,6 +26,7 @@ from gradls.flow.values import (
     Tensor,
     Unknown,
     Value,
+    host,
     is_none,
 )
 
@@ -116,12 +118,17 @@ def _has_module_method(value: Instance, name: str) -> bool:
     return bool(classes.is_module(value)) and (classes.MODULE, name) in METHODS
 
 
+_CONSTANTS = {"inf": math.inf, "pi": math.pi, "e": math.e}
+
+
 def _of_library(run: Run, value: Lib, name: str) -> Value:
     if name in value.fields:
         return value.fields[name]
     model = find_attribute("", f"{value.path}.{name}")
     if model is not None:
         return model(run, value, ast.Constant(0))
+    if name in _CONSTANTS and value.path in ("math", "numpy", "torch"):
+        return host(_CONSTANTS[name])
     from gradls.autograd.spelling import canonical
 
     return run.lib(canonical(f"{value.path}.{name}"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradls.flow.state import Fields, State
@@ -213,6 +214,27 @@ def before_loop(here: Path | None, earlier: Path | None) -> bool:
     """Was what was done on the path `earlier` done before a loop that `here` is in?"""
     loops = {subject.loop for subject, _ in _decisions(earlier).values() if isinstance(subject, Round)}
     return any(isinstance(subject, Round) and subject.loop not in loops for subject, _ in _decisions(here).values())
+
+
+def times(here: Path | None, since: Path | None) -> int | None:
+    """How often a run that does what was done on the path `since` does what was done on the path `here`, which is in
+    loops of known length; None if that depends on something."""
+    before, now = _decisions(since), _decisions(here)
+    counts: dict[object, int | None] = {}
+    for key, (subject, _) in now.items():
+        if key in before:
+            continue
+        if not isinstance(subject, Round):
+            return None
+        counts[subject.loop] = subject.loop.count  # type: ignore[attr-defined]
+    known = [count for count in counts.values() if count is not None]
+    return prod(known) if len(known) == len(counts) else None
+
+
+def loops_of(path: Path | None) -> frozenset[object]:
+    """The statements of the loops that a path is in."""
+    rounds = [subject for subject, _ in _decisions(path).values() if isinstance(subject, Round)]
+    return frozenset(step.loop.statement for step in rounds)  # type: ignore[attr-defined]
 
 
 def _decisions(path: Path | None) -> dict[int, tuple[object, object]]:

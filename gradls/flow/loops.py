@@ -80,12 +80,21 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
 
     if not elements:
         return exec_block(run, statement.orelse)
-    completes = _loop(run, [body(value) for value in elements], exact, statement.orelse)
+    bodies = [body(value) for value in elements]
+    completes = _loop(run, bodies, exact, statement.orelse, counted=(statement, _count(iterated, statement)))
     if not exact:
         _open_containers(run, statement)
     if not _may_break(statement):
         consume(run, iterated, statement.iter)
     return completes
+
+
+def _count(iterated: Value, statement: ast.For | ast.AsyncFor) -> int | None:
+    """How many rounds a loop has, if nothing in it leaves it early."""
+    if not isinstance(iterated, Sequence) or _may_be_left(statement):
+        return None
+    known = iterated.fields.get("count")
+    return len(iterated.items) if known is None and iterated.rest is None else known
 
 
 def exec_while(run: Run, statement: ast.While) -> bool:
@@ -115,6 +124,11 @@ def _may_break(loop: ast.stmt) -> bool:
 
 
 @lru_cache(maxsize=512)
+def _may_be_left(loop: ast.stmt) -> bool:
+    return any(isinstance(part, (ast.Break, ast.Return, ast.Raise)) for part in ast.walk(loop))
+
+
+@lru_cache(maxsize=512)
 def _filled_in(loop: ast.stmt) -> tuple[ast.expr, ...]:
     """The expressions that the body of a loop fills: `x` of `x.append(...)` and `x[...] = ...`."""
     found: list[ast.expr] = []
@@ -136,11 +150,17 @@ def _open_containers(run: Run, loop: ast.stmt) -> None:
 
 
 def _loop(
-    run: Run, bodies: list[Callable[[], bool]], exact: bool, orelse: list[ast.stmt], endless: bool = False
+    run: Run,
+    bodies: list[Callable[[], bool]],
+    exact: bool,
+    orelse: list[ast.stmt],
+    endless: bool = False,
+    counted: tuple[ast.AST | None, int | None] = (None, None),
 ) -> bool:
     from gradls.flow.statements import exec_block
 
     loop = Loop(run.state.mark(), len(run.frame.modes))
+    loop.statement, loop.count = counted
     path = run.path
     run.frame.loops.append(loop)
     run.frame.forks += 1

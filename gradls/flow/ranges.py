@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import struct
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -26,6 +27,13 @@ class Range(NamedTuple):
     has: frozenset[float] = frozenset()
     comes_to: frozenset[float] = frozenset()
     source: str = ""
+    row: float | None = None
+    """The number that fills the whole last dimension somewhere, where not every element is the same."""
+
+    @property
+    def full_row(self) -> float | None:
+        """The number that certainly fills the last dimension somewhere."""
+        return self.low if self.constant else self.row
 
     @property
     def constant(self) -> bool:
@@ -180,6 +188,7 @@ _UNARY: dict[str, Callable[[Range], Range]] = {
     "expit": _saturating(_sigmoid, 0.0, 1.0, -104, 17, "sigmoid"),
     "tanh": _saturating(math.tanh, -1.0, 1.0, -10, 10, "tanh"),
     "softmax": lambda given: Range(0.0, 1.0, frozenset(), frozenset((0.0, 1.0)), "softmax"),
+    "softplus": lambda given: between(0.0, INF),
     "one_hot": lambda given: between(0.0, 1.0),
     "std": lambda given: between(0.0, INF),
     "norm": lambda given: between(0.0, INF),
@@ -191,6 +200,9 @@ _KEEP = frozenset((
     "view_as", "reshape_as", "alias", "requires_grad_", "cpu", "cuda", "flip", "sort", "squeeze_copy",
 ))  # fmt: skip
 """Operations of which the result holds every element of its input, and no others."""
+_KEEP_ROWS = frozenset((
+    "clone", "contiguous", "to", "float", "double", "detach", "unsqueeze", "expand", "alias", "cpu", "cuda",
+))  # fmt: skip
 _PART = frozenset((
     "select", "index", "narrow", "index_select", "gather", "masked_select", "amax", "amin", "max", "min", "mean",
     "unbind", "diagonal", "chunk", "split", "take", "take_along_dim",
@@ -211,7 +223,11 @@ def of_result(name: str, bound: dict[str, Value]) -> Range | None:
         found = _UNARY[name](known or ANY)
         return _rounded(found, first)
     if name in _COMPARING:
-        return between(0.0, 1.0)
+        return _compared(name, known, bound)
+    if name in ("triu", "tril"):
+        return _triangle(name, known, first, bound)
+    if name in ("add", "sub") and _is_masking(known, bound):
+        return Range(row=-INF)
     if name in ("zero", "fill"):
         return exactly([0]) if name == "zero" else of(bound.get("value"))
     if name in ("where", "masked_fill"):
@@ -225,7 +241,7 @@ def of_result(name: str, bound: dict[str, Value]) -> Range | None:
     if known is None:
         return None
     if name in _KEEP:
-        return known
+        return known if name in _KEEP_ROWS else known._replace(row=None)
     if name in _PART:
         return _part(name, known, bound)
     if name in ("sum", "nansum"):
@@ -250,6 +266,7 @@ def _is_square(name: str, bound: dict[str, Value]) -> bool:
 def _part(name: str, known: Range, bound: dict[str, Value]) -> Range:
     if known.constant:
         return known
+    known = known._replace(row=None)
     everything = name in ("mean", "amax", "amin", "max", "min") and "dim" not in bound
     return known._replace(has=frozenset(), comes_to=frozenset() if everything else known.comes_to)
 
@@ -288,12 +305,57 @@ def _chosen(name: str, bound: dict[str, Value]) -> Range | None:
     test, one, other = (of(bound.get(part)) for part in names)
     if test is not None and test.constant:
         return one if test.low else other
+    filled = one.low if test is not None and test.full_row == 1 and one is not None and one.constant else None
     if one is None or other is None:
-        return None
+        return None if filled is None else Range(row=filled)
     return Range(
         min(one.low, other.low), max(one.high, other.high), frozenset(), one.comes_to | other.comes_to,
-        one.source or other.source,
+        one.source or other.source, filled,
     )  # fmt: skip
+
+
+_TESTS = {
+    "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
+}  # fmt: skip
+
+
+def _compared(name: str, known: Range | None, bound: dict[str, Value]) -> Range:
+    """What a comparison or negation gives: 0 or 1."""
+    row = None if known is None else known.full_row
+    if row is not None and name in _TESTS:
+        other = of(bound.get("other"))
+        row = float(_TESTS[name](row, other.low)) if other is not None and other.constant else None
+    elif row is not None:
+        # Of integers, `~` is something else.
+        row = 1.0 - row if name in ("logical_not", "bitwise_not") and row in (0.0, 1.0) else None
+    return Range(0.0, 1.0, row=row)
+
+
+def as_bool(known: Range) -> Range:
+    """What a conversion to booleans gives."""
+    if known.constant:
+        return exactly([float(known.low != 0)])
+    return Range(0.0, 1.0, row=None if known.row is None else float(known.row != 0))
+
+
+def _triangle(name: str, known: Range | None, first: Value | None, bound: dict[str, Value]) -> Range | None:
+    """`triu` keeps the whole first row up to the diagonal 0, `tril` of a square the last one from the diagonal 0 on."""
+    given = bound.get("diagonal")
+    diagonal = 0 if given is None else given.value if isinstance(given, Host) else None
+    if known is None or not known.constant or not isinstance(diagonal, int):
+        return None
+    shape = first.shape if isinstance(first, Tensor) else None
+    is_square = shape is not None and len(shape) > 1 and shape[-1] is not None and shape[-1] == shape[-2]
+    full = diagonal <= 0 if name == "triu" else diagonal >= 0 and is_square
+    return Range(min(known.low, 0.0), max(known.high, 0.0), row=known.low if full else None)
+
+
+def _is_masking(known: Range | None, bound: dict[str, Value]) -> bool:
+    """Is something added to a row of which every element is minus infinity?"""
+    if len(bound) != 2:
+        return False
+    other = of(bound.get("other"))
+    return any(side is not None and side.full_row == -INF for side in (known, other))
 
 
 def _scaled(given: Range, factor: float) -> Range:

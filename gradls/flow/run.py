@@ -73,12 +73,15 @@ class Scope:
 class Loop:
     """A loop under analysis: the states in which it was left or continued."""
 
-    __slots__ = ("breaks", "continues", "mark", "modes", "round_mark")
+    __slots__ = ("breaks", "continues", "count", "mark", "modes", "round_mark", "statement")
 
     def __init__(self, mark: tuple[int, int], modes: int = 0) -> None:
         self.mark = mark
         self.modes = modes
         """How many `with` blocks that change the grad mode are open around it."""
+        self.count: int | None = None
+        """How many rounds it has, if that is known and none of them leaves it."""
+        self.statement: ast.AST | None = None
         self.round_mark = mark
         self.breaks: list[Changes] = []
         self.continues: list[Changes] = []

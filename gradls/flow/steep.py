@@ -44,6 +44,9 @@ def check(run: Run, name: str, bound: dict[str, Value], result: Tensor, at: ast.
 
 def look_at(run: Run, name: str, bound: dict[str, Value], node: Node, at: ast.AST) -> None:
     """The same for an operation that made `node`, which may be of something unknown."""
+    if name in ("softmax", "log_softmax"):
+        _check_masked(run, bound, node, at)
+        return
     points, argument = _points(name, bound)
     if argument is None or run.recording is False or run.isolated:
         return
@@ -57,6 +60,8 @@ def look_at(run: Run, name: str, bound: dict[str, Value], node: Node, at: ast.AS
     for point in points:
         if point in known.has or point in known.comes_to:
             certain = point in known.has
+            if not certain and known.source in ("square", "squares", "abs") and name.startswith("log"):
+                return
             if flows is None and not certain and (name, known.source) not in _WELL_KNOWN:
                 return
             run.event(
@@ -82,6 +87,18 @@ def look_at_unknown(run: Run, name: str, values: list[Value], result: Unknown, a
     bound = dict(zip(op.params, values, strict=False))
     ranges.remember(result, ranges.of_result(op.name, bound))
     look_at(run, op.name, bound, result.fields["node",], at)
+
+
+def _check_masked(run: Run, bound: dict[str, Value], node: Node, at: ast.AST) -> None:
+    """A softmax over nothing but minus infinity is NaN."""
+    value, dim = next(iter(bound.values()), None), bound.get("dim")
+    known = ranges.of(value)
+    if known is None or known.full_row != -ranges.INF:
+        return
+    rank = len(value.shape) if isinstance(value, Tensor) and value.shape is not None else None
+    last = isinstance(dim, Host) and (dim.value == -1 or (rank is not None and dim.value == rank - 1))
+    if last or known.constant:
+        run.event("masked-out", at, value, node)
 
 
 def _points(name: str, bound: dict[str, Value]) -> tuple[tuple[float, ...], Value | None]:
@@ -130,7 +147,7 @@ def _check_where(run: Run, bound: dict[str, Value], result: Tensor, at: ast.AST)
     if name in ("ne", "eq", "ge") and number != 0 and name != "ge":
         return
     found = _steep_in(branch, subject)
-    if found is not None:
+    if found is not None and (result.requires_grad is True or found[0] in STEEP or found[0] == "pow"):
         op, node = found
         run.event("shielded", at, subject, node, op=op, flows=result.requires_grad)
 

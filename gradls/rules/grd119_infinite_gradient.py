@@ -28,7 +28,8 @@ class InfiniteGradient(Rule):
     ## What it finds
     A root, logarithm or inverse trigonometric function of something that is 0 (or 1) for inputs which do occur: the
     root of a sum of squares, the logarithm of a softmax or sigmoid, the arc cosine of a cosine. The same operations
-    behind `torch.where(x > 0, ..., 0)`, which does not keep their gradients away from 0.
+    behind `torch.where(x > 0, ..., 0)`, which does not keep their gradients away from 0. And a softmax over a row that
+    is masked with minus infinity from end to end.
 
     ## Why it matters
     The gradient there is infinite. Multiplied by the zero that comes from the other operations it is NaN, and one NaN
@@ -63,6 +64,15 @@ class InfiniteGradient(Rule):
     x = torch.tensor([0.0, 4.0], requires_grad=True)
     torch.where(x > 0, x.sqrt() * x, torch.zeros_like(x)).sum().backward()
     assert x.grad.isnan().any()
+    ```
+
+    ```python
+    import torch
+
+    scores = torch.randn(3, 3, requires_grad=True)
+    mask = torch.triu(torch.ones(3, 3), diagonal=0).bool()  # masks the whole first row
+    scores.masked_fill(mask, float("-inf")).softmax(dim=-1).sum().backward()
+    assert scores.softmax(dim=-1).isfinite().all() and scores.masked_fill(mask, -torch.inf).softmax(-1).isnan().any()
     ```
 
     ## Use instead
@@ -109,9 +119,10 @@ class InfiniteGradient(Rule):
     code, name, severity = "GRD119", "infinite-gradient", Severity.INFORMATION
 
     def check(self, facts: Facts) -> Iterator[Finding]:
-        for event in facts.of("steep", "shielded"):
+        judges = {"steep": self._of_point, "shielded": self._of_where, "masked-out": self._of_mask}
+        for event in facts.of(*judges):
             if not event.caught:
-                yield self._of_where(facts, event) if event.kind == "shielded" else self._of_point(facts, event)
+                yield judges[event.kind](facts, event)
 
     def _of_point(self, facts: Facts, event: Event) -> Finding:
         point = f"{event.point:g}"
@@ -125,6 +136,15 @@ class InfiniteGradient(Rule):
         made = event.value.node.at if isinstance(event.value, Tensor) else None
         elsewhere = made is not None and made.node is not event.at.node
         story = [Step(place(made), "the argument comes from here")] if made is not None and elsewhere else []
+        return self.finding(place(event.at), message, story)
+
+    def _of_mask(self, facts: Facts, event: Event) -> Finding:
+        message = (
+            f"{code(facts, event.at.node)} is NaN in a row of which every element is masked with minus infinity, and "
+            "so are all gradients that come through it. Leave one element, or mask with a large finite number"
+        )
+        made = event.value.node.at if isinstance(event.value, Tensor) else None
+        story = [Step(place(made), "a whole row is masked here")] if made is not None else []
         return self.finding(place(event.at), message, story)
 
     def _of_where(self, facts: Facts, event: Event) -> Finding:

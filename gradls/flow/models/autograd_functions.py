@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth
 from gradls.flow.classes import FUNCTION, find_in_class, has_unknown_base
 from gradls.flow.graph import Saved
+from gradls.flow.models import recomputation
 from gradls.flow.models.registry import attribute, function, method
 from gradls.flow.operations import cut_tensor, derived_tensor, tensors_in
 from gradls.flow.values import NONE, Class, Function, Host, Instance, Sequence, Tensor, Value
@@ -252,7 +253,14 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
         return run.unknown("call", "checkpoint")
     options = ("use_reentrant", "preserve_rng_state", "context_fn", "determinism_check", "debug", "early_stop")
     kwargs = {name: value for name, value in call.kwargs.items() if name not in options}
-    result = call_value(run, call.args[0], NewCall(call.node, call.args[1:], kwargs, call.unsure))
+
+    def compute() -> Value:
+        return call_value(run, call.args[0], NewCall(call.node, call.args[1:], kwargs, call.unsure))
+
+    mark = run.state.mark()
+    result = compute()
+    if reentrant is False and "determinism_check" not in call.kwargs and not call.unsure:
+        recomputation.check(run, mark, result, compute, call.node)
     event.info["result"] = result.node if isinstance(result, Tensor) else None
     if reentrant is True and isinstance(result, Tensor) and not call.unsure and _plain(call.args[1:]):
         # The reentrant variant records its call like a custom Function: through the inputs that require grad only.

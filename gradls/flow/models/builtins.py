@@ -77,6 +77,9 @@ def range_(run: Run, path: str, call: Call) -> Value:
             return run.unknown("call", "range")
         if len(values) <= 64:
             return Sequence(run.state, "range", tuple(host(number) for number in values))
+        long = Sequence(run.state, "range", (), Host("int"))
+        long.fields["count"] = len(values)
+        return long
     return Sequence(run.state, "range", (), Host("int"))
 
 

@@ -240,8 +240,8 @@ def _integer_cast(run: Run, receiver: Tensor, dtype: str, call: Call, name: str)
     known = ranges.of(receiver)
     if known is not None and dtype == "int" and receiver.dtype in ("int", "bool"):
         ranges.remember(result, known)
-    elif known is not None and known.constant and dtype == "bool":
-        ranges.remember(result, ranges.exactly([float(known.low != 0)]))
+    elif known is not None and dtype == "bool":
+        ranges.remember(result, ranges.as_bool(known))
     return result
 
 

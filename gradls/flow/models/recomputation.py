@@ -1,0 +1,68 @@
+"""Checkpoints compute their function once more in backward: does it do the same then?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gradls.flow.graph import Node, Saved, walk
+from gradls.flow.shapes import differ
+from gradls.flow.values import Tensor, Value
+
+if TYPE_CHECKING:
+    import ast
+
+    from gradls.flow.run import Run
+
+
+def check(run: Run, mark: tuple[int, int], result: Value, again: Callable[[], Value], at: ast.AST) -> None:
+    """Write down that a function, of which the first call since `mark` gave `result`, does something else when it is
+    called a second time. What the second call writes is undone."""
+    if not isinstance(result, Tensor) or result.requires_grad is not True or not _changes_something(run, mark):
+        return
+    events, before = len(run.facts.events), run.state.mark()
+    try:
+        second = again()
+        difference = _difference(result, mark[1], second, before[1]) if isinstance(second, Tensor) else None
+    finally:
+        run.state.undo(before)
+        del run.facts.events[events:]
+    if difference is not None:
+        why, node = difference
+        run.event("recomputed", at, result, node, why=why)
+
+
+def _changes_something(run: Run, mark: tuple[int, int]) -> bool:
+    """Did the call change an attribute or a list that was there before, so that the next may do something else?"""
+    return any(
+        fields.born <= mark[1] and isinstance(key, str) and (isinstance(value, Value) or key == "items")
+        for fields, key, value in run.state.peek(mark).values()
+    )
+
+
+def _difference(first: Tensor, since: int, second: Tensor, later: int) -> tuple[str, Node | None] | None:
+    """How what the second call keeps for backward differs from what the first kept."""
+    kept, anew = _operations(first, since), _operations(second, later)
+    if kept is None or anew is None:
+        return None
+    one, other = ([entry for node in nodes for entry in node.saved] for nodes in (kept, anew))
+    place = next((b for a, b in zip(kept, anew, strict=False) if a.op != b.op), None)
+    if len(other) < len(one):
+        return "fewer", place or (anew[-1] if anew else None)
+    for before, after in zip(one, other, strict=False):
+        if _is_other(before, after):
+            return "shape", place or next((node for node in anew if after in node.saved), None)
+    return None
+
+
+def _operations(root: Tensor, since: int) -> list[Node] | None:
+    """The nodes made since then, in the order in which they were made; None if some are not known."""
+    nodes = [node for node in walk(root.node, follow="maybe") if node.fields.born > since]
+    if any(node.kind in ("phi", "opaque") for node in nodes):
+        return None
+    return sorted((node for node in nodes if node.kind == "op"), key=lambda node: node.fields.born)
+
+
+def _is_other(before: Saved, after: Saved) -> bool:
+    one, other = before.tensor, after.tensor
+    return one is not None and other is not None and differ(one.shape, other.shape)

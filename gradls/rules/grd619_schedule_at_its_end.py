@@ -1,0 +1,132 @@
+"""GRD619."""
+
+from collections.abc import Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import loops_of, times
+from gradls.flow.values import Instance
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+
+class ScheduleAtItsEnd(Rule):
+    """A schedule of a fixed length that is stepped more often than that.
+
+    ## What it finds
+    `OneCycleLR` with a known number of steps, and a loop of known length in which it is stepped more often.
+
+    ## Why it matters
+    The schedule has a last step. It is often made with the number of epochs and stepped for each batch, or made
+    without the steps before the training is resumed.
+
+    ## What PyTorch does
+    It raises
+
+        ValueError: Tried to step 3 times. The specified number of total steps is 2
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=5)
+    for epoch in range(5):
+        for batch in range(4):
+            optimizer.zero_grad()
+            model(torch.randn(8, 3)).pow(2).mean().backward()
+            optimizer.step()
+            scheduler.step()  # raises ValueError: Tried to step
+    ```
+
+    ## Use instead
+    As many steps as there are calls of `step()`.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, epochs=5, steps_per_epoch=4)
+    for epoch in range(5):
+        for batch in range(4):
+            optimizer.zero_grad()
+            model(torch.randn(8, 3)).pow(2).mean().backward()
+            optimizer.step()
+            scheduler.step()
+    assert scheduler.last_epoch == 20
+    ```
+
+    ## When it is silent
+    Where the number of steps or of rounds is not known, and where a branch decides whether it is stepped.
+
+    ```python
+    import torch
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=5)
+    for step in range(10):
+        optimizer.step()
+        if scheduler.last_epoch < 5:
+            scheduler.step()
+    assert scheduler.last_epoch == 5
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.OneCycleLR.html
+    """
+
+    code, name, severity = "GRD619", "schedule-at-its-end", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterator[Finding]:
+        for made in facts.of("scheduler-made"):
+            total = _total(made)
+            if total is None or made.value.fields.get("escaped"):  # type: ignore[union-attr]
+                continue
+            found = _steps(facts, made)
+            count = sum(number for _, number in found)
+            if count > total and not any(event.caught for event, _ in found):
+                event = max(found, key=lambda pair: pair[1])[0]
+                message = (
+                    f"{code(facts, event.at.node)} raises: the schedule has {total} steps, and is stepped {count} times"
+                )
+                yield self.finding(place(event.at), message, [Step(place(made.at), "the schedule is made here")])
+
+
+def _total(made: Event) -> int | None:
+    """How many steps a schedule has."""
+    if not isinstance(made.value, Instance) or not made.value.path.endswith(".OneCycleLR") or made.call.unsure:
+        return None
+    total, epochs, each, last = (
+        made.call.known(index, name)
+        for index, name in ((2, "total_steps"), (3, "epochs"), (4, "steps_per_epoch"), (-1, "last_epoch"))
+    )
+    if last is not None:
+        return None
+    if isinstance(total, int):
+        return total
+    return epochs * each if total is None and isinstance(epochs, int) and isinstance(each, int) else None
+
+
+def _steps(facts: Facts, made: Event) -> list[tuple[Event, int]]:
+    """The calls that certainly step a schedule, each with how often."""
+    found: dict[object, tuple[Event, int]] = {}
+    for event in facts.of("scheduler-step"):
+        if event.value is made.value and not event.call.values:
+            number = times(event.path, made.path)
+            if number is not None:
+                found.setdefault((event.at.node, loops_of(event.path), _sites(event)), (event, number))
+    return list(found.values())
+
+
+def _sites(event: Event) -> tuple[object, ...]:
+    """The calls that led to an event."""
+    sites, calls = [], event.calls
+    while calls is not None:
+        sites.append(calls[0].node)
+        calls = calls[2]
+    return tuple(sites)
