@@ -6,9 +6,9 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gradls.flow import attributes, classes, contexts, lazies, nothing
+from gradls.flow import abroad, attributes, classes, contexts, lazies, nothing
 from gradls.flow.models.registry import find_function, find_method
-from gradls.flow.run import MOST_CALLS_DEEP, MOST_STEPS_ABROAD, MOST_STEPS_BESIDES, Arm, Frame, OutOfBudget, Scope
+from gradls.flow.run import MOST_CALLS_DEEP, Arm, Frame, Scope
 from gradls.flow.state import Fields
 from gradls.flow.values import (
     NONE,
@@ -279,45 +279,17 @@ def call_function(
         return run.unknown("call", function.name)
     if function.source is not run.source:
         run.facts.entered.setdefault(function.node, run.at(call.node))
-        if run.frame.file is run.file:
-            return _call_abroad(run, function, call, receiver, owner)
-    return _call_function(run, function, call, receiver, owner)
-
-
-def _call_abroad(
-    run: Run, function: Function, call: Call, receiver: Value | None = None, owner: Value | None = None
-) -> Value:
-    """Run a function of another file. One that takes too long to follow is left alone, like unknown code."""
-    mark, limit, forks, before = run.state.mark(), run.limit, run.frame.forks, run.steps
-    kept = run.frame, run.path, dict(run.mode), run.isolated, run.caught, run.rough, len(run.stack)
-    events = len(run.facts.events)
-    values = [*call.values, *([receiver] if receiver is not None else [])]
-    follow = run.files[function.source].about_tensors or any(_may_hold_tensors(run, value) for value in values)
-    run.limit = min(limit, before + min(MOST_STEPS_ABROAD if follow else MOST_STEPS_BESIDES, run.abroad))
-    try:
+    if (function.source is run.source) == (run.frame.file is run.file):
         return _call_function(run, function, call, receiver, owner)
-    except OutOfBudget:
-        if run.steps > limit:
-            raise
-        run.state.undo(mark)
-        del run.facts.events[events:]
-        run.frame, run.path, mode, run.isolated, run.caught, run.rough, deep = kept
-        run.frame.forks = forks
-        run.mode.update(mode)
-        del run.stack[deep:]
-    finally:
-        run.limit = limit
-        run.abroad -= run.steps - before
-    return call_unknown(run, run.unknown("call", function.name), call)
 
+    def body() -> Value:
+        return _call_function(run, function, call, receiver, owner)
 
-def _may_hold_tensors(run: Run, value: Value) -> bool:
-    if isinstance(value, (Sequence, Mapping)):
-        parts = value.elements if isinstance(value, Sequence) else value.entries.values()
-        return any(_may_hold_tensors(run, part) for part in list(parts)[:8])
-    if isinstance(value, Instance) and isinstance(value.cls, Class):
-        return run.files[value.cls.source].about_tensors
-    return isinstance(value, (Tensor, Instance, Function, Bound, Class))
+    if function.source is run.source:
+        return abroad.come_back(run, body)
+    given = [*call.values, *([receiver] if receiver is not None else [])]
+    value = abroad.leave(run, function, given, body)
+    return value if value is not None else call_unknown(run, run.unknown("call", function.name), call)
 
 
 def _call_function(

@@ -163,6 +163,8 @@ class Run:
         self.abroad = MOST_STEPS_ALL_ABROAD
         """How many more it may take in other files."""
         self.limit = MOST_STEPS
+        self.home = MOST_STEPS
+        """The limit for what is called back from other files."""
         self.rough = 0
         """How many loops of unknown length are open."""
         self.states: dict[ast.AST, TensorState] = {}

@@ -233,3 +233,31 @@ def test_the_root_of_a_project(tmp_path: Path):
     write(tmp_path, {"repo/pyproject.toml": "", "repo/pkg/__init__.py": "", "loose/pkg/__init__.py": ""})
     assert project.project_root(str(tmp_path / "repo" / "pkg")) == tmp_path / "repo"
     assert project.project_root(str(tmp_path / "loose" / "pkg")) == tmp_path / "loose"
+
+
+@pytest.mark.parametrize("harness", ["f()", "try:\n        f()\n    except Exception as error:\n        print(error)"])
+def test_a_function_that_another_file_calls_back(tmp_path: Path, harness: str):
+    write(tmp_path, {"harness.py": f"def run(f):\n    {harness}\n"})
+    text = """
+        import torch
+        from harness import run
+        def main():
+            w = torch.ones(3, requires_grad=True)
+            w.detach().sum().backward()
+        run(main)
+    """
+    assert [(code, line) for code, line, _ in found(tmp_path, text)] == [("GRD101", 6)]
+
+
+def test_a_function_that_is_called_back_too_often_is_looked_at_by_itself(tmp_path: Path):
+    deep = "".join(f"def f{n}(f):\n    f{n + 1}(f) + f{n + 1}(f) + f{n + 1}(f)\n" for n in range(12))
+    write(tmp_path, {"deep.py": f"{deep}def f12(f):\n    f()\n"})
+    text = """
+        import torch
+        from deep import f0
+        def main():
+            w = torch.ones(3, requires_grad=True)
+            w.detach().sum().backward()
+        f0(main)
+    """
+    assert [(code, line) for code, line, _ in found(tmp_path, text)] == [("GRD101", 6)]
