@@ -120,8 +120,8 @@ def _may_change_mode(run: Run, manager: Value, node: ast.expr) -> bool:
     """An unknown context manager may switch gradients off; `open(...)` and the like do not."""
     if isinstance(manager, Choice):
         return any(isinstance(option, Instance) and "mode" in option.data for option in manager.options)
-    text = ast.dump(node).lower()
-    return any(word in text for word in ("grad", "inference", "context", "ctx", "maybe"))
+    names = [str(getattr(part, "id", getattr(part, "attr", ""))).lower() for part in ast.walk(node)]
+    return any(word in name for name in names for word in ("grad", "inference", "context", "ctx", "maybe"))
 
 
 _EXPECTING = ("raises", "assertRaises", "assertRaisesRegex", "suppress")

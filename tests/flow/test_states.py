@@ -30,6 +30,13 @@ PROGRAMS = {
         l = torch.nn.Parameter(torch.zeros(2))
         m = torch.nn.Parameter(torch.zeros(2), requires_grad=False)
     """,
+    "context managers that have nothing to do with gradients": """
+        import os
+        import warnings
+        w = torch.ones(3, requires_grad=True)
+        with open(os.devnull) as f, warnings.catch_warnings():
+            a = w * 2
+    """,
     "operations": """
         x = torch.randn(3, requires_grad=True)
         y = torch.randn(3)

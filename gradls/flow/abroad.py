@@ -1,0 +1,64 @@
+"""Calls that leave the file under analysis for another one, and calls that come back from there: what each may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from gradls.flow.run import MOST_STEPS_ABROAD, MOST_STEPS_BESIDES, OutOfBudget
+from gradls.flow.values import Bound, Class, Function, Instance, Mapping, Sequence, Tensor, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+
+def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[], Value]) -> Value | None:
+    """Run `body`, a call of a function of another file that is given these values.
+
+    None if that takes too long to follow; then it is as if nothing had happened.
+    """
+    mark, limit, home, before = run.state.mark(), run.limit, run.home, run.steps
+    kept = run.frame, run.path, dict(run.mode), run.isolated, run.caught, run.rough
+    executed, events = set(run.executed), len(run.facts.events)
+    follow = run.files[function.source].about_tensors or any(_may_hold_tensors(run, value) for value in given)
+    run.home = limit
+    run.limit = min(limit, before + min(MOST_STEPS_ABROAD if follow else MOST_STEPS_BESIDES, run.abroad))
+    try:
+        return body()
+    except OutOfBudget:
+        if run.steps > limit:
+            raise
+        run.state.undo(mark)
+        del run.facts.events[events:]
+        run.executed = executed
+        run.frame, run.path, mode, run.isolated, run.caught, run.rough = kept
+        run.mode.update(mode)
+        return None
+    finally:
+        run.limit, run.home = limit, home
+        run.abroad -= run.steps - before
+
+
+def come_back(run: Run, body: Callable[[], Value]) -> Value:
+    """Run `body`, a call from another file of a function of this one.
+
+    It may take as long as if it had been called here, and what the other file does about errors is no reason to be
+    silent about them.
+    """
+    limit, caught, before = run.limit, run.caught, run.steps
+    run.limit, run.caught = run.home, 0
+    try:
+        return body()
+    finally:
+        spent = run.steps - before
+        run.limit, run.caught = min(limit + spent, run.home), caught
+        run.abroad += spent
+
+
+def _may_hold_tensors(run: Run, value: Value) -> bool:
+    if isinstance(value, (Sequence, Mapping)):
+        parts = value.elements if isinstance(value, Sequence) else value.entries.values()
+        return any(_may_hold_tensors(run, part) for part in list(parts)[:8])
+    if isinstance(value, Instance) and isinstance(value.cls, Class):
+        return run.files[value.cls.source].about_tensors
+    return isinstance(value, (Tensor, Instance, Function, Bound, Class))
