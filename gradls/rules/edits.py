@@ -38,7 +38,8 @@ def stack(place: Place, keep: Collection[str] = ("dtype", "device"), torch_name:
     The node is a call that copies a list of tensors: `tensor`, `as_tensor`, `asarray`, `FloatTensor`, `x.new_tensor`,
     `np.array`; `np.mean` and `np.sum` become `torch.stack(losses).mean()` and `.sum()`. `keep` names the keywords that
     move into `.to()`, `torch_name` is what torch is called in that file. A generator becomes a list; `.item()`,
-    `.detach()` and the like are taken off the elements. Nested lists and lists with numbers in them are left alone.
+    `.detach()` and the like are taken off the elements, and rows are stacked themselves. Lists with numbers in them are
+    left alone.
     """
     return _later("edits_calls", "stack", place, keep, torch_name)
 

@@ -114,7 +114,7 @@ def stack(place: Place, keep: Collection[str], torch_name: str) -> list[TextEdit
     snippet, call = located
     if call.args[0].star or (call.args[0].keyword and call.args[0].keyword.value not in ("data", "obj", "object", "a")):
         return []
-    tensors = _stackable(call.args[0].value)
+    tensors = _stackable(call.args[0].value, torch_name)
     if tensors is None:
         return []
     kept = [argument for argument in call.args[1:] if argument.keyword and argument.keyword.value in keep]
@@ -128,17 +128,17 @@ def stack(place: Place, keep: Collection[str], torch_name: str) -> list[TextEdit
     return snippet.put(call, new) if new else []
 
 
-def _stackable(tensors: cst.BaseExpression) -> cst.BaseExpression | None:
-    """The argument for `torch.stack`, or None if it does not look like a flat list of tensors."""
+def _stackable(tensors: cst.BaseExpression, torch_name: str) -> cst.BaseExpression | None:
+    """The argument for `torch.stack`, or None if it does not look like a list of tensors, or of lists of them."""
     if isinstance(tensors, (cst.GeneratorExp, cst.ListComp)):
-        element = _bare(tensors.elt)
+        element = _bare(tensors.elt, torch_name)
         if element is None:
             return None
         return cst.ListComp(element, tensors.for_in)
     if isinstance(tensors, (cst.List, cst.Tuple)):
         elements = []
         for item in tensors.elements:
-            bare = item.value if isinstance(item, cst.StarredElement) else _bare(item.value)
+            bare = item.value if isinstance(item, cst.StarredElement) else _bare(item.value, torch_name)
             if bare is None:
                 return None
             elements.append(item.with_changes(value=bare))
@@ -150,13 +150,17 @@ def _stackable(tensors: cst.BaseExpression) -> cst.BaseExpression | None:
     return None
 
 
-def _bare(element: cst.BaseExpression) -> cst.BaseExpression | None:
-    """An element without what would cut its gradient; None if it cannot be a tensor."""
+def _bare(element: cst.BaseExpression, torch_name: str) -> cst.BaseExpression | None:
+    """An element without what would cut its gradient, a row of its own stacked; None if it cannot be a tensor."""
+    if isinstance(element, (cst.List, cst.Tuple)):
+        row = _stackable(element, torch_name)
+        stack_of = _expression(f"{torch_name}.stack")
+        return cst.Call(stack_of, [cst.Arg(row)]) if row and stack_of else None
     link = _receiver(element)
     if link and link[0] in _CUTS and (isinstance(element, cst.Call) or link[0] == "data"):
-        return _bare(link[1].value)
+        return _bare(link[1].value, torch_name)
     if isinstance(element, cst.Call) and _last_name(element.func) == "float" and len(element.args) == 1:
-        return _bare(element.args[0].value) if isinstance(element.func, cst.Name) else element
+        return _bare(element.args[0].value, torch_name) if isinstance(element.func, cst.Name) else element
     literal = (cst.BaseNumber, cst.BaseString, cst.BaseList, cst.BaseDict, cst.BaseSet, cst.Tuple, cst.BaseComp)
     if isinstance(element, (cst.UnaryOperation, cst.BooleanOperation, cst.Comparison)):
         return None if isinstance(element, cst.BooleanOperation) or not _tensorish(element) else element

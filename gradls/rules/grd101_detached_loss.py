@@ -1,5 +1,6 @@
 """GRD101."""
 
+import ast
 from collections.abc import Sequence
 
 from gradls.flow.facts import Facts
@@ -96,4 +97,8 @@ class DetachedLoss(LostGradientRule):
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         assert lost.cut.cut is not None
         at = place(lost.cut.cut.at)
+        around = facts.parent(at.node)
+        targets = around.targets if isinstance(around, ast.Assign) else []
+        if any(isinstance(target, ast.Attribute) and target.attr == "data" for target in targets):
+            return []  # what is assigned to `.data` is cut off with or without the call
         return [Fix("Remove the detaching call", Safety.SUGGESTED, edits.remove_call(at))]

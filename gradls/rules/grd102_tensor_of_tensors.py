@@ -4,7 +4,9 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node
 from gradls.flow.lost import Lost, lost_gradients
+from gradls.flow.values import Host, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.lost_gradient import LostGradientRule
@@ -75,7 +77,8 @@ class TensorOfTensors(LostGradientRule):
     ```
 
     ## Fix safety
-    Safe: the values are the same, and the history is kept.
+    Safe where a loss needs the copy, and all that it copies is known to be tensors without dimensions: the values are
+    the same, and the history is kept. Suggested otherwise. None for lists with numbers in them.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.stack.html
@@ -105,12 +108,19 @@ class TensorOfTensors(LostGradientRule):
         else:
             message = f"{what} {self.does}: a loss that is computed from it trains nothing behind it"
             severity = Severity.INFORMATION
-        return self.finding(place(event.at), message, origin(event.node), self._stack(facts, event.at.node), severity)
+        fixes = self._stack(facts, event.at.node)
+        return self.finding(place(event.at), message, origin(event.node), fixes, severity)
 
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         assert lost.cut.cut is not None
-        return self._stack(facts, lost.cut.cut.at.node)
+        return self._stack(facts, lost.cut.cut.at.node, lost.cut)
 
-    def _stack(self, facts: Facts, node: ast.AST) -> Sequence[Fix]:
+    def _stack(self, facts: Facts, node: ast.AST, needed: Node | None = None) -> Sequence[Fix]:
+        """`needed` is the copy, if a loss needs it. Of a tensor of one element `torch.tensor` takes the number, and
+        `torch.stack` the tensor."""
+        parts = [part for event in facts.of("copied") if event.at.node is node for part in event.parts]
+        if any(isinstance(part, Host) for part in parts):
+            return ()  # numbers cannot be stacked
+        safe = needed and parts and all(isinstance(part, Tensor) and part.shape == () for part in parts)
         build = edits.stack(Place(facts.source_of(node), node), torch_name=facts.torch_name)
-        return [Fix("Use `torch.stack`", Safety.SAFE, build)]
+        return [Fix("Use `torch.stack`", Safety.SAFE if safe else Safety.SUGGESTED, build)]

@@ -110,7 +110,8 @@ class ForwardWithoutGrad(LostGradientRule):
         assert cut is not None
         block = facts.statement(cut.at.node)
         statement = facts.statement(at.node) if at is not None else None
-        if isinstance(block, ast.With) and statement is not None and statement in block.body:
+        if isinstance(block, ast.With) and len(block.items) == 1 and statement in (block.body[0], block.body[-1]):
+            assert statement is not None
             build = edits.move_statement_out_of_with(
                 Place(facts.source_of(statement), statement), Place(facts.source_of(block), block)
             )

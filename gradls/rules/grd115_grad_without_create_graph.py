@@ -69,7 +69,8 @@ class GradWithoutCreateGraph(LostGradientRule):
     Where the gradient moves an input or a parameter and enters no loss, as in an attack or a hand-written step.
 
     ## Fix safety
-    Safe: what is computed stays the same, and gains the gradient that the loss needs.
+    Safe: what is computed stays the same, and gains the gradient that the loss needs. Suggested where nothing says what
+    is to be trained: a gradient may be meant as a mere weight.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html

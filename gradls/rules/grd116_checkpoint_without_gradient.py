@@ -58,7 +58,8 @@ class CheckpointWithoutGradient(LostGradientRule):
     With `use_reentrant=False`, and where an input requires grad.
 
     ## Fix safety
-    Safe: the other variant computes the same and records the parameters too.
+    Safe: the other variant computes the same and records the parameters too. Suggested where nothing says that these
+    are to be trained.
 
     ## References
     - https://docs.pytorch.org/docs/stable/checkpoint.html

@@ -1,5 +1,6 @@
 """GRD305."""
 
+import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
@@ -98,7 +99,8 @@ class FlagOfComputedTensor(Rule):
         where = Place(event.at.source, statement_of(facts, event.at))
         if event.flag:
             message += ". It requires grad already"
-            fixes = [Fix("Delete the assignment", Safety.SAFE, edits.delete_statement(where))]
+            alone = isinstance(where.node, ast.Assign) and len(where.node.targets) == 1  # nothing else is assigned
+            fixes = [Fix("Delete the assignment", Safety.SAFE, edits.delete_statement(where))] if alone else []
         else:
             message += ". Use `detach()` to get its values without a gradient"
             fixes = []

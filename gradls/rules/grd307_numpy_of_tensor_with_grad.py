@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Sequence, Tensor
+from gradls.flow.graph import walk
+from gradls.flow.values import Instance, Sequence, Tensor
 from gradls.rules import edits
 from gradls.rules.conditions import if_recorded
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
@@ -92,7 +93,8 @@ class NumpyOfTensorWithGrad(Rule):
     ```
 
     ## Fix safety
-    Safe for `.numpy()`: the array has no gradient either way. Suggested for an argument of a function.
+    Safe for `.numpy()`: the array has no gradient either way. Suggested for an argument of a function, and where the
+    array becomes a tensor again: the loss of that one has no gradient then.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.numpy.html
@@ -116,7 +118,8 @@ class NumpyOfTensorWithGrad(Rule):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             message += ". Detach it first: `.detach().numpy()`"
             receiver = Place(event.at.source, node.func.value)
-            fixes = [Fix("Detach it first", Safety.SAFE, edits.add_call(receiver, ".detach()"))]
+            safety = Safety.SUGGESTED if _comes_back(facts, node) else Safety.SAFE
+            fixes = [Fix("Detach it first", safety, edits.add_call(receiver, ".detach()"))]
         message, severity = if_recorded(event, message, self.severity)
         return self.finding(place(event.at), message, _origin(tensor, node, facts), fixes, severity)
 
@@ -145,6 +148,14 @@ class NumpyOfTensorWithGrad(Rule):
             message, severity = if_recorded(event, message, self.severity)
             yield self.finding(place(event.at), message, _origin(tensor, node, facts), fixes, severity)
             return
+
+
+def _comes_back(facts: Facts, node: ast.Call) -> bool:
+    """Is a tensor made of the array that this call gives? Detaching then cuts a gradient that may be meant."""
+    arrays = {result.data.get("node") for _, _, result in facts.calls.get(node, ()) if isinstance(result, Instance)} - {
+        None
+    }
+    return any(not arrays.isdisjoint(walk(event.node)) for event in facts.of("copied") if arrays and event.node)
 
 
 def _origin(tensor: Tensor, node: ast.AST, facts: Facts) -> list[Step]:

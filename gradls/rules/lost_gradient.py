@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from gradls.flow.facts import Facts
 from gradls.flow.lost import Lost, lost_gradients
-from gradls.rules.finding import Finding, Fix, Severity, Step
+from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import backward_step, code, origin, owners, place
 
@@ -46,7 +47,11 @@ class LostGradientRule(Rule):
         story = [*origin(lost.cut), *(Step(place(other.cut.at), "cut here too") for other in lost.others if other.cut)]
         story.append(backward_step(facts, lost.backward))
         severity = {"raises": Severity.ERROR, "untrained": self.untrained}.get(lost.why, Severity.WARNING)
-        return self.finding(place(cut.at), message, story, self.fixes(facts, lost), severity)
+        fixes = self.fixes(facts, lost)
+        if lost.why == "untrained":
+            # It may be meant: a weight that a gradient gives, say.
+            fixes = [dataclasses.replace(fix, safety=Safety.SUGGESTED) for fix in fixes]
+        return self.finding(place(cut.at), message, story, fixes, severity)
 
     def phrase(self, facts: Facts, lost: Lost) -> str:
         """The expression to blame, in backquotes."""

@@ -24,7 +24,10 @@ def new_tensor_instead(facts: Facts, where: Place, safety: Safety) -> list[Fix]:
     if isinstance(node, ast.AugAssign):
         bound: ast.AST = node.target
     elif (
-        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(facts.parent(node), ast.Expr)
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr.endswith("_")
+        and isinstance(facts.parent(node), ast.Expr)
     ):
         bound = node.func.value
     else:

@@ -226,7 +226,7 @@ def copy_of(run: Run, data: Value, call: Call, op: str, dtype: str | None) -> Te
     ranges.remember(result, ranges.of(data) if isinstance(data, Tensor) else ranges.of_data(data))
     result.fields["exact"] = exact if dtype == "float" else None
     result.inference = bool(run.mode["inference"])
-    run.event("copied", call.node, result, node, data=data, op=op, flag=flag, dtype=dtype)
+    run.event("copied", call.node, result, node, data=data, parts=_parts(data), op=op, flag=flag, dtype=dtype)
     if flag is not False:
         leaf = Node(run.state, op, run.at(call.node), (Edge(node, False),), kind="leaf", path=run.path)
         leaf.leaf = result
@@ -253,6 +253,11 @@ def _exact_of_data(run: Run, data: Value, op: str) -> str | None:
     return run.outside["dtype"] if op != "new_tensor" and not tensors_in(data) else None
 
 
+def _parts(data: Value) -> list[Value]:
+    """What lists of lists hold in the end."""
+    return [part for item in data.elements for part in _parts(item)] if isinstance(data, Sequence) else [data]
+
+
 def _is_uncertain(data: Value) -> bool:
     return isinstance(data, (Unknown, Choice)) or any(isinstance(part, Unknown) for part in tensors_in(data))
 
@@ -266,7 +271,8 @@ def _shape_of_data(data: Value) -> shapes.Shape | None:
         return ()
     if isinstance(data, Sequence):
         items = data.elements
-        inner = {_shape_of_data(item) for item in items}
+        # Of a tensor in a list, which has one element, the number is taken.
+        inner = {() if isinstance(item, Tensor) else _shape_of_data(item) for item in items}
         if len(inner) == 1:
             first = inner.pop()
             return None if first is None else (len(items) if data.rest is None else None, *first)
