@@ -9,7 +9,7 @@ from collections.abc import Collection
 import libcst as cst
 
 from gradls.rules.edits_arguments import swapped, with_keyword, without_argument
-from gradls.rules.edits_snippet import Snippet, in_parentheses, meaning
+from gradls.rules.edits_snippet import Snippet, import_of_torch, in_parentheses, meaning
 from gradls.rules.edits_statements import delete_statement
 from gradls.rules.finding import Place, TextEdit
 
@@ -125,7 +125,8 @@ def stack(place: Place, keep: Collection[str], torch_name: str) -> list[TextEdit
     if kept:
         text += f".to({', '.join(f'{k.keyword.value}={code(k.value)}' for k in kept if k.keyword)})"
     new = _expression(text)
-    return snippet.put(call, new) if new else []
+    made = snippet.put(call, new) if new else []
+    return [*import_of_torch(place, torch_name), *made] if made else []
 
 
 def _stackable(tensors: cst.BaseExpression, torch_name: str) -> cst.BaseExpression | None:

@@ -8,13 +8,14 @@ import tokenize
 import warnings
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
 import libcst as cst
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
-from gradls.rules.finding import TextEdit
+from gradls.rules.finding import Place, TextEdit
 from gradls.syntax.source import Source, Span
 from gradls.syntax.text import split_lines
 
@@ -134,6 +135,41 @@ def comments(code: str) -> Counter[str]:
     except (tokenize.TokenError, SyntaxError):
         pass  # what came before counts
     return found
+
+
+def import_of_torch(place: Place, torch_name: str) -> list[TextEdit]:
+    """What makes `torch_name` the name of torch at a place: nothing, or an import before the file's first one from
+    torch. A file that imports nothing from torch has the name from elsewhere."""
+    source = place.source
+    scopes = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef)
+    for scope in path_to(source.tree, place.node):
+        if isinstance(scope, scopes) and any(_binds(statement, torch_name) for statement in _of_scope(scope)):
+            return []
+    for statement in source.tree.body:
+        names = [statement.module or ""] if isinstance(statement, ast.ImportFrom) and not statement.level else []
+        if isinstance(statement, ast.Import):
+            names = [alias.name for alias in statement.names]
+        if any(name.partition(".")[0] == "torch" for name in names):
+            start = line_starts(source)[source.span(statement).line - 1]
+            written = "import torch" if torch_name == "torch" else f"import torch as {torch_name}"
+            return [text_edit(source, start, start, written + newline_of(source))]
+    return []
+
+
+def _of_scope(scope: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a module or function that are not in a function or class within it."""
+    for child in ast.iter_child_nodes(scope):
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            yield child
+            yield from _of_scope(child)
+
+
+def _binds(node: ast.AST, name: str) -> bool:
+    """Is this an import that gives torch a name?"""
+    return isinstance(node, ast.Import) and any(
+        alias.asname == name if alias.asname else alias.name.partition(".")[0] == "torch" == name
+        for alias in node.names
+    )
 
 
 @dataclass(frozen=True)

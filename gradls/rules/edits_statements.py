@@ -9,6 +9,7 @@ import libcst as cst
 from gradls.rules.edits_snippet import (
     comments,
     first_line,
+    import_of_torch,
     indentation_of,
     indentation_unit,
     line_starts,
@@ -186,7 +187,8 @@ def wrap_in_no_grad(place: Place, torch_name: str) -> list[TextEdit]:
     source = place.source
     header = f"{found.indent}with {torch_name}.no_grad():{newline_of(source)}"
     body = _indented(source, source.text[found.line_start : found.end], found.indent + indentation_unit(source))
-    return _change(source, found.line_start, found.end, header + body.rstrip("\r\n")) if body else []
+    made = _change(source, found.line_start, found.end, header + body.rstrip("\r\n")) if body else []
+    return [*import_of_torch(place, torch_name), *made] if made else []
 
 
 def move_statement_out_of_with(statement: Place, block: Place) -> list[TextEdit]:

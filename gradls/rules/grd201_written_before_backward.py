@@ -143,6 +143,8 @@ class WrittenBeforeBackward(Rule):
     def fixes(self, facts: Facts, event: Event, where: Place) -> list[Fix]:
         write, tensor = event.write, event.saved.tensor
         if write.layer is not None:
+            if isinstance(facts.parent(write.at.node), ast.Expr):
+                return []  # it is there for what it writes
             return [Fix("Take `inplace=True` out", Safety.SAFE, edits.out_of_place(where))]
         whole = isinstance(where.node, ast.AugAssign) and isinstance(where.node.target, ast.Name)
         alone = tensor is not None and tensor.base is None and len(tensor.family["views"]) == 1

@@ -169,7 +169,11 @@ class FlagNobodyReads(Rule):
             f"still require grad; call `{owner}.requires_grad_({flag})`"
         )
         fixes = []
-        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        if (
+            isinstance(statement, ast.Assign)
+            and statement.targets == [event.at.node]
+            and "#" not in facts.segment(statement)
+        ):
             edit = TextEdit(
                 event.at.source.path, Place(event.at.source, statement).span, f"{owner}.requires_grad_({flag})"
             )

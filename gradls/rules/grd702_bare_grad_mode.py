@@ -79,9 +79,9 @@ class BareGradMode(Rule):
             f"{code(facts, node.value)} changes nothing as a statement: enter it, `with {ast.unparse(node.value)}:`"
         )
         fixes = []
-        called = isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute) and not node.value.args
-        if called and path in ("torch.no_grad", "torch.enable_grad"):
-            new = f"{facts.torch_name}.set_grad_enabled({path == 'torch.enable_grad'})"
+        function = node.value.func if isinstance(node.value, ast.Call) and not node.value.args else None
+        if isinstance(function, ast.Attribute) and path in ("torch.no_grad", "torch.enable_grad"):
+            new = f"{ast.unparse(function.value)}.set_grad_enabled({path == 'torch.enable_grad'})"
             edit = edits.replace_expression(Place(event.at.source, node.value), new)
             fixes.append(Fix(f"Use {new}", Safety.SUGGESTED, edit))
         return self.finding(place(event.at), message, (), fixes)

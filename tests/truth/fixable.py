@@ -499,6 +499,57 @@ array = model(torch.randn(2, 3)).numpy()
 loss = torch.from_numpy(array).pow(2).mean()
 loss.backward()
 """,
+    "names of torch, and not torch": """
+from torch import nn, ones, tensor
+
+weight = nn.Parameter(ones(2))
+weight.fill_(1.0)
+loss = tensor([weight[0] * 2, weight[1] * 3]).sum()
+loss.backward()
+""",
+    "torch in a function": """
+import torch.nn as nn
+
+
+def make():
+    import torch as th
+
+    layer = nn.Linear(3, 1)
+    layer.weight.zero_()
+    return th.ones(2, 3), layer
+
+
+data, layer = make()
+layer.bias.fill_(1.0)
+layer(data).sum().backward()
+""",
+    "several targets": """
+import torch
+
+first, second = torch.nn.Linear(3, 2), torch.nn.Linear(2, 1)
+first.requires_grad, rate = False, 0.1
+h = first(torch.randn(4, 3))
+second(h).sum().backward()
+h.requires_grad = h.grad_fn is not None
+""",
+    "layers in place that are called for it": """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.act, self.last = nn.Linear(3, 3), nn.ReLU(inplace=True), nn.Dropout(0.1, True)
+
+    def forward(self, x):
+        y = self.fc(x).sigmoid()
+        self.act(y)
+        return self.last(y)
+
+
+Net()(torch.ones(2, 3)).sum().backward()
+""",
     "an input that was meant to learn": """
 import torch
 
