@@ -550,6 +550,16 @@ class Net(nn.Module):
 
 Net()(torch.ones(2, 3)).sum().backward()
 """,
+    "a call that returns nothing": """
+import torch
+
+model = torch.nn.Linear(3, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for x in torch.randn(4, 2, 3):
+    optimizer = optimizer.zero_grad()
+    model(x).pow(2).mean().backward()
+    optimizer.step()
+""",
     "an input that was meant to learn": """
 import torch
 
