@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gradls.autograd.versions import BARE_MODE_DECORATES, since
 from gradls.flow import truth
 from gradls.flow.graph import At
 from gradls.flow.values import Choice, Function, Instance, Lib, Unknown, Value
@@ -83,7 +84,7 @@ def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple
             return manager, lambda: leaving(run, manager, call)
         return manager, _nothing
     if isinstance(manager, Lib) and manager.path in MODES:
-        run.event("context-not-called", node, manager)
+        run.event("context-not-called", node, manager, entered=True)
         return manager, _nothing
     if isinstance(manager, (Choice, Unknown)) and _may_change_mode(run, manager, node):
         return run.unknown("context"), set_mode(run, None, False, run.at(node))
@@ -154,6 +155,12 @@ def _nothing() -> None:
     return None
 
 
+def check_bare(run: Run, path: str, node: ast.expr) -> None:
+    """Give a function to the class itself, which is an error in older versions."""
+    if path in ("torch.no_grad", "torch.enable_grad") and not since(run.facts.target, BARE_MODE_DECORATES):
+        run.event("context-not-called", node, run.lib(path), entered=False)
+
+
 def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> None:
     """Apply a decorator to a function, in place."""
     if isinstance(decorator, Instance) and "mode" in decorator.data:
@@ -165,6 +172,7 @@ def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> 
         if path == "torch.autograd.function.once_differentiable":
             function.fields["once"] = True
         elif path in MODES:
+            check_bare(run, path, node)
             function.mode = (*MODES[path], run.at(node))
         elif path in ("builtins.staticmethod", "builtins.classmethod", "builtins.property"):
             function.kind = path.removeprefix("builtins.").removesuffix("method")

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 from math import prod
 
+from gradls.autograd.versions import COMPLEX_LOSS_RAISES, since
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Tensor
 from gradls.rules import edits
@@ -18,8 +19,9 @@ class BackwardOfSeveralElements(Rule):
 
     ## What it finds
     `backward()` or `torch.autograd.grad()` of a tensor that is known to have more than one element, where no gradient
-    for the result is given, or of a complex number. A criterion with `reduction="none"` gives such a tensor. Where the
-    number of elements is not certain, the message says so.
+    for the result is given, or of a complex number (unless `target-torch` is before 2.1, which took its real part). A
+    criterion with `reduction="none"` gives such a tensor. Where the number of elements is not certain, the message says
+    so.
 
     ## Why it matters
     Backward computes the gradient of one number. Of several numbers it needs to be told how they are weighted.
@@ -93,7 +95,7 @@ class BackwardOfSeveralElements(Rule):
 
     def judge(self, facts: Facts, event: Event, root: Tensor) -> Iterator[Finding]:
         """A finding, if there may be more than one element; an error only if there certainly are."""
-        if root.dtype == "complex" and root.requires_grad is True:
+        if root.dtype == "complex" and root.requires_grad is True and since(facts.target, COMPLEX_LOSS_RAISES):
             message = f"{code(facts, event.at.node)} raises: its tensor is complex. Take `.abs()` or `.real` of it"
             yield self.finding(place(event.at), message)
             return

@@ -19,7 +19,8 @@ class GradientNotThereYet(Rule):
 
     ## Why it matters
     `.grad` is None until a backward fills it. Since PyTorch 2.0 `zero_grad()` sets it to None again, no longer to
-    zeros: what reads gradients has to come between the backward and `zero_grad()`.
+    zeros: what reads gradients has to come between the backward and `zero_grad()`. With a `target-torch` before
+    2.0, gradients stay there.
 
     ## What PyTorch does
     Nothing: Python raises, for example

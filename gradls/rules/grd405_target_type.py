@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from gradls.autograd.versions import MSE_PROMOTES, Version, since
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Tensor
 from gradls.rules import edits
@@ -27,13 +28,13 @@ class TargetType(Rule):
     """A target whose dtype or shape the loss does not take.
 
     ## What it finds
-    Integer or boolean targets for `BCELoss`, `BCEWithLogitsLoss` and `KLDivLoss`; floating point labels for
-    `NLLLoss`; and for `CrossEntropyLoss` floating point labels where it expects classes, integer one-hot vectors, and
-    labels of shape (N, 1).
+    Integer or boolean targets for `BCELoss`, `BCEWithLogitsLoss`, `KLDivLoss` and `HuberLoss`, and with
+    a `target-torch` before 2.12 for `MSELoss`; floating point labels for `NLLLoss`; and for `CrossEntropyLoss` floating
+    point labels where it expects classes, integer one-hot vectors, and labels of shape (N, 1).
 
     ## Why it matters
-    The call raises. `MSELoss` would take any of these, so a model that is changed from one loss to another stops
-    working.
+    The call raises, or, with `HuberLoss` and an old `MSELoss`, the backward. `L1Loss` would take any of these, so
+    a model that is changed from one loss to another stops working.
 
     ## What PyTorch does
     It raises one of
@@ -113,7 +114,7 @@ class TargetType(Rule):
                 continue
             if isinstance(given.value, Tensor) and given.value.dtype == "int":
                 continue  # then the arguments are swapped
-            wrong = _wrong(event.spec.name, given, wanted.value)
+            wrong = _wrong(event.spec.name, given, wanted.value, facts.target)
             if wrong is not None and not is_computed(facts, wanted.value):
                 yield self._report(facts, event, wanted, wrong)
 
@@ -127,9 +128,13 @@ class TargetType(Rule):
         return self.finding(place(event.at), message, (), fixes)
 
 
-def _wrong(name: str, given: Argument, wanted: Tensor) -> _Wrong | None:
+def _wrong(name: str, given: Argument, wanted: Tensor, torch: Version) -> _Wrong | None:
     dtype = wanted.dtype
     kind = {"int": "holds integers", "bool": "holds booleans"}.get(dtype or "", "")
+    backward = name == "huber_loss" or (name == "mse_loss" and not since(torch, MSE_PROMOTES))
+    requires_grad = isinstance(given.value, Tensor) and given.value.requires_grad is True
+    if backward and kind and requires_grad:
+        return _Wrong(kind, "its backward takes floating point numbers", ".float()", Safety.SAFE)
     if name in _NEEDS_FLOAT and kind:
         return _Wrong(kind, "it takes floating point numbers", ".float()", Safety.SAFE)
     if name in _NEEDS_INT and dtype == "float":

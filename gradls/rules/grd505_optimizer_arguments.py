@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterable, Iterator
 
+from gradls.autograd.versions import NAMED_PARAMETERS, shown, since
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At
 from gradls.flow.values import Bound, Function, Host, Instance, Mapping, Sequence, Tensor, Value
@@ -19,7 +20,7 @@ class OptimizerArguments(Rule):
     ## What it finds
     An optimizer over an empty list, over an iterator that was gone through before, over a single tensor, a module, a
     dictionary, a set or a list of lists; over tensors that are results of operations; and over the values of a
-    `state_dict()`.
+    `state_dict()`. With a `target-torch` before 2.6, also over named parameters.
 
     ## Why it matters
     Most of these raise. The values of a state dictionary do not: they are detached from the parameters, never get a
@@ -84,7 +85,7 @@ class OptimizerArguments(Rule):
     ```
 
     ## When it is silent
-    Where it is not certain what the optimizer gets; and for named parameters, which it takes too.
+    Where it is not certain what the optimizer gets; and for named parameters, which it takes too since PyTorch 2.6.
 
     ```python
     import torch
@@ -160,7 +161,7 @@ class OptimizerArguments(Rule):
             yield self.finding(place(event.at), message, story, severity=Severity.WARNING)
         items = group.items if isinstance(group, Sequence) and used_up is None else ()
         for item in items:
-            wrong = _no_parameter(item)
+            wrong = _no_parameter(item, since(facts.target, NAMED_PARAMETERS))
             if wrong:
                 yield self.finding(place(event.at), f"there is {wrong} among the parameters, and the optimizer raises")
                 return
@@ -240,12 +241,14 @@ def _is_empty(event: Event) -> bool:
     )
 
 
-def _no_parameter(item: Value) -> str:
-    """What an element of the list is, if the optimizer raises because of it."""
+def _no_parameter(item: Value, named: bool) -> str:
+    """What an element of the list is, if the optimizer raises because of it. Does it take parameters with names?"""
     if isinstance(item, Instance) and item.path.startswith("torch.nn."):
         return "a module"
     if isinstance(item, Host) and item.kind in ("str", "int", "float", "number"):
         return {"str": "a string"}.get(item.kind, "a number")
+    if isinstance(item, Sequence) and item.kind == "tuple" and len(item.items) == 2 and not named:
+        return f"a pair of a name and a tensor, which needs PyTorch {shown(NAMED_PARAMETERS.version)},"
     if isinstance(item, Sequence) and (item.kind in ("iterator", "list", "view") or len(item.items) != 2):
         return {"iterator": "an iterator", "view": "an iterator"}.get(item.kind, f"a {item.kind}")
     return ""

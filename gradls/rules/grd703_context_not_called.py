@@ -1,7 +1,9 @@
 """GRD703."""
 
+import ast
 from collections.abc import Iterable
 
+from gradls.autograd.versions import BARE_MODE_DECORATES, shown
 from gradls.flow.facts import Facts
 from gradls.flow.values import Lib
 from gradls.rules import edits
@@ -14,11 +16,12 @@ class ContextNotCalled(Rule):
     """`with torch.no_grad:` without the parentheses.
 
     ## What it finds
-    A `with` statement over the class `torch.no_grad`, `torch.enable_grad` or `torch.inference_mode` itself.
+    A `with` statement over the class `torch.no_grad`, `torch.enable_grad` or `torch.inference_mode` itself. With
+    a `target-torch` before 2.1, also `@torch.no_grad` and `@torch.enable_grad` as decorators.
 
     ## Why it matters
-    Only an object of the class can be entered. As a decorator the class works without parentheses; in a `with`
-    statement it does not.
+    Only an object of the class can be entered. As a decorator the class works without parentheses since PyTorch 2.1;
+    in a `with` statement it does not.
 
     ## What PyTorch does
     It raises
@@ -76,7 +79,14 @@ class ContextNotCalled(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("context-not-called"):
+            node = event.at.node
             name = event.value.path if isinstance(event.value, Lib) else "the class"
-            message = f"{code(facts, event.at.node)} is a class, and only a call of it can be entered: `{name}()`"
+            if event.entered:
+                message = f"{code(facts, node)} is a class, and only a call of it can be entered: `{name}()`"
+            else:
+                message = (
+                    f"{code(facts, node)}: before PyTorch {shown(BARE_MODE_DECORATES.version)}, and this is for "
+                    f"{shown(facts.target)}, only a call of the class is a decorator: `{name}()`"
+                )
             fix = Fix("Call it", Safety.SAFE, edits.add_call(place(event.at), "()"))
-            yield self.finding(place(event.at), message, (), [fix])
+            yield self.finding(place(event.at), message, (), [] if isinstance(node, ast.Call) else [fix])

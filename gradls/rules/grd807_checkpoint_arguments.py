@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from gradls.autograd.versions import CHECKPOINT_WARNS, since
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import walk
 from gradls.flow.values import Tensor
@@ -21,7 +22,7 @@ class CheckpointArguments(Rule):
     `torch.utils.checkpoint.checkpoint` with `use_reentrant=True`, or without that argument, and with keyword arguments
     for the function, `context_fn` or `debug`; and `torch.autograd.grad` or `backward(inputs=...)` through such
     a checkpoint; `checkpoint(model(x))`, which gives it a result in the place of the function. As information, a
-    checkpoint without `use_reentrant`.
+    checkpoint without `use_reentrant`, unless `target-torch` is before 2.1, which did not warn.
 
     ## Why it matters
     The reentrant variant, still the one that is used if none is named, runs a backward of its own inside the backward.
@@ -115,7 +116,7 @@ class CheckpointArguments(Rule):
                         f"{code(facts, event.at.node)} raises: the reentrant variant {why}. Use `use_reentrant=False`"
                     )
                     yield self.finding(place(event.at), message, (), _fixes(event))
-                elif event.given is None:
+                elif event.given is None and since(facts.target, CHECKPOINT_WARNS):
                     message = (
                         f"{code(facts, event.at.node)} does not say which variant: it warns, and uses the reentrant "
                         "one. Give it `use_reentrant=False`"

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterable, Iterator
 
+from gradls.autograd.versions import DEVICE_AMP_DEPRECATED, WEIGHT_NORM_DEPRECATED, since
 from gradls.flow.facts import Facts
 from gradls.flow.graph import At
 from gradls.flow.values import Instance, Lib
@@ -28,8 +29,8 @@ _MOVED = {
     "torch.cuda.amp.autocast": "torch.amp.autocast('cuda')",
     "torch.cpu.amp.autocast": "torch.amp.autocast('cpu')",
     "torch.nn.utils.weight_norm": "torch.nn.utils.parametrizations.weight_norm",
-    "torch.nn.utils.spectral_norm": "torch.nn.utils.parametrizations.spectral_norm",
 }
+_MOVED_SINCE = {"torch.nn.utils.weight_norm": WEIGHT_NORM_DEPRECATED}
 
 
 class DeprecatedCall(Rule):
@@ -37,7 +38,7 @@ class DeprecatedCall(Rule):
 
     ## What it finds
     Old names such as `clip_grad_norm`, `init.xavier_uniform`, `torch.cuda.amp.GradScaler` and `nn.utils.weight_norm`;
-    `scheduler.get_lr()`, and `scheduler.step(epoch)`.
+    `scheduler.get_lr()`, and `scheduler.step(epoch)`. With an older `target-torch`, only what was deprecated then.
 
     ## Why it matters
     They still work, with a warning, and will not for ever. `get_lr()` is internal to schedulers: called from outside,
@@ -126,7 +127,7 @@ class DeprecatedCall(Rule):
                 edit = edits.rename_attribute(Place(facts.source_of(node.func), node.func), new)
                 fixes.append(Fix(f"Rename to {new}", Safety.SAFE, edit))
             yield self.finding(place(at), f"{code(facts, node.func)} is deprecated: use `{new}`", (), fixes)
-        elif path in _MOVED:
+        elif path in _MOVED and since(facts.target, _MOVED_SINCE.get(path, DEVICE_AMP_DEPRECATED)):
             yield self.finding(place(at), f"{code(facts, node.func)} is deprecated: use `{_MOVED[path]}`")
 
     def _of_scheduler(self, facts: Facts, node: ast.Call, name: str) -> Finding:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 
+from gradls.autograd.versions import NEWEST
 from gradls.flow.analyze import analyze
 from gradls.rules.finding import Finding, Fix, Safety, Severity
 from gradls.rules.page import SECTIONS, page
@@ -15,6 +17,8 @@ from gradls.syntax.source import Source
 from tests.rules.applying import apply
 from tests.truth import programs
 
+_TARGET = re.compile(r'# with target-torch = "(\d+)\.(\d+)"')
+"""The first line of a program that is about an older version."""
 LOUD = (Severity.ERROR, Severity.WARNING)
 
 
@@ -22,7 +26,9 @@ def found_in(program: str, rule: Rule) -> list[Finding]:
     """What all rules, and `rule`, find in a program."""
     source = Source.read(program, "program.py")
     assert not source.problems
-    return findings(analyze(source), list(dict.fromkeys([*all_rules(), rule])))
+    target = _TARGET.match(program)
+    facts = analyze(source, target=(int(target[1]), int(target[2])) if target else NEWEST)
+    return findings(facts, list(dict.fromkeys([*all_rules(), rule])))
 
 
 def _own(program: str, rule: Rule) -> list[Finding]:

@@ -18,6 +18,7 @@ def make_context(run: Run, path: str, call: Call) -> Value:
     """`torch.no_grad()`: a context manager and decorator; called with a function, the decorated function."""
     target = call.get(0)
     if isinstance(target, Function):
+        contexts.check_bare(run, path, call.node)
         target.mode = (*contexts.MODES[path], run.at(call.node))
         return target
     instance = Instance(run.state, run.lib(path), run.at(call.node))

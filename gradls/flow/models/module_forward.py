@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradls.autograd.losses import find_loss
 from gradls.autograd.modules import ModuleSpec, find_module
 from gradls.autograd.ops import find_op
+from gradls.autograd.versions import FUSED_LSTM, since
 from gradls.flow import dtypes, layer_shapes, nothing, truth, unfit_inputs
 from gradls.flow.classes import MODULE
 from gradls.flow.graph import Edge, Node, Saved
@@ -119,6 +121,8 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     kept = dict(parameters)
     if truth.truth(run, options.get("track_running_stats", TRUE)) is True:
         kept |= {name: instance.fields[name] for name in spec.saves_buffers if name in instance.fields}
+    if spec.name == "torch.nn.LSTM" and not since(run.facts.target, FUSED_LSTM):
+        spec = replace(find_module("torch.nn.GRU") or spec, outputs=spec.outputs)  # what it keeps, a GRU does
     _save_for_layer(result, spec, first, kept)
     if spec.kind == "recurrent" and len(call.args) > 1:
         _save_state(result, call.args[1], parameters)
