@@ -37,7 +37,7 @@ COMPLEX_LOSS_RAISES = Change(
 FUSED_LSTM = Change(
     (2, 0),
     "LSTM on CPU runs in one kernel, which keeps its output and all weights for backward; before, step by step",
-    _PULL + "89901",
+    _PULL + "91158",
 )
 CHECKPOINT_WARNS = Change(
     (2, 1), "`checkpoint` without `use_reentrant` warns; before, it said nothing", _PULL + "100551"
