@@ -1,13 +1,15 @@
-"""What one rule says about a snippet."""
+"""What rules say about snippets and programs."""
 
 from __future__ import annotations
 
 import textwrap
 
 from gradls.flow.analyze import analyze
+from gradls.rules.finding import Severity
 from gradls.rules.registry import rules_by_key
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
+from tests.truth import programs
 
 IMPORTS = "import torch\nfrom torch import nn\nimport torch.nn.functional as F\n"
 
@@ -19,3 +21,19 @@ def reported(code: str, snippet: str) -> list[tuple[str, str]]:
     assert not source.problems
     found = findings(analyze(source), [rules_by_key()[code]])
     return [(finding.severity.value, source.segment(finding.place.node)) for finding in found]
+
+
+def check_error(code: str, program: str) -> None:
+    """PyTorch raises as the program states, and the rule `code` says so."""
+    assert programs.check(program).error is not None
+    found = findings(analyze(Source.read(program)))
+    errors = {finding.code for finding in found if finding.severity is Severity.ERROR}
+    assert code in errors, f"the errors found are {errors}"
+
+
+def check_right(program: str) -> None:
+    """PyTorch runs the program, and no rule has an error or a warning."""
+    assert programs.check(program).error is None
+    found = findings(analyze(Source.read(program)))
+    loud = [finding.message for finding in found if finding.severity in (Severity.ERROR, Severity.WARNING)]
+    assert not loud, loud

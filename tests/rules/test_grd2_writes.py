@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gradls.flow.analyze import analyze
-from gradls.rules.finding import Severity
-from gradls.rules.run import findings
-from gradls.syntax.source import Source
-from tests.truth import programs
+from tests.rules.reported import check_error, check_right
 
 WRONG = {
     ("GRD201", "sigmoid output updated in place in module"): """
@@ -375,15 +371,9 @@ g1, = torch.autograd.grad(y, x, create_graph=True)
 
 @pytest.mark.parametrize(("code", "title"), WRONG, ids=lambda value: value)
 def test_is_an_error(code: str, title: str) -> None:
-    program = WRONG[code, title]
-    assert programs.check(program).error is not None
-    found = findings(analyze(Source.read(program)))
-    assert code in {finding.code for finding in found if finding.severity is Severity.ERROR}
+    check_error(code, WRONG[code, title])
 
 
 @pytest.mark.parametrize("title", RIGHT)
 def test_is_right(title: str) -> None:
-    program = RIGHT[title]
-    assert programs.check(program).error is None
-    found = findings(analyze(Source.read(program)))
-    assert not [finding for finding in found if finding.severity in (Severity.ERROR, Severity.WARNING)]
+    check_right(RIGHT[title])

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gradls.flow.analyze import analyze
-from gradls.rules.finding import Severity
-from gradls.rules.run import findings
-from gradls.syntax.source import Source
-from tests.truth import programs
+from tests.rules.reported import check_right
 
 RIGHT = {
     "state detached only in even rounds but graph retained by flag (never reused)": """
@@ -310,7 +306,4 @@ net(torch.randn(2, 3, requires_grad=True)).sum().backward()
 
 @pytest.mark.parametrize("title", RIGHT)
 def test_is_right(title: str) -> None:
-    program = RIGHT[title]
-    assert programs.check(program).error is None
-    found = findings(analyze(Source.read(program)))
-    assert not [finding for finding in found if finding.severity in (Severity.ERROR, Severity.WARNING)]
+    check_right(RIGHT[title])
