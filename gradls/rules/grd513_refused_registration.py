@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.autograd.modules import find_module
-from gradls.flow.classes import is_module, is_module_class, is_module_path
+from gradls.flow.classes import is_module, is_module_class, is_module_path, library_bases
 from gradls.flow.facts import Event, Facts
 from gradls.flow.models.modules import ITEMS
 from gradls.flow.values import Bound, Class, Function, Host, Instance, Lib, Mapping, Sequence, Tensor, Value, is_none
@@ -220,7 +220,9 @@ def no_module(value: Value) -> str:
     if isinstance(value, Host) and not is_none(value):
         return {"str": "a string", "int": "a number", "float": "a number", "bool": "a truth value"}.get(value.kind, "")
     if isinstance(value, Instance) and isinstance(value.cls, Class) and is_module(value) is False:
-        return f"an object of `{value.cls.name}`"
+        # A class of a library may be a module in another way: `torch.jit.ScriptModule`.
+        known = all(path.startswith("builtins.") for path in library_bases(value.cls))
+        return f"an object of `{value.cls.name}`" if known else ""
     return ""
 
 

@@ -74,6 +74,7 @@ def make(n):
         "nn.BatchNorm1d(3).register_buffer('running_mean', torch.zeros(3))",
         "nn.Sequential(nn.Linear(3, 3)).add_module('0', nn.ReLU())",
         "nn.Module().register_buffer('mean', given)",
+        "nn.Sequential(Scripted())",
     ],
 )
 def test_accepted(made: str) -> None:
@@ -84,6 +85,10 @@ from collections import OrderedDict
 class Block(nn.Module):
     def forward(self, x):
         return x
+
+
+class Scripted(torch.jit.ScriptModule):
+    pass
 
 
 def make(given):
