@@ -8,7 +8,7 @@ from gradls.autograd.ops import find_op
 from gradls.flow import classes
 from gradls.flow.models.registry import find_method
 from gradls.flow.operations import apply, unknown_operation
-from gradls.flow.values import Instance, Lib, Value
+from gradls.flow.values import Instance, Lib, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.calls import Call
@@ -55,6 +55,10 @@ def call(run: Run, function: Lib, call: Call) -> Value:
         from gradls.flow.models.numpy import reader
 
         return reader(run, path, call)
+    if path.startswith("math."):
+        for value in call.args:
+            if isinstance(value, Tensor):
+                run.event("to-number", call.node, value, value.node, name="math")
     if path.startswith(("math.", "random.", "time.", "os.", "sys.")):
         return unknown_operation(run, path, call.values, call.node)
     from gradls.flow.calls import escape

@@ -1,0 +1,139 @@
+"""GRD318."""
+
+import ast
+from collections.abc import Iterable
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import walk
+from gradls.flow.values import Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+
+class LeafLeftBehind(Rule):
+    """A tensor that was made to be trained, and is lost in the expression that made it.
+
+    ## What it finds
+    `w = torch.randn(3, requires_grad=True) * 0.01`, or the same with `.to(...)`, `.double()` or any other operation,
+    where a `backward()` reaches the tensor that `randn` made, which has no name.
+
+    ## Why it matters
+    What has the name is the result of an operation, and no leaf. The gradient goes to the tensor behind it, which
+    nobody can get at any more: `w.grad` stays None, and no optimizer accepts `w`.
+
+    ## What PyTorch does
+    Nothing, until `w.grad` is read
+
+        UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+
+    or `w` is given to an optimizer
+
+        ValueError: can't optimize a non-leaf Tensor
+
+    ## Example
+    ```python
+    import torch
+
+    w = torch.randn(3, requires_grad=True) * 0.01
+    w.sum().backward()
+    assert not w.is_leaf
+    assert w.grad is None  # warns UserWarning: The .grad attribute of a Tensor that is not a leaf
+    ```
+
+    ## Use instead
+    The operation first, the flag last.
+
+    ```python
+    import torch
+
+    w = (torch.randn(3) * 0.01).requires_grad_()
+    w.sum().backward()
+    assert w.is_leaf
+    assert w.grad is not None
+    ```
+
+    ## When it is silent
+    Where the leaf has a name or is kept somewhere, and for parameters of modules.
+
+    ```python
+    import torch
+
+    raw = torch.zeros(3, requires_grad=True)
+    scale = raw.exp()
+    (scale * torch.ones(3)).sum().backward()
+    assert raw.grad is not None
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.is_leaf.html
+    """
+
+    code, name, severity = "GRD318", "leaf-left-behind", Severity.INFORMATION
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        kept = _kept(facts)
+        told: set[ast.AST] = set()
+        for event in facts.of("backward"):
+            for leaf in sorted(event.reached, key=lambda leaf: leaf.fields.born):
+                at = leaf.node.at
+                if leaf in kept or leaf.name or leaf.owner is not None or at is None or event.caught:
+                    continue
+                target = _target(facts, at.node) if leaf.requires_grad is True else None
+                if target is not None and at.node not in told and _is_computed(event, leaf, target):
+                    told.add(at.node)
+                    yield self._report(facts, event, leaf, target)
+
+    def _report(self, facts: Facts, event: Event, leaf: Tensor, target: ast.Name) -> Finding:
+        at = leaf.node.at
+        assert at is not None
+        message = (
+            f"the gradient goes to {code(facts, at.node)}, which has no name: `{target.id}` is a result computed from "
+            f"it, and `{target.id}.grad` stays None. Write `.requires_grad_()` behind the whole value"
+        )
+        return self.finding(place(at), message, [Step(place(event.at), "the gradient is computed here")])
+
+
+def _kept(facts: Facts) -> set[object]:
+    """Tensors that something else has, so that their gradient can be read."""
+    found: set[object] = set()
+    for event in facts.of("optimizer-made", "group-added"):
+        found.update(event.parameters)
+    for event in facts.of("grad-call"):
+        found.update(event.targets)
+    for event in facts.of("grad-read", "hook", "retain-grad", "grad-set"):
+        found.add(event.value)
+    for event in facts.of("unknown-call", "module-call", "forward"):
+        found.update(event.arguments)
+    for event in facts.of("attribute-set", "item-set"):
+        found.add(event.assigned)
+    for event in facts.of("append"):
+        found.add(event.appended)
+    return found
+
+
+def _target(facts: Facts, node: ast.AST) -> ast.Name | None:
+    """The one name that the statement around an expression binds to a value computed from it."""
+    statement = facts.statement(node)
+    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1 or statement.value is node:
+        return None
+    target = statement.targets[0]
+    outer = facts.parent(node)
+    while outer is not None and outer is not statement:
+        if isinstance(outer, ast.Call) and node in (*outer.args, *(keyword.value for keyword in outer.keywords)):
+            return None
+        if not isinstance(outer, (ast.BinOp, ast.UnaryOp, ast.Call, ast.Attribute, ast.keyword)):
+            return None
+        node, outer = outer, facts.parent(outer)
+    return target if isinstance(target, ast.Name) else None
+
+
+def _is_computed(event: Event, leaf: Tensor, target: ast.Name) -> bool:
+    """Does the gradient come to the leaf by way of the named result?"""
+    if event.node is None:
+        return False
+    named = [part for part in walk(event.node, follow="flow") if part.name == target.id and part.leaf is None]
+    return any(inner is leaf.node for part in named for inner in walk(part, follow="flow"))

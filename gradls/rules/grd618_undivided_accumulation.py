@@ -1,0 +1,142 @@
+"""GRD618."""
+
+import ast
+from collections.abc import Iterable
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Instance
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import Moment, is_on_the_way, order_of, rounds_of
+from gradls.rules.words import code, place
+
+_SCALED_BY_GRADIENT = ("torch.optim.SGD", "torch.optim.ASGD")
+"""Optimizers whose step grows with the gradient. Those that divide by its size do not mind."""
+
+
+class UndividedAccumulation(Rule):
+    """Gradients of several batches that are added up where their mean is meant.
+
+    ## What it finds
+    A loop that calls `backward()` on a mean in each round, steps SGD and clears the gradients only in some, and divides
+    the loss by nothing.
+
+    ## Why it matters
+    Accumulation stands for one larger batch. The gradient of a mean over four batches is a quarter of the sum that is
+    in `grad`: each step is four times as long as with the larger batch, as if the learning rate were four times as
+    high.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    for number, batch in enumerate(torch.ones(4, 8)):
+        loss = (weight * batch).mean()
+        loss.backward()
+        if (number + 1) % 4 == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+    assert abs(weight.item() + 0.4) < 1e-6  # one batch of all would give -0.1
+    ```
+
+    ## Use instead
+    The loss divided by the number of rounds.
+
+    ```python
+    import torch
+
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    for number, batch in enumerate(torch.ones(4, 8)):
+        loss = (weight * batch).mean()
+        (loss / 4).backward()
+        if (number + 1) % 4 == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+    assert abs(weight.item() + 0.1) < 1e-6
+    ```
+
+    ## When it is silent
+    For a sum instead of a mean, for optimizers such as Adam that divide by the size of the gradient, and where the
+    gradients themselves are divided.
+
+    ```python
+    import torch
+
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    for number, batch in enumerate(torch.ones(4, 8)):
+        (weight * batch).mean().backward()
+        if (number + 1) % 4 == 0:
+            weight.grad /= 4
+            optimizer.step()
+            optimizer.zero_grad()
+    assert abs(weight.item() + 0.1) < 1e-6
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/notes/amp_examples.html#gradient-accumulation
+    """
+
+    code, name, severity = "GRD618", "undivided-accumulation", Severity.INFORMATION
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        order = order_of(facts)
+        if any(moment.tensors is None for moment in order.moments):
+            return
+        told: set[ast.AST] = set()
+        for step in order.moments:
+            optimizer = step.event.value
+            if step.kind != "step" or step.event.at.node in told or step.event.info.get("closure") is not None:
+                continue
+            if not isinstance(optimizer, Instance) or optimizer.path not in _SCALED_BY_GRADIENT:
+                continue
+            mine = [m for m in order.moments if m.tensors and step.tensors and m.tensors & step.tensors]
+            backward = _accumulated(mine, step)
+            if backward is not None and _is_mean(facts, backward):
+                told.add(step.event.at.node)
+                yield self._report(facts, backward, step.event)
+
+    def _report(self, facts: Facts, backward: Event, step: Event) -> Finding:
+        message = (
+            f"{code(facts, backward.at.node)} adds up the gradients of several rounds before "
+            f"{code(facts, step.at.node)}, each of a mean: divide the loss by their "
+            "number, unless the longer step is meant"
+        )
+        return self.finding(place(backward.at), message, [Step(place(step.at), "the sum is used here")])
+
+
+def _accumulated(mine: list[Moment], step: Moment) -> Event | None:
+    """The only backward of a loop in which an optimizer steps now and then, and clears the gradients only then."""
+    rounds = rounds_of(step.event.path)
+    backwards = {m.event.at.node: m.event for m in mine if m.kind == "backward"}
+    here = [m.event for m in mine if m.kind == "backward" and rounds_of(m.event.path) == rounds]
+    if len(backwards) != 1 or len(here) != 1 or not rounds or is_on_the_way(step.event.path, here[0].path):
+        return None
+    for moment in mine:
+        if moment.kind in ("clear", "read"):
+            outside = len(rounds_of(moment.event.path)) < len(rounds)
+            with_step = is_on_the_way(step.event.path, moment.event.path) or moment.number > step.number
+            if moment.event.kind != "zero-grad" or not (outside or with_step):
+                return None
+            if rounds_of(moment.event.path) == rounds and not is_on_the_way(step.event.path, moment.event.path):
+                return None
+    return here[0]
+
+
+def _is_mean(facts: Facts, backward: Event) -> bool:
+    """Is the root of a backward a mean over what is in the batch?"""
+    if backward.node is None:
+        return False
+    if backward.node.op == "mean":
+        return True
+    losses = (event for event in facts.of("loss") if event.node is backward.node)
+    return any(event.info.get("reduction") == "mean" for event in losses)

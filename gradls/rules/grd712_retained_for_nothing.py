@@ -1,0 +1,165 @@
+"""GRD712."""
+
+import ast
+from collections.abc import Iterable
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node, from_earlier_round, walk
+from gradls.flow.operations import tensors_in
+from gradls.flow.values import Tensor, Value
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.loss_arguments import history
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+
+class RetainedForNothing(Rule):
+    """`retain_graph=True` where the graph is not used again, or where it grows from round to round.
+
+    ## What it finds
+    A `backward(retain_graph=True)` after which nothing goes through the same graph; and one that goes, in each round of
+    a loop, through the graphs of all rounds before.
+
+    ## Why it matters
+    A graph that is kept holds every activation until the loss itself is gone. In a loop that carries a state without
+    `detach()`, `retain_graph=True` only hides the error: each round takes more memory and more time than the one
+    before.
+
+    ## What PyTorch does
+    Nothing, until
+
+        torch.OutOfMemoryError: CUDA out of memory.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    inputs = torch.randn(8, 3)
+    loss = model(inputs).pow(2).mean()
+    loss.backward(retain_graph=True)
+    assert torch.allclose(model.bias.grad, 2 * model(inputs).mean(0))  # the loss itself is all that is needed
+    ```
+
+    ```python
+    import torch
+
+    cell = torch.nn.RNNCell(2, 2)
+    state, passed = torch.zeros(1, 2), []
+    for _ in range(3):
+        state = cell(torch.randn(1, 2), state)
+        state.register_hook(passed.append)
+        state.sum().backward(retain_graph=True)
+    assert len(passed) == 1 + 2 + 3
+    ```
+
+    ## Use instead
+    Nothing, or `detach()` for what is carried on.
+
+    ```python
+    import torch
+
+    cell = torch.nn.RNNCell(2, 2)
+    state, passed = torch.zeros(1, 2), []
+    for _ in range(3):
+        state = cell(torch.randn(1, 2), state.detach())
+        state.register_hook(passed.append)
+        state.sum().backward()
+    assert len(passed) == 3
+    ```
+
+    ## When it is silent
+    Where a second `backward()` or `torch.autograd.grad` uses a part of the graph.
+
+    ```python
+    import torch
+
+    output = torch.tanh(torch.nn.Linear(3, 2)(torch.randn(8, 3)))
+    output[:, 0].sum().backward(retain_graph=True)
+    output[:, 1].sum().backward()
+    assert output.shape == (8, 2)
+    ```
+
+    ## Fix safety
+    Suggested: it removes the argument.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html
+    """
+
+    code, name, severity = "GRD712", "retained-for-nothing", Severity.INFORMATION
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        by_place: dict[ast.AST, list[Event]] = {}
+        for event in facts.of("backward"):
+            by_place.setdefault(event.at.node, []).append(event)
+        for events in by_place.values():
+            if not all(_is_retained(event) and not event.caught for event in events):
+                continue
+            old = next((found for event in events if (found := _earlier(event)) is not None), None)
+            if old is not None:
+                yield self._report_growth(facts, events[-1], old)
+            elif not any(_is_used_again(facts, event) for event in events):
+                yield self._report(facts, events[0])
+
+    def _report(self, facts: Facts, event: Event) -> Finding:
+        message = f"{code(facts, event.at.node)}: nothing goes through this graph again, and it is kept for nothing"
+        fix = Fix("Remove retain_graph", Safety.SUGGESTED, edits.set_keyword(place(event.at), "retain_graph", None))
+        return self.finding(place(event.at), f"{message}; leave `retain_graph` away", (), [fix])
+
+    def _report_growth(self, facts: Facts, event: Event, old: Node) -> Finding:
+        message = (
+            f"{code(facts, event.at.node)} goes through the graphs of all rounds before, which `retain_graph=True` "
+            "keeps: time and memory grow with each round. `detach()` what is carried over"
+        )
+        story = [Step(place(old.at), "this comes from an earlier round")] if old.at is not None else []
+        return self.finding(place(event.at), message, story)
+
+
+def _is_retained(event: Event) -> bool:
+    """Is the graph of a backward kept because the program says so?"""
+    return event.retain is True and "retain_graph" in event.call.kwargs and event.create is False
+
+
+def _earlier(event: Event) -> Node | None:
+    """The last operation of an earlier round that a backward goes through."""
+    if event.node is None:
+        return None
+    old = [
+        part
+        for part in walk(event.node, follow="flow")
+        if part.kind == "op" and part.frees and from_earlier_round(event.path, part.path)
+    ]
+    return max(old, key=lambda part: part.fields.born, default=None)
+
+
+def _is_used_again(facts: Facts, event: Event) -> bool:
+    """May anything go through the graph of a backward after it?"""
+    start = facts.events.index(event) + 1
+    if event.node is None:
+        return True
+    own = {part for part in walk(event.node, follow="maybe") if part.leaf is None}
+    for later in facts.events[start:]:
+        roots: list[Node] = []
+        if later.kind == "backward":
+            if later.node is None:
+                return True
+            roots = [later.node]
+        elif later.kind == "grad-call":
+            roots = list(later.nodes)
+        elif later.kind in ("return", "yield") and later.alone:
+            roots = _nodes([later.value])
+        elif later.kind == "unknown-call":
+            roots = _nodes(later.arguments)
+        elif later.kind == "attribute-set":
+            roots = _nodes([later.assigned])
+        if any(part in own for root in roots for part in walk(root, follow="maybe")):
+            return True
+    return False
+
+
+def _nodes(values: Iterable[Value | None]) -> list[Node]:
+    parts = [part for value in values if value is not None for part in tensors_in(value)]
+    nodes = [part.node if isinstance(part, Tensor) else history(part) for part in parts]
+    return [node for node in nodes if node is not None]
