@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from gradls.flow import attributes, calls, contexts, expressions, imports, nothing, operators, subscripts, truth
 from gradls.flow.loops import exec_for, exec_while
 from gradls.flow.run import Arm, Run
-from gradls.flow.values import NONE, Function, Tensor, Value
+from gradls.flow.state import Fields
+from gradls.flow.values import NONE, Function, Instance, Mapping, Sequence, Tensor, Value
 
 
 def exec_block(run: Run, body: Iterable[ast.stmt]) -> bool:
@@ -54,7 +55,7 @@ def _aug_assign(run: Run, statement: ast.AugAssign) -> bool:
 def assign(run: Run, target: ast.expr, value: Value, augmented: bool = False) -> None:
     """Bind `value` to a target of an assignment."""
     if isinstance(target, ast.Name):
-        if run.frame.loops and isinstance(value, Tensor):
+        if isinstance(value, Tensor):
             _note_rebinding(run, target, value)
         bind(run, target.id, value)
         expressions.observe(run, target, value)
@@ -71,11 +72,25 @@ def assign(run: Run, target: ast.expr, value: Value, augmented: bool = False) ->
 
 
 def _note_rebinding(run: Run, target: ast.Name, value: Tensor) -> None:
-    """Write down that a name gets another tensor than it had, in a loop."""
+    """Write down that a name gets another tensor than it had, in a loop, or while a list has the old one."""
     fields = run.frame.scope.find(target.id)
     old = fields[target.id] if fields is not None else None
-    if isinstance(old, Tensor) and old is not value:
+    if fields is None or not isinstance(old, Tensor) or old is value:
+        return
+    if run.frame.loops or (old.leaf is True and old.requires_grad is True and _is_held(fields, old)):
         run.event("rebound", target, value, value.node, old=old)
+
+
+def _is_held(fields: Fields, tensor: Tensor) -> bool:
+    """Is a tensor also an element of a list that has a name, or a parameter of an optimizer?"""
+    for value in fields.values():
+        if isinstance(value, Sequence) and any(item is tensor for item in value.items):
+            return True
+        if isinstance(value, Mapping) and any(item is tensor for item in value.entries.values()):
+            return True
+        if isinstance(value, Instance) and any(item is tensor for item in value.fields.get("parameters", ())):
+            return True
+    return False
 
 
 def bind(run: Run, name: str, value: Value) -> None:

@@ -54,7 +54,10 @@ def get_item(run: Run, receiver: Value, index: Value, node: ast.AST) -> Value:
     if isinstance(receiver, Sequence):
         return _of_sequence(run, receiver, index)
     if isinstance(receiver, Mapping):
-        return _of_mapping(run, receiver, index)
+        found = _of_mapping(run, receiver, index)
+        if isinstance(found, Tensor) and found.node.op in ("state_dict", "phi"):
+            run.event("mapping-used", node, receiver)
+        return found
     if isinstance(receiver, Instance):
         return _of_instance(run, receiver, index, node)
     if isinstance(receiver, Unknown):

@@ -182,11 +182,12 @@ class FlagNobodyReads(Rule):
 
     def _of_optimizer(self, facts: Facts, event: Event, optimizer: Instance) -> Iterable[Finding]:
         spec = find_optimizer(optimizer.path)
-        if spec is None or event.name not in spec.init[1:] or _is_read(facts, event.name):
+        name = "lr" if event.name == "learning_rate" else event.name
+        if spec is None or name not in spec.init[1:] or _is_read(facts, event.name, other_than=event.at.node):
             return
         message = (
-            f"an optimizer keeps `{event.name}` in its groups, and does not read {code(facts, event.at.node)}: nothing "
-            f'changes; set `group["{event.name}"]` for each `group` in `param_groups`'
+            f"an optimizer keeps `{name}` in its groups, and does not read {code(facts, event.at.node)}: nothing "
+            f'changes; set `group["{name}"]` for each `group` in `param_groups`'
         )
         yield self.finding(place(event.at), message)
 
@@ -235,9 +236,11 @@ def _meant(name: str) -> str:
     return "requires_grad" if close else ""
 
 
-def _is_read(facts: Facts, name: str) -> bool:
-    """Does the program read an attribute of this name anywhere?"""
+def _is_read(facts: Facts, name: str, other_than: ast.AST | None = None) -> bool:
+    """Does the program read an attribute of this name anywhere, other than to assign it anew?"""
+    own = facts.statement(other_than) if other_than is not None else None
+    inside = set(ast.walk(own)) if own is not None else set()
     return any(
-        isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.ctx, ast.Load)
+        isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.ctx, ast.Load) and node not in inside
         for node in ast.walk(facts.source.tree)
     )

@@ -8,6 +8,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Bound, Instance, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
+from gradls.rules.loss_arguments import is_used_as_module
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -80,7 +81,7 @@ class NotCalled(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("statement"):
             node = event.at.node
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Attribute) and _is_method(event.value):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Attribute) and _is_method(facts, event.value):
                 yield self._report(facts, event, node.value)
 
     def _report(self, facts: Facts, event: Event, node: ast.Attribute) -> Finding:
@@ -92,7 +93,7 @@ class NotCalled(Rule):
         return self.finding(place(event.at), message, (), fixes)
 
 
-def _is_method(value: Value | None) -> bool:
+def _is_method(facts: Facts, value: Value | None) -> bool:
     """Is it a method of a tensor, a module, an optimizer, a scheduler or a scaler?"""
     if isinstance(value, Bound):
         receiver = value.receiver
@@ -103,4 +104,17 @@ def _is_method(value: Value | None) -> bool:
                 ("torch.optim.", "torch.amp.", "torch.cuda.amp.")
             )
         return isinstance(receiver, Unknown) and value.name in _TELLING
-    return isinstance(value, Unknown) and value.origin == "attribute" and value.name in _TELLING
+    if not isinstance(value, Unknown) or value.origin != "attribute":
+        return False
+    return value.name in _TELLING or _is_told_by_others(facts, value)
+
+
+def _is_told_by_others(facts: Facts, method: Unknown) -> bool:
+    """Is the method of an unknown value one of an optimizer or module, by what else is done with the value?"""
+    owner = method.fields.get("of")
+    if not isinstance(owner, Unknown):
+        return False
+    if method.name == "step":
+        return "zero_grad" in owner.fields or "param_groups" in owner.fields
+    called = any(event.value is owner for event in facts.of("unknown-call"))
+    return method.name in ("eval", "train") and (called or is_used_as_module(facts, owner))

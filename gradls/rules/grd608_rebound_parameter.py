@@ -16,7 +16,7 @@ class ReboundParameter(Rule):
 
     ## What it finds
     `p = p - lr * p.grad` in a loop, where `p` is the variable of the loop or another name for a leaf that requires
-    grad.
+    grad. Outside of loops, as information, the same for a leaf that a list or an optimizer has too.
 
     ## Why it matters
     The assignment changes what the name means, not the tensor. The model, the list or the optimizer that holds the
@@ -98,13 +98,19 @@ class ReboundParameter(Rule):
                 f"{what} makes `{name}` the result of an operation, with no gradient of its own in the next round; "
                 f"write into it instead: `{name} -= ...` under `torch.no_grad()`"
             )
+        elif not loops_of(event.path):
+            message = (
+                f"{what} only changes what `{name}` means: the list or optimizer that has the parameter keeps the old "
+                f"one; write into it instead: `{name} -= ...` under `torch.no_grad()`"
+            )
         else:
             message = (
                 f"{what} only changes what `{name}` means in this round: the parameter itself stays as it was; write "
                 f"into it instead: `{name} -= ...` under `torch.no_grad()`"
             )
         story = [Step(place(old.node.at), "this is the tensor that should change")] if old.node.at is not None else []
-        return self.finding(place(event.at), message, story)
+        severity = None if loops_of(event.path) else Severity.INFORMATION
+        return self.finding(place(event.at), message, story, severity=severity)
 
 
 def _is_update(node: Node, old: Tensor) -> bool:

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import leaves
 from gradls.flow.lost import lost_gradients, never_reached
-from gradls.flow.values import Instance, Tensor
+from gradls.flow.operations import tensors_in
+from gradls.flow.values import Host, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import Moment, Order, handed_out, order_of
+from gradls.rules.training_order import Moment, Order, handed_out, loops_of, order_of
 from gradls.rules.words import code, owners, place
 
 
@@ -17,7 +19,8 @@ class StepWithoutGradient(Rule):
     ## What it finds
     `step()` where the gradients were computed with `torch.autograd.grad`, which returns them and fills no `grad`; and
     `step()` that comes before the only `backward()`, or whose parameters no `backward()` reaches at all: the parameters
-    of a model of which only a deep copy was trained.
+    of a model of which only a deep copy was trained. And `step()` beside a model that is called, without any
+    `backward()`.
 
     ## Why it matters
     An optimizer passes over parameters whose `grad` is None. Nothing is learned.
@@ -118,10 +121,13 @@ class StepWithoutGradient(Rule):
             return
         if not filling:
             computed = next((event for event in facts.of("grad-call") if held & set(_targets(event))), None)
+            loss = _forgotten(facts, held, steps[0].event) if computed is None else None
             if computed is not None:
                 yield self._report_computed(facts, computed, steps[0].event)
             elif not steps[0].event.alone and held <= never_reached(facts) and not _is_told(facts, held):
                 yield self._report_unreached(facts, steps[0].event)
+            elif loss is not None:
+                yield self._report_forgotten(facts, loss, steps[0].event)
         elif steps[-1].number < filling[0].number and filling[0].kind == "backward":
             yield self._report_early(facts, steps[0].event, filling[0].event)
 
@@ -138,6 +144,13 @@ class StepWithoutGradient(Rule):
         message = f"{code(facts, step.at.node)} finds no gradients: no backward ever reaches {who}"
         return self.finding(place(step.at), message)
 
+    def _report_forgotten(self, facts: Facts, loss: Event, step: Event) -> Finding:
+        message = (
+            f"{code(facts, step.at.node)} finds no gradients: nothing calls `backward()` on what comes of "
+            f"{code(facts, loss.at.node)}"
+        )
+        return self.finding(place(step.at), message, [Step(place(loss.at), "this is computed, and not differentiated")])
+
     def _report_early(self, facts: Facts, step: Event, backward: Event) -> Finding:
         message = (
             f"{code(facts, step.at.node)} comes before {code(facts, backward.at.node)}, when there are no "
@@ -149,6 +162,28 @@ class StepWithoutGradient(Rule):
 def _is_told(facts: Facts, held: frozenset[Tensor]) -> bool:
     """Does another rule say what keeps the gradient from these tensors?"""
     return any(held & set(lost.leaves) for lost in lost_gradients(facts))
+
+
+def _forgotten(facts: Facts, held: frozenset[Tensor], step: Event) -> Event | None:
+    """The call of a module with the optimizer's parameters, in the loop or function of its step, where nothing
+    differentiates anything."""
+    if any(facts.of("backward", "grad-call", "functional", "unknown-step")):
+        return None
+    if any(_may_differentiate(value) for event in facts.of("unknown-call") for value in event.arguments):
+        return None
+    for event in facts.of("forward"):
+        near = loops_of(event.path) & loops_of(step.path) or event.calls is step.calls
+        roots = [part.node for part in tensors_in(event.result) if isinstance(part, Tensor)]
+        if near and event.outermost and any(leaf in held for root in roots for leaf in leaves(root)):
+            return event
+    return None
+
+
+def _may_differentiate(value: Value) -> bool:
+    """Could unknown code that is given this call backward for the parameters?"""
+    if isinstance(value, Tensor):
+        return value.requires_grad is not False
+    return not isinstance(value, Host)
 
 
 def _targets(event: Event) -> list[Tensor]:

@@ -1,5 +1,6 @@
 """GRD705."""
 
+import ast
 from collections.abc import Iterable
 
 from gradls.autograd.modules import find_module
@@ -107,6 +108,23 @@ class EvalModeLeftOn(Rule):
                 trained = self._trained_after(facts, number, event)
                 if trained is not None and any(_depends_on_mode(module) for module in event.modules):
                     yield self._report(facts, event, trained)
+        yield from self._of_unknown(facts)
+
+    def _of_unknown(self, facts: Facts) -> Iterable[Finding]:
+        """A function that is given the model: whether it depends on the mode is not known."""
+        told: set[ast.AST] = set()
+        for number, event in enumerate(facts.events):
+            if event.kind != "unknown-train-mode" or event.mode is not False or event.at.node in told:
+                continue
+            trained = _trained_unknown(facts, number, event)
+            if trained is not None:
+                told.add(event.at.node)
+                message = (
+                    f"{code(facts, event.at.node)} is not undone before the next round trains the model: if it has "
+                    "dropout or batch normalization, they are in evaluation mode from then on; call `train()`"
+                )
+                story = [Step(place(trained.at), "this trains it in evaluation mode")]
+                yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
 
     def _report(self, facts: Facts, event: Event, trained: Event) -> Finding:
         message = (
@@ -136,6 +154,29 @@ class EvalModeLeftOn(Rule):
             ]
             return other if again else None
         return None
+
+
+def _trained_unknown(facts: Facts, number: int, event: Event) -> Event | None:
+    """The backward of a later round, of something that the model computed, with no call of `train()` before it."""
+    before = [other for other in facts.events[:number] if other.kind == "backward" and other.alone is event.alone]
+    modes = [other for other in facts.events[:number] if _sets_mode(other, event)]
+    called = any(other.kind == "unknown-call" and other.value is event.value for other in facts.events[:number])
+    if not before or not called or (modes and modes[-1].mode is not True):
+        return None
+    called = False
+    for other in facts.events[number + 1 :]:
+        if _sets_mode(other, event) and other.mode is not False:
+            return None
+        called = called or (other.kind == "unknown-call" and other.value is event.value)
+        if other.kind == "backward" and called:
+            again = (one for one in before if one.at.node is other.at.node)
+            return other if any(loops_of(one.path) & loops_of(other.path) for one in again) else None
+    return None
+
+
+def _sets_mode(other: Event, event: Event) -> bool:
+    """Does it set the mode of the same model, or of something that may hold it?"""
+    return other.kind == "unknown-train-mode" and (other.value is event.value or other.mode is not False)
 
 
 def _was_off(facts: Facts, number: int, event: Event) -> bool:

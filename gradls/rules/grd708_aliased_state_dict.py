@@ -18,7 +18,8 @@ class AliasedStateDict(Rule):
     ## What it finds
     The result of `state_dict()` that is loaded back into the same model after the model was trained on, without a copy
     in between. And one that is taken on a branch of the training loop, for the best result, and is written to a file or
-    loaded into another model after the loop.
+    loaded into another model after the loop. As information, one that is returned or read after the model was trained
+    on.
 
     ## Why it matters
     The tensors in the dictionary share their memory with the parameters. Each step changes both, so what is restored in
@@ -98,6 +99,30 @@ class AliasedStateDict(Rule):
                 if step is not None and state.at.node not in told:
                     told.add(state.at.node)
                     yield self._report(facts, state, step, event)
+            if event.kind in ("mapping-used", "return", "yield") and taken and event.value is not None:
+                yield from self._of_use(facts, number, taken, told)
+
+    def _of_use(
+        self, facts: Facts, number: int, taken: dict[Node, tuple[int, Event]], told: set[ast.AST]
+    ) -> Iterable[Finding]:
+        """A state that is used in another way after the parameters were changed."""
+        use = facts.events[number]
+        assert use.value is not None
+        for node in _aliases(use.value):
+            start, state = taken.get(node, (0, None))
+            if state is None or state.at.node in told:
+                continue
+            step = _trained(facts, start, number, set(state.parameters))
+            if step is None:
+                continue
+            told.add(state.at.node)
+            message = (
+                f"{code(facts, state.at.node)} shares its memory with the parameters: {code(facts, step.at.node)} "
+                f"changes it too, and what is used later are the weights of then; keep `copy.deepcopy(...)` of it, if "
+                "it is a snapshot"
+            )
+            story = [Step(place(step.at), "this changes the kept tensors"), Step(place(use.at), "they are used here")]
+            yield self.finding(place(state.at), message, story, severity=Severity.INFORMATION)
 
     def _report(self, facts: Facts, state: Event, step: Event, load: Event) -> Finding:
         message = (
@@ -151,8 +176,10 @@ def _aliases(given: Value) -> list[Node]:
 
 
 def _trained(facts: Facts, start: int, end: int, parameters: set[Tensor]) -> Event | None:
-    """A step that changes the parameters between two events."""
+    """A step or write that changes the parameters between two events."""
     for event in facts.events[start:end]:
         if event.kind == "step" and parameters & set(event.parameters):
+            return event
+        if event.kind == "write" and event.value in parameters:
             return event
     return None

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Path, Round
-from gradls.flow.values import Choice, Instance, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import Choice, Class, Instance, Mapping, Sequence, Tensor, Unknown, Value
 
 
 class Moment(NamedTuple):
@@ -149,11 +149,28 @@ def handed_out(facts: Facts) -> set[int]:
             _note(value, found)
     for event in facts.of("return", "yield"):
         _note(event.value, found)
-    for event in facts.of("attribute-set", "item-set"):
-        _note(event.assigned, found)
     for event in facts.of("append"):
         _note(event.appended, found)
+    own = []
+    for event in facts.of("attribute-set", "item-set", "unknown-attribute-set"):
+        if event.kind == "attribute-set" and _is_of_the_program(event):
+            own.append(event)
+        else:
+            _note(event.assigned, found)
+    # What an object of the program holds is as well known as the object.
+    for _ in range(3):
+        for event in own:
+            if id(event.value) in found:
+                _note(event.assigned, found)
     return found
+
+
+def _is_of_the_program(event: Event) -> bool:
+    """Is an attribute set of an object that the file makes and uses itself, and that no other code has?"""
+    holder = event.value
+    if event.alone or not isinstance(holder, Instance) or not isinstance(holder.cls, Class):
+        return False
+    return not holder.open and not holder.fields.get("escaped")
 
 
 def _note(value: Value | None, found: set[int]) -> None:

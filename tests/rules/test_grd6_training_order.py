@@ -133,7 +133,9 @@ def test_cleared_before_step(body: str, severity: list[str]) -> None:
         (loop("opt.zero_grad()\nnet(x).mean().backward()"), 1),
         (loop("opt.zero_grad()\nnet(x).mean().backward()\ntrainer.update(opt)"), 0),
         (loop("opt.zero_grad()\nnet(x).mean().backward()\nscaler.step(opt)"), 0),
-        (SET_UP + "class T:\n    pass\nt = T()\nt.opt = opt\nnet(data[0]).mean().backward()", 0),
+        (SET_UP + "import registry\nregistry.opt = opt\nnet(data[0]).mean().backward()", 0),
+        (SET_UP + "class T:\n    pass\nt = T()\nt.opt = opt\nrun(t)\nnet(data[0]).mean().backward()", 0),
+        (SET_UP + "class T:\n    pass\nt = T()\nt.opt = opt\nnet(data[0]).mean().backward()", 1),
         (
             loop(
                 "net(x).mean().backward()\nwith torch.no_grad():\n    for p in net.parameters():\n        p -= p.grad"

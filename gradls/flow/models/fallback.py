@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
 from gradls.flow import classes
+from gradls.flow.join import options
 from gradls.flow.models.registry import find_method
 from gradls.flow.operations import apply, unknown_operation
-from gradls.flow.values import Instance, Lib, Tensor, Value
+from gradls.flow.values import Instance, Lib, Mapping, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.calls import Call
@@ -65,6 +66,8 @@ def call(run: Run, function: Lib, call: Call) -> Value:
 
     for value in call.values:
         escape(run, value)
+        if any(isinstance(option, Mapping) for option in options(value)):
+            run.event("mapping-used", call.node, value)
     if path in ("torch.device", "torch.Generator", "torch.Size") or path.startswith(("torch.cuda.", "torch.backends.")):
         return run.unknown("call", path)
     if path.rpartition(".")[2][:1].isupper() and path.startswith(("torch.utils.", "torch.nn.parallel")):

@@ -79,7 +79,8 @@ def _init(run: Run, path: str, call: Call) -> Value:
     tensor = call.get(0, "tensor")
     if isinstance(tensor, Tensor):
         bump(run, tensor, path.rpartition(".")[2], call.node)
-        run.event("init", call.node, tensor, tensor.node, path=path)
+        zero = path.endswith(".zeros_") or (".constant" in path and call.known(1, "val") == 0)
+        run.event("init", call.node, tensor, tensor.node, path=path, zero=zero)
         return tensor
     return tensor if tensor is not None else run.unknown("call", path)
 

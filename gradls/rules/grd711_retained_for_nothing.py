@@ -1,4 +1,4 @@
-"""GRD712."""
+"""GRD711."""
 
 import ast
 from collections.abc import Iterable
@@ -88,7 +88,7 @@ class RetainedForNothing(Rule):
     - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html
     """
 
-    code, name, severity = "GRD712", "retained-for-nothing", Severity.INFORMATION
+    code, name, severity = "GRD711", "retained-for-nothing", Severity.INFORMATION
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         by_place: dict[ast.AST, list[Event]] = {}

@@ -1,4 +1,4 @@
-"""GRD618."""
+"""GRD620."""
 
 import ast
 from collections.abc import Iterable
@@ -86,7 +86,7 @@ class UndividedAccumulation(Rule):
     - https://docs.pytorch.org/docs/stable/notes/amp_examples.html#gradient-accumulation
     """
 
-    code, name, severity = "GRD618", "undivided-accumulation", Severity.INFORMATION
+    code, name, severity = "GRD620", "undivided-accumulation", Severity.INFORMATION
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         order = order_of(facts)
