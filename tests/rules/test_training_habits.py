@@ -131,7 +131,7 @@ def test_retained_through_all_rounds() -> None:
         ("torch.save(best, 'best.pt')", 1),
         ("print(best['weight'].mean())", 1),
         ("print(len(data))", 0),
-        ("other.load_state_dict(best)", 0),
+        ("other.load_state_dict(best)", 1),
     ],
 )
 def test_snapshot_that_is_none(use: str, found: int) -> None:
