@@ -96,7 +96,7 @@ def _check_statistics(run: Run, instance: Instance, first: Tensor, at: ast.AST, 
     options = instance.data.get("options", {})
     tracks = options.get("track_running_stats")
     own = isinstance(tracks, Host) and tracks.value is False
-    if not own and (instance.fields.get("training") is not TRUE or not _is_known(run, instance)):
+    if not own and not _trains(run, instance):
         return
     shape = first.shape
     if shape is None or len(shape) < 2:
@@ -107,6 +107,10 @@ def _check_statistics(run: Run, instance: Instance, first: Tensor, at: ast.AST, 
         run.event("unfit-input", at, first, first.node, why="one-value", batch=batch, made=instance.at, shape=shape)
 
 
-def _is_known(run: Run, instance: Instance) -> bool:
-    """Is it known who has switched the mode of the layer: nobody else than what is seen?"""
-    return not instance.fields.get("escaped") and (not run.alone or instance.fields.born > run.since)
+def _trains(run: Run, instance: Instance) -> bool:
+    """Is a layer certainly in training mode: made here, and switched by nobody else than what is seen?"""
+    if instance.fields.get("escaped"):
+        return False
+    if run.alone:
+        return instance.fields.born > run.since and instance.fields.get("training", TRUE) is TRUE
+    return instance.fields.get("training") is TRUE

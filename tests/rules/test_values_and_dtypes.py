@@ -50,6 +50,13 @@ double = torch.from_numpy(np.random.rand(2, 3))
         ("GRD518", "i = torch.tensor([7])\ni.zero_()\nnn.Embedding(3, 2)(i)", []),
         ("GRD518", "nn.BatchNorm1d(4)(net(x[:1]))", ["error"]),
         ("GRD518", "nn.BatchNorm1d(4).eval()(net(x[:1]))", []),
+        ("GRD518", "def test():\n    nn.BatchNorm1d(4)(net(x[:1]))", ["error"]),
+        (
+            "GRD518",
+            "class M(nn.Module):\n    def __init__(self):\n        super().__init__()\n        "
+            "self.n = nn.BatchNorm1d(3)\n    def forward(self, y):\n        return self.n(x[:1])",
+            [],
+        ),
         ("GRD518", "nn.BatchNorm2d(3)(torch.randn(1, 3, 2, 2))", []),
         ("GRD409", "F.cross_entropy(net(x), torch.tensor([4, 0]))", ["error"]),
         ("GRD409", "F.cross_entropy(net(x), torch.tensor([-1, 0]))", ["error"]),
