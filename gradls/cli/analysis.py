@@ -74,6 +74,8 @@ def _state_record(state: TensorState) -> Record:
         "dtype": state.dtype,
         "leaf": state.leaf,
         "called": state.called,
+        "off": state.off,
+        "torn": state.torn,
     }
 
 

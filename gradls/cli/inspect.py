@@ -64,8 +64,11 @@ def seen_together(reports: Sequence[Report]) -> dict[str, list[Record]]:
 def _together(
     span: tuple[int, ...], called: Sequence[Record], from_elsewhere: Sequence[Record], alone: Sequence[Record]
 ) -> Record:
-    known = [state for state in from_elsewhere if state["requires_grad"] is not None]
-    seen = called or known or alone or from_elsewhere
+    known = [state for state in from_elsewhere if state["requires_grad"] is not None or state["torn"]]
+    if all(state["off"] for state in known):
+        # Who calls it with gradients off does not say that nobody calls it with gradients on.
+        known += alone
+    seen = (called and [*called, *(state for state in known if state["torn"])]) or known or from_elsewhere
     merged: Record = dict(zip(_SPAN, span, strict=True))
     for key in ("requires_grad", "dtype", "leaf"):
         values = {state[key] for state in seen}

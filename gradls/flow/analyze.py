@@ -11,10 +11,12 @@ from gradls.autograd.versions import NEWEST, Version
 from gradls.flow import attributes, classes
 from gradls.flow.backward import check_result
 from gradls.flow.calls import Call, call_function
+from gradls.flow.entries import Entry, forget_unclear, settle
 from gradls.flow.facts import Facts
 from gradls.flow.models.autograd_functions import context_arguments
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.names import Names, NoNames
+from gradls.flow.proofs import prove
 from gradls.flow.run import MOST_STEPS, MOST_STEPS_A_FILE, MOST_STEPS_A_ROOT, MOST_STEPS_ABROAD_ALONE, OutOfBudget, Run
 from gradls.flow.statements import exec_block
 from gradls.flow.values import Bound, Class, Function, Host, Instance, Mapping, Sequence, Value
@@ -36,7 +38,10 @@ def analyze(source: Source, names: Names | None = None, target: Version = NEWEST
     sys.setrecursionlimit(max(limit, 6000))
     try:
         _attempt(run, lambda: exec_block(run, source.tree.body), MOST_STEPS)
+        prove(run, run.facts.events)
+        forget_unclear(run)
         _run_uncalled(run)
+        settle(run, run.entries)
     finally:
         sys.setrecursionlimit(limit)
         if collects:
@@ -66,28 +71,23 @@ def _attempt(run: Run, action: object, budget: int) -> bool:
     return False
 
 
-def _root(run: Run, action: object, budget: int, constructs: bool = False) -> bool:
-    """Run something that nobody in the file calls.
+def _root(run: Run, action: object, budget: int, node: ast.AST | None = None) -> bool:
+    """Run something that nobody in the file calls: the function `node`, or the making of an object.
 
-    A caller may have switched gradients off. Only where something here calls backward it is certain that they were on;
-    elsewhere a result that requires grad may as well not. Objects are made with gradients on.
+    A caller may have switched gradients off. Only where something here calls backward it is certain that they were on.
+    Objects are made with gradients on.
     """
-    known, events = run.states, len(run.facts.events)
-    run.states = {}
+    states, events = run.states, len(run.facts.events)
+    run.states, run.reached, run.unclear, run.open = {}, set(), set(), {}
     done = _attempt(run, action, budget)
-    found, run.states = run.states, known
-    recorded = any(event.kind in ("backward", "grad-call") for event in run.facts.events[events:])
+    recorded = node is None or any(event.kind in ("backward", "grad-call") for event in run.facts.events[events:])
     for event in run.facts.events[events:]:
-        event.info["hypothetical"] = not recorded and not constructs
-    for node, state in found.items():
+        event.info["hypothetical"] = not recorded
+    prove(run, run.facts.events[events:])
+    for state in run.states.values():
         state.called = False
-        if not recorded and state.requires_grad and state.leaf is not True:
-            state.requires_grad = state.leaf = None
-        if node not in known:
-            known[node] = state
-            run.hypothetical.add(node)
-        elif node in run.hypothetical:
-            known[node].blur(state)
+    run.entries.append(Entry(node, run.states, run.reached, run.unclear, recorded))
+    run.states = states
     return done
 
 
@@ -109,7 +109,12 @@ def _run_uncalled(run: Run) -> None:
         if isinstance(value, Function):
             run.since = run.state.clock
             if value.node not in run.executed:
-                _root(run, lambda value=value: _call(run, value, arguments(run, value, False)), MOST_STEPS_A_ROOT)
+                _root(
+                    run,
+                    lambda value=value: _call(run, value, arguments(run, value, False)),
+                    MOST_STEPS_A_ROOT,
+                    value.node,
+                )
         elif isinstance(value, Class):
             _run_methods(run, value)
         run.state.undo(mark)
@@ -132,7 +137,7 @@ def _run_methods(run: Run, cls: Class) -> None:
     holder: list[Value] = []
     init, _ = classes.find_in_class(cls, "__init__")
     call = arguments(run, init, True) if isinstance(init, Function) else Call(cls.node, [], {}, True)  # type: ignore[arg-type]
-    if not _root(run, lambda: holder.append(classes.instantiate(run, cls, call)), MOST_STEPS_A_ROOT, True):
+    if not _root(run, lambda: holder.append(classes.instantiate(run, cls, call)), MOST_STEPS_A_ROOT):
         holder.append(_open_instance(run, cls))
     receiver = holder[0]
     if isinstance(receiver, Instance):
@@ -140,6 +145,7 @@ def _run_methods(run: Run, cls: Class) -> None:
         for _, tensor in parameters_of(receiver)[0]:
             # Whoever made the object may have converted it.
             tensor.fields["exact"] = None
+    _run_templates(run, cls, receiver)
     for method in sorted(uncalled, key=lambda method: method.name != "forward"):
         if method.node in run.executed:
             continue
@@ -153,8 +159,35 @@ def _run_methods(run: Run, cls: Class) -> None:
                 run, method, arguments(run, method, bound), target if bound else None
             ),
             MOST_STEPS_A_ROOT,
+            method.node,
         )
         run.state.undo(mark)
+
+
+_OFF = frozenset(("no_grad", "inference_mode", "set_grad_enabled"))
+
+
+def _run_templates(run: Run, cls: Class, receiver: Value) -> None:
+    """Run the inherited methods that switch gradients off and call methods of this class, for what these see then."""
+    for base in classes.linearize(cls)[1:]:
+        for method in base.fields.values() if isinstance(base, Class) else ():
+            if not isinstance(method, Function) or classes.find_in_class(cls, method.name)[0] is not method:
+                continue
+            names = {node.attr for node in ast.walk(method.node) if isinstance(node, ast.Attribute)}
+            if method.kind or not names & _OFF or not names & cls.fields.keys():
+                continue
+            mark, events, executed = run.state.mark(), len(run.facts.events), set(run.executed)
+            call = arguments(run, method, True)
+            _root(
+                run,
+                lambda method=method, call=call: call_function(run, method, call, receiver),
+                MOST_STEPS_A_ROOT,
+                method.node,
+            )
+            run.state.undo(mark)
+            run.executed = executed
+            # What happens in the base class is for its own file to tell.
+            del run.facts.events[events:]
 
 
 def _open_instance(run: Run, cls: Class) -> Instance:
@@ -169,7 +202,7 @@ def _run_custom_function(run: Run, cls: Class, methods: list[Function]) -> None:
         mark = run.state.mark()
         run.isolated += 1
         call = context_arguments(run, method, arguments(run, method, False))
-        _root(run, lambda method=method, call=call: call_function(run, method, call), MOST_STEPS_A_ROOT)
+        _root(run, lambda method=method, call=call: call_function(run, method, call), MOST_STEPS_A_ROOT, method.node)
         run.isolated = 0
         run.state.undo(mark)
 

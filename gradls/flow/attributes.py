@@ -77,7 +77,10 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
         # What is put in there is not followed.
         value.open = True
     if name in value.fields:
-        return value.fields[name]
+        held = value.fields[name]
+        if run.alone and type(held) is Unknown and isinstance(value.cls, Class) and not (held.plain or held.unrecorded):
+            held = _declared(run, value, name) or held
+        return held
     if name == "__class__":
         return value.cls
     if isinstance(value.cls, Lib):
@@ -101,9 +104,18 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
         return found
     if owner is not None or _has_module_method(value, name):
         return Bound(value, None, name)
+    declared = _declared(run, value, name) if run.alone else None
+    if declared is not None:
+        return _memo(run, value.fields, name, declared)
     if name == "training":
         return _memo(run, value.fields, "training", run.unknown("training", "training"))
     return _memo(run, value.fields, name, run.unknown("attribute", name))
+
+
+def _declared(run: Run, value: Instance, name: str) -> Value | None:
+    from gradls.flow import declared
+
+    return declared.of_attribute(run, value.cls, name) if isinstance(value.cls, Class) else None
 
 
 def _memo(run: Run, fields: Fields, name: str, value: Value) -> Value:
@@ -134,6 +146,11 @@ def _of_library(run: Run, value: Lib, name: str) -> Value:
     return run.lib(canonical(f"{value.path}.{name}"))
 
 
+_METADATA = frozenset(("shape", "ndim", "dtype", "device", "layout", "is_cuda", "requires_grad", "is_leaf", "grad_fn"))
+"""Attributes of tensors that are no tensors."""
+_DATA = frozenset(("grad", "T", "mT", "H", "mH", "real", "imag"))
+
+
 def _of_unknown(run: Run, value: Unknown, name: str, node: ast.expr) -> Value:
     found = value.fields.get(name)
     if found is not None:
@@ -150,6 +167,10 @@ def _of_unknown(run: Run, value: Unknown, name: str, node: ast.expr) -> Value:
     attribute = run.unknown("attribute", name, question)
     attribute.fields["of"] = value
     attribute.plain = value.plain
+    if name in _METADATA:
+        attribute.origin, attribute.plain = "metadata", True
+    elif name in _DATA:
+        attribute.unrecorded = name == "grad" or value.unrecorded
     value.fields[name] = attribute
     return attribute
 
@@ -256,6 +277,12 @@ def annotated(run: Run, parameter: ast.arg, function: Function) -> Value:
             return run.leaf("argument", parameter, requires_grad=False, dtype=dtype)
         if isinstance(cls, Lib) and cls.path in _INSTANCES:
             return Instance(run.state, cls)
+    if annotation is not None:
+        from gradls.flow import declared
+
+        found = declared.of_annotation(run, annotation, function.scope)
+        if found is not None:
+            return found
     return run.unknown("argument", parameter.arg)
 
 

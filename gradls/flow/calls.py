@@ -168,6 +168,10 @@ def call_unknown(run: Run, function: Value, call: Call) -> Value:
     """A call of something unknown: its arguments may go anywhere and be changed."""
     for value in call.values:
         escape(run, value)
+    if run.recording is False and (call.args or call.kwargs):
+        from gradls.flow.entries import may_be_of_the_file
+
+        run.switched_off = run.switched_off or may_be_of_the_file(function)
     if isinstance(function, Unknown):
         event = run.event("unknown-call", call.node, function, arguments=call.values, grad=run.mode["grad"])
         if function.question is not None:
@@ -184,6 +188,7 @@ def call_unknown(run: Run, function: Value, call: Call) -> Value:
 
 
 def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
+    from gradls.flow.models.unknowns import unknown_method
     from gradls.flow.operations import unknown_operation
 
     name = function.name if function is not None else ""
@@ -193,6 +198,10 @@ def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
         model = find_method(receiver, name)
         if model is not None:
             return model(run, receiver, call)
+    if isinstance(receiver, Unknown):
+        found = unknown_method(run, name, receiver, call)
+        if found is not None:
+            return found
     values = [*([receiver] if receiver is not None else []), *call.values]
     return unknown_operation(run, name, values, call.node, pure=pure)
 
@@ -300,6 +309,7 @@ def _call_function(
     scope = Scope(Fields(run.state), function.scope, "function")
     bind_arguments(run, function, call, scope.fields, receiver)
     run.executed.add(function.node)
+    (run.unrecorded if run.recording is False else run.reached).add(function.node)
     frame = Frame(scope, run.state.mark(), run.files[function.source], function)
     frame.receiver, frame.owner = receiver, function.owner or owner
     frame.calls = (run.at(call.node), function, run.frame.calls)

@@ -34,6 +34,7 @@ FUNCTION = "torch.autograd.Function"
 _MODULE_LIKE = (
     "torch.nn.",
     "torch.optim.swa_utils.AveragedModel",
+    "einops.layers.torch.",
     "pytorch_lightning.LightningModule",
     "lightning.LightningModule",
     "lightning.pytorch.LightningModule",
@@ -378,7 +379,7 @@ def _object_is(value: Instance, of: Value) -> bool | None:
             return True
         if of.path.startswith(("builtins.", "torch.Tensor")) and of.path != "builtins.object":
             return None if has_unknown_base(value.cls) else False
-    if has_unknown_base(value.cls):
+    if has_unknown_base(value.cls) or "declared" in value.data:
         return None
     return False if isinstance(of, (Class, Lib)) else None
 

@@ -38,6 +38,12 @@ def eval_expr(run: Run, node: ast.expr) -> Value:
     value = EVAL[type(node)](run, node)
     if type(value) is Tensor:
         run.observe(node, value)
+    elif type(value) is Unknown:
+        run.observe_unknown(node, value)
+    elif type(value) is Choice:
+        for option in value.options:
+            if type(option) is Tensor:
+                run.observe(node, option)
     return value
 
 
@@ -340,6 +346,7 @@ def element(run: Run, value: Value) -> Value:
     if isinstance(value, Instance):
         return calls.iterate(run, value)
     found = run.unknown("data", getattr(value, "name", ""))
+    found.plain = isinstance(value, Unknown) and value.plain
     found.fields["iterated"] = value
     return found
 

@@ -47,15 +47,29 @@ class TensorState:
     leaf: bool | None
     called: bool = True
     """It was seen in code that runs when the file does, not only in functions that nobody in the file calls."""
+    off: bool = False
+    """It was seen only while gradients were off."""
+    torn: bool = False
+    """It requires grad in one call and not in another, or is unknown in one of them and gradients are off in the
+    other."""
 
     def blur(self, other: TensorState) -> None:
         """Keep what holds in both states."""
-        if self.requires_grad is not other.requires_grad:
+        differs = self.requires_grad is not other.requires_grad
+        known = self.requires_grad is not None and other.requires_grad is not None
+        self.torn = self.torn or other.torn or (differs and (known or self.off is not other.off))
+        self.off = self.off and other.off
+        if differs:
             self.requires_grad = None
         if self.dtype != other.dtype:
             self.dtype = None
         if self.leaf is not other.leaf:
             self.leaf = None
+
+    def doubt(self) -> None:
+        """Take back what is known: the same code may also run in another way."""
+        self.torn = True
+        self.requires_grad = self.leaf = None
 
 
 @dataclass(slots=True)

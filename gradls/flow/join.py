@@ -25,7 +25,7 @@ from gradls.flow.values import (
 if TYPE_CHECKING:
     from gradls.flow.state import State
 
-MOST_OPTIONS = 4
+MOST_OPTIONS = 6
 
 
 class Join:
@@ -73,7 +73,9 @@ class Join:
             return flat[0]
         unknown = next((value for value in flat if isinstance(value, Unknown)), None)
         if unknown is not None:
-            return Unknown(self.state, "branches", unknown.name)
+            joined = Unknown(self.state, "branches", unknown.name)
+            joined.unrecorded = all(_is_quiet(value) for value in flat)
+            return joined
         options = self._by_sort(flat)
         if len(options) == 1:
             return options[0]
@@ -90,7 +92,7 @@ class Join:
         others = [
             value for value in values if not isinstance(value, (Tensor, Sequence, Mapping)) and value not in numbers
         ]
-        joined: list[Value] = list(others)
+        joined: list[Value] = self._distributions(others)
         if tensors:
             joined.append(self.tensors(tensors))
         if numbers:
@@ -100,6 +102,28 @@ class Join:
         if mappings:
             joined.append(self.mappings(mappings))
         return joined
+
+    def _distributions(self, values: list[Value]) -> list[Value]:
+        """The values, with one distribution for all of the same class: it is what its parameters make it."""
+        found: dict[tuple[str, int], list[Instance]] = {}
+        rest: list[Value] = []
+        for value in values:
+            if (
+                isinstance(value, Instance)
+                and value.path.startswith("torch.distributions.")
+                and "sources" in value.data
+            ):
+                found.setdefault((value.path, len(value.data["sources"])), []).append(value)
+            else:
+                rest.append(value)
+        for group in found.values():
+            joined = group[-1]
+            if len(group) > 1:
+                joined = Instance(self.state, joined.cls, joined.at)
+                parameters = zip(*(one.data["sources"] for one in group), strict=True)
+                joined.data["sources"] = [self.values(parts) for parts in parameters]
+            rest.append(joined)
+        return rest
 
     def tensors(self, tensors: Values[Tensor]) -> Tensor:
         if len(tensors) == 1:
@@ -167,6 +191,13 @@ class Join:
 def options(value: Value) -> tuple[Value, ...]:
     """The values that `value` may be."""
     return value.options if isinstance(value, Choice) else (value,)
+
+
+def _is_quiet(value: Value) -> bool:
+    """Is it certain that this is no tensor that requires grad?"""
+    if isinstance(value, Unknown):
+        return value.plain or value.unrecorded
+    return isinstance(value, Host) or (isinstance(value, Tensor) and value.requires_grad is False)
 
 
 def _agree(values: list[Any]) -> Any:

@@ -366,9 +366,12 @@ def requires_grad_in(value: Value | None) -> bool:
     )
 
 
-def unknown_operation(run: Run, name: str, values: list[Value], at: ast.AST, *, pure: bool = False) -> Value:
+def unknown_operation(
+    run: Run, name: str, values: list[Value], at: ast.AST, *, pure: bool = False, given: list[Value] | None = None
+) -> Value:
     """An operation without an entry: a tensor of which nothing is certain, if a tensor goes in. `pure`: nothing else
-    goes in, such as the parameters of a module."""
+    goes in, such as the parameters of a module. `given` are all arguments, if `values` are only those with a gradient.
+    """
     edges: list[Edge] = []
     for value in values:
         for tensor in tensors_in(value):
@@ -379,15 +382,18 @@ def unknown_operation(run: Run, name: str, values: list[Value], at: ast.AST, *, 
     result = run.unknown("call", name)
     if edges:
         result.fields["node",] = Node(run.state, name, run.at(at), tuple(edges), kind="opaque", path=run.path)
-        result.plain = pure and all(edge.flows is False for edge in edges)
-        if not result.plain:
-            steep.look_at_unknown(run, name, values, result, at)
+        result.fields["node",].fields["pure"] = pure
+        quiet = pure and all(edge.flows is False for edge in edges)
+        result.plain = quiet and not any(isinstance(value, Unknown) and value.unrecorded for value in values)
+        result.unrecorded = quiet or (run.recording is False and not run.isolated)
+        if not quiet:
+            steep.look_at_unknown(run, name, values if given is None else given, result, at)
     return result
 
 
 def is_plain(value: Value) -> bool:
     """Is it known of an unknown value that it carries no gradient?"""
-    return isinstance(value, Unknown) and value.plain
+    return isinstance(value, Unknown) and (value.plain or value.unrecorded)
 
 
 def tensor_method(run: Run, receiver: Tensor, name: str, call: Call) -> Value:

@@ -260,9 +260,14 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
         except TypeError:
             return Host("bool")
     if isinstance(left, Unknown) and isinstance(right, Host) and right.known and _hashable(right.value):
-        return truth.derived(run, left, (name, right.value))
+        found = truth.derived(run, left, (name, right.value))
+        found.unrecorded = True
+        return found
     if tensors_in(left) and tensors_in(right):
-        return unknown_operation(run, name, [left, right], node, pure=True)
+        result = unknown_operation(run, name, [left, right], node, pure=True)
+        if isinstance(result, Unknown):
+            result.unrecorded = True
+        return result
     return Host("bool")
 
 

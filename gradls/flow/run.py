@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from gradls.autograd.versions import NEWEST, Version
+from gradls.flow.entries import Entry
 from gradls.flow.facts import Event, Facts, TensorState
 from gradls.flow.graph import At, Node, Path
 from gradls.flow.join import Join
 from gradls.flow.names import Names, Question
 from gradls.flow.program import File
 from gradls.flow.state import Changes, Fields, State
-from gradls.flow.values import Function, Lib, Tensor, Unknown, Value
+from gradls.flow.values import Class, Function, Instance, Lib, Tensor, Unknown, Value
 from gradls.syntax.source import Source
 
 MOST_STEPS = 120_000
@@ -28,7 +29,7 @@ MOST_STEPS_BESIDES = 500
 """The same where neither that file nor what it is given has to do with tensors."""
 MOST_STEPS_ALL_ABROAD = 60_000
 """The same for all calls into other files."""
-MOST_STEPS_ABROAD_ALONE = 15_000
+MOST_STEPS_ABROAD_ALONE = 30_000
 """The same for all of them that are made by functions that nobody calls."""
 MOST_CALLS_DEEP = 14
 
@@ -159,6 +160,14 @@ class Run:
         self.stack: list[Function] = []
         self.executed: set[ast.AST] = set()
         """Functions whose body was analysed."""
+        self.reached: set[ast.AST] = set()
+        """Those that the entry under analysis called while gradients were on."""
+        self.unrecorded: set[ast.AST] = set()
+        """Those that were called while gradients were off."""
+        self.unclear: set[ast.AST] = set()
+        """Expressions of which nothing is known in some call."""
+        self.open: dict[ast.AST, list[Node | Unknown | None]] = {}
+        """What was seen in expressions of which it is not known whether they require grad; None: both were."""
         self.steps = 0
         self.abroad = MOST_STEPS_ALL_ABROAD
         """How many more it may take in other files."""
@@ -168,8 +177,12 @@ class Run:
         self.rough = 0
         """How many loops of unknown length are open."""
         self.states: dict[ast.AST, TensorState] = {}
-        self.hypothetical: set[ast.AST] = set()
-        """The expressions that were seen only in code that nobody in the file calls."""
+        self.entries: list[Entry] = []
+        """The functions that nobody in the file calls, as they were run."""
+        self.declared: dict[Class, Instance | None] = {}
+        """For a class, the object that stands for all that are only declared to be of it."""
+        self.switched_off = False
+        """Somewhere in the file something unknown is called while gradients are off: it may be anything in the file."""
         self.libs: dict[str, Lib] = {}
         self.isolated = 0
         """Inside the forward of a custom Function: what happens there cuts nothing."""
@@ -222,9 +235,30 @@ class Run:
     def observe(self, node: ast.AST, tensor: Tensor) -> None:
         """Note what the expression `node` was; an expression seen in two states has an unknown one."""
         state = TensorState(self.frame.file.source, node, tensor.requires_grad, tensor.dtype, tensor.leaf)
+        state.off = self.recording is False
         seen = self.states.setdefault(node, state)
+        if state.requires_grad is None and self.frame.file is self.file:
+            self.open.setdefault(node, []).append(tensor.node)
         if seen is not state:
-            seen.blur(state)
+            self._blur(seen, state)
+
+    def _blur(self, seen: TensorState, state: TensorState) -> None:
+        if seen.requires_grad is not None and state.requires_grad is (not seen.requires_grad):
+            self.open.setdefault(state.node, []).append(None)
+        seen.blur(state)
+
+    def observe_unknown(self, node: ast.AST, value: Unknown) -> None:
+        """Note that the expression `node` was something that no tensor with a gradient can be, or anything at all."""
+        if not (value.plain or value.unrecorded):
+            self.unclear.add(node)
+            if self.frame.file is self.file:
+                self.open.setdefault(node, []).append(value)
+        elif value.origin != "metadata":
+            state = TensorState(self.frame.file.source, node, False, None, True)
+            state.off = self.recording is False
+            seen = self.states.setdefault(node, state)
+            if seen is not state:
+                self._blur(seen, state)
 
     # Values
 

@@ -73,6 +73,9 @@ def derived(run: Run, value: Unknown, key: object) -> Unknown:
         found = run.unknown("derived", value.name)
         found.fields["derived"] = (value, key)
         found.plain = value.plain
+        found.unrecorded = value.unrecorded and isinstance(key, int)
+        if value.origin == "metadata":
+            found.origin = "metadata"
         # A memo, not a write of the program: it is not undone.
         value.fields["derived", key] = found
     return found

@@ -86,7 +86,7 @@ class Unknown(Value):
     """A value of which nothing is known but its identity. `fields` remembers its attributes and comparisons, so that
     the same question about it gets the same answer."""
 
-    __slots__ = ("answer", "fields", "name", "origin", "plain", "question")
+    __slots__ = ("answer", "fields", "name", "origin", "plain", "question", "unrecorded")
 
     def __init__(self, state: State, origin: str = "", name: str = "", question: Question | None = None) -> None:
         self.origin = origin
@@ -95,6 +95,9 @@ class Unknown(Value):
         self.answer: object = None
         self.plain = False
         """It is data from a loader, or was computed from such only: it carries no gradient."""
+        self.unrecorded = False
+        """If it is a tensor, it does not require grad: it was computed while gradients were off, or holds integers.
+        Nothing is said of its attributes, nor of what calling it gives."""
         self.fields = Fields(state)
 
     def __repr__(self) -> str:

@@ -46,6 +46,7 @@ def data_of_unknown(run: Run, value: Unknown, node: ast.expr) -> Value:
     found = value.fields.get("data")
     if found is None:
         found = run.unknown("attribute", "data")
+        found.plain, found.unrecorded = value.plain, True
         value.fields["data"] = found
     return found
 

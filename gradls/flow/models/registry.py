@@ -27,6 +27,7 @@ MODULES = (
     "containers",
     "derivatives",
     "distributions",
+    "einops",
     "factories",
     "forward_ad",
     "function_transforms",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradls.autograd.ops import find_op
 from gradls.flow import truth
 from gradls.flow.graph import Edge
 from gradls.flow.models.registry import method
-from gradls.flow.operations import cut_node, opaque
+from gradls.flow.operations import bind, cut_node, opaque, unknown_operation
 from gradls.flow.values import NONE, Host, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
@@ -56,3 +57,29 @@ def train(run: Run, receiver: Unknown, call: Call) -> Value:
     if len(call.values) <= (name == "train"):
         run.event("unknown-train-mode", call.node, receiver, mode=mode)
     return receiver if name == "eval" and not call.values else run.unknown("call", name)
+
+
+_SAME = frozenset(
+    ("to", "type", "type_as", "cuda", "cpu", "xpu", "float", "double", "half", "bfloat16", "contiguous", "pin_memory")
+)
+"""Methods that may give the tensor itself."""
+
+
+def unknown_method(run: Run, name: str, receiver: Unknown, call: Call) -> Value | None:
+    """Call a method that tensors have on something that may be one; None if they do not."""
+    op = find_op(f"torch.Tensor.{name}")
+    if op is None:
+        return None
+    if op.python:
+        found = run.unknown("metadata", name)
+        found.plain = True
+        return found
+    bound = bind(run, op, [receiver, *call.args], call.kwargs)
+    flowing = [value for key, value in bound.items() if key in op.differentiable or key == op.params[0]]
+    result = unknown_operation(run, name, flowing, call.node, pure=True, given=[receiver, *call.values])
+    assert isinstance(result, Unknown)
+    if all(output.gradient == "none" or output.dtype in ("int", "bool") for output in op.outputs):
+        result.unrecorded = True
+    elif op.view or op.inplace or name in _SAME:
+        result.plain, result.unrecorded = receiver.plain, receiver.plain or receiver.unrecorded
+    return result

@@ -1,0 +1,133 @@
+"""Objects of which only the class is known, by an annotation: `actor: Actor` in a class, or `def f(net: Net)`."""
+
+from __future__ import annotations
+
+import ast
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from gradls.flow import classes
+from gradls.flow.imports import attribute, load
+from gradls.flow.run import Scope
+from gradls.flow.values import Class, Function, Imported, Instance, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+MOST_STEPS = 3_000
+"""What making one such object may take."""
+
+
+def of_attribute(run: Run, cls: Class, name: str) -> Instance | None:
+    """The object that the attribute `name` of an object holds, as the class or a base declares it."""
+    for base in classes.linearize(cls):
+        if isinstance(base, Class):
+            annotation = _declarations(base.node).get(name)
+            if annotation is not None:
+                return of_annotation(run, annotation, base.scope)
+    return None
+
+
+@lru_cache(maxsize=512)
+def _declarations(node: ast.ClassDef) -> dict[str, ast.expr]:
+    """What a class declares its attributes to be: `actor: Actor` in its body, `self.actor: Actor = ...` in a method."""
+    found: dict[str, ast.expr] = {}
+    for part in ast.walk(node):
+        if isinstance(part, ast.AnnAssign):
+            target = part.target
+            if isinstance(target, ast.Name) and part in node.body:
+                found[target.id] = part.annotation
+            elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self":
+                found.setdefault(target.attr, part.annotation)
+    return found
+
+
+def of_annotation(run: Run, annotation: ast.expr, scope: Scope) -> Instance | None:
+    """An object of the class of the program that an annotation names; `None` beside it does not count."""
+    if not run.alone:
+        return None
+    cls = _named(run, _plain(annotation), scope)
+    return _made(run, cls) if isinstance(cls, Class) else None
+
+
+def _plain(annotation: ast.expr | None) -> ast.expr | None:
+    """`C` of `C | None`, `Optional[C]` and `"C"`."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        try:
+            return _plain(ast.parse(annotation.value, mode="eval").body)
+        except SyntaxError:
+            return None
+    if isinstance(annotation, ast.BinOp) and isinstance(annotation.op, ast.BitOr):
+        parts = [part for part in (annotation.left, annotation.right) if not _is_none(part)]
+        return _plain(parts[0]) if len(parts) == 1 else None
+    if isinstance(annotation, ast.Subscript) and isinstance(annotation.value, ast.Name):
+        return _plain(annotation.slice) if annotation.value.id == "Optional" else None
+    return annotation
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _named(run: Run, annotation: ast.expr | None, scope: Scope) -> Value | None:
+    if isinstance(annotation, ast.Name):
+        fields = scope.find(annotation.id)
+        value = fields[annotation.id] if fields is not None else None
+        return load(run, value) if type(value) is Imported else value
+    if isinstance(annotation, ast.Attribute):
+        module = _named(run, annotation.value, scope)
+        return attribute(run, module, annotation.attr) if type(module) is Imported else None
+    return None
+
+
+def _made(run: Run, cls: Class) -> Instance | None:
+    """The one object that stands for all of a class: made with arguments of which nothing is known."""
+    if cls not in run.declared:
+        run.declared[cls] = None
+        if _has_state(cls) and run.files[cls.source].about_tensors:
+            run.declared[cls] = _make(run, cls)
+    return run.declared[cls]
+
+
+def _has_state(cls: Class) -> bool:
+    """Is there an `__init__` to say what the object holds? The class may be an interface or a record."""
+    return isinstance(classes.find_in_class(cls, "__init__")[0], Function)
+
+
+def _make(run: Run, cls: Class) -> Instance:
+    """Make the object as if that was done before anything else: what happens on the way is told elsewhere."""
+    from gradls.flow.analyze import arguments
+    from gradls.flow.run import OutOfBudget
+
+    init, _ = classes.find_in_class(cls, "__init__")
+    assert isinstance(init, Function)
+    kept = run.frame, run.path, run.stack, run.isolated, run.caught, run.rough, run.limit
+    seen = run.states, run.reached, run.unclear, run.open, run.executed
+    mode, outside, events = dict(run.mode), dict(run.outside), len(run.facts.events)
+    mark, clock = len(run.state.trail), run.state.clock
+    run.path, run.stack, run.isolated, run.caught, run.rough = None, [], 0, 0, 0
+    run.states, run.reached, run.unclear, run.open, run.executed = {}, set(), set(), {}, set(run.executed)
+    run.limit = min(run.limit, run.steps + MOST_STEPS)
+    run.mode.update({"grad": True, "inference": False, "at": None})
+    run.state.clock = 0
+    made: Value
+    try:
+        made = classes.instantiate(run, cls, arguments(run, init, True))
+    except OutOfBudget:
+        if run.steps > kept[-1]:
+            raise
+        made = Instance(run.state, cls)
+    finally:
+        run.frame, run.path, run.stack, run.isolated, run.caught, run.rough, run.limit = kept
+        run.states, run.reached, run.unclear, run.open, run.executed = seen
+        run.mode.update(mode)
+        run.outside.update(outside)
+        run.state.clock = max(clock, run.state.clock)
+        del run.state.trail[mark:]
+        del run.facts.events[events:]
+    instance = made if isinstance(made, Instance) else Instance(run.state, cls)
+    # It may be an object of a class that derives from this one, and anybody may have changed it.
+    instance.open = True
+    instance.data["declared"] = True
+    instance.fields["escaped"] = True
+    return instance

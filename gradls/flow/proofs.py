@@ -1,0 +1,80 @@
+"""What a backward proves: it raises on anything that does not require grad, so what it is called on does."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gradls.flow.facts import Event, TensorState
+from gradls.flow.graph import Node
+from gradls.flow.values import Tensor, Unknown, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+Place = tuple[ast.AST | None, frozenset[tuple[ast.AST, str]]]
+"""A function, and the branches in it that lead to an expression."""
+
+
+def prove(run: Run, events: list[Event]) -> None:
+    """Use the backwards among `events` for expressions of which it is not known whether they require grad.
+
+    What is proven holds where the expression is evaluated whenever the backward is: in the same function, and in all
+    the branches around the backward.
+    """
+    proofs: dict[Place, set[Node]] = {}
+    for event in events:
+        if event.kind == "backward" and event.info.get("requires_grad") is None and not event.info["caught"]:
+            root = _node(event.value)
+            if root is not None and event.at.source is run.source:
+                proofs.setdefault(_place(run, event.at.node), set()).update(_required(root))
+    if not proofs:
+        return
+    for node, seen in run.open.items():
+        nodes = [value if isinstance(value, Node) else _node(value) for value in seen]
+        function, branches = _place(run, node)
+        if any(
+            place[0] is function and place[1] <= branches and all(found in required for found in nodes)
+            for place, required in proofs.items()
+        ):
+            run.unclear.discard(node)
+            state = run.states.setdefault(node, TensorState(run.source, node, None, None, None))
+            state.requires_grad = True
+
+
+def _node(value: Value | None) -> Node | None:
+    if isinstance(value, Tensor):
+        return value.node
+    return value.fields.get(("node",)) if isinstance(value, Unknown) else None
+
+
+def _required(root: Node) -> Iterator[Node]:
+    """The node and those without which it could not require grad: the only input, and each alternative of a branch."""
+    todo, done = [root], set()
+    while todo:
+        node = todo.pop()
+        if node in done:
+            continue
+        done.add(node)
+        yield node
+        inputs = {edge.node: edge.flows for edge in node.edges if edge.flows is not False}
+        if node.kind == "phi" or (len(inputs) == 1 and (node.kind == "op" or node.fields.get("pure"))):
+            todo += inputs
+
+
+def _place(run: Run, node: ast.AST) -> Place:
+    """Where an expression is."""
+    branches = set()
+    inner, outer = node, run.facts.parent(node)
+    while outer is not None and not isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        if isinstance(outer, (ast.If, ast.IfExp, ast.ExceptHandler, ast.match_case)):
+            field = next((name for name, part in ast.iter_fields(outer) if _holds(part, inner)), "")
+            if field not in ("test", "subject"):
+                branches.add((outer, field))
+        inner, outer = outer, run.facts.parent(outer)
+    return outer, frozenset(branches)
+
+
+def _holds(part: object, node: ast.AST) -> bool:
+    return node in part if isinstance(part, list) else part is node
