@@ -64,6 +64,7 @@ def _attempt(run: Run, action: object, budget: int) -> bool:
         log.info("%s: an expression is nested too deeply to follow", run.source.path)
     except Exception:
         log.exception("the analysis failed in %s; please report this", run.source.path)
+    run.facts.unfinished = True
     run.frame, run.path = frame, path
     run.mode.update(mode)
     run.stack.clear()
@@ -104,6 +105,7 @@ def _run_uncalled(run: Run) -> None:
     for value in _definitions(run, run.module.fields.values()):
         if run.steps > MOST_STEPS_A_FILE:
             log.info("%s: too long to follow to its end", run.source.path)
+            run.facts.unfinished = True
             return
         mark = run.state.mark()
         if isinstance(value, Function):

@@ -243,6 +243,9 @@ def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:
     """Call a method that has a model, on a receiver that is no object of the program."""
     if name == "backward" and isinstance(receiver, (Host, Sequence, Mapping)):
         run.event("backward-of-no-tensor", call.node, receiver)
+    if isinstance(receiver, Class) and call.args and classes.is_instance(run, call.args[0], receiver):
+        # `Base.__init__(self)`: the object comes as an argument.
+        return call_method(run, call.args[0], name, Call(call.node, call.args[1:], call.kwargs, call.unsure))
     own = receiver.cls if isinstance(receiver, Instance) else None
     if isinstance(own, Class) and "torch.Tensor" in classes.library_bases(own):
         # An object of a subclass of Tensor: nothing is known of it as a tensor.

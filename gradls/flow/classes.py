@@ -35,11 +35,13 @@ _MODULE_LIKE = (
     "torch.nn.",
     "torch.optim.swa_utils.AveragedModel",
     "einops.layers.torch.",
-    "pytorch_lightning.LightningModule",
-    "lightning.LightningModule",
-    "lightning.pytorch.LightningModule",
-    "pytorch_lightning.core.LightningModule",
+    "torch.jit.ScriptModule",
 )
+_LIGHTNING = ("lightning.", "pytorch_lightning.")
+
+
+_MAY_BE_MODULES = ("torch.ao.", "torch.distributed.", "torch.fx.", "torch.jit.", *_LIGHTNING)
+"""Packages with modules and with other classes, of which no list says which are which."""
 
 
 def define_class(run: Run, node: ast.ClassDef) -> Class:
@@ -100,11 +102,16 @@ def library_bases(cls: Class) -> list[str]:
 
 
 def has_unknown_base(cls: Class) -> bool:
-    return any(not isinstance(base, (Class, Lib)) for base in linearize(cls))
+    return any(
+        not isinstance(base, Class) and not (isinstance(base, Lib) and is_module_class(base) is not None)
+        for base in linearize(cls)
+    )
 
 
 def is_module_path(path: str) -> bool:
     """Is this library class an `nn.Module`?"""
+    if path.startswith(_LIGHTNING):
+        return path.endswith(".LightningModule")
     return (
         path.startswith(_MODULE_LIKE)
         and not path.startswith(("torch.nn.functional", "torch.nn.init", "torch.nn.utils", "torch.nn.parameter."))
@@ -115,7 +122,7 @@ def is_module_path(path: str) -> bool:
 def is_module_class(cls: Value) -> bool | None:
     """Is a class an `nn.Module`? A class whose base cannot be resolved counts as one when its body shows it."""
     if isinstance(cls, Lib):
-        return is_module_path(cls.path)
+        return is_module_path(cls.path) or (None if cls.path.startswith(_MAY_BE_MODULES) else False)
     if not isinstance(cls, Class):
         return None
     if any(is_module_path(path) for path in library_bases(cls)):

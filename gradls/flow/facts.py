@@ -93,6 +93,8 @@ class Facts:
     """See `gradls.flow.lost`."""
     memo: dict[str, Any] = field(default_factory=dict)
     """What rules worked out from these facts, for other rules."""
+    unfinished: bool = False
+    """Part of the file was not followed to its end: what did not happen there is not known."""
     torch_name: str = "torch"
     """The name under which the file knows torch."""
     target: Version = NEWEST

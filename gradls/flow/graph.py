@@ -70,9 +70,10 @@ class Freed(NamedTuple):
 
 class Write:
     """An in-place write to a storage. `stepper` is the optimizer whose step it was, `layer` the place where a layer
-    that did it with `inplace=True` was made."""
+    that did it with `inplace=True` was made. It is not `certain` of a dropout of which the rate or the mode is not
+    known: it may write nothing."""
 
-    __slots__ = ("at", "clock", "layer", "op", "path", "stepper")
+    __slots__ = ("at", "certain", "clock", "layer", "op", "path", "stepper")
 
     def __init__(self, at: At, op: str, path: Path | None, stepper: object = None) -> None:
         self.at = at
@@ -80,6 +81,7 @@ class Write:
         self.path = path
         self.stepper = stepper
         self.layer: At | None = None
+        self.certain = True
         self.clock = 0
         """When: nodes made later are born later than this."""
 

@@ -66,6 +66,8 @@ def _all(facts: Facts) -> Iterator[Lost]:
             if cuts:
                 yield _raising(event, cuts, given)
             continue
+        if facts.unfinished:
+            continue  # A backward that was not seen may reach what this one does not.
         for cut in cuts:
             leaves = tuple(lost_leaves(cut))
             if any(leaf in never for leaf in leaves):

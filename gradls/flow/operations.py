@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.calls import select
 from gradls.autograd.ops import Op, Output, find_op
-from gradls.flow import dtypes, nothing, ranges, shapes, steep, unfit_inputs, writes
+from gradls.flow import dropout, dtypes, nothing, ranges, shapes, steep, unfit_inputs, writes
 from gradls.flow.calls import Call
 from gradls.flow.graph import At, Cut, Edge, Node, Saved
 from gradls.flow.second_order import second_derivatives
@@ -30,8 +30,17 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
     op = select(op, [kind(value) for value in args], {key: kind(value) for key, value in call.kwargs.items()})
     bound = bind(run, op, args, call.kwargs)
     nothing.note_arguments(run, call.node, op, bound)
-    if (op.inplace or _is_true(bound.get("inplace"))) and isinstance(bound.get(op.params[0]), Tensor):
-        return writes.in_place(run, op if op.inplace or op.written is None else op.written, bound, call.node)
+    first = bound.get(op.params[0]) if op.params else None
+    drops = dropout.drops(run, op, bound)
+    if drops is False and isinstance(first, Tensor):
+        return first
+    if (op.inplace or _is_true(bound.get("inplace"))) and isinstance(first, Tensor):
+        before = first.storage.writes
+        kernel = op if op.inplace or op.written is None else op.written
+        result = writes.in_place(run, kernel, bound, call.node)
+        for write in first.storage.writes[len(before) :]:
+            write.certain = drops is True
+        return result
     return result_of(run, op, bound, call.node)
 
 

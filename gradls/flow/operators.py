@@ -263,7 +263,8 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
         found = truth.derived(run, left, (name, right.value))
         found.unrecorded = True
         return found
-    if tensors_in(left) and tensors_in(right):
+    if tensors_in(left) or tensors_in(right):
+        # What is not known may be a tensor, and so may the result.
         result = unknown_operation(run, name, [left, right], node, pure=True)
         if isinstance(result, Unknown):
             result.unrecorded = True

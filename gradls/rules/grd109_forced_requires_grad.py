@@ -6,6 +6,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, frontier, walk
 from gradls.flow.lost import backwards
 from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.registration import optimized
 from gradls.rules.rule import Rule
 from gradls.rules.words import backward_step, code, place
 
@@ -53,7 +54,7 @@ class ForcedRequiresGrad(Rule):
 
     ## When it is silent
     For inputs that are meant to be leaves, such as an image that is optimized: there the flag comes before the
-    computation.
+    computation. For a tensor that an optimizer steps, and for a backward that is given the gradient.
 
     ```python
     import torch
@@ -74,14 +75,20 @@ class ForcedRequiresGrad(Rule):
     code, name, severity = "GRD109", "forced-requires-grad", Severity.WARNING
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        trained = optimized(facts)
+        read = {event.value for event in facts.of("grad-read")}
         for event in backwards(facts):
             root = event.node
-            if root is None or root.leaf is None or not root.edges:
+            if root is None or root.leaf is None or not root.edges or event.gradient or root.leaf in trained:
                 continue
             cuts = [node for node in frontier(root) if node is not root]
             computed = any(node.kind == "op" for node in walk(root.edges[0].node))
             forced = _forced_at(facts, event)
-            if forced is not None and (cuts or computed):
+            if forced is None:
+                continue
+            # Made of nothing but known numbers it is an input, and where its own gradient is read, that is meant.
+            meant = bool(forced.info.get("numbers")) or root.leaf in read
+            if cuts or (computed and not meant):
                 yield self._report(facts, event, forced, cuts)
 
     def _report(self, facts: Facts, event: Event, forced: Event, cuts: list[Node]) -> Finding:

@@ -73,8 +73,9 @@ class FrozenBesideTrained(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in backwards(facts):
             assert event.node is not None
-            trained = any(leaf.requires_grad and not leaf.is_parameter for leaf in event.reached)
-            if not trained or event.requires_grad is not True:
+            trained = [leaf for leaf in event.reached if leaf.requires_grad]
+            # Where modules are trained, tensors are data, also if one of them needs its gradient for a penalty.
+            if not trained or any(leaf.is_parameter for leaf in trained) or event.requires_grad is not True:
                 continue
             for node in walk(event.node):
                 if (

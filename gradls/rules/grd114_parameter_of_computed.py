@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from gradls.flow.facts import Facts
+from gradls.flow.graph import lost_leaves
 from gradls.flow.lost import lost_gradients
 from gradls.rules.finding import Finding, Severity
 from gradls.rules.lost_gradient import LostGradientRule
@@ -47,7 +48,8 @@ class ParameterOfComputed(LostGradientRule):
     ```
 
     ## When it is silent
-    For values without a gradient: `nn.Parameter(torch.randn(4))`, or a copy of a parameter made with `detach()`.
+    For values without a gradient: `nn.Parameter(torch.randn(4))`, or a copy of a parameter made with `detach()`; and
+    for what takes the place of the parameter that it was made of: `layer.weight = nn.Parameter(layer.weight[:8])`.
 
     ```python
     import torch
@@ -73,10 +75,19 @@ class ParameterOfComputed(LostGradientRule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         yield from super().check(facts)
         costly = {node for lost in lost_gradients(facts) for node in (lost.cut, *lost.others)}
+        replaced = {event.assigned: event.old for event in facts.of("attribute-set")}
         for event in facts.of("parameter"):
             cut = event.node.cut if event.node is not None else None
-            if cut is None or not cut.certain or event.node in costly or event.data.leaf is not False:
+            if (
+                event.node is None
+                or cut is None
+                or not cut.certain
+                or event.node in costly
+                or event.data.leaf is not False
+            ):
                 continue
-            assert event.node is not None
+            if set(lost_leaves(event.node)) == {replaced.get(event.value)}:
+                # A parameter in the place of the one that it was cut out of: that one is not trained any more.
+                continue
             message = f"{code(facts, event.at.node)} {self.does}: no gradient goes back to what computed it"
             yield self.finding(place(event.at), message, origin(event.node), severity=Severity.INFORMATION)

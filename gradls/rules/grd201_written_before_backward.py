@@ -133,6 +133,9 @@ class WrittenBeforeBackward(Rule):
         if node is not None and node.layer is None and node.at == write.at:
             by = "which it keeps for backward itself"
         message = f"{written(facts, write)} overwrites {needed}, {by}: {raises}"
+        if not write.certain:
+            message += ", in training and with a rate above 0"
+            severity = Severity.INFORMATION
         story = [keeper_step(facts, event)]
         if write.layer is not None:
             story.append(Step(place(write.at), "it is overwritten here"))

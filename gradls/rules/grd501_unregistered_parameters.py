@@ -113,6 +113,7 @@ class UnregisteredParameters(Rule):
     """
 
     code, name, severity = "GRD501", "unregistered-parameters", Severity.WARNING
+    of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         made = [(event, event.value) for event in facts.of("object-made") if isinstance(event.value, Instance)]

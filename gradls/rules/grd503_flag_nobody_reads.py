@@ -103,6 +103,7 @@ class FlagNobodyReads(Rule):
     """
 
     code, name, severity = "GRD503", "flag-nobody-reads", Severity.WARNING
+    of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("attribute-set"):

@@ -98,6 +98,7 @@ class MissingZeroGrad(Rule):
     """
 
     code, name, severity = "GRD601", "missing-zero-grad", Severity.WARNING
+    of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         order = order_of(facts)
@@ -256,8 +257,9 @@ def _has_arguments(event: Event) -> bool:
 
 def _knows_others(facts: Facts, event: Event) -> bool:
     """Does unknown code get the optimizer, or is it called itself, as no optimizer is?"""
-    calls = list(facts.of("unknown-call"))
-    return any(event.value in (other.value, *other.arguments) for other in calls)
+    # Nor has an optimizer of PyTorch a method `backward`.
+    calls = [*facts.of("unknown-call"), *facts.of("backward")]
+    return any(event.value in (other.value, *other.info.get("arguments", ())) for other in calls)
 
 
 def _says_zero(facts: Facts) -> bool:

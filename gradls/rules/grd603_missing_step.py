@@ -78,6 +78,7 @@ class MissingStep(Rule):
     """
 
     code, name, severity = "GRD603", "missing-step", Severity.WARNING
+    of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         order = order_of(facts)

@@ -104,6 +104,7 @@ class StaleOptimizer(Rule):
     """
 
     code, name, severity = "GRD607", "stale-optimizer", Severity.WARNING
+    of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         if not any(facts.of("optimizer-made")):
@@ -112,6 +113,9 @@ class StaleOptimizer(Rule):
         order = order_of(facts)
         new: set[Tensor] = set()
         yield from self._of_replaced(facts, order, known, new)
+        if any(event.open for event in facts.of("optimizer-made", "group-added")):
+            # Another optimizer of which not all parameters are known may have the ones that are trained.
+            return
         others = list(self._of_other_models(facts, order, known))
         yield from others
         if not others:
@@ -269,7 +273,9 @@ def _only_others(order: Order, start: int, step: Moment, known: set[Tensor]) -> 
     for moment in backwards:
         assert moment.tensors is not None
         trained = [leaf for leaf in moment.tensors if leaf.is_parameter]
-        if not trained or any(leaf in known or leaf.requires_grad is not True for leaf in trained):
+        if moment.tensors & held or not trained:
+            return None
+        if any(leaf in known or leaf.requires_grad is not True for leaf in trained):
             return None
         if not is_on_the_way(moment.event.path, step.event.path):
             return None

@@ -80,6 +80,7 @@ class UnusedScheduler(Rule):
     """
 
     code, name, severity = "GRD613", "unused-scheduler", Severity.WARNING
+    of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         made = [event for event in facts.of("scheduler-made") if isinstance(event.value, Instance)]

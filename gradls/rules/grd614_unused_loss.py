@@ -76,6 +76,7 @@ class UnusedLoss(Rule):
     """
 
     code, name, severity = "GRD614", "unused-loss", Severity.INFORMATION
+    of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         backwards = [event for event in facts.of("backward") if event.node is not None]

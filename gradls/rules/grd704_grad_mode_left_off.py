@@ -88,6 +88,7 @@ class GradModeLeftOff(Rule):
     """
 
     code, name, severity = "GRD704", "grad-mode-left-off", Severity.INFORMATION
+    of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         modes = list(facts.of("grad-mode-set"))

@@ -3,8 +3,9 @@
 import ast
 from collections.abc import Iterable
 
+from gradls.flow.classes import is_module_class
 from gradls.flow.facts import Facts
-from gradls.flow.values import Lib
+from gradls.flow.values import Class, Lib
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.rule import Rule
@@ -20,7 +21,7 @@ class FunctionalDropout(Rule):
     """A functional dropout that is not told whether the model trains.
 
     ## What it finds
-    `F.dropout(x)` without `training`, in a method of a class.
+    `F.dropout(x)` without `training`, in a method of a module.
 
     ## Why it matters
     The function cannot know the mode of the model, and drops by default: also in evaluation, after `model.eval()`. Each
@@ -105,16 +106,24 @@ class FunctionalDropout(Rule):
 
 
 def _receiver(facts: Facts, node: ast.AST) -> str:
-    """What the method around a call names its object; empty outside methods."""
+    """What the method around a call names its object; empty outside methods of modules."""
     outer: ast.AST | None = node
     while outer is not None and not isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef)):
         if isinstance(outer, (ast.If, ast.IfExp)) and _asks_for_mode(outer.test):
             return ""
         outer = facts.parent(outer)
-    if outer is None or not isinstance(facts.parent(outer), ast.ClassDef):
+    around = facts.parent(outer) if outer is not None else None
+    cls = next((event.value for event in facts.of("class") if event.at.node is around), None)
+    if outer is None or not isinstance(cls, Class) or not _may_be_module(cls):
         return ""
     arguments = [*outer.args.posonlyargs, *outer.args.args]
     return arguments[0].arg if arguments and not outer.decorator_list else ""
+
+
+def _may_be_module(cls: Class) -> bool:
+    """A class whose base is not known counts if it has a forward: only modules have the attribute `training`."""
+    known = is_module_class(cls)
+    return "forward" in cls.fields if known is None else known
 
 
 def _asks_for_mode(test: ast.expr) -> bool:

@@ -20,8 +20,8 @@ class EvaluatedWithGraph(Rule):
     """A model that is evaluated while autograd records everything.
 
     ## What it finds
-    A model that was set to evaluation mode with `eval()` and is called with gradients on, where nothing differentiates
-    what it gives.
+    A model that was set to evaluation mode with `eval()` and is called in a loop with gradients on, where nothing
+    differentiates what it gives.
 
     ## Why it matters
     `eval()` changes what dropout and batch normalization do, and nothing else. Each call still builds a graph and keeps
@@ -65,7 +65,7 @@ class EvaluatedWithGraph(Rule):
 
     ## When it is silent
     Where gradients are computed after all, as for a saliency map or an attack; where the result is returned to code
-    that may do so; and where the parameters are frozen.
+    that may do so; where the parameters are frozen; and for a single call, of which the graph costs little.
 
     ```python
     import torch
@@ -84,6 +84,7 @@ class EvaluatedWithGraph(Rule):
     """
 
     code, name, severity = "GRD709", "evaluated-with-graph", Severity.INFORMATION
+    of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         reported: set[tuple[ast.AST, Value | None]] = set()
@@ -107,8 +108,9 @@ class EvaluatedWithGraph(Rule):
 
 def _called_with_graph(facts: Facts, number: int, event: Event) -> Event | None:
     """The first call of a model after it was set to evaluation mode, in the same function, that records a graph which
-    nothing uses."""
+    nothing uses, and is made again and again."""
     found: Event | None = None
+    again = False
     for later in _stretch(facts, number, event):
         if later.kind in _DIFFERENTIATES:
             return None
@@ -118,7 +120,9 @@ def _called_with_graph(facts: Facts, number: int, event: Event) -> Event | None:
             return None
         if found is None and _is_recorded_call(later, event):
             found = later
-    if found is None or _is_differentiated(facts, found):
+        elif found is not None and later.at.node is found.at.node and later.kind == found.kind:
+            again = True
+    if found is None or not again or _is_differentiated(facts, found):
         return None
     return found
 

@@ -8,10 +8,15 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from gradls.flow.facts import Facts
-from gradls.flow.lost import Lost, lost_gradients
+from gradls.flow.graph import frontier
+from gradls.flow.lost import Lost, backwards, dead_terms, lost_gradients
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.registration import lists_of_parameters
 from gradls.rules.rule import Rule
 from gradls.rules.words import backward_step, code, origin, owners, place
+
+DELIBERATE = frozenset(("detach", "data", "no_grad"))
+"""Cuts that are written to cut: a part of a model behind one may be frozen on purpose."""
 
 
 class LostGradientRule(Rule):
@@ -47,6 +52,12 @@ class LostGradientRule(Rule):
         story = [*origin(lost.cut), *(Step(place(other.cut.at), "cut here too") for other in lost.others if other.cut)]
         story.append(backward_step(facts, lost.backward))
         severity = {"raises": Severity.ERROR, "untrained": self.untrained}.get(lost.why, Severity.WARNING)
+        if lost.why == "parameters" and cut.kind in DELIBERATE and _part_of_trained(facts, lost):
+            message = (
+                f"{what}: no gradient ever reaches {who}, which the optimizer is given with the rest of the model. "
+                "If this part is to be trained too, the gradient must pass here"
+            )
+            severity = Severity.INFORMATION
         fixes = self.fixes(facts, lost)
         if lost.why == "untrained":
             # It may be meant: a weight that a gradient gives, say.
@@ -61,6 +72,22 @@ class LostGradientRule(Rule):
 
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         return ()
+
+
+def _part_of_trained(facts: Facts, lost: Lost) -> bool:
+    """Did the optimizer get the parameters that lose their gradient only as a part of a model that trains otherwise?
+
+    A term of the loss that is cut off is no part of the model.
+    """
+    if lost.backward.node is None or any(lost.cut in frontier(term) for term in dead_terms(lost.backward.node)):
+        return False
+    reached = {leaf for event in backwards(facts) for leaf in event.reached}
+    asked = lists_of_parameters(facts)
+    for leaf in lost.leaves:
+        models = [held for held in asked if leaf in held]
+        if not models or any(reached.isdisjoint(held) for held in models):
+            return False
+    return True
 
 
 def is_call_of(node: ast.AST, *names: str) -> bool:

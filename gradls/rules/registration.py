@@ -7,6 +7,7 @@ import ast
 from gradls.flow.classes import library_bases, linearize
 from gradls.flow.facts import Event, Facts
 from gradls.flow.models.modules import contents, members, modules_of, parameters_of
+from gradls.flow.operations import tensors_in
 from gradls.flow.values import Choice, Class, Instance, Tensor, Value
 from gradls.rules.loss_arguments import of_call
 
@@ -43,6 +44,17 @@ def asked_for_parameters(facts: Facts) -> set[Instance]:
             receiver, name = of_call(function)
             if isinstance(receiver, Instance) and name in ("parameters", "named_parameters", "state_dict"):
                 found.add(receiver)
+    return found
+
+
+def lists_of_parameters(facts: Facts) -> list[set[Tensor]]:
+    """What each call of `parameters()` or `named_parameters()` of a module gave."""
+    found = []
+    for records in facts.calls.values():
+        for function, _, result in records:
+            receiver, name = of_call(function)
+            if isinstance(receiver, Instance) and name in ("parameters", "named_parameters"):
+                found.append({part for part in tensors_in(result) if isinstance(part, Tensor)})
     return found
 
 

@@ -22,6 +22,8 @@ class Rule:
     code: ClassVar[str]
     name: ClassVar[str]
     severity: ClassVar[Severity]
+    of_absence: ClassVar[bool] = False
+    """It reports what does not happen, so it needs facts about the whole file."""
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         """The findings of this rule in what is known of one file."""

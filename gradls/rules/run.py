@@ -17,6 +17,8 @@ def findings(facts: Facts, rules: Iterable[Rule] | None = None) -> list[Finding]
     """The findings in the order of the text, each mistake once. A rule that fails costs its own findings only."""
     found: dict[tuple[str, object], Finding] = {}
     for rule in all_rules() if rules is None else rules:
+        if rule.of_absence and facts.unfinished:
+            continue
         try:
             for finding in rule.check(facts):
                 found.setdefault((finding.code, finding.span), finding)

@@ -233,7 +233,8 @@ def copy_of(run: Run, data: Value, call: Call, op: str, dtype: str | None) -> Te
         leaf.scalar = node.scalar
         result.fields["node"] = leaf
         result.fields["requires_grad"] = None if flag and dtype in ("int", "bool") else flag
-        run.event("created", call.node, result, leaf, flag=flag, dtype=dtype)
+        numbers = not edges and not _is_uncertain(data)
+        run.event("created", call.node, result, leaf, flag=flag, dtype=dtype, numbers=numbers)
     elif not edges and not _is_uncertain(data):
         node.kind = "leaf"
         node.leaf = result

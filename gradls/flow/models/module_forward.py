@@ -75,10 +75,13 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         if isinstance(parameter, Tensor) and "lazy" in parameter.fields:
             run.state.set(parameter.fields, "lazy", False)
     unfit_inputs.check_layer(run, instance, spec, first, call.node)
+    if spec.eval_returns_input and instance.fields.get("training") is FALSE and first is not None:
+        return first
     inplace = options.get("inplace")
-    if isinstance(inplace, Host) and inplace.value is True and isinstance(first, Tensor):
+    if isinstance(inplace, Host) and inplace.value is True and isinstance(first, Tensor) and "Alpha" not in spec.name:
         before = first.storage.writes
-        result = _in_place_layer(run, spec, first, call, options | {"training": instance.fields.get("training", TRUE)})
+        mode = instance.fields.get("training") or (run.unknown("training") if run.alone else TRUE)
+        result = _in_place_layer(run, spec, first, call, options | {"training": mode})
         for write in first.storage.writes[len(before) :]:
             write.layer = instance.at
         return result
@@ -87,8 +90,6 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         track = options.get("track_running_stats")
         if flags == {False} and (track is None or truth.truth(run, track) is True):
             run.event("frozen-statistics-moved", call.node, instance)
-    if spec.eval_returns_input and instance.fields.get("training") is FALSE and first is not None:
-        return first
     if spec.kind == "identity" and first is not None:
         return first
     op = find_op(spec.function) if spec.function else None

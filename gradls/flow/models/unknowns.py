@@ -9,7 +9,7 @@ from gradls.flow import truth
 from gradls.flow.graph import Edge
 from gradls.flow.models.registry import method
 from gradls.flow.operations import bind, cut_node, opaque, unknown_operation
-from gradls.flow.values import NONE, Host, Tensor, Unknown, Value
+from gradls.flow.values import Host, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from gradls.flow.calls import Call
@@ -38,7 +38,8 @@ def backward(run: Run, receiver: Unknown, call: Call) -> Value:
 
     unknown_backward(run, receiver, call)
     run.state.set(run.outside, "backward", run.state.clock)
-    return NONE
+    # Of a tensor it would be None; but other things have a method of this name.
+    return run.unknown("call", "backward")
 
 
 @method(UNKNOWN, "step", "zero_grad")

@@ -1,0 +1,332 @@
+"""What stands in real repositories, is right there, and was once reported; and what is wrong and looks alike."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from gradls.flow.names import NoNames
+from gradls.flow.run import Run
+from gradls.flow.statements import exec_block
+from gradls.syntax.source import Source
+from tests.rules.reported import IMPORTS, reported
+
+RIGHT = [
+    (
+        "GRD109",
+        """
+        x = torch.tensor(0.0, requires_grad=True)
+        opt = torch.optim.Adam([x])
+        for gradient in (1.0, 2.0):
+            opt.zero_grad()
+            x.backward(torch.tensor(gradient))
+            opt.step()
+        """,
+    ),
+    (
+        "GRD109",
+        """
+        def test_of_the_derivative(function, value):
+            zero = torch.tensor(value, requires_grad=True)
+            zero.backward()
+            assert zero.grad == 1
+        """,
+    ),
+    (
+        "GRD109",
+        """
+        def minimize(function, start):
+            x = start.exp().detach().clone().requires_grad_(True)
+            opt = torch.optim.LBFGS([x])
+
+            def closure():
+                opt.zero_grad()
+                y = function(x)
+                torch.autograd.backward(x, torch.autograd.grad(y, x, retain_graph=True))
+                return y
+
+            opt.step(closure)
+        """,
+    ),
+    (
+        "GRD111",
+        """
+        critic = nn.Linear(3, 1)
+        opt = torch.optim.Adam(critic.parameters())
+        real = torch.randn(8, 3, requires_grad=True)
+        valid = torch.ones(8, 1, requires_grad=False)
+        F.mse_loss(critic(real), valid).backward()
+        opt.step()
+        """,
+    ),
+    (
+        "GRD114",
+        """
+        class Table(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.positions = nn.Embedding(64, 8)
+
+            def crop(self, size):
+                self.positions.weight = nn.Parameter(self.positions.weight[:size])
+        """,
+    ),
+    (
+        "GRD607",
+        """
+        class Explainer:
+            def train(self, model, x, target):
+                net = nn.Linear(3, 3)
+                optimizer = torch.optim.Adam(self.weights)
+                self.multiplier = torch.tensor(1.0, requires_grad=True)
+                other = torch.optim.RMSprop([self.multiplier])
+                optimizer.zero_grad()
+                other.zero_grad()
+                loss = (net(x) - target).mean() * F.softplus(self.multiplier)
+                loss.backward()
+                optimizer.step()
+                other.step()
+        """,
+    ),
+    (
+        "GRD607",
+        """
+        def train(x, parameters):
+            head, other = nn.Linear(3, 1), nn.Linear(3, 1)
+            first = torch.optim.SGD(other.parameters(), lr=0.1)
+            second = torch.optim.SGD(parameters, lr=0.1)
+            head(x).sum().backward()
+            first.step()
+            second.step()
+        """,
+    ),
+    (
+        "GRD706",
+        """
+        from elsewhere import Hook
+
+        class Skip(Hook):
+            def new_forward(self, x):
+                return F.dropout(x, p=self.rate)
+        """,
+    ),
+    (
+        "GRD801",
+        """
+        import extension
+
+        class Fn(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return extension.forward(x)
+
+            @staticmethod
+            def backward(ctx, gradient):
+                return extension.backward(*ctx.saved_tensors, gradient)
+
+        Fn.apply(torch.randn(3, requires_grad=True)).sum().backward()
+        """,
+    ),
+    (
+        "GRD513",
+        """
+        from einops import rearrange
+        from lightning.pytorch.core.module import LightningModule
+
+        class Child(LightningModule):
+            def forward(self, x):
+                return x
+
+        class Scripted(torch.jit.ScriptModule):
+            pass
+
+        class Net(nn.Module):
+            def __init__(self, size, split):
+                super().__init__()
+                places = rearrange(torch.arange(size), "n -> () n ()")
+                self.register_buffer("mask", ((places >= split) & (places < size)) | (places == size))
+                self.children_ = nn.Sequential(Child(), Scripted())
+        """,
+    ),
+    (
+        "GRD709",
+        """
+        def test_predictions(model, test_x, test_y):
+            model.eval()
+            predictions = model(test_x)
+            assert (predictions - test_y).abs().mean().item() < 0.1
+        """,
+    ),
+    (
+        "GRD504",
+        """
+        from lightning.pytorch.core.module import LightningModule
+
+        class Child(LightningModule):
+            def __init__(self):
+                super().__init__()
+                self.linear = nn.Linear(1, 1)
+        """,
+    ),
+    (
+        "GRD601",
+        """
+        def run(model, loss_of, optimizer, data):
+            for x in data:
+                loss = loss_of(model(x))
+                optimizer.backward(loss)
+                optimizer.step()
+        """,
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "snippet"), RIGHT)
+def test_silent(code: str, snippet: str) -> None:
+    assert reported(code, snippet) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "snippet", "severity"),
+    [
+        ("GRD109", "loss = torch.tensor(measure(), requires_grad=True)\nloss.backward()", "warning"),
+        (
+            "GRD607",
+            "head, other = nn.Linear(3, 1), nn.Linear(3, 1)\nopt = torch.optim.SGD(other.parameters(), lr=0.1)\n"
+            "head(torch.randn(8, 3)).sum().backward()\nopt.step()",
+            "warning",
+        ),
+        ("GRD706", "class Net(nn.Module):\n    def encode(self, x):\n        return F.dropout(x)", "information"),
+    ],
+)
+def test_reported(code: str, snippet: str, severity: str) -> None:
+    assert [found for found, _ in reported(code, snippet)] == [severity]
+
+
+DROPOUT = """
+class Net(nn.Module):
+    def __init__(self, rate):
+        super().__init__()
+        self.linear, self.rate = nn.Linear(3, 3), rate
+        self.drop = {layer}
+
+    def forward(self, x):
+        return {call}
+
+net = Net({rate})
+net.{mode}()
+net(torch.randn(8, 3)).sum().backward()
+"""
+LAYER, ALPHA = "nn.Dropout(rate, inplace=True)", "nn.AlphaDropout(rate, inplace=True)"
+OF_LAYER = "self.drop(self.linear(x).softmax(-1))"
+OF_FUNCTION = "F.dropout(self.linear(x).softmax(-1), self.rate, self.training, inplace=True)"
+
+
+@pytest.mark.parametrize(
+    ("layer", "call", "rate", "mode", "severities"),
+    [
+        (LAYER, OF_LAYER, "0.5", "train", ["error"]),
+        (LAYER, OF_LAYER, "0.0", "train", []),
+        (LAYER, OF_LAYER, "0.5", "eval", []),
+        (ALPHA, OF_LAYER, "0.5", "train", []),
+        ("None", OF_FUNCTION, "0.5", "train", ["error"]),
+        ("None", OF_FUNCTION, "0.0", "train", []),
+        ("None", OF_FUNCTION, "0.5", "eval", []),
+        (LAYER, OF_LAYER, "rate_of(data)", "train", ["information"]),
+        ("None", OF_FUNCTION, "rate_of(data)", "train", ["information"]),
+    ],
+)
+def test_dropout_that_writes(layer: str, call: str, rate: str, mode: str, severities: list[str]) -> None:
+    found = reported("GRD201", DROPOUT.format(layer=layer, call=call, rate=rate, mode=mode))
+    assert [severity for severity, _ in found] == severities
+
+
+FROZEN = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone, self.head = nn.Linear(3, 3), nn.Linear(3, 1)
+
+    def forward(self, x):
+        {cut}
+        return self.head(features)
+
+net = Net()
+opt = torch.optim.SGD({given}, lr=0.1)
+for _ in range(3):
+    opt.zero_grad()
+    net(torch.randn(8, 3)).pow(2).mean().backward()
+    opt.step()
+"""
+WHOLE, PARTS = "net.parameters()", "[*net.backbone.parameters(), *net.head.parameters()]"
+
+
+@pytest.mark.parametrize(
+    ("code", "cut", "given", "severity"),
+    [
+        ("GRD106", "with torch.no_grad(): features = self.backbone(x)", WHOLE, "information"),
+        ("GRD106", "with torch.no_grad(): features = self.backbone(x)", PARTS, "warning"),
+        ("GRD101", "features = self.backbone(x).detach()", WHOLE, "information"),
+        ("GRD101", "features = self.backbone(x).detach()", PARTS, "warning"),
+        ("GRD102", "features = torch.tensor(self.backbone(x).tolist())", WHOLE, "warning"),
+    ],
+)
+def test_a_part_behind_a_deliberate_cut(code: str, cut: str, given: str, severity: str) -> None:
+    found = [s for rule in (code, "GRD104") for s, _ in reported(rule, FROZEN.format(cut=cut, given=given))]
+    assert found == [severity]
+
+
+def test_a_term_of_the_loss_is_no_part_of_the_model() -> None:
+    snippet = """
+    net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 1))
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    loss = net(torch.randn(8, 3)).pow(2).mean().detach() + net[0].weight.pow(2).sum()
+    loss.backward()
+    opt.step()
+    """
+    assert [severity for severity, _ in reported("GRD101", snippet)] == ["warning"]
+
+
+LONG = """
+net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 1))
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+scheduler = torch.optim.lr_scheduler.StepLR(opt, 10)
+for _ in range(3):
+    opt.zero_grad()
+    (net[1](net[0](torch.randn(8, 3)).detach()).mean()).backward()
+    opt.step()
+for _ in range(2):
+    net(torch.randn(8, 3)).mean().backward()
+    scheduler.step()
+"""
+
+
+@pytest.mark.parametrize("code", ["GRD101", "GRD613"])
+def test_what_did_not_happen_is_only_known_of_what_was_followed(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = LONG[: LONG.index("for _ in range(2)")]
+    assert len(reported(code, first)) == 1
+    assert reported(code, LONG) == []
+    monkeypatch.setattr("gradls.flow.analyze.MOST_STEPS", _steps(first) + 2)
+    assert reported(code, LONG) == []
+
+
+def _steps(snippet: str) -> int:
+    """How many steps the engine takes for a snippet."""
+    run = Run(Source.read(IMPORTS + textwrap.dedent(snippet), "snippet.py"), NoNames())
+    exec_block(run, run.source.tree.body)
+    return run.steps
+
+
+def test_init_of_a_base_by_its_name() -> None:
+    snippet = """
+    class Base(nn.Module):
+        pass
+
+    class Net(Base):
+        def __init__(self):
+            Base.__init__(self)
+            self.linear = nn.Linear(3, 1)
+    """
+    assert reported("GRD504", snippet) == []
