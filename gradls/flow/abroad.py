@@ -42,16 +42,15 @@ def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[
 def come_back(run: Run, body: Callable[[], Value]) -> Value:
     """Run `body`, a call from another file of a function of this one.
 
-    It may take as long as if it had been called here, and what the other file does about errors is no reason to be
-    silent about them.
+    It may take as long as if it had been called here.
     """
-    limit, caught, before = run.limit, run.caught, run.steps
-    run.limit, run.caught = run.home, 0
+    limit, before = run.limit, run.steps
+    run.limit = run.home
     try:
         return body()
     finally:
         spent = run.steps - before
-        run.limit, run.caught = min(limit + spent, run.home), caught
+        run.limit = min(limit + spent, run.home)
         run.abroad += spent
 
 

@@ -316,7 +316,9 @@ def _call_function(
     frame = Frame(scope, run.state.mark(), run.files[function.source], function)
     frame.receiver, frame.owner = receiver, function.owner or owner
     frame.calls = (run.at(call.node), function, run.frame.calls)
-    caller, path = run.frame, run.path
+    caller, path, caught = run.frame, run.path, run.caught
+    # What callers do about errors is no reason to be silent about them.
+    run.caught = 0
     run.frame = frame
     run.stack.append(function)
     may_cast = function.casts or function.decorated
@@ -329,7 +331,7 @@ def _call_function(
             restore()
         run.stack.pop()
         run.casting -= may_cast
-        run.frame = caller
+        run.frame, run.caught = caller, caught
         run.path = path
     if function.decorated:
         return run.unknown("decorated", function.name)

@@ -188,8 +188,10 @@ class Run:
         """Inside the forward of a custom Function: what happens there cuts nothing."""
         self.forwards = 0
         """Inside how many calls of modules."""
+        self.expected = 0
+        """Inside how many blocks that expect an error (`pytest.raises`)."""
         self.caught = 0
-        """Inside how many blocks that expect an error (`pytest.raises`, a `try` whose handler goes on)."""
+        """Inside how many `try` blocks of this very function whose handler goes on after any error."""
         self.lazy = False
         """Some module with lazy parameters was made."""
         self.casting = 0
@@ -210,7 +212,7 @@ class Run:
             info.setdefault("leaf", value.leaf)
         event.info["alone"] = self.alone
         event.info["calls"] = self.frame.calls
-        event.info["caught"] = self.caught > 0
+        event.info["caught"] = self.caught + self.expected > 0
         event.info["hypothetical"] = False
         event.info["clock"] = self.state.clock
         self.facts.events.append(event)

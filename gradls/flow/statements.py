@@ -157,12 +157,12 @@ def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
         if item.optional_vars is not None:
             assign(run, item.optional_vars, value)
     expected = contexts.expects_error(statement)
-    run.caught += expected
+    run.expected += expected
     run.casting += casts
     try:
         return exec_block(run, statement.body)
     finally:
-        run.caught -= expected
+        run.expected -= expected
         run.casting -= casts
         del modes[outside:]
         for restore in reversed(entered):

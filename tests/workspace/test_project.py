@@ -261,3 +261,17 @@ def test_a_function_that_is_called_back_too_often_is_looked_at_by_itself(tmp_pat
         f0(main)
     """
     assert [(code, line) for code, line, _ in found(tmp_path, text)] == [("GRD101", 6)]
+
+
+def test_errors_are_told_though_a_caller_catches_them(tmp_path: Path):
+    text = """
+        import torch
+        def main():
+            w = torch.ones(3, requires_grad=True)
+            w.detach().sum().backward()
+        try:
+            main()
+        except Exception as error:
+            print(error)
+    """
+    assert [(code, line) for code, line, _ in found(tmp_path, text)] == [("GRD101", 5)]
