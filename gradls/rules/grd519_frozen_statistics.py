@@ -47,7 +47,8 @@ class FrozenStatistics(Rule):
     ```
 
     ## When it is silent
-    In eval mode, for layers with `track_running_stats=False`, and where the mode or the flags are not known.
+    In eval mode, for layers with `track_running_stats=False`, where the mode or the flags are not known, and for a teacher
+    whose weights are written by hand.
 
     ```python
     import torch
@@ -70,12 +71,16 @@ class FrozenStatistics(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         seen: set[object] = set()
         flagged: dict[object, Event] = {}
+        # A teacher, whose weights follow those of a student, may well have statistics of its own.
+        by_hand = {event.value for event in facts.of("data-set", "write")}
         for event in facts.of("requires-grad-set", "freeze", "frozen-statistics-moved"):
             if event.kind == "requires-grad-set" and event.flag is False:
                 flagged[event.value] = event
             elif event.kind == "freeze" and event.flag is False:
                 flagged.update(dict.fromkeys(event.parameters, event))
             elif event.kind == "frozen-statistics-moved" and isinstance(event.value, Instance):
+                if event.value.fields.get("weight") in by_hand:
+                    continue
                 yield from self._of_layer(facts, event, event.value, flagged, seen)
 
     def _of_layer(

@@ -66,7 +66,7 @@ for _epoch in range(2):
     loss = ((out - target) ** 2).mean() + 1e-3 * sum(p.square().sum() for p in (w1, w2))
     loss.backward()
     sgd(params, lr=0.01)
-    history.append(float(loss))
+    history.append(loss.item())
 for _epoch in range(2):
     out = torch.relu(x_train @ w1 + b1) @ w2 + b2
     grads = torch.autograd.grad((out - target).pow(2).mean(), params)
