@@ -47,8 +47,8 @@ class FrozenStatistics(Rule):
     ```
 
     ## When it is silent
-    In eval mode, for layers with `track_running_stats=False`, where the mode or the flags are not known, and for a teacher
-    whose weights are written by hand.
+    In eval mode, for layers with `track_running_stats=False`, where the mode or the flags are not known, and for a
+    teacher whose weights are written by hand.
 
     ```python
     import torch
