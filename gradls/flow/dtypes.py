@@ -95,6 +95,8 @@ def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
         return promote(list(bound.values()))
     # torch.where has its condition first: what counts is the first argument that has a gradient.
     ordered = sorted(bound, key=lambda name: name not in op.differentiable) if op.differentiable else list(bound)
+    if op.name in _JOINING:
+        return promote([tensor for value in bound.values() for tensor in _tensors(value)])
     first = next((tensor for name in ordered for tensor in _tensors(bound[name])), None)
     if rule == "argument" and op.name in _METHODS:
         return _METHODS[op.name]
@@ -110,6 +112,10 @@ def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
     return None if first.dtype == "complex" and op.name not in _STAY_COMPLEX else first.dtype
 
 
+_JOINING = frozenset(
+    ("cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "row_stack")
+)
+"""Operations on a list of tensors of which the result has the largest dtype."""
 _WIDTH = {"bfloat16": 1, "float16": 1, "float32": 2, "float64": 3}
 
 

@@ -120,7 +120,7 @@ class OptimizerArguments(Rule):
         if isinstance(given, Tensor):
             message = f"{what} is a single tensor, and the optimizer raises: give it a list, `[...]`"
             yield self.finding(place(event.at), message)
-        elif isinstance(given, Instance) and given.path.startswith("torch.nn."):
+        elif isinstance(given, Instance) and given.path.startswith("torch.nn.") and "ParameterList" not in given.path:
             yield self._of_module(facts, event, what)
         elif isinstance(given, Mapping):
             meant = "a list of such groups" if "params" in given.entries else "the values, and not detached ones"

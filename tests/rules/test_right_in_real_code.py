@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+from gradls.flow.analyze import analyze
 from gradls.flow.names import NoNames
 from gradls.flow.run import Run
 from gradls.flow.statements import exec_block
@@ -148,6 +149,34 @@ RIGHT = [
                 places = rearrange(torch.arange(size), "n -> () n ()")
                 self.register_buffer("mask", ((places >= split) & (places < size)) | (places == size))
                 self.children_ = nn.Sequential(Child(), Scripted())
+        """,
+    ),
+    (
+        "GRD505",
+        """
+        class Learner(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.vars = nn.ParameterList([nn.Parameter(torch.ones(3))])
+
+            def parameters(self):
+                return self.vars
+
+        torch.optim.Adam(Learner().parameters(), lr=0.1)
+        """,
+    ),
+    (
+        "GRD518",
+        """
+        class Decoder(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.lstm = nn.LSTM(8, 4)
+
+            def forward(self, z):
+                stroke = z.new_zeros(5).new_tensor([0, 0, 1, 0, 0])
+                start = torch.cat([torch.tensor([0, 0, 1, 0, 0]), z])
+                return self.lstm(stroke.view(1, 1, -1)), self.lstm(start.view(1, 1, -1))
         """,
     ),
     (
@@ -330,3 +359,34 @@ def test_init_of_a_base_by_its_name() -> None:
             self.linear = nn.Linear(3, 1)
     """
     assert reported("GRD504", snippet) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "dtype"),
+    [
+        ("torch.zeros(3).new_tensor([0, 1])", "float"),
+        ("torch.ones(3, dtype=torch.int8).new_tensor([0.5])", "int"),
+        ("torch.cat([torch.tensor([1]), torch.zeros(3)])", "float"),
+        ("torch.stack((torch.tensor(1), torch.tensor(2)))", "int"),
+        ("torch.cat([torch.tensor([1]), something])", None),
+    ],
+)
+def test_dtypes_of_what_is_put_together(expression: str, dtype: str | None) -> None:
+    source = Source.read(f"{IMPORTS}result = {expression}\nresult\n", "snippet.py")
+    states = {source.segment(state.node): state.dtype for state in analyze(source).states}
+    assert states.get("result") == dtype
+
+
+def test_an_object_of_which_the_constructor_was_not_followed_may_hold_parameters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    snippet = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 1)
+
+    torch.optim.SGD(Net().parameters(), lr=0.1)
+    """
+    monkeypatch.setattr("gradls.flow.calls.MOST_CALLS_DEEP", 0)
+    assert reported("GRD505", snippet) == []

@@ -147,7 +147,7 @@ def new_sized(run: Run, receiver: Tensor, call: Call) -> Value:
 @method("torch.Tensor", "new_tensor")
 def new_tensor(run: Run, receiver: Tensor, call: Call) -> Value:
     data = call.get(0, "data")
-    return copy_of(run, data if data is not None else run.unknown(), call, "new_tensor", dtypes.of_data(data))
+    return copy_of(run, data if data is not None else run.unknown(), call, "new_tensor", receiver.dtype)
 
 
 @method("torch.Tensor", "new")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradls.flow import dtypes
 from gradls.flow.graph import At
 from gradls.flow.iterators import consume, exhausted
-from gradls.flow.models.modules import clear_grads
+from gradls.flow.models.modules import clear_grads, contents
 from gradls.flow.models.registry import attribute, function, method
 from gradls.flow.values import NONE, Choice, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 
@@ -79,6 +79,10 @@ def held(value: Value) -> tuple[list[Tensor], bool]:
             found += inner
             more = more or inner_more
         return list(dict.fromkeys(found)), more
+    if isinstance(value, Instance) and value.path == "torch.nn.ParameterList":
+        return [part for _, part in contents(value) if isinstance(part, Tensor)], any(
+            n == "*" for n, _ in contents(value)
+        )
     if isinstance(value, Choice):
         return [tensor for option in value.options for tensor in held(option)[0]], True
     return [], not isinstance(value, (Host, Instance))
