@@ -136,6 +136,9 @@ _CONSTANTS = {"inf": math.inf, "pi": math.pi, "e": math.e}
 def _of_library(run: Run, value: Lib, name: str) -> Value:
     if name in value.fields:
         return value.fields[name]
+    last = value.path.rpartition(".")[2]
+    if name == "__name__" and last[:1].isupper():
+        return host(last)
     model = find_attribute("", f"{value.path}.{name}")
     if model is not None:
         return model(run, value, ast.Constant(0))
@@ -176,6 +179,8 @@ def _of_unknown(run: Run, value: Unknown, name: str, node: ast.expr) -> Value:
 
 
 def _of_class(run: Run, value: Class, name: str) -> Value:
+    if name == "__name__":
+        return host(value.name)
     found, owner = classes.find_in_class(value, name)
     if isinstance(found, Function):
         return Bound(value, found, name) if found.kind == "class" else found

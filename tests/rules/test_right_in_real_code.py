@@ -165,6 +165,46 @@ RIGHT = [
         torch.optim.Adam(Learner().parameters(), lr=0.1)
         """,
     ),
+    *(
+        (
+            code,
+            f"""
+            class Adaptive(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.bias = None
+
+                def forward(self, x):
+                    return x + self.bias
+
+            class Decoder(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.model = nn.Sequential(nn.Linear(3, 3), Adaptive())
+                    self.mlp = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
+
+                def forward(self, x, style):
+                    bias = self.mlp(style)
+                    for m in self.modules():
+                        if {test}:
+                            m.bias = bias
+                    return self.model(x)
+
+            decoder = Decoder()
+            opt = torch.optim.SGD(decoder.parameters(), lr=0.1)
+            for _ in range(3):
+                opt.zero_grad()
+                decoder(torch.randn(4, 3), torch.randn(4, 3)).mean().backward()
+                opt.step()
+            """,
+        )
+        for code in ("GRD301", "GRD508", "GRD520")
+        for test in (
+            "m.__class__.__name__ == 'Adaptive'",
+            "type(m).__name__.find('Adaptive') != -1",
+            "m._get_name().startswith('Adap')",
+        )
+    ),
     (
         "GRD518",
         """

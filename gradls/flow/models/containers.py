@@ -212,10 +212,11 @@ def clear_dict(run: Run, receiver: Mapping, call: Call) -> Value:
 
 
 _STRING_TESTS = ("startswith", "endswith", "isdigit")
+_STRING_NUMBERS = ("find", "rfind", "count")
 _STRING_MAKERS = ("lower", "upper", "strip", "lstrip", "rstrip", "replace", "removeprefix", "removesuffix")
 
 
-@method("str", *_STRING_TESTS, *_STRING_MAKERS)
+@method("str", *_STRING_TESTS, *_STRING_MAKERS, *_STRING_NUMBERS)
 def string(run: Run, receiver: Host, call: Call) -> Value:
     """Evaluated where everything is known, so that tests on parameter names are exact."""
     name = getattr(getattr(call.node, "func", None), "attr", "")
@@ -225,7 +226,7 @@ def string(run: Run, receiver: Host, call: Call) -> Value:
             return host(getattr(receiver.value, name)(*values))
         except (TypeError, AttributeError):
             return run.unknown("call", name)
-    return Host("bool" if name in _STRING_TESTS else "str")
+    return Host("bool" if name in _STRING_TESTS else "int" if name in _STRING_NUMBERS else "str")
 
 
 def _plain(value: Value) -> Any:

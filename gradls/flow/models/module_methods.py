@@ -146,6 +146,12 @@ def apply_function(run: Run, receiver: Instance, call: Call) -> Value:
     return receiver
 
 
+@method(MODULE, "_get_name")
+def name_of_class(run: Run, receiver: Instance, call: Call) -> Value:
+    name = getattr(receiver.cls, "name", "") or receiver.path.rpartition(".")[2]
+    return host(name)
+
+
 @method(MODULE, "zero_grad")
 def zero_grad(run: Run, receiver: Instance, call: Call) -> Value:
     found, more = parameters_of(receiver)
