@@ -286,10 +286,10 @@ def call_function(
 ) -> Value:
     """Run the body of a function of the program with these arguments."""
     if len(run.stack) >= MOST_CALLS_DEEP or run.stack.count(function) >= 2:
-        _leave_open(function, receiver)
+        _leave_open(function, call, receiver)
         return run.unknown("recursion", function.name)
     if _takes_fewer(function, call, receiver):
-        _leave_open(function, receiver)
+        _leave_open(function, call, receiver)
         return run.unknown("call", function.name)
     if function.source is not run.source:
         run.facts.entered.setdefault(function.node, run.at(call.node))
@@ -305,16 +305,17 @@ def call_function(
     value = abroad.leave(run, function, given, body)
     if value is not None:
         return value
-    _leave_open(function, receiver)
+    _leave_open(function, call, receiver)
     if receiver is not None:
         escape(run, receiver)
     return call_unknown(run, run.unknown("call", function.name), call)
 
 
-def _leave_open(function: Function, receiver: Value | None) -> None:
+def _leave_open(function: Function, call: Call, receiver: Value | None) -> None:
     """An object of which the constructor was not followed has attributes that nobody knows."""
-    if function.name == "__init__" and isinstance(receiver, Instance):
-        receiver.open = True
+    made = receiver if receiver is not None else next(iter(call.args), None)
+    if function.name == "__init__" and isinstance(made, Instance):
+        made.open = True
 
 
 def _call_function(

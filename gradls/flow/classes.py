@@ -391,6 +391,10 @@ def _object_is(value: Instance, of: Value) -> bool | None:
     return False if isinstance(of, (Class, Lib)) else None
 
 
+_NUMBERS = {
+    **dict.fromkeys(("Integral", "Rational"), ("int", "bool")),
+    **dict.fromkeys(("Number", "Complex", "Real"), ("int", "bool", "float")),
+}
 _BUILTIN = {"list": Sequence, "tuple": Sequence, "set": Sequence, "dict": Mapping}
 
 
@@ -401,7 +405,9 @@ def _is_of_library(value: Value, path: str) -> bool | None:
             return True
         if path == "torch.nn.Parameter":
             return value.is_parameter
-        return False if path.startswith(("builtins.", "torch.nn.", "numpy.")) else None
+        return False if path.startswith(("builtins.", "torch.nn.", "numpy.", "numbers.")) else None
+    if isinstance(value, Host) and path.startswith("numbers."):
+        return value.kind in _NUMBERS.get(path.removeprefix("numbers."), ())
     if isinstance(value, Host):
         return value.kind == kind or (value.kind == "bool" and kind == "int") if path.startswith("builtins.") else False
     if isinstance(value, Sequence):

@@ -102,6 +102,7 @@ class UntouchedParameter(Rule):
     """
 
     code, name, severity = "GRD520", "untouched-parameter", Severity.INFORMATION
+    of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         steps: dict[Tensor, Event] = {}

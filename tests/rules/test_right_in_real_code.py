@@ -206,6 +206,26 @@ RIGHT = [
         )
     ),
     (
+        "GRD316",
+        """
+        from numbers import Number
+
+        def prior(scale):
+            if isinstance(scale, Number):
+                scale = torch.tensor(float(scale))
+            return scale
+
+        def selected(target):
+            if torch.numel(target) == 1 or target.numel() == 1 or target.dim() == 0:
+                return target.item()
+            return target
+
+        prior(torch.tensor([0.1, 0.25]))
+        prior(0.1).item()
+        selected(torch.tensor([1, 2, 3]))
+        """,
+    ),
+    (
         "GRD518",
         """
         class Decoder(nn.Module):

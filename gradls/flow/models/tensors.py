@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from gradls.autograd.calls import select
@@ -161,7 +162,21 @@ def size(run: Run, receiver: Tensor, call: Call) -> Value:
 
 @method(TENSOR, "dim", "ndimension", "numel", "nelement", "__len__", "element_size", "storage_offset")
 def integer(run: Run, receiver: Tensor, call: Call) -> Value:
+    name = getattr(getattr(call.node, "func", None), "attr", "")
+    sizes = receiver.shape
+    if sizes is None:
+        return Host("int")
+    if name in ("dim", "ndimension"):
+        return host(len(sizes))
+    if name in ("numel", "nelement") and None not in sizes:
+        return host(math.prod(size for size in sizes if size is not None))
     return Host("int")
+
+
+@function("torch.numel")
+def number_of_elements(run: Run, path: str, call: Call) -> Value:
+    first = call.get(0, "input")
+    return integer(run, first, call) if isinstance(first, Tensor) else Host("int")
 
 
 @method(TENSOR, "is_floating_point", "is_contiguous", "equal", "is_complex", "is_inference")
