@@ -96,7 +96,8 @@ def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
     # torch.where has its condition first: what counts is the first argument that has a gradient.
     ordered = sorted(bound, key=lambda name: name not in op.differentiable) if op.differentiable else list(bound)
     if op.name in _JOINING:
-        return promote([tensor for value in bound.values() for tensor in _tensors(value)])
+        parts = [tensor for value in bound.values() for tensor in _tensors(value)]
+        return promote(parts) if parts else None
     first = next((tensor for name in ordered for tensor in _tensors(bound[name])), None)
     if rule == "argument" and op.name in _METHODS:
         return _METHODS[op.name]

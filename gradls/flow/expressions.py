@@ -99,14 +99,15 @@ def _compare(run: Run, node: ast.Compare) -> Value:
     left = eval_expr(run, node.left)
     if len(node.ops) > 1:
         # All but the last comparison are asked whether they are true.
+        known: list[bool | None] = []
         for number, (kind, comparator) in enumerate(zip(node.ops, node.comparators, strict=True)):
             right = eval_expr(run, comparator)
-            if isinstance(left, Tensor) or isinstance(right, Tensor):
-                verdict = operators.compare(run, kind, left, right, node)
-                if number < len(node.ops) - 1:
-                    truth.asked(run, verdict, node)
+            verdict = operators.compare(run, kind, left, right, node)
+            if (isinstance(left, Tensor) or isinstance(right, Tensor)) and number < len(node.ops) - 1:
+                truth.asked(run, verdict, node)
+            known.append(truth.truth(run, verdict) if isinstance(verdict, Host) else None)
             left = right
-        return Host("bool")
+        return FALSE if False in known else (TRUE if all(known) else Host("bool"))
     right = eval_expr(run, node.comparators[0])
     return operators.compare(run, node.ops[0], left, right, node)
 

@@ -226,6 +226,31 @@ RIGHT = [
         """,
     ),
     (
+        "GRD304",
+        """
+        def for_gradcheck(tensor, requires_grad=True):
+            if tensor.is_floating_point():
+                return tensor.requires_grad_(requires_grad)
+            return tensor
+
+        for_gradcheck(torch.zeros(3, dtype=torch.int64))
+        """,
+    ),
+    (
+        "GRD316",
+        """
+        def bounds(factor):
+            if factor.dim() == 0:
+                if factor < 0:
+                    raise ValueError(factor)
+            if 0 < factor.ndim < 3 and factor.dim() == 2 == factor.ndim:
+                factor = factor.item()
+            return factor
+
+        bounds(torch.tensor([0.5, 1.5]))
+        """,
+    ),
+    (
         "GRD518",
         """
         class Decoder(nn.Module):
@@ -429,6 +454,8 @@ def test_init_of_a_base_by_its_name() -> None:
         ("torch.cat([torch.tensor([1]), torch.zeros(3)])", "float"),
         ("torch.stack((torch.tensor(1), torch.tensor(2)))", "int"),
         ("torch.cat([torch.tensor([1]), something])", None),
+        ("torch.stack([])", None),
+        ("torch.stack([item for item in [] if something])", None),
     ],
 )
 def test_dtypes_of_what_is_put_together(expression: str, dtype: str | None) -> None:

@@ -181,7 +181,8 @@ def number_of_elements(run: Run, path: str, call: Call) -> Value:
 
 @method(TENSOR, "is_floating_point", "is_contiguous", "equal", "is_complex", "is_inference")
 def boolean(run: Run, receiver: Tensor, call: Call) -> Value:
-    return Host("bool")
+    asked = {"is_floating_point": "float", "is_complex": "complex"}.get(getattr(call.node.func, "attr", ""))  # type: ignore[attr-defined]
+    return host(receiver.dtype == asked) if asked and receiver.dtype else Host("bool")
 
 
 @method(TENSOR, "to", "type", "type_as", "cuda", "cpu", "xpu", "float", "double", "half", "bfloat16", "contiguous")
