@@ -110,12 +110,12 @@ def _run_uncalled(run: Run) -> None:
         mark = run.state.mark()
         if isinstance(value, Function):
             run.since = run.state.clock
-            if value.node not in run.executed:
+            if value.written.node not in run.executed:
                 _root(
                     run,
                     lambda value=value: _call(run, value, arguments(run, value, False)),
                     MOST_STEPS_A_ROOT,
-                    value.node,
+                    value.written.node,
                 )
         elif isinstance(value, Class):
             _run_methods(run, value)
@@ -123,14 +123,18 @@ def _run_uncalled(run: Run) -> None:
 
 
 def _definitions(run: Run, values: object) -> list[Value]:
-    found = [value for value in values if isinstance(value, (Function, Class)) and value.source is run.source]  # type: ignore[attr-defined]
+    found = [value for value in values if isinstance(value, (Function, Class)) and _source(value) is run.source]  # type: ignore[attr-defined]
     return list(dict.fromkeys(found))
+
+
+def _source(value: Function | Class) -> Source:
+    return value.written.source if isinstance(value, Function) else value.source
 
 
 def _run_methods(run: Run, cls: Class) -> None:
     """Run the methods of a class that nobody called, each on a new object."""
     methods = [value for value in cls.fields.values() if isinstance(value, Function)]
-    uncalled = [method for method in methods if method.node not in run.executed]
+    uncalled = [method for method in methods if method.written.node not in run.executed]
     if not uncalled:
         return
     if classes.FUNCTION in classes.library_bases(cls):
@@ -149,7 +153,7 @@ def _run_methods(run: Run, cls: Class) -> None:
             tensor.fields["exact"] = None
     _run_templates(run, cls, receiver)
     for method in sorted(uncalled, key=lambda method: method.name != "forward"):
-        if method.node in run.executed:
+        if method.written.node in run.executed:
             continue
         mark = run.state.mark()
         bound = method.kind != "static"
@@ -161,7 +165,7 @@ def _run_methods(run: Run, cls: Class) -> None:
                 run, method, arguments(run, method, bound), target if bound else None
             ),
             MOST_STEPS_A_ROOT,
-            method.node,
+            method.written.node,
         )
         run.state.undo(mark)
 
@@ -211,6 +215,7 @@ def _run_custom_function(run: Run, cls: Class, methods: list[Function]) -> None:
 
 def arguments(run: Run, function: Function, bound: bool) -> Call:
     """Arguments of which only the annotations are known, for a function that nobody calls."""
+    function = function.written
     node = function.node.args
     positional = [*node.posonlyargs, *node.args]
     if bound and positional and function.kind != "static":

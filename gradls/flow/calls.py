@@ -328,7 +328,12 @@ def _call_function(
     run.executed.add(function.node)
     (run.unrecorded if run.recording is False else run.reached).add(function.node)
     frame = Frame(scope, run.state.mark(), run.files[function.source], function)
-    frame.receiver, frame.owner = receiver, function.owner or owner
+    if receiver is None and function.owner is not None and function.kind != "static" and call.args:
+        # A wrapper around a method hands its object on like any argument.
+        frame.receiver = call.args[0]
+    else:
+        frame.receiver = receiver
+    frame.owner = function.owner or owner
     frame.calls = (run.at(call.node), function, run.frame.calls)
     caller, path, caught = run.frame, run.path, run.caught
     # What callers do about errors is no reason to be silent about them.
@@ -430,7 +435,7 @@ def define_function(run: Run, node: ast.FunctionDef | ast.AsyncFunctionDef | ast
             function.defaults[parameter.arg] = eval_expr(run, keyword_default)
     if not isinstance(node, ast.Lambda):
         for decorator in reversed(node.decorator_list):
-            contexts.decorate(run, function, eval_expr(run, decorator), decorator)
+            function = contexts.decorate(run, function, eval_expr(run, decorator), decorator)
     return function
 
 

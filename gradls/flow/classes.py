@@ -61,8 +61,10 @@ def define_class(run: Run, node: ast.ClassDef) -> Class:
     finally:
         run.frame.scope = outer
     for value in cls.fields.values():
-        if isinstance(value, Function) and value.owner is None:
-            value.owner = cls
+        while isinstance(value, Function):
+            if value.owner is None:
+                value.owner = cls
+            value = value.wrapped
     methods = {}
     if FUNCTION in library_bases(cls):
         # What a custom Function defines or inherits: fields of a class that a function defines are gone afterwards.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.versions import BARE_MODE_DECORATES, since
 from gradls.flow import truth
 from gradls.flow.graph import At
-from gradls.flow.values import Choice, Function, Instance, Lib, Unknown, Value
+from gradls.flow.values import Bound, Choice, Function, Instance, Lib, Unknown, Value
 
 if TYPE_CHECKING:
     from gradls.flow.calls import Call
@@ -112,7 +112,6 @@ def _leave(run: Run, manager: Instance, node: ast.expr) -> None:
 
 
 def _bound(manager: Instance, function: Function) -> Value:
-    from gradls.flow.values import Bound
 
     return Bound(manager, function, function.name)
 
@@ -161,8 +160,10 @@ def check_bare(run: Run, path: str, node: ast.expr) -> None:
         run.event("context-not-called", node, run.lib(path), entered=False)
 
 
-def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> None:
-    """Apply a decorator to a function, in place."""
+def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> Function:
+    """Apply a decorator to a function: what stands in its place then, which is itself for those that have a model."""
+    if isinstance(decorator, (Function, Bound)) and not _is_transparent(node):
+        return _replaced(run, function, decorator, node)
     if isinstance(decorator, Instance) and "mode" in decorator.data:
         grad, inference = decorator.data["mode"]
         function.mode = (grad, inference, run.at(node))
@@ -186,6 +187,22 @@ def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> 
         function.kind = "setter"
     elif not _is_transparent(node):
         function.decorated = True
+    return function
+
+
+def _replaced(run: Run, function: Function, decorator: Function | Bound, node: ast.expr) -> Function:
+    """What a decorator of the program makes of a function."""
+    from gradls.flow.calls import Call, call_value
+
+    called = decorator.function if isinstance(decorator, Bound) else decorator
+    result = call_value(run, decorator, Call(node, [function])) if called is not None else decorator
+    if not isinstance(result, Function):
+        function.decorated = True
+    elif result is not function and result.wrapped is None:
+        result.wrapped = function
+        result.kind = function.kind
+        return result
+    return function
 
 
 _TRANSPARENT = (

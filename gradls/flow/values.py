@@ -240,7 +240,19 @@ class Mapping(Value):
 class Function(Value):
     """A function of the program. `scope` is where it was defined; `mode` the grad mode that a decorator gives it."""
 
-    __slots__ = ("casts", "decorated", "defaults", "fields", "kind", "mode", "node", "owner", "scope", "source")
+    __slots__ = (
+        "casts",
+        "decorated",
+        "defaults",
+        "fields",
+        "kind",
+        "mode",
+        "node",
+        "owner",
+        "scope",
+        "source",
+        "wrapped",
+    )
 
     def __init__(
         self, state: State, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, scope: Any, source: Source
@@ -257,11 +269,18 @@ class Function(Value):
         """A decorator that is not understood stands on it."""
         self.casts = False
         """A decorator may change the dtypes with which it computes (autocast)."""
+        self.wrapped: Function | None = None
+        """The function in the place of which a decorator of the program put this one."""
         self.fields = Fields(state)
 
     @property
+    def written(self) -> Function:
+        """The function that stands in the text where this one is found: this one, or the one that it wraps."""
+        return self if self.wrapped is None else self.wrapped.written
+
+    @property
     def name(self) -> str:
-        return getattr(self.node, "name", "<lambda>")
+        return getattr(self.written.node, "name", "<lambda>")
 
 
 class Class(Value):

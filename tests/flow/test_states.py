@@ -37,6 +37,61 @@ PROGRAMS = {
         with open(os.devnull) as f, warnings.catch_warnings():
             a = w * 2
     """,
+    "decorators of the program": """
+        import functools
+        from torch import nn
+
+        def timed(fn):
+            @functools.wraps(fn)
+            def wrapper(*args, **kwargs):
+                result = fn(*args, **kwargs)
+                return result
+            return wrapper
+
+        def frozen(fn):
+            def inner(*args):
+                with torch.no_grad():
+                    return fn(*args)
+            return inner
+
+        def named(name):
+            def decorator(fn):
+                @functools.wraps(fn)
+                def wrapper(self, *args, **kwargs):
+                    return fn(self, *args, **kwargs)
+                return wrapper
+            return decorator
+
+        class Base(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.l = nn.Linear(2, 2)
+            def forward(self, x):
+                return self.l(x)
+
+        class Net(Base):
+            @named("x")
+            def forward(self, x):
+                return super().forward(x)
+
+            @timed
+            def features(self, x):
+                return self.l(x)
+
+        @timed
+        def loss_of(p):
+            return p.sum()
+
+        @frozen
+        def evaluate(net, x):
+            return net(x)
+
+        net = Net()
+        a = net(torch.randn(1, 2))
+        b = net.features(torch.randn(1, 2))
+        c = loss_of(a)
+        d = evaluate(net, torch.randn(1, 2))
+    """,
     "operations": """
         x = torch.randn(3, requires_grad=True)
         y = torch.randn(3)

@@ -275,3 +275,26 @@ def test_errors_are_told_though_a_caller_catches_them(tmp_path: Path):
             print(error)
     """
     assert [(code, line) for code, line, _ in found(tmp_path, text)] == [("GRD101", 5)]
+
+
+@pytest.mark.parametrize("called", ["main()", ""])
+def test_a_decorator_of_another_file(tmp_path: Path, called: str):
+    wrapper = """
+        import functools
+        def timed(f):
+            @functools.wraps(f)
+            def inner(*args, **kwargs):
+                return f(*args, **kwargs)
+            return inner
+    """
+    write(tmp_path, {"tools.py": wrapper})
+    text = f"""
+        import torch
+        from tools import timed
+        @timed
+        def main(n=3):
+            w = torch.ones(n, requires_grad=True)
+            w.detach().sum().backward()
+        {called}
+    """
+    assert [(code, line) for code, line, _ in found(tmp_path, text)] == [("GRD101", 7)]

@@ -119,6 +119,12 @@ def shallow_copy(run: Run, path: str, call: Call) -> Value:
     return value if value is not None else run.unknown("call")
 
 
+@function("functools.wraps")
+def wraps(run: Run, path: str, call: Call) -> Value:
+    """A decorator that changes nothing but names."""
+    return run.lib(path)
+
+
 @function("functools.partial")
 def partial(run: Run, path: str, call: Call) -> Value:
     """The arguments given now come before those of the later call."""
