@@ -142,14 +142,9 @@ class GraphOnModule(Rule):
         story = [Step(place(node.at), "its graph comes from here")] if node.at is not None else []
         statement = facts.statement(event.at.node)
         fixes = []
-        if (
-            isinstance(statement, ast.Assign)
-            and isinstance(statement.value, (ast.Name, ast.Call))
-            and not _goes_on(event)
-        ):
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Name) and not _goes_on(event):
             kept = place(event.at)._replace(node=statement.value)
-            if isinstance(statement.value, ast.Name):
-                fixes.append(Fix("Keep it without its graph", Safety.SUGGESTED, edits.add_call(kept, ".detach()")))
+            fixes.append(Fix("Keep it without its graph", Safety.SUGGESTED, edits.add_call(kept, ".detach()")))
         return self.finding(place(event.at), message, story, fixes)
 
 

@@ -19,6 +19,25 @@ class Trainer:
 
 Trainer().total(torch.randn(4, 3)).backward()
 """,
+    "an activation that is kept to be looked at": """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 4)
+
+    def forward(self, x):
+        hidden = self.layer(x)
+        self.hidden = hidden
+        return hidden.relu()
+
+
+net = Net()
+net(torch.randn(8, 3)).sum().backward()
+""",
     "two copies of lists in one statement": """
 import torch as th
 

@@ -293,18 +293,6 @@ def _plain(values: list[Value]) -> bool:
     return all(isinstance(part, Tensor) and part.requires_grad is False for part in parts)
 
 
-@function("torch.func.functional_call", "torch.nn.utils.stateless.functional_call")
-def functional_call(run: Run, path: str, call: Call) -> Value:
-    """The module, computed with other tensors in the place of its parameters."""
-    module, tensors = call.get(0, "module"), call.get(1, "parameter_and_buffer_dicts")
-    args = call.get(2, "args")
-    sources = [value for value in (tensors, args) if value is not None]
-    run.event("functional-call", call.node, module, tensors=tensors)
-    if all(isinstance(part, Tensor) for value in sources for part in tensors_in(value)) and sources:
-        return derived_tensor(run, "functional_call", sources, call.node, saves=True)
-    return run.unknown("call", "functional_call")
-
-
 @function("torch.compile", "torch.jit.script", "torch.jit.trace", "torch.jit.script_if_tracing")
 def compiled(run: Run, path: str, call: Call) -> Value:
     return call.args[0] if call.args else run.unknown("call", path)

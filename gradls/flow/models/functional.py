@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow.graph import walk
 from gradls.flow.models.function_transforms import look_at
-from gradls.flow.models.modules import buffers_of, parameters_of
+from gradls.flow.models.modules import buffers_of, members, parameters_of
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import derived_tensor, tensors_in
 from gradls.flow.values import Host, Instance, Mapping, Sequence, Tensor, Value, is_none
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gradls.flow.calls import Call
     from gradls.flow.run import Run
+    from gradls.flow.state import Fields
 
 
 @function("torch.func.stack_module_state")
@@ -60,7 +61,16 @@ def call_vmap(run: Run, receiver: Instance, call: Call) -> Value:
         dim = dims.items[index] if isinstance(dims, Sequence) and index < len(dims.items) else dims
         args.append(value if is_none(dim) else _each(run, value, _reshaped(run, call.node)))
     kwargs = {name: _each(run, value, _reshaped(run, call.node)) for name, value in call.kwargs.items()}
-    result = call_value(run, target, NewCall(call.node, args, kwargs, call.unsure))
+    known, run.states = run.states, {}
+    try:
+        result = call_value(run, target, NewCall(call.node, args, kwargs, call.unsure))
+    finally:
+        seen, run.states = run.states, known
+        for node, state in seen.items():
+            if state.requires_grad is not False:
+                # The slices do not say so, though a gradient goes through them.
+                state.requires_grad = state.leaf = None
+            known.setdefault(node, state).blur(state)
     return _each(run, result, _reshaped(run, call.node))
 
 
@@ -130,3 +140,47 @@ def _requires_grad_outside(result: Value, given: Value, inside: Value) -> bool |
         if node.leaf is not None and node.leaf not in own and node.leaf.requires_grad is not False:
             return None
     return False
+
+
+@function("torch.func.functional_call", "torch.nn.utils.stateless.functional_call")
+def functional_call(run: Run, path: str, call: Call) -> Value:
+    """The module, computed with other tensors in the place of its parameters and buffers."""
+    from gradls.flow.calls import Call as NewCall
+    from gradls.flow.classes import call_instance
+
+    module, tensors = call.get(0, "module"), call.get(1, "parameter_and_buffer_dicts", "parameters_and_buffers")
+    args, kwargs = call.get(2, "args"), call.get(3, "kwargs")
+    run.event("functional-call", call.node, module, tensors=tensors)
+    replaced = _places(module, tensors)
+    if not isinstance(module, Instance) or replaced is None or call.unsure:
+        sources = [value for value in (tensors, args) if value is not None]
+        if all(isinstance(part, Tensor) for value in sources for part in tensors_in(value)) and sources:
+            return derived_tensor(run, "functional_call", sources, call.node, saves=True)
+        return run.unknown("call", "functional_call")
+    before = [(fields, name, fields[name]) for fields, name, _ in replaced]
+    for fields, name, tensor in replaced:
+        run.state.set(fields, name, tensor)
+    given = list(args.items) if isinstance(args, Sequence) and args.rest is None else [args] if args else []
+    named = {str(key): value for key, value in kwargs.entries.items()} if isinstance(kwargs, Mapping) else {}
+    try:
+        return call_instance(run, module, NewCall(call.node, given, named))
+    finally:
+        for fields, name, value in before:
+            run.state.set(fields, name, value)
+
+
+def _places(module: Value | None, tensors: Value | None) -> list[tuple[Fields, str, Value]] | None:
+    """Where in a module the tensors go: the fields, the name in them, and the tensor; None if that is not known."""
+    found = []
+    for mapping in tensors.items if isinstance(tensors, Sequence) and tensors.rest is None else [tensors]:
+        if not isinstance(mapping, Mapping) or mapping.rest is not None:
+            return None
+        for key, value in mapping.entries.items():
+            owner, last = module, str(key)
+            while "." in last and isinstance(owner, Instance):
+                first, _, last = last.partition(".")
+                owner = dict(members(owner)).get(first)
+            if not isinstance(owner, Instance) or not isinstance(owner.fields.get(last), Tensor):
+                return None
+            found.append((owner.fields, last, value))
+    return found
