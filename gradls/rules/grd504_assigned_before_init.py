@@ -198,6 +198,9 @@ def _is_being_made(event: Event, module: Instance) -> bool:
     if module.open or not isinstance(module.cls, Class) or is_module(module) is not True:
         return False
     classes = linearize(module.cls)
+    if any(sum(isinstance(base, Class) for base in getattr(cls, "bases", ())) > 1 for cls in classes):
+        # With several bases, which `__init__` a `super()` reaches depends on an order that is not followed exactly.
+        return False
     calls = event.calls
     while calls is not None:
         if calls[1].name == "__init__" and calls[1].owner in classes:

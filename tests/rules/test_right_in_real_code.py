@@ -152,6 +152,30 @@ RIGHT = [
         """,
     ),
     (
+        "GRD504",
+        """
+        class Base(nn.Module):
+            def __init__(self, size):
+                super().__init__()
+                self.linear = nn.Linear(size, size)
+
+        class Offline(Base):
+            pass
+
+        class Quantile(Base):
+            def __init__(self, size):
+                super().__init__(size)
+                self.tau = nn.Parameter(torch.ones(size))
+
+        class Both(Offline, Quantile):
+            def __init__(self, size):
+                Quantile.__init__(self, size)
+                self.head = nn.Linear(size, 1)
+
+        Both(3)
+        """,
+    ),
+    (
         "GRD505",
         """
         class Learner(nn.Module):
