@@ -90,6 +90,8 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
         model = find_attribute(value.path, name)
         if model is not None:
             return model(run, value, node)
+        if name in ("weight", "bias") and _is_switched_off(value, name):
+            return NONE
         family = family_of(value.path)
         model = find_attribute(family, name) if family != value.path else None
         return model(run, value, node) if model is not None else Bound(value, None, name)
@@ -110,6 +112,14 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
     if name == "training":
         return _memo(run, value.fields, "training", run.unknown("training", "training"))
     return _memo(run, value.fields, name, run.unknown("attribute", name))
+
+
+def _is_switched_off(value: Instance, name: str) -> bool:
+    """Is this a parameter that the layer was made without, as `nn.Linear(2, 3, bias=False)` was?"""
+    from gradls.autograd.modules import find_module
+
+    spec = find_module(value.path)
+    return spec is not None and any(parameter == name and condition for parameter, condition in spec.parameters)
 
 
 def _declared(run: Run, value: Instance, name: str) -> Value | None:

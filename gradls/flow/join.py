@@ -75,6 +75,7 @@ class Join:
         if unknown is not None:
             joined = Unknown(self.state, "branches", unknown.name)
             joined.unrecorded = all(_is_quiet(value) for value in flat)
+            joined.plain = all(isinstance(value, Unknown) and value.plain for value in flat)
             return joined
         options = self._by_sort(flat)
         if len(options) == 1:

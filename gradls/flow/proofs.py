@@ -23,41 +23,54 @@ def prove(run: Run, events: list[Event]) -> None:
     What is proven holds where the expression is evaluated whenever the backward is: in the same function, and in all
     the branches around the backward.
     """
-    proofs: dict[Place, set[Node]] = {}
+    proofs: dict[Place, set[Node | Unknown]] = {}
     for event in events:
         if event.kind == "backward" and event.info.get("requires_grad") is None and not event.info["caught"]:
             root = _node(event.value)
             if root is not None and event.at.source is run.source:
                 proofs.setdefault(_place(run, event.at.node), set()).update(_required(root))
-    if not proofs:
-        return
     for node, seen in run.open.items():
-        nodes = [value if isinstance(value, Node) else _node(value) for value in seen]
-        function, branches = _place(run, node)
-        if any(
-            place[0] is function and place[1] <= branches and all(found in required for found in nodes)
-            for place, required in proofs.items()
-        ):
-            run.unclear.discard(node)
-            state = run.states.setdefault(node, TensorState(run.source, node, None, None, None))
-            state.requires_grad = True
+        if all(isinstance(value, Unknown) and (value.plain or value.unrecorded) for value in seen):
+            # A later use showed that these are integers.
+            _state(run, node, False)
+        elif proofs:
+            nodes = [value if isinstance(value, Node) else _node(value) for value in seen]
+            function, branches = _place(run, node)
+            if any(
+                place[0] is function and place[1] <= branches and all(found in required for found in nodes)
+                for place, required in proofs.items()
+            ):
+                _state(run, node, True)
 
 
-def _node(value: Value | None) -> Node | None:
+def _state(run: Run, node: ast.AST, requires_grad: bool) -> None:
+    run.unclear.discard(node)
+    new = TensorState(run.source, node, requires_grad, None, None)
+    state = run.states.setdefault(node, new)
+    if state.requires_grad is (not requires_grad):
+        state.doubt()
+    elif not state.torn:
+        state.requires_grad = requires_grad
+
+
+def _node(value: Value | None) -> Node | Unknown | None:
     if isinstance(value, Tensor):
         return value.node
-    return value.fields.get(("node",)) if isinstance(value, Unknown) else None
+    return value.fields.get(("node",), value) if isinstance(value, Unknown) else None
 
 
-def _required(root: Node) -> Iterator[Node]:
+def _required(root: Node | Unknown) -> Iterator[Node | Unknown]:
     """The node and those without which it could not require grad: the only input, and each alternative of a branch."""
-    todo, done = [root], set()
+    todo: list[Node | Unknown] = [root]
+    done: set[Node | Unknown] = set()
     while todo:
         node = todo.pop()
         if node in done:
             continue
         done.add(node)
         yield node
+        if isinstance(node, Unknown):
+            continue
         inputs = {edge.node: edge.flows for edge in node.edges if edge.flows is not False}
         if node.kind == "phi" or (len(inputs) == 1 and (node.kind == "op" or node.fields.get("pure"))):
             todo += inputs

@@ -321,6 +321,87 @@ CASES: dict[str, tuple[str, dict[str, Said]]] = {
         """,
         {"likelihood": True},
     ),
+    "what an embedding takes": (
+        """
+        class Net(nn.Module):
+            def __init__(self, size):
+                super().__init__()
+                self.table = nn.Embedding(size, 3)
+
+            def forward(self, tokens, more):
+                count = tokens.size(0) + 1
+                return self.table(tokens) + more
+        """,
+        {"tokens": False, "self.table(tokens)": True, "more": None},
+    ),
+    "batches that are fetched by hand": (
+        """
+        from torch.utils.data import DataLoader
+
+        class Trainer:
+            def __init__(self, data, model):
+                self.data = data
+                self.model = model
+
+            def run(self):
+                loader = DataLoader(self.data)
+                batches = iter(loader)
+                while True:
+                    try:
+                        batch = next(batches)
+                    except StopIteration:
+                        batches = iter(loader)
+                        batch = next(batches)
+                    x, y = [part.to("cpu") for part in batch]
+                    guess, self.loss = self.model(x, y)
+                    self.loss.backward()
+        """,
+        {"part": False, 'part.to("cpu")': False, "x": False, "y": False, "self.loss": True},
+    ),
+    "Variable, data_parallel and the names of classes": (
+        """
+        class Net(nn.Module):
+            def __init__(self, size):
+                super().__init__()
+                self.layer = nn.Sequential(nn.Conv2d(1, size, 1, bias=False), nn.BatchNorm2d(size))
+                self.apply(start)
+
+            def forward(self, x, devices):
+                if devices > 1:
+                    y = nn.parallel.data_parallel(self.layer, x, range(devices))
+                else:
+                    y = self.layer(x)
+                return y, torch.autograd.Variable(x.type(torch.FloatTensor))
+
+        def start(module):
+            name = module.__class__.__name__
+            if name.find("Conv") != -1:
+                nn.init.normal_(module.weight)
+            elif name.find("BatchNorm") != -1:
+                nn.init.zeros_(module.bias)
+        """,
+        {
+            "y": True,
+            "torch.autograd.Variable(x.type(torch.FloatTensor))": False,
+            "module.weight": True,
+            "module.bias": True,
+        },
+    ),
+    "None or a tensor": (
+        """
+        class Net(nn.Module):
+            def __init__(self, size):
+                super().__init__()
+                self.layer = nn.Linear(size, size)
+
+            def forward(self, x, wide):
+                extra = None
+                if wide:
+                    extra = self.layer(x)
+                return extra
+        """,
+        {"extra": True},
+    ),
 }
 
 

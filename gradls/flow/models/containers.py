@@ -224,7 +224,7 @@ def string(run: Run, receiver: Host, call: Call) -> Value:
     if receiver.known and isinstance(receiver.value, str) and all(value is not ... for value in values):
         try:
             return host(getattr(receiver.value, name)(*values))
-        except (TypeError, AttributeError):
+        except (TypeError, ValueError, AttributeError):
             return run.unknown("call", name)
     return Host("bool" if name in _STRING_TESTS else "int" if name in _STRING_NUMBERS else "str")
 

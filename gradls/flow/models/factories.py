@@ -288,7 +288,11 @@ def variable(run: Run, path: str, call: Call) -> Value:
     given = call.get(1, "requires_grad")
     flag = False if given is None else truth.truth(run, given)
     if not isinstance(data, Tensor):
-        return run.unknown("call", "Variable") if not flag else run.leaf("Variable", call.node, requires_grad=flag)
+        if flag:
+            return run.leaf("Variable", call.node, requires_grad=flag)
+        result = run.unknown("call", "Variable")
+        result.unrecorded = flag is False
+        return result
     node = cut_node(run, "rewrap", "Variable", [Edge(data.node, data.requires_grad)], run.at(call.node))
     return rewrapped(run, data, node, flag)
 

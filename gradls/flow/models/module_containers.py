@@ -109,6 +109,19 @@ def wrapper(run: Run, path: str, call: Call) -> Value:
     return instance
 
 
+@function("torch.nn.parallel.data_parallel")
+def data_parallel(run: Run, path: str, call: Call) -> Value:
+    """`data_parallel(module, inputs)` calls the module."""
+    from gradls.flow.calls import Call as NewCall
+    from gradls.flow.calls import call_value
+
+    module, inputs = call.get(0, "module"), call.get(1, "inputs")
+    if module is None or inputs is None:
+        return run.unknown("call", "data_parallel")
+    args = list(inputs.items) if isinstance(inputs, Sequence) and inputs.kind == "tuple" else [inputs]
+    return call_value(run, module, NewCall(call.node, args))
+
+
 @method("torch.nn.DataParallel", "__call__")
 @method("torch.nn.parallel.DistributedDataParallel", "__call__")
 def call_wrapped(run: Run, receiver: Instance, call: Call) -> Value:

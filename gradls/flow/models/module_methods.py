@@ -141,7 +141,8 @@ def apply_function(run: Run, receiver: Instance, call: Call) -> Value:
     target = call.get(0, "fn")
     if target is not None:
         found, _ = modules_of(receiver)
-        for module in found[:12]:
+        kinds = {(module.cls, tuple(module.fields)): module for module in reversed(found)}
+        for module in list(kinds.values())[:24]:
             call_value(run, target, NewCall(call.node, [module]))
     return receiver
 
