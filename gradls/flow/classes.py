@@ -325,6 +325,10 @@ def super_of(run: Run, node: ast.Call) -> Value:
     frame = run.frame
     receiver = frame.receiver
     cls: Value | None = frame.function.owner if frame.function is not None else None
+    if receiver is None and cls is not None and frame.function is not None and frame.function.kind == "":
+        # `Base.__init__(self)`: the object is the first argument.
+        first = next(iter((*frame.function.node.args.posonlyargs, *frame.function.node.args.args)), None)
+        receiver = frame.scope.fields.get(first.arg) if first is not None else None
     if len(node.args) == 2:
         cls, receiver = eval_expr(run, node.args[0]), eval_expr(run, node.args[1])
     if isinstance(cls, Class) and receiver is not None:

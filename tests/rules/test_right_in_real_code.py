@@ -176,6 +176,21 @@ RIGHT = [
         """,
     ),
     (
+        "GRD504",
+        """
+        class Base(nn.Module):
+            def __init__(self):
+                super().__init__()
+
+        class Net(Base):
+            def __init__(self):
+                Base.__init__(self)
+                self.linear = nn.Linear(3, 1)
+
+        Net()
+        """,
+    ),
+    (
         "GRD505",
         """
         class Learner(nn.Module):
