@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import walk
+from gradls.flow.registration import plain_containers
 from gradls.flow.values import FALSE, Instance, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.registration import leaves_of, optimized
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import Moment, Order, gradient_of, is_on_the_way, order_of
+from gradls.rules.unused_gradients import cut_points, fates
 from gradls.rules.words import code, owners, place
 
 
@@ -199,7 +201,7 @@ class StaleOptimizer(Rule):
         if any(made.open for made in order.made.values()) or any(m.tensors is None for m in order.moments):
             return
         handled = _handled(facts)
-        seen: set[Tensor] = set()
+        seen = _told_otherwise(facts)
         last: Moment | None = None
         for moment in order.moments:
             last = moment if moment.kind == "backward" else last
@@ -225,6 +227,14 @@ class StaleOptimizer(Rule):
         if at is not None:
             story.insert(0, Step(place(at), "these parameters are made here"))
         return self.finding(place(made.at), message, story, severity=Severity.INFORMATION)
+
+
+def _told_otherwise(facts: Facts) -> set[Tensor]:
+    """Parameters that are forgotten because they are not registered, or that were never meant to be reached."""
+    made = [event.value for event in facts.of("object-made") if isinstance(event.value, Instance)]
+    held = [member for module in made for container in plain_containers(module) for member in container.members]
+    found = {leaf for member in held for leaf in leaves_of(member)}
+    return found.union(*(leaves for fate in fates(facts) for _, leaves in cut_points(facts, fate)))
 
 
 _HANDLING = frozenset(("write", "leaf-write", "data-set", "grad-set", "grad-read", "expanded-write"))
