@@ -101,7 +101,7 @@ def _run_uncalled(run: Run) -> None:
     """Run what the module's own statements did not."""
     run.alone = True
     run.abroad = min(run.abroad, MOST_STEPS_ABROAD_ALONE)
-    run.mode.update({"grad": True, "inference": False, "at": None})
+    run.mode.update({"grad": True, "inference": False, "at": None, "leak": None})
     for value in _definitions(run, run.module.fields.values()):
         if run.steps > MOST_STEPS_A_FILE:
             log.info("%s: too long to follow to its end", run.source.path)

@@ -54,6 +54,8 @@ def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | 
             _fill_grads(run, event.info["reached"], call, create)
         else:
             _fill_grads(run, frozenset(targets or ()), call, create)
+            if targets is not None and root.requires_grad is True and not call.unsure:
+                _pass_over(run, root, targets, call)
     # One pass goes through all graphs, so nothing is freed before its end.
     free(run, call, retain, ran)
 
@@ -162,6 +164,13 @@ def executed(root: Node, targets: list[Tensor] | None) -> list[Node]:
             needed[node] = None
             todo += users.get(node, ())
     return [node for node in nodes if node in needed]
+
+
+def _pass_over(run: Run, root: Tensor, targets: list[Tensor], call: Call) -> None:
+    """Note of each leaf that `inputs=` leaves out though the root depends on it."""
+    for node in walk(root.node, follow="flow"):
+        if node.leaf is not None and node.leaf not in targets:
+            run.state.set(node.leaf.fields, "passed_over", run.at(call.node))
 
 
 def _fill_grads(run: Run, reached: frozenset[Tensor], call: Call, create: bool | None) -> None:

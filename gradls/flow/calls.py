@@ -377,7 +377,10 @@ def _run_body(run: Run, function: Function, frame: Frame) -> Value:
     if completes and function.owner is not None and function.name == "backward":
         run.event("end", function.node, NONE, function=function)
     if frame.yields:
-        return Sequence(run.state, "iterator", (), run.join.values(frame.yields))
+        made = Sequence(run.state, "iterator", (), run.join.values(frame.yields))
+        if frame.left and all(leak is not None and leak.at == frame.left[0].at for leak in frame.left):
+            made.fields["left"] = frame.left[0]
+        return made
     if not exits:
         return NONE if completes else run.unknown("never")
     values = [value for _, value in exits]

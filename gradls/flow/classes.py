@@ -423,6 +423,19 @@ def _is_of_library(value: Value, path: str) -> bool | None:
     return None
 
 
+def iterator(run: Run, value: Value, node: ast.expr) -> Value:
+    """What the `__iter__` of an object of the program gives; the object itself if that is not known."""
+    from gradls.flow.calls import Call, call_function
+
+    if isinstance(value, Instance) and isinstance(value.cls, Class) and is_module(value) is False:
+        function, _ = find_in_class(value.cls, "__iter__")
+        if isinstance(function, Function):
+            found = call_function(run, function, Call(node, []), value)
+            if isinstance(found, Sequence):
+                return found
+    return value
+
+
 def iterate(run: Run, value: Instance) -> Value:
     """An element of an object that is iterated over."""
     from gradls.flow.calls import Call, call_function

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.versions import BARE_MODE_DECORATES, since
 from gradls.flow import truth
 from gradls.flow.graph import At
-from gradls.flow.values import Bound, Choice, Function, Instance, Lib, Unknown, Value
+from gradls.flow.values import Bound, Choice, Function, Instance, Lib, Sequence, Unknown, Value
 
 if TYPE_CHECKING:
     from gradls.flow.calls import Call
@@ -35,6 +35,46 @@ def set_mode(run: Run, grad: bool | None, inference: bool, at: At | None) -> Cal
             run.state.set(run.mode, key, value)
 
     return restore
+
+
+class Leak:
+    """The grad mode that a generator which yields inside a `with` block leaves to its consumer, or with which a thread
+    begins. `uses` are the places where it decides whether something has a graph."""
+
+    __slots__ = ("at", "grad", "inference", "node", "uses")
+
+    def __init__(self, grad: bool | None, inference: bool, at: At | None, node: At) -> None:
+        self.grad = grad
+        self.inference = inference
+        self.at = at
+        self.node = node
+        """The `yield`, or what starts the thread."""
+        self.uses: list[At] = []
+
+
+def left_open(run: Run, node: ast.expr) -> Leak | None:
+    """What a `yield` leaves to the consumer: the mode of the `with` blocks that are open around it."""
+    at = run.mode["at"]
+    if not run.frame.modes or at is None or run.mode["grad"] == run.frame.modes[0]["grad"]:
+        return None
+    return Leak(run.mode["grad"], run.mode["inference"], at, run.at(node))
+
+
+def take_over(run: Run, iterated: Value) -> Callable[[], None] | None:
+    """Work under the grad mode that a generator leaves open; what is returned sets it back. None if it leaves none."""
+    leak = iterated.fields.get("left") if isinstance(iterated, Sequence) else None
+    if leak is None or run.mode["grad"] == leak.grad:
+        return None
+    before = dict(run.mode)
+    restore = set_mode(run, leak.grad, leak.inference, leak.at)
+    run.state.set(run.mode, "leak", leak)
+    run.frame.modes.append(before)
+
+    def leave() -> None:
+        run.frame.modes.remove(before)
+        restore()
+
+    return leave
 
 
 def leave_blocks(run: Run, kept: int) -> None:
@@ -83,6 +123,10 @@ def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple
             entering(run, manager, call)
             return manager, lambda: leaving(run, manager, call)
         return manager, _nothing
+    leak = manager.fields.get("left") if isinstance(manager, Sequence) else None
+    if leak is not None:
+        # A generator with `@contextmanager`: its `yield` is where this block is.
+        return run.unknown("context"), set_mode(run, leak.grad, leak.inference, leak.at)
     if isinstance(manager, Lib) and manager.path in MODES:
         run.event("context-not-called", node, manager, entered=True)
         return manager, _nothing

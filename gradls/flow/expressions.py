@@ -6,9 +6,9 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gradls.flow import attributes, calls, nothing, operators, subscripts, truth
+from gradls.flow import attributes, calls, contexts, nothing, operators, subscripts, truth
 from gradls.flow.imports import load
-from gradls.flow.iterators import consume
+from gradls.flow.iterators import consume, give
 from gradls.flow.join import options
 from gradls.flow.state import Fields
 from gradls.flow.values import (
@@ -319,13 +319,13 @@ def _named(run: Run, node: ast.NamedExpr) -> Value:
 
 def _yield(run: Run, node: ast.Yield) -> Value:
     value = eval_expr(run, node.value) if node.value is not None else NONE
-    run.frame.yields.append(value)
-    run.event("yield", node, value, mode=run.mode["grad"])
+    give(run, node, value)
     return run.unknown("sent")
 
 
 def _yield_from(run: Run, node: ast.YieldFrom) -> Value:
     run.frame.yields += elements_of(run, eval_expr(run, node.value))
+    run.frame.left.append(contexts.left_open(run, node))
     return run.unknown("sent")
 
 

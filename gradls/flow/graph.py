@@ -32,11 +32,13 @@ Path = tuple["Path | None", object, object]
 class Edge(NamedTuple):
     """An input of a node. `flows`: does gradient go to it? None means unknown. `second` says what that gradient is for
     a second derivative: "constant", "curved" (it has a graph), "raises" (that graph has no derivative), "once" (it has
-    none where it should) or, not known, empty."""
+    none where it should) or, not known, empty. `sign`: 1 or -1 if the result is a sum of which the input is a term, or
+    minus a term; otherwise 0."""
 
     node: Node
     flows: bool | None
     second: str = ""
+    sign: int = 0
 
 
 class Cut(NamedTuple):
@@ -122,6 +124,7 @@ class Node:
         "path",
         "saved",
         "scalar",
+        "several",
         "zero",
     )
 
@@ -147,6 +150,8 @@ class Node:
         self.saved: tuple[Saved, ...] = ()
         self.frees = False
         self.zero = False
+        self.several = False
+        """It stands for several results, such as the elements of a list of unknown length."""
         self.scalar: bool | None = None
         self.label = ""
         self.name = ""
@@ -291,6 +296,21 @@ def way(root: Node, to: Node) -> list[Node]:
         found.append(step)
         step = before.get(step)
     return found[::-1]
+
+
+def terms(root: Node) -> dict[Node, int]:
+    """How often each term stands in the sum `root`: 0 where it cancels itself. Only terms that gradient flows to; what
+    stands for several tensors does not cancel."""
+    found: dict[Node, int] = {}
+    todo = [(root, 1)]
+    while todo and len(todo) < 100:
+        node, count = todo.pop()
+        flowing = [edge for edge in node.edges if edge.flows is not False]
+        if flowing and all(edge.sign for edge in flowing):
+            todo += [(edge.node, count * edge.sign) for edge in flowing]
+        else:
+            found[node] = 1 if node.several else found.get(node, 0) + count
+    return found
 
 
 def leaves(root: Node, *, follow: str = "flow") -> list[Tensor]:

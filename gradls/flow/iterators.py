@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from gradls.flow import contexts
 from gradls.flow.graph import At
 from gradls.flow.values import Sequence, Value
 
@@ -25,3 +26,10 @@ def consume(run: Run, value: Value | None, node: ast.AST) -> None:
         # The slot exists from the beginning, so that branches which do not go through it count too.
         value.fields.setdefault("exhausted", None)
         run.state.set(value.fields, "exhausted", run.at(node))
+
+
+def give(run: Run, node: ast.Yield, value: Value) -> None:
+    """What `yield` gives, and the grad mode that it leaves to the consumer."""
+    run.frame.yields.append(value)
+    run.frame.left.append(contexts.left_open(run, node))
+    run.event("yield", node, value, mode=run.mode["grad"])

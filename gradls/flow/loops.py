@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from gradls.flow import expressions, nothing, truth
+from gradls.flow import classes, contexts, expressions, nothing, truth
 from gradls.flow.graph import Round
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.run import Loop
@@ -66,7 +66,7 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     """`for`: whether it comes to its end."""
     from gradls.flow.statements import assign, exec_block
 
-    iterated = expressions.eval_expr(run, statement.iter)
+    iterated = classes.iterator(run, expressions.eval_expr(run, statement.iter), statement.iter)
     run.event("loop", statement, iterated)
     nothing.note_use(run, statement.iter, iterated, "it is gone through")
     elements, exact = rounds(run, iterated)
@@ -81,7 +81,14 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     if not elements:
         return exec_block(run, statement.orelse)
     bodies = [body(value) for value in elements]
-    completes = _loop(run, bodies, exact, statement.orelse, counted=(statement, _count(iterated, statement)))
+    leave = contexts.take_over(run, iterated)
+    try:
+        completes = _loop(run, bodies, exact, statement.orelse, counted=(statement, _count(iterated, statement)))
+    finally:
+        if leave is not None:
+            leave()
+            leak = iterated.fields["left"]  # type: ignore[attr-defined]
+            run.event("generator-leak", statement.iter, iterated, leak=leak)
     if not exact:
         _open_containers(run, statement)
     if not _may_break(statement):

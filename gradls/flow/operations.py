@@ -11,7 +11,7 @@ from gradls.autograd.ops import Op, Output, find_op
 from gradls.flow import dropout, dtypes, nothing, ranges, shapes, steep, unfit_inputs, writes
 from gradls.flow.calls import Call
 from gradls.flow.graph import At, Cut, Edge, Node, Saved
-from gradls.flow.second_order import second_derivatives
+from gradls.flow.second_order import about_edges
 from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
@@ -108,18 +108,18 @@ def edges_of(
     bound: dict[str, Value],
     differentiable: frozenset[str] | None,
     at: ast.AST | None = None,
-    second: dict[str, str] | None = None,
+    about: dict[str, tuple[str, int]] | None = None,
 ) -> tuple[list[Edge], bool | None]:
     """The inputs of a node at `at`, and whether its result requires grad while grad mode is on."""
     edges: list[Edge] = []
-    words = second or {}
+    about = about or {}
     verdict: bool | None = False
     for name, argument in bound.items():
         carries = differentiable is None or name in differentiable
         for value in tensors_in(argument):
             if isinstance(value, Tensor):
                 flows = value.requires_grad if carries and value.dtype not in ("int", "bool") else False
-                edges.append(Edge(value.node, flows, words.get(name, "")))
+                edges.append(Edge(value.node, flows, *about.get(name, ())))
                 if at is not None and "overwritten" in value.fields and flows is True and run.recording is True:
                     run.event("multi-view-use", at, value, value.node, by=value.fields["overwritten"])
             else:
@@ -161,7 +161,7 @@ def opaque(run: Run, value: Value) -> Node:
 
 def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     """The tensor or tensors that an operation which writes nothing gives."""
-    edges, verdict = edges_of(run, bound, op.differentiable, at, second_derivatives(op, bound))
+    edges, verdict = edges_of(run, bound, op.differentiable, at, about_edges(op, bound))
     place = run.at(at)
     given = bound.get("out")
     _check_refused(run, op, bound, at)
@@ -218,6 +218,7 @@ def _is_true(value: Value | None) -> bool:
 
 def _several(run: Run, op: Op, tensor: Tensor, bound: dict[str, Value]) -> Value:
     """split, chunk, meshgrid and the like give a tuple: one tensor stands for all, or as many as the call says."""
+    tensor.node.several = True
     if op.view == "multi":
         tensor.multi = op.name
     count = bound.get("chunks")
@@ -294,6 +295,9 @@ def under_mode(run: Run, requires_grad: bool | None, cut: Cut | None, place: At)
     """What grad mode makes of a result that would require grad."""
     if run.isolated:
         return False, None
+    leak = run.mode["leak"]
+    if leak is not None and requires_grad and run.recording is leak.grad and run.mode["at"] == leak.at:
+        leak.uses.append(place)
     if run.recording is True or requires_grad is False:
         return requires_grad, cut
     if run.recording is None:

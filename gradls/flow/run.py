@@ -101,6 +101,7 @@ class Frame:
         "file",
         "forks",
         "function",
+        "left",
         "loops",
         "mark",
         "modes",
@@ -122,6 +123,8 @@ class Frame:
         self.modes: list[dict[Any, Any]] = []
         """The grad modes around the open `with` blocks that change it, outermost first."""
         self.yields: list[Value] = []
+        self.left: list[Any] = []
+        """For each `yield` the grad mode that its open `with` blocks leave to the consumer (`contexts.Leak`)."""
         self.owner: Value | None = None
         self.receiver: Value | None = None
         self.calls: Calls | None = None
@@ -148,7 +151,7 @@ class Run:
         self.files = {source: self.file}
         """The files that were looked into, by their sources."""
         self.frame = Frame(self.module, self.state.mark(), self.file)
-        self.mode = Fields(self.state, {"grad": True, "inference": False, "at": None})
+        self.mode = Fields(self.state, {"grad": True, "inference": False, "at": None, "leak": None})
         self.outside = Fields(self.state, {"backward": 0, "dtype": "float32", "dual": False})
         """When code that is not seen could last have called backward; the default dtype; is a level of
         forward-mode differentiation open? None if that depends."""

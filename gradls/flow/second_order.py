@@ -12,8 +12,25 @@ if TYPE_CHECKING:
     from gradls.autograd.ops import Op
 
 
+SIGNS = {
+    "add": {"input": 1, "other": 1},
+    "sub": {"input": 1, "other": -1},
+    "rsub": {"input": -1, "other": 1},
+    "__rsub__": {"input": -1, "other": 1},
+    "neg": {"input": -1},
+}
+"""The operations that give a sum, and with which sign each parameter stands in it."""
+
+
+def about_edges(op: Op, bound: dict[str, Value]) -> dict[str, tuple[str, int]]:
+    """What a node's edges say besides what they lead to (see `Edge`), by parameter."""
+    words = second_derivatives(op, bound)
+    signs = SIGNS.get(op.name, {}) if "alpha" not in bound else {}
+    return {name: (words.get(name, ""), signs.get(name, 0)) for name in words.keys() | signs.keys()}
+
+
 def second_derivatives(op: Op, bound: dict[str, Value]) -> dict[str, str]:
-    """What the gradients of a node are for a second derivative, by parameter (see `Edge`)."""
+    """What the gradients of a node are for a second derivative, by parameter."""
     from gradls.flow.operations import tensors_in
 
     found: dict[str, str] = {}

@@ -186,6 +186,17 @@ class Tensor(Value):
         return f"Tensor({self.name or self.node}, requires_grad={self.requires_grad})"
 
 
+def _for_several(value: Value | None) -> Value | None:
+    """A value that stands for several elements: its tensors are no longer one and the same."""
+    if isinstance(value, Tensor):
+        value.node.several = True
+    elif isinstance(value, Sequence):
+        for item in value.items:
+            if isinstance(item, Tensor):
+                item.node.several = True
+    return value
+
+
 class Sequence(Value):
     """A list, tuple, set, range or iterator. `fields`: items (a tuple), rest (a value that stands for further ones of
     unknown number, or None), unsure (by branch, some of the items may be missing). `names` are those of a named
@@ -211,7 +222,7 @@ class Sequence(Value):
 
     @property
     def rest(self) -> Value | None:
-        return self.fields["rest"]
+        return _for_several(self.fields["rest"])
 
     @property
     def elements(self) -> tuple[Value, ...]:
@@ -234,7 +245,7 @@ class Mapping(Value):
 
     @property
     def rest(self) -> Value | None:
-        return self.fields["rest"]
+        return _for_several(self.fields["rest"])
 
 
 class Function(Value):

@@ -62,11 +62,12 @@ def as_hooked(run: Run, value: Value) -> Value:
 
 def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     """An operation that writes to its first tensor and returns it."""
-    from gradls.flow.operations import edges_of, requires_grad_in, saved_by, second_derivatives
+    from gradls.flow.operations import edges_of, requires_grad_in, saved_by
+    from gradls.flow.second_order import about_edges
 
     target = bound[op.params[0]]
     assert isinstance(target, Tensor)
-    edges, verdict = edges_of(run, bound, op.differentiable, None, second_derivatives(op, bound))
+    edges, verdict = edges_of(run, bound, op.differentiable, None, about_edges(op, bound))
     place = run.at(at)
     _check_target(run, target, verdict, bound, op, at)
     _check_fit(run, target, bound, op, at)

@@ -1,12 +1,12 @@
 """GRD106."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gradls.flow.facts import Facts
-from gradls.flow.lost import Lost
+from gradls.flow.lost import Lost, lost_gradients
 from gradls.rules import edits
-from gradls.rules.finding import Fix, Place, Safety, Severity
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.lost_gradient import LostGradientRule
 from gradls.rules.words import code
 
@@ -104,6 +104,13 @@ class ForwardWithoutGrad(LostGradientRule):
     code, name, severity = "GRD106", "forward-without-grad", Severity.ERROR
     kinds = ("no_grad",)
     does = "switches gradients off while this is computed"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        # A generator that leaves its mode to its consumer is another rule's.
+        left = {event.leak.at for event in facts.of("generator-leak") if event.leak.uses}
+        for lost in lost_gradients(facts):
+            if lost.cut.cut is not None and lost.cut.cut.kind == "no_grad" and lost.cut.cut.at not in left:
+                yield self.report(facts, lost)
 
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         cut, at = lost.cut.cut, lost.cut.at

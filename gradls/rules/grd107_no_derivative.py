@@ -1,9 +1,15 @@
 """GRD107."""
 
+import ast
+from collections.abc import Iterable
+
+from gradls.autograd.ops import find_op
 from gradls.flow.facts import Facts
 from gradls.flow.lost import Lost
-from gradls.rules.finding import Finding, Severity
+from gradls.flow.values import Tensor, Value
+from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.lost_gradient import LostGradientRule
+from gradls.rules.words import code, place
 
 SURROGATES = {
     "argmax": "`softmax`, or `gumbel_softmax(hard=True)`, is differentiable",
@@ -22,7 +28,8 @@ class NoDerivative(LostGradientRule):
 
     ## What it finds
     `argmax`, comparisons, casts to integers, the indices of `topk`, `sort` and `max`, `one_hot`, `nonzero`, `bincount`
-    and other operations whose result never has a gradient, between parameters and a loss.
+    and other operations whose result never has a gradient, between parameters and a loss. As information, wherever they
+    stand: the smooth functions of `torch.special` for which PyTorch has no derivative, such as `bessel_j0`.
 
     ## Why it matters
     The result is a constant for autograd. A loss that is made of hard decisions only, such as an accuracy, cannot
@@ -44,6 +51,14 @@ class NoDerivative(LostGradientRule):
     predicted = model(torch.randn(8, 3)).argmax(dim=1)
     loss = (predicted != labels).float().mean()
     loss.backward()  # raises RuntimeError: element 0 of tensors does not require grad
+    ```
+
+    ```python
+    import torch
+
+    x = torch.rand(4, requires_grad=True)
+    wave = torch.special.bessel_j0(x)
+    assert not wave.requires_grad
     ```
 
     ## Use instead
@@ -84,11 +99,35 @@ class NoDerivative(LostGradientRule):
     kinds = ("integer", "no_derivative")
     does = "has no gradient"
 
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        found = list(super().check(facts))
+        yield from found
+        told = {finding.place.node for finding in found}
+        for call, results in facts.calls.items():
+            if call not in told and all(_looks_differentiable(result) for _, _, result in results):
+                yield self.constant(facts, call, results[0][2])
+
+    def constant(self, facts: Facts, call: ast.Call, result: Value) -> Finding:
+        """A function of real numbers without a derivative, whatever is made of its result."""
+        message = f"{code(facts, call)} has no derivative in PyTorch: what it gives does not require grad"
+        assert isinstance(result, Tensor)
+        sources = [edge.node for edge in result.node.edges if edge.node.at is not None]
+        story = [Step(place(node.at), "though this does") for node in sources[:1] if node.at is not None]
+        return self.finding(Place(facts.source, call), message, story, severity=Severity.INFORMATION)
+
     def report(self, facts: Facts, lost: Lost) -> Finding:
         finding = super().report(facts, lost)
         return self.finding(
             finding.place, f"{finding.message}. {surrogate(lost.cut.op)}", finding.story, (), finding.severity
         )
+
+
+def _looks_differentiable(value: Value) -> bool:
+    """Does this come from an element-wise function whose result is as smooth as its argument, but has no gradient?"""
+    if not isinstance(value, Tensor) or value.node.cut is None or value.node.cut.kind != "no_derivative":
+        return False
+    op = find_op(f"torch.special.{value.node.op}")
+    return op is not None and value.node.cut.certain
 
 
 def surrogate(op: str) -> str:

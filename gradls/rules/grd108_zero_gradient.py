@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node
+from gradls.flow.graph import Node, terms
 from gradls.flow.lost import backwards
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity
@@ -12,10 +12,12 @@ from gradls.rules.words import backward_step, code, owners, place
 
 
 class ZeroGradient(Rule):
-    """A gradient that is zero everywhere, because of rounding or the sign.
+    """A gradient that is zero everywhere, because of rounding or the sign, or because it cancels itself.
 
     ## What it finds
-    `round`, `floor`, `ceil`, `trunc`, `sign` and their kind as the only way from parameters to a loss.
+    `round`, `floor`, `ceil`, `trunc`, `sign` and their kind as the only way from parameters to a loss; and a sum such
+    as `x + (x.round() - x)`, in which the rest of the gradient is added and taken away again: a straight-through
+    estimator without its `detach()`.
 
     ## Why it matters
     These functions are flat, so autograd multiplies by zero. Nothing raises, every `grad` is there, and all of them
@@ -32,6 +34,15 @@ class ZeroGradient(Rule):
     loss = (model(torch.randn(8, 3)).round() - 1.0).pow(2).mean()
     loss.backward()
     assert not model.weight.grad.any()
+    ```
+
+    ```python
+    import torch
+
+    weight = torch.randn(3, requires_grad=True)
+    quantized = weight + (weight.round() - weight)
+    quantized.pow(2).sum().backward()
+    assert not weight.grad.any()
     ```
 
     ## Use instead
@@ -64,22 +75,32 @@ class ZeroGradient(Rule):
         stepped = {leaf for event in facts.of("step") for leaf in event.trained}
         alive: set[Tensor] = set()
         blocked: dict[Node, tuple[Event, set[Tensor]]] = {}
+        sums: set[Node] = set()
         for event in backwards(facts):
-            live, dead = split(event.node)  # type: ignore[arg-type]
+            live, dead = split(event.node, sums)  # type: ignore[arg-type]
             alive |= live
             for node, leaves in dead.items():
                 blocked.setdefault(node, (event, set()))[1].update(leaves)
-        for node, (event, leaves) in blocked.items():
+        told: set[Tensor] = set()
+        for node, (event, leaves) in sorted(blocked.items(), key=lambda item: item[0] not in sums):
             lost = [leaf for leaf in leaves if leaf not in alive and leaf.requires_grad]
-            if lost and node.at is not None:
+            if set(lost) - told and node.at is not None:
+                told |= set(lost) if node in sums else set()
                 what = code(facts, node.at.node)
-                message = f"the gradient of {what} is zero everywhere: it never moves {owners(lost)}"
+                if node in sums:
+                    message = (
+                        f"in {what} the gradient of {owners(lost)} is added and taken away again, so it is zero "
+                        f"everywhere. For a straight-through estimator detach the difference: `x + (f(x) - x).detach()`"
+                    )
+                else:
+                    message = f"the gradient of {what} is zero everywhere: it never moves {owners(lost)}"
                 severity = Severity.WARNING if stepped.intersection(lost) else Severity.INFORMATION
                 yield self.finding(place(node.at), message, [backward_step(facts, event)], severity=severity)
 
 
-def split(root: Node) -> tuple[set[Tensor], dict[Node, set[Tensor]]]:
-    """The leaves that a gradient other than zero may reach, and for each flat operation those behind it."""
+def split(root: Node, sums: set[Node]) -> tuple[set[Tensor], dict[Node, set[Tensor]]]:
+    """The leaves that a gradient other than zero may reach, and those behind each flat operation and each sum in which
+    a term cancels itself; these are put into `sums`."""
     alive: set[Tensor] = set()
     flat: list[Node] = []
     seen, todo = {root}, [root]
@@ -90,10 +111,17 @@ def split(root: Node) -> tuple[set[Tensor], dict[Node, set[Tensor]]]:
         if node.zero:
             flat.append(node)
             continue
-        for edge in node.edges:
-            if edge.flows is not False and edge.node not in seen:
-                seen.add(edge.node)
-                todo.append(edge.node)
+        inputs = [edge.node for edge in node.edges if edge.flows is not False]
+        if any(edge.sign for edge in node.edges):
+            counts = terms(node)
+            inputs = [term for term, count in counts.items() if count]
+            if len(inputs) < len(counts):
+                sums.add(node)
+                flat.append(node)
+        for source in inputs:
+            if source not in seen:
+                seen.add(source)
+                todo.append(source)
     return alive, {node: _behind(node) for node in flat}
 
 

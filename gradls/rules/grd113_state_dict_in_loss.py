@@ -1,7 +1,11 @@
 """GRD113."""
 
-from gradls.rules.finding import Severity
+from collections.abc import Iterable
+
+from gradls.flow.facts import Event, Facts
+from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.lost_gradient import LostGradientRule
+from gradls.rules.words import code, place
 
 
 class StateDictInLoss(LostGradientRule):
@@ -64,3 +68,25 @@ class StateDictInLoss(LostGradientRule):
     code, name, severity = "GRD113", "state-dict-in-loss", Severity.ERROR
     kinds = ("state_dict",)
     does = "gives detached tensors"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        found = list(super().check(facts))
+        yield from found
+        made = {event.result: event for event in facts.of("state-dict")}
+        for event in facts.of("functional-call"):
+            source = made.get(event.tensors)
+            if source is None or source.value is not event.value or event.recording is not True or event.caught:
+                continue
+            if any(tensor.requires_grad for tensor in source.parameters):
+                told = {finding.place.node for finding in found}
+                if source.at.node not in told:
+                    yield self.detached(facts, event, source)
+
+    def detached(self, facts: Facts, event: Event, source: Event) -> Finding:
+        """A module that is computed with its own state dictionary, where no loss is seen."""
+        message = (
+            f"{code(facts, event.at.node)} computes the module with detached copies of its own parameters: no gradient "
+            "can reach them from here. Give it `dict(module.named_parameters())`"
+        )
+        story = [Step(place(source.at), "these tensors are detached")]
+        return self.finding(place(event.at), message, story, severity=Severity.INFORMATION)

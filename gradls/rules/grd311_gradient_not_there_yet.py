@@ -7,6 +7,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.saved_tensors import shown
 from gradls.rules.words import code, place
 
 
@@ -15,7 +16,8 @@ class GradientNotThereYet(Rule):
 
     ## What it finds
     A use of `.grad` (an attribute, a method, arithmetic) of a leaf where no backward has reached the leaf: none came
-    before, the ones before did not depend on it, or `zero_grad()` has just set it to None.
+    before, the ones before did not depend on it, or `zero_grad()` has just set it to None. As information: `.grad` of a
+    tensor that `backward(inputs=...)` has left out, read elsewhere than in a test.
 
     ## Why it matters
     `.grad` is None until a backward fills it. Since PyTorch 2.0 `zero_grad()` sets it to None again, no longer to
@@ -45,6 +47,15 @@ class GradientNotThereYet(Rule):
     model(torch.randn(8, 3)).mean().backward()
     optimizer.zero_grad()
     norm = model.weight.grad.norm()  # raises AttributeError: 'NoneType' object has no attribute 'norm'
+    ```
+
+    ```python
+    import torch
+
+    weight, bias = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    (weight * 2 + bias).sum().backward(inputs=[weight])
+    gradients = weight.grad, bias.grad
+    assert gradients[0] is not None and gradients[1] is None
     ```
 
     ## Use instead
@@ -87,12 +98,26 @@ class GradientNotThereYet(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         failed = False
+        used: set[ast.AST] = set()
         for event in facts.of("missing-grad-used", "backward"):
             if event.kind == "backward":
                 # It raises itself, which is another rule's finding.
                 failed = failed or event.info.get("requires_grad") is False
             elif event.leaf is True and not event.caught and not failed and isinstance(event.value, Tensor):
+                used.add(event.at.node)
                 yield self.report(facts, event, event.value)
+        for event in facts.of("grad-read"):
+            if event.missing and event.passed is not None and event.at.node not in used and not event.caught:
+                used.add(event.at.node)
+                if not _is_in_test(facts, event.at.node):
+                    yield self.passed_over(facts, event)
+
+    def passed_over(self, facts: Facts, event: Event) -> Finding:
+        """The gradient of a tensor that `inputs=` leaves out."""
+        call = shown(facts, event.passed)
+        message = f"{code(facts, event.at.node)} is None: {call} fills the gradients of its `inputs` only"
+        story = [Step(place(event.passed), "this backward leaves it out")]
+        return self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
 
     def report(self, facts: Facts, event: Event, leaf: Tensor) -> Finding:
         outer = facts.parent(event.at.node)
@@ -108,3 +133,13 @@ class GradientNotThereYet(Rule):
         message = f"{code(facts, whole)} raises: the gradient of {what} is None, for {why}"
         story = [Step(place(cleared), "gradients are set to None here")] if cleared is not None else []
         return self.finding(place(event.at)._replace(node=whole), message, story)
+
+
+def _is_in_test(facts: Facts, node: ast.AST) -> bool:
+    """Does the program ask here whether there is a gradient?"""
+    inner, outer = node, facts.parent(node)
+    while outer is not None and not isinstance(outer, (ast.stmt, ast.IfExp, ast.comprehension)):
+        inner, outer = outer, facts.parent(outer)
+    if isinstance(outer, ast.comprehension):
+        return inner in outer.ifs
+    return isinstance(outer, (ast.If, ast.While, ast.IfExp, ast.Assert)) and inner is outer.test

@@ -31,6 +31,7 @@ WORDS = {
     "no-vector": "the function returns several numbers, so the vector `v` must be given",
     "no-input-vector": "the input has several elements, so the vector `v` must be given",
     "independent": "with `strict=True` the result of the function must depend on the input, and it does not",
+    "no-jvp": "a custom Function that is given a dual tensor needs a `jvp` method",
     "no-vmap-rule": "a custom Function under `vmap` needs `generate_vmap_rule = True` or a `vmap` method",
 }
 
@@ -46,7 +47,7 @@ class FunctionTransform(Rule):
 
     Functions given to `hessian` and its like in `torch.autograd.functional` that return several numbers or no tensor;
     `vjp` without the vector that it needs; dual tensors without a level, of integers, or with a tangent of another
-    shape; and operations that have no derivative in forward mode.
+    shape; and operations, or custom Functions without `jvp`, that have no derivative in forward mode.
 
     ## Why it matters
     A transform runs the function once, on tensors that stand for many: for all rows at once, or for a value and its
@@ -102,6 +103,26 @@ class FunctionTransform(Rule):
     import torch.autograd.forward_ad as fw
 
     dual = fw.make_dual(torch.randn(2), torch.ones(2))  # raises RuntimeError: Trying to create a dual Tensor
+    ```
+
+    ```python
+    import torch
+    import torch.autograd.forward_ad as fw
+
+
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * 2
+
+
+    with fw.dual_level():
+        dual = fw.make_dual(torch.randn(2), torch.ones(2))
+        Double.apply(dual)  # raises NotImplementedError: You must implement the jvp function
     ```
 
     ```python

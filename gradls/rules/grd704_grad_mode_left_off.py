@@ -4,9 +4,11 @@ import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import frontier
+from gradls.flow.graph import At, frontier
+from gradls.flow.lost import lost_gradients
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.saved_tensors import shown
 from gradls.rules.training_order import is_on_the_way
 from gradls.rules.words import code, place
 
@@ -15,11 +17,13 @@ class GradModeLeftOff(Rule):
     """Gradients that a function switches off and leaves off for its callers.
 
     ## What it finds
-    `torch.set_grad_enabled(False)` as a statement in a function that does not set it back.
+    `torch.set_grad_enabled(False)` as a statement in a function that does not set it back. A generator that yields
+    inside `with torch.no_grad():`, where the loop over it computes something that would have a gradient.
 
     ## Why it matters
     Other than the context manager, the call changes the mode of the whole thread, and it stays so after the function
-    has returned. What is computed next has no graph.
+    has returned. What is computed next has no graph. A generator stops at its `yield` with the block still open: the
+    body of the loop runs inside of it. With the decorator `@torch.no_grad()` it does not.
 
     ## What PyTorch does
     Nothing at the call. The next `backward()` raises
@@ -41,6 +45,21 @@ class GradModeLeftOff(Rule):
     model(torch.randn(8, 3)).sum().backward()  # raises RuntimeError: element 0 of tensors does not require grad
     ```
 
+    ```python
+    import torch
+
+
+    def batches():
+        with torch.no_grad():
+            for _ in range(3):
+                yield torch.randn(8, 3)
+
+
+    model = torch.nn.Linear(3, 1)
+    for inputs in batches():
+        model(inputs).sum().backward()  # raises RuntimeError: element 0 of tensors does not require grad
+    ```
+
     ## Use instead
     A context manager, which restores the mode that was before.
 
@@ -56,6 +75,22 @@ class GradModeLeftOff(Rule):
     model = torch.nn.Linear(3, 1)
     evaluate(model, torch.randn(8, 3))
     model(torch.randn(8, 3)).sum().backward()
+    assert model.weight.grad is not None
+    ```
+
+    ```python
+    import torch
+
+
+    @torch.no_grad()
+    def batches():
+        for _ in range(3):
+            yield torch.randn(8, 3)
+
+
+    model = torch.nn.Linear(3, 1)
+    for inputs in batches():
+        model(inputs).sum().backward()
     assert model.weight.grad is not None
     ```
 
@@ -102,6 +137,30 @@ class GradModeLeftOff(Rule):
             if any(other.at.node is not event.at.node and other.grad is not False for other in later):
                 continue
             yield self._report(facts, event, _spoiled(facts, event))
+
+        yield from self._generators(facts)
+
+    def _generators(self, facts: Facts) -> Iterable[Finding]:
+        """Generators that leave a mode open for their consumer."""
+        told: set[At] = set()
+        for event in facts.of("generator-leak"):
+            leak = event.leak
+            if not leak.uses or leak.node in told or event.caught:
+                continue
+            told.add(leak.node)
+            lost = next((lost for lost in lost_gradients(facts) if lost.cut.cut and lost.cut.cut.at == leak.at), None)
+            mode = shown(facts, leak.at)
+            message = f"{mode} is still open at this `yield`: the loop over it works without gradients"
+            story = [Step(place(leak.at), "it is opened here"), Step(place(leak.uses[0]), "this has no graph then")]
+            severity = Severity.INFORMATION
+            if lost is not None:
+                severity = Severity.ERROR if lost.why == "raises" else Severity.WARNING
+                message += f", and {shown(facts, lost.backward.at)} " + (
+                    "raises" if lost.why == "raises" else "misses them"
+                )
+                story.append(Step(place(lost.backward.at), "the gradient is missing here"))
+            message += ". Close it before the `yield`, or decorate the generator with it"
+            yield self.finding(place(leak.node), message, story, severity=severity)
 
     def _report(self, facts: Facts, event: Event, backward: Event | None) -> Finding:
         message = (

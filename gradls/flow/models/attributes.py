@@ -66,7 +66,7 @@ def grad(run: Run, value: Tensor, node: ast.expr) -> Value:
     """The gradient: None before a backward reached the tensor."""
     known = value.fields.get("grad")
     missing = lacks_grad(run, value, known)
-    run.event("grad-read", node, value, value.node, missing=missing)
+    run.event("grad-read", node, value, value.node, missing=missing, passed=value.fields.get("passed_over"))
     if missing:
         return MissingGrad(value, run.at(node), value.fields.get("cleared"))
     if known is not None:

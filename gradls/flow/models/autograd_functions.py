@@ -84,6 +84,10 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
             run.isolated -= 1
             forward.kind = kind
     event.info["given"] = shape_of_result
+    if run.outside["dual"] is True:
+        from gradls.flow.models.forward_ad import check_custom
+
+        check_custom(run, receiver, call)
     _run_backward_of(run, receiver, call, shape_of_result, context)
     _check_dirty(run, context, shape_of_result, call, leaves)
     for tensor, writes in before.items():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradls.flow.classes import find_in_class, has_unknown_base
+from gradls.flow.graph import Node
 from gradls.flow.models.function_transforms import fault
 from gradls.flow.models.registry import function, method
-from gradls.flow.values import NONE, Host, Instance, Tensor, Value
+from gradls.flow.operations import derived_tensor
+from gradls.flow.values import NONE, Class, Host, Instance, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.calls import Call
@@ -58,7 +61,37 @@ def make_dual(run: Run, path: str, call: Call) -> Value:
         fault(run, call.node, "integer-dual", "make_dual")
     elif isinstance(primal, Tensor) and isinstance(tangent, Tensor) and _differ(primal, tangent):
         fault(run, call.node, "dual-size", "make_dual")
+    elif isinstance(primal, Tensor):
+        return derived_tensor(run, "make_dual", [primal], call.node, dtype=primal.dtype, shape=primal.shape)
     return run.unknown("call", "make_dual")
+
+
+def check_custom(run: Run, cls: Class, call: Call) -> None:
+    """Write down a custom Function that is given a dual tensor but has no derivative in forward mode."""
+    if has_unknown_base(cls) or find_in_class(cls, "jvp")[0] is not None:
+        return
+    if any(isinstance(value, Tensor) and value.dtype == "float" and _is_dual(value.node) for value in call.values):
+        fault(run, call.node, "no-jvp", "forward_ad")
+
+
+_PLAIN = ("detach", "detach_", "data", "item", "numpy", "grad")
+"""Operations whose result has no tangent."""
+
+
+def _is_dual(root: Node) -> bool:
+    """Does a value have a tangent? Detaching takes it away."""
+    seen, todo = {root}, [root]
+    while todo:
+        node = todo.pop()
+        if node.op == "make_dual":
+            return True
+        if node.kind == "phi" or node.op in _PLAIN or (node.cut is not None and node.cut.kind != "no_grad"):
+            continue
+        for edge in node.edges:
+            if edge.node not in seen:
+                seen.add(edge.node)
+                todo.append(edge.node)
+    return False
 
 
 def _differ(one: Tensor, other: Tensor) -> bool:

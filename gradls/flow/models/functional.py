@@ -150,7 +150,7 @@ def functional_call(run: Run, path: str, call: Call) -> Value:
 
     module, tensors = call.get(0, "module"), call.get(1, "parameter_and_buffer_dicts", "parameters_and_buffers")
     args, kwargs = call.get(2, "args"), call.get(3, "kwargs")
-    run.event("functional-call", call.node, module, tensors=tensors)
+    run.event("functional-call", call.node, module, tensors=tensors, recording=run.recording)
     replaced = _places(module, tensors)
     if not isinstance(module, Instance) or replaced is None or call.unsure:
         sources = [value for value in (tensors, args) if value is not None]

@@ -78,9 +78,9 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         if isinstance(parameter, Tensor) and "lazy" in parameter.fields:
             run.state.set(parameter.fields, "lazy", False)
     unfit_inputs.check_layer(run, instance, spec, first, call.node)
-    if spec.eval_returns_input and instance.fields.get("training") is FALSE and first is not None:
-        return first
     inplace = options.get("inplace")
+    if first is not None and _passes(spec, instance, options):
+        return first
     if isinstance(inplace, Host) and inplace.value is True and isinstance(first, Tensor) and "Alpha" not in spec.name:
         before = first.storage.writes
         mode = instance.fields.get("training") or (run.unknown("training") if run.alone else TRUE)
@@ -93,8 +93,6 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         track = options.get("track_running_stats")
         if flags == {False} and (track is None or truth.truth(run, track) is True):
             run.event("frozen-statistics-moved", call.node, instance)
-    if spec.kind == "identity" and first is not None:
-        return first
     op = find_op(spec.function) if spec.function else None
     if (
         op is not None
@@ -132,6 +130,15 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         _save_state(result, call.args[1], parameters)
     check_saved(run, result.node)
     return _structured(run, spec, result, options)
+
+
+def _passes(spec: ModuleSpec, instance: Instance, options: dict[str, Value]) -> bool:
+    """Does a layer return its very input? Dropout does in eval mode, and in place with a probability of zero."""
+    if spec.eval_returns_input and instance.fields.get("training") is FALSE:
+        return True
+    rate, inplace = options.get("p"), options.get("inplace")
+    never = spec.kind == "dropout" and "Alpha" not in spec.name and isinstance(rate, Host) and rate.value == 0
+    return spec.kind == "identity" or (never and isinstance(inplace, Host) and inplace.value is True)
 
 
 def _save_for_layer(result: Tensor, spec: ModuleSpec, first: Value | None, parameters: dict[str, Value]) -> None:

@@ -43,6 +43,7 @@ MODULES = (
     "optimizers",
     "removed",
     "tensors",
+    "threads",
     "training",
     "unknowns",
     "utilities",
