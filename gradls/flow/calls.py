@@ -326,7 +326,8 @@ def _call_function(
     scope = Scope(Fields(run.state), function.scope, "function")
     bind_arguments(run, function, call, scope.fields, receiver)
     run.executed.add(function.node)
-    (run.unrecorded if run.recording is False else run.reached).add(function.node)
+    if run.recording is not False:
+        run.reached.add(function.node)
     frame = Frame(scope, run.state.mark(), run.files[function.source], function)
     if receiver is None and function.owner is not None and function.kind != "static" and call.args:
         # A wrapper around a method hands its object on like any argument.

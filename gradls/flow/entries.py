@@ -43,8 +43,6 @@ def settle(run: Run, entries: list[Entry]) -> None:
     A function that another entry calls with gradients on is what it is there: what it would be with unknown arguments
     counts only for expressions that no such call comes to.
     """
-    # What is also called with gradients off may be called like that with any arguments.
-    doubtful = {node for function in run.unrecorded for node in ast.walk(function)}
     outer: list[Entry] = []
     inner: list[Entry] = []
     for entry in entries:
@@ -55,10 +53,17 @@ def settle(run: Run, entries: list[Entry]) -> None:
         for entry in group:
             unclear |= entry.unclear
             for node, state in entry.states.items():
-                if not entry.recorded and (run.switched_off or node in doubtful):
+                if not entry.recorded and run.switched_off:
                     _doubt(state)
                 seen = found.setdefault(node, state)
-                if seen is not state:
+                if seen is state:
+                    continue
+                if state.off and not seen.off and not entry.recorded:
+                    # A way to use the trained model, beside those that train it.
+                    continue
+                if seen.off and not state.off:
+                    found[node] = state
+                else:
                     seen.blur(state)
         for node, state in found.items():
             if node in unclear:

@@ -165,8 +165,6 @@ class Run:
         """Functions whose body was analysed."""
         self.reached: set[ast.AST] = set()
         """Those that the entry under analysis called while gradients were on."""
-        self.unrecorded: set[ast.AST] = set()
-        """Those that were called while gradients were off."""
         self.unclear: set[ast.AST] = set()
         """Expressions of which nothing is known in some call."""
         self.open: dict[ast.AST, list[Node | Unknown | None]] = {}

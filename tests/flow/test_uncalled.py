@@ -46,7 +46,7 @@ CASES: dict[str, tuple[str, dict[str, Said]]] = {
             def generate(self, x):
                 return self(x) + 1
         """,
-        {"self.layer(x)": None, "self(x) + 1": False},
+        {"self.layer(x)": True, "self(x) + 1": False},
     ),
     "something unknown is called with gradients off": (
         """
@@ -247,7 +247,7 @@ CASES: dict[str, tuple[str, dict[str, Said]]] = {
             def act(self, x):
                 return self.layer(x)
         """,
-        {"self.layer(x)": None},
+        {"self.layer(x)": True},
     ),
     "objects that are declared to be of a class": (
         """
