@@ -329,12 +329,7 @@ def _call_function(
     if run.recording is not False:
         run.reached.add(function.node)
     frame = Frame(scope, run.state.mark(), run.files[function.source], function)
-    if receiver is None and function.owner is not None and function.kind != "static" and call.args:
-        # A wrapper around a method hands its object on like any argument.
-        frame.receiver = call.args[0]
-    else:
-        frame.receiver = receiver
-    frame.owner = function.owner or owner
+    frame.receiver, frame.owner = receiver, function.owner or owner
     frame.calls = (run.at(call.node), function, run.frame.calls)
     caller, path, caught = run.frame, run.path, run.caught
     # What callers do about errors is no reason to be silent about them.

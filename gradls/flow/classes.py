@@ -331,7 +331,7 @@ def super_of(run: Run, node: ast.Call) -> Value:
         receiver = frame.scope.fields.get(first.arg) if first is not None else None
     if len(node.args) == 2:
         cls, receiver = eval_expr(run, node.args[0]), eval_expr(run, node.args[1])
-    if isinstance(cls, Class) and receiver is not None:
+    if receiver is not None and (isinstance(cls, Class) or (isinstance(cls, Lib) and is_module_path(cls.path))):
         return Super(cls, receiver)
     return run.unknown("super")
 
@@ -339,6 +339,9 @@ def super_of(run: Run, node: ast.Call) -> Value:
 def super_attribute(run: Run, value: Super, name: str) -> Value:
     """An attribute looked up through `super()`."""
     receiver = value.receiver
+    if isinstance(value.cls, Lib):
+        # Behind a layer of the library there is only `nn.Module`.
+        return Bound(receiver, None, f"{MODULE}.{name}")
     own = receiver.cls if isinstance(receiver, Instance) and isinstance(receiver.cls, Class) else value.cls
     found, owner = find_in_class(own, name, value.cls)
     if isinstance(found, Function):

@@ -11,7 +11,7 @@ from gradls.flow.values import Value, host
 from gradls.syntax.source import Source
 
 if TYPE_CHECKING:
-    from gradls.flow.run import Frame, Run, Scope
+    from gradls.flow.run import Run, Scope
 
 MOST_STEPS_A_NAME = 4_000
 """Statements and expressions that finding out about one name of an imported file may take."""
@@ -20,14 +20,14 @@ MOST_STEPS_A_NAME = 4_000
 class File:
     """A file of the program: its names, and what it knows about those that it imports."""
 
-    __slots__ = ("about_tensors", "done", "frame", "names", "scope", "source")
+    __slots__ = ("about_tensors", "done", "imported", "names", "scope", "source")
 
-    def __init__(self, source: Source, names: Names, scope: Scope, frame: Frame | None = None) -> None:
+    def __init__(self, source: Source, names: Names, scope: Scope, imported: bool = False) -> None:
         self.source = source
         self.names = names
         self.scope = scope
-        self.frame = frame
-        """Where its own statements run; None for the file under analysis, which runs from its first line on."""
+        self.imported = imported
+        """It is not the file under analysis, which runs from its first line on."""
         self.about_tensors = "torch" in source.text
         self.done: set[int] = set()
         """The statements that were run, by number."""
@@ -35,7 +35,7 @@ class File:
 
 def file_of(run: Run, imported: ImportedFile) -> File:
     """The file that an import names."""
-    from gradls.flow.run import Frame, Scope
+    from gradls.flow.run import Scope
 
     if imported.path == run.source.path:
         return run.file
@@ -43,8 +43,7 @@ def file_of(run: Run, imported: ImportedFile) -> File:
     if file is None:
         fields = Fields(run.state, {"__name__": host("imported")})
         scope = Scope(fields, None, "module")
-        file = File(imported.source, imported.names, scope)
-        file.frame = Frame(scope, (0, 0), file)
+        file = File(imported.source, imported.names, scope, imported=True)
         scope.pending = lambda name, file=file: _bind(run, file, name)
         run.files[imported.source] = file
         run.facts.others.append(imported.source)
@@ -53,7 +52,7 @@ def file_of(run: Run, imported: ImportedFile) -> File:
 
 def member(run: Run, file: File, name: str) -> Value | None:
     """What `name` is in a file; None if nothing there binds it, or its value is being found out just now."""
-    if file.frame is None:
+    if not file.imported:
         return file.scope.fields.get(name)
     return file.scope.fields[name] if file.scope.find(name) is not None else None
 
@@ -90,15 +89,15 @@ def _bind(run: Run, file: File, name: str) -> bool:
 def _run_statements(run: Run, file: File, numbers: list[int]) -> None:
     """Run statements of another file, as the import of it did before anything here: nothing here is their doing, and
     no branch taken here undoes them."""
-    from gradls.flow.run import OutOfBudget
+    from gradls.flow.run import Frame, OutOfBudget
     from gradls.flow.statements import exec_block
 
-    assert file.frame is not None
     file.done.update(numbers)
     kept = run.frame, run.path, run.stack, run.alone, run.isolated, run.caught, run.rough, run.limit
     mode, outside, events = dict(run.mode), dict(run.outside), len(run.facts.events)
     mark, clock = len(run.state.trail), run.state.clock
-    run.frame, run.path, run.stack = file.frame, None, []
+    # A frame of its own: one statement may ask for another while it is in the middle of a class.
+    run.frame, run.path, run.stack = Frame(file.scope, run.state.mark(), file), None, []
     run.alone, run.isolated, run.caught, run.rough = False, 0, 0, 0
     run.limit = min(run.limit, run.steps + MOST_STEPS_A_NAME)
     run.mode.update({"grad": True, "inference": False, "at": None})

@@ -362,7 +362,7 @@ class Super(Value):
 
     __slots__ = ("cls", "receiver")
 
-    def __init__(self, cls: Class, receiver: Value) -> None:
+    def __init__(self, cls: Class | Lib, receiver: Value) -> None:
         self.cls = cls
         self.receiver = receiver
 

@@ -8,19 +8,27 @@ import os
 
 from gradls.flow.facts import Facts
 from gradls.flow.graph import At
-from gradls.rules.finding import Finding, Step
+from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.words import place
 
 
 def told_here(facts: Facts, finding: Finding) -> Finding | None:
-    """`finding`, which stands in another file, at the call in this file that led there; None if none did."""
+    """`finding`, which stands in another file, at the call in this file that led there; None if none did.
+
+    It is information: between the two lies code that may be made for more than what this file does with it.
+    """
     call = _call_that_led_to(facts, finding.place.node)
     if call is None:
         return None
     where = f"{os.path.basename(finding.path)}, line {finding.span.line}"
     story = (Step(finding.place, "it happens here"), *finding.story)
     return dataclasses.replace(
-        finding, place=place(call), message=f"{finding.message} (in {where})", story=story, fixes=()
+        finding,
+        severity=finding.severity if finding.severity is Severity.HINT else Severity.INFORMATION,
+        place=place(call),
+        message=f"{finding.message} (in {where})",
+        story=story,
+        fixes=(),
     )
 
 

@@ -63,6 +63,9 @@ class NothingRequiresGrad(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in backwards(facts):
             assert event.node is not None
+            # Unknown code that was given a leaf may have told it to require grad.
+            if any(node.leaf is not None and node.leaf.fields.get("escaped") for node in walk(event.node)):
+                continue
             if without_gradient(event) and not frontier(event.node):
                 yield self._report(facts, event)
 

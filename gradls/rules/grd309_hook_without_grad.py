@@ -85,7 +85,7 @@ class HookWithoutGrad(Rule):
         for event in facts.of("retain-grad", "hook"):
             if event.caught or not isinstance(event.value, Tensor):
                 continue
-            if event.requires_grad is False:
+            if event.requires_grad is False and not event.value.fields.get("escaped"):
                 yield self.report(facts, event, event.value, "does not require grad, so no gradient arrives there")
             elif event.info.get("accumulates") and event.leaf is False:
                 yield self.report(facts, event, event.value, "is computed, and only leaves accumulate a gradient")

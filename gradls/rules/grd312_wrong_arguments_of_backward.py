@@ -129,7 +129,9 @@ class WrongArgumentsOfBackward(Rule):
     def wrong(self, facts: Facts, event: Event) -> str:
         """Why it raises; empty if it does not."""
         call = event.call
-        unknown = next((name for name in call.kwargs if name not in _keywords(event)), "")
+        # What is no tensor may have a `backward` with other arguments.
+        given = call.kwargs if event.node is not None or event.kind == "grad-call" else ()
+        unknown = next((name for name in given if name not in _keywords(event)), "")
         if unknown:
             old = {"retain_variables": "retain_graph", "grad_variables": "gradient"}.get(unknown)
             return f"it has no argument `{unknown}`" + (f"; write `{old}`" if old else "")

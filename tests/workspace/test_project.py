@@ -298,3 +298,36 @@ def test_a_decorator_of_another_file(tmp_path: Path, called: str):
         {called}
     """
     assert [(code, line) for code, line, _ in found(tmp_path, text)] == [("GRD101", 7)]
+
+
+def test_one_name_is_asked_for_in_the_middle_of_a_class_of_another_file(tmp_path: Path):
+    table = """
+        import torch
+        from torch import nn
+        class Table(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.values = nn.Parameter(torch.ones(3))
+                self.reset()
+            @torch.no_grad()
+            def reset(self):
+                self.values.zero_()
+    """
+    write(tmp_path, {"table.py": table})
+    assert found(tmp_path, "from table import Table\ntable = Table()\ny = table.values * 2") == []
+    assert requires_grad(tmp_path, "from table import Table\ntable = Table()\ny = table.values * 2") is True
+
+
+def test_a_class_that_is_a_layer_and_something_else(tmp_path: Path):
+    layer = """
+        from torch import nn
+        class Adapter:
+            def __init__(self, base):
+                self.base = base
+        class Layer(nn.Linear, Adapter):
+            def __init__(self, base):
+                super(nn.Linear, self).__init__()
+                Adapter.__init__(self, base)
+    """
+    write(tmp_path, {"layer.py": layer})
+    assert found(tmp_path, "from torch import nn\nfrom layer import Layer\nlayer = Layer(nn.Linear(3, 3))") == []
