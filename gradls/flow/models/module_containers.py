@@ -1,4 +1,4 @@
-"""Sequential, ModuleList, ModuleDict and wrappers such as DataParallel: what is their own."""
+"""Sequential, ModuleList, ModuleDict and AveragedModel: what is their own."""
 
 from __future__ import annotations
 
@@ -99,38 +99,6 @@ def mapping_views(run: Run, receiver: Instance, call: Call) -> Value:
     return call_method(run, items, name, call) if items is not None else run.unknown("call")
 
 
-@function("torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel", "torch.nn.parallel.DataParallel")
-def wrapper(run: Run, path: str, call: Call) -> Value:
-    """Calls the module that it wraps."""
-    inner = call.get(0, "module")
-    instance = Instance(run.state, run.lib(path), run.at(call.node))
-    if inner is not None:
-        instance.fields["module"] = inner
-    return instance
-
-
-@function("torch.nn.parallel.data_parallel")
-def data_parallel(run: Run, path: str, call: Call) -> Value:
-    """`data_parallel(module, inputs)` calls the module."""
-    from gradls.flow.calls import Call as NewCall
-    from gradls.flow.calls import call_value
-
-    module, inputs = call.get(0, "module"), call.get(1, "inputs")
-    if module is None or inputs is None:
-        return run.unknown("call", "data_parallel")
-    args = list(inputs.items) if isinstance(inputs, Sequence) and inputs.kind == "tuple" else [inputs]
-    return call_value(run, module, NewCall(call.node, args))
-
-
-@method("torch.nn.DataParallel", "__call__")
-@method("torch.nn.parallel.DistributedDataParallel", "__call__")
-def call_wrapped(run: Run, receiver: Instance, call: Call) -> Value:
-    from gradls.flow.calls import call_value
-
-    inner = receiver.fields.get("module")
-    return call_value(run, inner, call) if inner is not None else run.unknown("call")
-
-
 @function("torch.optim.swa_utils.AveragedModel")
 def averaged(run: Run, path: str, call: Call) -> Value:
     """A deep copy of a module, whose parameters follow those of the module."""
@@ -145,7 +113,10 @@ def averaged(run: Run, path: str, call: Call) -> Value:
 
 @method("torch.optim.swa_utils.AveragedModel", "__call__", "forward")
 def call_averaged(run: Run, receiver: Instance, call: Call) -> Value:
-    return call_wrapped(run, receiver, call)
+    from gradls.flow.calls import call_value
+
+    inner = receiver.fields.get("module")
+    return call_value(run, inner, call) if inner is not None else run.unknown("call")
 
 
 @method("torch.optim.swa_utils.AveragedModel", "update_parameters")

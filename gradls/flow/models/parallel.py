@@ -1,0 +1,84 @@
+"""DataParallel and DistributedDataParallel: modules that call the module which they wrap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradls.flow import truth
+from gradls.flow.classes import is_module
+from gradls.flow.models.modules import parameters_of
+from gradls.flow.models.registry import function, method
+from gradls.flow.values import FALSE, Instance, Sequence, Tensor, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.calls import Call
+    from gradls.flow.run import Run
+
+DISTRIBUTED = "torch.nn.parallel.DistributedDataParallel"
+
+
+@function("torch.nn.DataParallel", "torch.nn.parallel.DataParallel")
+def wrapper(run: Run, path: str, call: Call) -> Value:
+    """A module that holds another one as `module`."""
+    inner = call.get(0, "module")
+    instance = Instance(run.state, run.lib(path), run.at(call.node))
+    if inner is not None:
+        instance.fields["module"] = inner
+    return instance
+
+
+@function(DISTRIBUTED)
+def distributed(run: Run, path: str, call: Call) -> Value:
+    """The same, but it waits for the gradients of all parameters that require grad when it is made."""
+    instance = wrapper(run, path, call)
+    assert isinstance(instance, Instance)
+    inner = instance.fields.get("module")
+    parameters, more = parameters_of(inner) if inner is not None else ([], True)
+    flags = {tensor.requires_grad for _, tensor in parameters}
+    known = not more and not call.unsure and inner is not None and is_module(inner) is True and None not in flags
+    options = (call.kwargs.get(name, FALSE) for name in ("find_unused_parameters", "static_graph"))
+    strict = len(call.args) < 2 and all(truth.truth(run, option) is False for option in options)
+    awaited = tuple(tensor for _, tensor in parameters if tensor.requires_grad is True)
+    if known and strict:
+        instance.data["awaited"] = awaited
+    run.event("distributed-made", call.node, instance, idle=known and not awaited, frozen=bool(parameters))
+    return instance
+
+
+@method("torch.nn.DataParallel", "__call__", "forward")
+@method("torch.nn.parallel.DataParallel", "__call__", "forward")
+@method(DISTRIBUTED, "__call__", "forward")
+def call_wrapped(run: Run, receiver: Instance, call: Call) -> Value:
+    """Run the wrapped module. The event names those of the awaited parameters that only code which is seen has."""
+    from gradls.flow.calls import call_value
+
+    inner = receiver.fields.get("module")
+    if "awaited" in receiver.data:
+        handed = receiver.fields.get("escaped") or "require_backward_grad_sync" in receiver.fields
+        awaited: tuple[Tensor, ...] = receiver.data["awaited"]
+        run.event(
+            "distributed-forward",
+            call.node,
+            receiver,
+            awaited=awaited,
+            own=frozenset() if handed else frozenset(tensor for tensor in awaited if _is_own(tensor)),
+            grad=run.mode["grad"],
+        )
+    return call_value(run, inner, call) if inner is not None else run.unknown("call")
+
+
+@function("torch.nn.parallel.data_parallel")
+def data_parallel(run: Run, path: str, call: Call) -> Value:
+    """`data_parallel(module, inputs)` calls the module."""
+    from gradls.flow.calls import Call as NewCall
+    from gradls.flow.calls import call_value
+
+    module, inputs = call.get(0, "module"), call.get(1, "inputs")
+    if module is None or inputs is None:
+        return run.unknown("call", "data_parallel")
+    args = list(inputs.items) if isinstance(inputs, Sequence) and inputs.kind == "tuple" else [inputs]
+    return call_value(run, module, NewCall(call.node, args))
+
+
+def _is_own(tensor: Tensor) -> bool:
+    return not tensor.fields.get("escaped") and (tensor.owner is None or not tensor.owner.fields.get("escaped"))

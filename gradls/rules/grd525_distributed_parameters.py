@@ -1,0 +1,237 @@
+"""GRD525."""
+
+from collections.abc import Iterable, Iterator
+
+from gradls.autograd.ops import find_op
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node, from_earlier_round, leaves, meets, walk
+from gradls.flow.operations import tensors_in
+from gradls.flow.values import Bound, Function, Instance, Tensor
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, owners, place
+
+
+class DistributedParameters(Rule):
+    """DistributedDataParallel around parameters that get no gradient.
+
+    ## What it finds
+    A `DistributedDataParallel` whose next forward comes after a backward that reached some of the parameters of the
+    module and not others: a layer that `forward` does not use, or an output that no loss is computed from. And one
+    around a module without any parameter that requires grad.
+
+    ## Why it matters
+    The processes wait for each other until the gradients of all parameters that required grad when the module was
+    wrapped are there. If one never comes, the next forward raises.
+
+    ## What PyTorch does
+    It raises
+
+        RuntimeError: Expected to have finished reduction in the prior iteration before starting a new one. This error
+        indicates that your module has parameters that were not used in producing loss.
+
+        RuntimeError: DistributedDataParallel is not needed when a module doesn't have any parameter that requires a
+        gradient.
+
+    ## Example
+    ```python
+    import torch
+    import torch.distributed as dist
+    from torch.nn.parallel import DistributedDataParallel
+
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = torch.nn.Linear(3, 1)
+            self.extra = torch.nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.body(x)
+
+
+    def main():
+        model = DistributedDataParallel(Net())
+        for _ in range(2):
+            y = model(torch.randn(8, 3))  # raises RuntimeError: Expected to have finished reduction in the prior
+            y.pow(2).mean().backward()
+
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        main()
+    finally:
+        dist.destroy_process_group()
+    ```
+
+    ```python
+    import torch
+    import torch.distributed as dist
+    from torch.nn.parallel import DistributedDataParallel
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    teacher = torch.nn.Linear(3, 1).requires_grad_(False)
+    try:
+        model = DistributedDataParallel(teacher)  # raises RuntimeError: DistributedDataParallel is not needed
+    finally:
+        dist.destroy_process_group()
+    ```
+
+    ## Use instead
+    A loss that is computed with all parameters; `requires_grad_(False)`, before the module is wrapped, for those that
+    are not to be trained; or `find_unused_parameters=True`.
+
+    ```python
+    import torch
+    import torch.distributed as dist
+    from torch.nn.parallel import DistributedDataParallel
+
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = torch.nn.Linear(3, 1)
+            self.extra = torch.nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.body(x)
+
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    model = DistributedDataParallel(Net(), find_unused_parameters=True)
+    for _ in range(2):
+        model(torch.randn(8, 3)).pow(2).mean().backward()
+    part = Net()
+    part.extra.requires_grad_(False)
+    model = DistributedDataParallel(part)
+    for _ in range(2):
+        model(torch.randn(8, 3)).pow(2).mean().backward()
+    teacher = torch.nn.Linear(3, 1).requires_grad_(False)
+    assert model(torch.randn(8, 3)).shape == teacher(torch.randn(8, 3)).shape
+    dist.destroy_process_group()
+    ```
+
+    ## When it is silent
+    For models that are not known to the last parameter, and where other code may compute the missing gradients.
+
+    ```python
+    import torch
+    import torch.distributed as dist
+    from torch.nn.parallel import DistributedDataParallel
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    layers = torch.nn.ModuleDict({"first": torch.nn.Linear(3, 1), "second": torch.nn.Linear(3, 1)})
+
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = layers
+
+        def forward(self, x, name):
+            return self.layers[name](x)
+
+
+    model = DistributedDataParallel(Net())
+    for _ in range(2):
+        loss = model(torch.randn(8, 3), "first").mean() + model(torch.randn(8, 3), "second").mean()
+        loss.backward()
+        with torch.no_grad():
+            model(torch.randn(8, 3), "first")
+    assert layers["second"].weight.grad is not None
+    dist.destroy_process_group()
+    ```
+
+    ## Fix safety
+    There is none: whether a part is to be used, frozen or left out is for a person to say.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.parallel.DistributedDataParallel.html
+    """
+
+    code, name, severity = "GRD525", "distributed-parameters", Severity.ERROR
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for event in facts.of("distributed-made"):
+            if event.idle and not event.caught:
+                why = "all parameters of the module are frozen" if event.frozen else "the module has no parameters"
+                message = f"{code(facts, event.at.node)} raises: {why}. Use the module as it is, without the wrapper"
+                yield self.finding(place(event.at), message)
+        yield from self._unfinished(facts)
+
+    def _unfinished(self, facts: Facts) -> Iterator[Finding]:
+        if facts.unfinished:
+            return
+        made: dict[Instance, int] = {}
+        called: dict[Instance, list[tuple[int, Event]]] = {}
+        past: list[tuple[int, Event]] = []
+        told = set()
+        for number, event in enumerate(facts.events):
+            model = event.value
+            if event.kind in ("backward", "unknown-call"):
+                past.append((number, event))
+            elif event.kind == "distributed-made" and isinstance(model, Instance):
+                made[model] = number
+            elif event.kind == "distributed-forward" and event.grad is True and isinstance(model, Instance):
+                before = called.setdefault(model, [])
+                if before and model not in told and not event.caught:
+                    since = [(when, other) for when, other in past if when > made[model]]
+                    found = _missing(before, since, event)
+                    if found is not None:
+                        told.add(model)
+                        yield self._report(facts, event, *found)
+                before.append((number, event))
+
+    def _report(self, facts: Facts, event: Event, backward: Event, missing: list[Tensor]) -> Finding:
+        again = " when it is called again" if from_earlier_round(event.path, backward.path) else ""
+        message = (
+            f"{code(facts, event.at.node)} raises{again}: the backward before it gave no gradient to "
+            f"{owners(missing)}, and DistributedDataParallel waits for all parameters. Use them in the loss, freeze "
+            "them before the module is wrapped, or pass `find_unused_parameters=True`"
+        )
+        return self.finding(place(event.at), message, [Step(place(backward.at), "this backward does not reach them")])
+
+
+def _missing(
+    before: list[tuple[int, Event]], past: list[tuple[int, Event]], event: Event
+) -> tuple[Event, list[Tensor]] | None:
+    """A backward between two calls that certainly reached some awaited parameters, and those that none reached."""
+    missing = set(event.own)
+    awaited = set(event.awaited)
+    last: Event | None = None
+    for number, other in past:
+        if other.kind == "unknown-call":
+            known = _known_to(other)
+            if known is None or not missing.isdisjoint(known):
+                return None
+        elif other.node is None or any(_may_hide(node) for node in walk(other.node, follow="maybe")):
+            return None
+        else:
+            missing -= other.reached
+            calls = [call for earlier, call in before if earlier < number and meets(other.path, call.path)]
+            plain = other.requires_grad is True and not other.inputs and meets(event.path, other.path)
+            if plain and calls and awaited.intersection(leaves(other.node)):
+                last = other
+    return (last, [tensor for tensor in event.awaited if tensor in missing]) if last and missing else None
+
+
+_DATA = ("argument", "derived", "batch")
+
+
+def _may_hide(node: Node) -> bool:
+    """Is it something unknown that could have been computed with parameters of the program? Data from outside is not,
+    nor is what methods of tensors make of it."""
+    return node.kind == "opaque" and node.op not in _DATA and find_op(f"torch.Tensor.{node.op}") is None
+
+
+def _known_to(event: Event) -> set[Tensor] | None:
+    """The parameters that what unknown code is given was computed with; None if that may be any."""
+    found: set[Tensor] = set()
+    for value in event.arguments:
+        function = value.function if isinstance(value, Bound) else value
+        if isinstance(function, Function):
+            return None
+        for part in tensors_in(value):
+            if isinstance(part, Tensor):
+                found.update(leaves(part.node, follow="maybe"))
+    return found

@@ -1,0 +1,85 @@
+"""GRD525 beyond its page."""
+
+from __future__ import annotations
+
+import pytest
+
+from gradls.rules.grd525_distributed_parameters import DistributedParameters
+from tests.truth.rule_checks import found_in
+
+NET = """
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel as DDP
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+        self.head = nn.Linear(4, 2)
+        self.aux = nn.Linear(4, 2)
+
+    def forward(self, x):
+        h = self.body(x)
+        return self.head(h), self.aux(h)
+
+def train(rank, batches, flag, helper):
+"""
+
+
+def found(body: str) -> list[str]:
+    program = NET + "".join(f"    {line}\n" for line in body.strip("\n").splitlines())
+    rule = DistributedParameters()
+    return [finding.severity.value for finding in found_in(program, rule) if finding.code == rule.code]
+
+
+LOOP = """
+for x, y in batches:
+    out, aux = net(x.to(rank))
+    nn.functional.cross_entropy(out, y).backward()
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "net = DDP(Net().to(rank), device_ids=[rank])" + LOOP,
+        "net = nn.parallel.DistributedDataParallel(module=Net(), find_unused_parameters=False)" + LOOP,
+        "net = DDP(Net())\nnet(torch.ones(1, 4))[0].sum().backward()\nnet(torch.ones(1, 4))",
+        "net = DDP(Net())\nnet.module.aux.requires_grad_(False)" + LOOP,
+        "net = DDP(Net())\nfor x in batches:\n    net.forward(x)[1].sum().backward()",
+        "DDP(nn.ReLU())",
+        "net = Net()\nfor p in net.parameters():\n    p.requires_grad = False\nDDP(net)",
+    ],
+)
+def test_found(body: str) -> None:
+    assert found(body) == ["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "net = DDP(Net(), find_unused_parameters=True)" + LOOP,
+        "net = DDP(Net(), static_graph=True)" + LOOP,
+        "net = DDP(Net(), find_unused_parameters=flag)" + LOOP,
+        "net = DDP(Net(), **helper)" + LOOP,
+        "net = DDP(Net())\nnet._set_static_graph()" + LOOP,
+        "net = DDP(Net())\nhelper(net)" + LOOP,
+        "net = DDP(helper(Net()))" + LOOP,
+        "inner = Net()\ninner.aux.requires_grad_(False)\nnet = DDP(inner)" + LOOP,
+        "net = nn.DataParallel(Net())" + LOOP,
+        "net = DDP(Net())\nfor x in batches:\n    net.module(x)[0].sum().backward()",
+        "net = DDP(Net())\nfor x in batches:\n    with net.no_sync():\n        net(x)[0].sum().backward()",
+        "net = DDP(Net())\nfor x in batches:\n    out, aux = net(x)\n    loss = out.sum()\n"
+        "    if flag:\n        loss = loss + aux.sum()\n    loss.backward()",
+        "net = DDP(Net())\nfor x in batches:\n    out, aux = net(x)\n"
+        "    out.sum().backward(retain_graph=True)\n    helper(aux)",
+        "net = DDP(Net())\nfor x in batches:\n    out, aux = net(x)\n    helper(out, aux).backward()",
+        "net = DDP(Net())\nnet(torch.ones(1, 4))[0].sum().backward()\nwith torch.no_grad():\n    net(torch.ones(1, 4))",
+        "net = DDP(Net())\nnet(torch.ones(1, 4))[0].sum().backward()\n"
+        "net.module.aux(torch.ones(1, 4)).sum().backward()\nnet(torch.ones(1, 4))",
+        "DDP(helper())",
+    ],
+)
+def test_silent(body: str) -> None:
+    assert found(body) == []
