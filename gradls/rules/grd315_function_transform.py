@@ -31,7 +31,7 @@ WORDS = {
     "no-vector": "the function returns several numbers, so the vector `v` must be given",
     "no-input-vector": "the input has several elements, so the vector `v` must be given",
     "independent": "with `strict=True` the result of the function must depend on the input, and it does not",
-    "no-jvp": "a custom Function that is given a dual tensor needs a `jvp` method",
+    "no-jvp": "in forward mode a custom Function needs a `jvp` method. Write one, or use `torch.func.vjp` or `jacrev`",
     "no-vmap-rule": "a custom Function under `vmap` needs `generate_vmap_rule = True` or a `vmap` method",
 }
 

@@ -9,6 +9,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from gradls.autograd.ops import find_op
 from gradls.flow.graph import Node, walk
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import tensors_in
@@ -137,7 +138,7 @@ def _look(run: Run, kind: str, made: Call, call: Call, fresh: set[Node], result:
         elif event.kind == "requires-grad-set" and event.flag is True and event.method:
             fault(run, event.at.node, "requires-grad", kind)
         elif event.kind == "function-apply" and isinstance(value, Class):
-            _custom(run, kind, value, call)
+            _custom(run, kind, value, call, any(_is_shown(part, fresh) for part in event.call.values))
         elif not isinstance(value, Tensor):
             continue
         elif event.kind == "write" and event.node is not None:
@@ -198,8 +199,23 @@ def _parts(value: Value) -> Iterator[Value]:
         yield value
 
 
-def _custom(run: Run, kind: str, cls: Class, call: Call) -> None:
-    """A custom Function inside a transform has to be made for it."""
+def _is_shown(value: Value, fresh: set[Node]) -> bool:
+    """Is a value one of the tensors that the transform looks at, or what differentiable operations made of one?"""
+    todo = [value.node] if isinstance(value, Tensor) else []
+    for _ in range(64):
+        if not todo:
+            return False
+        node = todo.pop()
+        if node in fresh:
+            return True
+        op = find_op(f"torch.Tensor.{node.op}")
+        if node.kind == "op" and node.cut is None and op is not None and op.differentiable:
+            todo += [edge.node for edge in node.edges]
+    return False
+
+
+def _custom(run: Run, kind: str, cls: Class, call: Call, shown: bool = True) -> None:
+    """A custom Function inside a transform has to be made for it. `shown`: it is given what the transform looks at."""
     from gradls.flow.classes import find_in_class, has_unknown_base
 
     def has(name: str) -> bool:
@@ -211,6 +227,8 @@ def _custom(run: Run, kind: str, cls: Class, call: Call) -> None:
         fault(run, call.node, "no-setup-context", kind)
     elif kind == "vmap" and not has("vmap") and not has("generate_vmap_rule"):
         fault(run, call.node, "no-vmap-rule", kind)
+    elif kind in ("jvp", "jacfwd", "hessian") and shown and not has("jvp"):
+        fault(run, call.node, "no-jvp", kind)
 
 
 @function("torch.func.jvp", "torch.func.vjp")
