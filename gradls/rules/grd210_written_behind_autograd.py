@@ -1,8 +1,12 @@
 """GRD210."""
 
+import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node, flow_of, meets, walk
+from gradls.flow.operations import tensors_in
+from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import kept, maker, shown, statement_of
@@ -16,10 +20,14 @@ class WrittenBehindAutograd(Rule):
     A write through `.data`, or into the NumPy array of a detached tensor, to memory that an earlier operation keeps for
     backward, where that backward comes later.
 
+    And a step with a gradient that has a graph (`create_graph=True`), written through `.data` into a tensor that was
+    computed, where a later backward goes through that tensor.
+
     ## Why it matters
     Autograd counts the in-place writes to a tensor and refuses a backward that would need a value from before. Writes
     through `.data` and through NumPy are not counted: backward takes the new values for the old ones, and the gradients
-    are wrong.
+    are wrong. A step that is written like this is no part of the graph: an outer gradient is that of the tensor before
+    the step, as if the step did not depend on it.
 
     ## What PyTorch does
     Nothing.
@@ -46,6 +54,17 @@ class WrittenBehindAutograd(Rule):
     assert x.grad.tolist() == [0, 1, 1]
     ```
 
+    ```python
+    import torch
+
+    w = torch.tensor(2.0, requires_grad=True)
+    fast = w * 1
+    (gradient,) = torch.autograd.grad(fast.pow(2), fast, create_graph=True)
+    fast.data -= 0.1 * gradient.data
+    fast.pow(2).backward()
+    assert round(w.grad.item(), 4) == 3.2  # of (w - 0.1 * 2 * w) ** 2 it is 2.56
+    ```
+
     ## Use instead
     A new tensor, or the write after the backward. With `detach()` in the place of `.data` the write is counted, and the
     backward raises where it would be wrong.
@@ -60,6 +79,17 @@ class WrittenBehindAutograd(Rule):
     loss.backward()
     y.data.mul_(10)
     assert x.grad.tolist() == [8, 8, 8]
+    ```
+
+    ```python
+    import torch
+
+    w = torch.tensor(2.0, requires_grad=True)
+    fast = w * 1
+    (gradient,) = torch.autograd.grad(fast.pow(2), fast, create_graph=True)
+    fast = fast - 0.1 * gradient
+    fast.pow(2).backward()
+    assert round(w.grad.item(), 4) == 2.56
     ```
 
     ## When it is silent
@@ -88,6 +118,35 @@ class WrittenBehindAutograd(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         for event in facts.of("hidden-write"):
             yield self.report(facts, event)
+        yield from self._missed_steps(facts)
+
+    def _missed_steps(self, facts: Facts) -> Iterator[Finding]:
+        if any(event.node is None for event in facts.of("backward")):
+            return
+        told: set[ast.AST] = set()
+        differentiated = {node for root in _roots(facts) for node in walk(root, follow="maybe")}
+        for number, event in enumerate(facts.events):
+            target = _hidden_target(event)
+            statement = facts.statement(event.at.node) or event.at.node
+            if target is None or event.node is None or statement in told:
+                continue
+            step = next((node for node in _gradients(event.node, target.node) if node not in differentiated), None)
+            if step is None:
+                continue
+            backward = next((other for other in facts.events[number:] if _goes_through(other, event, target)), None)
+            if backward is not None and step.at is not None:
+                told.add(statement)
+                what = f"`{target.name}`" if target.name else "the tensor"
+                message = (
+                    f"{code(facts, statement)} makes a step that autograd does not see, in spite of "
+                    f"`create_graph=True`: {code(facts, backward.at.node)} differentiates as if the step did not "
+                    f"depend on {what}. If it is to be differentiated too, make a new tensor"
+                )
+                story = [
+                    Step(place(step.at), "the gradient is computed here, with a graph"),
+                    Step(place(backward.at), "this backward goes past the step"),
+                ]
+                yield self.finding(Place(event.at.source, statement), message, story, severity=Severity.INFORMATION)
 
     def report(self, facts: Facts, event: Event) -> Finding:
         write, node = event.write, event.node
@@ -102,3 +161,48 @@ class WrittenBehindAutograd(Rule):
         story = [Step(place(node.at), f"this keeps {what} for backward")] if node.at is not None else []
         story.append(Step(place(event.at), "this backward takes the new values for the old ones"))
         return self.finding(Place(write.at.source, statement_of(facts, write.at)), message, story)
+
+
+def _roots(facts: Facts) -> Iterator[Node]:
+    """What the program differentiates, or unknown code may."""
+    for event in facts.of("backward", "grad-call", "unknown-call"):
+        if event.kind == "unknown-call":
+            parts = (part for value in event.arguments for part in tensors_in(value))
+            yield from (part.node for part in parts if isinstance(part, Tensor))
+        else:
+            yield from event.nodes if event.kind == "grad-call" else [event.node] if event.node is not None else []
+
+
+def _hidden_target(event: Event) -> Tensor | None:
+    """The computed tensor to which `x.data = y`, or an operation in place on `x.data`, writes."""
+    value = event.value
+    if event.kind == "write" and isinstance(value, Tensor) and value.storage.behind is not None:
+        value = value.data
+    elif event.kind != "data-set":
+        return None
+    is_computed = isinstance(value, Tensor) and value.leaf is False and value.requires_grad is True
+    return value if is_computed and isinstance(value, Tensor) else None
+
+
+def _gradients(root: Node, target: Node) -> Iterator[Node]:
+    """The gradients with a graph of their own that a value was computed with, other than by way of `target`."""
+    seen, todo = {root, target}, [root]
+    while todo:
+        node = todo.pop()
+        if node.op == "grad":
+            if node.kind == "op" and node.cut is None and flow_of(node) is True:
+                yield node
+            continue
+        new = [edge.node for edge in node.edges if edge.node not in seen]
+        seen.update(new)
+        todo += new
+
+
+def _goes_through(event: Event, write: Event, target: Tensor) -> bool:
+    """Does this backward go through something that was computed with the target after the write?"""
+    if event.kind != "backward" or event.node is None or not meets(event.path, write.path):
+        return False
+    return any(
+        node.fields.born > write.info["clock"] and any(edge.node is target.node and edge.flows for edge in node.edges)
+        for node in walk(event.node, follow="flow")
+    )
