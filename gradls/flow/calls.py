@@ -306,9 +306,8 @@ def call_function(
     if value is not None:
         return value
     _leave_open(function, call, receiver)
-    if receiver is not None:
-        escape(run, receiver)
-    return call_unknown(run, run.unknown("call", function.name), call)
+    # What it gives may come from all that it was given, its object too.
+    return call_unknown(run, run.unknown("call", function.name), Call(call.node, given, {}, call.unsure))
 
 
 def _leave_open(function: Function, call: Call, receiver: Value | None) -> None:

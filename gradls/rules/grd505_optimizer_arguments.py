@@ -145,9 +145,9 @@ class OptimizerArguments(Rule):
         if used_up is not None:
             message = f"{what} is an iterator that was gone through before: the optimizer gets nothing, and raises"
             return self.finding(place(event.at), message, [Step(place(used_up), "it is gone through here")])
-        return self.finding(
-            place(event.at), f"{what} is empty: no parameter is registered there, and the optimizer raises"
-        )
+        message = f"{what} is empty: no parameter is registered there, and the optimizer raises"
+        # Other files have ways of their own to fill what this one only sees empty.
+        return self.finding(place(event.at), message, severity=Severity.INFORMATION if facts.others else None)
 
     def _of_group(
         self, facts: Facts, event: Event, group: Value, used_up: At | None, is_whole: bool

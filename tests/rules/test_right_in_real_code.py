@@ -15,6 +15,26 @@ from tests.rules.reported import IMPORTS, reported
 
 RIGHT = [
     (
+        "GRD110",
+        """
+        class Named(torch.distributions.Normal):
+            name = "normal"
+
+        scale = torch.ones(3, requires_grad=True)
+        Named(torch.zeros(3), scale).rsample().sum().backward()
+        """,
+    ),
+    (
+        "GRD902",
+        """
+        lengths = torch.tensor([2, 3])
+        words = torch.LongTensor(lengths.max(), 4).fill_(1)
+        first = words[0]
+        buffer = torch.LongTensor()
+        none = buffer[:0]
+        """,
+    ),
+    (
         "GRD109",
         """
         x = torch.tensor(0.0, requires_grad=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow.models.registry import method
-from gradls.flow.operations import cut_node, derived_tensor, edges_of
+from gradls.flow.operations import cut_node, derived_tensor, edges_of, unknown_operation
 from gradls.flow.values import Instance, Tensor, Value
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ def _sources(values: list[Value]) -> list[Value]:
 @method(DISTRIBUTION, "rsample", "log_prob", "entropy", "cdf", "icdf", "perplexity")
 def differentiable(run: Run, receiver: Instance, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "log_prob")
+    if "sources" not in receiver.data:
+        # An object of a class of the program: what it keeps, and what it computes, is its own affair.
+        return unknown_operation(run, name, [*call.values], call.node)
     result = derived_tensor(run, name, [*receiver.data.get("sources", []), *call.values], call.node, saves=True)
     if name == "log_prob" and isinstance(result, Tensor):
         run.event("log-prob", call.node, result, result.node, given=call.get(0, "value"))
@@ -56,7 +59,9 @@ def register() -> None:
     from gradls.flow.models.registry import ATTRIBUTES, FUNCTIONS
 
     def attribute(run: Run, value: Instance, node: object) -> Value:
-        return derived_tensor(run, "parameter", value.data.get("sources", []), node)  # type: ignore[arg-type]
+        if "sources" not in value.data:
+            return run.unknown("attribute")
+        return derived_tensor(run, "parameter", value.data["sources"], node)  # type: ignore[arg-type]
 
     for name in ("mean", "stddev", "variance", "probs", "logits", "loc", "scale"):
         for cls in (

@@ -170,8 +170,9 @@ def typed(run: Run, path: str, call: Call) -> Value:
     """`torch.FloatTensor(data)` or `torch.FloatTensor(2, 3)`."""
     name = path.rpartition(".")[2]
     data = call.get(0, "data")
-    if data is None or isinstance(data, Host):
-        made = fresh(run, call, name, _TYPED[name], shapes.of_sizes(call.args))
+    if data is None or isinstance(data, Host) or len(call.args) > 1:
+        # Several arguments are sizes, whatever they come from. Without arguments it is empty.
+        made = fresh(run, call, name, _TYPED[name], shapes.of_sizes(call.args) if call.args else (0,))
         made.fields["exact"] = _EXACT.get(name) or made.fields.get("exact")
         return made
     return copy_of(run, data, call, name, _TYPED[name])
