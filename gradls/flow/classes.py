@@ -164,6 +164,11 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
     run.executed.add(cls.node)
     if any(path in ("typing.NamedTuple", "enum.Enum") for path in library_bases(cls)):
         return _named_tuple(run, cls, call)
+    if isinstance(find_in_class(cls, "__new__")[0], Function):
+        # It may make anything.
+        for value in call.values:
+            escape(run, value)
+        return run.unknown("call", cls.name)
     instance = Instance(run.state, cls, run.at(call.node))
     instance.open = has_unknown_base(cls)
     start_training(run, instance)

@@ -146,7 +146,12 @@ def expanded(shape: Shape | None, sizes: Shape | None) -> tuple[Shape | None, bo
 
 
 def of_sizes(values: list[Value]) -> Shape | None:
-    """The shape that the arguments of a factory such as `torch.zeros(2, n)` or `torch.zeros((2, n))` give."""
+    """The shape that the arguments of a factory such as `torch.zeros(2, n)` or `torch.zeros((2, n))` give.
+
+    None also if there are none: they are given by name, then.
+    """
+    if not values:
+        return None
     if len(values) == 1 and isinstance(values[0], Sequence):
         if values[0].rest is not None:
             return None

@@ -19,7 +19,6 @@ from parts.losses import criterion
 
 w = torch.ones(3, requires_grad=True)
 loss = criterion(w * 2, torch.zeros(3))
-loss.backward()
 """
 
 

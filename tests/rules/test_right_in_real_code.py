@@ -15,6 +15,26 @@ from tests.rules.reported import IMPORTS, reported
 
 RIGHT = [
     (
+        "GRD902",
+        """
+        rows = torch.randn(3).new_zeros(size=(3, 4))[:2]
+        """,
+    ),
+    (
+        "GRD509",
+        """
+        class Positions(nn.Module):
+            def forward(self, x):
+                return x
+
+        class Renamed(nn.Module):
+            def __new__(cls):
+                return Positions()
+
+        Renamed()(torch.ones(3))
+        """,
+    ),
+    (
         "GRD110",
         """
         class Named(torch.distributions.Normal):

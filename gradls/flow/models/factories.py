@@ -138,7 +138,8 @@ def _range_of(name: str, call: Call) -> ranges.Range | None:
 @method("torch.Tensor", "new_zeros", "new_ones", "new_empty", "new_full")
 def new_sized(run: Run, receiver: Tensor, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "new_zeros")
-    sizes = call.args[:1] if name == "new_full" else call.args
+    named = call.get(-1, "size")
+    sizes = call.args[:1] if name == "new_full" and call.args else call.args or ([named] if named is not None else [])
     made = fresh(run, call, name, receiver.dtype, shapes.of_sizes(sizes))
     ranges.remember(made, _FILLS.get(name.removeprefix("new_")))
     return _as(made, receiver, call)
