@@ -9,8 +9,9 @@ import sys
 
 from gradls.autograd.versions import NEWEST, Version
 from gradls.flow import attributes, classes
+from gradls.flow.arguments import Call
 from gradls.flow.backward import check_result
-from gradls.flow.calls import Call, call_function
+from gradls.flow.calls import call_function
 from gradls.flow.entries import Entry, forget_unclear, settle
 from gradls.flow.facts import Facts
 from gradls.flow.models.autograd_functions import context_arguments

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from gradls.flow import classes, imports, nothing
+from gradls.flow.arguments import Call
 from gradls.flow.models.registry import family_of, find_attribute, find_setter
 from gradls.flow.state import Fields
 from gradls.flow.values import (
@@ -98,7 +99,7 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
     found, owner = classes.find_in_class(value.cls, name)
     if isinstance(found, Function):
         if found.kind == "property":
-            from gradls.flow.calls import Call, call_function
+            from gradls.flow.calls import call_function
 
             return call_function(run, found, Call(node, []), value)
         return Bound(value.cls if found.kind == "class" else value, found, name)

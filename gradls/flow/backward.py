@@ -6,13 +6,13 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
+from gradls.flow.arguments import Call
 from gradls.flow.graph import Edge, Freed, Node, Write, compatible, meets, walk
 from gradls.flow.operations import cut_node, derived_tensor, tensors_in
 from gradls.flow.second_order import Gradient, gradients, is_constant
 from gradls.flow.values import Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.facts import Event
     from gradls.flow.run import Run
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.flow import abroad, attributes, classes, contexts, lazies, nothing
+from gradls.flow.arguments import Call
 from gradls.flow.models.registry import find_function, find_method
 from gradls.flow.run import MOST_CALLS_DEEP, Arm, Frame, Scope
 from gradls.flow.state import Fields
@@ -29,44 +30,6 @@ from gradls.flow.values import (
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
-
-
-class Call:
-    """The arguments of a call. `unsure` says that there may be more: `*unknown` or `**unknown`; `rest` is then one
-    value for those further positional ones, where all are of its sort."""
-
-    __slots__ = ("args", "kwargs", "node", "rest", "unsure")
-
-    def __init__(
-        self, node: ast.expr, args: list[Value], kwargs: dict[str, Value] | None = None, unsure: bool = False
-    ) -> None:
-        self.node = node
-        self.args = args
-        self.kwargs = kwargs or {}
-        self.unsure = unsure
-        self.rest: Value | None = None
-
-    def get(self, index: int, *names: str) -> Value | None:
-        """The argument at `index` or of one of `names`."""
-        if 0 <= index < len(self.args):
-            return self.args[index]
-        for name in names:
-            if name in self.kwargs:
-                return self.kwargs[name]
-        return None
-
-    def known(self, index: int, *names: str, default: object = None) -> object:
-        """The Python value of an argument: `default` if it is not given, an Unknown's own value is Ellipsis."""
-        value = self.get(index, *names)
-        if value is None:
-            return default
-        if isinstance(value, Host) and value.known:
-            return value.value
-        return ...
-
-    @property
-    def values(self) -> list[Value]:
-        return [*self.args, *self.kwargs.values()]
 
 
 def eval_call(run: Run, node: ast.Call) -> Value:

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
+from gradls.flow.arguments import Call
 from gradls.flow.models.registry import find_function, find_method
 from gradls.flow.run import Scope
 from gradls.flow.values import (
@@ -26,7 +27,6 @@ from gradls.flow.values import (
 )
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 MODULE = "torch.nn.Module"
@@ -238,14 +238,13 @@ def call_instance(run: Run, instance: Instance, call: Call) -> Value:
     hooks, around = instance.fields.get("*hooks"), instance.fields.get("*hooked")
     if not hooks and not around:
         return _call_noted(run, instance, call)
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.models.module_hooks import after_forward, before_forward
     from gradls.flow.writes import as_hooked
 
     call = before_forward(run, instance, call)
     if around:
         # A full backward hook puts a custom Function around the module: its tensors are views of what goes in and out.
-        call = NewCall(call.node, [as_hooked(run, value) for value in call.args], call.kwargs, call.unsure)
+        call = Call(call.node, [as_hooked(run, value) for value in call.args], call.kwargs, call.unsure)
     result = after_forward(run, instance, call, _call_noted(run, instance, call))
     if around and isinstance(result, (Mapping, Sequence)) and getattr(result, "kind", "dict") != "tuple":
         run.event("hooked-no-tensor", call.node, result, hooks=around)
@@ -433,7 +432,7 @@ def _is_of_library(value: Value, path: str) -> bool | None:
 
 def iterator(run: Run, value: Value, node: ast.expr) -> Value:
     """What the `__iter__` of an object of the program gives; the object itself if that is not known."""
-    from gradls.flow.calls import Call, call_function
+    from gradls.flow.calls import call_function
 
     if isinstance(value, Instance) and isinstance(value.cls, Class) and is_module(value) is False:
         function, _ = find_in_class(value.cls, "__iter__")
@@ -446,7 +445,7 @@ def iterator(run: Run, value: Value, node: ast.expr) -> Value:
 
 def iterate(run: Run, value: Instance) -> Value:
     """An element of an object that is iterated over."""
-    from gradls.flow.calls import Call, call_function
+    from gradls.flow.calls import call_function
     from gradls.flow.models.loaders import element as batch_of
     from gradls.flow.models.loaders import is_loader
 

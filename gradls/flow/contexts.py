@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.versions import BARE_MODE_DECORATES, since
 from gradls.flow import truth
+from gradls.flow.arguments import Call
 from gradls.flow.graph import At
 from gradls.flow.values import Bound, Choice, Function, Instance, Lib, Sequence, Unknown, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 MODES = {
@@ -100,7 +100,7 @@ def wanted_mode(run: Run, path: str, call: Call | None) -> tuple[bool | None, bo
 
 def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple[Value, Callable[[], None]]:
     """Enter a context manager: the value that `as` binds, and what leaves it."""
-    from gradls.flow.calls import Call, call_value
+    from gradls.flow.calls import call_value
     from gradls.flow.classes import find_in_class
     from gradls.flow.models.registry import find_method
     from gradls.flow.values import Class
@@ -145,7 +145,7 @@ def _set_back(run: Run, before: tuple[bool | None, bool, At | None]) -> None:
 
 
 def _leave(run: Run, manager: Instance, node: ast.expr) -> None:
-    from gradls.flow.calls import Call, call_value
+    from gradls.flow.calls import call_value
     from gradls.flow.classes import find_in_class
     from gradls.flow.values import NONE, Class
 
@@ -156,7 +156,6 @@ def _leave(run: Run, manager: Instance, node: ast.expr) -> None:
 
 
 def _bound(manager: Instance, function: Function) -> Value:
-
     return Bound(manager, function, function.name)
 
 
@@ -236,7 +235,7 @@ def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> 
 
 def _replaced(run: Run, function: Function, decorator: Function | Bound, node: ast.expr) -> Function:
     """What a decorator of the program makes of a function."""
-    from gradls.flow.calls import Call, call_value
+    from gradls.flow.calls import call_value
 
     called = decorator.function if isinstance(decorator, Bound) else decorator
     result = call_value(run, decorator, Call(node, [function])) if called is not None else decorator

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
+from gradls.flow.arguments import Call
 from gradls.flow.values import Bound, Lib, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 LAZY = "lazy"

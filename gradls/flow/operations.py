@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.calls import select
 from gradls.autograd.ops import Op, Output, find_op
 from gradls.flow import dropout, dtypes, nothing, ranges, shapes, steep, unfit_inputs, writes
-from gradls.flow.calls import Call
+from gradls.flow.arguments import Call
 from gradls.flow.graph import At, Cut, Edge, Node, Saved
 from gradls.flow.second_order import about_edges
 from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value

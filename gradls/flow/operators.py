@@ -7,7 +7,7 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 from gradls.flow import calls, lazies, nothing, truth
-from gradls.flow.calls import Call
+from gradls.flow.arguments import Call
 from gradls.flow.graph import Edge
 from gradls.flow.join import options
 from gradls.flow.operations import apply, cut_node, host_history, tensors_in, unknown_operation

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import Op, Output
 from gradls.flow import calls, nothing, truth, writes
-from gradls.flow.calls import Call
+from gradls.flow.arguments import Call
 from gradls.flow.graph import Saved
 from gradls.flow.operations import result_of, unknown_operation
 from gradls.flow.values import (

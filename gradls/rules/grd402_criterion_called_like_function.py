@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from gradls.autograd.losses import find_loss
 from gradls.autograd.modules import find_module
-from gradls.flow.calls import Call
+from gradls.flow.arguments import Call
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At
 from gradls.flow.values import Instance, Tensor, Unknown, Value

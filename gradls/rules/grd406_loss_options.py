@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.autograd.losses import find_loss
-from gradls.flow.calls import Call
+from gradls.flow.arguments import Call
 from gradls.flow.facts import Facts
 from gradls.flow.values import Lib
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, TextEdit

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
 from gradls.flow import dtypes, truth
-from gradls.flow.calls import Call
+from gradls.flow.arguments import Call
 from gradls.flow.graph import Edge, Node
 from gradls.flow.models.registry import attribute, setter
 from gradls.flow.operations import apply, cut_node, cut_tensor

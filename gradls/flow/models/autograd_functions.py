@@ -7,6 +7,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
+from gradls.flow.arguments import Call
 from gradls.flow.classes import FUNCTION, find_in_class, has_unknown_base
 from gradls.flow.graph import Saved
 from gradls.flow.models import recomputation
@@ -15,7 +16,6 @@ from gradls.flow.operations import cut_tensor, derived_tensor, tensors_in
 from gradls.flow.values import NONE, Class, Function, Host, Instance, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 
@@ -70,7 +70,6 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     context = Instance(run.state, run.lib(CONTEXT), run.at(call.node))
     context.open = True
     if isinstance(forward, Function):
-        from gradls.flow.calls import Call as NewCall
         from gradls.flow.calls import call_function
 
         setup, _ = find_in_class(receiver, "setup_context")
@@ -79,7 +78,7 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
         run.isolated += 1
         kind, forward.kind = forward.kind, "static"
         try:
-            shape_of_result = call_function(run, forward, NewCall(call.node, args, call.kwargs, call.unsure))
+            shape_of_result = call_function(run, forward, Call(call.node, args, call.kwargs, call.unsure))
         finally:
             run.isolated -= 1
             forward.kind = kind
@@ -127,7 +126,6 @@ def context_arguments(
 
 def _run_backward_of(run: Run, cls: Class, call: Call, result: Value | None, used: Instance) -> None:
     """Look at the backward of a custom Function, which autograd will call; it changes nothing that is known."""
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_function
 
     found, _ = find_in_class(cls, "backward")
@@ -139,7 +137,7 @@ def _run_backward_of(run: Run, cls: Class, call: Call, result: Value | None, use
     outputs = list(result.items) if isinstance(result, Sequence) and result.kind == "tuple" else [result]
     given = [output for output in outputs if output is not None]
     try:
-        call_function(run, found, context_arguments(run, found, NewCall(call.node, []), given, used.data.get("kept")))
+        call_function(run, found, context_arguments(run, found, Call(call.node, []), given, used.data.get("kept")))
     finally:
         run.isolated -= 1
         run.state.undo(mark)
@@ -237,7 +235,6 @@ def gradcheck(run: Run, path: str, call: Call) -> Value:
 @function("torch.utils.checkpoint.checkpoint")
 def checkpoint(run: Run, path: str, call: Call) -> Value:
     """Computes its first argument on the others; gradients as without it, unless reentrant."""
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
 
     given = call.kwargs.get("use_reentrant")
@@ -259,7 +256,7 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
     kwargs = {name: value for name, value in call.kwargs.items() if name not in options}
 
     def compute() -> Value:
-        return call_value(run, call.args[0], NewCall(call.node, call.args[1:], kwargs, call.unsure))
+        return call_value(run, call.args[0], Call(call.node, call.args[1:], kwargs, call.unsure))
 
     mark = run.state.mark()
     result = compute()
@@ -276,7 +273,6 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
 @function("torch.utils.checkpoint.checkpoint_sequential")
 def checkpoint_sequential(run: Run, path: str, call: Call) -> Value:
     """A chain of modules or functions, computed on a tensor."""
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
 
     functions, value = call.get(0, "functions"), call.get(2, "input")
@@ -284,10 +280,10 @@ def checkpoint_sequential(run: Run, path: str, call: Call) -> Value:
         return run.unknown("call", "checkpoint_sequential")
     if isinstance(functions, Sequence) and functions.rest is None:
         for part in functions.items:
-            value = call_value(run, part, NewCall(call.node, [value]))
+            value = call_value(run, part, Call(call.node, [value]))
         return value
     if isinstance(functions, Instance):
-        return call_value(run, functions, NewCall(call.node, [value]))
+        return call_value(run, functions, Call(call.node, [value]))
     return run.unknown("call", "checkpoint_sequential")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
+from gradls.flow.arguments import Call
 from gradls.flow.classes import is_instance
 from gradls.flow.graph import Edge
 from gradls.flow.iterators import consume
@@ -29,7 +30,6 @@ from gradls.flow.values import (
 )
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 
@@ -170,15 +170,14 @@ def dictionary(run: Run, path: str, call: Call) -> Value:
 
 @function("builtins.map")
 def map_(run: Run, path: str, call: Call) -> Value:
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
 
     if len(call.args) < 2:
         return run.unknown("call", "map")
-    rows = zip_(run, path, NewCall(call.node, call.args[1:]))
+    rows = zip_(run, path, Call(call.node, call.args[1:]))
     assert isinstance(rows, Sequence)
     items = tuple(
-        call_value(run, call.args[0], NewCall(call.node, list(row.items)))
+        call_value(run, call.args[0], Call(call.node, list(row.items)))
         for row in rows.items
         if isinstance(row, Sequence)
     )
@@ -187,7 +186,6 @@ def map_(run: Run, path: str, call: Call) -> Value:
 
 @function("builtins.filter")
 def filter_(run: Run, path: str, call: Call) -> Value:
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
 
     if len(call.args) < 2 or not isinstance(call.args[1], Sequence):
@@ -197,7 +195,7 @@ def filter_(run: Run, path: str, call: Call) -> Value:
     maybe: list[Value] = [value.rest] if value.rest is not None else []
     for item in value.items:
         verdict = truth.truth(
-            run, item if call.args[0] is NONE else call_value(run, call.args[0], NewCall(call.node, [item]))
+            run, item if call.args[0] is NONE else call_value(run, call.args[0], Call(call.node, [item]))
         )
         if verdict is True:
             kept.append(item)
@@ -224,9 +222,7 @@ def sum_(run: Run, path: str, call: Call) -> Value:
 
 
 def _bare(call: Call) -> Call:
-    from gradls.flow.calls import Call as NewCall
-
-    return NewCall(call.node, [])
+    return Call(call.node, [])
 
 
 @function("builtins.max", "builtins.min")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gradls.flow.arguments import Call
 from gradls.flow.iterators import exhausted
 from gradls.flow.models.registry import method
 from gradls.flow.values import NONE, Host, Mapping, Sequence, Value, host
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
+from gradls.flow.arguments import Call
 from gradls.flow.graph import Edge, Node, walk
 from gradls.flow.models.function_transforms import depends, fault, inside, seen
 from gradls.flow.models.registry import function
@@ -12,7 +13,6 @@ from gradls.flow.operations import cut_node, derived_tensor, tensors_in
 from gradls.flow.values import Host, Mapping, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 _SINGLE = ("hessian", "vhp", "hvp")

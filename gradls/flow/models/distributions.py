@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradls.flow.arguments import Call
 from gradls.flow.models.registry import method
 from gradls.flow.operations import cut_node, derived_tensor, edges_of, unknown_operation
 from gradls.flow.values import Instance, Tensor, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 DISTRIBUTION = "torch.distributions.Distribution"

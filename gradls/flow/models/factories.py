@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow import dtypes, ranges, shapes, truth
+from gradls.flow.arguments import Call
 from gradls.flow.graph import Edge, Node
 from gradls.flow.models.registry import function, method
 from gradls.flow.models.tensors import history_edges
@@ -12,7 +13,6 @@ from gradls.flow.operations import cut_node, tensors_in
 from gradls.flow.values import Choice, Host, Instance, Sequence, Tensor, Unknown, Value, is_none
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 _SIZED = ("zeros", "ones", "empty", "rand", "randn")
@@ -191,11 +191,10 @@ def as_tensor(run: Run, path: str, call: Call) -> Value:
     data = call.get(0, "data", "obj")
     if isinstance(data, Tensor):
         if "dtype" in call.kwargs or "device" in call.kwargs or len(call.args) > 1:
-            from gradls.flow.calls import Call as NewCall
             from gradls.flow.models.tensors import convert
 
             return convert(
-                run, data, NewCall(call.node, [], {k: v for k, v in call.kwargs.items() if k in ("dtype", "device")})
+                run, data, Call(call.node, [], {k: v for k, v in call.kwargs.items() if k in ("dtype", "device")})
             )
         return data
     name = path.removeprefix("torch.")

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
 from gradls.flow import classes
+from gradls.flow.arguments import Call
 from gradls.flow.join import options
 from gradls.flow.models.registry import find_method
 from gradls.flow.operations import apply, unknown_operation
 from gradls.flow.values import Instance, Lib, Mapping, Tensor, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 
@@ -47,11 +47,10 @@ def call(run: Run, function: Lib, call: Call) -> Value:
 
             return method(run, call.args[0], MethodCall(call.node, call.args[1:], call.kwargs, call.unsure))
     if path.startswith("torch.Tensor.") and call.args:
-        from gradls.flow.calls import Call as NewCall
         from gradls.flow.calls import call_method
 
         name = path.rpartition(".")[2]
-        return call_method(run, call.args[0], name, NewCall(call.node, call.args[1:], call.kwargs, call.unsure))
+        return call_method(run, call.args[0], name, Call(call.node, call.args[1:], call.kwargs, call.unsure))
     if path.startswith("numpy.") and not path.startswith("numpy.random."):
         from gradls.flow.models.numpy import reader
 

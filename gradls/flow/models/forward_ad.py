@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradls.flow.arguments import Call
 from gradls.flow.classes import find_in_class, has_unknown_base
 from gradls.flow.graph import Node
 from gradls.flow.models.function_transforms import fault
@@ -12,7 +13,6 @@ from gradls.flow.operations import derived_tensor
 from gradls.flow.values import NONE, Class, Host, Instance, Tensor, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 AD = "torch.autograd.forward_ad"

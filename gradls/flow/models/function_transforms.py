@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
+from gradls.flow.arguments import Call
 from gradls.flow.graph import Node, walk
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import tensors_in
 from gradls.flow.values import Bound, Class, Host, Instance, Mapping, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.facts import Event
     from gradls.flow.run import Run
 
@@ -112,14 +112,13 @@ def seen(run: Run, value: Tensor, shape: tuple[int | None, ...] | None) -> Tenso
 
 def inside(run: Run, target: Value, arguments: list[Value], call: Call) -> tuple[Value, list[Event]]:
     """Run the function; what happens there is not part of the program's own graph."""
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
 
     start, evaluated, states = len(run.facts.events), run.facts.calls, run.states
     run.facts.calls, run.states = {}, {}
     run.isolated += 1
     try:
-        result = call_value(run, target, NewCall(call.node, list(arguments), call.kwargs))
+        result = call_value(run, target, Call(call.node, list(arguments), call.kwargs))
     finally:
         run.isolated -= 1
         run.facts.calls, run.states = evaluated, states
@@ -237,9 +236,7 @@ def products(run: Run, path: str, call: Call) -> Value:
     if path.endswith("jvp") and isinstance(primals, (Tensor, Host)):
         fault(run, call.node, "primals", "jvp")
     elif path.endswith("jvp") and isinstance(primals, Sequence) and primals.rest is None and call.args:
-        from gradls.flow.calls import Call as NewCall
-
-        look_at(run, "jvp", NewCall(call.node, call.args[:1]), NewCall(call.node, list(primals.items)))
+        look_at(run, "jvp", Call(call.node, call.args[:1]), Call(call.node, list(primals.items)))
     return run.unknown("call", path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradls.flow.arguments import Call
 from gradls.flow.graph import walk
 from gradls.flow.models.function_transforms import look_at
 from gradls.flow.models.modules import buffers_of, members, parameters_of
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import ast
     from collections.abc import Callable
 
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
     from gradls.flow.state import Fields
 
@@ -48,7 +48,6 @@ def transform(run: Run, path: str, call: Call) -> Value:
 @method("torch.func.vmap", "__call__")
 def call_vmap(run: Run, receiver: Instance, call: Call) -> Value:
     """Runs the function on slices of its arguments; what it gives is put together again."""
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
 
     made: Call = receiver.data["call"]
@@ -63,7 +62,7 @@ def call_vmap(run: Run, receiver: Instance, call: Call) -> Value:
     kwargs = {name: _each(run, value, _reshaped(run, call.node)) for name, value in call.kwargs.items()}
     known, run.states = run.states, {}
     try:
-        result = call_value(run, target, NewCall(call.node, args, kwargs, call.unsure))
+        result = call_value(run, target, Call(call.node, args, kwargs, call.unsure))
     finally:
         seen, run.states = run.states, known
         for node, state in seen.items():
@@ -96,7 +95,6 @@ def _each(run: Run, value: Value, change: Callable[[Tensor], Value]) -> Value:
 @method("torch.func.grad", "__call__")
 def call_grad(run: Run, receiver: Instance, call: Call) -> Value:
     """The gradient of what the function gives for one of its arguments, which requires grad inside."""
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
 
     made: Call = receiver.data["call"]
@@ -115,7 +113,7 @@ def call_grad(run: Run, receiver: Instance, call: Call) -> Value:
 
     inside = _each(run, given, inner)
     args = [*call.args[:index], inside, *call.args[index + 1 :]]
-    result = call_value(run, target, NewCall(call.node, args, call.kwargs, call.unsure))
+    result = call_value(run, target, Call(call.node, args, call.kwargs, call.unsure))
     flag = _requires_grad_outside(result, given, inside)
 
     def gradient(tensor: Tensor) -> Value:
@@ -145,7 +143,6 @@ def _requires_grad_outside(result: Value, given: Value, inside: Value) -> bool |
 @function("torch.func.functional_call", "torch.nn.utils.stateless.functional_call")
 def functional_call(run: Run, path: str, call: Call) -> Value:
     """The module, computed with other tensors in the place of its parameters and buffers."""
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.classes import call_instance
 
     module, tensors = call.get(0, "module"), call.get(1, "parameter_and_buffer_dicts", "parameters_and_buffers")
@@ -163,7 +160,7 @@ def functional_call(run: Run, path: str, call: Call) -> Value:
     given = list(args.items) if isinstance(args, Sequence) and args.rest is None else [args] if args else []
     named = {str(key): value for key, value in kwargs.entries.items()} if isinstance(kwargs, Mapping) else {}
     try:
-        return call_instance(run, module, NewCall(call.node, given, named))
+        return call_instance(run, module, Call(call.node, given, named))
     finally:
         for fields, name, value in before:
             run.state.set(fields, name, value)

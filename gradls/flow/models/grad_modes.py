@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow import contexts
+from gradls.flow.arguments import Call
 from gradls.flow.models.registry import function, method
 from gradls.flow.values import FALSE, NONE, TRUE, Function, Host, Instance, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 

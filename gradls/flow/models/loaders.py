@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradls.flow.arguments import Call
 from gradls.flow.models.registry import function
 from gradls.flow.values import Class, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 DATA = "torch.utils.data."

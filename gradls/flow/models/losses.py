@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from gradls.autograd.losses import LossSpec, find_loss
 from gradls.autograd.ops import find_op
 from gradls.flow import nothing, ranges
-from gradls.flow.calls import Call as NewCall
+from gradls.flow.arguments import Call
 from gradls.flow.models.registry import FUNCTIONS, Model
 from gradls.flow.operations import apply, derived_tensor, requires_grad_in
 from gradls.flow.values import Host, Instance, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.autograd.ops import Op
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 
@@ -32,7 +31,7 @@ def apply_loss(run: Run, spec: LossSpec, criterion: Instance | None, call: Call)
     if op is not None:
         known = {name: value for name, value in options.items() if name in op.params and name not in call.kwargs}
         arguments = dict(positional or bound) | call.kwargs
-        result = apply(run, spec.function, NewCall(call.node, [], arguments | known))
+        result = apply(run, spec.function, Call(call.node, [], arguments | known))
     else:
         result = derived_tensor(run, spec.name, bound.values(), call.node, shape=None, saves=True)
     reduction = arguments_reduction(call, options, criterion is not None and criterion.open)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from gradls.flow.arguments import Call
 from gradls.flow.models.modules import ITEMS, contents, has_keys
 from gradls.flow.models.registry import function, method
 from gradls.flow.values import (
@@ -17,7 +18,6 @@ from gradls.flow.values import (
 )
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 

@@ -10,6 +10,7 @@ from gradls.autograd.modules import ModuleSpec, find_module
 from gradls.autograd.ops import find_op
 from gradls.autograd.versions import FUSED_LSTM, since
 from gradls.flow import dtypes, layer_shapes, nothing, truth, unfit_inputs
+from gradls.flow.arguments import Call
 from gradls.flow.classes import MODULE
 from gradls.flow.graph import Edge, Node, Saved
 from gradls.flow.models.modules import CONTAINERS, contents, initialize
@@ -29,7 +30,6 @@ from gradls.flow.values import (
 )
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 
@@ -53,14 +53,13 @@ def forward(run: Run, instance: Instance, path: str, call: Call) -> Value:
 
 
 def _forward_sequential(run: Run, instance: Instance, call: Call) -> Value:
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
 
     value: Value = call.args[0] if call.args else run.unknown("argument")
     for name, member in contents(instance):
         rounds = 2 if name == "*" and not isinstance(member, Unknown) else 1
         for _ in range(rounds):
-            value = call_value(run, member, NewCall(call.node, [value]))
+            value = call_value(run, member, Call(call.node, [value]))
             if isinstance(value, Tensor) and isinstance(member, Instance) and value.node.layer is None:
                 value.node.layer = member.at
     return value
@@ -101,10 +100,8 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         and not parameters
         and first is not None
     ):
-        from gradls.flow.calls import Call as NewCall
-
         known = {name: value for name, value in options.items() if name in op.params and name != "inplace"}
-        result = apply(run, spec.function, NewCall(call.node, [first], known))
+        result = apply(run, spec.function, Call(call.node, [first], known))
         if isinstance(result, Tensor):
             result.dtype = result.dtype or "float"
             return result
@@ -181,12 +178,10 @@ def _save_state(result: Tensor, state: Value, parameters: dict[str, Value]) -> N
 
 def _in_place_layer(run: Run, spec: ModuleSpec, first: Tensor, call: Call, options: dict[str, Value]) -> Value:
     """An activation or dropout with `inplace=True`."""
-    from gradls.flow.calls import Call as NewCall
-
     op = find_op(spec.function) if spec.function else None
     if op is not None and "inplace" in op.params:
         known = {name: value for name, value in options.items() if name in op.params}
-        return apply(run, spec.function, NewCall(call.node, [first], known | {"inplace": TRUE}))
+        return apply(run, spec.function, Call(call.node, [first], known | {"inplace": TRUE}))
     return derived_tensor(run, spec.name, [first], call.node)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradls.flow import truth
+from gradls.flow.arguments import Call
 from gradls.flow.classes import MODULE, find_in_class
 from gradls.flow.models.registry import method
 from gradls.flow.values import (
@@ -21,7 +22,6 @@ from gradls.flow.values import (
 )
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 HANDLE = "torch.utils.hooks.RemovableHandle"
@@ -90,20 +90,18 @@ def remove(run: Run, receiver: Instance, call: Call) -> Value:
 
 def before_forward(run: Run, module: Instance, call: Call) -> Call:
     """Run the hooks that see the arguments of a module, and may change them."""
-    from gradls.flow.calls import Call as NewCall
-
     for hook in module.fields.get(HOOKS, ()):
         if not hook.before or not _is_known(hook.function):
             continue
         given = Sequence(run.state, "tuple", tuple(call.args), call.rest)
         result = _call(run, hook, call, [module, given])
         if isinstance(result, Sequence) and hook.keywords is False:
-            call = NewCall(call.node, list(result.items), call.kwargs, call.unsure or result.rest is not None)
+            call = Call(call.node, list(result.items), call.kwargs, call.unsure or result.rest is not None)
         elif isinstance(result, Tensor) and hook.keywords is False:
-            call = NewCall(call.node, [result], call.kwargs)
+            call = Call(call.node, [result], call.kwargs)
         elif not is_none(result):
             unknown: list[Value] = [run.unknown("argument") for _ in call.args]
-            call = NewCall(call.node, unknown, dict.fromkeys(call.kwargs, run.unknown("argument")), call.unsure)
+            call = Call(call.node, unknown, dict.fromkeys(call.kwargs, run.unknown("argument")), call.unsure)
     return call
 
 
@@ -120,14 +118,13 @@ def after_forward(run: Run, module: Instance, call: Call, result: Value) -> Valu
 
 
 def _call(run: Run, hook: Hook, call: Call, args: list[Value], *more: Value) -> Value:
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
 
     if hook.keywords is None:
         return run.unknown("hook")
     if hook.keywords:
         args.append(Mapping(run.state, dict(call.kwargs)))
-    return call_value(run, hook.function, NewCall(call.node, [*args, *more]))
+    return call_value(run, hook.function, Call(call.node, [*args, *more]))
 
 
 def _is_known(function: Value) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
+from gradls.flow.arguments import Call
 from gradls.flow.classes import MODULE, find_in_class, is_module
 from gradls.flow.dtypes import exactly, of_value
 from gradls.flow.models.modules import (
@@ -35,7 +36,6 @@ from gradls.flow.values import (
 )
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 
@@ -135,7 +135,6 @@ def itself(run: Run, receiver: Instance, call: Call) -> Value:
 
 @method(MODULE, "apply")
 def apply_function(run: Run, receiver: Instance, call: Call) -> Value:
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
 
     target = call.get(0, "fn")
@@ -143,7 +142,7 @@ def apply_function(run: Run, receiver: Instance, call: Call) -> Value:
         found, _ = modules_of(receiver)
         kinds = {(module.cls, tuple(module.fields)): module for module in reversed(found)}
         for module in list(kinds.values())[:24]:
-            call_value(run, target, NewCall(call.node, [module]))
+            call_value(run, target, Call(call.node, [module]))
     return receiver
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.modules import find_module
 from gradls.autograd.versions import ZERO_GRAD_TO_NONE, since
 from gradls.flow import dtypes, truth
+from gradls.flow.arguments import Call
 from gradls.flow.classes import MODULE, is_module, start_training
 from gradls.flow.values import (
     NONE,
@@ -23,7 +24,6 @@ from gradls.flow.values import (
 )
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 ITEMS = "*items"

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow import dtypes
+from gradls.flow.arguments import Call
 from gradls.flow.graph import Edge, Write
 from gradls.flow.models.registry import function, method
 from gradls.flow.models.tensors import history_edges
@@ -14,7 +15,6 @@ from gradls.flow.shapes import Shape, of_sizes
 from gradls.flow.values import NONE, Host, Instance, Lib, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 
@@ -160,10 +160,8 @@ def array_method(run: Run, receiver: Instance, call: Call) -> Value:
 
 def operator(run: Run, values: list[Value], node: ast.expr) -> Instance:
     """An operator with an array on one side or both."""
-    from gradls.flow.calls import Call as NewCall
-
     edges = [edge for value in values for edge in history_edges(value)]
-    return array(run, "numpy", edges, NewCall(node, values), _common(values))
+    return array(run, "numpy", edges, Call(node, values), _common(values))
 
 
 @method("numpy.ndarray", "__setitem__", "fill", "sort", "put")

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow import dtypes
+from gradls.flow.arguments import Call
 from gradls.flow.graph import At
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.models.modules import clear_grads, contents
@@ -13,7 +14,6 @@ from gradls.flow.models.registry import attribute, function, method
 from gradls.flow.values import NONE, Choice, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 OPTIMIZER = "torch.optim.Optimizer"
@@ -91,14 +91,13 @@ def held(value: Value) -> tuple[list[Tensor], bool]:
 @method(OPTIMIZER, "step")
 def step(run: Run, receiver: Instance, call: Call) -> Value:
     """Writes to every parameter, under no_grad; with a closure, runs it first."""
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
     from gradls.flow.writes import bump
 
     closure = call.get(0, "closure")
     result: Value = NONE
     if closure is not None and not is_none(closure):
-        result = call_value(run, closure, NewCall(call.node, []))
+        result = call_value(run, closure, Call(call.node, []))
     parameters = receiver.fields.get("parameters", ())
     trained = frozenset(t for t in parameters if t.requires_grad is True and not t.fields.get("escaped"))
     run.event(
@@ -195,12 +194,10 @@ def scaler_state(run: Run, receiver: Instance, call: Call) -> Value:
 
 @method("torch.amp.GradScaler", "step")
 def scaler_step(run: Run, receiver: Instance, call: Call) -> Value:
-    from gradls.flow.calls import Call as NewCall
-
     optimizer = call.get(0, "optimizer")
     run.event("scaler-step", call.node, receiver, optimizer=optimizer, call=call, halves=_halves(optimizer))
     if isinstance(optimizer, Instance) and optimizer.path.startswith("torch.optim."):
-        return step(run, optimizer, NewCall(call.node, call.args[1:], call.kwargs))
+        return step(run, optimizer, Call(call.node, call.args[1:], call.kwargs))
     return NONE
 
 

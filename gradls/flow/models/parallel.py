@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
+from gradls.flow.arguments import Call
 from gradls.flow.classes import is_module
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.models.registry import function, method
 from gradls.flow.values import FALSE, Instance, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 DISTRIBUTED = "torch.nn.parallel.DistributedDataParallel"
@@ -70,14 +70,13 @@ def call_wrapped(run: Run, receiver: Instance, call: Call) -> Value:
 @function("torch.nn.parallel.data_parallel")
 def data_parallel(run: Run, path: str, call: Call) -> Value:
     """`data_parallel(module, inputs)` calls the module."""
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
 
     module, inputs = call.get(0, "module"), call.get(1, "inputs")
     if module is None or inputs is None:
         return run.unknown("call", "data_parallel")
     args = list(inputs.items) if isinstance(inputs, Sequence) and inputs.kind == "tuple" else [inputs]
-    return call_value(run, module, NewCall(call.node, args))
+    return call_value(run, module, Call(call.node, args))
 
 
 def _is_own(tensor: Tensor) -> bool:

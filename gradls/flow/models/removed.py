@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from gradls.flow.arguments import Call
 from gradls.flow.models.registry import FUNCTIONS, METHODS, Model
 from gradls.flow.operations import derived_tensor, tensors_in
 from gradls.flow.values import Sequence, Tensor, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 

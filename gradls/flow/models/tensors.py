@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.calls import select
 from gradls.autograd.ops import find_op
 from gradls.flow import dtypes, ranges, shapes, truth
-from gradls.flow.calls import Call
+from gradls.flow.arguments import Call
 from gradls.flow.graph import At, Cut, Edge
 from gradls.flow.models.attributes import change_flag
 from gradls.flow.models.registry import function, method

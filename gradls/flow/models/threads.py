@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow import contexts
+from gradls.flow.arguments import Call
 from gradls.flow.graph import At
 from gradls.flow.models.registry import function, method
 from gradls.flow.values import NONE, Bound, Function, Instance, Mapping, Sequence, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 THREAD = "threading.Thread"
@@ -68,7 +68,6 @@ def submit_each(run: Run, receiver: Instance, call: Call) -> Value:
 def _look_at(run: Run, call: Call, target: Value | None, args: list[Value] | None, kwargs: dict[str, Value]) -> None:
     """Write down a thread that computes something with a graph though it is started where gradients are off. Whatever
     else it does is left alone: nobody knows when."""
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
 
     at = run.mode["at"]
@@ -79,7 +78,7 @@ def _look_at(run: Run, call: Call, target: Value | None, args: list[Value] | Non
     contexts.set_mode(run, True, False, None)
     run.state.set(run.mode, "leak", leak)
     try:
-        call_value(run, target, NewCall(call.node, list(args), dict(kwargs)))
+        call_value(run, target, Call(call.node, list(args), dict(kwargs)))
     finally:
         run.state.undo(mark)
         del run.facts.events[count:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradls.flow.arguments import Call
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.models.optimizers import held
 from gradls.flow.models.registry import FUNCTIONS, function
@@ -11,7 +12,6 @@ from gradls.flow.operations import derived_tensor, tensors_in
 from gradls.flow.values import Host, Instance, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 

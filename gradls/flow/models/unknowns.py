@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
 from gradls.flow import truth
+from gradls.flow.arguments import Call
 from gradls.flow.graph import Edge
 from gradls.flow.models.registry import method
 from gradls.flow.operations import bind, cut_node, opaque, unknown_operation
 from gradls.flow.values import Host, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 UNKNOWN = "unknown"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from gradls.flow.arguments import Call
 from gradls.flow.classes import find_in_class
 from gradls.flow.graph import At, Node
 from gradls.flow.models.registry import function
@@ -20,7 +21,6 @@ from gradls.flow.values import (
 )
 
 if TYPE_CHECKING:
-    from gradls.flow.calls import Call
     from gradls.flow.run import Run
 
 
@@ -134,14 +134,13 @@ def partial(run: Run, path: str, call: Call) -> Value:
 
 
 def call_partial(run: Run, receiver: Instance, call: Call) -> Value:
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
 
     first: Call = receiver.data["call"]
     if not first.args:
         return run.unknown("call", "partial")
     args, kwargs = [*first.args[1:], *call.args], first.kwargs | call.kwargs
-    return call_value(run, first.args[0], NewCall(call.node, args, kwargs, first.unsure or call.unsure))
+    return call_value(run, first.args[0], Call(call.node, args, kwargs, first.unsure or call.unsure))
 
 
 @function("itertools.chain")
@@ -159,11 +158,9 @@ def chain(run: Run, path: str, call: Call) -> Value:
 
 @function("itertools.chain.from_iterable")
 def chain_from_iterable(run: Run, path: str, call: Call) -> Value:
-    from gradls.flow.calls import Call as NewCall
-
     value = call.get(0)
     if isinstance(value, Sequence):
-        return chain(run, path, NewCall(call.node, list(value.elements), unsure=value.rest is not None))
+        return chain(run, path, Call(call.node, list(value.elements), unsure=value.rest is not None))
     return run.unknown("call", "chain")
 
 
@@ -174,11 +171,10 @@ def dictionary(run: Run, path: str, call: Call) -> Value:
     args = call.args[1:] if path.endswith("defaultdict") else call.args
     result = to_mapping(run, args[0] if args else None, call.kwargs)
     if path.endswith("defaultdict") and call.args:
-        from gradls.flow.calls import Call as NewCall
         from gradls.flow.calls import call_value
 
         if result.rest is None and not result.entries:
-            run.state.set(result.fields, "rest", call_value(run, call.args[0], NewCall(call.node, [])))
+            run.state.set(result.fields, "rest", call_value(run, call.args[0], Call(call.node, [])))
     return result
 
 
@@ -227,7 +223,6 @@ def replaced(run: Run, path: str, call: Call) -> Value:
 
 @function("functools.reduce")
 def reduce(run: Run, path: str, call: Call) -> Value:
-    from gradls.flow.calls import Call as NewCall
     from gradls.flow.calls import call_value
     from gradls.flow.expressions import elements_of
 
@@ -239,7 +234,7 @@ def reduce(run: Run, path: str, call: Call) -> Value:
         return run.unknown("call", "reduce")
     value = items[0]
     for item in items[1:12]:
-        value = call_value(run, call.args[0], NewCall(call.node, [value, item]))
+        value = call_value(run, call.args[0], Call(call.node, [value, item]))
     return value
 
 
