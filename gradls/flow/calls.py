@@ -310,9 +310,10 @@ def _call_function(
         run.casting -= may_cast
         run.frame, run.caught = caller, caught
         run.path = path
-    if function.decorated:
-        return run.unknown("decorated", function.name)
-    return value
+    if isinstance(value, Unknown) and value.origin == "never":
+        # What is said of the arguments may not hold for those that the program has.
+        _leave_open(function, call, receiver)
+    return run.unknown("decorated", function.name) if function.decorated else value
 
 
 def _takes_fewer(function: Function, call: Call, receiver: Value | None) -> bool:

@@ -120,7 +120,7 @@ class AssignedBeforeInit(Rule):
                 ready.add(module)
                 continue
             kind = _kind(event)
-            if kind and _is_being_made(event, module) and not event.caught:
+            if kind and _is_being_made(event, module) and not event.caught and not module.open:
                 ready.add(module)
                 yield self._report(facts, event, module, kind)
         yield from self._never_set_up(facts, ready)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Round
-from gradls.flow.values import Lib
+from gradls.flow.values import Lib, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.rule import Rule
@@ -120,8 +120,8 @@ class RemovedApi(Rule):
                 continue
             what = code(facts, event.at.node)
             if event.kind == "removed-operation":
-                if _is_by_branch(event):
-                    continue  # a branch for old versions
+                if _is_by_branch(event) or _may_be_other(event):
+                    continue  # a branch for old versions, or an object that only looks like a tensor
                 message = f"{what} raises: PyTorch has no `{event.name}` any more; use `{event.now}`"
                 yield self.finding(place(event.at), message, severity=Severity.ERROR)
             elif event.kind == "index-of-number":
@@ -145,6 +145,12 @@ def _is_by_branch(event: Event) -> bool:
             return True
         path = path[0]
     return False
+
+
+def _may_be_other(event: Event) -> bool:
+    """Was it taken for a tensor only because something unknown has a `detach()`?"""
+    made = event.value.node if isinstance(event.value, Tensor) else None
+    return made is not None and any(edge.node.kind == "opaque" for edge in made.edges)
 
 
 def _item(facts: Facts, event: Event) -> list[Fix]:

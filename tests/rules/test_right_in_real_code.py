@@ -15,6 +15,33 @@ from tests.rules.reported import IMPORTS, reported
 
 RIGHT = [
     (
+        "GRD504",
+        """
+        class Kernel(nn.Module):
+            stationary = False
+
+        class Grid(Kernel):
+            def __init__(self, kernel: Kernel):
+                if not kernel.stationary:
+                    raise ValueError
+                super().__init__()
+
+        class Interpolated(Grid):
+            def __init__(self, kernel: Kernel):
+                super().__init__(kernel)
+                self.register_buffer("seen", torch.tensor(False))
+        """,
+    ),
+    (
+        "GRD902",
+        """
+        def solved(covariance, right):
+            if right.dim() > 1:
+                covariance = covariance.evaluate()
+            return covariance.detach().solve(right)
+        """,
+    ),
+    (
         "GRD902",
         """
         rows = torch.randn(3).new_zeros(size=(3, 4))[:2]
