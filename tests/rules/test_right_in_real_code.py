@@ -15,6 +15,22 @@ from tests.rules.reported import IMPORTS, reported
 
 RIGHT = [
     (
+        "GRD513",
+        """
+        class Base(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.register_buffer("best", torch.zeros(2))
+
+        class Small(Base):
+            @property
+            def best(self):
+                return super().best
+
+        Small()
+        """,
+    ),
+    (
         "GRD504",
         """
         class Kernel(nn.Module):

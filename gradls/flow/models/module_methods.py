@@ -26,6 +26,7 @@ from gradls.flow.values import (
     TRUE,
     Choice,
     Class,
+    Function,
     Host,
     Instance,
     Mapping,
@@ -258,6 +259,9 @@ def _taken(receiver: Instance, name: object) -> Value | None:
     own = receiver.fields.get(name)
     if own is None and isinstance(receiver.cls, Class):
         own = find_in_class(receiver.cls, name)[0]
+    if isinstance(own, Function) and own.kind == "property":
+        # It may end in the very look-up that finds nothing yet.
+        return None
     return None if isinstance(own, (Unknown, Choice)) or is_module(own) is True else own  # type: ignore[arg-type]
 
 
