@@ -38,7 +38,13 @@ def make(run: Run, path: str, call: Call) -> Value:
 
 @method(THREAD, "start")
 def start(run: Run, receiver: Instance, call: Call) -> Value:
-    _look_at(run, call, *receiver.data["work"])
+    from gradls.flow.calls import escape
+
+    if "work" in receiver.data:
+        _look_at(run, call, *receiver.data["work"])
+    else:
+        # An object of a class of the program: what its `run` does may happen at any time.
+        escape(run, receiver)
     return NONE
 
 
