@@ -46,6 +46,7 @@ def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | 
             method=method,
             reached=frozenset(node.leaf for node in walk(root.node, follow="maybe") if node.leaf is not None),
             grad_mode=run.mode["grad"],
+            autocast=run.autocast > 0,
         )
         nodes = executed(root.node, targets)
         check_graph(run, root, call, nodes)
@@ -79,6 +80,7 @@ def unknown_backward(run: Run, root: Value, call: Call) -> None:
         method=True,
         reached=frozenset(),
         grad_mode=run.mode["grad"],
+        autocast=run.autocast > 0,
     )
 
 

@@ -140,6 +140,11 @@ def may_cast(manager: Value) -> bool:
     return not (isinstance(manager, Instance) and "mode" in manager.data)
 
 
+def casts_for_certain(manager: Value) -> bool:
+    """Is this autocast, and switched on?"""
+    return isinstance(manager, Instance) and manager.data.get("enabled") is True
+
+
 def _set_back(run: Run, before: tuple[bool | None, bool, At | None]) -> None:
     set_mode(run, *before)
 

@@ -195,6 +195,8 @@ class Run:
         """Inside how many `try` blocks of this very function whose handler goes on after any error."""
         self.lazy = False
         """Some module with lazy parameters was made."""
+        self.autocast = 0
+        """Inside how many blocks that are autocast for certain."""
         self.casting = 0
         """Inside how many blocks or functions under autocast, or under something unknown that may be autocast."""
         self.alone = False

@@ -143,13 +143,14 @@ def _if(run: Run, statement: ast.If) -> bool:
 
 def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
     entered = []
-    casts = False
+    casts = autocast = False
     modes = run.frame.modes
     outside = len(modes)
     for item in statement.items:
         before = dict(run.mode)
         manager = expressions.eval_expr(run, item.context_expr)
         casts = casts or contexts.may_cast(manager)
+        autocast = autocast or contexts.casts_for_certain(manager)
         value, restore = contexts.enter(run, manager, item.context_expr, statement)
         entered.append(restore)
         if dict(run.mode) != before:
@@ -159,11 +160,13 @@ def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
     expected = contexts.expects_error(statement)
     run.expected += expected
     run.casting += casts
+    run.autocast += autocast
     try:
         return exec_block(run, statement.body)
     finally:
         run.expected -= expected
         run.casting -= casts
+        run.autocast -= autocast
         del modes[outside:]
         for restore in reversed(entered):
             restore()

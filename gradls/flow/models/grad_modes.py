@@ -80,4 +80,6 @@ def detect_anomaly(run: Run, path: str, call: Call) -> Value:
 @function("torch.autocast", "torch.amp.autocast", "torch.cuda.amp.autocast", "torch.amp.autocast_mode.autocast")
 def autocast(run: Run, path: str, call: Call) -> Value:
     """Changes dtypes, not gradients."""
-    return Instance(run.state, run.lib("torch.autocast"), run.at(call.node))
+    instance = Instance(run.state, run.lib("torch.autocast"), run.at(call.node))
+    instance.data["enabled"] = call.known(-1, "enabled", default=True)
+    return instance
