@@ -1,0 +1,160 @@
+"""GRD526."""
+
+from collections.abc import Iterable, Iterator
+
+from gradls.flow.classes import is_module
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import At, walk
+from gradls.flow.models.modules import members
+from gradls.flow.values import Bound, Class, Instance, Tensor, Value
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.words import code, place
+
+_MOVES = ("to", "cuda", "double", "half", "bfloat16")
+
+
+class TensorLeftBehind(Rule):
+    """A tensor that a module computes with, and that does not move with it.
+
+    ## What it finds
+    A tensor that `__init__` keeps as a plain attribute, and that goes into the loss of a model which is moved with
+    `.to()` or `.cuda()`.
+
+    ## Why it matters
+    These convert parameters and buffers, and nothing else. The plain tensor stays on its device and in its type: on
+    another device the forward raises. It is not saved with the model either.
+
+    ## What PyTorch does
+    On another device, at the first operation with both:
+
+        RuntimeError: Expected all tensors to be on the same device
+
+    ## Example
+    ```python
+    import torch
+    from torch import nn
+
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 3)
+            self.mask = torch.tensor([1.0, 0.0, 1.0])
+
+        def forward(self, x):
+            return self.layer(x) * self.mask
+
+
+    net = Net().to(torch.float64)
+    net(torch.randn(2, 3, dtype=torch.float64)).sum().backward()
+    assert net.mask.dtype is torch.float32 and "mask" not in net.state_dict()
+    ```
+
+    ## Use instead
+    A buffer, which is converted and saved with the model.
+
+    ```python
+    import torch
+    from torch import nn
+
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 3)
+            self.register_buffer("mask", torch.tensor([1.0, 0.0, 1.0]))
+
+        def forward(self, x):
+            return self.layer(x) * self.mask
+
+
+    net = Net().to(torch.float64)
+    net(torch.randn(2, 3, dtype=torch.float64)).sum().backward()
+    assert net.mask.dtype is torch.float64 and "mask" in net.state_dict()
+    ```
+
+    ## When it is silent
+    Where the model is not moved in the file, and where the tensor is converted before it is used.
+
+    ```python
+    import torch
+    from torch import nn
+
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 3)
+            self.mask = torch.tensor([1.0, 0.0, 1.0])
+
+        def forward(self, x):
+            return self.layer(x) * self.mask.to(x)
+
+
+    net = Net().to(torch.float64)
+    net(torch.randn(2, 3, dtype=torch.float64)).sum().backward()
+    assert net.layer.weight.grad is not None
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.register_buffer
+    """
+
+    code, name, severity = "GRD526", "tensor-left-behind", Severity.INFORMATION
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        kept = {event.assigned: event for event in facts.of("attribute-set") if _is_plain(event)}
+        if not kept:
+            return
+        moved: dict[Value | None, At] = dict(_moved(facts))
+        used = {
+            node.leaf or node
+            for event in facts.of("backward")
+            if event.node is not None
+            for user in walk(event.node, follow="maybe")
+            if user.op not in _CONVERTS
+            for node in (edge.node for edge in user.edges)
+        }
+        for tensor, event in kept.items():
+            at = moved.get(event.value)
+            if at is not None and (tensor in used or tensor.node in used):
+                message = (
+                    f"{code(facts, event.at.node)} is a plain tensor: {code(facts, at.node)} leaves it where it is, "
+                    "and the state dictionary does not have it; use `register_buffer()`"
+                )
+                yield self.finding(place(event.at), message, [Step(place(at), "the model is converted here")])
+
+
+_CONVERTS = frozenset(("to", "cuda", "cpu", "double", "float", "half", "bfloat16", "type", "type_as", "maybe-copy"))
+
+
+def _is_plain(event: Event) -> bool:
+    """Does a constructor keep a new tensor that does not require grad, on the default device?"""
+    tensor, module, calls = event.assigned, event.value, event.calls
+    if not isinstance(tensor, Tensor) or not isinstance(module, Instance) or is_module(module) is not True:
+        return False
+    if calls is None or calls[1].name != "__init__" or not isinstance(module.cls, Class) or tensor.node.at is None:
+        return False
+    keywords = {keyword.arg for keyword in getattr(tensor.node.at.node, "keywords", ())}
+    free = not tensor.is_parameter and tensor.leaf is True and tensor.requires_grad is False
+    return free and "device" not in keywords and event.name not in module.data.get("buffers", ())
+
+
+def _moved(facts: Facts) -> Iterator[tuple[Value, At]]:
+    """The modules that are converted, with those inside of them, and where."""
+    for node, records in facts.calls.items():
+        for function, call, _ in records:
+            if isinstance(function, Bound) and function.name in _MOVES and (call.args or function.name != "to"):
+                for module in _with_inner(function.receiver, 0):
+                    yield module, At(facts.source_of(node), node)
+
+
+def _with_inner(value: Value, depth: int) -> Iterator[Instance]:
+    if isinstance(value, Instance) and is_module(value) is True and depth < 6:
+        yield value
+        for _, member in members(value):
+            yield from _with_inner(member, depth + 1)
