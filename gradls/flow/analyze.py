@@ -109,18 +109,25 @@ def _run_uncalled(run: Run) -> None:
             run.facts.unfinished = True
             return
         mark = run.state.mark()
-        if isinstance(value, Function):
-            run.since = run.state.clock
-            if value.written.node not in run.executed:
-                _root(
-                    run,
-                    lambda value=value: _call(run, value, arguments(run, value, False)),
-                    MOST_STEPS_A_ROOT,
-                    value.written.node,
-                )
-        elif isinstance(value, Class):
-            _run_methods(run, value)
+        # What is declared in annotations is made before a function runs, within the same bounds.
+        run.limit = run.steps + MOST_STEPS_A_ROOT
+        try:
+            _run_definition(run, value)
+        except OutOfBudget:
+            log.info("%s: `%s` takes too many steps to follow", run.source.path, value.name)  # type: ignore[attr-defined]
+            run.stack.clear()
+            run.rough = run.isolated = 0
         run.state.undo(mark)
+
+
+def _run_definition(run: Run, value: Value) -> None:
+    if isinstance(value, Function):
+        run.since = run.state.clock
+        if value.written.node not in run.executed:
+            node = value.written.node
+            _root(run, lambda: _call(run, value, arguments(run, value, False)), MOST_STEPS_A_ROOT, node)
+    elif isinstance(value, Class):
+        _run_methods(run, value)
 
 
 def _definitions(run: Run, values: object) -> list[Value]:

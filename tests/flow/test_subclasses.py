@@ -65,3 +65,44 @@ def test_objects_of_derived_classes_are_no_reason_to_fail(caplog: pytest.LogCapt
         found = findings(analyze(Source.read(PROGRAM)))
     assert caplog.records == []
     assert [(finding.code, finding.span.line) for finding in found] == []
+
+
+BUSY = """
+import torch
+from torch import nn
+
+class Huge(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = []
+        for a in range(40):
+            for b in range(40):
+                for c in range(40):
+                    for d in range(40):
+                        self.layers.append(str(a) + str(b) + str(c) + str(d))
+
+class User:
+    def __init__(self, one: Huge, two: Huge):
+        self.one = one
+
+    def run(self, huge: Huge):
+        return huge
+
+def last():
+    w = torch.ones(3, requires_grad=True)
+    w.detach().sum().backward()
+"""
+
+
+def test_declared_objects_that_take_too_long_cost_only_what_declares_them(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        found = findings(analyze(Source.read(BUSY)))
+    assert caplog.records == []
+    assert [finding.code for finding in found] == ["GRD101"]
+
+
+def test_a_method_of_a_module_that_is_called_on_its_class(caplog: pytest.LogCaptureFixture) -> None:
+    text = "from torch import nn\nclass Net(nn.Module):\n    @classmethod\n    def make(cls):\n        cls.eval()\n"
+    with caplog.at_level(logging.ERROR):
+        findings(analyze(Source.read(text + "Net.make()\nNet.eval()\n")))
+    assert caplog.records == []

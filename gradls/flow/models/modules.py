@@ -198,6 +198,9 @@ def hold(run: Run, container: Instance, name: object, value: Value) -> bool:
 def modules_of(value: Instance, seen: set[int] | None = None) -> tuple[list[Instance], bool]:
     """A module and all its submodules, and whether there may be others."""
     seen = set() if seen is None else seen
+    if not isinstance(value, Instance):
+        # A method of a module, called on its class.
+        return [], True
     if id(value) in seen:
         return [], False
     seen.add(id(value))
