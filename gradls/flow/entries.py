@@ -45,8 +45,15 @@ def settle(run: Run, entries: list[Entry]) -> None:
     """
     outer: list[Entry] = []
     inner: list[Entry] = []
+    callers: dict[ast.AST, list[Entry]] = {}
     for entry in entries:
-        (inner if _is_called(entry, entries) else outer).append(entry)
+        for function in entry.reached:
+            callers.setdefault(function, []).append(entry)
+    for entry in entries:
+        others = callers.get(entry.node, []) if entry.node is not None else []
+        # Of two that call each other neither is only what the other makes of it.
+        called = any(other is not entry and other.node not in entry.reached for other in others)
+        (inner if called else outer).append(entry)
     for group in (outer, inner):
         found: dict[ast.AST, TensorState] = {}
         unclear: set[ast.AST] = set()
@@ -81,13 +88,6 @@ def _doubt(state: TensorState) -> None:
     """Take back that a result requires grad: the same code may run with gradients off."""
     if state.requires_grad and state.leaf is not True:
         state.doubt()
-
-
-def _is_called(entry: Entry, entries: list[Entry]) -> bool:
-    """Does another entry call this one, which does not call that one in its turn?"""
-    return any(
-        other is not entry and entry.node in other.reached and other.node not in entry.reached for other in entries
-    )
 
 
 def may_be_of_the_file(function: Value) -> bool:

@@ -84,13 +84,13 @@ class Facts:
     entered: dict[ast.AST, At] = field(default_factory=dict)
     """For each function of another file that was run, the call that it was run for first."""
     questions: set[Question] = field(default_factory=set)
-    _parents: dict[Source, dict[ast.AST, ast.AST]] = field(default_factory=dict)
     calls: dict[ast.Call, list[tuple[Value, Any, Value]]] = field(default_factory=dict)
     """For each call expression, every time it was evaluated: what was called, the arguments, the result."""
     others: list[Source] = field(default_factory=list)
     """The other files of the program that the analysis went into."""
     lost: list[Any] | None = None
     """See `gradls.flow.lost`."""
+    _reads: dict[str, list[ast.Attribute]] | None = None
     memo: dict[str, Any] = field(default_factory=dict)
     """What rules worked out from these facts, for other rules."""
     unfinished: bool = False
@@ -106,28 +106,29 @@ class Facts:
 
     def source_of(self, node: ast.AST) -> Source:
         """The file whose tree holds `node`."""
-        if self.others:
-            self.parent(node)
-            for source in self.others:
-                parents = self._parents.get(source)
-                if parents is not None and node in parents:
-                    return source
-        return self.source
+        if not self.others or node in self.source.parents:
+            return self.source
+        return next((source for source in self.others if node in source.parents), self.source)
 
     def segment(self, node: ast.AST) -> str:
         """The text of a node of any file."""
         return self.source_of(node).segment(node)
 
     def parent(self, node: ast.AST) -> ast.AST | None:
-        """The node around `node`."""
-        for source in (self.source, *self.others):
-            parents = self._parents.get(source)
-            if parents is None:
-                nodes = ast.walk(source.tree)
-                parents = self._parents[source] = {c: outer for outer in nodes for c in ast.iter_child_nodes(outer)}
-            if node in parents:
-                return parents[node]
-        return None
+        """The node around `node`, of any file."""
+        if isinstance(node, ast.Module):
+            return None
+        outer = self.source.parents.get(node)
+        return outer if outer is not None or not self.others else self.source_of(node).parents.get(node)
+
+    def reads(self, name: str) -> list[ast.Attribute]:
+        """The places in the file where an attribute of this name is read."""
+        if self._reads is None:
+            self._reads = {}
+            for node in self.source.parents:
+                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                    self._reads.setdefault(node.attr, []).append(node)
+        return self._reads.get(name, [])
 
     def statement(self, node: ast.AST | None) -> ast.stmt | None:
         """The smallest statement that holds `node`."""

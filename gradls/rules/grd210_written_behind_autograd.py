@@ -121,14 +121,15 @@ class WrittenBehindAutograd(Rule):
         yield from self._missed_steps(facts)
 
     def _missed_steps(self, facts: Facts) -> Iterator[Finding]:
-        if any(event.node is None for event in facts.of("backward")):
+        hidden = [(number, event, _hidden_target(event)) for number, event in enumerate(facts.events)]
+        steps = [(number, event, target) for number, event, target in hidden if target is not None]
+        if not steps or any(event.node is None for event in facts.of("backward")):
             return
         told: set[ast.AST] = set()
         differentiated = {node for root in _roots(facts) for node in walk(root, follow="maybe")}
-        for number, event in enumerate(facts.events):
-            target = _hidden_target(event)
+        for number, event, target in steps:
             statement = facts.statement(event.at.node) or event.at.node
-            if target is None or event.node is None or statement in told:
+            if event.node is None or statement in told:
                 continue
             step = next((node for node in _gradients(event.node, target.node) if node not in differentiated), None)
             if step is None:

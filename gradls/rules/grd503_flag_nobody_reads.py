@@ -241,7 +241,4 @@ def _is_read(facts: Facts, name: str, other_than: ast.AST | None = None) -> bool
     """Does the program read an attribute of this name anywhere, other than to assign it anew?"""
     own = facts.statement(other_than) if other_than is not None else None
     inside = set(ast.walk(own)) if own is not None else set()
-    return any(
-        isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.ctx, ast.Load) and node not in inside
-        for node in ast.walk(facts.source.tree)
-    )
+    return any(node not in inside for node in facts.reads(name))

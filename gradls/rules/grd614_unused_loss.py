@@ -103,7 +103,7 @@ class UnusedLoss(Rule):
 
 
 def _names_read(facts: Facts) -> set[str]:
-    nodes = (node for node in ast.walk(facts.source.tree) if isinstance(node, ast.Name))
+    nodes = (node for node in facts.source.parents if isinstance(node, ast.Name))
     return {node.id for node in nodes if not isinstance(node.ctx, ast.Store)}
 
 

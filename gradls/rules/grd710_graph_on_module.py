@@ -179,12 +179,10 @@ def _computed_with(facts: Facts, event: Event) -> bool:
     own = event.calls[1].node
     inside = set(ast.walk(own))
     first = getattr(event.at.node, "lineno", 0)
-    for node in ast.walk(facts.source.tree):
-        if not isinstance(node, ast.Attribute) or node.attr != event.name or not isinstance(node.ctx, ast.Load):
-            continue
+    for node in facts.reads(event.name):
         if node in inside and node.lineno >= first and not _is_detached(facts, node):
             continue
         outer = facts.parent(node)
         if not (isinstance(outer, ast.Attribute) and outer.attr in _HARMLESS):
             return True
-    return any(isinstance(node, ast.Constant) and node.value == event.name for node in ast.walk(facts.source.tree))
+    return any(isinstance(node, ast.Constant) and node.value == event.name for node in facts.source.parents)

@@ -32,12 +32,20 @@ class Source:
     tree: ast.Module
     problems: tuple[SyntaxProblem, ...] = ()
     lines: list[str] = field(default_factory=list)
+    _parents: dict[ast.AST, ast.AST] | None = None
 
     @classmethod
     def read(cls, text: str, path: str = "<text>", previous: Source | None = None) -> Source:
         """Parse `text`; `previous`, an older version of it, helps to recover from what is being typed."""
         tree, problems = parse(text, previous)
         return cls(path, text, tree, tuple(problems), split_lines(text))
+
+    @property
+    def parents(self) -> dict[ast.AST, ast.AST]:
+        """For each node of the tree but the module, the node around it. Worked out when it is first asked for."""
+        if self._parents is None:
+            self._parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+        return self._parents
 
     def span(self, node: ast.AST) -> Span:
         """Where `node` stands. `ast` counts columns in UTF-8 bytes from 0; a span counts code points from 1."""

@@ -37,6 +37,8 @@ class _Document:
     text: str
     source: Source | None = None
     facts: Facts | None = None
+    imported: frozenset[str] = frozenset()
+    """The absolute paths of the files that `facts` rest on besides the text."""
     findings: list[Finding] | None = None
     failure: str | None = None
 
@@ -56,16 +58,20 @@ class Session:
         self.root = root
         self.resolver = resolver
         self._documents: dict[str, _Document] = {}
+        self._labels: dict[str, str] = {}
+        """What the open files are known by, by their absolute paths."""
         self.config = config or (load_config(root) if root else Config())
         self._selection = Selection(self.config)
         self._project = Project(root, self._opened_source, resolver.names_for if resolver else None)
-        self._alone: dict[str, tuple[Source, set[tuple[str, Span]]]] = {}
+        self._alone: dict[str, tuple[Source, frozenset[str], set[tuple[str, Span]]]] = {}
+        """By absolute path: what is found in a file that is analysed alone, of which text, and by which other files."""
 
     def configure(self, config: Config) -> None:
         """Use another configuration from now on. What is known of the texts is kept where it stays true."""
         if config.target_torch != self.config.target_torch:
             for path in self._documents:
                 self.forget(path)
+            self._alone.clear()
         self.config = config
         self._selection = Selection(config)
         for document in self._documents.values():
@@ -74,6 +80,7 @@ class Session:
     def open(self, path: str, text: str) -> list[str]:
         """Begin with `path`, with no history. Returns the open paths that this is news for, as those below do."""
         self._documents[path] = _Document(text)
+        self._labels[os.path.abspath(path)] = path
         return self.changed_on_disk(path)
 
     def change(self, path: str, text: str) -> list[str]:
@@ -87,15 +94,17 @@ class Session:
 
     def close(self, path: str) -> list[str]:
         """Drop all that is known of `path`; closing what is not open is fine."""
-        return self.changed_on_disk(path) if self._documents.pop(path, None) else []
+        if self._documents.pop(path, None) is None:
+            return []
+        self._labels.pop(os.path.abspath(path), None)
+        return self.changed_on_disk(path)
 
     def changed_on_disk(self, path: str) -> list[str]:
         """Forget what was concluded from `path`, which is another file now. Returns the open paths of which that is."""
         changed = os.path.abspath(path)
+        self._alone = {other: known for other, known in self._alone.items() if changed not in (other, *known[1])}
         found = [
-            label
-            for label, document in self._documents.items()
-            if document.facts and any(os.path.abspath(source.path) == changed for source in document.facts.others)
+            label for label, document in self._documents.items() if document.facts and changed in document.imported
         ]
         for label in found:
             self.forget(label)
@@ -127,6 +136,7 @@ class Session:
             try:
                 names = self._project.names_for(path)
                 document.facts = analyze(source, names, self.config.target_torch or NEWEST)
+                document.imported = _imported(document.facts)
             except Exception as error:
                 log.exception("the analysis of %s failed; please report this", path)
                 document.failure = f"internal error: {type(error).__name__}: {error}"
@@ -159,20 +169,18 @@ class Session:
 
     def _wrong_by_itself(self, source: Source) -> set[tuple[str, Span]]:
         """What is found in a file that is analysed alone."""
-        last, found = self._alone.get(source.path, (None, set()))
-        if last is not source:
-            names = self._project.names_for(source.path)
-            facts = analyze(source, names, self.config.target_torch or NEWEST)
+        path = os.path.abspath(source.path)
+        known = self._alone.get(path)
+        if known is None or known[0] is not source:
+            facts = analyze(source, self._project.names_for(source.path), self.config.target_torch or NEWEST)
             found = {(finding.code, finding.span) for finding in run_rules(facts) if finding.place.source is source}
-            self._alone[source.path] = source, found
-        return found
+            known = self._alone[path] = source, _imported(facts), found
+        return known[2]
 
     def _opened_source(self, path: str) -> Source | None:
         """The text of a file that is open, by whatever path."""
-        for label in (path, *self._documents):
-            if label in self._documents and os.path.abspath(label) == os.path.abspath(path):
-                return self.source(label)
-        return None
+        label = self._labels.get(os.path.abspath(path))
+        return self.source(label) if label is not None else None
 
     def problems(self, path: str) -> list[SyntaxProblem]:
         """What kept parts of `path` from being checked: syntax errors, and an analysis that failed."""
@@ -219,3 +227,7 @@ class Session:
 
     def _breaks(self, path: str, edits: list[TextEdit]) -> bool:
         return path in self._documents and breaks_syntax(self.source(path), [e for e in edits if e.path == path])
+
+
+def _imported(facts: Facts) -> frozenset[str]:
+    return frozenset(os.path.abspath(source.path) for source in facts.others)
