@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gradls.flow import classes
+from gradls.flow.beforehand import beforehand
 from gradls.flow.imports import attribute, load
 from gradls.flow.run import Scope
 from gradls.flow.values import Class, Function, Imported, Instance, Value
@@ -22,13 +22,12 @@ def of_attribute(run: Run, cls: Class, name: str) -> Instance | None:
     """The object that the attribute `name` of an object holds, as the class or a base declares it."""
     for base in classes.linearize(cls):
         if isinstance(base, Class):
-            annotation = _declarations(base.node).get(name)
+            annotation = base.source.once(_declarations, base.node).get(name)
             if annotation is not None:
                 return of_annotation(run, annotation, base.scope)
     return None
 
 
-@lru_cache(maxsize=512)
 def _declarations(node: ast.ClassDef) -> dict[str, ast.expr]:
     """What a class declares its attributes to be: `actor: Actor` in its body, `self.actor: Actor = ...` in a method."""
     found: dict[str, ast.expr] = {}
@@ -97,34 +96,17 @@ def _has_state(cls: Class) -> bool:
 def _make(run: Run, cls: Class) -> Instance:
     """Make the object as if that was done before anything else: what happens on the way is told elsewhere."""
     from gradls.flow.analyze import arguments
-    from gradls.flow.run import OutOfBudget
 
     init, _ = classes.find_in_class(cls, "__init__")
     assert isinstance(init, Function)
-    kept = run.frame, run.path, run.stack, run.isolated, run.caught, run.rough, run.limit
     seen = run.states, run.reached, run.unclear, run.open, run.executed
-    mode, outside, events = dict(run.mode), dict(run.outside), len(run.facts.events)
-    mark, clock = len(run.state.trail), run.state.clock
-    run.path, run.stack, run.isolated, run.caught, run.rough = None, [], 0, 0, 0
     run.states, run.reached, run.unclear, run.open, run.executed = {}, set(), set(), {}, set(run.executed)
-    run.limit = min(run.limit, run.steps + MOST_STEPS)
-    run.mode.update({"grad": True, "inference": False, "at": None})
-    run.state.clock = 0
-    made: Value
+    made: Value | None = None
     try:
-        made = classes.instantiate(run, cls, arguments(run, init, True))
-    except OutOfBudget:
-        if run.steps > kept[-1]:
-            raise
-        made = Instance(run.state, cls)
+        with beforehand(run, MOST_STEPS, alone=run.alone):
+            made = classes.instantiate(run, cls, arguments(run, init, True))
     finally:
-        run.frame, run.path, run.stack, run.isolated, run.caught, run.rough, run.limit = kept
         run.states, run.reached, run.unclear, run.open, run.executed = seen
-        run.mode.update(mode)
-        run.outside.update(outside)
-        run.state.clock = max(clock, run.state.clock)
-        del run.state.trail[mark:]
-        del run.facts.events[events:]
     instance = made if isinstance(made, Instance) else Instance(run.state, cls)
     # It may be an object of a class that derives from this one, and anybody may have changed it.
     instance.open = True

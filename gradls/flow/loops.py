@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gradls.flow import classes, contexts, expressions, nothing, truth
@@ -83,7 +82,7 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     bodies = [body(value) for value in elements]
     leave = contexts.take_over(run, iterated)
     try:
-        completes = _loop(run, bodies, exact, statement.orelse, counted=(statement, _count(iterated, statement)))
+        completes = _loop(run, bodies, exact, statement.orelse, counted=(statement, _count(run, iterated, statement)))
     finally:
         if leave is not None:
             leave()
@@ -91,14 +90,14 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
             run.event("generator-leak", statement.iter, iterated, leak=leak)
     if not exact:
         _open_containers(run, statement)
-    if not _may_break(statement):
+    if not run.frame.file.source.once(_may_break, statement):
         consume(run, iterated, statement.iter)
     return completes
 
 
-def _count(iterated: Value, statement: ast.For | ast.AsyncFor) -> int | None:
+def _count(run: Run, iterated: Value, statement: ast.For | ast.AsyncFor) -> int | None:
     """How many rounds a loop has, if nothing in it leaves it early."""
-    if not isinstance(iterated, Sequence) or _may_be_left(statement):
+    if not isinstance(iterated, Sequence) or run.frame.file.source.once(_may_be_left, statement):
         return None
     known = iterated.fields.get("count")
     return len(iterated.items) if known is None and iterated.rest is None else known
@@ -125,17 +124,14 @@ def exec_while(run: Run, statement: ast.While) -> bool:
 FILLING = frozenset(("append", "appendleft", "add", "extend", "insert", "update", "setdefault"))
 
 
-@lru_cache(maxsize=512)
 def _may_break(loop: ast.stmt) -> bool:
     return any(isinstance(part, ast.Break) for part in ast.walk(loop))
 
 
-@lru_cache(maxsize=512)
 def _may_be_left(loop: ast.stmt) -> bool:
     return any(isinstance(part, (ast.Break, ast.Return, ast.Raise)) for part in ast.walk(loop))
 
 
-@lru_cache(maxsize=512)
 def _filled_in(loop: ast.stmt) -> tuple[ast.expr, ...]:
     """The expressions that the body of a loop fills: `x` of `x.append(...)` and `x[...] = ...`."""
     found: list[ast.expr] = []
@@ -149,7 +145,7 @@ def _filled_in(loop: ast.stmt) -> tuple[ast.expr, ...]:
 
 def _open_containers(run: Run, loop: ast.stmt) -> None:
     """Rounds that were not run may have filled containers that the rounds which were run left alone."""
-    for node in _filled_in(loop):
+    for node in run.frame.file.source.once(_filled_in, loop):
         slot = truth.slot(run, node)
         value = slot[0].get(slot[1]) if slot is not None else None
         if isinstance(value, (Sequence, Mapping)) and value.rest is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 from gradls.syntax.source import Source
@@ -47,15 +46,18 @@ class Outline(NamedTuple):
         return sorted(found)
 
 
-@lru_cache(maxsize=512)
 def outline(source: Source) -> Outline:
     """The outline of a file."""
+    return source.once(_outline, source.tree)
+
+
+def _outline(tree: ast.Module) -> Outline:
     found = Outline({}, {}, {}, (), None)
     fixed: set[str] = set()
     stars: list[str] = []
     public: tuple[str, ...] | None = None
     used: list[tuple[int, set[str]]] = []
-    for number, statement in enumerate(source.tree.body):
+    for number, statement in enumerate(tree.body):
         bound = set(_bound(statement))
         for name in bound:
             found.binds.setdefault(name, []).append(number)

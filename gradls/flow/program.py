@@ -89,28 +89,11 @@ def _bind(run: Run, file: File, name: str) -> bool:
 def _run_statements(run: Run, file: File, numbers: list[int]) -> None:
     """Run statements of another file, as the import of it did before anything here: nothing here is their doing, and
     no branch taken here undoes them."""
-    from gradls.flow.run import Frame, OutOfBudget
+    from gradls.flow.beforehand import beforehand
+    from gradls.flow.run import Frame
     from gradls.flow.statements import exec_block
 
     file.done.update(numbers)
-    kept = run.frame, run.path, run.stack, run.alone, run.isolated, run.caught, run.rough, run.limit
-    mode, outside, events = dict(run.mode), dict(run.outside), len(run.facts.events)
-    mark, clock = len(run.state.trail), run.state.clock
     # A frame of its own: one statement may ask for another while it is in the middle of a class.
-    run.frame, run.path, run.stack = Frame(file.scope, run.state.mark(), file), None, []
-    run.alone, run.isolated, run.caught, run.rough = False, 0, 0, 0
-    run.limit = min(run.limit, run.steps + MOST_STEPS_A_NAME)
-    run.mode.update({"grad": True, "inference": False, "at": None})
-    run.state.clock = 0
-    try:
+    with beforehand(run, MOST_STEPS_A_NAME, Frame(file.scope, run.state.mark(), file)):
         exec_block(run, [file.source.tree.body[number] for number in numbers])
-    except OutOfBudget:
-        if run.steps > kept[-1]:
-            raise
-    finally:
-        run.frame, run.path, run.stack, run.alone, run.isolated, run.caught, run.rough, run.limit = kept
-        run.mode.update(mode)
-        run.outside.update(outside)
-        run.state.clock = max(clock, run.state.clock)
-        del run.state.trail[mark:]
-        del run.facts.events[events:]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from gradls.syntax.parse import SyntaxProblem, parse
 from gradls.syntax.text import split_lines
+
+N = TypeVar("N", bound=ast.AST)
+T = TypeVar("T")
 
 
 class Span(NamedTuple):
@@ -32,7 +36,7 @@ class Source:
     tree: ast.Module
     problems: tuple[SyntaxProblem, ...] = ()
     lines: list[str] = field(default_factory=list)
-    _parents: dict[ast.AST, ast.AST] | None = None
+    _known: dict[tuple[object, ast.AST], Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, text: str, path: str = "<text>", previous: Source | None = None) -> Source:
@@ -43,9 +47,14 @@ class Source:
     @property
     def parents(self) -> dict[ast.AST, ast.AST]:
         """For each node of the tree but the module, the node around it. Worked out when it is first asked for."""
-        if self._parents is None:
-            self._parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
-        return self._parents
+        return self.once(_parents, self.tree)
+
+    def once(self, work: Callable[[N], T], node: N) -> T:
+        """`work(node)`, for a node of the tree, done once for as long as this text is there."""
+        key = work, node
+        if key not in self._known:
+            self._known[key] = work(node)
+        return self._known[key]
 
     def span(self, node: ast.AST) -> Span:
         """Where `node` stands. `ast` counts columns in UTF-8 bytes from 0; a span counts code points from 1."""
@@ -72,3 +81,7 @@ class Source:
         first = self.lines[line - 1][column - 1 :]
         last = self.lines[end_line - 1][: end_column - 1]
         return "".join([first, *self.lines[line : end_line - 1], last])
+
+
+def _parents(tree: ast.AST) -> dict[ast.AST, ast.AST]:
+    return {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
