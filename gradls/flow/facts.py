@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from gradls.autograd.versions import NEWEST, Version
@@ -91,6 +93,9 @@ class Facts:
     lost: list[Any] | None = None
     """See `gradls.flow.lost`."""
     _reads: dict[str, list[ast.Attribute]] | None = None
+    _by_kind: dict[tuple[str, ...], list[tuple[int, Event]]] = field(default_factory=dict)
+    _indexed: int = 0
+    """How many events that is about."""
     memo: dict[str, Any] = field(default_factory=dict)
     """What rules worked out from these facts, for other rules."""
     unfinished: bool = False
@@ -101,8 +106,21 @@ class Facts:
     """The version of PyTorch that the file is meant for."""
 
     def of(self, *kinds: str) -> Iterator[Event]:
-        """The events of these kinds, in order."""
-        return (event for event in self.events if event.kind in kinds)
+        """The events of these kinds, in order. To be asked once the analysis is over."""
+        return map(itemgetter(1), self.numbered(*kinds))
+
+    def numbered(self, *kinds: str) -> list[tuple[int, Event]]:
+        """The same with their places in `events`. Not to be changed."""
+        if self._indexed != len(self.events):
+            self._by_kind = {}
+            for number, event in enumerate(self.events):
+                self._by_kind.setdefault((event.kind,), []).append((number, event))
+            self._indexed = len(self.events)
+        found = self._by_kind.get(kinds)
+        if found is None:
+            parts = [self._by_kind.get((kind,), []) for kind in dict.fromkeys(kinds)]
+            found = self._by_kind[kinds] = sorted(chain.from_iterable(parts), key=itemgetter(0))
+        return found
 
     def source_of(self, node: ast.AST) -> Source:
         """The file whose tree holds `node`."""
