@@ -1,119 +1,144 @@
-"""Edit to diagnostics over the Language Server Protocol: gradls beside `ruff server`, in one run.
+"""Edit to diagnostics over the Language Server Protocol: gradls beside other servers.
 
-    python -m benchmarks.edits FILE [--edits N]
+    python -m benchmarks.edits [FILE...] [--kind function,method,line,top] [--lines 1000,4500,9000]
 
-A line is typed into the file and taken out again, one change each; what is measured is the time from the change to the
-diagnostics of that version.
+A fault near the middle of the file comes and goes with each edit. Measured is the time from the moment when the edit
+is sent to that when the diagnostics of that version are there and say what must be said of it: gradls reports a loss
+without gradient, the others a name that is not defined, and the same edit makes and mends both.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import subprocess
-import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-SERVERS = {
-    "gradls": [sys.executable, "-m", "gradls", "server"],
-    "ruff": [sys.executable, "-m", "ruff", "server"],
-}
-TYPED = "import torch as measured_torch\n"
+from benchmarks import inputs, peers
+from benchmarks.inputs import KINDS, UNDEFINED, Input, Probe
+from benchmarks.lsp import Client, Json
+from benchmarks.peers import Server
+from benchmarks.processes import Failed, Usage, usage
+from benchmarks.results import Table, command, percentile, progress, ratio
+
+SETTLING = 1.0
+"""Seconds after the file was opened, in which servers finish what they do on the side."""
 
 
-class Server:
-    """A language server on stdio, spoken to one message at a time."""
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Milliseconds from each edit to its diagnostics, milliseconds of CPU for each, and what is taken at the end."""
 
-    def __init__(self, command: list[str]) -> None:
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    taken: list[float]
+    cpu: float
+    end: Usage
+
+
+def expected(server: Server, probe: Probe, state: int) -> Callable[[list[Json]], bool]:
+    """Whether diagnostics say of a state what this server must say of it."""
+    wanted = probe.has_fault(server.finds, state)
+
+    def told(diagnostics: list[Json]) -> bool:
+        if server.finds == "undefined":
+            return any(UNDEFINED in diagnostic["message"] for diagnostic in diagnostics)
+        return any(
+            diagnostic["range"]["start"]["line"] == probe.line and diagnostic.get("severity", 1) <= 2
+            for diagnostic in diagnostics
         )
-        self.number = 0
 
-    def send(self, method: str, params: Any, *, request: bool = False) -> None:
-        message: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "params": params}
-        if request:
-            self.number += 1
-            message["id"] = self.number
-        body = json.dumps(message).encode()
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
-        self.process.stdin.flush()
-
-    def receive(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        length = 0
-        while line := self.process.stdout.readline().strip():
-            if line.lower().startswith(b"content-length:"):
-                length = int(line.split(b":")[1])
-        return dict(json.loads(self.process.stdout.read(length)))
-
-    def diagnostics_of(self, version: int) -> None:
-        """Wait for the diagnostics of a version of the text."""
-        while True:
-            message = self.receive()
-            if "id" in message and "method" in message:
-                self.answer(message["id"])
-            published = message.get("method") == "textDocument/publishDiagnostics"
-            if published and message["params"].get("version") in (None, version):
-                return
-
-    def answer(self, number: Any) -> None:
-        body = json.dumps({"jsonrpc": "2.0", "id": number, "result": None}).encode()
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
-        self.process.stdin.flush()
+    return lambda diagnostics: told(diagnostics) == wanted
 
 
-def measure(command: list[str], path: Path, edits: int) -> tuple[float, list[float]]:
-    """Milliseconds from the start to the first diagnostics, and from each edit to its own."""
-    text = path.read_text(encoding="utf-8")
-    uri = path.resolve().as_uri()
-    capabilities = {"textDocument": {"publishDiagnostics": {"versionSupport": True}}}
-    start = time.perf_counter()
-    server = Server(command)
-    server.send("initialize", {"processId": None, "rootUri": None, "capabilities": capabilities}, request=True)
-    while "id" not in server.receive():
-        pass
-    server.send("initialized", {})
-    document = {"uri": uri, "languageId": "python", "version": 0, "text": text}
-    server.send("textDocument/didOpen", {"textDocument": document})
-    server.diagnostics_of(0)
-    first = (time.perf_counter() - start) * 1000
-    taken = []
-    for version in range(1, edits + 1):
-        inserting = version % 2 == 1
-        place = {"start": {"line": 0, "character": 0}, "end": {"line": 0 if inserting else 1, "character": 0}}
-        change = {"range": place, "text": TYPED if inserting else ""}
-        start = time.perf_counter()
-        server.send(
-            "textDocument/didChange",
-            {"textDocument": {"uri": uri, "version": version}, "contentChanges": [change]},
-        )
-        server.diagnostics_of(version)
-        taken.append((time.perf_counter() - start) * 1000)
-        time.sleep(0.05)
-    server.process.kill()
-    server.process.wait()
-    return first, taken
+def first_state(server: Server, probe: Probe) -> int:
+    """The state in which a file is opened: one of which the server has something to say."""
+    return next(state for state in (0, 1) if probe.has_fault(server.finds, state))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path)
+def measure(server: Server, probe: Probe, folder: Path, edits: int, spacing: float, seconds: float) -> Figures:
+    """Edit until it has been done `edits` times or `seconds` are over. Failed if the server does not answer."""
+    path = folder / "edited.py"
+    state = first_state(server, probe)
+    text = probe.states[state].text
+    path.write_text(text, encoding="utf-8")
+    uri = path.as_uri()
+    with Client(server.command, folder, inputs.cache_of(folder)) as client:
+        client.initialize()
+        client.open(uri, text)
+        client.published(uri, expected(server, probe, state))
+        time.sleep(SETTLING)
+        process = client.process.pid
+        before = usage(process).cpu
+        taken: list[float] = []
+        end = time.perf_counter() + seconds
+        while len(taken) < edits and (len(taken) < 5 or time.perf_counter() < end):
+            time.sleep(spacing)
+            change, state = probe.changes[state], 1 - state
+            sent = client.change(uri, change)
+            taken.append((client.published(uri, expected(server, probe, state)).at - sent) * 1000)
+        time.sleep(0.5)
+        after = usage(process)
+        return Figures(taken, (after.cpu - before) * 1000 / len(taken), after)
+
+
+def table_of(file: Input, kind: str, options: argparse.Namespace) -> Table:
+    """gradls and its peers on one file, one kind of edit."""
+    table = Table(
+        f"{KINDS[kind]}, {file.lines:,} lines {file.about}",
+        ["server", "edits", "p50 ms", "p95 ms", "max ms", "CPU ms per edit", "memory MB", "p50 beside gradls"],
+    )
+    try:
+        probe = inputs.probe(file.text, kind)
+    except (inputs.NoInput, SyntaxError) as error:
+        table.notes.append(f"Not measured: {error}.")
+        return table
+    own: float | None = None
+    for server in peers.servers(options.beside, table):
+        progress(f"{kind}, {file.lines} lines: {server.name}")
+        try:
+            with inputs.project() as folder:
+                figures = measure(server, probe, folder, options.edits, options.spacing / 1000, options.seconds)
+        except Failed as failed:
+            table.add(server.name, str(failed))
+            continue
+        middle = percentile(figures.taken, 0.5)
+        own = middle if server.name == "gradls" else own
+        end = figures.end
+        memory = f"{end.memory:.0f}" + (f" and {end.helpers:.0f} for names" if end.helpers else "")
+        high = percentile(figures.taken, 0.95), max(figures.taken)
+        table.add(server.name, len(figures.taken), middle, *high, figures.cpu, memory, ratio(middle, own))
+    return table
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="files to edit (default: see --lines)")
+    parser.add_argument(
+        "--lines", type=numbers, default=[1000, 4500, 9000], help="the sizes of files to make of installed code"
+    )
+    parser.add_argument("--kind", type=kinds, default=["function"], help=f"which edits: {', '.join(KINDS)}")
     parser.add_argument("--edits", type=int, default=30)
-    options = parser.parse_args()
-    medians = {}
-    for name, command in SERVERS.items():
-        first, taken = measure(command, options.file, options.edits)
-        medians[name] = statistics.median(taken)
-        p95 = sorted(taken)[int(len(taken) * 0.95)]
-        print(f"{name:8} first {first:7.0f} ms   edit p50 {medians[name]:7.1f} ms   p95 {p95:7.1f} ms")
-    print(f"gradls takes {medians['gradls'] / medians['ruff']:.1f} times as long as ruff")
+    parser.add_argument("--spacing", type=float, default=100, metavar="MS", help="the pause between two edits")
+    parser.add_argument("--seconds", type=float, default=30, help="the most for the edits of one server in one file")
+    peers.add_option(parser, peers.SERVERS)
+
+
+def numbers(text: str) -> list[int]:
+    """Numbers with commas between them."""
+    return [int(part) for part in text.split(",")]
+
+
+def kinds(text: str) -> list[str]:
+    found = text.split(",")
+    for kind in found:
+        if kind not in KINDS:
+            raise argparse.ArgumentTypeError(f"no kind of edit is called {kind!r}")
+    return found
+
+
+def run(options: argparse.Namespace) -> list[Table]:
+    files = [inputs.given(path) for path in options.files] or inputs.standard(options.lines)
+    return [table_of(file, kind, options) for kind in options.kind for file in files]
 
 
 if __name__ == "__main__":
-    main()
+    command("edits", __doc__, add_options, run)

@@ -1,0 +1,91 @@
+"""Each benchmark runs, on a small input and without peers. What it measures is not looked at, but that it does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(4, 4)
+
+    def forward(self, x):
+        y = self.first(x)
+        z = y * 2
+        return z
+
+
+def train(net, batches):
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for batch in batches:
+        optimizer.zero_grad()
+        net(batch).sum().backward()
+        optimizer.step()
+"""
+
+
+def run(name: str, *arguments: str | Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def figures(output: str, row: str) -> list[str]:
+    """The cells of a row, without its name."""
+    line = next(line for line in output.splitlines() if re.match(rf"│ {re.escape(row)} +│", line))
+    return [cell.strip() for cell in line.strip("│").split("│")[1:]]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM, encoding="utf-8")
+    return path
+
+
+def test_edits(file: Path):
+    output = run("edits", file, "--kind", "function,method,line,top", "--edits", 2, "--spacing", 1, "--beside", "")
+    assert len(re.findall(r"^│ gradls +│ +2 │ +\d", output, re.MULTILINE)) == 4
+
+
+def test_startup(file: Path):
+    output = run("startup", file, "--runs", 1, "--beside", "")
+    for row in ("gradls", "gradls, started again"):
+        assert all(re.match(r"[\d.,]+", cell) for cell in figures(output, row))
+
+
+def test_memory(file: Path):
+    output = run("memory", file, "--edits", 200, "--beside", "")
+    cells = figures(output, "gradls")
+    assert cells[0] == "200"
+    assert all(re.match(r"-?[\d.,]+", cell) for cell in cells)
+
+
+def test_a_peer_that_is_missing_or_ends_costs_its_row_only(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, does in {"ty": "exit 3", "pyrefly": "echo broken >&2; exit 1"}.items():
+        (tmp_path / name).write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo {name} 1.2 && exit\n{does}\n')
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    output = run("edits", file, "--edits", 1, "--spacing", 1, "--beside", "ty,pyrefly,basedpyright")
+    assert figures(output, "gradls")[0] == "1"
+    assert figures(output, "ty")[0] == "the server ended"
+    assert figures(output, "pyrefly")[0] == "the server ended: broken"
+    assert "basedpyright is not installed" in output
