@@ -19,7 +19,7 @@ def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[
     """
     mark, limit, home, before = run.state.mark(), run.limit, run.home, run.steps
     kept = run.frame, run.path, dict(run.mode), run.isolated, run.caught, run.rough
-    executed, events = set(run.executed), len(run.facts.events)
+    executed, events = set(run.executed), len(run.events)
     follow = run.files[function.source].about_tensors or any(_may_hold_tensors(run, value) for value in given)
     run.home = limit
     run.limit = min(limit, before + min(MOST_STEPS_ABROAD if follow else MOST_STEPS_BESIDES, run.abroad))
@@ -29,8 +29,8 @@ def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[
         if run.steps > limit:
             raise
         run.state.undo(mark)
-        del run.facts.events[events:]
-        run.executed = executed
+        del run.events[events:]
+        run.executed &= executed
         run.frame, run.path, mode, run.isolated, run.caught, run.rough = kept
         run.mode.update(mode)
         return None

@@ -22,23 +22,25 @@ def beforehand(run: Run, most_steps: int, frame: Frame | None = None, alone: boo
     """
     around = run.frame, run.path, run.stack, run.alone, run.limit
     counts = run.isolated, run.caught, run.expected, run.rough, run.casting, run.autocast, run.forwards
-    mode, outside, events = dict(run.mode), dict(run.outside), len(run.facts.events)
+    mode, outside, events = dict(run.mode), dict(run.outside), len(run.events)
     mark, clock = len(run.state.trail), run.state.clock
     run.frame, run.path, run.stack, run.alone = frame or run.frame, None, [], alone
     run.isolated = run.caught = run.expected = run.rough = run.casting = run.autocast = run.forwards = 0
-    run.limit = min(run.limit, run.steps + most_steps)
+    steps = run.steps
+    run.limit = run.steps + most_steps
     run.mode.update({"grad": True, "inference": False, "at": None})
     run.state.clock = 0
     try:
         yield
     except OutOfBudget:
-        if run.steps > around[-1]:
-            raise
+        pass
     finally:
+        # Who happens to ask first does not pay for it.
+        run.steps = steps
         run.frame, run.path, run.stack, run.alone, run.limit = around
         run.isolated, run.caught, run.expected, run.rough, run.casting, run.autocast, run.forwards = counts
         run.mode.update(mode)
         run.outside.update(outside)
         run.state.clock = max(clock, run.state.clock)
         del run.state.trail[mark:]
-        del run.facts.events[events:]
+        del run.events[events:]

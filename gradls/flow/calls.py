@@ -48,7 +48,7 @@ def eval_call(run: Run, node: ast.Call) -> Value:
     if value is NONE:
         value = nothing.result(run, node, function, value)
     if run.frame.file is run.file:
-        run.facts.calls.setdefault(node, []).append((function, call, value))
+        run.calls.setdefault(node, []).append((function, call, value))
     return value
 
 
@@ -132,9 +132,9 @@ def call_unknown(run: Run, function: Value, call: Call) -> Value:
     for value in call.values:
         escape(run, value)
     if run.recording is False and (call.args or call.kwargs):
-        from gradls.flow.entries import may_be_of_the_file
+        from gradls.flow.chapters import may_be_of_the_file
 
-        run.switched_off = run.switched_off or may_be_of_the_file(function)
+        run.chapter.switched_off = run.chapter.switched_off or may_be_of_the_file(function)
     if isinstance(function, Unknown):
         event = run.event("unknown-call", call.node, function, arguments=call.values, grad=run.mode["grad"])
         if function.question is not None:
@@ -255,7 +255,7 @@ def call_function(
         _leave_open(function, call, receiver)
         return run.unknown("call", function.name)
     if function.source is not run.source:
-        run.facts.entered.setdefault(function.node, run.at(call.node))
+        run.entered.setdefault(function.node, run.at(call.node))
     if (function.source is run.source) == (run.frame.file is run.file):
         return _call_function(run, function, call, receiver, owner)
 
@@ -283,11 +283,10 @@ def _leave_open(function: Function, call: Call, receiver: Value | None) -> None:
 def _call_function(
     run: Run, function: Function, call: Call, receiver: Value | None = None, owner: Value | None = None
 ) -> Value:
-    if function.decorated and isinstance(function.node, ast.Lambda) is False:
-        run.executed.add(function.node)
     scope = Scope(Fields(run.state), function.scope, "function")
     bind_arguments(run, function, call, scope.fields, receiver)
     run.executed.add(function.node)
+    run.read.add(function.node)
     if run.recording is not False:
         run.reached.add(function.node)
     frame = Frame(scope, run.state.mark(), run.files[function.source], function)

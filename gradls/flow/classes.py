@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gradls.flow import truth
+from gradls.flow import class_text, truth
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import find_function, find_method
 from gradls.flow.run import Scope
@@ -71,6 +72,8 @@ def define_class(run: Run, node: ast.ClassDef) -> Class:
         nearest_last = reversed(linearize(cls))
         methods = {name: value for base in nearest_last for name, value in getattr(base, "fields", {}).items()}
     run.event("class", node, cls, methods=methods)
+    if run.frame.scope is run.module:
+        run.classes.append(cls)
     return cls
 
 
@@ -110,6 +113,24 @@ def has_unknown_base(cls: Class) -> bool:
     )
 
 
+_OFF = frozenset(("no_grad", "inference_mode", "set_grad_enabled"))
+
+
+def templates(cls: Class) -> Iterator[Function]:
+    """The inherited methods that switch gradients off and call methods of this class."""
+    for base in linearize(cls)[1:]:
+        for method in base.fields.values() if isinstance(base, Class) else ():
+            if not isinstance(method, Function) or method.kind or find_in_class(cls, method.name)[0] is not method:
+                continue
+            names = method.source.once(_attributes, method.node)
+            if names & _OFF and names & cls.fields.keys():
+                yield method
+
+
+def _attributes(node: ast.AST) -> frozenset[str]:
+    return frozenset(part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute))
+
+
 def is_module_path(path: str) -> bool:
     """Is this library class an `nn.Module`?"""
     if path.startswith(_LIGHTNING):
@@ -141,13 +162,7 @@ def is_module_class(cls: Value) -> bool | None:
 def _looks_like_module(cls: Class) -> bool:
     """Registration calls, or an attribute made from `nn` beside a `forward`."""
     forward = find_in_class(cls, "forward")[0] is not None
-    for node in ast.walk(cls.node):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if node.value.id == "self" and node.attr in ("register_buffer", "register_parameter", "add_module"):
-                return True
-            if node.value.id == "nn" and node.attr[:1].isupper() and forward:
-                return True
-    return False
+    return class_text.registers(cls) or (forward and class_text.makes_layers(cls))
 
 
 def is_module(value: Value) -> bool | None:

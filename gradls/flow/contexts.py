@@ -204,7 +204,7 @@ def _nothing() -> None:
 
 def check_bare(run: Run, path: str, node: ast.expr) -> None:
     """Give a function to the class itself, which is an error in older versions."""
-    if path in ("torch.no_grad", "torch.enable_grad") and not since(run.facts.target, BARE_MODE_DECORATES):
+    if path in ("torch.no_grad", "torch.enable_grad") and not since(run.target, BARE_MODE_DECORATES):
         run.event("context-not-called", node, run.lib(path), entered=False)
 
 

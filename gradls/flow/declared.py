@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from gradls.flow import classes
+from gradls.flow import class_text, classes
 from gradls.flow.beforehand import beforehand
 from gradls.flow.imports import attribute, load
 from gradls.flow.run import Scope
 from gradls.flow.values import Class, Function, Imported, Instance, Value
 
 if TYPE_CHECKING:
+    from gradls.flow.chapters import Chapter
     from gradls.flow.run import Run
 
 MOST_STEPS = 3_000
@@ -22,23 +23,10 @@ def of_attribute(run: Run, cls: Class, name: str) -> Instance | None:
     """The object that the attribute `name` of an object holds, as the class or a base declares it."""
     for base in classes.linearize(cls):
         if isinstance(base, Class):
-            annotation = base.source.once(_declarations, base.node).get(name)
+            annotation = class_text.declarations(base).get(name)
             if annotation is not None:
                 return of_annotation(run, annotation, base.scope)
     return None
-
-
-def _declarations(node: ast.ClassDef) -> dict[str, ast.expr]:
-    """What a class declares its attributes to be: `actor: Actor` in its body, `self.actor: Actor = ...` in a method."""
-    found: dict[str, ast.expr] = {}
-    for part in ast.walk(node):
-        if isinstance(part, ast.AnnAssign):
-            target = part.target
-            if isinstance(target, ast.Name) and part in node.body:
-                found[target.id] = part.annotation
-            elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self":
-                found.setdefault(target.attr, part.annotation)
-    return found
 
 
 def of_annotation(run: Run, annotation: ast.expr, scope: Scope) -> Instance | None:
@@ -82,10 +70,13 @@ def _named(run: Run, annotation: ast.expr | None, scope: Scope) -> Value | None:
 def _made(run: Run, cls: Class) -> Instance | None:
     """The one object that stands for all of a class: made with arguments of which nothing is known."""
     if cls not in run.declared:
-        run.declared[cls] = None
+        run.declared[cls] = None, run.chapter
         if _has_state(cls) and run.files[cls.source].about_tensors:
             run.declared[cls] = _make(run, cls)
-    return run.declared[cls]
+    instance, making = run.declared[cls]
+    run.read |= making.read
+    run.chapter.switched_off |= making.switched_off
+    return instance
 
 
 def _has_state(cls: Class) -> bool:
@@ -93,23 +84,27 @@ def _has_state(cls: Class) -> bool:
     return isinstance(classes.find_in_class(cls, "__init__")[0], Function)
 
 
-def _make(run: Run, cls: Class) -> Instance:
-    """Make the object as if that was done before anything else: what happens on the way is told elsewhere."""
-    from gradls.flow.analyze import arguments
+def _make(run: Run, cls: Class) -> tuple[Instance, Chapter]:
+    """Make the object as if that was done before anything else: what happens on the way is told elsewhere.
+
+    Also what was found out on the way.
+    """
+    from gradls.flow.roots import arguments
 
     init, _ = classes.find_in_class(cls, "__init__")
     assert isinstance(init, Function)
-    seen = run.states, run.reached, run.unclear, run.open, run.executed
-    run.states, run.reached, run.unclear, run.open, run.executed = {}, set(), set(), {}, set(run.executed)
     made: Value | None = None
+    chapter = run.chapter
+    run.begin(cls.node)
     try:
         with beforehand(run, MOST_STEPS, alone=run.alone):
             made = classes.instantiate(run, cls, arguments(run, init, True))
     finally:
-        run.states, run.reached, run.unclear, run.open, run.executed = seen
+        making = run.end()
+        run.resume(chapter)
     instance = made if isinstance(made, Instance) else Instance(run.state, cls)
     # It may be an object of a class that derives from this one, and anybody may have changed it.
     instance.open = True
     instance.data["declared"] = True
     instance.fields["escaped"] = True
-    return instance
+    return instance, making

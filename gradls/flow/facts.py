@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import chain
-from operator import itemgetter
+from functools import cached_property
 from typing import Any
 
 from gradls.autograd.versions import NEWEST, Version
+from gradls.flow.chapters import Chapter, settled
 from gradls.flow.graph import At, Node, Path
 from gradls.flow.names import Question
 from gradls.flow.values import Value
@@ -74,53 +74,115 @@ class TensorState:
         self.requires_grad = self.leaf = None
 
 
-@dataclass(slots=True)
 class Facts:
-    """Events in the order of the (abstract) run, and the state of every tensor expression."""
+    """What is known of a file, in the order of the (abstract) run: of the whole of it, or of some of its chapters."""
 
-    source: Source
-    events: list[Event] = field(default_factory=list)
-    states: list[TensorState] = field(default_factory=list)
-    states_elsewhere: list[TensorState] = field(default_factory=list)
-    """The same for expressions of other files, in the calls that this file makes."""
-    entered: dict[ast.AST, At] = field(default_factory=dict)
-    """For each function of another file that was run, the call that it was run for first."""
-    questions: set[Question] = field(default_factory=set)
-    calls: dict[ast.Call, list[tuple[Value, Any, Value]]] = field(default_factory=dict)
-    """For each call expression, every time it was evaluated: what was called, the arguments, the result."""
-    others: list[Source] = field(default_factory=list)
-    """The other files of the program that the analysis went into."""
-    lost: list[Any] | None = None
-    """See `gradls.flow.lost`."""
-    _reads: dict[str, list[ast.Attribute]] | None = None
-    _by_kind: dict[tuple[str, ...], list[tuple[int, Event]]] = field(default_factory=dict)
-    _indexed: int = 0
-    """How many events that is about."""
-    memo: dict[str, Any] = field(default_factory=dict)
-    """What rules worked out from these facts, for other rules."""
-    unfinished: bool = False
-    """Part of the file was not followed to its end: what did not happen there is not known."""
-    torch_name: str = "torch"
-    """The name under which the file knows torch."""
-    target: Version = NEWEST
-    """The version of PyTorch that the file is meant for."""
+    def __init__(
+        self,
+        source: Source,
+        chapters: Sequence[Chapter] = (),
+        *,
+        others: Sequence[Source] = (),
+        questions: Set[Question] = frozenset(),
+        torch_name: str = "torch",
+        target: Version = NEWEST,
+    ) -> None:
+        self.source = source
+        self.chapters = chapters
+        self.others = others
+        """The other files of the program that the analysis went into."""
+        self.questions = questions
+        """What the analysis would like to know about imported names."""
+        self.torch_name = torch_name
+        """The name under which the file knows torch."""
+        self.target = target
+        """The version of PyTorch that the file is meant for."""
+        self.memo: dict[Any, Any] = {}
+        """What rules worked out from these facts, for other rules."""
+
+    def of_chapter(self, chapter: Chapter) -> Facts:
+        """The facts of one chapter of these."""
+        return Facts(
+            self.source,
+            (chapter,),
+            others=self.others,
+            questions=self.questions,
+            torch_name=self.torch_name,
+            target=self.target,
+        )
 
     def of(self, *kinds: str) -> Iterator[Event]:
-        """The events of these kinds, in order. To be asked once the analysis is over."""
-        return map(itemgetter(1), self.numbered(*kinds))
+        """The events of these kinds, in order."""
+        if len(kinds) == 1:
+            chapters = self._chapters_with.get(kinds[0], ())
+        else:
+            chapters = [chapter for chapter in self.chapters if not chapter.kinds.isdisjoint(kinds)]
+        for chapter in chapters:
+            yield from chapter.of(kinds)
 
     def numbered(self, *kinds: str) -> list[tuple[int, Event]]:
-        """The same with their places in `events`. Not to be changed."""
-        if self._indexed != len(self.events):
-            self._by_kind = {}
-            for number, event in enumerate(self.events):
-                self._by_kind.setdefault((event.kind,), []).append((number, event))
-            self._indexed = len(self.events)
-        found = self._by_kind.get(kinds)
-        if found is None:
-            parts = [self._by_kind.get((kind,), []) for kind in dict.fromkeys(kinds)]
-            found = self._by_kind[kinds] = sorted(chain.from_iterable(parts), key=itemgetter(0))
+        """The same with their places in `events`."""
+        found: list[tuple[int, Event]] = []
+        start = 0
+        for chapter in self.chapters:
+            found += [(start + number, event) for number, event in chapter.numbered(kinds)]
+            start += len(chapter.events)
         return found
+
+    @cached_property
+    def _chapters_with(self) -> dict[str, list[Chapter]]:
+        found: dict[str, list[Chapter]] = {}
+        for chapter in self.chapters:
+            for kind in chapter.kinds:
+                found.setdefault(kind, []).append(chapter)
+        return found
+
+    @cached_property
+    def events(self) -> Sequence[Event]:
+        """All events, in order."""
+        if len(self.chapters) == 1:
+            return self.chapters[0].events
+        return [event for chapter in self.chapters for event in chapter.events]
+
+    @cached_property
+    def calls(self) -> Mapping[ast.Call, list[tuple[Value, Any, Value]]]:
+        """For each call expression, every time it was evaluated: what was called, the arguments, the result."""
+        if len(self.chapters) == 1:
+            return self.chapters[0].calls
+        found: dict[ast.Call, list[tuple[Value, Any, Value]]] = {}
+        for chapter in self.chapters:
+            for node, records in chapter.calls.items():
+                known = found.get(node)
+                found[node] = records if known is None else [*known, *records]
+        return found
+
+    @cached_property
+    def entered(self) -> dict[ast.AST, At]:
+        """For each function of another file that was run, the call that it was run for first."""
+        return {node: at for chapter in reversed(self.chapters) for node, at in chapter.entered.items()}
+
+    @cached_property
+    def unfinished(self) -> bool:
+        """Part of the file was not followed to its end: what did not happen there is not known."""
+        return any(chapter.unfinished for chapter in self.chapters)
+
+    @property
+    def states(self) -> list[TensorState]:
+        """The state of every tensor expression of the file."""
+        return [state for state in self._settled if state.source is self.source]
+
+    @property
+    def states_elsewhere(self) -> list[TensorState]:
+        """The same for expressions of other files, in the calls that this file makes."""
+        return [state for state in self._settled if state.source is not self.source]
+
+    @cached_property
+    def _settled(self) -> list[TensorState]:
+        return list(settled(self.chapters)) if self.chapters else []
+
+    def is_tensor(self, node: ast.AST) -> bool:
+        """Is an expression of the file ever a tensor?"""
+        return any(node in chapter.states for chapter in self.chapters)
 
     def source_of(self, node: ast.AST) -> Source:
         """The file whose tree holds `node`."""
@@ -141,12 +203,15 @@ class Facts:
 
     def reads(self, name: str) -> list[ast.Attribute]:
         """The places in the file where an attribute of this name is read."""
-        if self._reads is None:
-            self._reads = {}
-            for node in self.source.parents:
-                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-                    self._reads.setdefault(node.attr, []).append(node)
         return self._reads.get(name, [])
+
+    @cached_property
+    def _reads(self) -> dict[str, list[ast.Attribute]]:
+        found: dict[str, list[ast.Attribute]] = {}
+        for node in self.source.parents:
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                found.setdefault(node.attr, []).append(node)
+        return found
 
     def statement(self, node: ast.AST | None) -> ast.stmt | None:
         """The smallest statement that holds `node`."""

@@ -29,7 +29,7 @@ def plain(run: Run, alias: ast.alias) -> tuple[str, Value]:
     path = alias.name if alias.asname else root
     name = alias.asname or root
     if path == "torch":
-        run.facts.torch_name = name
+        run.torch_name = name
     if root in MODELLED or root in sys.stdlib_module_names:
         return name, run.lib(canonical(path))
     names = run.frame.file.names
@@ -99,7 +99,7 @@ def _outside(run: Run, module: str, name: str, names: Names) -> Value:
     if answer is not None:
         return value_of_answer(run, answer, question)
     if names is run.file.names:
-        run.facts.questions.add(question)
+        run.questions.add(question)
     return run.unknown("import", name, question)
 
 

@@ -36,9 +36,10 @@ class Lost:
 
 def lost_gradients(facts: Facts) -> list[Lost]:
     """Every cut that costs gradient, once for each reason."""
-    if facts.lost is None:
-        facts.lost = _grouped(list(_all(facts)))
-    return facts.lost
+    found: list[Lost] | None = facts.memo.get("lost")
+    if found is None:
+        found = facts.memo["lost"] = _grouped(list(_all(facts)))
+    return found
 
 
 def backwards(facts: Facts) -> Iterator[Event]:

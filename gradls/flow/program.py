@@ -46,7 +46,7 @@ def file_of(run: Run, imported: ImportedFile) -> File:
         file = File(imported.source, imported.names, scope, imported=True)
         scope.pending = lambda name, file=file: _bind(run, file, name)
         run.files[imported.source] = file
-        run.facts.others.append(imported.source)
+        run.others.append(imported.source)
     return file
 
 

@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gradls.flow.facts import Event, TensorState
+from gradls.flow.chapters import Chapter
+from gradls.flow.facts import TensorState
 from gradls.flow.graph import Node
 from gradls.flow.values import Tensor, Unknown, Value
 
@@ -17,22 +18,22 @@ Place = tuple[ast.AST | None, frozenset[tuple[ast.AST, str]]]
 """A function, and the branches in it that lead to an expression."""
 
 
-def prove(run: Run, events: list[Event]) -> None:
-    """Use the backwards among `events` for expressions of which it is not known whether they require grad.
+def prove(run: Run, chapter: Chapter) -> None:
+    """Use the backwards of a chapter for expressions of which it is not known whether they require grad.
 
     What is proven holds where the expression is evaluated whenever the backward is: in the same function, and in all
     the branches around the backward.
     """
     proofs: dict[Place, set[Node | Unknown]] = {}
-    for event in events:
+    for event in chapter.events:
         if event.kind == "backward" and event.info.get("requires_grad") is None and not event.info["caught"]:
             root = _node(event.value)
             if root is not None and event.at.source is run.source:
                 proofs.setdefault(_place(run, event.at.node), set()).update(_required(root))
-    for node, seen in run.open.items():
+    for node, seen in chapter.open.items():
         if all(isinstance(value, Unknown) and (value.plain or value.unrecorded) for value in seen):
             # A later use showed that these are integers.
-            _state(run, node, False)
+            _state(run, chapter, node, False)
         elif proofs:
             nodes = [value if isinstance(value, Node) else _node(value) for value in seen]
             function, branches = _place(run, node)
@@ -40,13 +41,13 @@ def prove(run: Run, events: list[Event]) -> None:
                 place[0] is function and place[1] <= branches and all(found in required for found in nodes)
                 for place, required in proofs.items()
             ):
-                _state(run, node, True)
+                _state(run, chapter, node, True)
 
 
-def _state(run: Run, node: ast.AST, requires_grad: bool) -> None:
-    run.unclear.discard(node)
+def _state(run: Run, chapter: Chapter, node: ast.AST, requires_grad: bool) -> None:
+    chapter.unclear.discard(node)
     new = TensorState(run.source, node, requires_grad, None, None)
-    state = run.states.setdefault(node, new)
+    state = chapter.states.setdefault(node, new)
     if state.requires_grad is (not requires_grad):
         state.doubt()
     elif not state.torn:
@@ -79,13 +80,13 @@ def _required(root: Node | Unknown) -> Iterator[Node | Unknown]:
 def _place(run: Run, node: ast.AST) -> Place:
     """Where an expression is."""
     branches = set()
-    inner, outer = node, run.facts.parent(node)
+    inner, outer = node, run.parent(node)
     while outer is not None and not isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
         if isinstance(outer, (ast.If, ast.IfExp, ast.ExceptHandler, ast.match_case)):
             field = next((name for name, part in ast.iter_fields(outer) if _holds(part, inner)), "")
             if field not in ("test", "subject"):
                 branches.add((outer, field))
-        inner, outer = outer, run.facts.parent(outer)
+        inner, outer = outer, run.parent(outer)
     return outer, frozenset(branches)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from gradls.autograd.versions import NEWEST, Version
-from gradls.flow.entries import Entry
-from gradls.flow.facts import Event, Facts, TensorState
+from gradls.flow.chapters import Chapter
+from gradls.flow.facts import Event, TensorState
 from gradls.flow.graph import At, Node, Path
 from gradls.flow.join import Join
 from gradls.flow.names import Names, Question
@@ -145,7 +145,12 @@ class Run:
         self.state = State()
         self.join = Join(self.state)
         self.source = source
-        self.facts = Facts(source, target=target)
+        self.target = target
+        self.others: list[Source] = []
+        """The other files of the program that were looked into."""
+        self.torch_name = "torch"
+        self.questions: set[Question] = set()
+        """What was asked about imported names and is not known."""
         self.module = Scope(Fields(self.state), None, "module")
         self.file = File(source, names, self.module)
         self.files = {source: self.file}
@@ -161,14 +166,6 @@ class Run:
         """Truth values of unknown values, as branches took them."""
         self.path: Path | None = None
         self.stack: list[Function] = []
-        self.executed: set[ast.AST] = set()
-        """Functions whose body was analysed."""
-        self.reached: set[ast.AST] = set()
-        """Those that the entry under analysis called while gradients were on."""
-        self.unclear: set[ast.AST] = set()
-        """Expressions of which nothing is known in some call."""
-        self.open: dict[ast.AST, list[Node | Unknown | None]] = {}
-        """What was seen in expressions of which it is not known whether they require grad; None: both were."""
         self.steps = 0
         self.abroad = MOST_STEPS_ALL_ABROAD
         """How many more it may take in other files."""
@@ -177,13 +174,11 @@ class Run:
         """The limit for what is called back from other files."""
         self.rough = 0
         """How many loops of unknown length are open."""
-        self.states: dict[ast.AST, TensorState] = {}
-        self.entries: list[Entry] = []
-        """The functions that nobody in the file calls, as they were run."""
-        self.declared: dict[Class, Instance | None] = {}
-        """For a class, the object that stands for all that are only declared to be of it."""
-        self.switched_off = False
-        """Somewhere in the file something unknown is called while gradients are off: it may be anything in the file."""
+        self.declared: dict[Class, tuple[Instance | None, Chapter]] = {}
+        """For a class, the object that stands for all that are only declared to be of it, and what was found out when
+        it was made."""
+        self.classes: list[Class] = []
+        """The classes that the file defines."""
         self.libs: dict[str, Lib] = {}
         self.isolated = 0
         """Inside the forward of a custom Function: what happens there cuts nothing."""
@@ -201,6 +196,36 @@ class Run:
         """Inside how many blocks or functions under autocast, or under something unknown that may be autocast."""
         self.alone = False
         """The function under analysis is called by nobody in the file."""
+        self.begin(source.tree)
+
+    # Chapters
+
+    def begin(self, node: ast.AST) -> None:
+        """Begin a chapter: what is written down from now on belongs to it. The attributes are those of `Chapter`."""
+        chapter = Chapter(node)
+        chapter.steps, chapter.abroad_before = self.steps, self.abroad
+        self.resume(chapter)
+
+    def resume(self, chapter: Chapter) -> None:
+        """Go on with a chapter that was begun and not ended."""
+        self.chapter = chapter
+        self.events = chapter.events
+        self.calls = chapter.calls
+        self.states = chapter.states
+        self.open = chapter.open
+        self.unclear = chapter.unclear
+        self.executed = chapter.executed
+        self.reached = chapter.reached
+        self.read = chapter.read
+        self.entered = chapter.entered
+
+    def end(self) -> Chapter:
+        """End the chapter, which is not written to any more."""
+        chapter = self.chapter
+        chapter.executed = self.executed
+        chapter.steps = self.steps - chapter.steps
+        chapter.abroad = chapter.abroad_before - self.abroad
+        return chapter
 
     # What is written down
 
@@ -218,8 +243,12 @@ class Run:
         event.info["caught"] = self.caught + self.expected > 0
         event.info["hypothetical"] = False
         event.info["clock"] = self.state.clock
-        self.facts.events.append(event)
+        self.events.append(event)
         return event
+
+    def parent(self, node: ast.AST) -> ast.AST | None:
+        """The node around `node`, which is one of the file under analysis."""
+        return self.source.parents.get(node)
 
     def at(self, node: ast.AST) -> At:
         return At(self.frame.file.source, node)
@@ -229,7 +258,7 @@ class Run:
         file = self.frame.file
         answer = file.names.ask(question)
         if answer is None and file is self.file:
-            self.facts.questions.add(question)
+            self.questions.add(question)
         return answer
 
     def step(self) -> None:

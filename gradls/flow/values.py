@@ -297,7 +297,7 @@ class Function(Value):
 class Class(Value):
     """A class of the program."""
 
-    __slots__ = ("bases", "fields", "name", "node", "scope", "source")
+    __slots__ = ("bases", "declarations", "fields", "name", "node", "scope", "source", "uses")
 
     def __init__(self, state: State, name: str, bases: tuple[Value, ...], node: ast.ClassDef, source: Source) -> None:
         self.name = name
@@ -306,6 +306,9 @@ class Class(Value):
         self.source = source
         self.fields = Fields(state)
         self.scope: Any = None
+        self.uses: frozenset[str] | None = None
+        self.declarations: dict[str, ast.expr] | None = None
+        """What its text says, once somebody has asked (see `gradls.flow.class_text`)."""
 
 
 class Lib(Value):

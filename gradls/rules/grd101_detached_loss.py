@@ -91,6 +91,7 @@ class DetachedLoss(LostGradientRule):
     """
 
     code, name, severity = "GRD101", "detached-loss", Severity.ERROR
+    whole_file = True
     kinds = ("detach", "data")
     does = "cuts the value off from its gradient"
 

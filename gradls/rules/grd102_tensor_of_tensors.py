@@ -86,6 +86,7 @@ class TensorOfTensors(LostGradientRule):
     """
 
     code, name, severity = "GRD102", "tensor-of-tensors", Severity.ERROR
+    whole_file = True
     kinds = ("copy",)
     untrained = Severity.WARNING
     does = "copies the values and drops their history"

@@ -86,6 +86,7 @@ class RewrappedTensor(LostGradientRule):
     """
 
     code, name, severity = "GRD103", "rewrapped-tensor", Severity.ERROR
+    whole_file = True
     kinds = ("rewrap",)
     untrained = Severity.WARNING
     does = "makes a new leaf without the history of the value"

@@ -89,6 +89,7 @@ class NumberInLoss(LostGradientRule):
     """
 
     code, name, severity = "GRD104", "number-in-loss", Severity.ERROR
+    whole_file = True
     kinds = ("number",)
     does = "turns the value into a number without a gradient"
 

@@ -61,5 +61,6 @@ class NumpyInGraph(LostGradientRule):
     """
 
     code, name, severity = "GRD105", "numpy-in-graph", Severity.ERROR
+    whole_file = True
     kinds = ("numpy",)
     does = "takes the value out of autograd"

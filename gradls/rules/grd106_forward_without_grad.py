@@ -102,6 +102,7 @@ class ForwardWithoutGrad(LostGradientRule):
     """
 
     code, name, severity = "GRD106", "forward-without-grad", Severity.ERROR
+    whole_file = True
     kinds = ("no_grad",)
     does = "switches gradients off while this is computed"
 

@@ -96,6 +96,7 @@ class NoDerivative(LostGradientRule):
     """
 
     code, name, severity = "GRD107", "no-derivative", Severity.ERROR
+    whole_file = True
     kinds = ("integer", "no_derivative")
     does = "has no gradient"
 

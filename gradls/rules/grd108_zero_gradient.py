@@ -84,6 +84,7 @@ class ZeroGradient(Rule):
         told: set[Tensor] = set()
         for node, (event, leaves) in sorted(blocked.items(), key=lambda item: item[0] not in sums):
             lost = [leaf for leaf in leaves if leaf not in alive and leaf.requires_grad]
+            lost.sort(key=lambda leaf: leaf.fields.born)
             if set(lost) - told and node.at is not None:
                 told |= set(lost) if node in sums else set()
                 what = code(facts, node.at.node)

@@ -89,6 +89,7 @@ class SampleWithoutGradient(LostGradientRule):
     """
 
     code, name, severity = "GRD112", "sample-without-gradient", Severity.ERROR
+    whole_file = True
     kinds = ("sample",)
     does = "draws without a gradient"
 

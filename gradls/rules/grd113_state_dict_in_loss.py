@@ -66,6 +66,7 @@ class StateDictInLoss(LostGradientRule):
     """
 
     code, name, severity = "GRD113", "state-dict-in-loss", Severity.ERROR
+    whole_file = True
     kinds = ("state_dict",)
     does = "gives detached tensors"
 

@@ -69,6 +69,7 @@ class ParameterOfComputed(LostGradientRule):
     """
 
     code, name, severity = "GRD114", "parameter-of-computed", Severity.WARNING
+    whole_file = True
     kinds = ("parameter",)
     does = "makes a new leaf, and forgets how its value was computed"
 

@@ -77,6 +77,7 @@ class GradWithoutCreateGraph(LostGradientRule):
     """
 
     code, name, severity = "GRD115", "grad-without-create-graph", Severity.ERROR
+    whole_file = True
     kinds = ("grad",)
     does = "is taken without `create_graph=True`, so it has no gradient itself"
 

@@ -66,6 +66,7 @@ class CheckpointWithoutGradient(LostGradientRule):
     """
 
     code, name, severity = "GRD116", "checkpoint-without-gradient", Severity.ERROR
+    whole_file = True
     kinds = ("checkpoint",)
     does = "records nothing, since no input requires grad"
 

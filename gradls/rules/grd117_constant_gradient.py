@@ -81,6 +81,7 @@ class ConstantGradient(LostGradientRule):
     """
 
     code, name, severity = "GRD117", "constant-gradient", Severity.ERROR
+    whole_file = True
     kinds = ("constant",)
     does = "is the gradient of something linear: a constant, in spite of `create_graph=True`"
 

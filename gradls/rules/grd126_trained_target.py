@@ -97,6 +97,7 @@ class TrainedTarget(Rule):
     """
 
     code, name, severity = "GRD126", "trained-target", Severity.INFORMATION
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         losses = [event for event in facts.of("loss") if event.node is not None and _both_have_gradients(event)]

@@ -113,6 +113,7 @@ class UnregisteredParameters(Rule):
     """
 
     code, name, severity = "GRD501", "unregistered-parameters", Severity.WARNING
+    whole_file = True
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -103,6 +103,7 @@ class FlagNobodyReads(Rule):
     """
 
     code, name, severity = "GRD503", "flag-nobody-reads", Severity.WARNING
+    whole_file = True
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -98,6 +98,7 @@ class TensorAttribute(Rule):
     """
 
     code, name, severity = "GRD507", "tensor-attribute", Severity.WARNING
+    whole_file = True
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:

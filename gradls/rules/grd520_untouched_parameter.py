@@ -102,6 +102,7 @@ class UntouchedParameter(Rule):
     """
 
     code, name, severity = "GRD520", "untouched-parameter", Severity.INFORMATION
+    whole_file = True
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:

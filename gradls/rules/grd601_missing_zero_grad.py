@@ -98,6 +98,7 @@ class MissingZeroGrad(Rule):
     """
 
     code, name, severity = "GRD601", "missing-zero-grad", Severity.WARNING
+    whole_file = True
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -1,7 +1,7 @@
 """GRD602."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Host, Instance, Tensor, Value
@@ -93,6 +93,7 @@ class ClearedBeforeStep(Rule):
     """
 
     code, name, severity = "GRD602", "cleared-before-step", Severity.WARNING
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         order = order_of(facts)
@@ -209,7 +210,7 @@ def _next_step(facts: Facts, number: int, clear: Event) -> tuple[int, list[Value
     return 0, made
 
 
-def _nearest(events: list[Event], clear: Event) -> Event | None:
+def _nearest(events: Sequence[Event], clear: Event) -> Event | None:
     """The first backward of these events, before anything else is done with the optimizer."""
     for event in events:
         if event.kind == "backward":

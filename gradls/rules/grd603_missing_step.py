@@ -78,6 +78,7 @@ class MissingStep(Rule):
     """
 
     code, name, severity = "GRD603", "missing-step", Severity.WARNING
+    whole_file = True
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:

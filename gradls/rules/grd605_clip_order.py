@@ -110,6 +110,7 @@ class ClipOrder(Rule):
     """
 
     code, name, severity = "GRD605", "clip-order", Severity.WARNING
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         if not any(facts.of("clip")):

@@ -104,6 +104,7 @@ class SchedulerOrder(Rule):
     """
 
     code, name, severity = "GRD606", "scheduler-order", Severity.WARNING
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("scheduler-made"):

@@ -106,6 +106,7 @@ class StaleOptimizer(Rule):
     """
 
     code, name, severity = "GRD607", "stale-optimizer", Severity.WARNING
+    whole_file = True
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -77,6 +77,7 @@ class ReboundParameter(Rule):
     """
 
     code, name, severity = "GRD608", "rebound-parameter", Severity.WARNING
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for number, event in enumerate(facts.events):

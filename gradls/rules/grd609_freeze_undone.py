@@ -75,6 +75,7 @@ class FreezeUndone(Rule):
     """
 
     code, name, severity = "GRD609", "freeze-undone", Severity.WARNING
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         frozen: dict[ast.AST, list[_Freeze]] = {}

@@ -102,6 +102,7 @@ class ScalerOrder(Rule):
     """
 
     code, name, severity = "GRD610", "scaler-order", Severity.ERROR
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         events = list(facts.of(*_KINDS))

@@ -99,6 +99,7 @@ class StepWithoutGradient(Rule):
     """
 
     code, name, severity = "GRD611", "step-without-gradient", Severity.WARNING
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         order = order_of(facts)

@@ -76,6 +76,7 @@ class FrozenWithGradient(Rule):
     """
 
     code, name, severity = "GRD612", "frozen-with-gradient", Severity.WARNING
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         frozen = [

@@ -80,6 +80,7 @@ class UnusedScheduler(Rule):
     """
 
     code, name, severity = "GRD613", "unused-scheduler", Severity.WARNING
+    whole_file = True
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:

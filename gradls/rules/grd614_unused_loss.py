@@ -76,6 +76,7 @@ class UnusedLoss(Rule):
     """
 
     code, name, severity = "GRD614", "unused-loss", Severity.INFORMATION
+    whole_file = True
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -83,10 +84,9 @@ class UnusedLoss(Rule):
         if not backwards:
             return
         read: set[str] | None = None
-        tensors = {state.node for state in facts.states}
         for node, records in facts.calls.items():
             values = [value for _, _, value in records if isinstance(value, Tensor) and _is_loss(value)]
-            target = _target(facts, _scaled(facts, node, tensors)) if values else None
+            target = _target(facts, _scaled(facts, node)) if values else None
             if target is None:
                 continue
             read = _names_read(facts) if read is None else read
@@ -107,12 +107,12 @@ def _names_read(facts: Facts) -> set[str]:
     return {node.id for node in nodes if not isinstance(node.ctx, ast.Store)}
 
 
-def _scaled(facts: Facts, node: ast.expr, tensors: set[ast.AST]) -> ast.expr:
+def _scaled(facts: Facts, node: ast.expr) -> ast.expr:
     """What a call's result is a factor or a term of, with numbers: `0.01 * weight.abs().sum()`."""
     outer = facts.parent(node)
     while isinstance(outer, ast.BinOp):
         other = outer.left if outer.right is node else outer.right
-        if any(isinstance(part, ast.Call) or part in tensors for part in ast.walk(other)):
+        if any(isinstance(part, ast.Call) or facts.is_tensor(part) for part in ast.walk(other)):
             return node
         node, outer = outer, facts.parent(outer)
     return node

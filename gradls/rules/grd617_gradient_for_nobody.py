@@ -102,6 +102,7 @@ class GradientForNobody(Rule):
     """
 
     code, name, severity = "GRD617", "gradient-for-nobody", Severity.INFORMATION
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         seen: set[ast.AST] = set()

@@ -87,6 +87,7 @@ class UndividedAccumulation(Rule):
     """
 
     code, name, severity = "GRD620", "undivided-accumulation", Severity.INFORMATION
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         order = order_of(facts)

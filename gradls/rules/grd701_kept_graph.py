@@ -109,6 +109,7 @@ class KeptGraph(Rule):
     """
 
     code, name, severity = "GRD701", "kept-graph", Severity.INFORMATION
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         by_place: dict[ast.AST, list[_Keeping]] = {}

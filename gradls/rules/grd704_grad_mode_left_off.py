@@ -123,6 +123,7 @@ class GradModeLeftOff(Rule):
     """
 
     code, name, severity = "GRD704", "grad-mode-left-off", Severity.INFORMATION
+    whole_file = True
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:

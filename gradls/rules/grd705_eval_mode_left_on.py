@@ -101,6 +101,7 @@ class EvalModeLeftOn(Rule):
     """
 
     code, name, severity = "GRD705", "eval-mode-left-on", Severity.WARNING
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for number, event in enumerate(facts.events):

@@ -87,6 +87,7 @@ class FunctionalDropout(Rule):
     """
 
     code, name, severity = "GRD706", "functional-dropout", Severity.INFORMATION
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for node, records in facts.calls.items():

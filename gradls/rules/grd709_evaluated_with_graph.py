@@ -84,6 +84,7 @@ class EvaluatedWithGraph(Rule):
     """
 
     code, name, severity = "GRD709", "evaluated-with-graph", Severity.INFORMATION
+    whole_file = True
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:

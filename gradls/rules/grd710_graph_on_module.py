@@ -114,6 +114,7 @@ class GraphOnModule(Rule):
     """
 
     code, name, severity = "GRD710", "graph-on-module", Severity.INFORMATION
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         events = [event for event in facts.of("attribute-set") if _keeps_graph(event)]

@@ -22,11 +22,14 @@ class Rule:
     code: ClassVar[str]
     name: ClassVar[str]
     severity: ClassVar[Severity]
+    whole_file: ClassVar[bool] = False
+    """What it says of one chapter (`gradls.flow.chapters`) depends on the others, so it is asked about the whole file
+    after each edit. Other rules look at one chapter at a time."""
     of_absence: ClassVar[bool] = False
-    """It reports what does not happen, so it needs facts about the whole file."""
+    """It reports what does not happen: it says nothing of a file that was not followed to its end."""
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        """The findings of this rule in what is known of one file."""
+        """The findings of this rule in what is known of one file, or of one chapter of it."""
         raise NotImplementedError
 
     def finding(

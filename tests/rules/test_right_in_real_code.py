@@ -544,7 +544,7 @@ def test_what_did_not_happen_is_only_known_of_what_was_followed(code: str, monke
     first = LONG[: LONG.index("for _ in range(2)")]
     assert len(reported(code, first)) == 1
     assert reported(code, LONG) == []
-    monkeypatch.setattr("gradls.flow.analyze.MOST_STEPS", _steps(first) + 2)
+    monkeypatch.setattr("gradls.flow.roots.MOST_STEPS", _steps(first) + 2)
     assert reported(code, LONG) == []
 
 

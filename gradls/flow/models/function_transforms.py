@@ -114,22 +114,22 @@ def inside(run: Run, target: Value, arguments: list[Value], call: Call) -> tuple
     """Run the function; what happens there is not part of the program's own graph."""
     from gradls.flow.calls import call_value
 
-    start, evaluated, states = len(run.facts.events), run.facts.calls, run.states
-    run.facts.calls, run.states = {}, {}
+    start, evaluated, states = len(run.events), run.calls, run.states
+    run.calls, run.states = {}, {}
     run.isolated += 1
     try:
         result = call_value(run, target, Call(call.node, list(arguments), call.kwargs))
     finally:
         run.isolated -= 1
-        run.facts.calls, run.states = evaluated, states
-    events = run.facts.events[start:]
-    run.facts.events[start:] = [event for event in events if event.kind == "transform-fault"]
+        run.calls, run.states = evaluated, states
+    events = run.events[start:]
+    run.events[start:] = [event for event in events if event.kind == "transform-fault"]
     return result, events
 
 
 def _look(run: Run, kind: str, made: Call, call: Call, fresh: set[Node], result: Value, events: list[Event]) -> None:
     """Write down what the transform refuses."""
-    before_it = len(run.facts.events)
+    before_it = len(run.events)
     for event in events:
         value = event.value
         if event.kind == "backward":
@@ -148,7 +148,7 @@ def _look(run: Run, kind: str, made: Call, call: Call, fresh: set[Node], result:
                 fault(run, event.at.node, "write", kind)
         elif kind == "vmap" and event.kind in ("to-number", "tensor-truth") and depends([event.node], fresh):
             fault(run, event.at.node, event.kind, kind)
-    if len(run.facts.events) > before_it:
+    if len(run.events) > before_it:
         return
     _result(run, kind, made, call, fresh, result)
     if kind == "vmap" and "randomness" not in made.kwargs:

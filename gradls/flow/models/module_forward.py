@@ -120,7 +120,7 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     kept = dict(parameters)
     if truth.truth(run, options.get("track_running_stats", TRUE)) is True:
         kept |= {name: instance.fields[name] for name in spec.saves_buffers if name in instance.fields}
-    if spec.name == "torch.nn.LSTM" and not since(run.facts.target, FUSED_LSTM):
+    if spec.name == "torch.nn.LSTM" and not since(run.target, FUSED_LSTM):
         spec = replace(find_module("torch.nn.GRU") or spec, outputs=spec.outputs)  # what it keeps, a GRU does
     _save_for_layer(result, spec, first, kept)
     if spec.kind == "recurrent" and len(call.args) > 1:

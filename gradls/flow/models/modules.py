@@ -258,7 +258,7 @@ def elements(value: Value) -> list[Value] | None:
 def clear_grads(run: Run, tensors: list[Tensor], call: Call) -> None:
     """`zero_grad()` makes gradients None, unless the call or the version says otherwise."""
     given = call.get(0, "set_to_none")
-    default = since(run.facts.target, ZERO_GRAD_TO_NONE)
+    default = since(run.target, ZERO_GRAD_TO_NONE)
     if (default if given is None else truth.truth(run, given)) is not True:
         return
     for tensor in tensors:

@@ -20,13 +20,13 @@ def check(run: Run, mark: tuple[int, int], result: Value, again: Callable[[], Va
     called a second time. What the second call writes is undone."""
     if not isinstance(result, Tensor) or result.requires_grad is not True or not _changes_something(run, mark):
         return
-    events, before = len(run.facts.events), run.state.mark()
+    events, before = len(run.events), run.state.mark()
     try:
         second = again()
         difference = _difference(result, mark[1], second, before[1]) if isinstance(second, Tensor) else None
     finally:
         run.state.undo(before)
-        del run.facts.events[events:]
+        del run.events[events:]
     if difference is not None:
         why, node = difference
         run.event("recomputed", at, result, node, why=why)

@@ -138,14 +138,14 @@ def _returned_by(run: Run, tensor: Tensor, hook: Function, call: Call) -> tuple[
     from gradls.flow.calls import call_function
 
     gradient = run.leaf("gradient", None, dtype=tensor.dtype, shape=tensor.shape)
-    mark, events = run.state.mark(), len(run.facts.events)
+    mark, events = run.state.mark(), len(run.events)
     try:
         returned = call_function(run, hook, Call(call.node, [gradient]))
         writes = gradient.storage.writes
         return returned, writes[0].at if writes else None
     finally:
         run.state.undo(mark)
-        del run.facts.events[events:]
+        del run.events[events:]
 
 
 @method(TENSOR, "size")

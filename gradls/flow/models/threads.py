@@ -79,7 +79,7 @@ def _look_at(run: Run, call: Call, target: Value | None, args: list[Value] | Non
     at = run.mode["at"]
     if run.recording is not False or at is None or args is None or not isinstance(target, (Function, Bound)):
         return
-    count, executed, mark = len(run.facts.events), set(run.executed), run.state.mark()
+    count, executed, mark = len(run.events), set(run.executed), run.state.mark()
     leak = contexts.Leak(True, False, None, run.at(call.node))
     contexts.set_mode(run, True, False, None)
     run.state.set(run.mode, "leak", leak)
@@ -87,7 +87,7 @@ def _look_at(run: Run, call: Call, target: Value | None, args: list[Value] | Non
         call_value(run, target, Call(call.node, list(args), dict(kwargs)))
     finally:
         run.state.undo(mark)
-        del run.facts.events[count:]
+        del run.events[count:]
         run.executed.clear()
         run.executed.update(executed)
     if leak.uses:

@@ -1,0 +1,66 @@
+"""What the text of a class says, whether or not its methods are run.
+
+What was asked is kept with the class: after an edit of a method it may read otherwise.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from gradls.flow.values import Class
+
+
+def registers(cls: Class) -> bool:
+    """Does a method of it call `self.register_buffer` and the like?"""
+    return "registers" in _uses(cls)
+
+
+def makes_layers(cls: Class) -> bool:
+    """Does it use a name such as `nn.Linear`?"""
+    return "layers" in _uses(cls)
+
+
+def declarations(cls: Class) -> dict[str, ast.expr]:
+    """What a class declares its attributes to be: `actor: Actor` in its body, `self.actor: Actor = ...` in a method."""
+    if cls.declarations is None:
+        cls.declarations = _declarations(cls.node)
+    return cls.declarations
+
+
+def reads_otherwise(cls: Class) -> bool:
+    """Does the text say anything else by now than it did when it was asked?"""
+    if cls.uses is not None and cls.uses != _read_uses(cls.node):
+        return True
+    if cls.declarations is None:
+        return False
+    before, now = cls.declarations, _declarations(cls.node)
+    return before.keys() != now.keys() or any(ast.dump(before[name]) != ast.dump(now[name]) for name in now)
+
+
+def _uses(cls: Class) -> frozenset[str]:
+    if cls.uses is None:
+        cls.uses = _read_uses(cls.node)
+    return cls.uses
+
+
+def _read_uses(cls: ast.ClassDef) -> frozenset[str]:
+    found = set()
+    for node in ast.walk(cls):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id == "self" and node.attr in ("register_buffer", "register_parameter", "add_module"):
+                found.add("registers")
+            if node.value.id == "nn" and node.attr[:1].isupper():
+                found.add("layers")
+    return frozenset(found)
+
+
+def _declarations(node: ast.ClassDef) -> dict[str, ast.expr]:
+    found: dict[str, ast.expr] = {}
+    for part in ast.walk(node):
+        if isinstance(part, ast.AnnAssign):
+            target = part.target
+            if isinstance(target, ast.Name) and part in node.body:
+                found[target.id] = part.annotation
+            elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self":
+                found.setdefault(target.attr, part.annotation)
+    return found

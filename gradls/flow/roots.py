@@ -1,0 +1,185 @@
+"""Where the analysis begins to run: the module's own statements, and what nobody in the file calls."""
+
+from __future__ import annotations
+
+import ast
+import logging
+from collections.abc import Callable
+
+from gradls.flow import attributes, classes
+from gradls.flow.arguments import Call
+from gradls.flow.backward import check_result
+from gradls.flow.calls import call_function
+from gradls.flow.chapters import Chapter, forget_unclear
+from gradls.flow.models.autograd_functions import context_arguments
+from gradls.flow.models.modules import parameters_of
+from gradls.flow.proofs import prove
+from gradls.flow.run import MOST_STEPS, MOST_STEPS_A_ROOT, OutOfBudget, Run
+from gradls.flow.statements import exec_block
+from gradls.flow.values import Bound, Class, Function, Host, Instance, Mapping, Sequence, Value
+from gradls.syntax.source import Source
+
+log = logging.getLogger(__name__)
+
+
+def run_module(run: Run) -> Chapter:
+    """Run the module's statements, as Python would."""
+    run.begin(run.source.tree)
+    _attempt(run, lambda: exec_block(run, run.source.tree.body), MOST_STEPS)
+    chapter = run.end()
+    prove(run, chapter)
+    forget_unclear(chapter)
+    return chapter
+
+
+def definitions(run: Run) -> list[Function | Class]:
+    """The functions and classes that the module defines, in order."""
+    values = run.module.fields.values()
+    found = [value for value in values if isinstance(value, (Function, Class)) and _source(value) is run.source]
+    return list(dict.fromkeys(found))
+
+
+def _source(value: Function | Class) -> Source:
+    return value.written.source if isinstance(value, Function) else value.source
+
+
+def methods(cls: Class) -> list[Function]:
+    """The functions that a class defines, `forward` first."""
+    found = [value for value in cls.fields.values() if isinstance(value, Function)]
+    return sorted(found, key=lambda method: method.name != "forward")
+
+
+def run_function(run: Run, function: Function) -> Chapter:
+    """Run a function."""
+    return _run_alone(run, function.written.node, lambda: _call(run, function, arguments(run, function, False)))
+
+
+def run_method(run: Run, cls: Class, method: Function, receiver: Value) -> Chapter:
+    """Run a method of a class on `receiver`, an object of it."""
+    bound = method.kind != "static"
+    target = cls if method.kind == "class" else receiver
+    return _run_alone(
+        run,
+        method.written.node,
+        lambda: _call(run, method, arguments(run, method, bound), target if bound else None),
+    )
+
+
+def run_template(run: Run, method: Function, receiver: Value) -> Chapter:
+    """Run an inherited method for what the methods of the class see that it calls.
+
+    What happens in the base class is for its own file to tell.
+    """
+    chapter = _run_alone(run, method.node, lambda: call_function(run, method, arguments(run, method, True), receiver))
+    chapter.events.clear()
+    chapter.executed.clear()
+    return chapter
+
+
+def run_method_of_function(run: Run, method: Function) -> Chapter:
+    """Run a method of a custom autograd Function, which is not recorded."""
+
+    def action() -> None:
+        run.isolated += 1
+        call_function(run, method, context_arguments(run, method, arguments(run, method, False)))
+
+    return _run_alone(run, method.written.node, action)
+
+
+def make(run: Run, cls: Class) -> tuple[Chapter, Value]:
+    """Make an object of a class, with arguments of which nothing is known."""
+    holder: list[Value] = []
+
+    def action() -> None:
+        init, _ = classes.find_in_class(cls, "__init__")
+        call = arguments(run, init, True) if isinstance(init, Function) else Call(cls.node, [], {}, True)  # type: ignore[arg-type]
+        holder.append(classes.instantiate(run, cls, call))
+
+    chapter = _run_alone(run, cls.node, action)
+    if not holder:
+        holder.append(Instance(run.state, cls))
+        holder[0].open = True  # type: ignore[attr-defined]
+    receiver = holder[0]
+    if isinstance(receiver, Instance):
+        receiver.name = receiver.name or "self"
+        for _, tensor in parameters_of(receiver)[0]:
+            # Whoever made the object may have converted it.
+            tensor.fields["exact"] = None
+    return chapter, receiver
+
+
+def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter:
+    """Run something that nobody in the file calls: the function `node`, or the making of an object of the class `node`.
+
+    A caller may have switched gradients off. Only where something here calls backward it is certain that they were on.
+    Objects are made with gradients on.
+    """
+    run.alone = True
+    run.since = run.state.clock
+    run.mode.update({"grad": True, "inference": False, "at": None, "leak": None})
+    run.begin(node)
+    run.read.add(node)
+    _attempt(run, action, MOST_STEPS_A_ROOT)
+    chapter = run.end()
+    made = isinstance(node, ast.ClassDef)
+    chapter.recorded = made or any(event.kind in ("backward", "grad-call") for event in chapter.events)
+    for event in chapter.events:
+        event.info["hypothetical"] = not chapter.recorded
+    prove(run, chapter)
+    for state in chapter.states.values():
+        state.called = False
+    return chapter
+
+
+def _attempt(run: Run, action: Callable[[], object], budget: int) -> None:
+    """Do something within a budget of steps. What goes wrong inside costs this chapter only."""
+    run.limit = run.steps + budget
+    frame, path, mode, isolated = run.frame, run.path, dict(run.mode), run.isolated
+    try:
+        action()
+    except OutOfBudget:
+        log.info(
+            "%s: `%s` takes too many steps to follow", run.source.path, getattr(run.chapter.node, "name", "module")
+        )
+    except RecursionError:
+        log.info("%s: an expression is nested too deeply to follow", run.source.path)
+    except Exception:
+        log.exception("the analysis failed in %s; please report this", run.source.path)
+    else:
+        run.isolated = isolated
+        return
+    run.chapter.unfinished = True
+    run.frame, run.path = frame, path
+    run.mode.update(mode)
+    run.stack.clear()
+    run.rough = run.isolated = run.casting = run.forwards = 0
+
+
+def _call(run: Run, function: Function, call: Call, receiver: Value | None = None) -> None:
+    """Call a function that nobody in the file calls, and see what a backward of its result would do."""
+    check_result(run, call_function(run, function, call, receiver), function.node)
+
+
+def arguments(run: Run, function: Function, bound: bool) -> Call:
+    """Arguments of which only the annotations are known, for a function that nobody calls."""
+    function = function.written
+    node = function.node.args
+    positional = [*node.posonlyargs, *node.args]
+    if bound and positional and function.kind != "static":
+        positional = positional[1:]
+    args = [_argument(run, parameter, function) for parameter in positional]
+    kwargs = {parameter.arg: _argument(run, parameter, function) for parameter in node.kwonlyargs}
+    call = Call(function.node, args, kwargs)  # type: ignore[arg-type]
+    if node.vararg is not None or node.kwarg is not None:
+        call.unsure = True
+    return call
+
+
+def _argument(run: Run, parameter: ast.arg, function: Function) -> Value:
+    default = function.defaults.get(parameter.arg)
+    if isinstance(default, (Function, Class, Bound, Instance, Sequence, Mapping)):
+        return default
+    value = attributes.annotated(run, parameter, function)
+    if default is not None and isinstance(default, Host) and default.kind in ("int", "float"):
+        return Host(default.kind)
+    return value
