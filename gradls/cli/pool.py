@@ -20,7 +20,8 @@ R = TypeVar("R")
 
 ENOUGH_FOR_PROCESSES = 20
 LARGEST_CHUNK = 16
-COLLECT_EVERY = 25
+MANY_OBJECTS = 500_000
+"""So many new ones, some 100 MB, are worth a collection."""
 
 
 def work(
@@ -92,33 +93,44 @@ def _start_worker() -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, too, and ends its workers
+    gc.disable()
+    gc.freeze()
 
 
 def _run_chunk(function: Callable[[T], R], tasks: Sequence[T], advance: Callable[[int], None] | None = None) -> list[R]:
     results = []
     with _rare_collections() as collect:
-        for number, task in enumerate(tasks, 1):
+        for task in tasks:
             results.append(function(task))
             if advance:
                 advance(1)
-            if number % COLLECT_EVERY == 0:
-                collect()
+            collect()
     return results
 
 
 @contextmanager
 def _rare_collections() -> Iterator[Callable[[], object]]:
-    """Automatic collections look through all trees at hand, and made parsing four times slower."""
+    """Automatic collections look through all trees at hand, and made parsing four times slower.
+
+    Within the block the collector runs when what it gives is called and much is new. What was there before, and what
+    survived, is not looked at again: that is what the next files have in common.
+    """
     if not gc.isenabled():
-        yield gc.collect
+        yield _collect_if_much_is_new  # a worker is in such a block all its life
         return
     gc.disable()
     gc.freeze()
     try:
-        yield gc.collect
+        yield _collect_if_much_is_new
     finally:
         gc.unfreeze()
         gc.enable()
+
+
+def _collect_if_much_is_new() -> None:
+    if gc.get_count()[0] > MANY_OBJECTS:
+        gc.collect()
+        gc.freeze()
 
 
 @contextmanager
