@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lsprotocol import types
 
 from gradls.rules.finding import Finding, Safety, TextEdit
-from gradls.server.analysis import Analysis, Analyst
+from gradls.server.analysis import Analyst
+from gradls.server.capabilities import FIX_ALL, QUICK_FIX
+from gradls.server.diagnostics import diagnostic
+from gradls.server.documents import label_of
 from gradls.server.ignoring import ignore_edit
 from gradls.server.positions import Encoding, Position, Range, to_range
+from gradls.server.settings import SOURCE
 from gradls.syntax.source import Span
 from gradls.syntax.text import split_lines
 from gradls.workspace.files import Unreadable, read
 from gradls.workspace.session import Session
 
-FIX_ALL = "source.fixAll.gradls"
-KINDS = (types.CodeActionKind.QuickFix.value, FIX_ALL)
-COMMAND = "gradls.applyEdit"
+KINDS = (QUICK_FIX, FIX_ALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,12 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An action to choose from. `diagnostic` is the client's own, if it sent one."""
+    """An action to choose from. `diagnostic` is the client's own, if it sent one, else the protocol's object."""
 
     title: str
     kind: str
     choice: Choice
-    finding: Finding | None = None
-    diagnostic: types.Diagnostic | None = None
+    diagnostic: types.Diagnostic | dict[str, Any] | None = None
     preferred: bool = False
 
 
@@ -77,26 +78,32 @@ def is_wanted(kind: str, only: Sequence[str] | None) -> bool:
     return any(asked in ("", kind) or kind.startswith(f"{asked}.") for asked in only)
 
 
-def offers(analysis: Analysis, params: types.CodeActionParams, encoding: Encoding) -> Iterator[Offer]:
-    """What can be done about the findings that `params` asks for."""
-    uri, revision = analysis.snapshot.uri, analysis.snapshot.revision
+def offers(analyst: Analyst, label: str, uri: str, revision: int, params: types.CodeActionParams) -> list[Offer]:
+    """What can be done about the findings that `params` asks for. Runs on the worker's thread.
+
+    Outdated if the text has moved on.
+    """
+    findings = analyst.session_of(label, revision).findings(label)
     only = params.context.only
-    if is_wanted(types.CodeActionKind.QuickFix.value, only):
-        for finding, diagnostic in asked_for(analysis, params, encoding):
-            yield from _quick_fixes(finding, diagnostic, uri, revision)
+    found: list[Offer] = []
+    if is_wanted(QUICK_FIX, only):
+        for finding, sent in asked_for(findings, params, analyst.client.encoding):
+            found += _quick_fixes(finding, sent or diagnostic(finding, analyst.client), uri, revision)
     automatic = params.context.trigger_kind is types.CodeActionTriggerKind.Automatic and not only
-    if is_wanted(FIX_ALL, only) and not automatic and _has_safe_fix(analysis.findings):
-        yield Offer("gradls: make all safe fixes", FIX_ALL, Choice(uri, revision))
+    if is_wanted(FIX_ALL, only) and not automatic and _has_safe_fix(findings):
+        found.append(Offer("gradls: make all safe fixes", FIX_ALL, Choice(uri, revision)))
+    return found
 
 
-def _quick_fixes(finding: Finding, diagnostic: types.Diagnostic | None, uri: str, revision: int) -> Iterator[Offer]:
-    kind = types.CodeActionKind.QuickFix.value
+def _quick_fixes(
+    finding: Finding, about: types.Diagnostic | dict[str, Any], uri: str, revision: int
+) -> Iterator[Offer]:
     for index, fix in enumerate(finding.fixes):
         choice = Choice(uri, revision, finding.code, finding.span, index)
-        yield Offer(fix.title, kind, choice, finding, diagnostic, preferred=fix.safety is Safety.SAFE)
+        yield Offer(fix.title, QUICK_FIX, choice, about, preferred=fix.safety is Safety.SAFE)
     if ignore_edit(finding) is not None:
         choice = Choice(uri, revision, finding.code, finding.span)
-        yield Offer(f"Ignore {finding.name} on this line", kind, choice, finding, diagnostic)
+        yield Offer(f"Ignore {finding.name} on this line", QUICK_FIX, choice, about)
 
 
 def _has_safe_fix(findings: Sequence[Finding]) -> bool:
@@ -104,30 +111,30 @@ def _has_safe_fix(findings: Sequence[Finding]) -> bool:
 
 
 def asked_for(
-    analysis: Analysis, params: types.CodeActionParams, encoding: Encoding
+    findings: Sequence[Finding], params: types.CodeActionParams, encoding: Encoding
 ) -> list[tuple[Finding, types.Diagnostic | None]]:
     """The findings whose diagnostics the client sent back, however little is left of these; else those in its range."""
-    ranges = [to_range(finding.span, finding.place.source.lines, encoding) for finding in analysis.findings]
+    ranges = [to_range(finding.span, finding.place.source.lines, encoding) for finding in findings]
     matched: dict[int, types.Diagnostic] = {}
-    for diagnostic in params.context.diagnostics:
-        if diagnostic.source in (None, "gradls"):
-            index = _closest(diagnostic, analysis.findings, ranges)
+    for sent in params.context.diagnostics:
+        if sent.source in (None, SOURCE):
+            index = _closest(sent, findings, ranges)
             if index is not None:
-                matched.setdefault(index, diagnostic)
+                matched.setdefault(index, sent)
     if matched:
-        return [(analysis.findings[index], matched[index]) for index in sorted(matched)]
+        return [(findings[index], matched[index]) for index in sorted(matched)]
     area = _plain(params.range)
-    return [(finding, None) for finding, place in zip(analysis.findings, ranges, strict=True) if _touch(place, area)]
+    return [(finding, None) for finding, place in zip(findings, ranges, strict=True) if _touch(place, area)]
 
 
-def _closest(diagnostic: types.Diagnostic, findings: Sequence[Finding], ranges: Sequence[Range]) -> int | None:
-    """The index of the finding that `diagnostic` tells of, the nearest if the text has moved since; None if there is
+def _closest(sent: types.Diagnostic, findings: Sequence[Finding], ranges: Sequence[Range]) -> int | None:
+    """The index of the finding that `sent` tells of, the nearest if the text has moved since; None if there is
     none."""
-    area = _plain(diagnostic.range)
+    area = _plain(sent.range)
     best: tuple[int, int] | None = None
     for index, (finding, place) in enumerate(zip(findings, ranges, strict=True)):
-        same_code = diagnostic.code is None or str(diagnostic.code) == finding.code
-        same_message = diagnostic.message == finding.message
+        same_code = sent.code is None or str(sent.code) == finding.code
+        same_message = sent.message == finding.message
         if same_code and (same_message or place == area):
             distance = 0 if place == area else 1 + abs(place["start"]["line"] - area["start"]["line"])
             best = min(best or (distance, index), (distance, index))
@@ -149,29 +156,34 @@ def _order(position: Position) -> tuple[int, int]:
     return position["line"], position["character"]
 
 
-Edits = dict[str, list[types.TextEdit]]
+class Edits(NamedTuple):
+    """The edits of one file, and the client's version of the text that they are for, if it is open."""
+
+    path: str
+    version: int | None
+    edits: list[types.TextEdit]
 
 
-def build(analyst: Analyst, analysis: Analysis, choice: Choice, encoding: Encoding) -> Edits | None:
-    """The edits of `choice` by path; None if they cannot be made. Runs on the worker's thread.
+def build(analyst: Analyst, choice: Choice) -> list[Edits]:
+    """The edits of `choice`; none if they cannot be made. Runs on the worker's thread.
 
     Outdated if the text has moved on.
     """
-    session = analyst.session_of(analysis.snapshot)
-    edits = _edits(session, analysis, choice)
-    if not edits:
-        return None
-    result: Edits = {}
+    label = label_of(choice.uri)
+    session = analyst.session_of(label, choice.revision)
+    edits = _edits(session, label, choice) or []
+    result = []
     for path in dict.fromkeys(edit.path for edit in edits):
         lines = _lines(session, path)
-        result[path] = [_text_edit(edit, lines, encoding) for edit in edits if edit.path == path]
+        typed = [_text_edit(edit, lines, analyst.client.encoding) for edit in edits if edit.path == path]
+        result.append(Edits(path, analyst.version_of(path), typed))
     return result
 
 
-def _edits(session: Session, analysis: Analysis, choice: Choice) -> Sequence[TextEdit] | None:
+def _edits(session: Session, label: str, choice: Choice) -> Sequence[TextEdit] | None:
     if choice.code is None:
-        return session.fix_all(analysis.snapshot.label)
-    for finding in analysis.findings:
+        return session.fix_all(label)
+    for finding in session.findings(label):
         if finding.code == choice.code and finding.span == choice.span:
             if choice.fix is None:
                 edit = ignore_edit(finding)

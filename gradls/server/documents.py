@@ -6,6 +6,7 @@ is applied even if its version looks wrong, for the next ones count on it.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -13,9 +14,12 @@ from typing import Any
 from pygls.uris import from_fs_path, to_fs_path
 
 from gradls.server.positions import Encoding, code_points
+from gradls.server.snapshots import Snapshot
 from gradls.syntax.text import split_lines
 
 log = logging.getLogger(__name__)
+
+_revisions = itertools.count()
 
 
 def label_of(uri: str) -> str:
@@ -27,21 +31,27 @@ def label_of(uri: str) -> str:
 
 
 class Document:
-    """An open text. `version` is the client's; `revision` grows with every change, whatever the client says."""
+    """An open text.
+
+    `version` is the client's; `revision` grows with every change, whatever the client says, and no two documents have
+    one in common.
+    """
 
     def __init__(self, uri: str, version: int | None, text: str) -> None:
         self.uri = uri
         self.label = label_of(uri)
         self.version = version
-        self.revision = 0
+        self.revision = next(_revisions)
+        self.is_typed_in = False
         self.lines = split_lines(text)
-        self._text: str | None = text
 
     @property
     def text(self) -> str:
-        if self._text is None:
-            self._text = "".join(self.lines)
-        return self._text
+        return "".join(self.lines)
+
+    def snapshot(self) -> Snapshot:
+        """The document as it is now."""
+        return Snapshot(self.label, self.uri, self.version, self.revision, self.lines.copy())
 
     def change(self, change: Mapping[str, Any], encoding: Encoding) -> None:
         """Apply one element of the `contentChanges` of a didChange. ValueError if it is not one."""
@@ -49,7 +59,7 @@ class Document:
         if not isinstance(text, str):
             raise ValueError(f"a change without a text: {change!r}")
         if area is None:
-            self.lines, self._text = split_lines(text), text
+            self.lines = split_lines(text)
         else:
             try:
                 ends = [(int(area[end]["line"]), int(area[end]["character"])) for end in ("start", "end")]
@@ -59,8 +69,8 @@ class Document:
                 raise ValueError(f"not a range: {area!r}")
             start, end = sorted(ends)
             self._replace(self._locate(*start, encoding), self._locate(*end, encoding), text)
-            self._text = None
-        self.revision += 1
+        self.revision = next(_revisions)
+        self.is_typed_in = True
 
     def _locate(self, line: int, character: int, encoding: Encoding) -> tuple[int, int]:
         """The index of a line and in it; what lies after the last line is the end of the text."""

@@ -9,16 +9,15 @@ from lsprotocol import types
 from gradls.rules.finding import Finding
 from gradls.rules.page import page
 from gradls.rules.registry import rules_by_key
-from gradls.server.positions import Encoding, Position, to_range
+from gradls.server.positions import Position, to_range
+from gradls.server.settings import Client
 from gradls.workspace.addresses import rule_address
 
 
-def hover(
-    findings: Sequence[Finding], position: types.Position, encoding: Encoding, markdown: bool
-) -> types.Hover | None:
-    """The findings at `position`, each with its story and its rule in short; None if there are none."""
-    at = (position.line, position.character)
-    ranges = [to_range(finding.span, finding.place.source.lines, encoding) for finding in findings]
+def hover(findings: Sequence[Finding], at: tuple[int, int], client: Client) -> types.Hover | None:
+    """The findings at the protocol's line and character `at`, each with its story and its rule in short; None if there
+    are none. Runs on the worker's thread."""
+    ranges = [to_range(finding.span, finding.place.source.lines, client.encoding) for finding in findings]
     here = [
         (finding, place)
         for finding, place in zip(findings, ranges, strict=True)
@@ -29,7 +28,9 @@ def hover(
     place = here[0][1]
     text = "\n\n---\n\n".join("\n\n".join(_paragraphs(finding)) for finding, _ in here)
     return types.Hover(
-        types.MarkupContent(types.MarkupKind.Markdown if markdown else types.MarkupKind.PlainText, text),
+        types.MarkupContent(
+            types.MarkupKind.Markdown if client.abilities.markdown else types.MarkupKind.PlainText, text
+        ),
         types.Range(types.Position(**place["start"]), types.Position(**place["end"])),
     )
 

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
+import gc
 import logging
 import os
-import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import BinaryIO
 
+from gradls.server.loop import Loop
 from gradls.server.server import Server
-from gradls.server.transport import Inbox, Writer
+from gradls.server.transport import Writer, read_messages
 
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS_AT_THE_CLIENT = 2.0
+SECONDS_UNTIL_IDLE = 0.5
 
 
 def serve(tcp: tuple[str, int] | None = None) -> int:
     """Serve one client, on stdio or listening at the host and port `tcp`; return the exit status when it has gone."""
+    gc.disable()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     # It logs refusals like failures; these are logged here.
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
     if tcp is None:
-        incoming, outgoing = _take_stdio()
-        return asyncio.run(_serve(incoming, outgoing))
+        return _serve(*_take_stdio())
     return _serve_tcp(*tcp)
 
 
@@ -41,6 +44,8 @@ def _take_stdio() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _serve_tcp(host: str, port: int) -> int:
+    import socket
+
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listener:
         # For whoever asked for port 0.
@@ -48,43 +53,69 @@ def _serve_tcp(host: str, port: int) -> int:
         connection, _ = listener.accept()
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with connection:
-        return asyncio.run(_serve(connection.makefile("rb"), connection.makefile("wb")))
+        return _serve(connection.makefile("rb"), connection.makefile("wb"))
 
 
-async def _serve(incoming: BinaryIO, outgoing: BinaryIO) -> int:
+def _serve(incoming: BinaryIO, outgoing: BinaryIO) -> int:
     """Serve until the client says `exit` or vanishes. 0 if it has said `shutdown` before."""
-    loop = asyncio.get_running_loop()
-    server = Server()
-    done: asyncio.Future[int] = loop.create_future()
+    loop = Loop()
 
-    def stop(status: int | None = None) -> None:
-        if not done.done():
-            done.set_result((0 if server.protocol.is_shut_down else 1) if status is None else status)
+    def lost() -> None:
+        loop.call(lambda: loop.stop(server.status))
 
-    server.protocol.set_writer(Writer(outgoing, lost=stop))
-    server.protocol.stop = stop
-    inbox = Inbox(loop, server.protocol.receive, stop)
+    server = Server(loop, Writer(outgoing, lost))
+    server.scheduler.prepare(_get_ready)
     # A daemon: it cannot be interrupted while it waits for the client.
-    threading.Thread(target=inbox.read, args=(incoming,), name="reader", daemon=True).start()
-    watch = asyncio.create_task(_watch(server, stop))
+    threading.Thread(target=_read, args=(incoming, server, lost), name="reader", daemon=True).start()
+    watch = _Watch(server, lost)
     try:
-        return await done
+        return loop.run(server.scheduler.proceed, watch.idle, SECONDS_UNTIL_IDLE)
     finally:
-        watch.cancel()
         server.close()
 
 
-async def _watch(server: Server, stop: Callable[[], None]) -> None:
-    """Stop when the process that the client named is gone: its end of our stdin may live on in another process."""
-    seen = False
-    while True:
-        await asyncio.sleep(SECONDS_BETWEEN_LOOKS_AT_THE_CLIENT)
+def _get_ready() -> None:
+    from gradls.server.analysis import get_ready
+
+    get_ready()
+
+
+def _read(incoming: BinaryIO, server: Server, ended: Callable[[], None]) -> None:
+    """Give the loop what the client says until it says no more."""
+    try:
+        for messages in read_messages(incoming):
+            server.loop.call(partial(server.connection.receive, messages))
+    except (OSError, ValueError) as error:
+        log.error("reading from the client failed: %s", error)
+    except MemoryError:
+        log.error("a message of the client is too long")
+    finally:
+        ended()
+
+
+class _Watch:
+    """Stops the server when the process that the client named is gone: its end of our stdin may live on in another
+    process."""
+
+    def __init__(self, server: Server, gone: Callable[[], None]) -> None:
+        self._server = server
+        self._gone = gone
+        self._seen = False
+        self._last_look = time.monotonic()
+
+    def idle(self) -> None:
+        """Nothing has happened for a while."""
+        self._server.idle()
+        if time.monotonic() - self._last_look < SECONDS_BETWEEN_LOOKS_AT_THE_CLIENT:
+            return
+        self._last_look = time.monotonic()
+        process = self._server.process_id
         # A client in another container names a process that is not here: only one that was can be missed.
-        alive = server.process_id is not None and _is_alive(server.process_id)
-        if seen and not alive:
+        alive = process is not None and _is_alive(process)
+        if self._seen and not alive:
             log.warning("the client is gone")
-            stop()
-        seen = alive
+            self._gone()
+        self._seen = alive
 
 
 def _is_alive(process: int) -> bool:

@@ -7,9 +7,10 @@ counts both from 1, columns in Unicode code points.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
-from gradls.syntax.source import Span
+if TYPE_CHECKING:
+    from gradls.syntax.source import Span
 
 Encoding = Literal["utf-8", "utf-16", "utf-32"]
 

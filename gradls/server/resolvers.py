@@ -6,11 +6,13 @@ import logging
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gradls.flow.names import Question
-from gradls.resolve.resolver import Resolver
-from gradls.server.analysis import NameResolver
 from gradls.server.settings import Settings
+from gradls.server.snapshots import NameResolver
+
+if TYPE_CHECKING:
+    from gradls.flow.names import Question
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ class Resolvers:
 
     def for_root(self, root: Path | None) -> NameResolver:
         """The resolver for files below `root`; without a root one that looks near each file. From any thread."""
+        from gradls.resolve.resolver import Resolver
+
         with self._lock:
             if root not in self._made:
                 self._made[root] = Resolver(root, self._python, self._trusted)

@@ -1,154 +1,262 @@
-"""When what is analysed: as soon as possible, the newest edit first, an overtaken one never.
+"""What the worker does next: the newest edit first, an overtaken one never.
 
-Everything here runs on the event loop; the analysis itself runs on the worker's thread.
+Everything here runs on the loop's thread; only the jobs that are handed to the worker run on its own.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from typing import TypeVar
+from enum import IntEnum
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gradls.flow.names import Question
-from gradls.server.analysis import Analysis, Analyst, NameResolver, Outdated, Snapshot, Worker
 from gradls.server.documents import Document, Documents
+from gradls.server.garbage import Garbage
+from gradls.server.loop import Loop
+from gradls.server.names import Names
+from gradls.server.snapshots import Analysis, NameResolver, Outdated, Snapshot
+from gradls.server.worker import Worker
+
+if TYPE_CHECKING:
+    from gradls.flow.names import Question
+    from gradls.server.analysis import Analyst
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
+Job = Callable[["Analyst"], Any]
+
+
+class Urgency(IntEnum):
+    """Why a document is to be analysed."""
+
+    STALE = 0
+    """Less is known of it than before: what it imports has changed, say."""
+    OPENED = 1
+    TYPED = 2
+
+
+class Task(NamedTuple):
+    """One thing for the worker to do. `then` gets the result, or what was raised, on the loop's thread."""
+
+    job: Job
+    then: Callable[[Any, BaseException | None], None]
+
+
+class _Request(NamedTuple):
+    """A question about a document as it was when it was asked."""
+
+    document: Document
+    revision: int
+    job: Job
+    answer: Future[Any]
 
 
 class Scheduler:
     """Keeps the diagnostics of the open documents up to date.
 
-    `publish` is called with each analysis that still is the newest of its document.
+    `publish` is called with each snapshot that still is the newest of its document, and what came of it, if the client
+    does not have that yet.
     """
 
-    def __init__(self, documents: Documents, analyst: Analyst, publish: Callable[[Analysis], None]) -> None:
+    def __init__(self, loop: Loop, documents: Documents, publish: Callable[[Snapshot, Analysis], None]) -> None:
+        self._loop = loop
         self._documents = documents
-        self._analyst = analyst
         self._publish = publish
-        self._worker = Worker()
-        self._waiting: dict[str, Document] = {}
-        self._newest: dict[str, Analysis] = {}
-        self._running: asyncio.Task[None] | None = None
-        self._asking: dict[str, asyncio.Task[None]] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._names = Names(loop, self._learned)
+        self._garbage = Garbage()
+        self._worker = Worker("analysis")
+        self._analyst: Analyst | None = None
+        """For the worker's thread only."""
+        self._busy = False
+        self._chores: deque[Task] = deque()
+        self._waiting: dict[str, Urgency] = {}
+        """The labels of the documents to analyse; the last of the most urgent ones is the next."""
+        self._requests: deque[_Request] = deque()
+        self._series: deque[Iterator[Task]] = deque()
+        self._published: dict[str, tuple[int, str]] = {}
+        """The revisions of which the client has the diagnostics, and these."""
 
-    async def run(self, job: Callable[[Analyst], T]) -> T:
-        """The result of `job` on the worker's thread. Cancelled before its turn, it does not run at all."""
-        return await asyncio.wrap_future(self._submit(job))
+    # -- what there is to do
 
     def touch(self, document: Document) -> None:
         """`document` is new or has changed: analyse it when the worker is free."""
         self._waiting.pop(document.label, None)
-        self._waiting[document.label] = document
-        if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._analyse_waiting())
+        self._waiting[document.label] = Urgency.TYPED if document.is_typed_in else Urgency.OPENED
 
-    async def current(self, document: Document) -> Analysis:
-        """The analysis of the text that `document` has now; Outdated if it is closed meanwhile."""
-        while True:
-            newest = self._newest.get(document.label)
-            if newest is not None and newest.snapshot.revision == document.revision:
-                return newest
-            await self._analyse(document)
+    def refresh(self, labels: Iterable[str]) -> None:
+        """Analyse documents again, of which less is known now."""
+        for label in labels:
+            if self._documents.by_label(label) is not None:
+                self._waiting.setdefault(label, Urgency.STALE)
+
+    def ask(self, document: Document, revision: int, job: Job, answer: Future[Any]) -> None:
+        """Answer a request with what `job` returns, which is run when the document has been analysed.
+
+        The answer is Outdated if the document has another revision by then. Cancelled before its turn, it is not run.
+        """
+        self._requests.append(_Request(document, revision, job, answer))
+
+    def do(self, job: Job, then: Callable[[Any], None] | None = None) -> None:
+        """Run something short before everything else; `then` gets its result."""
+        self._chores.append(Task(job, partial(_unless_failed, then or _nothing)))
+
+    def do_in_turns(self, jobs: Iterable[Job], then: Callable[[Any], None]) -> None:
+        """Run jobs one by one, with what is urgent in between; `then` gets each result."""
+        self._series.append(Task(job, partial(_unless_failed, then)) for job in jobs)
 
     def close(self, document: Document) -> None:
+        """`document` is closed."""
         label = document.label
         self._waiting.pop(label, None)
-        self._newest.pop(label, None)
-        asking = self._asking.pop(label, None)
-        if asking is not None:
-            asking.cancel()
-        closing = asyncio.create_task(self._follow_closing(self._submit(lambda analyst: analyst.close(label))))
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        self._published.pop(label, None)
+        self._names.forget(label)
+        self.do(lambda analyst: analyst.close(label), self.refresh)
 
-    async def _follow_closing(self, closed: Future[Iterable[str]]) -> None:
-        self.touch_again(await asyncio.wrap_future(closed))
+    def restart(self, make: Callable[[], Analyst]) -> None:
+        """Analyse everything anew, with an analyst that `make` makes on the worker's thread."""
 
-    def restart(self, analyst: Analyst) -> None:
-        """Analyse everything anew, with `analyst`."""
-        self._analyst = analyst
-        self._newest.clear()
+        def replace(analyst: Analyst) -> None:
+            self._analyst = make()
+
+        self._names.restart()
+        self._published.clear()
+        self.do(replace)
         for document in self._documents:
             self.touch(document)
 
-    def _submit(self, job: Callable[[Analyst], T]) -> Future[T]:
-        analyst = self._analyst
-        return self._worker.submit(lambda: job(analyst))
+    def look_up_again(self, document: Document, resolver: NameResolver, questions: set[Question]) -> None:
+        """What `document` has asked, and what has been forgotten since, is to be found out again."""
+        self._names.ask_again(document, resolver, questions)
 
-    async def _analyse_waiting(self) -> None:
-        while self._waiting:
-            _, document = self._waiting.popitem()
-            try:
-                await self._analyse(document)
-            except Outdated:
-                pass
-            except Exception:
-                log.exception("%s could not be analysed; please report this", document.uri)
+    # -- doing it
 
-    async def _analyse(self, document: Document) -> None:
-        analyst = self._analyst
-        label = document.label
-        if self._documents.by_label(label) is not document:
-            raise Outdated(document.uri)
-        snapshot = Snapshot(label, document.uri, document.version, document.revision, document.text)
+    def prepare(self, function: Callable[[], None]) -> None:
+        """Run `function` on the worker's thread, before there is anything to analyse."""
+        self.do(lambda analyst: function())
+        self.proceed()
 
-        def analyse(analyst: Analyst) -> Analysis | None:
-            # It may have waited for its turn.
-            return analyst.analyse(snapshot) if document.revision == snapshot.revision else None
-
-        analysis = await self.run(analyse)
-        if analysis is not None:
-            self.touch_again(analysis.affected)
-        overtaken = document.revision != snapshot.revision or self._analyst is not analyst
-        if analysis is None or overtaken or self._documents.by_label(label) is not document:
+    def proceed(self) -> None:
+        """Give the worker something to do, if it has nothing."""
+        if self._busy:
             return
-        newest = self._newest.get(label)
-        self._newest[label] = analysis
-        if newest is None or newest.snapshot.revision != snapshot.revision or newest.findings is not analysis.findings:
-            self._publish(analysis)
-        if analysis.questions and analysis.resolver is not None and label not in self._asking:
-            self._asking[label] = asyncio.create_task(self._ask(document))
+        task = self._next()
+        if task is not None:
+            self._start(task)
+        elif not self._collect(self._garbage.due()):
+            self._names.begin()
 
-    async def _ask(self, document: Document) -> None:
-        """Have the names looked up that `document` needs, and analyse it again if more is known then."""
-        label = document.label
-        asked: frozenset[Question] = frozenset()
+    def rest(self) -> None:
+        """Nothing has happened for a while: time to clean up."""
+        if not self._busy:
+            self._collect(self._garbage.any())
+
+    def _collect(self, collect: Callable[[], None] | None) -> bool:
+        if collect is not None:
+            # On the worker's thread, so that it does not begin anything else.
+            self._start(Task(lambda analyst: collect(), partial(_unless_failed, _nothing)))
+        return collect is not None
+
+    def _start(self, task: Task) -> None:
+        self._busy = True
+        self._worker.submit(partial(self._run, task))
+
+    def _run(self, task: Task) -> None:
+        """On the worker's thread."""
+        result, error = None, None
         try:
-            while (newest := self._newest.get(label)) is not None and newest.resolver is not None:
-                if not newest.questions or newest.questions == asked:
-                    return
-                asked = newest.questions
-                if await newest.resolver.resolve(asked, near=label):
-                    await self._again(document)
-        except Exception:
-            log.exception("names in %s could not be looked up; please report this", document.uri)
-        finally:
-            if self._asking.get(label) is asyncio.current_task():
-                del self._asking[label]
+            result = task.job(self._analyst)  # type: ignore[arg-type]
+        except BaseException as raised:
+            error = raised
+        self._loop.call(partial(self._done, task, result, error))
 
-    def touch_again(self, labels: Iterable[str]) -> None:
-        """Analyse the documents again that import what has changed."""
-        for label in labels:
-            self._newest.pop(label, None)
-            document = self._documents.by_label(label)
-            if document is not None:
-                self.touch(document)
+    def _done(self, task: Task, result: Any, error: BaseException | None) -> None:
+        self._busy = False
+        task.then(result, error)
 
-    async def ask_again(self, document: Document, resolver: NameResolver, questions: set[Question]) -> None:
-        """Analyse `document` again once what it has asked, and what has been forgotten since, is known again."""
-        await resolver.resolve(questions, near=document.label)
-        await self._again(document)
+    def _next(self) -> Task | None:
+        if self._chores:
+            return self._chores.popleft()
+        return (
+            self._next_analysis(Urgency.TYPED)
+            or self._next_answer()
+            or self._next_analysis(Urgency.OPENED)
+            or (self._next_of_series() or self._next_analysis(Urgency.STALE))
+        )
 
-    async def _again(self, document: Document) -> None:
-        """Analyse `document` again: names have become known, or others."""
+    def _next_analysis(self, urgency: Urgency) -> Task | None:
+        label = next((label for label in reversed(self._waiting) if self._waiting[label] is urgency), None)
+        return self._analysis(label) if label is not None else None
+
+    def _next_answer(self) -> Task | None:
+        while self._requests:
+            document, revision, job, answer = request = self._requests.popleft()
+            if self._documents.by_label(document.label) is not document or document.revision != revision:
+                if answer.set_running_or_notify_cancel():
+                    answer.set_exception(Outdated(document.uri))
+            elif document.label in self._waiting and not answer.cancelled():
+                self._requests.appendleft(request)
+                return self._analysis(document.label)
+            elif answer.set_running_or_notify_cancel():
+                return Task(job, partial(_answer, answer))
+        return None
+
+    def _next_of_series(self) -> Task | None:
+        while self._series:
+            for task in self._series[0]:
+                return task
+            self._series.popleft()
+        return None
+
+    # -- analyses
+
+    def _analysis(self, label: str) -> Task:
+        del self._waiting[label]
+        document = self._documents.by_label(label)
+        assert document is not None
+        snapshot = document.snapshot()
+        return Task(lambda analyst: analyst.analyse(snapshot), partial(self._analysed, document, snapshot))
+
+    def _analysed(
+        self, document: Document, snapshot: Snapshot, analysis: Analysis | None, error: BaseException | None
+    ) -> None:
+        label = snapshot.label
+        if analysis is None:
+            log.error("%s could not be analysed; please report this", snapshot.uri, exc_info=error)
+            return
+        self.refresh(analysis.affected)
+        if self._documents.by_label(label) is not document or label in self._waiting:
+            return
+        found = snapshot.revision, analysis.diagnostics
+        if self._published.get(label) != found:
+            self._published[label] = found
+            self._publish(snapshot, analysis)
+        if analysis.questions and analysis.resolver is not None:
+            self._names.want(document, analysis.resolver, analysis.questions)
+
+    def _learned(self, document: Document) -> None:
+        """More names are known, or other ones."""
         label = document.label
-        self._newest.pop(label, None)
-        await self.run(lambda analyst: analyst.forget(label))
         if self._documents.by_label(label) is document:
-            self.touch(document)
+            self.do(lambda analyst: analyst.forget(label))
+            self.refresh([label])
+
+
+def _answer(answer: Future[Any], result: Any, error: BaseException | None) -> None:
+    if error is None:
+        answer.set_result(result)
+    else:
+        answer.set_exception(error)
+
+
+def _unless_failed(then: Callable[[Any], None], result: Any, error: BaseException | None) -> None:
+    if error is not None:
+        log.error("something failed that should not; please report this", exc_info=error)
+    else:
+        then(result)
+
+
+def _nothing(result: Any) -> None:
+    pass

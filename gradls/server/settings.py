@@ -1,23 +1,26 @@
-"""What the client can do, and what its user has set."""
+"""What the client can do, and what its user has set. Clients send anything: what makes no sense says nothing."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from lsprotocol import types
+from typing import TYPE_CHECKING, Any
 
 from gradls.server.documents import label_of
-from gradls.workspace.config import Config, config_from, load_config
-from gradls.workspace.selection import unknown_selectors
+from gradls.server.positions import Encoding
 
+if TYPE_CHECKING:
+    from gradls.workspace.config import Config
+
+SOURCE = "gradls"
+"""What diagnostics come from, and the section of the settings."""
 ORIGIN = "editor settings"
+ENCODINGS: Sequence[Encoding] = ("utf-8", "utf-16", "utf-32")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Abilities:
     """The client capabilities that change what the server sends."""
 
@@ -34,32 +37,53 @@ class Abilities:
     registers_watchers: bool = False
 
     @classmethod
-    def of(cls, capabilities: types.ClientCapabilities) -> Abilities:
-        text = capabilities.text_document or types.TextDocumentClientCapabilities()
-        workspace = capabilities.workspace or types.WorkspaceClientCapabilities()
-        publish = text.publish_diagnostics or types.PublishDiagnosticsClientCapabilities()
-        action = text.code_action or types.CodeActionClientCapabilities()
-        hover = text.hover or types.HoverClientCapabilities()
-        edit = workspace.workspace_edit or types.WorkspaceEditClientCapabilities()
-        watched = workspace.did_change_watched_files
-        changed = workspace.did_change_configuration
-        resolves = action.resolve_support is not None and "edit" in action.resolve_support.properties
+    def of(cls, capabilities: object) -> Abilities:
+        """What `ClientCapabilities` say."""
+        text, workspace = _at(capabilities, "textDocument"), _at(capabilities, "workspace")
+        publish, action = _at(text, "publishDiagnostics"), _at(text, "codeAction")
         return cls(
-            related_information=bool(publish.related_information),
-            code_description=bool(publish.code_description_support),
-            diagnostic_data=bool(publish.data_support),
-            code_action_literals=action.code_action_literal_support is not None,
-            resolves_edits=resolves and bool(action.data_support),
-            document_changes=bool(edit.document_changes),
-            applies_edits=bool(workspace.apply_edit),
-            markdown=types.MarkupKind.Markdown in (hover.content_format or ()),
-            configuration=bool(workspace.configuration),
-            registers_configuration=bool(changed and changed.dynamic_registration),
-            registers_watchers=bool(watched and watched.dynamic_registration),
+            related_information=_at(publish, "relatedInformation") is True,
+            code_description=_at(publish, "codeDescriptionSupport") is True,
+            diagnostic_data=_at(publish, "dataSupport") is True,
+            code_action_literals=_at(action, "codeActionLiteralSupport") is not None,
+            resolves_edits="edit" in _list(action, "resolveSupport", "properties")
+            and _at(action, "dataSupport") is True,
+            document_changes=_at(workspace, "workspaceEdit", "documentChanges") is True,
+            applies_edits=_at(workspace, "applyEdit") is True,
+            markdown="markdown" in _list(text, "hover", "contentFormat"),
+            configuration=_at(workspace, "configuration") is True,
+            registers_configuration=_at(workspace, "didChangeConfiguration", "dynamicRegistration") is True,
+            registers_watchers=_at(workspace, "didChangeWatchedFiles", "dynamicRegistration") is True,
         )
 
 
-@dataclass(frozen=True, slots=True)
+def encoding_of(capabilities: object) -> Encoding:
+    """How positions are counted: the first in the client's list that there is."""
+    offered = _list(capabilities, "general", "positionEncodings")
+    return next((encoding for one in offered for encoding in ENCODINGS if encoding == one), "utf-16")
+
+
+def _at(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _list(value: Any, *keys: str) -> list[Any]:
+    found = _at(value, *keys)
+    return found if isinstance(found, list) else []
+
+
+@dataclass(frozen=True)
+class Client:
+    """How the client wants to be told; `uri_of` gives a path's URI."""
+
+    encoding: Encoding
+    abilities: Abilities
+    uri_of: Callable[[str], str]
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the user has set in the editor.
 
@@ -74,15 +98,14 @@ class Settings:
 
     @classmethod
     def of_initialize(cls, options: object) -> Settings:
-        """The settings in `initializationOptions`, which may be anything."""
-        trusted = isinstance(options, Mapping) and options.get("trusted") is True
-        return cls(trusted=trusted).updated(options)
+        """The settings in `initializationOptions`."""
+        return cls(trusted=_at(options, "trusted") is True).updated(options)
 
     def updated(self, settings: object) -> Settings:
         """With what a later `settings` says: the section `gradls`, or an object that holds it."""
         if not isinstance(settings, Mapping):
             return self
-        section = settings.get("gradls", settings)
+        section = settings.get(SOURCE, settings)
         if not isinstance(section, Mapping):
             return self
         python, config = section.get("python", self.python), section.get("config", self.config)
@@ -93,7 +116,10 @@ class Settings:
         )
 
     def config_for(self, folder: Path | None) -> Config:
-        """The configuration for files in `folder`: the project's, with the user's settings over it."""
+        """The configuration for files in `folder`: the project's, with the user's settings over it. Reads files."""
+        from gradls.workspace.config import Config, config_from, load_config
+        from gradls.workspace.selection import unknown_selectors
+
         project = load_config(folder) if folder else Config()
         own = config_from(self.config, ORIGIN)
         given = {
@@ -109,16 +135,14 @@ class Settings:
         return dataclasses.replace(project, **given, problems=(*project.problems, *own.problems, *unknown))
 
 
-def folders_of(params: types.InitializeParams) -> list[Path]:
-    """The workspace's folders; none if only single files are open."""
-    uris = [folder.uri for folder in params.workspace_folders or ()]
-    if not uris and params.root_uri:
-        uris = [params.root_uri]
-    if uris:
-        return paths_of(uris)
-    return [Path(params.root_path)] if params.root_path else []
+def folders_of(params: object) -> list[Path]:
+    """The workspace's folders, as `initialize` has them; none if only single files are open."""
+    uris = [_at(folder, "uri") for folder in _list(params, "workspaceFolders")]
+    folders = paths_of(uris or [_at(params, "rootUri")])
+    path = _at(params, "rootPath")
+    return folders or ([Path(path)] if isinstance(path, str) and path else [])
 
 
-def paths_of(uris: list[str]) -> list[Path]:
+def paths_of(uris: Sequence[Any]) -> list[Path]:
     """The folders that are on this machine."""
-    return [Path(label_of(uri)) for uri in uris if uri.startswith("file:")]
+    return [Path(label_of(uri)) for uri in uris if isinstance(uri, str) and uri.startswith("file:")]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from collections import deque
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 log = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 1 << 16
 
 
 class Unparseable:
@@ -19,89 +20,83 @@ class Unparseable:
         self.reason = reason
 
 
-def read_messages(stream: BinaryIO) -> Iterator[Any]:
-    """What each message says, until the stream ends: any JSON value, or an Unparseable."""
-    while (length := _content_length(stream)) is not None:
-        body = stream.read(length)
-        if len(body) < length:
-            return
-        try:
-            yield json.loads(body)
-        except (ValueError, RecursionError) as error:
-            yield Unparseable(str(error))
+def read_messages(stream: BinaryIO) -> Iterator[list[Any]]:
+    """What each message says, any JSON value or an Unparseable, until the stream ends.
 
-
-def _content_length(stream: BinaryIO) -> int | None:
-    """The length of the next message in bytes; None at the end of the stream. Lines that are no headers are skipped."""
-    length: int | None = None
-    while line := stream.readline():
-        name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-length" and value.strip().isdigit():
-            length = int(value)
-        elif not line.strip() and length is not None:
-            return length
-    return None
-
-
-class Inbox:
-    """Brings messages from the thread that reads them to the event loop, all that have come since the last time.
-
-    `handle` gets them on the loop: so an edit is known to be overtaken before its analysis begins. `ended` is called
-    there after the last one.
+    Those that came together are given together: so an edit is known to be overtaken before its analysis begins.
     """
+    messages = Unframed()
+    while data := stream.read1(MOST_AT_ONCE):  # type: ignore[attr-defined]
+        found = list(messages.feed(data))
+        if found:
+            yield found
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, handle: Callable[[list[Any]], None], ended: Callable[[], None]
-    ) -> None:
-        self._loop = loop
-        self._handle = handle
-        self._ended = ended
-        self._messages: deque[Any] = deque()
 
-    def read(self, stream: BinaryIO) -> None:
-        """Read until the stream ends. Runs on a thread of its own."""
-        try:
-            for message in read_messages(stream):
-                self._messages.append(message)
-                self._call(self._drain)
-        except (OSError, ValueError) as error:
-            log.error("reading from the client failed: %s", error)
-        except MemoryError:
-            log.error("a message of the client is too long")
-        finally:
-            self._call(self._ended)
+class Unframed:
+    """Takes bytes as they come and gives the messages that are complete. Lines that are no headers are skipped."""
 
-    def _call(self, function: Callable[[], None]) -> None:
-        try:
-            self._loop.call_soon_threadsafe(function)
-        except RuntimeError:
-            log.debug("a message came after the end")
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._length: int | None = None
+        """What the headers say so far."""
+        self._missing: int | None = None
+        """How long the body is, once its headers have ended."""
 
-    def _drain(self) -> None:
-        messages = []
-        while self._messages:
-            messages.append(self._messages.popleft())
-        if messages:
-            self._handle(messages)
+    def feed(self, data: bytes) -> Iterator[Any]:
+        """What is complete with `data`."""
+        self._data += data
+        while self._missing is not None or self._read_headers():
+            assert self._missing is not None
+            if len(self._data) < self._missing:
+                return
+            body = bytes(self._data[: self._missing])
+            del self._data[: self._missing]
+            self._length = self._missing = None
+            try:
+                yield json.loads(body)
+            except (ValueError, RecursionError) as error:
+                yield Unparseable(str(error))
+
+    def _read_headers(self) -> bool:
+        """Whether the headers of a message have ended."""
+        while (end := self._data.find(b"\n")) >= 0:
+            line = bytes(self._data[:end])
+            del self._data[: end + 1]
+            name, _, value = line.partition(b":")
+            if name.strip().lower() == b"content-length" and value.strip().isdigit():
+                self._length = int(value)
+            elif not line.strip() and self._length is not None:
+                self._missing = self._length
+                return True
+        return False
+
+
+def frame(body: bytes) -> bytes:
+    """A message as it is sent."""
+    return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 class Writer:
-    """Writes what pygls gives it. `lost` is called, once, when nobody reads it any more."""
+    """Writes whole messages, from any thread. `lost` is called, once, when nobody reads them any more."""
 
     def __init__(self, stream: BinaryIO, lost: Callable[[], None]) -> None:
         self._stream = stream
         self._lost = lost
         self._open = True
+        self._turn = threading.Lock()
 
     def write(self, data: bytes) -> None:
-        if not self._open:
-            return
-        try:
-            self._stream.write(data)
-            self._stream.flush()
-        except (OSError, ValueError):
-            self._open = False
-            self._lost()
+        """Write messages that are framed."""
+        with self._turn:
+            if not self._open:
+                return
+            try:
+                self._stream.write(data)
+                self._stream.flush()
+                return
+            except (OSError, ValueError):
+                self._open = False
+        self._lost()
 
     def close(self) -> None:
         """Nothing: who opened the stream closes it."""

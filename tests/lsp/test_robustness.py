@@ -155,10 +155,10 @@ def test_the_server_ends_when_the_client_is_killed_but_the_pipe_stays_open():
 def test_prints_of_others_do_not_reach_the_client():
     """Code that prints, or starts a program that does, must not get in between the messages."""
     program = (
-        "import os, sys; from gradls.server.server import Server; old = Server._hover\n"
+        "import os, sys; from gradls.server.features import Features; old = Features._hover\n"
         "async def hover(self, params):\n"
         "    print('print'); os.system('echo echo'); os.write(1, b'write'); return await old(self, params)\n"
-        "Server._hover = hover\n"
+        "Features._hover = hover\n"
         "from gradls.server.main import serve; sys.exit(serve())"
     )
     with started([sys.executable, "-c", program], stderr=subprocess.PIPE) as (raw, process):

@@ -1,0 +1,36 @@
+"""What the server can do: the answer to `initialize`.
+
+pygls would say the same of `features.py`, as a test sees to it, but takes long to import.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradls import __version__
+from gradls.server.positions import Encoding
+from gradls.server.settings import Abilities
+
+INCREMENTAL = 2
+QUICK_FIX, FIX_ALL = "quickfix", "source.fixAll.gradls"
+COMMAND = "gradls.applyEdit"
+
+
+def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any]:
+    """For a client with these abilities."""
+    capabilities: dict[str, Any] = {
+        "positionEncoding": encoding,
+        "textDocumentSync": {"openClose": True, "change": INCREMENTAL, "save": True},
+        "hoverProvider": True,
+        "executeCommandProvider": {"commands": [COMMAND]},
+        "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
+    }
+    # The options may only be given to a client that knows action literals.
+    if abilities.code_action_literals:
+        capabilities["codeActionProvider"] = {
+            "codeActionKinds": [QUICK_FIX, FIX_ALL],
+            "resolveProvider": abilities.resolves_edits,
+        }
+    elif abilities.applies_edits:
+        capabilities["codeActionProvider"] = True
+    return {"capabilities": capabilities, "serverInfo": {"name": "gradls", "version": __version__}}
