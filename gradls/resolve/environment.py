@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import site
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,7 +57,9 @@ def _candidates(root: Path | None, python: str | None) -> Iterator[Path]:
         if root and not path.is_absolute() and (root / path).exists():
             path = root / path
         elif not path.is_absolute():
-            path = Path(shutil.which(python) or python)
+            from shutil import which
+
+            path = Path(which(python) or python)
         yield path
     if root:
         yield from (root / name for name in (".venv", "venv", "env") if (root / name / "pyvenv.cfg").is_file())

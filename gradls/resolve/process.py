@@ -9,16 +9,18 @@ import logging
 import os
 import queue
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import gradls
 from gradls.flow.names import Answer, Question
+
+if TYPE_CHECKING:
+    import subprocess
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +123,8 @@ class WorkerProcess:
 
     def stop(self) -> None:
         """End the worker, now."""
+        import subprocess
+
         process, self._process = self._process, None
         if process is None:
             return
@@ -142,6 +146,9 @@ class WorkerProcess:
         self.stop()
 
     def _start(self) -> None:
+        # It is not needed for the first findings, and takes a while to import.
+        import subprocess
+
         if not self.may_start:
             raise WorkerFailed("closed, or waiting before the next start", asked=False, blamed=False)
         self.stop()

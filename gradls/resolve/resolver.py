@@ -7,16 +7,20 @@ import os
 import sys
 import threading
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradls import __version__
 from gradls.flow.names import Answer, Question
-from gradls.resolve.cache import FORMAT, Cache, PrivateFolder
 from gradls.resolve.environment import Environment, find_environment
 from gradls.resolve.known import Key, Known
 from gradls.resolve.process import FileState, WorkerFailed, WorkerProcess
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    # It is not needed for what is known, and takes a while to import.
+    from gradls.resolve.cache import Cache, PrivateFolder
 
 STUBS = Path(__file__).parent / "stubs"
 MEMORY_BYTES = 2 << 30
@@ -92,6 +96,7 @@ class Resolver:
         """
         # The command line has no use for it, and it takes a while to import.
         import asyncio
+        from concurrent.futures import ThreadPoolExecutor
 
         wanted = set(questions)
         if self._closed or not self._open(wanted, self._folder(near)):
@@ -218,11 +223,15 @@ class Resolver:
 
     def _caches(self) -> PrivateFolder:
         if self._folder_of_caches is None:
+            from gradls.resolve.cache import PrivateFolder
+
             self._folder_of_caches = PrivateFolder(self._cache_place)
         return self._folder_of_caches
 
     def _open_cache(self) -> Cache:
         if self._cache is None:
+            from gradls.resolve.cache import Cache
+
             root = self.root or Path(Path.home().anchor)
             owner = json.dumps([self._python, self._trusted, self._stubs_first])
             environment = find_environment(self.root, self._python)
@@ -233,6 +242,8 @@ class Resolver:
 def version_of(environment: Environment) -> str:
     """What every answer depends on."""
     from importlib.metadata import version
+
+    from gradls.resolve.cache import FORMAT
 
     tools = [version(name) for name in ("jedi", "parso")]
     stubs = (STUBS / "VERSION").read_text().strip()

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pathspec
-
 from gradls.rules.registry import all_rules
 from gradls.server.diagnostics import Diagnostics, message
 from gradls.server.settings import Client, Settings
@@ -141,4 +139,6 @@ def get_ready() -> None:
 def _excludes(config: Config, label: str) -> bool:
     if not config.exclude:
         return False
+    import pathspec
+
     return pathspec.GitIgnoreSpec.from_lines(config.exclude).match_file(relative_to(label, config.root))

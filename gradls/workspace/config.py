@@ -9,17 +9,11 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from gradls.autograd.versions import NEWEST, OLDEST, Version, shown
 from gradls.rules.finding import Severity
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +79,11 @@ def _in_folder(folder: Path) -> Config | None:
 
 def _read(file: Path) -> Config | None:
     """None for a pyproject.toml that says nothing about gradls."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     root = file.absolute().parent
     is_project = file.name == "pyproject.toml"
     try:
@@ -156,5 +155,7 @@ _KEYS: dict[str, tuple[str, Callable[[object], Any]]] = {
 
 
 def _suggestion(key: str) -> str:
+    from difflib import get_close_matches
+
     close = get_close_matches(key.replace("_", "-").lower(), _KEYS, n=1)
     return f"; did you mean `{close[0]}`?" if close else f" (known: {', '.join(sorted(_KEYS))})"

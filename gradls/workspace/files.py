@@ -8,11 +8,14 @@ import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pathspec
+from typing import TYPE_CHECKING
 
 from gradls.workspace.config import Config
 from gradls.workspace.selection import relative_to
+
+if TYPE_CHECKING:
+    # Only who looks for files needs it: a language server is told of them.
+    import pathspec
 
 SKIPPED_FOLDERS = frozenset(
     {
@@ -71,6 +74,8 @@ def collect(arguments: Iterable[str], config: Config) -> Iterator[str]:
     (virtual environments, build output) name is left out. An argument that does not exist is given as it is: reading
     it says why.
     """
+    import pathspec
+
     excluded = pathspec.GitIgnoreSpec.from_lines(config.exclude)
     seen: set[str] = set()
     for argument in arguments:
@@ -136,6 +141,8 @@ def _is_environment(folder: str) -> bool:
 
 
 def _ignores_in(folder: str) -> list[_Ignores]:
+    import pathspec
+
     try:
         with open(os.path.join(folder, ".gitignore"), encoding="utf-8", errors="replace") as file:
             return [_Ignores(os.path.abspath(folder), pathspec.GitIgnoreSpec.from_lines(file))]

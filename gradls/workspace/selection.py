@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-
-import pathspec
+from typing import TYPE_CHECKING
 
 from gradls.rules.finding import Finding, Severity
 from gradls.rules.registry import all_rules, rules_by_key
 from gradls.workspace.config import Config
+
+if TYPE_CHECKING:
+    import pathspec
 
 EVERYTHING = "ALL"
 
@@ -73,6 +75,10 @@ class Selection:
 
     @cached_property
     def _per_file(self) -> list[tuple[pathspec.GitIgnoreSpec, tuple[str, ...]]]:
+        if not self._config.per_file_ignores:
+            return []
+        import pathspec
+
         return [
             (pathspec.GitIgnoreSpec.from_lines([pattern]), rules)
             for pattern, rules in self._config.per_file_ignores.items()
