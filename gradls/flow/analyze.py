@@ -113,7 +113,7 @@ class Analysis:
         return (
             not self._module.read.isdisjoint(self._edited)
             or any(not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) for node in self._edited)
-            or any(class_text.reads_otherwise(cls) for cls in run.classes)
+            or any(class_text.reads_otherwise(cls) for cls in run.classes if not self._edited.isdisjoint(cls.node.body))
         )
 
     def _chapters_of(self, run: Run, value: Function | Class, executed: set[ast.AST]) -> Iterator[tuple[Any, Chapter]]:

@@ -76,7 +76,7 @@ class ParameterOfComputed(LostGradientRule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         yield from super().check(facts)
         costly = {node for lost in lost_gradients(facts) for node in (lost.cut, *lost.others)}
-        replaced = {event.assigned: event.old for event in facts.of("attribute-set")}
+        replaced: dict[object, object] | None = None
         for event in facts.of("parameter"):
             cut = event.node.cut if event.node is not None else None
             if (
@@ -87,6 +87,8 @@ class ParameterOfComputed(LostGradientRule):
                 or event.data.leaf is not False
             ):
                 continue
+            if replaced is None:
+                replaced = {event.assigned: event.old for event in facts.of("attribute-set")}
             if set(lost_leaves(event.node)) == {replaced.get(event.value)}:
                 # A parameter in the place of the one that it was cut out of: that one is not trained any more.
                 continue

@@ -121,7 +121,7 @@ class WrittenBehindAutograd(Rule):
         yield from self._missed_steps(facts)
 
     def _missed_steps(self, facts: Facts) -> Iterator[Finding]:
-        hidden = [(number, event, _hidden_target(event)) for number, event in enumerate(facts.events)]
+        hidden = [(number, event, _hidden_target(event)) for number, event in facts.numbered("write", "data-set")]
         steps = [(number, event, target) for number, event, target in hidden if target is not None]
         if not steps or any(event.node is None for event in facts.of("backward")):
             return

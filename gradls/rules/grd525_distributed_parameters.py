@@ -160,7 +160,7 @@ class DistributedParameters(Rule):
         yield from self._unfinished(facts)
 
     def _unfinished(self, facts: Facts) -> Iterator[Finding]:
-        if facts.unfinished:
+        if not any(facts.of("distributed-made")) or facts.unfinished:
             return
         made: dict[Instance, int] = {}
         called: dict[Instance, list[tuple[int, Event]]] = {}

@@ -11,8 +11,8 @@ from gradls.rules.rule import Rule
 from gradls.rules.training_order import (
     Moment,
     Order,
-    handed_out,
     is_divided,
+    is_handed_out,
     is_like_an_optimizer,
     is_on_the_way,
     loops_of,
@@ -148,10 +148,9 @@ class MissingZeroGrad(Rule):
     def _of_hand(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """Tensors that no optimizer has, and whose gradients are read after several rounds."""
         held = {tensor for parameters in order.parameters.values() for tensor in parameters}
-        others = handed_out(facts)
         found: dict[tuple[ast.AST, ast.AST], list[Tensor]] = {}
         for tensor in dict.fromkeys(m.event.value for m in order.moments if m.kind == "read"):
-            if not isinstance(tensor, Tensor) or tensor in held or id(tensor) in others:
+            if not isinstance(tensor, Tensor) or tensor in held or is_handed_out(facts, tensor):
                 continue
             if tensor.fields.get("escaped") or tensor.leaf is not True:
                 continue

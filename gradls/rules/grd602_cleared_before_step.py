@@ -136,8 +136,8 @@ class ClearedBeforeStep(Rule):
     def _of_unknown(self, facts: Facts) -> Iterator[Finding]:
         """A function that is given the optimizer: what it is, only its name tells."""
         seen: set[ast.AST] = set()
-        for number, clear in enumerate(facts.events):
-            if clear.kind != "unknown-zero-grad" or clear.at.node in seen or not is_like_an_optimizer(clear):
+        for number, clear in facts.numbered("unknown-zero-grad"):
+            if clear.at.node in seen or not is_like_an_optimizer(clear):
                 continue
             end, made = _next_step(facts, number, clear)
             step = facts.events[end] if end else None

@@ -7,7 +7,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Instance
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import Order, handed_out, is_like_an_optimizer, loops_of, order_of, receiver_of
+from gradls.rules.training_order import Order, is_handed_out, is_like_an_optimizer, loops_of, order_of, receiver_of
 from gradls.rules.words import owners, place
 
 
@@ -87,9 +87,8 @@ class MissingStep(Rule):
         if any(moment.kind == "step" and moment.tensors is None for moment in order.moments):
             return
         stepped = {moment.event.value for moment in order.moments if moment.kind == "step"}
-        others = handed_out(facts)
         for optimizer, made in order.made.items():
-            if optimizer in stepped or id(optimizer) in others or optimizer.fields.get("escaped"):
+            if optimizer in stepped or is_handed_out(facts, optimizer) or optimizer.fields.get("escaped"):
                 continue
             backward = _backward(order, optimizer, facts.events.index(made))
             if backward is not None:

@@ -117,9 +117,8 @@ class ClipOrder(Rule):
             return
         order = order_of(facts)
         clips: dict[ast.AST, list[_Clip]] = {}
-        for number, event in enumerate(facts.events):
-            if event.kind == "clip":
-                clips.setdefault(event.at.node, []).append(_clip(facts, order, number, event))
+        for number, event in facts.numbered("clip"):
+            clips.setdefault(event.at.node, []).append(_clip(facts, order, number, event))
         for found in clips.values():
             used_up = next((clip for clip in found if clip.event.exhausted is not None), None)
             if used_up is not None:

@@ -117,9 +117,7 @@ class SchedulerOrder(Rule):
 
     def _of_order(self, facts: Facts) -> Iterator[Finding]:
         optimizers = {event.value: event.optimizer for event in facts.of("scheduler-made")}
-        steps = [
-            event for event in facts.events if event.kind in ("step", "scheduler-step", "scaler-step", "unknown-step")
-        ]
+        steps = list(facts.of("step", "scheduler-step", "scaler-step", "unknown-step"))
         for number, event in enumerate(steps):
             optimizer = optimizers.get(event.value)
             if event.kind != "scheduler-step" or not isinstance(optimizer, Instance) or event.call.values:

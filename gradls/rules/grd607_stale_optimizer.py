@@ -126,7 +126,9 @@ class StaleOptimizer(Rule):
 
     def _of_replaced(self, facts: Facts, order: Order, known: set[Tensor], told: set[Tensor]) -> Iterator[Finding]:
         made: dict[Tensor, Event] = {}
-        for number, event in enumerate(facts.events):
+        if not any(facts.of("optimizer-made", "group-added")):
+            return
+        for number, event in facts.numbered("optimizer-made", "group-added", "attribute-set"):
             if event.kind in ("optimizer-made", "group-added"):
                 made.update(dict.fromkeys(event.parameters, event))
             elif event.kind == "attribute-set" and made:
@@ -239,13 +241,14 @@ def _told_otherwise(facts: Facts) -> set[Tensor]:
 
 
 _HANDLING = frozenset(("write", "leaf-write", "data-set", "grad-set", "grad-read", "expanded-write"))
+_LOADING = ("load-state-dict", "freeze", "grad-call", "vector-to-parameters", "functional-call", "functional")
 
 
 def _handled(facts: Facts) -> set[object]:
     """The tensors that are written to or whose gradients are read, and the modules that were loaded: something else
     looks after these."""
     found: set[object] = set()
-    for event in facts.events:
+    for event in facts.of(*_HANDLING, *_LOADING):
         if event.kind in _HANDLING and isinstance(event.value, Tensor):
             owner = gradient_of(event.value)
             found.update((event.value, owner) if owner is not None else (event.value,))

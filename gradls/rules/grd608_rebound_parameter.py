@@ -77,11 +77,10 @@ class ReboundParameter(Rule):
     """
 
     code, name, severity = "GRD608", "rebound-parameter", Severity.WARNING
-    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        for number, event in enumerate(facts.events):
-            if event.kind != "rebound" or not isinstance(event.value, Tensor):
+        for number, event in facts.numbered("rebound"):
+            if not isinstance(event.value, Tensor):
                 continue
             old = event.old
             if old.leaf is not True or old.node.leaf is not old or not _is_update(event.value.node, old):

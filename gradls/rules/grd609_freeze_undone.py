@@ -81,8 +81,10 @@ class FreezeUndone(Rule):
         frozen: dict[ast.AST, list[_Freeze]] = {}
         open_: dict[Tensor, _Freeze] = {}
         used = 0
-        for event in facts.events:
-            if event.kind in ("backward", "step", "loss", "unknown-step", "module-call", "grad-call"):
+        if not any(facts.of(*_FREEZING)):
+            return
+        for event in facts.of(*_USING, *_FREEZING):
+            if event.kind in _USING:
                 used += 1
             for tensor in _changed(event):
                 if event.flag is False:
@@ -105,6 +107,10 @@ class FreezeUndone(Rule):
             "anything is trained"
         )
         return self.finding(place(freeze.event.at), message, [Step(place(thawed.at), "it is undone here")])
+
+
+_USING = ("backward", "step", "loss", "unknown-step", "module-call", "grad-call")
+_FREEZING = ("freeze", "requires-grad-set")
 
 
 class _Freeze(NamedTuple):

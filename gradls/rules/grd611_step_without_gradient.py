@@ -9,7 +9,7 @@ from gradls.flow.operations import tensors_in
 from gradls.flow.values import Host, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import Moment, Order, handed_out, loops_of, order_of
+from gradls.rules.training_order import Moment, Order, is_handed_out, loops_of, order_of
 from gradls.rules.words import code, owners, place
 
 
@@ -103,10 +103,9 @@ class StepWithoutGradient(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         order = order_of(facts)
-        others = handed_out(facts)
         for optimizer, made in order.made.items():
             held = frozenset(order.parameters.get(optimizer, ()))
-            if not held or made.open or id(optimizer) in others or optimizer.fields.get("escaped"):
+            if not held or made.open or is_handed_out(facts, optimizer) or optimizer.fields.get("escaped"):
                 continue
             mine = [moment for moment in order.moments if moment.tensors is None or moment.tensors & held]
             if any(moment.tensors is None for moment in mine):

@@ -80,9 +80,7 @@ class FrozenWithGradient(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         frozen = [
-            (number, event)
-            for number, event in enumerate(facts.events)
-            if event.kind in ("requires-grad-set", "freeze") and event.flag is False
+            (number, event) for number, event in facts.numbered("requires-grad-set", "freeze") if event.flag is False
         ]
         if not frozen:
             return

@@ -6,7 +6,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Instance, Sequence, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import handed_out, loops_of
+from gradls.rules.training_order import is_handed_out, loops_of
 from gradls.rules.words import place
 
 
@@ -88,10 +88,13 @@ class UnusedScheduler(Rule):
         if not made:
             return
         used = {event.value for event in facts.of("scheduler-step")}
-        others = handed_out(facts) | {part for event in made for part in _given(event)}
+        given = {part for event in made for part in _given(event)}
         for event in made:
             scheduler = event.value
-            if scheduler in used or id(scheduler) in others or scheduler.fields.get("escaped"):  # type: ignore[union-attr]
+            assert isinstance(scheduler, Instance)
+            if scheduler in used or id(scheduler) in given or scheduler.fields.get("escaped"):
+                continue
+            if is_handed_out(facts, scheduler):
                 continue
             step = next(
                 (s for s in facts.of("step") if s.value is event.optimizer and loops_of(s.path) - loops_of(event.path)),

@@ -109,7 +109,6 @@ class KeptGraph(Rule):
     """
 
     code, name, severity = "GRD701", "kept-graph", Severity.INFORMATION
-    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         by_place: dict[ast.AST, list[_Keeping]] = {}
@@ -161,7 +160,7 @@ class _Keeping(NamedTuple):
 
 def _kept(facts: Facts) -> Iterator[_Keeping]:
     sums = set()
-    for event in facts.events:
+    for event in facts.of("accumulate", "append", "rebound", "write"):
         own = event.kind == "accumulate" and _target(event) is not None
         if not own and not loops_of(event.path):
             continue

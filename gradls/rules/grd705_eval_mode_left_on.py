@@ -101,11 +101,10 @@ class EvalModeLeftOn(Rule):
     """
 
     code, name, severity = "GRD705", "eval-mode-left-on", Severity.WARNING
-    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        for number, event in enumerate(facts.events):
-            if event.kind == "train-mode" and event.mode is False and isinstance(event.value, Instance):
+        for number, event in facts.numbered("train-mode"):
+            if event.mode is False and isinstance(event.value, Instance):
                 trained = self._trained_after(facts, number, event)
                 if trained is not None and any(_depends_on_mode(module) for module in event.modules):
                     yield self._report(facts, event, trained)
@@ -114,8 +113,8 @@ class EvalModeLeftOn(Rule):
     def _of_unknown(self, facts: Facts) -> Iterable[Finding]:
         """A function that is given the model: whether it depends on the mode is not known."""
         told: set[ast.AST] = set()
-        for number, event in enumerate(facts.events):
-            if event.kind != "unknown-train-mode" or event.mode is not False or event.at.node in told:
+        for number, event in facts.numbered("unknown-train-mode"):
+            if event.mode is not False or event.at.node in told:
                 continue
             trained = _trained_unknown(facts, number, event)
             if trained is not None:

@@ -83,6 +83,8 @@ class AliasedStateDict(Rule):
     code, name, severity = "GRD708", "aliased-state-dict", Severity.WARNING
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        if not any(facts.of("state-dict")):
+            return
         taken: dict[Node, tuple[int, Event]] = {}
         told: set[ast.AST] = set()
         for number, event in enumerate(facts.events):

@@ -84,13 +84,12 @@ class EvaluatedWithGraph(Rule):
     """
 
     code, name, severity = "GRD709", "evaluated-with-graph", Severity.INFORMATION
-    whole_file = True
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         reported: set[tuple[ast.AST, Value | None]] = set()
-        for number, event in enumerate(facts.events):
-            if event.kind in ("train-mode", "unknown-train-mode") and event.mode is False:
+        for number, event in facts.numbered("train-mode", "unknown-train-mode"):
+            if event.mode is False:
                 if (event.at.node, event.value) in reported or event.info.get("caught"):
                     continue
                 called = _called_with_graph(facts, number, event)

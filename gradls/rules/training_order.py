@@ -47,7 +47,7 @@ def _order(facts: Facts) -> Order:
     moments: list[Moment] = []
     parameters: dict[Instance, tuple[Tensor, ...]] = {}
     made: dict[Instance, Event] = {}
-    for index, event in enumerate(facts.events):
+    for index, event in facts.numbered(*_MOMENTS):
         value = event.value
         if event.kind in ("optimizer-made", "group-added") and isinstance(value, Instance):
             parameters[value] = (*parameters.get(value, ()), *event.parameters)
@@ -56,6 +56,12 @@ def _order(facts: Facts) -> Order:
         if found is not None:
             moments.append(Moment(index, found[0], event, found[1]))
     return Order(moments, parameters, made)
+
+
+_MOMENTS = (
+    "backward", "step", "zero-grad", "unknown-step", "unknown-zero-grad", "scaler-step", "grad-set", "write",
+    "data-set", "grad-read", "optimizer-made", "group-added",
+)  # fmt: skip
 
 
 def _moment(event: Event) -> tuple[str, frozenset[Tensor] | None] | None:
@@ -137,8 +143,13 @@ def is_divided(backward: Event) -> bool:
 # Who else may have it
 
 
-def handed_out(facts: Facts) -> set[int]:
-    """The identities of objects that unknown code, a caller or an attribute has: others may use them too."""
+def is_handed_out(facts: Facts, value: object) -> bool:
+    """Does unknown code, a caller or an attribute have it? Others may use it too."""
+    return id(value) in _handed_out(facts)
+
+
+def _handed_out(facts: Facts) -> set[int]:
+    """The identities of what others have."""
     known: set[int] | None = facts.memo.get("handed out")
     if known is not None:
         return known
