@@ -101,7 +101,7 @@ class UnusedScheduler(Rule):
                 None,
             )
             if step is not None and not any(facts.of("unknown-step")):
-                yield self._report(event, scheduler, step)  # type: ignore[arg-type]
+                yield self._report(event, scheduler, step)
 
     def _report(self, event: Event, scheduler: Instance, step: Event) -> Finding:
         name = scheduler.name or "the scheduler"
