@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 STUBS = Path(__file__).parent / "stubs"
 MEMORY_BYTES = 2 << 30
-LARGE_BYTES = 800 << 20
+LARGE_BYTES = 320 << 20
 """A worker that has grown to this leaves when it has answered; the next one starts small."""
 
-IDLE_SECONDS = 600.0
+IDLE_SECONDS = 60.0
 
 
 class NamesFor:

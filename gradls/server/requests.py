@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -42,19 +43,20 @@ class Requests:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._waiting: deque[tuple[dict[str, Any], Subject | None]] = deque()
+        self._waiting: deque[Callable[[Features], None]] = deque()
         self._thread: threading.Thread | None = None
         self._running: tuple[asyncio.AbstractEventLoop, Features] | None = None
 
     def receive(self, message: dict[str, Any], subject: Subject | None) -> None:
         """Handle a message when it is its turn."""
-        if self._thread is None and message.get("method") == "$/cancelRequest":
-            return
-        self._waiting.append((message, subject))
-        self.begin()
-        if self._running is not None:
-            loop, features = self._running
-            loop.call_soon_threadsafe(self._hand_over, features)
+        if self._thread is not None or message.get("method") != "$/cancelRequest":
+            self.begin()
+            self._do(lambda features: features.receive(message, subject))
+
+    def cancel(self) -> None:
+        """Cancel all requests: the client is leaving."""
+        if self._thread is not None:
+            self._do(lambda features: features.cancel())
 
     def begin(self) -> None:
         """Get ready for messages."""
@@ -62,11 +64,11 @@ class Requests:
             self._thread = threading.Thread(target=self._run, name="requests", daemon=True)
             self._thread.start()
 
-    def cancel(self) -> None:
-        """Cancel all requests: the client is leaving."""
+    def _do(self, function: Callable[[Features], None]) -> None:
+        self._waiting.append(function)
         if self._running is not None:
             loop, features = self._running
-            loop.call_soon_threadsafe(features.cancel)
+            loop.call_soon_threadsafe(self._hand_over, features)
 
     def _run(self) -> None:
         import asyncio
@@ -83,4 +85,4 @@ class Requests:
 
     def _hand_over(self, features: Features) -> None:
         while self._waiting:
-            features.receive(*self._waiting.popleft())
+            self._waiting.popleft()(features)

@@ -44,6 +44,10 @@ class Raw:
         """The first answer to this request; with None, to what could not even be read."""
         return self.wait_for(lambda m: "method" not in m and m.get("id", "none") == identifier)
 
+    def versions(self) -> list[int | None]:
+        """Those of which diagnostics were published, in order."""
+        return [message["params"].get("version") for message in self.seen if _is_publish(message)]
+
     def published(self, version: int) -> dict[str, Any]:
         return self.wait_for(lambda m: _is_publish(m) and m["params"].get("version") == version)["params"]
 
