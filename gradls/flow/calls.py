@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gradls.flow import abroad, attributes, classes, contexts, lazies, nothing
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import find_function, find_method
+from gradls.flow.program import is_stub
 from gradls.flow.run import MOST_CALLS_DEEP, Arm, Frame, Scope
 from gradls.flow.state import Fields
 from gradls.flow.values import (
@@ -254,6 +255,8 @@ def call_function(
     if _takes_fewer(function, call, receiver):
         _leave_open(function, call, receiver)
         return run.unknown("call", function.name)
+    if is_stub(function.source):
+        return _not_followed(run, function, call, receiver)
     if function.source is not run.source:
         run.entered.setdefault(function.node, run.at(call.node))
     if (function.source is run.source) == (run.frame.file is run.file):
@@ -266,10 +269,13 @@ def call_function(
         return abroad.come_back(run, body)
     given = [*call.values, *([receiver] if receiver is not None else [])]
     value = abroad.leave(run, function, given, body)
-    if value is not None:
-        return value
+    return value if value is not None else _not_followed(run, function, call, receiver)
+
+
+def _not_followed(run: Run, function: Function, call: Call, receiver: Value | None) -> Value:
+    """A call of a function that may do anything: what it gives may come from all that it was given, its object too."""
     _leave_open(function, call, receiver)
-    # What it gives may come from all that it was given, its object too.
+    given = [*call.values, *([receiver] if receiver is not None else [])]
     return call_unknown(run, run.unknown("call", function.name), Call(call.node, given, {}, call.unsure))
 
 

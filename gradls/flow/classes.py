@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gradls.flow import class_text, truth
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import find_function, find_method
+from gradls.flow.program import is_stub
 from gradls.flow.run import Scope
 from gradls.flow.values import (
     TRUE,
@@ -107,8 +108,11 @@ def library_bases(cls: Class) -> list[str]:
 
 
 def has_unknown_base(cls: Class) -> bool:
+    """Whether a class has more attributes and methods than its text tells."""
     return any(
-        not isinstance(base, Class) and not (isinstance(base, Lib) and is_module_class(base) is not None)
+        is_stub(base.source)
+        if isinstance(base, Class)
+        else not (isinstance(base, Lib) and is_module_class(base) is not None)
         for base in linearize(cls)
     )
 

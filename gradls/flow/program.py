@@ -33,6 +33,11 @@ class File:
         """The statements that were run, by number."""
 
 
+def is_stub(source: Source) -> bool:
+    """Whether a file says what there is, and not what that does."""
+    return source.path.endswith(".pyi")
+
+
 def file_of(run: Run, imported: ImportedFile) -> File:
     """The file that an import names."""
     from gradls.flow.run import Scope

@@ -84,8 +84,8 @@ class Analyst:
 
     def changed_on_disk(self, paths: Iterable[str]) -> list[str]:
         """Files were written, made or removed: the labels of the open documents of which less is known now."""
-        sessions = [session for session, _ in self._sessions.values()]
-        return [label for path in paths for session in sessions for label in session.changed_on_disk(path)]
+        changed = list(paths)
+        return [label for session, _ in self._sessions.values() for label in session.changed_on_disk(*changed)]
 
     def session_of(self, label: str, revision: int) -> Session:
         """The session that holds exactly this text; Outdated if it has moved on."""

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gradls.flow.names import Answer, ImportedFile, Names, NoNames, Question
 from gradls.syntax.source import Source
-from gradls.workspace.files import Unreadable, read
+from gradls.workspace.files import Unreadable, decode
+from gradls.workspace.looked import ABSENT, OPEN, PRESENT, Looked, content_of, is_file
+from gradls.workspace.modules import find
 
-MOST_BYTES = 1 << 20
-"""A larger file is data that happens to be Python."""
 MOST_SOURCES = 400
+FRESH_NS = 100_000_000
+"""A file that changed this short before it was read may have changed after it, too."""
+MOST_SECONDS = 2.0
+"""So long it is taken for granted that an import leads where it led, unless somebody says that something changed."""
 
 PROJECT_FILES = ("pyproject.toml", "gradls.toml", "setup.py", "setup.cfg", ".git")
 
-_State = tuple[int, int]
-_sources: OrderedDict[str, tuple[_State, Source]] = OrderedDict()
-"""What was read last, of all projects of this process: path to the state of the file, and its text."""
+
+class _Read(NamedTuple):
+    """What was read from a file, and what the file system said of it then, if that tells one content from another."""
+
+    status: tuple[int, ...] | None
+    state: str
+    source: Source | None
+
+
+_sources: OrderedDict[str, _Read] = OrderedDict()
+"""What was read last, of all projects of this process, by path."""
 
 
 @cache
@@ -49,97 +62,106 @@ class Project:
 
     `opened` gives the text of a path as an editor has it, None if it is not open; `answers` what is known of the
     imports of a file otherwise. Nothing is read before it is asked for, and only what lies in `root`, or beside the
-    file that asks where there is no root.
+    file that asks where there is no root. All that is looked at is noted in `looked`, if that is given.
     """
 
     def __init__(
-        self, root: Path | None, opened: Callable[[str], Source | None], answers: Callable[[str], Answers] | None
+        self,
+        root: Path | None,
+        opened: Callable[[str], Source | None],
+        answers: Callable[[str], Answers] | None,
+        looked: Looked | None = None,
     ) -> None:
         self._root = os.path.abspath(root) if root else None
         self._opened = opened
         self._answers = answers
+        self._looked = looked
+        self._found: dict[tuple[str, str], tuple[str | None, dict[str, str]]] = {}
+        self._since = 0.0
 
-    def names_for(self, path: str) -> Names:
+    def names_for(self, path: str) -> ProjectNames:
         """What the file `path` knows about its imports, from now until something changes."""
-        return _ProjectNames(self, path, self._answers(path) if self._answers else NoNames())
+        return ProjectNames(self, path, self._answers_for(path), Looked(self._looked))
 
-    def source(self, path: str) -> Source | None:
+    def changed(self) -> None:
+        """Something on disk has changed, or a text was opened or closed."""
+        self._found.clear()
+
+    def source(self, path: str, looked: Looked) -> Source | None:
         """The text of a file, None if there is nothing to be read."""
         opened = self._opened(path)
         if opened is not None:
+            looked.note(os.path.abspath(path), OPEN)
             return opened
-        try:
-            status = os.stat(path)
-        except OSError:
-            return None
-        state = (status.st_mtime_ns, status.st_size)
-        held = _sources.get(path)
-        if held is not None and held[0] == state:
-            _sources.move_to_end(path)
-            return held[1]
-        if status.st_size > MOST_BYTES:
-            return None
-        try:
-            source = Source.read(read(path).text, path)
-        except (Unreadable, RecursionError):
-            return None
-        _sources[path] = state, source
-        _sources.move_to_end(path)
-        while len(_sources) > MOST_SOURCES:
-            _sources.popitem(last=False)
-        return source
+        found = _read(path)
+        looked.note(os.path.abspath(path), found.state)
+        return found.source
 
-    def find(self, module: str, near: str) -> str | None:
+    def find(self, module: str, near: str, looked: Looked) -> str | None:
         """The path of the file that `module`, as an import statement in the file `near` writes it, stands for.
 
-        A relative path if `near` is one.
+        A relative path if `near` is one; that of an open file is the one that it is open under.
         """
-        folder = os.path.dirname(os.path.abspath(near))
-        parts = [part for part in module.lstrip(".").split(".") if part]
-        level = len(module) - len(module.lstrip("."))
-        for base in [_above(folder, level - 1)] if level else self._bases(folder):
-            found = self._module_in(base, parts)
-            if found is not None and found != os.path.abspath(near):
-                return found if os.path.isabs(near) else os.path.relpath(found)
+        key = near, module
+        if time.monotonic() - self._since > MOST_SECONDS:
+            self._found.clear()
+            self._since = time.monotonic()
+        if key not in self._found:
+            tried: dict[str, str] = {}
+
+            def look(path: str, base: str) -> bool:
+                present = is_file(path, base)
+                tried[path] = PRESENT if present else ABSENT
+                return present
+
+            self._found[key] = find(module, os.path.abspath(near), self._root, look), tried
+        found, tried = self._found[key]
+        for path, state in tried.items():
+            looked.note(path, state)
+        if found is None:
+            return None
+        opened = self._opened(found)
+        if opened is not None:
+            return opened.path
+        return found if os.path.isabs(near) else os.path.relpath(found)
+
+    def _answers_for(self, path: str) -> Answers:
+        return self._answers(path) if self._answers else NoNames()
+
+
+def _read(path: str) -> _Read:
+    """What is in the file `path` now, which is read again only if it may be another one."""
+    known = _sources.get(path)
+    before = time.time_ns()
+    try:
+        found = os.stat(path)
+        status = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+    except OSError:
+        return _Read(None, ABSENT, None)
+    if known is None or known.status != status:
+        state, data = content_of(path)
+        if known is None or known.state != state:
+            known = _Read(None, state, _parsed(data, path) if data else None)
+        settled = max(found.st_mtime_ns, found.st_ctime_ns) < before - FRESH_NS
+        known = _sources[path] = known._replace(status=status if settled else None)
+        while len(_sources) > MOST_SOURCES:
+            _sources.popitem(last=False)
+    _sources.move_to_end(path)
+    return known
+
+
+def _parsed(data: bytes, path: str) -> Source | None:
+    try:
+        return Source.read(decode(data, path).text, path)
+    except (Unreadable, RecursionError):
         return None
 
-    def _bases(self, folder: str) -> list[str]:
-        """Where Python may look for a module that a file in `folder` imports, nearest first.
 
-        A folder that is a package is not such a place: in it, modules are found through their package.
-        """
-        inside = self._root is not None and (folder + os.sep).startswith(self._root.rstrip(os.sep) + os.sep)
-        bases = []
-        while True:
-            if not os.path.isfile(os.path.join(folder, "__init__.py")):
-                bases.append(folder)
-                if not inside:
-                    return bases
-            if folder == self._root or os.path.dirname(folder) == folder:
-                break
-            folder = os.path.dirname(folder)
-        if self._root is not None:
-            bases += [self._root, os.path.join(self._root, "src")]
-        return bases
+class ProjectNames:
+    """What one file knows about the names that it imports; `looked` is what was looked at to find them out."""
 
-    def _module_in(self, base: str, parts: list[str]) -> str | None:
-        path = os.path.join(base, *parts)
-        for candidate in (f"{path}.py" if parts else "", os.path.join(path, "__init__.py")):
-            if candidate and os.path.isfile(candidate):
-                return candidate
-        return None
-
-
-def _above(folder: str, levels: int) -> str:
-    for _ in range(levels):
-        folder = os.path.dirname(folder)
-    return folder
-
-
-class _ProjectNames:
-    """What one file knows about the names that it imports."""
-
-    def __init__(self, project: Project, path: str, answers: Answers) -> None:
+    def __init__(self, project: Project, path: str, answers: Answers, looked: Looked) -> None:
+        self.looked = looked
         self._project = project
         self._path = path
         self._answers = answers
@@ -150,25 +172,26 @@ class _ProjectNames:
 
     def find(self, module: str) -> ImportedFile | None:
         if module not in self._found:
-            path = self._project.find(module, self._path)
-            self._found[module] = None if path is None else _File(self._project, path)
+            path = self._project.find(module, self._path, self.looked)
+            self._found[module] = None if path is None else _File(self._project, path, self.looked)
         return self._found[module]
 
 
 class _File:
     """A file of the project."""
 
-    def __init__(self, project: Project, path: str) -> None:
+    def __init__(self, project: Project, path: str, looked: Looked) -> None:
         self._project = project
+        self._looked = looked
         self.path = path
         self._source: Source | None = None
 
     @property
     def source(self) -> Source:
         if self._source is None:
-            self._source = self._project.source(self.path) or Source.read("", self.path)
+            self._source = self._project.source(self.path, self._looked) or Source.read("", self.path)
         return self._source
 
     @property
     def names(self) -> Names:
-        return self._project.names_for(self.path)
+        return ProjectNames(self._project, self.path, self._project._answers_for(self.path), self._looked)

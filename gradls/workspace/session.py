@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from gradls.syntax.parse import SyntaxProblem
 from gradls.syntax.source import Source, Span
 from gradls.workspace.config import Config, load_config
 from gradls.workspace.edits import breaks_syntax, compatible
+from gradls.workspace.looked import Disk, Looked
 from gradls.workspace.project import Answers, Project
 from gradls.workspace.selection import Selection
 from gradls.workspace.suppression import Suppressions
@@ -37,8 +39,8 @@ class _Document:
     text: str
     source: Source | None = None
     facts: Facts | None = None
-    imported: frozenset[str] = frozenset()
-    """The absolute paths of the files that `facts` rest on besides the text."""
+    looked: Looked = field(default_factory=Looked)
+    """The other files that `facts` rest on."""
     findings: list[Finding] | None = None
     failure: str | None = None
 
@@ -52,9 +54,14 @@ class Session:
     """
 
     def __init__(
-        self, root: Path | None = None, config: Config | None = None, resolver: NameSource | None = None
+        self,
+        root: Path | None = None,
+        config: Config | None = None,
+        resolver: NameSource | None = None,
+        looked: Looked | None = None,
     ) -> None:
-        """`config` defaults to what is found from `root` upwards, and to the defaults without a root."""
+        """`config` defaults to what is found from `root` upwards, and to the defaults without a root. All that is
+        looked at on disk is noted in `looked`, if that is given."""
         self.root = root
         self.resolver = resolver
         self._documents: dict[str, _Document] = {}
@@ -62,8 +69,8 @@ class Session:
         """What the open files are known by, by their absolute paths."""
         self.config = config or (load_config(root) if root else Config())
         self._selection = Selection(self.config)
-        self._project = Project(root, self._opened_source, resolver.names_for if resolver else None)
-        self._alone: dict[str, tuple[Source, frozenset[str], set[tuple[str, Span]]]] = {}
+        self._project = Project(root, self._opened_source, resolver.names_for if resolver else None, looked)
+        self._alone: dict[str, tuple[Source, Looked, set[tuple[str, Span]]]] = {}
         """By absolute path: what is found in a file that is analysed alone, of which text, and by which other files."""
 
     def configure(self, config: Config) -> None:
@@ -81,7 +88,8 @@ class Session:
         """Begin with `path`, with no history. Returns the open paths that this is news for, as those below do."""
         self._documents[path] = _Document(text)
         self._labels[os.path.abspath(path)] = path
-        return self.changed_on_disk(path)
+        self._project.changed()
+        return self._typed(path)
 
     def change(self, path: str, text: str) -> list[str]:
         """The whole new text of an open file. Its last version helps to read what is half typed."""
@@ -90,22 +98,33 @@ class Session:
             return []
         document.text = text
         self.forget(path)
-        return self.changed_on_disk(path)
+        return self._typed(path)
 
     def close(self, path: str) -> list[str]:
         """Drop all that is known of `path`; closing what is not open is fine."""
         if self._documents.pop(path, None) is None:
             return []
         self._labels.pop(os.path.abspath(path), None)
-        return self.changed_on_disk(path)
+        self._project.changed()
+        return self._typed(path)
 
-    def changed_on_disk(self, path: str) -> list[str]:
-        """Forget what was concluded from `path`, which is another file now. Returns the open paths of which that is."""
+    def changed_on_disk(self, *paths: str) -> list[str]:
+        """Files or folders were written, made, moved or removed. Returns the open paths that this is news for, of which
+        all is forgotten that was concluded from these."""
+        changed, now = set(map(os.path.abspath, paths)), Disk()
+        self._project.changed()
+        return self._outdate(changed, lambda looked: looked.differs(changed, now))
+
+    def _typed(self, path: str) -> list[str]:
+        """What counts as the text of `path` is another one now."""
         changed = os.path.abspath(path)
-        self._alone = {other: known for other, known in self._alone.items() if changed not in (other, *known[1])}
-        found = [
-            label for label, document in self._documents.items() if document.facts and changed in document.imported
-        ]
+        return self._outdate({changed}, lambda looked: looked.read(changed))
+
+    def _outdate(self, changed: set[str], outdated: Callable[[Looked], bool]) -> list[str]:
+        self._alone = {
+            path: known for path, known in self._alone.items() if path not in changed and not outdated(known[1])
+        }
+        found = [label for label, document in self._documents.items() if document.facts and outdated(document.looked)]
         for label in found:
             self.forget(label)
         return found
@@ -135,8 +154,8 @@ class Session:
             source = self.source(path)
             try:
                 names = self._project.names_for(path)
+                document.looked = names.looked
                 document.facts = analyze(source, names, self.config.target_torch or NEWEST)
-                document.imported = _imported(document.facts)
             except Exception as error:
                 log.exception("the analysis of %s failed; please report this", path)
                 document.failure = f"internal error: {type(error).__name__}: {error}"
@@ -148,18 +167,22 @@ class Session:
         document = self._documents[path]
         if document.findings is None:
             facts = self.facts(path)
-            found = [*self._told_here(facts, run_rules(facts))]
+            found = self._told_here(document, facts, run_rules(facts))
             found = self._selection.apply(path, found)
             document.findings = Suppressions(facts.source).apply(found) if found else []
         return document.findings
 
-    def _told_here(self, facts: Facts, findings: list[Finding]) -> list[Finding]:
+    def _told_here(self, document: _Document, facts: Facts, findings: list[Finding]) -> list[Finding]:
         """Findings in other files are told at the call in this one that leads there; they are left out where the other
         file is wrong by itself, or says that it is to be left alone."""
         here = {(finding.code, finding.span): finding for finding in findings if finding.place.source is facts.source}
         for finding in findings:
             source = finding.place.source
-            if source is facts.source or (finding.code, finding.span) in self._wrong_by_itself(source):
+            if source is facts.source:
+                continue
+            _, looked, wrong = self._wrong_by_itself(source)
+            document.looked.include(looked)
+            if (finding.code, finding.span) in wrong:
                 continue
             kept = self._selection.apply(source.path, Suppressions(source).apply([finding]))
             told = told_here(facts, kept[0]) if kept else None
@@ -167,15 +190,16 @@ class Session:
                 here.setdefault((told.code, told.span), told)
         return sorted(here.values(), key=lambda finding: (finding.span, finding.code))
 
-    def _wrong_by_itself(self, source: Source) -> set[tuple[str, Span]]:
-        """What is found in a file that is analysed alone."""
+    def _wrong_by_itself(self, source: Source) -> tuple[Source, Looked, set[tuple[str, Span]]]:
+        """What is found in a file that is analysed alone, as it is kept in `_alone`."""
         path = os.path.abspath(source.path)
         known = self._alone.get(path)
         if known is None or known[0] is not source:
-            facts = analyze(source, self._project.names_for(source.path), self.config.target_torch or NEWEST)
+            names = self._project.names_for(source.path)
+            facts = analyze(source, names, self.config.target_torch or NEWEST)
             found = {(finding.code, finding.span) for finding in run_rules(facts) if finding.place.source is source}
-            known = self._alone[path] = source, _imported(facts), found
-        return known[2]
+            known = self._alone[path] = source, names.looked, found
+        return known
 
     def _opened_source(self, path: str) -> Source | None:
         """The text of a file that is open, by whatever path."""
@@ -227,7 +251,3 @@ class Session:
 
     def _breaks(self, path: str, edits: list[TextEdit]) -> bool:
         return path in self._documents and breaks_syntax(self.source(path), [e for e in edits if e.path == path])
-
-
-def _imported(facts: Facts) -> frozenset[str]:
-    return frozenset(os.path.abspath(source.path) for source in facts.others)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import venv
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pygls.uris import from_fs_path
 
 from tests.lsp.clients import Client
 
-# Only who looks into the stub knows that `m` has parameters.
+# Only who looks into the installed package knows that `m` has parameters.
 COMMON = "from torch import nn as nn\n"
 TRAIN = """\
 import torch
@@ -27,8 +28,10 @@ CODE = "GRD102"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "common.pyi").write_text(COMMON)
+    packages = folder / ".venv" / "lib" / f"python3.{sys.version_info[1]}" / "site-packages"
+    packages.mkdir(parents=True)
+    (folder / ".venv" / "pyvenv.cfg").write_text("include-system-site-packages = false\n")
+    (packages / "common.py").write_text(COMMON)
     return folder
 
 
@@ -87,10 +90,11 @@ async def test_edits_do_not_wait_for_names(client: Client, folder: Path, environ
 
 async def test_an_imported_file_that_changes(client: Client, folder: Path, environment: dict[str, str]):
     uri = uri_of(folder / "train.py")
+    common = folder / "common.pyi"
+    common.write_text(COMMON)
     await client.begin(folder=folder, environment=environment)
     client.open(uri, TRAIN)
     await codes(client, uri, [CODE])
-    common = folder / "common.pyi"
     common.write_text("class nn:\n    Linear = print\n")
     change = types.FileEvent(uri_of(common), types.FileChangeType.Changed)
     client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([change]))
@@ -104,8 +108,8 @@ def marker(folder: Path) -> Path:
     marker = folder / "ran"
     home = folder / ".venv"
     venv.create(home, symlinks=os.name != "nt")
-    (packages,) = [*home.glob("lib/python3*/site-packages"), *home.glob("Lib/site-packages")]
-    (packages / "sitecustomize.py").write_text(f"open({str(marker)!r}, 'w').close()\n")
+    for packages in [*home.glob("lib/python3*/site-packages"), *home.glob("Lib/site-packages")]:
+        (packages / "sitecustomize.py").write_text(f"open({str(marker)!r}, 'w').close()\n")
     return marker
 
 

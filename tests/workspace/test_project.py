@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gradls.flow.facts import Facts
-from gradls.workspace import project
+from gradls.workspace import looked, project
 from gradls.workspace.session import Session
 
 NET = """
@@ -208,7 +208,7 @@ def test_a_file_that_cannot_be_read_is_unknown(tmp_path: Path, content: bytes):
 
 
 def test_huge_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(project, "MOST_BYTES", 10)
+    monkeypatch.setattr(looked, "MOST_BYTES", 10)
     write(tmp_path, {"net.py": NET})
     assert requires_grad(tmp_path, f"from net import Net\n{textwrap.dedent(USE)}") is None
 
@@ -331,3 +331,158 @@ def test_a_class_that_is_a_layer_and_something_else(tmp_path: Path):
     """
     write(tmp_path, {"layer.py": layer})
     assert found(tmp_path, "from torch import nn\nfrom layer import Layer\nlayer = Layer(nn.Linear(3, 3))") == []
+
+
+def news(root: Path, text: str, after: Mapping[str, str | None], *, path: str = "train.py") -> bool:
+    """Whether a change on disk is news for the open file `path`; None removes a file."""
+    opened = session(root, path, text)
+    opened.findings(str(root / path))
+    for name, content in after.items():
+        (root / name).unlink() if content is None else write(root, {name: content})
+    told = opened.changed_on_disk(*(str(root / name) for name in after))
+    assert told in ([], [str(root / path)])
+    return bool(told)
+
+
+@pytest.mark.parametrize(
+    ("after", "is_news"),
+    [
+        ({"net.py": NET + "\n# more\n"}, True),
+        ({"net.py": NET}, False),
+        ({"net.py": None}, True),
+        ({"parts.py": "width = 4\n"}, True),
+        ({"parts.py": None}, True),
+        ({"unused.py": "x = 2\n"}, False),
+        ({"other.py": "x = 2\n"}, False),
+        ({"unused.py": None}, True),
+        ({"later.py": "def f(): ...\n"}, True),
+        ({"later/__init__.py": ""}, True),
+        ({"src/later.py": "def f(): ...\n"}, True),
+        ({"elsewhere/later.py": "def f(): ...\n"}, False),
+        ({"net/__init__.py": NET}, True),
+        ({f"many/m{n}.py": "x = 1\n" for n in range(300)}, False),
+        ({**{f"many/m{n}.py": "x = 1\n" for n in range(300)}, "parts.py": "width = 4\n"}, True),
+    ],
+)
+def test_which_changes_on_disk_are_news(tmp_path: Path, after: Mapping[str, str | None], is_news: bool):
+    """Those of what the analysis looked at, also through other files, and of what it looked for and did not find."""
+    net = "from parts import width\n" + textwrap.dedent(NET).replace("nn.Linear(3, 1)", "nn.Linear(width, 1)")
+    write(tmp_path, {"net.py": net, "parts.py": "width = 3\n", "unused.py": "x = 1\n", "other.py": "x = 1\n"})
+    if after.get("net.py") == NET:
+        after = {"net.py": net}
+    text = f"from net import Net\nfrom later import f\nimport unused\n{textwrap.dedent(USE)}"
+    assert news(tmp_path, text, after) is is_news
+
+
+def test_a_folder_that_is_moved_away_is_news(tmp_path: Path):
+    write(tmp_path, {"pkg/sub/net.py": NET})
+    opened = session(tmp_path, "train.py", f"from pkg.sub.net import Net\n{textwrap.dedent(USE)}")
+    train = str(tmp_path / "train.py")
+    opened.findings(train)
+    (tmp_path / "pkg").rename(tmp_path / "old")
+    assert opened.changed_on_disk(str(tmp_path / "old")) == []
+    assert opened.changed_on_disk(str(tmp_path / "pkg")) == [train]
+
+
+def test_a_file_that_is_saved_as_it_was_typed_is_no_news(tmp_path: Path):
+    write(tmp_path, {"net.py": NET})
+    train, net = str(tmp_path / "train.py"), str(tmp_path / "net.py")
+    opened = session(tmp_path, "train.py", f"from net import Net\n{textwrap.dedent(USE)}")
+    opened.open(net, textwrap.dedent(NET) + "# typed\n")
+    opened.findings(train)
+    write(tmp_path, {"net.py": textwrap.dedent(NET) + "# typed\n"})
+    assert opened.changed_on_disk(net) == []
+    assert opened.close(net) == [train]
+
+
+def test_what_another_file_is_by_itself_may_change_through_a_third_one(tmp_path: Path):
+    """A mistake in tools.py is told at the call here only while tools.py is not wrong by itself."""
+    make = "import torch\ndef make():\n    return torch.ones(3, requires_grad=True)\n"
+    tools = """
+        import torch
+        from make import make
+        def double(h):
+            h.mul_(2)
+            return h
+        if __name__ == "__main__":
+            h = torch.sigmoid(make())
+            double(h)
+            h.sum().backward()
+    """
+    write(tmp_path, {"make.py": make, "tools.py": tools})
+    text = """
+        import torch
+        from tools import double
+        h = torch.sigmoid(torch.ones(3, requires_grad=True))
+        double(h)
+        h.sum().backward()
+    """
+    train = str(tmp_path / "train.py")
+    opened = session(tmp_path, "train.py", text)
+    assert opened.findings(train) == []
+    write(tmp_path, {"make.py": make.replace("True", "False")})
+    assert opened.changed_on_disk(str(tmp_path / "make.py")) == [train]
+    assert [f.code for f in opened.findings(train)] == ["GRD201"]
+
+
+STUB = """
+    from torch import Tensor, nn
+
+    class Net(nn.Module):
+        out: nn.Linear
+        def forward(self, x: Tensor) -> Tensor: ...
+
+    class Frozen(nn.Module):
+        def __init__(self, size: int) -> None: ...
+        def __call__(self, x: Tensor) -> Tensor: ...
+
+    def twice(x: Tensor) -> Tensor: ...
+"""
+
+
+def test_a_stub_stands_for_a_module_that_has_no_text(tmp_path: Path):
+    """What is in it is known to be there; what it does is not."""
+    write(tmp_path, {"native.pyi": STUB})
+    (tmp_path / "native.cpython-311-x86_64-linux-gnu.so").write_bytes(b"\x7fELF")
+    text = """
+        import torch
+        from native import Frozen, Net, twice
+        model, other = Net(), Frozen(3)
+        optimizer = torch.optim.SGD([*model.parameters(), *other.parameters()], lr=0.1)
+        w = torch.ones(3, requires_grad=True)
+        optimizer.zero_grad()
+        loss = (model(w) + other(w) + twice(w)).sum()
+        loss.backward()
+        model.out.weight.grad
+        optimizer.step()
+        y = twice(w)
+    """
+    assert found(tmp_path, text) == []
+    assert requires_grad(tmp_path, text) is None
+    assert {Path(s.path).name for s in facts(tmp_path, text).others} == {"native.pyi"}
+    # That it is a module is known.
+    mistake = "from native import Net\nmodel = Net()\nmodel.zero_grad\n"
+    assert [code for code, _, _ in found(tmp_path, mistake)] == ["GRD604"]
+
+
+@pytest.mark.parametrize(
+    ("files", "result"),
+    [
+        ({"net.pyi": STUB, "net.py": NET}, True),
+        ({"net/__init__.pyi": STUB, "net/__init__.py": NET}, True),
+        ({"net.pyi": STUB, "net/__init__.py": NET}, True),
+        ({"net.py": "Net = None", "net/__init__.py": NET}, True),
+        ({"net.pyi": STUB, "src/net.py": NET}, None),
+        ({"net/__init__.pyi": STUB}, None),
+    ],
+)
+def test_code_counts_before_a_stub_and_a_package_before_a_module(
+    tmp_path: Path, files: Mapping[str, str], result: bool | None
+):
+    write(tmp_path, files)
+    assert requires_grad(tmp_path, f"from net import Net\n{textwrap.dedent(USE)}") is result
+
+
+def test_a_module_is_not_its_own_stub(tmp_path: Path):
+    write(tmp_path, {"net.pyi": STUB})
+    assert facts(tmp_path, "from net import Net", "net.py").others == []
