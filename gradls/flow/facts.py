@@ -186,9 +186,9 @@ class Facts:
 
     def source_of(self, node: ast.AST) -> Source:
         """The file whose tree holds `node`."""
-        if not self.others or node in self.source.parents:
+        if not self.others or self.source.holds(node):
             return self.source
-        return next((source for source in self.others if node in source.parents), self.source)
+        return next((source for source in self.others if source.holds(node)), self.source)
 
     def segment(self, node: ast.AST) -> str:
         """The text of a node of any file."""
@@ -198,23 +198,20 @@ class Facts:
         """The node around `node`, of any file."""
         if isinstance(node, ast.Module):
             return None
-        outer = self.source.parents.get(node)
-        return outer if outer is not None or not self.others else self.source_of(node).parents.get(node)
+        outer = self.source.parent(node)
+        return outer if outer is not None or not self.others else self.source_of(node).parent(node)
 
     def reads(self, name: str) -> list[ast.Attribute]:
         """The places in the file where an attribute of this name is read."""
-        return self._reads.get(name, [])
-
-    @cached_property
-    def _reads(self) -> dict[str, list[ast.Attribute]]:
-        found: dict[str, list[ast.Attribute]] = {}
-        for node in self.source.parents:
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-                found.setdefault(node.attr, []).append(node)
-        return found
+        return self.source.index(_attribute_read).get(name)
 
     def statement(self, node: ast.AST | None) -> ast.stmt | None:
         """The smallest statement that holds `node`."""
         while node is not None and not isinstance(node, ast.stmt):
             node = self.parent(node)
         return node
+
+
+def _attribute_read(node: ast.AST) -> Iterator[tuple[str, ast.Attribute]]:
+    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+        yield node.attr, node

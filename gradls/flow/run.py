@@ -248,7 +248,7 @@ class Run:
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         """The node around `node`, which is one of the file under analysis."""
-        return self.source.parents.get(node)
+        return self.source.parent(node)
 
     def at(self, node: ast.AST) -> At:
         return At(self.frame.file.source, node)

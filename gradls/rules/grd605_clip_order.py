@@ -226,4 +226,4 @@ def _goes_elsewhere(facts: Facts, number: int, after: Moment | None) -> bool:
 def _stands_after(one: Event, other: Event) -> bool:
     """Does it stand behind the other in the text, in the same function?"""
     same = (one.calls or (None, None))[1] is (other.calls or (None, None))[1]
-    return same and getattr(one.at.node, "lineno", 0) > getattr(other.at.node, "lineno", 0)
+    return same and one.at.source.line(one.at.node) > other.at.source.line(other.at.node)

@@ -1,7 +1,7 @@
 """GRD614."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import walk
@@ -83,13 +83,12 @@ class UnusedLoss(Rule):
         backwards = [event for event in facts.of("backward") if event.node is not None]
         if not backwards:
             return
-        read: set[str] | None = None
         for node, records in facts.calls.items():
             values = [value for _, _, value in records if isinstance(value, Tensor) and _is_loss(value)]
             target = _target(facts, _scaled(facts, node)) if values else None
             if target is None:
                 continue
-            read = _names_read(facts) if read is None else read
+            read = facts.source.index(_name_read)
             if len(values) == len(records) and target.id not in read and not target.id.startswith("_"):
                 backward = _beside(facts, node, backwards)
                 if backward is not None and not _is_differentiated(values, backwards):
@@ -102,9 +101,9 @@ class UnusedLoss(Rule):
         )
 
 
-def _names_read(facts: Facts) -> set[str]:
-    nodes = (node for node in facts.source.parents if isinstance(node, ast.Name))
-    return {node.id for node in nodes if not isinstance(node.ctx, ast.Store)}
+def _name_read(node: ast.AST) -> Iterator[tuple[str, ast.Name]]:
+    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store):
+        yield node.id, node
 
 
 def _scaled(facts: Facts, node: ast.expr) -> ast.expr:

@@ -1,7 +1,7 @@
 """GRD710."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradls.flow.classes import is_module
 from gradls.flow.facts import Event, Facts
@@ -179,11 +179,17 @@ def _computed_with(facts: Facts, event: Event) -> bool:
         return False
     own = event.calls[1].node
     inside = set(ast.walk(own))
-    first = getattr(event.at.node, "lineno", 0)
+    line = facts.source.line
+    first = line(event.at.node)
     for node in facts.reads(event.name):
-        if node in inside and node.lineno >= first and not _is_detached(facts, node):
+        if node in inside and line(node) >= first and not _is_detached(facts, node):
             continue
         outer = facts.parent(node)
         if not (isinstance(outer, ast.Attribute) and outer.attr in _HARMLESS):
             return True
-    return any(isinstance(node, ast.Constant) and node.value == event.name for node in facts.source.parents)
+    return event.name in facts.source.index(_text)
+
+
+def _text(node: ast.AST) -> Iterator[tuple[str, ast.Constant]]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value, node

@@ -39,7 +39,8 @@ def _comment(source: Source, line: int, strings: list[Span], name: str) -> TextE
 def _strings(source: Source, line: int) -> Iterator[Span]:
     """The strings in the top-level statement that `line` is in."""
     for statement in source.tree.body:
-        if statement.lineno <= line <= (statement.end_lineno or 0):
+        span = source.span(statement)
+        if span.line <= line <= span.end_line:
             for node in ast.walk(statement):
                 is_text = isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
                 if is_text or isinstance(node, ast.JoinedStr):

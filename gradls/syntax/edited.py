@@ -8,40 +8,32 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from gradls.syntax.gaps import Gap, fill, indentation, is_code, tree_of
-
-if TYPE_CHECKING:
-    from gradls.syntax.source import Source
+from gradls.syntax.gaps import Gap, fill, is_code, tree_of
+from gradls.syntax.text import Change, changed, indentation
 
 # A change of more lines than this is no typing: each of its statements is looked at instead.
 _MOST_CHANGED = 60
 
 
-class _Change(NamedTuple):
-    """The old lines from `start` to `old_end` have become the new lines from `start` to `new_end` (indices)."""
+class Past(NamedTuple):
+    """What some lines were before, and the gaps without which they parsed."""
 
-    start: int
-    old_end: int
-    new_end: int
-
-    @property
-    def shift(self) -> int:
-        return self.new_end - self.old_end
+    lines: Sequence[str]
+    gaps: Sequence[Gap]
 
 
-def gaps_by_history(lines: Sequence[str], previous: Source) -> Iterator[list[Gap]]:
-    """Attempts at gaps without which the text parses, the smallest first."""
-    change = _change(previous.lines, lines)
+def gaps_by_history(lines: Sequence[str], past: Past, inside: bool = False) -> Iterator[list[Gap]]:
+    """Attempts at gaps without which the text parses, the smallest first. `inside`: the text is that of a block."""
+    change = changed(past.lines, lines)
     if max(change.new_end, change.old_end) - change.start > _MOST_CHANGED:
         return
-    old_gaps = [problem.gap for problem in previous.problems if problem.gap is not None]
-    change, others = _with_touched(change, old_gaps)
-    old_lines = fill(previous.lines, old_gaps)
-    for gap in _gaps(previous.tree, old_lines, lines, change):
+    change, others = _with_touched(change, past.gaps)
+    old_lines = fill(past.lines, past.gaps)
+    for gap in _gaps(old_lines, lines, change, inside):
         apart = [other for other in others if other.end <= gap.start or other.start >= gap.end]
-        yield _fewest(lines, sorted([gap, *apart]), gap)
+        yield _fewest(lines, sorted([gap, *apart]), gap, inside)
 
 
 def left_out(lines: Sequence[str], gaps: Sequence[Gap]) -> int:
@@ -54,19 +46,7 @@ def left_out(lines: Sequence[str], gaps: Sequence[Gap]) -> int:
     return lost
 
 
-def _change(old: Sequence[str], new: Sequence[str]) -> _Change:
-    """The lines between the first and the last that differ."""
-    most = min(len(old), len(new))
-    start = 0
-    while start < most and old[start] == new[start]:
-        start += 1
-    tail = 0
-    while tail < most - start and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
-    return _Change(start, len(old) - tail, len(new) - tail)
-
-
-def _with_touched(change: _Change, old_gaps: Sequence[Gap]) -> tuple[_Change, list[Gap]]:
+def _with_touched(change: Change, old_gaps: Sequence[Gap]) -> tuple[Change, list[Gap]]:
     """The change together with the gaps that it touches, and the other gaps, where they are now."""
     touched = [gap for gap in old_gaps if _meets(gap, change)]
     others = [
@@ -76,30 +56,35 @@ def _with_touched(change: _Change, old_gaps: Sequence[Gap]) -> tuple[_Change, li
     ]
     start = min([change.start, *(gap.start for gap in touched)])
     old_end = max([change.old_end, *(gap.end for gap in touched)])
-    return _Change(start, old_end, old_end + change.shift), others
+    return Change(start, old_end, old_end + change.shift), others
 
 
-def _meets(gap: Gap, change: _Change) -> bool:
+def _meets(gap: Gap, change: Change) -> bool:
     if change.start == change.old_end:  # new lines: also right before and after the gap
         return gap.start <= change.start <= gap.end
     return gap.start < change.old_end and change.start < gap.end
 
 
-def _fewest(lines: Sequence[str], gaps: list[Gap], newest: Gap) -> list[Gap]:
+def _fewest(lines: Sequence[str], gaps: list[Gap], newest: Gap, inside: bool) -> list[Gap]:
     """Without those gaps whose lines are whole; the newest may be, and another be the only broken one."""
     for gap in [newest, *(each for each in gaps if each is not newest)]:
         if len(gaps) > 1:
             rest = [each for each in gaps if each is not gap]
-            if isinstance(tree_of(fill(lines, rest)), ast.Module):
+            if isinstance(tree_of(fill(lines, rest), inside), ast.Module):
                 gaps = rest
     return gaps
 
 
-def _gaps(tree: ast.Module, old_lines: Sequence[str], lines: Sequence[str], change: _Change) -> Iterator[Gap]:
+def _gaps(old_lines: Sequence[str], lines: Sequence[str], change: Change, inside: bool) -> Iterator[Gap]:
     """Gaps for a change: the old lines where there is room for them, else `pass` for the old statement."""
     old = tuple(line.rstrip("\r\n") for line in old_lines[change.start : change.old_end])
     if len(old) <= change.new_end - change.start:
         yield Gap(change.start, change.new_end, old)
+    tree = tree_of(old_lines, inside)
+    if isinstance(tree, SyntaxError):
+        return
+    if inside:
+        ast.increment_lineno(tree, -1)
     for first, last in _statements(tree, change):
         margin = indentation(old_lines[first])
         start, end = min(first, change.start), max(last, change.old_end) + change.shift
@@ -118,7 +103,7 @@ def _pass_near(lines: Sequence[str], at: int, margin: str) -> Iterator[Gap]:
         yield Gap(at - 1, at, (f"{line} pass" if line else f"{margin}pass",))
 
 
-def _statements(tree: ast.Module, change: _Change) -> list[tuple[int, int]]:
+def _statements(tree: ast.Module, change: Change) -> list[tuple[int, int]]:
     """First and end line of the old statements that a change is part of, from the smallest to the outermost."""
     found: list[tuple[int, int]] = []
     block: list[ast.stmt] | None = tree.body
@@ -137,7 +122,7 @@ def _first(statement: ast.stmt) -> int:
     return min(node.lineno for node in [*decorators, statement]) - 1
 
 
-def _block_around(statement: ast.stmt, change: _Change) -> list[ast.stmt] | None:
+def _block_around(statement: ast.stmt, change: Change) -> list[ast.stmt] | None:
     """The block within a statement that the whole change lies in."""
     for parent in [statement, *getattr(statement, "handlers", []), *getattr(statement, "cases", [])]:
         for name in ("body", "orelse", "finalbody"):

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import ast
+import codeop
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+from gradls.syntax.text import first_code
+
+_LINE_NUMBER = re.compile(r" (?:\(detected at line \d+\)|(?:after [^\n]* )?on line \d+)")
+# Python 3.10 cannot tell.
+_PARTIAL_KNOWN = hasattr(codeop, "PyCF_ALLOW_INCOMPLETE_INPUT")
+_PARTIAL = ast.PyCF_ONLY_AST | getattr(codeop, "PyCF_ALLOW_INCOMPLETE_INPUT", 0)
 
 
 class Gap(NamedTuple):
@@ -29,28 +38,56 @@ def fill(lines: Sequence[str], gaps: Iterable[Gap]) -> list[str]:
     return filled
 
 
-def tree_of(lines: Iterable[str]) -> ast.Module | SyntaxError:
-    """The tree of a text, or why there is none."""
+class Outside(SyntaxError):
+    """Lines that were to be a block go on behind its end."""
+
+
+def tree_of(lines: Sequence[str], inside: bool = False) -> ast.Module | SyntaxError:
+    """The tree of a text, or why there is none. `inside` says that it is that of a block, whose first line is then
+    the second."""
+    found = statements(lines, inside, 1 + inside)
+    return found if isinstance(found, SyntaxError) else ast.Module(body=found, type_ignores=[])
+
+
+def statements(
+    lines: Sequence[str], inside: bool, base: int, partial: bool = False
+) -> list[ast.stmt] | SyntaxError:
+    """The statements of a text of which the first line has the number `base`, or why it has none.
+
+    `inside` says that they are those of a block, indented; `base` is then at least 2. With `partial` the error says
+    whether the parser had read all of the text when it gave up (see `may_go_on`).
+    """
+    if inside and first_code(lines) is None:
+        return []
+    above = "\n" * (base - 2) + "if 1:\n" if inside else "\n" * (base - 1)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Python warns of in user code is not ours to say
-            return ast.parse("".join(lines))
+            flags = _PARTIAL if partial else ast.PyCF_ONLY_AST
+            tree = compile(above + "".join(lines), "<text>", "exec", flags, dont_inherit=True)
     except SyntaxError as error:
         # Its traceback would hold the callers' frames, and they it: only the collector could free the lines.
         return error.with_traceback(None)
     except (ValueError, RecursionError, MemoryError) as error:
         too_deep = "is nested too deeply" if not isinstance(error, ValueError) else str(error)
-        return SyntaxError(too_deep, ("", 1, 0, ""))
+        return SyntaxError(too_deep, ("", base, 0, ""))
+    found: list[ast.stmt] = tree.body  # type: ignore[attr-defined]
+    if not inside:
+        return found
+    block = found[0]
+    if len(found) > 1 or not isinstance(block, ast.If) or block.orelse:
+        return Outside("unindent", ("", found[-1].lineno, 0, ""))
+    return block.body
 
 
-def indentation(line: str) -> str:
-    """The white space that a line starts with."""
-    return line[: len(line) - len(line.lstrip(" \t\f"))]
+def may_go_on(error: SyntaxError) -> bool:
+    """Whether more lines could mend what `statements` with `partial` has found."""
+    return not _PARTIAL_KNOWN or error.msg == "incomplete input"
 
 
-def width(line: str) -> int:
-    """How far a line is indented, as Python counts it."""
-    return len(indentation(line).rpartition("\f")[2].expandtabs(8))
+def said(error: SyntaxError) -> str:
+    """What Python says of an error, without line numbers: they count from the start of what it was given."""
+    return _LINE_NUMBER.sub("", error.msg)
 
 
 def is_code(line: str) -> bool:
@@ -59,18 +96,22 @@ def is_code(line: str) -> bool:
     return bool(stripped) and not stripped.startswith("#")
 
 
-def keep_inside(tree: ast.AST, gap: Gap, lines: Sequence[str]) -> None:
-    """Move the columns of nodes that stand in for the lines of a gap so that they do not lie behind a line's end."""
+def keep_inside(nodes: Iterable[ast.AST], gap: Gap, lines: Sequence[str], base: int = 1) -> None:
+    """Move the columns of nodes that stand in for the lines of a gap so that they do not lie behind a line's end.
+
+    `base` is the number that the nodes know the first of `lines` by.
+    """
     ends = [len(line.rstrip("\r\n").encode("utf-8", "surrogatepass")) for line in lines[gap.start : gap.end]]
-    stack = [tree]
+    first, last = base + gap.start, base + gap.end - 1
+    stack = list(nodes)
     while stack:
-        for node in ast.iter_child_nodes(stack.pop()):
-            line, end_line = getattr(node, "lineno", None), getattr(node, "end_lineno", None)
-            if line is None or end_line is None:
-                stack.append(node)
-            elif line <= gap.end and (end_line > gap.start or getattr(node, "decorator_list", None)):
-                if gap.start < line <= gap.end:
-                    node.col_offset = min(node.col_offset, ends[line - gap.start - 1])  # type: ignore[attr-defined]
-                if gap.start < end_line <= gap.end:
-                    node.end_col_offset = min(node.end_col_offset, ends[end_line - gap.start - 1])  # type: ignore[attr-defined]
-                stack.append(node)
+        node = stack.pop()
+        line, end_line = getattr(node, "lineno", None), getattr(node, "end_lineno", None)
+        if line is None or end_line is None:
+            stack += ast.iter_child_nodes(node)
+        elif line <= last and (end_line >= first or getattr(node, "decorator_list", None)):
+            if first <= line:
+                node.col_offset = min(node.col_offset, ends[line - first])  # type: ignore[attr-defined]
+            if first <= end_line <= last:
+                node.end_col_offset = min(node.end_col_offset, ends[end_line - first])  # type: ignore[attr-defined]
+            stack += ast.iter_child_nodes(node)

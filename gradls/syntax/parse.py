@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from gradls.syntax.edited import gaps_by_history, left_out
-from gradls.syntax.gaps import Gap, fill, keep_inside, tree_of
+from gradls.syntax.edited import Past, gaps_by_history, left_out
+from gradls.syntax.gaps import Gap, fill, keep_inside, said, statements
 from gradls.syntax.recover import gaps_by_indentation
-from gradls.syntax.text import split_lines
-
-if TYPE_CHECKING:
-    from gradls.syntax.source import Source
 
 # So many lines of code are worth another look at which of them are broken.
 _MUCH = 5
-_UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,57 +22,50 @@ class SyntaxProblem:
     message: str
     gap: Gap | None = None
 
+    def moved(self, lines: int) -> SyntaxProblem:
+        """The same, so many lines further down."""
+        gap = self.gap and self.gap._replace(start=self.gap.start + lines, end=self.gap.end + lines)
+        return SyntaxProblem(self.line + lines, self.message, gap)
 
-def parse(text: str, previous: Source | None = None) -> tuple[ast.Module, list[SyntaxProblem]]:
-    """The tree of `text`, and the problems for which lines had to be left out of it.
 
-    `previous` is an older version of the text, itself parsed so: if the text does not parse, the older form of the
-    lines that have changed since then stands in for them. Without it, a `pass` stands in for each statement that does
-    not parse. All other nodes stand where they stand in `text`.
+def recovered(
+    lines: Sequence[str], past: Past | None, error: SyntaxError, margin: str = "", base: int = 1
+) -> tuple[list[ast.stmt], list[SyntaxProblem]]:
+    """The statements of lines that do not parse for `error`, and the problems for which lines had to be left out.
+
+    `past` is what they were before, itself parsed so: the older form of the lines that have changed since then stands
+    in for them. Without it, a `pass` stands in for each statement that does not parse. All other nodes stand where
+    they stand in the text. `margin` is what the lines of a block are indented by. The nodes, and `error`, know the
+    first line as number `base`; the problems count from 1.
     """
-    lines = split_lines(_readable(text))
-    tree = tree_of(lines)
-    if isinstance(tree, ast.Module):
-        return tree, []
-    error = tree
-    for gaps in _attempts(lines, previous):
-        tree = tree_of(fill(lines, gaps))
-        if isinstance(tree, ast.Module):
+    line = min(max((error.lineno or base) - base + 1, 1), max(len(lines), 1))
+    for gaps in _attempts(lines, past, margin):
+        found = statements(fill(lines, gaps), bool(margin), base)
+        if isinstance(found, list):
             for gap in gaps:
-                if any(line.strip() not in ("", "pass") for line in gap.lines):
-                    keep_inside(tree, gap, lines)
-            return tree, _problems(error, gaps)
-    return ast.Module(body=[], type_ignores=[]), [SyntaxProblem(error.lineno or 1, error.msg)]
+                if any(each.strip() not in ("", "pass") for each in gap.lines):
+                    keep_inside(found, gap, lines, base)
+            return found, _problems(line, said(error), gaps)
+    return [], [SyntaxProblem(line, said(error))]
 
 
-def _readable(text: str) -> str:
-    """The text without what the parser cannot take, with the same number of UTF-8 bytes before everything else."""
-    if text.startswith("\ufeff"):
-        text = "\f\f\f" + text[1:]
-    if _UNREADABLE.search(text):
-        text = _UNREADABLE.sub(lambda found: " " if found[0] == "\x00" else "\ufffd", text)
-    return text
-
-
-def _attempts(lines: Sequence[str], previous: Source | None) -> Iterator[list[Gap]]:
+def _attempts(lines: Sequence[str], past: Past | None, margin: str) -> Iterator[list[Gap]]:
     by_indentation: list[Gap] | None = None
-    for gaps in gaps_by_history(lines, previous) if previous is not None else ():
+    for gaps in gaps_by_history(lines, past, bool(margin)) if past is not None else ():
         if left_out(lines, gaps) > _MUCH:
-            by_indentation = by_indentation or gaps_by_indentation(lines)
+            by_indentation = by_indentation or gaps_by_indentation(lines, margin)
             if left_out(lines, by_indentation) < left_out(lines, gaps):
                 yield by_indentation
         yield gaps
-    yield by_indentation or gaps_by_indentation(lines)
+    yield by_indentation or gaps_by_indentation(lines, margin)
 
 
-def _problems(error: SyntaxError, gaps: Sequence[Gap]) -> list[SyntaxProblem]:
+def _problems(line: int, message: str, gaps: Sequence[Gap]) -> list[SyntaxProblem]:
     """A problem a gap; Python's own words for the one that it stumbled over."""
-    line = error.lineno or 1
     problems = []
     for gap in gaps:
         if gap.start < line <= gap.end:
-            gap = gap._replace(message=error.msg)
-            problems.append(SyntaxProblem(line, error.msg, gap))
+            problems.append(SyntaxProblem(line, message, gap._replace(message=message)))
         else:
             problems.append(SyntaxProblem(gap.start + 1, gap.message, gap))
-    return problems or [SyntaxProblem(line, error.msg)]
+    return problems or [SyntaxProblem(line, message)]

@@ -11,7 +11,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gradls.syntax.gaps import Gap, fill, indentation, is_code, tree_of, width
+from gradls.syntax.gaps import Gap, fill, is_code, said, tree_of
+from gradls.syntax.text import indentation, level
 
 _MOST_TRIES = 2000
 _LONGEST_HEADER = 40  # lines
@@ -26,8 +27,6 @@ _BLOCK = re.compile(
 # What hardly stands at the start of a line within a string or brackets.
 _SURELY_CODE = re.compile(r"\s*(?:@|(?:async\s+def|def|class|import|from)\s)")
 _DEFINITION = re.compile(r"(?P<keyword>\s*(?:async\s+def|def|class)\s+)(?P<name>\w+)")
-# Line numbers in the parser's words count from the start of the statement that it was given.
-_LINE_NUMBER = re.compile(r" (?:\(detected at line \d+\)|(?:after '[^']*' statement )?on line \d+)")
 
 
 class _Item(NamedTuple):
@@ -37,9 +36,13 @@ class _Item(NamedTuple):
     end: int
 
 
-def gaps_by_indentation(lines: Sequence[str]) -> list[Gap]:
-    """The gaps without which the text parses, as far as can be found."""
-    return _Recovery(lines).block(0, len(lines), "")
+def gaps_by_indentation(lines: Sequence[str], margin: str = "") -> list[Gap]:
+    """The gaps without which the text parses, as far as can be found; `margin` is what a block is indented by."""
+    return _Recovery(lines).block(0, len(lines), margin)
+
+
+def _width(line: str) -> int:
+    return level(line)[0]
 
 
 class _Recovery:
@@ -51,12 +54,12 @@ class _Recovery:
         """Why the lines do not parse by themselves."""
         self.tries += 1
         shifted = [gap._replace(start=gap.start - start, end=gap.end - start) for gap in gaps]
-        tree = tree_of([*(["if 1:\n"] if margin else []), *fill(self.lines[start:end], shifted)])
+        tree = tree_of(fill(self.lines[start:end], shifted), bool(margin))
         return None if isinstance(tree, ast.Module) else tree
 
     def block(self, start: int, end: int, margin: str) -> list[Gap]:
         """The gaps in the statements of a block, which is indented by `margin`."""
-        items = self.items(start, end, width(margin))
+        items = self.items(start, end, _width(margin))
         broken = self.broken(items, margin) if items else []
         gaps: list[Gap] = []
         done = start
@@ -74,7 +77,7 @@ class _Recovery:
             line = self.lines[index]
             if not is_code(line):
                 continue
-            if not starts or (width(line) <= indent and not _CONTINUES.match(line)):
+            if not starts or (_width(line) <= indent and not _CONTINUES.match(line)):
                 starts.append(index)
         items = [_Item(start, end) for start, end in zip(starts, [*starts[1:], end], strict=False)]
         return self._with_decorators(items)
@@ -93,8 +96,8 @@ class _Recovery:
         return joined
 
     def _is_only_decorators(self, item: _Item) -> bool:
-        level = width(self.lines[item.start])
-        same = [line for line in self.lines[item.start : item.end] if is_code(line) and width(line) <= level]
+        level = _width(self.lines[item.start])
+        same = [line for line in self.lines[item.start : item.end] if is_code(line) and _width(line) <= level]
         return all(line.lstrip().startswith(("@", ")", "]", "}")) for line in same)
 
     def broken(self, items: Sequence[_Item], margin: str) -> list[_Item]:
@@ -121,7 +124,7 @@ class _Recovery:
     def item(self, item: _Item, margin: str) -> list[Gap]:
         """The gaps in a broken statement: within its block if it has one."""
         error = self.error(item.start, item.end, (), margin)
-        message = _LINE_NUMBER.sub("", error.msg) if error else "invalid syntax"
+        message = said(error) if error else "invalid syntax"
         end = next(
             index + 1 for index in range(item.end - 1, -1, -1) if self.lines[index].strip() or index == item.start
         )
@@ -135,20 +138,20 @@ class _Recovery:
 
     def _definition(self, item: _Item) -> int:
         """The line after the decorators."""
-        level = width(self.lines[item.start])
+        level = _width(self.lines[item.start])
         for index in range(item.start, item.end):
             line = self.lines[index]
-            if is_code(line) and width(line) <= level and not line.lstrip().startswith(("@", ")", "]", "}")):
+            if is_code(line) and _width(line) <= level and not line.lstrip().startswith(("@", ")", "]", "}")):
                 return index
         return item.start
 
     def clauses(self, item: _Item) -> list[tuple[int, int]]:
         """The statement itself and its `else`, `except` and so on, as lines from and to."""
-        level = width(self.lines[item.start])
+        level = _width(self.lines[item.start])
         starts = [item.start] + [
             index
             for index in range(item.start + 1, item.end)
-            if width(self.lines[index]) <= level and _CLAUSE.match(self.lines[index])
+            if _width(self.lines[index]) <= level and _CLAUSE.match(self.lines[index])
         ]
         return list(zip(starts, [*starts[1:], item.end], strict=True))
 
@@ -156,7 +159,7 @@ class _Recovery:
         """The gaps in a header and in the block that follows it."""
         body, gaps = self.header(start, end, margin, message)
         first = next((index for index in range(body, end) if is_code(self.lines[index])), None)
-        if first is None or width(self.lines[first]) <= width(self.lines[start]):
+        if first is None or _width(self.lines[first]) <= _width(self.lines[start]):
             return gaps
         return gaps + self.block(first, end, indentation(self.lines[first]))
 
@@ -164,13 +167,12 @@ class _Recovery:
         """Where the header ends, and the gap that repairs it."""
         if _CLAUSE.match(self.lines[start]) or self.lines[start].strip() == "try:":
             return start + 1, []  # of no meaning by itself
-        wrap = ["if 1:\n"] if margin else []
         stop = min(end, start + _LONGEST_HEADER)
         for index in range(start, stop):
             if ":" in self.lines[index]:
                 self.tries += 1
                 # Only the header: with a body that is not broken it would be found too late.
-                tree = tree_of([*wrap, *self.lines[start : index + 1], f"{margin} pass\n"])
+                tree = tree_of([*self.lines[start : index + 1], f"{margin} pass\n"], bool(margin))
                 if isinstance(tree, ast.Module):
                     return index + 1, []
         at = self._definition(_Item(start, end))
@@ -182,6 +184,6 @@ class _Recovery:
             repairs.append(f"{name['keyword']}{name['name']}{parameters}:")
         repairs.append(f"{margin}if 1:")
         for repair in repairs:
-            if isinstance(tree_of([*wrap, f"{repair}\n", f"{margin} pass\n"]), ast.Module):
+            if isinstance(tree_of([f"{repair}\n", f"{margin} pass\n"], bool(margin)), ast.Module):
                 return at + 1, [Gap(start, at + 1, (*[""] * (at - start), repair), message)]
         return at + 1, []

@@ -1,14 +1,18 @@
-"""One version of a Python text, its tree, and positions in it."""
+"""A Python text, its tree, and positions in it."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
-from gradls.syntax.parse import SyntaxProblem, parse
-from gradls.syntax.text import split_lines
+from gradls.syntax.edit import Edit, Editor
+from gradls.syntax.edited import Past
+from gradls.syntax.gaps import statements
+from gradls.syntax.index import Index
+from gradls.syntax.layout import Layout
+from gradls.syntax.parse import SyntaxProblem, recovered
+from gradls.syntax.text import changed, readable, split_lines
 
 N = TypeVar("N", bound=ast.AST)
 T = TypeVar("T")
@@ -23,42 +27,113 @@ class Span(NamedTuple):
     end_column: int
 
 
-@dataclass(slots=True, eq=False)
 class Source:
-    """A text that has been parsed.
+    """A text that has been parsed, and that can be edited in place.
 
-    `path` is only a label here: this layer reads no files. `tree` is always a module; what could not be parsed is
-    blank in it and listed in `problems`.
+    `path` is only a label here: this layer reads no files. `tree` is always a module, and the same one for as long as
+    the source is there; what could not be parsed is blank in it and listed in `problems`. `lines` are those of the
+    text with their ends; nobody but `edit` changes them. `revision` grows with each edit that changed something.
+
+    The line numbers that nodes have are nobody's business but this class's: ask `line` and `span`.
     """
 
-    path: str
-    text: str
-    tree: ast.Module
-    problems: tuple[SyntaxProblem, ...] = ()
-    lines: list[str] = field(default_factory=list)
-    _known: dict[tuple[object, ast.AST], Any] = field(default_factory=dict)
+    __slots__ = ("_layout", "_problems", "_text", "lines", "path", "revision", "tree")
+
+    def __init__(self, path: str, lines: list[str], tree: ast.Module, problems: Sequence[SyntaxProblem]) -> None:
+        self.path = path
+        self.lines = lines
+        self.tree = tree
+        self.revision = 0
+        self._problems = tuple(problems)
+        self._text: str | None = None
+        self._layout: Layout | None = None
 
     @classmethod
     def read(cls, text: str, path: str = "<text>", previous: Source | None = None) -> Source:
         """Parse `text`; `previous`, an older version of it, helps to recover from what is being typed."""
-        tree, problems = parse(text, previous)
-        return cls(path, text, tree, tuple(problems), split_lines(text))
+        lines = split_lines(text)
+        clean = readable(lines, True)
+        found = statements(clean, False, 1)
+        problems: list[SyntaxProblem] = []
+        if isinstance(found, SyntaxError):
+            past = None
+            if previous is not None:
+                gaps = [problem.gap for problem in previous.problems if problem.gap is not None]
+                past = Past(readable(previous.lines, True), gaps)
+            found, problems = recovered(clean, past, found)
+        source = cls(path, lines, ast.Module(body=found, type_ignores=[]), problems)
+        source._text = text
+        return source
+
+    def edit(self, lines: Sequence[str]) -> Edit:
+        """Make `lines`, with their ends, the text. See `gradls.syntax.edit` for what of the tree stays."""
+        change = changed(self.lines, lines)
+        if change.start == change.old_end == change.new_end:
+            return Edit((), False)
+        edit = Editor(self._laid_out()).edit(lines, change)
+        self._text = None
+        self._problems = None
+        self.revision += 1
+        return edit
 
     @property
-    def parents(self) -> dict[ast.AST, ast.AST]:
-        """For each node of the tree but the module, the node around it. Worked out when it is first asked for."""
-        return self.once(_parents, self.tree)
+    def text(self) -> str:
+        """The whole text."""
+        if self._text is None:
+            self._text = "".join(self.lines)
+        return self._text
+
+    @property
+    def problems(self) -> tuple[SyntaxProblem, ...]:
+        """The syntax errors, in the order of the text."""
+        if self._problems is None:
+            broken = sorted(self._laid_out().broken, key=lambda unit: unit.at)
+            self._problems = tuple(flaw.moved(unit.at) for unit in broken for flaw in unit.flaws)
+        return self._problems
 
     def once(self, work: Callable[[N], T], node: N) -> T:
-        """`work(node)`, for a node of the tree, done once for as long as this text is there."""
+        """`work(node)`, for a node of the tree, done once until the node, or something in it, is edited."""
+        known = self._laid_out().memo(node)
         key = work, node
-        if key not in self._known:
-            self._known[key] = work(node)
-        return self._known[key]
+        if key not in known:
+            known[key] = work(node)
+        return known[key]
+
+    def index(self, work: Callable[[ast.AST], Iterable[tuple[str, T]]]) -> Index[T]:
+        """By name, what `work` gives for the nodes of the tree; after an edit it is asked only about what is new."""
+        return self._laid_out().index(work)
+
+    def parent(self, node: ast.AST) -> ast.AST | None:
+        """The node around `node`; None for the module and for nodes of other trees."""
+        layout = self._laid_out()
+        unit = layout.unit_of(node)
+        return layout.parents(unit).get(node) if unit is not None else None
+
+    def holds(self, node: ast.AST) -> bool:
+        """Whether `node` is part of the tree."""
+        return node is self.tree or self.parent(node) is not None
+
+    def around(self, line: int) -> range:
+        """The lines, as indices, of the part of the text that the 1-based `line` is in: a top-level statement, the
+        header of a class or a member of it, with the blank and comment lines before it."""
+        return self._laid_out().around(line - 1)
+
+    def _laid_out(self) -> Layout:
+        if self._layout is None:
+            self._layout = Layout(self.lines, self.tree, self._problems or ())
+        return self._layout
+
+    def line(self, node: ast.AST) -> int:
+        """The line on which `node` begins, from 1; 0 if it has none."""
+        number = getattr(node, "lineno", 0)
+        return self._line(number) if number else 0
+
+    def _line(self, number: int) -> int:
+        return number if self.revision == 0 or self._layout is None else self._layout.line(number)
 
     def span(self, node: ast.AST) -> Span:
         """Where `node` stands. `ast` counts columns in UTF-8 bytes from 0; a span counts code points from 1."""
-        line, end_line = node.lineno, node.end_lineno  # type: ignore[attr-defined]
+        line, end_line = self._line(node.lineno), self._line(node.end_lineno)  # type: ignore[attr-defined]
         return Span(
             line,
             self._column(line, node.col_offset),  # type: ignore[attr-defined]
@@ -81,7 +156,3 @@ class Source:
         first = self.lines[line - 1][column - 1 :]
         last = self.lines[end_line - 1][: end_column - 1]
         return "".join([first, *self.lines[line : end_line - 1], last])
-
-
-def _parents(tree: ast.AST) -> dict[ast.AST, ast.AST]:
-    return {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}

@@ -73,17 +73,15 @@ def _directives(comments: Iterable[str]) -> Iterable[tuple[bool, frozenset[str]]
 
 
 class _Blocks:
-    """The text in blocks, each a top-level statement with the blank and comment lines before it."""
+    """The text in blocks, each a statement with the blank and comment lines before it."""
 
     def __init__(self, source: Source) -> None:
-        self._lines = source.lines
-        self._ends = sorted({getattr(node, "end_lineno", 0) for node in source.tree.body})
+        self._source = source
 
     def comments_at(self, line: int) -> tuple[str, ...]:
         """The comments on a 1-based line: none where a `#` only stands in a string."""
-        begin = max((end for end in self._ends if end < line), default=0)
-        end = min((end for end in self._ends if end >= line), default=len(self._lines))
-        return _comments("".join(self._lines[begin:end])).get(line - begin, ())
+        lines = self._source.around(line)
+        return _comments("".join(self._source.lines[lines.start : lines.stop])).get(line - lines.start, ())
 
 
 @lru_cache(maxsize=256)
