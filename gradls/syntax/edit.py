@@ -21,7 +21,7 @@ from typing import NamedTuple
 from gradls.syntax.edited import Past
 from gradls.syntax.gaps import Outside, fill, may_go_on, said, statements
 from gradls.syntax.install import Installer
-from gradls.syntax.layout import EVERYTHING, SLACK, Layout
+from gradls.syntax.layout import EVERYTHING, Layout
 from gradls.syntax.parse import SyntaxProblem, recovered
 from gradls.syntax.text import Change, first_code, has_code, is_continued, level, readable
 from gradls.syntax.units import Family, Unit, end_of, split, start_of
@@ -65,6 +65,10 @@ class Editor:
         """The units that the change touches, by index, and what their lines were, from index `_start` on."""
         self._past: list[str] = []
         self._start = 0
+        self._judged: set[Unit] = set()
+        """Broken units of which it has just been found out."""
+        self.changed: list[tuple[int, int]] = []
+        """The lines that have changed, or are in other units now, and may have to do with broken ones."""
         self._shift = 0
 
     def edit(self, new: Sequence[str], change: Change) -> Edit:
@@ -82,12 +86,13 @@ class Editor:
         for unit in units[j:]:
             unit.at += change.shift
         self._touched = range(i, j)
+        self.changed.append((change.start, change.new_end))
         attempt = _Attempt(self, i, j, start, end + change.shift)
         doom = attempt.run()
         if doom is not None:
             self._stand_in(attempt.i, attempt.j, attempt.start, attempt.end, doom)
         self._touched, self._past = range(0), []
-        self._check_again(change.start, change.new_end)
+        self._check_again()
         return Edit(self.installer.finish(), True)
 
     def _old_lines(self, index: int) -> list[str]:
@@ -97,16 +102,24 @@ class Editor:
             return self._past[unit.at - self._start : unit.end - self._start]
         return self.lines[unit.at : unit.end]
 
-    def _check_again(self, start: int, end: int) -> None:
-        """See whether the change of the lines from `start` to `end` mends units that are broken."""
-        for unit in list(self.layout.broken):
-            if unit.flaws and unit in self.units and unit not in self.installer.made:
-                if unit.at - unit.before > end or start > unit.end + unit.reach:
+    def _check_again(self) -> None:
+        """See whether what has changed mends units that are broken, or makes it uncertain that they are."""
+        judged = self._judged
+        while self.changed:
+            start, end = self.changed.pop()
+            for unit in list(self.layout.broken):
+                doubtful = unit.at - unit.before <= end and start <= unit.end + unit.reach
+                if not doubtful or unit not in self.layout.broken or unit in judged:
                     continue
                 i = self.units.index(unit)
+                count = len(self.changed)
                 doom = _Attempt(self, i, i + 1, unit.at, unit.end).run()
                 if doom is not None:
                     unit.before, unit.reach = doom.before, doom.reach
+                if len(self.changed) > count:
+                    judged.clear()
+                elif doom is not None:
+                    judged.add(unit)
 
     def _stand_in(self, i: int, j: int, start: int, end: int, doom: _Doom) -> None:
         """Let older forms, or less, stand in for lines that do not parse."""
@@ -115,7 +128,9 @@ class Editor:
             self._broken_header(units[i], start, end, doom)
             return
         first, last = start - doom.before, end + doom.reach
-        family, i, j = self._container(i, j, start, end)
+        family, *whole = self._container(i, j, start, end)
+        judged = whole == [i, j]
+        i, j = whole
         past, past_end = self._past, end
         if i < self._touched.start:
             start = units[i].at
@@ -137,7 +152,13 @@ class Editor:
         for draft in drafts:
             if draft.flaws:
                 draft.before, draft.reach = max(draft.at - first, 0), max(last - draft.end, 0)
-        self.installer.install(i, j, drafts)
+        units = self.installer.install(i, j, drafts)
+        # What is known of what was broken beside the change is of another unit.
+        for unit in units:
+            if judged:
+                self._judged.add(unit)
+            elif unit.flaws:
+                unit.before = unit.reach = EVERYTHING
 
     def _container(self, i: int, j: int, start: int, end: int) -> tuple[Family | None, int, int]:
         """What the units from `i` to `j` are part of as a whole, and from which unit to which."""
@@ -169,7 +190,7 @@ class Editor:
         unit.flaws = [SyntaxProblem(line + 1, doom.message)]
         unit.before, unit.reach, unit.known = doom.before, doom.reach, None
         self.layout.add([unit])
-        self.installer.made.add(unit)
+        self._judged.add(unit)
 
 
 def _split(
@@ -179,9 +200,10 @@ def _split(
     filled = fill(lines, [problem.gap for problem in problems if problem.gap is not None])
     drafts = split(nodes, filled, base, at, family, problems)
     wanted = family.level if family is not None else (0, 0)
-    if all(draft.flaws or draft.head or draft.family is not family or level(lines[draft.at - at]) == wanted for draft in drafts):
-        return drafts
-    return split([], lines, base, at, family, [SyntaxProblem(problems[0].line, problems[0].message)])
+    for draft in drafts:
+        if not draft.flaws and draft.family is family and level(lines[draft.at - at]) != wanted:
+            return split([], lines, base, at, family, [SyntaxProblem(problems[0].line, problems[0].message)])
+    return drafts
 
 
 class _Attempt:
@@ -290,10 +312,13 @@ class _Attempt:
             found.lineno = (found.lineno or base) - base + _BASE
             return found
         drafts = split(found, lines, base, first, family)
-        if drafts and drafts[-1].end == end < len(self.lines) and is_continued(self.lines[end - 1]):
+        last = drafts[-1].end if drafts else first
+        open_end = first_code(lines, last - first) is not None or (last > first and is_continued(self.lines[last - 1]))
+        if open_end and end < len(self.lines):
             installer.release()
             return SyntaxError("incomplete input")
         installer.install(i, j, drafts)
+        self.editor.changed.append((first, end))
         return None
 
     def _header(self, i: int, first: int, end: int) -> bool:

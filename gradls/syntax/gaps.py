@@ -34,6 +34,8 @@ def fill(lines: Sequence[str], gaps: Iterable[Gap]) -> list[str]:
     filled = list(lines)
     for gap in gaps:
         inside = [*gap.lines, *[""] * (gap.end - gap.start - len(gap.lines))]
+        if inside and not inside[0] and gap.start and filled[gap.start - 1].endswith("\r"):
+            inside[0] = " "  # else both ends would be one
         filled[gap.start : gap.end] = [f"{line}\n" for line in inside]
     return filled
 
@@ -49,9 +51,7 @@ def tree_of(lines: Sequence[str], inside: bool = False) -> ast.Module | SyntaxEr
     return found if isinstance(found, SyntaxError) else ast.Module(body=found, type_ignores=[])
 
 
-def statements(
-    lines: Sequence[str], inside: bool, base: int, partial: bool = False
-) -> list[ast.stmt] | SyntaxError:
+def statements(lines: Sequence[str], inside: bool, base: int, partial: bool = False) -> list[ast.stmt] | SyntaxError:
     """The statements of a text of which the first line has the number `base`, or why it has none.
 
     `inside` says that they are those of a block, indented; `base` is then at least 2. With `partial` the error says
@@ -71,7 +71,7 @@ def statements(
     except (ValueError, RecursionError, MemoryError) as error:
         too_deep = "is nested too deeply" if not isinstance(error, ValueError) else str(error)
         return SyntaxError(too_deep, ("", base, 0, ""))
-    found: list[ast.stmt] = tree.body  # type: ignore[attr-defined]
+    found: list[ast.stmt] = tree.body
     if not inside:
         return found
     block = found[0]

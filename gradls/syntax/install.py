@@ -20,7 +20,6 @@ class Installer:
         """`old_lines(index)` are the lines that the unit at an index was made from."""
         self.layout = layout
         self.old_lines = old_lines
-        self.made: set[Unit] = set()
         self._blocks: dict[ast.AST, None] = {}
         self._families: dict[Family, None] = {}
         self._old_body = layout.tree.body
@@ -42,8 +41,11 @@ class Installer:
         if not self._reused:
             self.layout.ranges.give(*self._range)
 
-    def install(self, i: int, j: int, drafts: Sequence[Unit]) -> None:
-        """Put `drafts`, parsed at the number that was reserved last, in the place of the units from `i` to `j`."""
+    def install(self, i: int, j: int, drafts: Sequence[Unit]) -> list[Unit]:
+        """Put `drafts`, parsed at the number that was reserved last, in the place of the units from `i` to `j`.
+
+        The units that are there now.
+        """
         layout, units = self.layout, self.layout.units
         old = units[i:j]
         layout.remove(old)
@@ -53,14 +55,13 @@ class Installer:
             give(base, drafts[0].base - base)
             drafts[-1].room = base + room - drafts[-1].base
         chosen = self._match(old, drafts, i)
+        made = [draft for draft in drafts if draft not in chosen]
         final = []
         for draft in drafts:
             unit = chosen.get(draft, draft)
-            if unit is draft:
-                self.made.add(draft)
-            elif unit in self._same_text:
+            if unit in self._same_text:
                 give(draft.base, draft.room)
-            else:
+            elif unit is not draft:
                 if not self._reused:
                     give(unit.base, unit.room)
                 unit.size, unit.base, unit.room, unit.known = draft.size, draft.base, draft.room, None
@@ -75,8 +76,9 @@ class Installer:
         units[i:j] = final
         layout.add(final)
         layout.forget(gone)
-        layout.learn([unit for unit in final if unit in self.made])
+        layout.learn(made)
         self._refresh(i, i + len(final))
+        return final
 
     def finish(self) -> tuple[ast.AST, ...]:
         """The nodes that were there before and have another body now."""
@@ -171,9 +173,9 @@ class Installer:
         for draft in drafts:
             for index, new_node in enumerate(draft.nodes):
                 nodes = by_key.get(_key(draft.family, [new_node]))
-                node = nodes[-1] if nodes else None
-                if node is None:
+                if not nodes:
                     continue
+                node = nodes[-1]
                 if (node, new_node) not in differ and same([node], [new_node], UNKNOWN):
                     follow(node, new_node)
                 elif isinstance(node, FUNCTIONS) and isinstance(new_node, FUNCTIONS) and same_header(node, new_node):
@@ -182,8 +184,7 @@ class Installer:
                     self._blocks[node] = None
                 else:
                     continue
-                draft.nodes[index] = node
-                nodes.pop()
+                draft.nodes[index] = nodes.pop()
 
     def _lines(self, draft: Unit) -> list[str]:
         return self.layout.lines[draft.at : draft.end]
@@ -212,9 +213,8 @@ class Installer:
         node, new_node = _class_of(unit), _class_of(draft)
         family, made = unit.family, draft.family
         kept = same_header(node, new_node)
-        if family is None and made is None:
-            if self._pair(unit, draft, text):
-                return True
+        if family is None and made is None and self._pair(unit, draft, text):
+            return True
         if kept:
             follow(node, new_node, header=True)
             draft.nodes = [node]

@@ -164,7 +164,7 @@ class Layout:
         """For each node of a unit, the node around it."""
         if unit.parents is None:
             outer: ast.AST = self.tree if unit.family is None or unit.head else unit.family.node
-            unit.parents = found = dict.fromkeys(unit.nodes, outer)
+            found: dict[ast.AST, ast.AST] = dict.fromkeys(unit.nodes, outer)
             stack: list[ast.AST] = list(unit.nodes)
             while stack:
                 node = stack.pop()
@@ -177,6 +177,7 @@ class Layout:
                             found[child] = node
                             if child._fields:
                                 stack.append(child)
+            unit.parents = found
         return unit.parents
 
     def members(self, family: Family, near: int) -> list[ast.stmt]:

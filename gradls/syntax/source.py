@@ -44,7 +44,7 @@ class Source:
         self.lines = lines
         self.tree = tree
         self.revision = 0
-        self._problems = tuple(problems)
+        self._problems: tuple[SyntaxProblem, ...] | None = tuple(problems)
         self._text: str | None = None
         self._layout: Layout | None = None
 

@@ -104,8 +104,9 @@ def split(
             units += _class(node, group, lines, base, at, gaps)
         else:
             units.append(_unit(group, base, at, family))
-    for unit, following in zip(units, [*units[1:], None], strict=True):
-        unit.room = (following.base if following else base + len(lines)) - unit.base
+    ends = [*(unit.base for unit in units[1:]), base + len(lines)]
+    for unit, end in zip(units, ends, strict=False):
+        unit.room = end - unit.base
     for problem, gap in zip(problems, gaps, strict=True):
         unit = next(unit for unit in units if unit.at - at <= gap.start < unit.end - at)
         unit.flaws.append(problem.moved(at - unit.at))
@@ -172,4 +173,5 @@ def _joined(groups: list[_Group], gaps: Sequence[Gap]) -> list[_Group]:
         end = max([gap.end, *(group.end for group in touched)])
         groups = [group for group in groups if group not in touched]
         groups.append(_Group(start, end, nodes, len(touched) == 1 and touched[0].head))
-    return sorted(groups, key=lambda group: group.start) if gaps else groups
+        groups.sort(key=lambda group: group.start)
+    return groups
