@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from gradls.autograd.versions import NEWEST, Version
 from gradls.flow import class_text, classes, roots
 from gradls.flow.chapters import Chapter
+from gradls.flow.differences import differences, mentions
 from gradls.flow.facts import Facts
-from gradls.flow.names import Names, NoNames
+from gradls.flow.names import Names, NoNames, Question
 from gradls.flow.run import MOST_STEPS_A_FILE, MOST_STEPS_ABROAD, MOST_STEPS_ABROAD_ALONE, Run
 from gradls.flow.state import Changes
 from gradls.flow.values import Class, Function, Value
@@ -34,6 +35,7 @@ def analyze(source: Source, names: Names | None = None, target: Version = NEWEST
 class _Made(NamedTuple):
     """The object on which the methods of a class are run that nobody in the file calls."""
 
+    run: Run
     receiver: Value
     changes: Changes
     """What making it wrote."""
@@ -43,8 +45,11 @@ class Analysis:
     """What is known about one source, kept up to date while that is edited.
 
     The module's statements are run first, as Python would; then every function and method that they did not call, with
-    arguments of which nothing is known. Each of these is a chapter. The state that the module's statements leave is
-    kept, so that a chapter can be run again by itself.
+    arguments of which nothing is known. Each of these is a chapter.
+
+    The state that the module's statements leave is kept, so that after an edit of a function the chapters that saw its
+    body can be run again by themselves. Other edits have the module's statements run anew; of the chapters those are
+    kept that mention nothing which means something else by then.
     """
 
     def __init__(self, source: Source, names: Names | None = None, target: Version = NEWEST) -> None:
@@ -58,6 +63,11 @@ class Analysis:
         """The chapters that are still true, by what was run."""
         self._made: dict[ast.AST, _Made] = {}
         self._edited: set[ast.AST] = set()
+        self._different: frozenset[str] = frozenset()
+        """Names that mean something else than they did for the chapters that are known."""
+        self._mentions: dict[ast.AST, frozenset[str]] = {}
+        self._others: dict[Source, None] = {}
+        self._questions: set[Question] = set()
         self._facts: Facts | None = None
 
     def edited(self, blocks: Iterable[ast.AST]) -> None:
@@ -77,11 +87,10 @@ class Analysis:
 
     def _bring_up_to_date(self) -> Facts:
         run = self._run
+        for node in self._edited:
+            self._mentions.pop(node, None)
         if run is None or self._concerns_module(run):
-            run = self._run = Run(self._source, self._names, self._target)
-            self._module = roots.run_module(run)
-            run.abroad = min(run.abroad, MOST_STEPS_ABROAD_ALONE)
-            self._known, self._made = {}, {}
+            run = self._run_module_again()
         chapters = [self._module]
         known: dict[Any, Chapter] = {}
         abroad = min(self._module.abroad_before - self._module.abroad, MOST_STEPS_ABROAD_ALONE)
@@ -99,19 +108,33 @@ class Analysis:
                 abroad -= chapter.abroad
                 run.abroad = abroad
         self._known = known
+        self._different = frozenset()
+        self._others.update(dict.fromkeys(run.others))
+        self._questions |= run.questions
         return Facts(
             self._source,
             chapters,
-            others=run.others,
-            questions=run.questions,
+            others=list(self._others),
+            questions=self._questions,
             torch_name=run.torch_name,
             target=run.target,
         )
 
+    def _run_module_again(self) -> Run:
+        old = self._run
+        run = self._run = Run(self._source, self._names, self._target)
+        self._module = roots.run_module(run)
+        different = differences(old, run) if old is not None else None
+        if different is None:
+            self._known, self._made, self._mentions, self._others, self._questions = {}, {}, {}, {}, set()
+        else:
+            self._different = different
+        return run
+
     def _concerns_module(self, run: Run) -> bool:
         """Could the edit have changed what the module's own statements do, or what a class is?"""
         return (
-            not self._module.read.isdisjoint(self._edited)
+            not self._edited.isdisjoint(self._module.read)
             or any(not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) for node in self._edited)
             or any(class_text.reads_otherwise(cls) for cls in run.classes if not self._edited.isdisjoint(cls.node.body))
         )
@@ -141,13 +164,12 @@ class Analysis:
         if all(method.written.node in executed for method in methods):
             return
         mark = run.state.mark()
-        chapter = self._still_true(run, cls.node)
+        other = any(base.name in self._different for base in classes.linearize(cls) if isinstance(base, Class))
+        chapter = None if other else self._still_true(run, cls.node)
         again = chapter is None
         if chapter is None:
-            chapter, receiver = roots.make(run, cls)
-            self._made[cls.node] = _Made(receiver, run.state.capture(mark))
+            chapter = self._make(run, cls)
         yield cls.node, chapter
-        receiver, changes = self._made[cls.node]
         todo: list[tuple[Any, Function, bool]]
         todo = [((cls.node, method.node), method, True) for method in classes.templates(cls)]
         todo += [(method.written.node, method, False) for method in methods]
@@ -157,8 +179,11 @@ class Analysis:
                 continue
             known = None if again else self._still_true(run, key)
             if known is None:
+                if self._made[cls.node].run is not run:
+                    self._make(run, cls)
+                receiver = self._made[cls.node].receiver
                 if not applied:
-                    run.state.apply(changes)
+                    run.state.apply(self._made[cls.node].changes)
                     applied, mark = True, run.state.mark()
                 if template:
                     known = roots.run_template(run, method, receiver)
@@ -167,14 +192,29 @@ class Analysis:
                 run.state.undo(mark)
             yield key, known
 
+    def _make(self, run: Run, cls: Class) -> Chapter:
+        mark = run.state.mark()
+        chapter, receiver = roots.make(run, cls)
+        self._made[cls.node] = _Made(run, receiver, run.state.capture(mark))
+        return chapter
+
     def _still_true(self, run: Run, key: Any) -> Chapter | None:
         """The chapter of something, if nothing that it rests on has changed."""
         chapter = self._known.get(key)
-        if chapter is None or not chapter.read.isdisjoint(self._edited):
+        if chapter is None or not self._edited.isdisjoint(chapter.read):
+            return None
+        if self._different and not self._different.isdisjoint(self._mentioned(chapter)):
             return None
         # Calls into other files share a budget: was it, and is it, enough for each of them?
         least = min(run.abroad, chapter.abroad_before) - chapter.abroad
         return chapter if run.abroad == chapter.abroad_before or least >= MOST_STEPS_ABROAD else None
+
+    def _mentioned(self, chapter: Chapter) -> Iterator[str]:
+        for node, source in chapter.read.items():
+            words = self._mentions.get(node)
+            if words is None:
+                words = self._mentions[node] = mentions(source, node)
+            yield from words
 
 
 def _the_rest(source: Source) -> Chapter:

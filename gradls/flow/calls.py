@@ -292,7 +292,7 @@ def _call_function(
     scope = Scope(Fields(run.state), function.scope, "function")
     bind_arguments(run, function, call, scope.fields, receiver)
     run.executed.add(function.node)
-    run.read.add(function.node)
+    run.read[function.node] = function.source
     if run.recording is not False:
         run.reached.add(function.node)
     frame = Frame(scope, run.state.mark(), run.files[function.source], function)

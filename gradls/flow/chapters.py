@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gradls.autograd.ops import find_op
 from gradls.flow.graph import At
 from gradls.flow.values import Unknown, Value
+from gradls.syntax.source import Source
 
 if TYPE_CHECKING:
     from gradls.flow.facts import Event, TensorState
@@ -65,8 +66,8 @@ class Chapter:
         """The functions whose body was run, and the classes of which objects were made."""
         self.reached: set[ast.AST] = set()
         """The functions that it called while gradients were on, and itself."""
-        self.read: set[ast.AST] = set()
-        """The functions of this or another file of which it saw the body."""
+        self.read: dict[ast.AST, Source] = {}
+        """The functions of this or another file of which it saw the body, and where they stand."""
         self.entered: dict[ast.AST, At] = {}
         """For each function of another file that was run, the call that it was run for first."""
         self.recorded = True

@@ -74,7 +74,7 @@ def _made(run: Run, cls: Class) -> Instance | None:
         if _has_state(cls) and run.files[cls.source].about_tensors:
             run.declared[cls] = _make(run, cls)
     instance, making = run.declared[cls]
-    run.read |= making.read
+    run.read.update(making.read)
     run.chapter.switched_off |= making.switched_off
     return instance
 

@@ -118,7 +118,8 @@ def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter
     run.since = run.state.clock
     run.mode.update({"grad": True, "inference": False, "at": None, "leak": None})
     run.begin(node)
-    run.read.add(node)
+    if not isinstance(node, ast.ClassDef):
+        run.read[node] = run.source
     _attempt(run, action, MOST_STEPS_A_ROOT)
     chapter = run.end()
     made = isinstance(node, ast.ClassDef)
