@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import queue
 from collections.abc import Callable
+from functools import partial
 
 log = logging.getLogger(__name__)
+
+SOON, LATER = 0.5, 2.0
 
 
 class Loop:
@@ -29,16 +32,22 @@ class Loop:
             self._status = status
         self._calls.put(_nothing)
 
-    def run(self, proceed: Callable[[], None], idle: Callable[[], None], seconds: float) -> int:
+    def run(
+        self, proceed: Callable[[], None], idle: Callable[[float], None], soon: float = SOON, later: float = LATER
+    ) -> int:
         """Call until somebody stops it.
 
-        `proceed` is called whenever nothing else is left to call, `idle` whenever there was nothing for `seconds`.
+        `proceed` is called whenever nothing else is left to call; `idle` when there was nothing for the seconds `soon`,
+        and then after every `later` ones, with how many it was altogether.
         """
+        idle_for, pause = 0.0, soon
         while self._status is None:
             try:
-                function = self._calls.get(timeout=seconds)
+                function = self._calls.get(timeout=pause)
+                idle_for, pause = 0.0, soon
             except queue.Empty:
-                function = idle
+                idle_for, pause = idle_for + pause, later
+                function = partial(idle, idle_for)
             _call(function)
             while self._status is None and not self._calls.empty():
                 _call(self._calls.get_nowait())

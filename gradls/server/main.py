@@ -19,7 +19,6 @@ from gradls.server.transport import Writer, read_messages
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS_AT_THE_CLIENT = 2.0
-SECONDS_UNTIL_IDLE = 0.5
 
 
 def serve(tcp: tuple[str, int] | None = None) -> int:
@@ -69,7 +68,7 @@ def _serve(incoming: BinaryIO, outgoing: BinaryIO) -> int:
     threading.Thread(target=_read, args=(incoming, server, lost), name="reader", daemon=True).start()
     watch = _Watch(server, lost)
     try:
-        return loop.run(server.scheduler.proceed, watch.idle, SECONDS_UNTIL_IDLE)
+        return loop.run(server.scheduler.proceed, watch.idle)
     finally:
         server.close()
 
@@ -103,9 +102,9 @@ class _Watch:
         self._seen = False
         self._last_look = time.monotonic()
 
-    def idle(self) -> None:
-        """Nothing has happened for a while."""
-        self._server.idle()
+    def idle(self, seconds: float) -> None:
+        """Nothing has happened for so long."""
+        self._server.idle(seconds)
         if time.monotonic() - self._last_look < SECONDS_BETWEEN_LOOKS_AT_THE_CLIENT:
             return
         self._last_look = time.monotonic()

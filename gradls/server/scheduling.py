@@ -148,10 +148,10 @@ class Scheduler:
         elif not self._collect(self._garbage.due()):
             self._names.begin()
 
-    def rest(self) -> None:
-        """Nothing has happened for a while: time to clean up."""
+    def rest(self, seconds: float) -> None:
+        """Nothing has happened for so long: time to clean up."""
         if not self._busy:
-            self._collect(self._garbage.any())
+            self._collect(self._garbage.any(seconds))
 
     def _collect(self, collect: Callable[[], None] | None) -> bool:
         if collect is not None:
@@ -231,6 +231,8 @@ class Scheduler:
             return
         found = snapshot.revision, analysis.diagnostics
         if self._published.get(label) != found:
+            if label not in self._published:
+                self._garbage.keep()
             self._published[label] = found
             self._publish(snapshot, analysis)
         if analysis.questions and analysis.resolver is not None:

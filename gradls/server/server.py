@@ -68,11 +68,11 @@ class Server:
         """End what outlives the connection."""
         self.resolvers.close()
 
-    def idle(self) -> None:
-        """Nothing has happened for a while."""
+    def idle(self, seconds: float) -> None:
+        """Nothing has happened for so long."""
         if self._has_published:
             self.requests.begin()
-        self.scheduler.rest()
+        self.scheduler.rest(seconds)
 
     @property
     def status(self) -> int:

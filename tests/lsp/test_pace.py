@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -142,3 +143,38 @@ def test_an_edit_among_many_files_that_change(tmp_path: Path, count: int):
         watched = {"jsonrpc": "2.0", "method": "workspace/didChangeWatchedFiles", "params": {"changes": changes}}
         raw.send(watched, change(2, "\n", uri), watched, change(3, "\n", uri), watched)
         assert len(raw.published(3)["diagnostics"]) == 1
+
+
+# A server that says on stderr, for each collection of garbage, how many analyses are under way.
+COLLECTING = """\
+import gc, sys
+from gradls.server import garbage
+from gradls.server.analysis import Analyst
+garbage.MANY, garbage.UNTIL_THOROUGH = 500, 3
+running = []
+analyse = Analyst.analyse
+def watched(self, snapshot):
+    running.append(snapshot)
+    try:
+        return analyse(self, snapshot)
+    finally:
+        running.pop()
+Analyst.analyse = watched
+gc.callbacks.append(lambda phase, about: phase == "start" and print(len(running), file=sys.stderr, flush=True))
+from gradls.cli.main import main
+sys.exit(main(["server"]))
+"""
+
+
+def test_garbage_is_collected_while_nothing_is_analysed():
+    with started([sys.executable, "-c", COLLECTING], stderr=subprocess.PIPE) as (raw, process):
+        raw.begin()
+        raw.open(URI, DETACHED)
+        raw.published(1)
+        for version in range(2, 60):
+            raw.send(change(version, f"x{version} = 1\n"))
+            raw.published(version)
+        raw.notify("exit", None)
+        collections = process.stderr.read().decode().split()
+        assert len(collections) > 10
+        assert set(collections) == {"0"}

@@ -53,7 +53,7 @@ class Editor:
         self.published: list[tuple[str, int | None]] = []
         self.scheduler = Scheduler(self.loop, self.documents, self._publish)
         self.scheduler.restart(lambda: self.analyst)
-        arguments = self.scheduler.proceed, self.scheduler.rest, 0.05
+        arguments = self.scheduler.proceed, self.scheduler.rest, 0.05, 0.05
         threading.Thread(target=self.loop.run, args=arguments, daemon=True).start()
 
     def _publish(self, snapshot: Snapshot, analysis: Analysis) -> None:
