@@ -14,10 +14,6 @@ from benchmarks.results import Table
 from benchmarks.setup import PEERS
 
 PROGRAMS = {"ruff": "ruff", "ty": "ty", "pyrefly": "pyrefly", "basedpyright": "basedpyright", "TorchFix": "torchfix"}
-WHAT_THEY_CHECK = (
-    "The others do not look for lost gradients: ruff finds undefined names and matters of style in one file, TorchFix "
-    "old PyTorch API, ty, pyrefly and basedpyright check types across files. Read the ratios as what a user waits for."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,7 @@ def servers(wanted: Iterable[str], table: Table) -> Iterator[Server]:
         versions.append(version(name))
         yield Server(name, [program, *SERVER_ARGUMENTS[name]])
     if versions:
-        table.notes.append(f"Beside {', '.join(versions)}. {WHAT_THEY_CHECK}")
+        table.notes.append(f"Beside {', '.join(versions)}.")
 
 
 def missing(name: str) -> str:

@@ -16,6 +16,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as RichTable
 
+WHAT_PEERS_CHECK = (
+    "The others do not look for lost gradients: ruff finds undefined names and matters of style in one file, TorchFix "
+    "old PyTorch API, ty, pyrefly and basedpyright check types across files. Read a ratio as what a user waits for."
+)
+
 
 @dataclass
 class Table:
@@ -116,7 +121,6 @@ def command(
     description: str | None,
     add_options: Callable[[argparse.ArgumentParser], None],
     measure: Callable[[argparse.Namespace], list[Table]],
-    arguments: Sequence[str] | None = None,
 ) -> None:
     """Run the benchmark `name`: read its arguments, measure, print, and write where `--write` says."""
     parser = argparse.ArgumentParser(
@@ -125,12 +129,16 @@ def command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(parser)
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into this page as well")
-    arguments = sys.argv[1:] if arguments is None else arguments
-    options = parser.parse_args(arguments)
+    own = parser.add_argument_group("the page")
+    own.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into this page as well")
+    own.add_argument("--part", default=name, help=f"into this part of it (default: {name})")
+    options = parser.parse_args()
     tables = measure(options)
     for table in tables:
         table.show()
+    if any(note.startswith("Beside") for table in tables for note in table.notes):
+        print(WHAT_PEERS_CHECK)
     if options.write:
-        shown = [argument for argument in arguments if argument not in ("--write", str(options.write))]
-        write(options.write, name, shlex.join(["python", "-m", f"benchmarks.{name}", *shown]), tables)
+        about_page = ("--write", str(options.write), "--part", options.part)
+        shown = [argument for argument in sys.argv[1:] if argument not in about_page]
+        write(options.write, options.part, shlex.join(["python", "-m", f"benchmarks.{name}", *shown]), tables)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from benchmarks import report
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """import torch
@@ -75,6 +79,52 @@ def test_memory(file: Path):
     cells = figures(output, "gradls")
     assert cells[0] == "200"
     assert all(re.match(r"-?[\d.,]+", cell) for cell in cells)
+
+
+def test_open(file: Path):
+    output = run("open", file, "--small", 1, "--runs", 1, "--beside", "")
+    assert all(re.match(r"[\d.,]+", cell) for cell in figures(output, "gradls"))
+
+
+def test_batch(file: Path):
+    output = run("batch", file.parent, "--beside", "")
+    for row in ("gradls, 1 core", "gradls, 1 core, again"):
+        cells = figures(output, row)
+        assert cells[0] == str(PROGRAM.count("\n"))
+        assert all(re.match(r"[\d.,]+", cell) for cell in cells)
+
+
+def test_growth():
+    output = run("growth", "--lines", 100, "--files", 2, "--beside", "")
+    rows = re.findall(r"^│ [\d,]+ +│.*", output, re.MULTILINE)
+    assert len(rows) == 2
+    assert all(re.match(r"[\d.,]+", cell.strip()) for row in rows for cell in row.strip("│").split("│"))
+
+
+def test_profile(file: Path):
+    output = run("profile", file, "--edits", 20)
+    # Nobody calls the functions of the program.
+    for row in ("flow: functions and methods that nobody calls", "rules", "importing Python modules", "all"):
+        assert any(re.match(r"0*[1-9]|0\.\d*[1-9]", cell) for cell in figures(output, row))
+
+
+def test_a_page_gets_what_was_measured(file: Path, tmp_path: Path):
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n<!-- kinds -->\n<!-- /kinds -->\n")
+    run("edits", file, "--edits", 1, "--kind", "method", "--beside", "", "--write", page, "--part", "kinds")
+    text = page.read_text()
+    assert re.search(r"^\| gradls \| 1 \| [\d.]+ \|", text, re.MULTILINE)
+    assert f"`python -m benchmarks.edits {file} --edits 1 --kind method --beside ''`: " in text
+
+
+@pytest.mark.parametrize("parts", [report.FULL, report.QUICK])
+def test_the_report_asks_for_what_there_is(parts: dict[str, list[str]]):
+    page = report.PAGE.read_text(encoding="utf-8")
+    for part, arguments in parts.items():
+        assert f"<!-- {part} -->" in page
+        parser = argparse.ArgumentParser()
+        importlib.import_module(f"benchmarks.{report.COMMANDS.get(part, part)}").add_options(parser)
+        parser.parse_args(arguments)
 
 
 def test_a_peer_that_is_missing_or_ends_costs_its_row_only(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
