@@ -3,8 +3,8 @@
     python -m benchmarks.batch [FOLDER...] [--large]
 
 Each folder is copied as a project of its own: its Python files, and no settings. gradls runs on one core with nothing
-kept from an earlier run, on one core again, and on all cores with nothing kept. Lines are those of the files, comments
-and blank ones included.
+kept from an earlier run, on one core again, and on all cores with nothing kept; on the large one only so. Lines are
+those of the files, comments and blank ones included.
 """
 
 from __future__ import annotations
@@ -45,18 +45,19 @@ class Tool:
     cold: bool = True
 
 
-def own(names: list[str], lines: int) -> Iterator[Tool]:
-    """gradls, the ways in which it can be run."""
+def own(names: list[str], lines: int, once: bool) -> Iterator[Tool]:
+    """gradls, the ways in which it can be run; or only that on all cores."""
     cores = os.cpu_count() or 1
     one = [*peers.gradls_command(*CHECK), "--jobs", "1"]
-    yield Tool("gradls, 1 core", one, names, lines)
-    yield Tool("gradls, 1 core, again", one, names, lines, cold=False)
-    if cores > 1:
+    if not once:
+        yield Tool("gradls, 1 core", one, names, lines)
+        yield Tool("gradls, 1 core, again", one, names, lines, cold=False)
+    if cores > 1 or once:
         yield Tool(f"gradls, {cores} cores", [*peers.gradls_command(*CHECK), "--jobs", str(cores)], names, lines)
 
 
-def tools(folder: Path, names: list[str], lines: int, options: argparse.Namespace, table: Table) -> Iterator[Tool]:
-    yield from own(names, lines)
+def others(folder: Path, names: list[str], lines: int, options: argparse.Namespace, table: Table) -> Iterator[Tool]:
+    """The peers; `table` gets the notes on which these are."""
     versions = []
     for name in options.beside:
         program = peers.find(peers.PROGRAMS[name])
@@ -79,8 +80,8 @@ def some_files(folder: Path, part: float) -> tuple[list[str], int]:
     return [str(file.relative_to(folder)) for file in files], sum(file.read_bytes().count(b"\n") for file in files)
 
 
-def table_of(sources: list[Path], options: argparse.Namespace) -> Table:
-    """All tools on some folders together."""
+def table_of(sources: list[Path], options: argparse.Namespace, once: bool = False) -> Table:
+    """All tools on some folders together; gradls in all ways, or `once`."""
     with inputs.project() as folder:
         counted = [inputs.copy_python(source, folder) for source in sources]
         files, lines = (sum(numbers) for numbers in zip(*counted, strict=True))
@@ -89,8 +90,9 @@ def table_of(sources: list[Path], options: argparse.Namespace) -> Table:
             f"{', '.join(names)}: {files:,} files, {lines:,} lines",
             ["tool", "lines", "wall s", "CPU s", "lines per CPU second", "peak MB", "lines per CPU s beside gradls"],
         )
-        first: float | None = None
-        for tool in tools(folder, names, lines, options, table):
+        ours: float | None = None
+        tools = [*own(names, lines, once), *others(folder, names, lines, options, table)]
+        for tool in tools:
             progress(f"{tool.lines} lines: {tool.name}")
             if tool.cold:
                 shutil.rmtree(cache_of(folder))
@@ -101,8 +103,8 @@ def table_of(sources: list[Path], options: argparse.Namespace) -> Table:
                 table.add(tool.name, tool.lines, str(failed))
                 continue
             speed = tool.lines / done.cpu
-            first = first or speed
-            table.add(tool.name, tool.lines, done.wall, done.cpu, speed, done.peak, ratio(speed, first))
+            ours = ours or speed if tool.name.startswith("gradls") else ours
+            table.add(tool.name, tool.lines, done.wall, done.cpu, speed, done.peak, ratio(speed, ours))
     return table
 
 
@@ -122,7 +124,8 @@ def run(options: argparse.Namespace) -> list[Table]:
     tables = [table_of(group, options) for group in groups]
     if options.large:
         fast = [name for name in options.beside if name in ("ruff", "ty")]
-        tables.append(table_of([inputs.installed(LARGE)], argparse.Namespace(**{**vars(options), "beside": fast})))
+        few = argparse.Namespace(**{**vars(options), "beside": fast})
+        tables.append(table_of([inputs.installed(LARGE)], few, once=True))
     return tables
 
 

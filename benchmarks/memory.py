@@ -27,6 +27,8 @@ from benchmarks.results import Table, command, percentile, progress, ratio
 BETWEEN_SAMPLES = 100
 PAUSE = 0.3
 """Seconds without an edit before each sample."""
+FEWEST_SAMPLES = 8
+"""With fewer, nothing is said about whether memory grows."""
 MOST_UNDONE_LATER = 30
 
 
@@ -120,12 +122,13 @@ def measure(server: Server, file: Input, folder: Path, edits: int, seconds: floa
         time.sleep(1)
         end = time.perf_counter() + seconds
         for number in range(edits + 1):
-            if number % BETWEEN_SAMPLES == 0:
+            over = number == edits or time.perf_counter() > end
+            if over or number % BETWEEN_SAMPLES == 0:
                 time.sleep(PAUSE)
                 now = usage(client.process.pid)
                 course.memory[number], course.helpers = now.memory, now.helpers
-                if time.perf_counter() > end:
-                    break
+            if over:
+                break
             sent = client.change(uri, next(typing))
             try:
                 course.taken.append((client.published(uri, None, 5).at - sent) * 1000)
@@ -145,7 +148,6 @@ def slope(samples: dict[int, float]) -> float:
 
 def run(options: argparse.Namespace) -> list[Table]:
     file = inputs.given(options.file) if options.file else inputs.standard([options.lines])[0]
-    rest = options.edits - options.edits // 5
     table = Table(
         f"memory over {options.edits:,} edits, {file.lines:,} lines {file.about}",
         [
@@ -154,7 +156,7 @@ def run(options: argparse.Namespace) -> list[Table]:
             "opened MB",
             "highest MB",
             "at the end MB",
-            f"over the last {rest:,}: lowest to highest MB",
+            "last 4 in 5 edits: lowest to highest MB",
             "MB per 1,000 edits there",
             "edit p50 ms",
             "p95 ms",
@@ -171,29 +173,26 @@ def run(options: argparse.Namespace) -> list[Table]:
         except Failed as failed:
             table.add(server.name, str(failed))
             continue
-        done = max(course.memory)
         last = list(course.memory.values())[-1]
         own = last if server.name == "gradls" else own
-        late = {number: memory for number, memory in course.memory.items() if number >= done - done * 4 // 5}
-        table.add(
-            server.name,
-            done,
-            course.memory[0],
-            max(course.memory.values()),
-            last,
-            f"{min(late.values()):.0f} to {max(late.values()):.0f}" if len(late) > 1 else None,
-            slope(late) if len(late) > 1 else None,
-            percentile(course.taken, 0.5) if course.taken else None,
-            percentile(course.taken, 0.95) if course.taken else None,
-            ratio(last, own),
-        )
+        table.add(server.name, *figures(course), ratio(last, own))
         if course.helpers:
             table.notes.append(f"{server.name}: {course.helpers:.0f} MB besides in the process that looks names up.")
         if course.unanswered:
             table.notes.append(f"{server.name}: {course.unanswered} edits without diagnostics within 5 s.")
-        if done < options.edits:
-            table.notes.append(f"{server.name}: {done:,} edits in {seconds:.0f} s; flatness is over the last 4 in 5.")
+        if max(course.memory) < options.edits:
+            table.notes.append(f"{server.name}: no more edits in {seconds:.0f} s.")
     return [table]
+
+
+def figures(course: Course) -> list[object]:
+    """The cells of a course: edits, megabytes, and milliseconds."""
+    done, memory = max(course.memory), list(course.memory.values())
+    late = {number: memory for number, memory in course.memory.items() if number >= done / 5}
+    enough = len(late) >= FEWEST_SAMPLES
+    flat = [f"{min(late.values()):.0f} to {max(late.values()):.0f}", slope(late)] if enough else [None, None]
+    taken = [percentile(course.taken, part) for part in (0.5, 0.95)] if course.taken else [None, None]
+    return [done, memory[0], max(memory), memory[-1], *flat, *taken]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

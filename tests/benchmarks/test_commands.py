@@ -75,9 +75,9 @@ def test_startup(file: Path):
 
 
 def test_memory(file: Path):
-    output = run("memory", file, "--edits", 200, "--beside", "")
+    output = run("memory", file, "--edits", 1000, "--beside", "")
     cells = figures(output, "gradls")
-    assert cells[0] == "200"
+    assert cells[0] == "1,000"
     assert all(re.match(r"-?[\d.,]+", cell) for cell in cells)
 
 
