@@ -12,17 +12,17 @@ from pathlib import Path
 from types import FrameType
 
 SECONDS_BETWEEN_LOOKS = 0.001
-UNCALLED = ("_run_uncalled",)
-"""The functions of the engine under which those run that nobody in a file calls."""
 
 IMPORTS = "importing Python modules"
-MODULE = "flow: the module's statements and what they call"
-ALONE = "flow: functions and methods that nobody calls"
+GARBAGE = "collecting garbage"
 OTHERS = "reading and parsing other files"
+BETWEEN = "flow: between runs, what can be kept of the last ones"
+ROOTS = {"run_module": "flow: the module's statements", "_run_alone": "flow: functions that nobody calls"}
+"""What the engine's runs are called, by the functions of `gradls/flow/roots.py` that begin them."""
 LAYERS = {
     "rules": "rules",
-    "flow": MODULE,
-    "autograd": MODULE,
+    "flow": BETWEEN,
+    "autograd": BETWEEN,
     "syntax": "parsing",
     "workspace": "workspace: comments, configuration",
     "resolve": "names of other packages",
@@ -81,24 +81,22 @@ class _Sampler(threading.Thread):
 def where(frame: FrameType | None) -> tuple[str, str]:
     """The phase that a stack is in, and the innermost module of gradls in it."""
     layers: set[str] = set()
-    module, alone, importing, last = "", False, False, ""
+    module, root, importing = "", "", False
     while frame is not None:
         code = frame.f_code
         _, found, inside = code.co_filename.replace("\\", "/").rpartition("/gradls/")
         if found:
             module = module or inside
             layers.add(inside.partition("/")[0])
-            last = last or inside
             importing |= code.co_name == "<module>" and frame.f_globals.get("__name__") != "__main__"
-            alone |= code.co_name in UNCALLED
+            if inside == "flow/roots.py":
+                root = ROOTS.get(code.co_name, root)
         frame = frame.f_back
-    return _phase(layers, alone, importing, last), module or "Python"
-
-
-def _phase(layers: set[str], alone: bool, importing: bool, innermost: str) -> str:
     if importing:
-        return IMPORTS
+        return IMPORTS, module
+    if module == "server/garbage.py":
+        return GARBAGE, module
     layer = next((layer for layer in LAYERS if layer in layers), "server")
-    if layer == "flow" and innermost.startswith(("workspace/", "syntax/parse", "syntax/recover")):
-        return OTHERS
-    return ALONE if layer in ("flow", "autograd") and alone else LAYERS[layer]
+    if layer == "flow" and module.startswith(("workspace/", "syntax/parse", "syntax/recover")):
+        return OTHERS, module
+    return root if root and layer != "rules" else LAYERS[layer], module or "Python"

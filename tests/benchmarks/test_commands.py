@@ -104,7 +104,7 @@ def test_growth():
 def test_profile(file: Path):
     output = run("profile", file, "--edits", 20)
     # Nobody calls the functions of the program.
-    for row in ("flow: functions and methods that nobody calls", "rules", "importing Python modules", "all"):
+    for row in ("flow: functions that nobody calls", "importing Python modules", "all"):
         assert any(re.match(r"0*[1-9]|0\.\d*[1-9]", cell) for cell in figures(output, row))
 
 
