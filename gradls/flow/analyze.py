@@ -6,7 +6,7 @@ import ast
 import gc
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from gradls.flow.chapters import Chapter
 from gradls.flow.differences import differences, mentions
 from gradls.flow.facts import Facts
 from gradls.flow.names import Names, NoNames, Question
+from gradls.flow.program import Seen
 from gradls.flow.run import MOST_STEPS_A_FILE, MOST_STEPS_ABROAD, MOST_STEPS_ABROAD_ALONE, Run
 from gradls.flow.state import Changes
 from gradls.flow.values import Class, Function, Value
@@ -66,7 +67,8 @@ class Analysis:
         self._different: frozenset[str] = frozenset()
         """Names that mean something else than they did for the chapters that are known."""
         self._mentions: dict[ast.AST, frozenset[str]] = {}
-        self._others: dict[Source, None] = {}
+        self._seen: dict[Source, Seen] = {}
+        """What was seen of the other files, in the last run and in those before it of which chapters are left."""
         self._questions: set[Question] = set()
         self._facts: Facts | None = None
 
@@ -75,6 +77,16 @@ class Analysis:
         self._edited.update(blocks)
         if self._edited:
             self._facts = None
+
+    def edited_elsewhere(self, source: Source, blocks: Collection[ast.AST]) -> bool:
+        """The same for `source`, another file. Returns whether anything that is known may be otherwise for it."""
+        if any(seen.may_differ(other, blocks) for other, seen in self._seen.items()):
+            self._run, self._facts = None, None
+            return True
+        chapters = (self._module, *self._known.values())
+        seen = {block for block in blocks if any(block in chapter.read for chapter in chapters)}
+        self.edited(seen)
+        return bool(seen)
 
     @property
     def facts(self) -> Facts:
@@ -107,14 +119,19 @@ class Analysis:
                 spent += chapter.steps
                 abroad -= chapter.abroad
                 run.abroad = abroad
+        if not any(chapter is self._known.get(key) for key, chapter in known.items()):
+            # Nothing is left that rests on an earlier run.
+            self._seen, self._questions = {}, set()
         self._known = known
         self._different = frozenset()
-        self._others.update(dict.fromkeys(run.others))
+        for file in run.files.values():
+            if file.imported:
+                self._seen.setdefault(file.source, Seen()).add(file.seen)
         self._questions |= run.questions
         return Facts(
             self._source,
             chapters,
-            others=list(self._others),
+            others=list(self._seen),
             questions=self._questions,
             torch_name=run.torch_name,
             target=run.target,
@@ -126,7 +143,7 @@ class Analysis:
         self._module = roots.run_module(run)
         different = differences(old, run) if old is not None else None
         if different is None:
-            self._known, self._made, self._mentions, self._others, self._questions = {}, {}, {}, {}, set()
+            self._known, self._made, self._mentions, self._seen, self._questions = {}, {}, {}, {}, set()
         else:
             self._different = different
         return run

@@ -73,7 +73,7 @@ def define_class(run: Run, node: ast.ClassDef) -> Class:
         nearest_last = reversed(linearize(cls))
         methods = {name: value for base in nearest_last for name, value in getattr(base, "fields", {}).items()}
     run.event("class", node, cls, methods=methods)
-    if run.frame.scope is run.module:
+    if run.frame.scope.kind == "module":
         run.classes.append(cls)
     return cls
 

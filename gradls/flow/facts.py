@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from gradls.autograd.versions import NEWEST, Version
 from gradls.flow.chapters import Chapter, settled
@@ -14,6 +14,8 @@ from gradls.flow.graph import At, Node, Path
 from gradls.flow.names import Question
 from gradls.flow.values import Value
 from gradls.syntax.source import Source
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -155,6 +157,19 @@ class Facts:
                 known = found.get(node)
                 found[node] = records if known is None else [*known, *records]
         return found
+
+    def evaluations(self, node: ast.AST) -> list[tuple[Value, Any, Value]]:
+        """The same for one expression, which need not be a call."""
+        return [record for chapter in self.chapters for record in chapter.calls.get(node, ())]  # type: ignore[call-overload]
+
+    def each(self, work: Callable[[Facts], Iterable[T]]) -> Iterator[T]:
+        """What `work` gives for the facts of each chapter by itself. That is kept for as long as the chapter is true:
+        it may depend on nothing else."""
+        for chapter in self.chapters:
+            found = chapter.memo.get(work)
+            if found is None:
+                found = chapter.memo[work] = list(work(self.of_chapter(chapter)))
+            yield from found
 
     @cached_property
     def entered(self) -> dict[ast.AST, At]:

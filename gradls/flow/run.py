@@ -146,8 +146,6 @@ class Run:
         self.join = Join(self.state)
         self.source = source
         self.target = target
-        self.others: list[Source] = []
-        """The other files of the program that were looked into."""
         self.torch_name = "torch"
         self.questions: set[Question] = set()
         """What was asked about imported names and is not known."""
@@ -178,7 +176,7 @@ class Run:
         """For a class, the object that stands for all that are only declared to be of it, and what was found out when
         it was made."""
         self.classes: list[Class] = []
-        """The classes that the file defines."""
+        """The classes that the file and the files that it imports define."""
         self.libs: dict[str, Lib] = {}
         self.isolated = 0
         """Inside the forward of a custom Function: what happens there cuts nothing."""

@@ -1,7 +1,7 @@
 """GRD107."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradls.autograd.ops import find_op
 from gradls.flow.facts import Facts
@@ -104,9 +104,10 @@ class NoDerivative(LostGradientRule):
         found = list(super().check(facts))
         yield from found
         told = {finding.place.node for finding in found}
-        for call, results in facts.calls.items():
-            if call not in told and all(_looks_differentiable(result) for _, _, result in results):
-                yield self.constant(facts, call, results[0][2])
+        for call in dict.fromkeys(facts.each(_constant)):
+            results = [result for _, _, result in facts.evaluations(call)]
+            if call not in told and all(map(_looks_differentiable, results)):
+                yield self.constant(facts, call, results[0])
 
     def constant(self, facts: Facts, call: ast.Call, result: Value) -> Finding:
         """A function of real numbers without a derivative, whatever is made of its result."""
@@ -121,6 +122,13 @@ class NoDerivative(LostGradientRule):
         return self.finding(
             finding.place, f"{finding.message}. {surrogate(lost.cut.op)}", finding.story, (), finding.severity
         )
+
+
+def _constant(facts: Facts) -> Iterator[ast.Call]:
+    """The calls of what looks differentiable and is not."""
+    for call, results in facts.calls.items():
+        if all(_looks_differentiable(result) for _, _, result in results):
+            yield call
 
 
 def _looks_differentiable(value: Value) -> bool:

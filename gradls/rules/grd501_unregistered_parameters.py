@@ -117,19 +117,15 @@ class UnregisteredParameters(Rule):
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        made = [(event, event.value) for event in facts.of("object-made") if isinstance(event.value, Instance)]
-        held = [(event, module) for event, module in made if not has_own_ways(module)]
-        if not held:
+        found = list(facts.each(_held))
+        if not found:
             return
         known = optimized(facts)
         others = asked_for_parameters(facts) | registered_elsewhere(facts)
-        for event, module in held:
-            for container in _containers(event, module):
-                members = [member for member in container.members if _is_own(module, member)]
-                if len(members) < len(container.members) or any(member in others for member in members):
-                    continue
-                if any(leaf in known for member in members for leaf in leaves_of(member)):
-                    continue
+        for module, container in found:
+            if any(member in others for member in container.members):
+                continue
+            if not any(leaf in known for member in container.members for leaf in leaves_of(member)):
                 yield from self._report(facts, module, container)
 
     def _report(self, facts: Facts, module: Instance, container: PlainContainer) -> Iterator[Finding]:
@@ -149,6 +145,16 @@ class UnregisteredParameters(Rule):
         story = [Step(member, "this is not registered") for member in _places(container)]
         fixes = _fixes(facts, module, container, at, use) if what != "modules and parameters" else ()
         yield self.finding(place(at.at), message, story, fixes)
+
+
+def _held(facts: Facts) -> Iterator[tuple[Instance, PlainContainer]]:
+    """The modules, each with a container that it holds of nothing but members which it made itself."""
+    for event in facts.of("object-made"):
+        module = event.value
+        if isinstance(module, Instance) and not has_own_ways(module):
+            for container in _containers(event, module):
+                if all(_is_own(module, member) for member in container.members):
+                    yield module, container
 
 
 def _containers(event: Event, module: Instance) -> list[PlainContainer]:

@@ -2,7 +2,7 @@
 
 import ast
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradls.autograd.optimizers import find_optimizer
 from gradls.flow.classes import is_module
@@ -107,31 +107,31 @@ class FlagNobodyReads(Rule):
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        for event in facts.of("attribute-set"):
-            receiver = event.value
-            if isinstance(receiver, Instance):
-                if event.name == "requires_grad" and is_module(receiver) is True:
-                    if not _is_own(event, receiver):
-                        yield from self._of_module(facts, event)
-                elif receiver.path.startswith("torch.optim."):
-                    yield from self._of_optimizer(facts, event, receiver)
-        for event in facts.of("unknown-attribute-set"):
-            known = event.value is not None and is_used_as_module(facts, event.value)
-            known = known or _is_from(event.value, _MODULES)
-            if event.name == "requires_grad" and known:
-                yield from self._of_module(facts, event)
-        for event in facts.of("tensor-attribute", "unknown-attribute-set"):
-            if event.kind == "unknown-attribute-set" and not _is_from(event.value, _PARAMETERS):
-                continue
-            meant = _meant(event.name)
-            if meant and not _is_read(facts, event.name):
+        yield from facts.each(self._of_modules)
+        for event in facts.each(_of_optimizers):
+            yield from self._of_optimizer(facts, event)
+        for event, meant in facts.each(_misspelt):
+            if not _is_read(facts, event.name):
                 message = (
                     f"{code(facts, event.at.node)} is an attribute that PyTorch does not know: it changes nothing, "
                     f"the flag is called `{meant}`"
                 )
                 fix = Fix(f"Rename to {meant}", Safety.SAFE, edits.rename_attribute(place(event.at), meant))
                 yield self.finding(place(event.at), message, (), [fix])
-        yield from self._of_calls(facts)
+        yield from facts.each(self._of_calls)
+
+    def _of_modules(self, facts: Facts) -> Iterable[Finding]:
+        for event in facts.of("attribute-set"):
+            receiver = event.value
+            if not isinstance(receiver, Instance) or event.name != "requires_grad" or is_module(receiver) is not True:
+                continue
+            if not _is_own(event, receiver):
+                yield from self._of_module(facts, event)
+        for event in facts.of("unknown-attribute-set"):
+            known = event.value is not None and is_used_as_module(facts, event.value)
+            known = known or _is_from(event.value, _MODULES)
+            if event.name == "requires_grad" and known:
+                yield from self._of_module(facts, event)
 
     def _of_calls(self, facts: Facts) -> Iterable[Finding]:
         """Misspelt keywords and methods, which raise, and a method that is assigned to."""
@@ -182,8 +182,9 @@ class FlagNobodyReads(Rule):
             fixes.append(Fix("Call requires_grad_()", Safety.SAFE, lambda: [edit]))
         yield self.finding(place(event.at), message, (), fixes)
 
-    def _of_optimizer(self, facts: Facts, event: Event, optimizer: Instance) -> Iterable[Finding]:
-        spec = find_optimizer(optimizer.path)
+    def _of_optimizer(self, facts: Facts, event: Event) -> Iterable[Finding]:
+        assert isinstance(event.value, Instance)
+        spec = find_optimizer(event.value.path)
         name = "lr" if event.name == "learning_rate" else event.name
         if spec is None or name not in spec.init[1:] or _is_read(facts, event.name, other_than=event.at.node):
             return
@@ -192,6 +193,21 @@ class FlagNobodyReads(Rule):
             f'changes; set `group["{name}"]` for each `group` in `param_groups`'
         )
         yield self.finding(place(event.at), message)
+
+
+def _of_optimizers(facts: Facts) -> Iterator[Event]:
+    for event in facts.of("attribute-set"):
+        if isinstance(event.value, Instance) and event.value.path.startswith("torch.optim."):
+            yield event
+
+
+def _misspelt(facts: Facts) -> Iterator[tuple[Event, str]]:
+    """Attributes that are set, and the flags that they resemble."""
+    for event in facts.of("tensor-attribute", "unknown-attribute-set"):
+        if event.kind == "tensor-attribute" or _is_from(event.value, _PARAMETERS):
+            meant = _meant(event.name)
+            if meant:
+                yield event, meant
 
 
 def _receiver(node: ast.AST) -> ast.expr | None:

@@ -221,7 +221,7 @@ def _is_of_base(facts: Facts, event: Event) -> bool:
     more."""
     argument = _argument(event)
     for node in ast.walk(argument.node) if argument is not None else ():
-        for function, _, _ in facts.calls.get(node, ()) if isinstance(node, ast.Call) else ():
+        for function, _, _ in facts.evaluations(node):
             receiver, _ = of_call(function)
             if (
                 isinstance(receiver, Instance)

@@ -1,6 +1,6 @@
 """GRD507."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradls.flow.classes import is_module
 from gradls.flow.facts import Event, Facts
@@ -102,15 +102,13 @@ class TensorAttribute(Rule):
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        found = list(facts.each(_kept))
+        if not found:
+            return
         known = optimized(facts)
         asked = {part for module in asked_for_parameters(facts) for part in parts_of(module)}
-        for event in facts.of("attribute-set"):
-            module, tensor = event.value, event.assigned
-            if not isinstance(module, Instance) or not isinstance(tensor, Tensor) or not made_in(event, "__init__"):
-                continue
-            if tensor.is_parameter or tensor.requires_grad is not True or tensor in known:
-                continue
-            if is_module(module) is not True or has_own_ways(module):
+        for event, module, tensor in found:
+            if tensor in known:
                 continue
             if tensor.leaf is True:
                 certain = module in asked
@@ -144,6 +142,18 @@ class TensorAttribute(Rule):
             "kept nowhere and no optimizer trains it; put `nn.Parameter` around the whole value"
         )
         return self.finding(place(event.at), message, story)
+
+
+def _kept(facts: Facts) -> Iterator[tuple[Event, Instance, Tensor]]:
+    """Tensors that require grad and are no parameters, which modules keep when they are made."""
+    for event in facts.of("attribute-set"):
+        module, tensor = event.value, event.assigned
+        if not isinstance(module, Instance) or not isinstance(tensor, Tensor) or not made_in(event, "__init__"):
+            continue
+        if tensor.is_parameter or tensor.requires_grad is not True:
+            continue
+        if is_module(module) is True and not has_own_ways(module):
+            yield event, module, tensor
 
 
 def _leaf_of_statement(facts: Facts, event: Event, tensor: Tensor) -> Tensor | None:

@@ -264,5 +264,9 @@ def _knows_others(facts: Facts, event: Event) -> bool:
 
 def _says_zero(facts: Facts) -> bool:
     """Is anything called that sounds as if it cleared gradients?"""
+    return any(facts.each(_calls_of_zero))
+
+
+def _calls_of_zero(facts: Facts) -> Iterator[str]:
     names = (getattr(node.func, "attr", getattr(node.func, "id", "")) for node in facts.calls)
-    return any("zero" in name and "zeros" not in name for name in names)
+    return (name for name in names if "zero" in name and "zeros" not in name)

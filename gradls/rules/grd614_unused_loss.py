@@ -83,9 +83,10 @@ class UnusedLoss(Rule):
         backwards = [event for event in facts.of("backward") if event.node is not None]
         if not backwards:
             return
-        for node, records in facts.calls.items():
+        for node in dict.fromkeys(facts.each(_losses)):
+            records = facts.evaluations(node)
             values = [value for _, _, value in records if isinstance(value, Tensor) and _is_loss(value)]
-            target = _target(facts, _scaled(facts, node)) if values else None
+            target = _target(facts, _scaled(facts, node))
             if target is None:
                 continue
             read = facts.source.index(_name_read)
@@ -99,6 +100,13 @@ class UnusedLoss(Rule):
         return self.finding(
             Place(facts.source_of(target), target), message, [Step(place(backward.at), "this goes without it")]
         )
+
+
+def _losses(facts: Facts) -> Iterator[ast.Call]:
+    """The calls that give a loss."""
+    for node, records in facts.calls.items():
+        if any(isinstance(value, Tensor) and _is_loss(value) for _, _, value in records):
+            yield node
 
 
 def _name_read(node: ast.AST) -> Iterator[tuple[str, ast.Name]]:

@@ -1,7 +1,7 @@
 """GRD706."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradls.flow.classes import is_module_class
 from gradls.flow.facts import Facts
@@ -90,11 +90,7 @@ class FunctionalDropout(Rule):
     whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        for node, records in facts.calls.items():
-            function, call, _ = records[0]
-            position = _POSITION.get(function.path) if isinstance(function, Lib) else None
-            if position is None or call.unsure or call.get(position, "training") is not None:
-                continue
+        for node in dict.fromkeys(facts.each(_drops)):
             receiver = _receiver(facts, node)
             if receiver:
                 yield self._report(facts, node, receiver)
@@ -104,6 +100,15 @@ class FunctionalDropout(Rule):
         message = f"{code(facts, node)} drops in evaluation too: give it `training={receiver}.training`"
         fix = edits.set_keyword(at, "training", f"{receiver}.training")
         return self.finding(at, message, (), [Fix("Drop only in training", Safety.SUGGESTED, fix)])
+
+
+def _drops(facts: Facts) -> Iterator[ast.Call]:
+    """The calls of a dropout that are not told whether it is training."""
+    for node, records in facts.calls.items():
+        function, call, _ = records[0]
+        position = _POSITION.get(function.path) if isinstance(function, Lib) else None
+        if position is not None and not call.unsure and call.get(position, "training") is None:
+            yield node
 
 
 def _receiver(facts: Facts, node: ast.AST) -> str:

@@ -117,9 +117,8 @@ class GraphOnModule(Rule):
     whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        events = [event for event in facts.of("attribute-set") if _keeps_graph(event)]
         told: set[tuple[str, str]] = set()
-        for event in events:
+        for event in facts.each(_keeping):
             assert isinstance(event.value, Instance)
             cls = getattr(event.value.cls, "name", "")
             if (cls, event.name) in told or _computed_with(facts, event):
@@ -147,6 +146,10 @@ class GraphOnModule(Rule):
             kept = place(event.at)._replace(node=statement.value)
             fixes.append(Fix("Keep it without its graph", Safety.SUGGESTED, edits.add_call(kept, ".detach()")))
         return self.finding(place(event.at), message, story, fixes)
+
+
+def _keeping(facts: Facts) -> Iterator[Event]:
+    return (event for event in facts.of("attribute-set") if _keeps_graph(event))
 
 
 def _keeps_graph(event: Event) -> bool:

@@ -79,7 +79,7 @@ def _is_of_model(facts: Facts, node: Node) -> bool:
     """Is this the result of calling something unknown that is used as a module?"""
     if node.kind != "opaque" or node.at is None or not isinstance(node.at.node, ast.Call):
         return False
-    return any(is_used_as_module(facts, function) for function, _, _ in facts.calls.get(node.at.node, ()))
+    return any(is_used_as_module(facts, function) for function, _, _ in facts.evaluations(node.at.node))
 
 
 _OF_MODULES = frozenset(

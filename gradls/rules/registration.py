@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from gradls.flow.classes import library_bases, linearize
 from gradls.flow.facts import Event, Facts
@@ -38,24 +39,28 @@ def leaves_of(member: Instance | Tensor) -> list[Tensor]:
 
 def asked_for_parameters(facts: Facts) -> set[Instance]:
     """The modules on which `parameters()` and the like are called."""
-    found = set()
+    return set(facts.each(_asked_for_parameters))
+
+
+def _asked_for_parameters(facts: Facts) -> Iterator[Instance]:
     for records in facts.calls.values():
         for function, _, _ in records:
             receiver, name = of_call(function)
             if isinstance(receiver, Instance) and name in ("parameters", "named_parameters", "state_dict"):
-                found.add(receiver)
-    return found
+                yield receiver
 
 
 def lists_of_parameters(facts: Facts) -> list[set[Tensor]]:
     """What each call of `parameters()` or `named_parameters()` of a module gave."""
-    found = []
+    return list(facts.each(_lists_of_parameters))
+
+
+def _lists_of_parameters(facts: Facts) -> Iterator[set[Tensor]]:
     for records in facts.calls.values():
         for function, _, result in records:
             receiver, name = of_call(function)
             if isinstance(receiver, Instance) and name in ("parameters", "named_parameters"):
-                found.append({part for part in tensors_in(result) if isinstance(part, Tensor)})
-    return found
+                yield {part for part in tensors_in(result) if isinstance(part, Tensor)}
 
 
 def parts_of(module: Instance) -> set[Instance]:
@@ -74,16 +79,18 @@ def parts_of(module: Instance) -> set[Instance]:
 
 def registered_elsewhere(facts: Facts) -> set[Instance | Tensor]:
     """The modules and parameters that some module of the file registers, at any time."""
-    found: set[Instance | Tensor] = set()
+    return set(facts.each(_registered))
+
+
+def _registered(facts: Facts) -> Iterator[Instance | Tensor]:
     for event in facts.of("attribute-set"):
         if isinstance(event.assigned, (Instance, Tensor)):
-            found.add(event.assigned)
+            yield event.assigned
             if isinstance(event.assigned, Instance):
-                found.update(modules_of(event.assigned)[0])
+                yield from modules_of(event.assigned)[0]
     for event in facts.of("module-made"):
         assert isinstance(event.value, Instance)
-        found.update(member for _, member in contents(event.value) if isinstance(member, (Instance, Tensor)))
-    return found
+        yield from (member for _, member in contents(event.value) if isinstance(member, (Instance, Tensor)))
 
 
 def has_own_ways(module: Instance) -> bool:

@@ -59,7 +59,7 @@ class Analyst:
             opened = self._opened[label] = self._open(snapshot)
             affected = opened.session.open(label, "".join(snapshot.lines))
         elif opened.revision != snapshot.revision:
-            affected = opened.session.change(label, "".join(snapshot.lines))
+            affected = opened.session.change(label, snapshot.lines)
             opened.revision, opened.version = snapshot.revision, snapshot.version
         session, resolver = opened.session, opened.resolver
         diagnostics = opened.diagnostics.encode(() if opened.excluded else session.findings(label))

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from gradls.autograd.versions import NEWEST
-from gradls.flow.analyze import analyze
+from gradls.flow.analyze import Analysis, analyze
 from gradls.flow.facts import Facts
 from gradls.flow.names import Question
 from gradls.rules.abroad import told_here
 from gradls.rules.finding import Finding, Fix, Safety, TextEdit
 from gradls.rules.run import findings as run_rules
+from gradls.syntax.edit import Edit
 from gradls.syntax.parse import SyntaxProblem
 from gradls.syntax.source import Source, Span
+from gradls.syntax.text import split_lines
 from gradls.workspace.config import Config, load_config
 from gradls.workspace.edits import breaks_syntax, compatible
 from gradls.workspace.looked import Disk, Looked
@@ -36,11 +38,10 @@ class NameSource(Protocol):
 
 @dataclass(slots=True)
 class _Document:
-    text: str
-    source: Source | None = None
-    facts: Facts | None = None
+    source: Source
+    analysis: Analysis | None = None
     looked: Looked = field(default_factory=Looked)
-    """The other files that `facts` rest on."""
+    """The other files that the analysis rests on."""
     findings: list[Finding] | None = None
     failure: str | None = None
 
@@ -86,19 +87,22 @@ class Session:
 
     def open(self, path: str, text: str) -> list[str]:
         """Begin with `path`, with no history. Returns the open paths that this is news for, as those below do."""
-        self._documents[path] = _Document(text)
+        self._documents[path] = _Document(Source.read(text, path))
         self._labels[os.path.abspath(path)] = path
         self._project.changed()
-        return self._typed(path)
+        return self._replaced(path)
 
-    def change(self, path: str, text: str) -> list[str]:
-        """The whole new text of an open file. Its last version helps to read what is half typed."""
+    def change(self, path: str, text: str | Sequence[str]) -> list[str]:
+        """The whole new text of an open file, or its lines with their ends. What the change leaves alone is not parsed
+        and not analysed again."""
         document = self._documents[path]
-        if text == document.text:
+        edit = document.source.edit(split_lines(text) if isinstance(text, str) else text)
+        if not edit.blocks and not edit.moved:
             return []
-        document.text = text
-        self.forget(path)
-        return self._typed(path)
+        document.findings = document.failure = None
+        if document.analysis is not None:
+            document.analysis.edited(edit.blocks)
+        return self._edited(document.source, edit)
 
     def close(self, path: str) -> list[str]:
         """Drop all that is known of `path`; closing what is not open is fine."""
@@ -106,7 +110,7 @@ class Session:
             return []
         self._labels.pop(os.path.abspath(path), None)
         self._project.changed()
-        return self._typed(path)
+        return self._replaced(path)
 
     def changed_on_disk(self, *paths: str) -> list[str]:
         """Files or folders were written, made, moved or removed. Returns the open paths that this is news for, of which
@@ -115,7 +119,7 @@ class Session:
         self._project.changed()
         return self._outdate(changed, lambda looked: looked.differs(changed, now))
 
-    def _typed(self, path: str) -> list[str]:
+    def _replaced(self, path: str) -> list[str]:
         """What counts as the text of `path` is another one now."""
         changed = os.path.abspath(path)
         return self._outdate({changed}, lambda looked: looked.read(changed))
@@ -124,43 +128,59 @@ class Session:
         self._alone = {
             path: known for path, known in self._alone.items() if path not in changed and not outdated(known[1])
         }
-        found = [label for label, document in self._documents.items() if document.facts and outdated(document.looked)]
+        found = [label for label, document in self._documents.items() if outdated(document.looked)]
         for label in found:
             self.forget(label)
+        return found
+
+    def _edited(self, source: Source, edit: Edit) -> list[str]:
+        """The text of an open file was edited: which others does that concern?"""
+        changed = os.path.abspath(source.path)
+        self._alone = {
+            path: known for path, known in self._alone.items() if path != changed and not known[1].read(changed)
+        }
+        found = []
+        for label, document in self._documents.items():
+            if document.source is source or document.analysis is None or not document.looked.read(changed):
+                continue
+            told = any(step.place.source is source for finding in document.findings or () for step in finding.story)
+            if document.analysis.edited_elsewhere(source, edit.blocks) or told:
+                document.findings = None
+                found.append(label)
         return found
 
     def forget(self, path: str) -> None:
         """Drop conclusions about `path` (a name's answer arrived, say), but neither its text nor its history."""
         document = self._documents.get(path)
         if document:
-            document.facts = document.findings = document.failure = None
+            document.analysis = document.findings = document.failure = None
 
     def opened(self) -> list[str]:
         """The open paths."""
         return list(self._documents)
 
     def source(self, path: str) -> Source:
-        """The text of `path`, parsed."""
-        document = self._documents[path]
-        last = document.source
-        if last is None or last.text != document.text:
-            document.source = last = Source.read(document.text, path, previous=last)
-        return last
+        """The text of `path`, parsed. It is edited in place."""
+        return self._documents[path].source
 
     def facts(self, path: str) -> Facts:
-        """What is known about the gradients in `path`."""
+        """What is known about the gradients in `path`, until its text or what it imports changes."""
         document = self._documents[path]
-        if document.facts is None:
-            source = self.source(path)
+        if document.failure is None:
             try:
-                names = self._project.names_for(path)
-                document.looked = names.looked
-                document.facts = analyze(source, names, self.config.target_torch or NEWEST)
+                return self._analysis(path, document).facts
             except Exception as error:
                 log.exception("the analysis of %s failed; please report this", path)
                 document.failure = f"internal error: {type(error).__name__}: {error}"
-                document.facts = Facts(source)
-        return document.facts
+                document.analysis = None
+        return Facts(document.source)
+
+    def _analysis(self, path: str, document: _Document) -> Analysis:
+        if document.analysis is None:
+            names = self._project.names_for(path)
+            document.looked = names.looked
+            document.analysis = Analysis(document.source, names, self.config.target_torch or NEWEST)
+        return document.analysis
 
     def findings(self, path: str) -> list[Finding]:
         """The findings in the order of the text that configuration and comments let through."""

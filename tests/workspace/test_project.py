@@ -190,7 +190,7 @@ def test_an_open_file_counts_as_it_is_typed(tmp_path: Path):
     states = [s for s in opened.facts(train).states if isinstance(s.node, ast.Name) and s.node.id == "y"]
     assert states[-1].requires_grad is False
     assert opened.change(train, "x = 1") == []
-    assert opened.close(net) == []
+    assert opened.facts(train).others == []
 
 
 def test_a_file_is_read_again_when_it_is_another_one(tmp_path: Path):
@@ -486,3 +486,41 @@ def test_code_counts_before_a_stub_and_a_package_before_a_module(
 def test_a_module_is_not_its_own_stub(tmp_path: Path):
     write(tmp_path, {"net.pyi": STUB})
     assert facts(tmp_path, "from net import Net", "net.py").others == []
+
+
+def test_an_edit_elsewhere_is_news_only_for_those_who_looked_there(tmp_path: Path):
+    both = """
+        def used(x):
+            return x.detach()
+
+        def unused(x):
+            return x * 2
+
+        LIMIT = 3
+    """
+    write(tmp_path, {"tools.py": both})
+    train, tools = str(tmp_path / "train.py"), str(tmp_path / "tools.py")
+    text = textwrap.dedent(both)
+    opened = session(tmp_path, "train.py", "from tools import used\n\ndef run(x):\n    return used(x)\n")
+    opened.open(tools, text)
+    opened.findings(train)
+    facts = opened.facts(train)
+
+    def after(old: str, new: str) -> bool:
+        """Is the edit news for the file that imports?"""
+        nonlocal text
+        assert old in text
+        text = text.replace(old, new)
+        concerned = opened.change(tools, text) == [train]
+        opened.findings(train)
+        return concerned
+
+    assert not after("x * 2", "x * 3")
+    assert not after("LIMIT = 3", "LIMIT = 4\nMORE = 5")
+    assert not after("def unused", "# nobody uses it\ndef unused")
+    assert not after("def unused(x)", "def not_used(x, y)")
+    assert opened.facts(train) is facts
+    assert after("x.detach()", "x.clone()")
+    assert opened.facts(train) is not facts
+    assert after("def used(x)", "def used(x, y=1)")
+    assert after("LIMIT = 4", "used = print")

@@ -1,0 +1,223 @@
+"""After an edit only what it concerns is run again, and what is known is what a fresh analysis finds."""
+
+from __future__ import annotations
+
+import ast
+import random
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+
+from gradls.flow.analyze import Analysis, analyze
+from gradls.flow.chapters import Chapter
+from gradls.flow.facts import Facts
+from gradls.rules.run import findings
+from gradls.syntax.source import Source
+from gradls.syntax.text import split_lines
+
+PROGRAM = """
+import torch
+from torch import nn
+
+
+def scale(x):
+    return x * 2
+
+
+class Block(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.layer = nn.Linear(size, size)
+
+    def forward(self, x):
+        return scale(self.layer(x)).relu()
+
+    def export(self):
+        return [parameter.numpy() for parameter in self.parameters()]
+
+
+class Wide(Block):
+    def forward(self, x):
+        return super().forward(x) + self.bias(x)
+
+    def bias(self, x):
+        return x.mean()
+
+
+def lost(model, x):
+    loss = model(x).sum().detach()
+    loss.backward()
+
+
+def kept(x):
+    weight = torch.randn(3, requires_grad=True)
+    (weight * x).sum().backward()
+    return weight.grad
+"""
+
+
+class Edited:
+    """A program under edit, and which of its chapters were run again by the last one."""
+
+    def __init__(self, text: str) -> None:
+        self.source = Source.read(text)
+        self.analysis = Analysis(self.source)
+        self.chapters: list[Chapter] = list(self.analysis.facts.chapters)
+
+    def replace(self, old: str, new: str) -> set[str]:
+        """Edit the text; the names of what was run again, `module` for the module's own statements."""
+        assert self.source.text.count(old) == 1
+        edit = self.source.edit(split_lines(self.source.text.replace(old, new)))
+        self.analysis.edited(edit.blocks)
+        before, self.chapters = self.chapters, list(self.analysis.facts.chapters)
+        assert_as_fresh(self.analysis.facts)
+        return {_name(chapter.node) for chapter in self.chapters if all(chapter is not known for known in before)}
+
+
+def _name(node: ast.AST) -> str:
+    return getattr(node, "name", "module")
+
+
+def said(facts: Facts) -> tuple[list[object], list[object]]:
+    """All that comes out of an analysis."""
+    found = [
+        (one.code, one.severity, one.span, one.message, [(step.message, step.place.span) for step in one.story])
+        for one in findings(facts)
+    ]
+    states = [
+        (facts.source.span(one.node), one.requires_grad, one.dtype, one.leaf, one.called, one.off, one.torn)
+        for one in facts.states
+    ]
+    return found, sorted(states, key=str)
+
+
+def assert_as_fresh(facts: Facts) -> None:
+    assert said(facts) == said(analyze(Source.read(facts.source.text, facts.source.path)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "again"),
+    [
+        ("loss = model(x).sum().detach()", "loss = model(x).sum()", {"lost"}),
+        ("return x * 2", "return x.detach() * 2", {"scale", "forward"}),
+        ("def lost(", "# a comment\n\n\ndef lost(", set()),
+        ("    loss.backward()", "    loss.backward()  # now", set()),
+        ("return weight.grad", "return weight . grad", set()),
+        ("parameter.numpy()", "parameter.detach().numpy()", {"export"}),
+        ("nn.Linear(size, size)", "nn.Linear(size, 3)", {"Block", "forward", "export", "Wide"}),
+        ("def bias(self, x):\n        return x.mean()\n", "", {"module", "forward"}),
+        ("def kept(x):", "def added(x):\n    return x\n\n\ndef kept(x):", {"module", "added"}),
+        ("def kept(x):", "def kept(x, y):", {"module", "kept"}),
+        ("def scale(x):", "def scale(x, by=2):", {"module", "scale", "forward"}),
+        ("import torch\n", "import torch\nimport math\n", {"module"}),
+        ("\n\ndef kept", "\n\ntorch.set_grad_enabled(False)\n\n\ndef kept", None),
+    ],
+)  # fmt: skip
+def test_what_is_run_again(old: str, new: str, again: set[str] | None) -> None:
+    edited = Edited(PROGRAM)
+    found = edited.replace(old, new)
+    assert found == ({_name(chapter.node) for chapter in edited.chapters} if again is None else again)
+
+
+def test_what_the_module_runs_is_run_again_with_it() -> None:
+    edited = Edited(PROGRAM + "\n\nkept(torch.ones(3))\n")
+    assert edited.replace("(weight * x)", "(weight * x * x)") == {"module"}
+    assert edited.replace("kept(torch.ones(3))", "kept(torch.ones(3, 3))") == {"module"}
+    assert edited.replace("kept(torch.ones(3, 3))", "pass") == {"module", "kept"}
+
+
+def test_a_function_that_another_one_calls_no_more_is_run_by_itself() -> None:
+    edited = Edited("import torch\n\n\ndef outer(x):\n    return inner(x)\n\n\ndef inner(x):\n    return x.detach()\n")
+    assert [_name(chapter.node) for chapter in edited.chapters] == ["module", "outer"]
+    assert edited.replace("return inner(x)", "return x") == {"outer", "inner"}
+    assert edited.replace("return x\n", "return inner(x)\n") == {"outer"}
+
+
+def test_while_something_is_typed_the_rest_keeps_its_findings() -> None:
+    edited = Edited(PROGRAM)
+    told = [finding.code for finding in findings(edited.analysis.facts)]
+    assert told
+    for typed in ("    y = x.sum(", "    y = x.sum()", "    y = '", "    for i in", "    y = x.sum()."):
+        edited.source.edit(split_lines(PROGRAM.replace("    return x * 2", f"{typed}\n    return x * 2")))
+        assert [finding.code for finding in findings(edited.analysis.facts)] == told
+
+
+WORDS = (
+    ".detach()", ".data", ".item()", "[0]", ".sum()", ".backward()", " + 1", ".requires_grad_()", "x", "1", "(", ":",
+)  # fmt: skip
+LINES = (
+    "loss = loss.detach()", "x = x.detach()", "loss.backward()", "return x", "pass", "x += 1", "# said", "",
+    "@torch.no_grad()", "self.step()", "del x", "global x",
+)  # fmt: skip
+
+
+def mutated(rng: random.Random, text: str) -> str:
+    """The text after one of the things that people do to texts."""
+    lines = text.splitlines(keepends=True) or ["\n"]
+    at = rng.randrange(len(lines))
+    line = lines[at]
+    margin = line[: len(line) - len(line.lstrip())]
+    column = rng.randrange(len(line))
+    what = rng.randrange(6)
+    if what == 0:
+        del lines[at]
+    elif what == 1:
+        lines.insert(at, rng.choice(lines))
+    elif what == 2:
+        lines.insert(at, f"{margin}{rng.choice(LINES)}\n")
+    elif what == 3:
+        lines[at] = f"{line.rstrip()}{rng.choice(WORDS)}\n"
+    elif what == 4:
+        lines[at] = line[:column] + line[column + 1 :]
+    else:
+        block = lines[at : at + rng.randrange(1, 8)]
+        del lines[at : at + len(block)]
+        where = rng.randrange(len(lines) + 1)
+        lines[where:where] = block
+    return "".join(lines)
+
+
+def parses(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+REAL = [
+    Path(torch.__file__).parent / name
+    for name in ("nn/modules/dropout.py", "nn/modules/linear.py", "nn/utils/weight_norm.py", "optim/sgd.py")
+]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_edits_of_all_kinds(seed: int) -> None:
+    """Whenever the text parses, the findings and states are those of a fresh analysis."""
+    rng = random.Random(seed)
+    texts = [PROGRAM, *(path.read_text(encoding="utf-8") for path in REAL)]
+    source = Source.read(texts[seed % len(texts)])
+    analysis = Analysis(source)
+    history = [source.text]
+    for _ in range(25):
+        text = mutated(rng, source.text) if rng.random() < 0.8 else rng.choice(history)
+        if not parses(text) and rng.random() < 0.8:
+            continue
+        history.append(text)
+        analysis.edited(source.edit(split_lines(text)).blocks)
+        if parses(text):
+            assert_as_fresh(analysis.facts)
+        else:
+            said(analysis.facts)
+
+
+def test_memory_of_earlier_texts_is_given_back() -> None:
+    """What an edit replaced is not kept."""
+    edited = Edited(textwrap.dedent(PROGRAM))
+    for number in range(30):
+        edited.replace("return x * 2" if number == 0 else f"return x * {number + 1}", f"return x * {number + 2}")
+        edited.replace("def kept(" if number == 0 else f"def kept{number - 1}(", f"def kept{number}(")
+    assert len(edited.chapters) == len(Analysis(Source.read(edited.source.text)).facts.chapters)
+    assert len(edited.analysis._mentions) < 40
