@@ -18,11 +18,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gradls.syntax.edited import Past
-from gradls.syntax.gaps import Outside, fill, may_go_on, said, statements
+from gradls.syntax.broken import Doom, StandIn, Touched
+from gradls.syntax.gaps import Outside, may_go_on, said, statements
 from gradls.syntax.install import Installer
 from gradls.syntax.layout import EVERYTHING, Layout
-from gradls.syntax.parse import SyntaxProblem, recovered
 from gradls.syntax.text import Change, first_code, has_code, is_continued, level, readable
 from gradls.syntax.units import Family, Unit, end_of, split, start_of
 
@@ -43,16 +42,6 @@ class Edit(NamedTuple):
     moved: bool
 
 
-class _Doom(NamedTuple):
-    """Lines that cannot be part of a text that parses, as long as so many lines before and behind them stay."""
-
-    before: int
-    reach: int
-    line: int
-    """The index of the line that Python complains of."""
-    message: str
-
-
 class Editor:
     """One edit of a layout."""
 
@@ -61,15 +50,11 @@ class Editor:
         self.lines = layout.lines
         self.units = layout.units
         self.installer = Installer(layout, self._old_lines)
-        self._touched = range(0)
-        """The units that the change touches, by index, and what their lines were, from index `_start` on."""
-        self._past: list[str] = []
-        self._start = 0
+        self._touched = Touched(range(0), [], 0, 0, 0)
         self._judged: set[Unit] = set()
         """Broken units of which it has just been found out."""
         self.changed: list[tuple[int, int]] = []
         """The lines that have changed, or are in other units now, and may have to do with broken ones."""
-        self._shift = 0
 
     def edit(self, new: Sequence[str], change: Change) -> Edit:
         """Turn the text into `new`, from which it differs by `change`."""
@@ -81,25 +66,25 @@ class Editor:
             i, j, start, end = 0, len(units), 0, len(lines)
         elif i < j:
             start, end = min(start, units[i].at), max(end, units[j - 1].end)
-        self._past, self._start, self._shift = lines[start:end], start, change.shift
+        self._touched = Touched(range(i, j), lines[start:end], start, change.new_end, change.shift)
         lines[change.start : change.old_end] = new[change.start : change.new_end]
         for unit in units[j:]:
             unit.at += change.shift
-        self._touched = range(i, j)
         self.changed.append((change.start, change.new_end))
         attempt = _Attempt(self, i, j, start, end + change.shift)
         doom = attempt.run()
         if doom is not None:
-            self._stand_in(attempt.i, attempt.j, attempt.start, attempt.end, doom)
-        self._touched, self._past = range(0), []
+            stand_in = StandIn(self.layout, self.installer, self._touched)
+            self._judged.update(stand_in.put(attempt.i, attempt.j, attempt.start, attempt.end, doom))
+        self._touched = Touched(range(0), [], 0, 0, 0)
         self._check_again()
         return Edit(self.installer.finish(), True)
 
     def _old_lines(self, index: int) -> list[str]:
         """The lines that the unit at an index was made from."""
-        unit = self.units[index]
-        if index in self._touched:
-            return self._past[unit.at - self._start : unit.end - self._start]
+        unit, touched = self.units[index], self._touched
+        if index in touched.units:
+            return touched.past[unit.at - touched.start : unit.end - touched.start]
         return self.lines[unit.at : unit.end]
 
     def _check_again(self) -> None:
@@ -121,90 +106,6 @@ class Editor:
                 elif doom is not None:
                     judged.add(unit)
 
-    def _stand_in(self, i: int, j: int, start: int, end: int, doom: _Doom) -> None:
-        """Let older forms, or less, stand in for lines that do not parse."""
-        units = self.units
-        if j == i + 1 and units[i].head:
-            self._broken_header(units[i], start, end, doom)
-            return
-        first, last = start - doom.before, end + doom.reach
-        family, *whole = self._container(i, j, start, end)
-        judged = whole == [i, j]
-        i, j = whole
-        past, past_end = self._past, end
-        if i < self._touched.start:
-            start = units[i].at
-            past = self.lines[start : self._start] + past
-        if j > self._touched.stop:
-            end = units[j - 1].end
-            past = past + self.lines[past_end:end]
-        gaps = []
-        for index, unit in enumerate(units[i:j], i):
-            at = unit.at - start - (self._shift if index >= self._touched.stop else 0)
-            gaps += [gap for flaw in unit.flaws if (gap := flaw.moved(at).gap) is not None]
-        lines = readable(self.lines[start:end], start == 0)
-        base = self.installer.reserve(i, j, len(lines))
-        line = min(max(doom.line - start, 0), len(lines) - 1)
-        error = SyntaxError(doom.message, ("", base + line, 0, ""))
-        margin = family.indent if family else ""
-        nodes, problems = recovered(lines, Past(readable(past, start == 0), gaps), error, margin, base)
-        drafts = _split(nodes, lines, base, start, family, problems)
-        for draft in drafts:
-            if draft.flaws:
-                draft.before, draft.reach = max(draft.at - first, 0), max(last - draft.end, 0)
-        units = self.installer.install(i, j, drafts)
-        # What is known of what was broken beside the change is of another unit.
-        for unit in units:
-            if judged:
-                self._judged.add(unit)
-            elif unit.flaws:
-                unit.before = unit.reach = EVERYTHING
-
-    def _container(self, i: int, j: int, start: int, end: int) -> tuple[Family | None, int, int]:
-        """What the units from `i` to `j` are part of as a whole, and from which unit to which."""
-        units = self.units
-        if i == j:
-            family = units[i - 1].family if i else None
-            follows = j < len(units) and units[j].family is family and not units[j].head
-            first = first_code(self.lines, start, end)
-            assert first is not None
-            return (family if follows or level(self.lines[first]) != (0, 0) else None), i, j
-        families = {unit.family for unit in units[i:j]}
-        if len(families) == 1 and not any(unit.head for unit in units[i:j]):
-            return families.pop(), i, j
-        while units[i].family is not None and not units[i].head:
-            i -= 1
-        while j < len(units) and units[j].family is not None and not units[j].head:
-            j += 1
-        return None, i, j
-
-    def _broken_header(self, unit: Unit, start: int, end: int, doom: _Doom) -> None:
-        """The header of a class stays what it was."""
-        first = first_code(self.lines, start, end)
-        self.layout.remove([unit])
-        unit.at = start if first is None else first
-        while end > unit.at and not has_code(self.lines[end - 1]):
-            end -= 1
-        unit.size = max(end - unit.at, 0)
-        line = min(max(doom.line - unit.at, 0), max(unit.size - 1, 0))
-        unit.flaws = [SyntaxProblem(line + 1, doom.message)]
-        unit.before, unit.reach, unit.known = doom.before, doom.reach, None
-        self.layout.add([unit])
-        self._judged.add(unit)
-
-
-def _split(
-    nodes: list[ast.stmt], lines: list[str], base: int, at: int, family: Family | None, problems: list[SyntaxProblem]
-) -> list[Unit]:
-    """The units of recovered statements. Those without a flaw have to parse by themselves where they are."""
-    filled = fill(lines, [problem.gap for problem in problems if problem.gap is not None])
-    drafts = split(nodes, filled, base, at, family, problems)
-    wanted = family.level if family is not None else (0, 0)
-    for draft in drafts:
-        if not draft.flaws and draft.family is family and level(lines[draft.at - at]) != wanted:
-            return split([], lines, base, at, family, [SyntaxProblem(problems[0].line, problems[0].message)])
-    return drafts
-
 
 class _Attempt:
     """To parse the lines from `start` to `end`, and more if that is of use, and to put them in their place."""
@@ -215,7 +116,7 @@ class _Attempt:
         self.i, self.j, self.start, self.end = i, j, start, end
         self.more = 1
 
-    def run(self) -> _Doom | None:
+    def run(self) -> Doom | None:
         """Why there is no use in it; None when it is done."""
         units = self.units
         i, j, start, end = self.i, self.j, self.start, self.end
@@ -263,16 +164,16 @@ class _Attempt:
                 while not (units[i].head and units[i].family is family):
                     i -= 1
                 start = units[i].at
-            elif j == len(units):
+            elif end == len(self.lines):
                 return self._doom(first, EVERYTHING, self._error(first, end, family))
             else:
                 j = min(len(units), j + self.more)
                 self.more *= 2
-                end = units[j - 1].end
+                end = units[j - 1].end if j < len(units) else len(self.lines)
 
-    def _doom(self, first: int, end: int, error: SyntaxError) -> _Doom:
+    def _doom(self, first: int, end: int, error: SyntaxError) -> Doom:
         line = first + (error.lineno or _BASE) - _BASE
-        return _Doom(max(self.start - first, 0), max(end - self.end, 0), line, said(error))
+        return Doom(max(self.start - first, 0), max(end - self.end, 0), line, said(error))
 
     def _error(self, first: int, end: int, family: Family | None) -> SyntaxError:
         """What Python says of lines that it does not parse."""
@@ -333,41 +234,44 @@ class _Attempt:
         installer = self.editor.installer
         base = installer.reserve(i, i + 1, len(lines))
         found = statements([*lines, f"{family.indent}pass\n"], False, base)
-        if isinstance(found, SyntaxError) or len(found) != 1 or not isinstance(found[0], ast.ClassDef):
+        node = found[0] if isinstance(found, list) and len(found) == 1 else None
+        if not isinstance(node, ast.ClassDef) or len(node.body) > 1:
             installer.release()
             return False
-        made = Family(found[0], family.level, family.indent)
-        draft = Unit([found[0]], first, len(lines), base, len(lines), made, True)
+        made = Family(node, family.level, family.indent)
+        draft = Unit([node], first, len(lines), base, len(lines), made, True)
         installer.install(i, i + 1, [draft])
         return True
 
-    def _peek(self, first: int, end: int, family: Family | None) -> _Doom | None:
+    def _peek(self, first: int, end: int, family: Family | None) -> Doom | None:
         """Whether the lines from `first` on do not parse whatever follows, as far as a few more of them tell."""
-        stop = self._closing_quotes(first, end, family)
+        error = self._error(first, end, family)
+        closed = self._closing_quotes(first, end, error)
+        if closed is None:
+            return self._doom(first, EVERYTHING, error)
+        stop = closed
         for count in _PEEKS:
             found = 0
             while stop < len(self.lines) and found < count:
                 found += has_code(self.lines[stop])
                 stop += 1
             lines = readable(self.lines[first:stop], first == 0)
-            error = statements(lines, family is not None, _BASE, partial=True)
-            if isinstance(error, SyntaxError) and _is_certain(error):
-                return self._doom(first, stop, error)
+            found_out = statements(lines, family is not None, _BASE, partial=True)
+            if isinstance(found_out, SyntaxError) and _is_certain(found_out):
+                return self._doom(first, stop, found_out)
             if stop == len(self.lines):
                 break
         return None
 
-    def _closing_quotes(self, first: int, end: int, family: Family | None) -> int:
-        """Where the lines end that the last string among these is part of."""
-        error = self._error(first, end, family)
+    def _closing_quotes(self, first: int, end: int, error: SyntaxError) -> int | None:
+        """Where the lines end that the last string among these is part of, which do not parse for `error`."""
         if "triple-quoted" not in error.msg:
             return end
         line = self.lines[first + (error.lineno or _BASE) - _BASE]
         quotes = re.search("\"\"\"|'''", line[max((error.offset or 1) - 1, 0) :])
         if quotes is None:
             return end
-        size = len(self.lines)
-        return next((index + 1 for index in range(end, size) if quotes[0] in self.lines[index]), size)
+        return next((index + 1 for index in range(end, len(self.lines)) if quotes[0] in self.lines[index]), None)
 
 
 def _is_certain(error: SyntaxError) -> bool:

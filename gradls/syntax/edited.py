@@ -14,7 +14,7 @@ from gradls.syntax.gaps import Gap, fill, is_code, tree_of
 from gradls.syntax.text import Change, changed, indentation
 
 # A change of more lines than this is no typing: each of its statements is looked at instead.
-_MOST_CHANGED = 60
+MOST_CHANGED = 60
 
 
 class Past(NamedTuple):
@@ -27,7 +27,7 @@ class Past(NamedTuple):
 def gaps_by_history(lines: Sequence[str], past: Past, inside: bool = False) -> Iterator[list[Gap]]:
     """Attempts at gaps without which the text parses, the smallest first. `inside`: the text is that of a block."""
     change = changed(past.lines, lines)
-    if max(change.new_end, change.old_end) - change.start > _MOST_CHANGED:
+    if max(change.new_end, change.old_end) - change.start > MOST_CHANGED:
         return
     change, others = _with_touched(change, past.gaps)
     old_lines = fill(past.lines, past.gaps)

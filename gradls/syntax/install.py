@@ -87,6 +87,7 @@ class Installer:
             layout.known.clear()
             for family in self._families:
                 family.known.clear()
+        layout.close_classes(self._families)
         if layout.ranges.end > 4 * len(layout.lines) + 4000:
             layout.renumber()
         body, old_body = layout.tree.body, self._old_body
@@ -114,7 +115,6 @@ class Installer:
             if not _are(members, family.node.body):
                 family.node.body = members
                 self._blocks[family.node] = None
-            layout.close_class(family, index)
         body = [node for unit in units if unit.family is None or unit.head for node in unit.nodes]
         if not _are(body, layout.tree.body):
             layout.tree.body = body

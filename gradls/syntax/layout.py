@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, TypeVar
 
 from gradls.syntax.gaps import fill
@@ -190,18 +190,15 @@ class Layout:
             end += 1
         return [node for unit in units[start:end] if not unit.head for node in unit.nodes]
 
-    def close_class(self, family: Family, near: int) -> None:
-        """Say where a class ends, one of whose units has the index `near`."""
-        units = self.units
-        while near + 1 < len(units) and units[near + 1].family is family:
-            near += 1
-        while not units[near].nodes:
-            near -= 1
-        last = units[near]
-        if not last.head:
-            final = last.nodes[-1]
-            line, column = self._end(last, final.end_lineno or 0, final.end_col_offset or 0)
-            family.node.end_lineno, family.node.end_col_offset = line, column
+    def close_classes(self, families: Container[Family | None]) -> None:
+        """Say where classes end."""
+        last = {unit.family: unit for unit in self.units if unit.family in families and unit.nodes}
+        for family, unit in last.items():
+            if family is not None:
+                # A class that has lost its members has a `pass` in its header.
+                final = family.node.body[-1] if unit.head else unit.nodes[-1]
+                line, column = self._end(unit, final.end_lineno or 0, final.end_col_offset or 0)
+                family.node.end_lineno, family.node.end_col_offset = line, column
 
     def _end(self, unit: Unit, line: int, column: int) -> tuple[int, int]:
         """Where a block ends whose last statement ends there: behind the semicolon, if there is one."""
@@ -223,9 +220,7 @@ class Layout:
                 _shift(node, number - unit.base, unit.head)
             unit.base, unit.room = number, unit.size + SLACK
             number += unit.room
-        for index, unit in enumerate(self.units):
-            if unit.head and unit.family is not None:
-                self.close_class(unit.family, index)
+        self.close_classes({unit.family for unit in self.units})
         self.ranges = Ranges(number)
         self._by_base = list(self.units)
         self._bases = [unit.base for unit in self.units]
