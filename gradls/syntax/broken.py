@@ -25,22 +25,11 @@ class Doom(NamedTuple):
     message: str
 
 
-class Touched(NamedTuple):
-    """What a change touches: units by index, and what their lines were, from index `start` on. The new lines end at
-    index `end`; what comes behind them has moved by `shift`."""
-
-    units: range
-    past: list[str]
-    start: int
-    end: int
-    shift: int
-
-
 class StandIn:
     """To put something into the place of units whose lines do not parse any more."""
 
-    def __init__(self, layout: Layout, installer: Installer, touched: Touched) -> None:
-        self.layout, self.installer, self.touched = layout, installer, touched
+    def __init__(self, layout: Layout, installer: Installer) -> None:
+        self.layout, self.installer, self.touched = layout, installer, installer.touched
         self.lines, self.units = layout.lines, layout.units
 
     def put(self, i: int, j: int, start: int, end: int, doom: Doom) -> list[Unit]:

@@ -18,9 +18,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gradls.syntax.broken import Doom, StandIn, Touched
+from gradls.syntax.broken import Doom, StandIn
 from gradls.syntax.gaps import Outside, may_go_on, said, statements
-from gradls.syntax.install import Installer
+from gradls.syntax.install import NOTHING, Installer, Touched
 from gradls.syntax.layout import EVERYTHING, Layout
 from gradls.syntax.text import Change, first_code, has_code, is_continued, level, readable
 from gradls.syntax.units import Family, Unit, end_of, split, start_of
@@ -49,8 +49,7 @@ class Editor:
         self.layout = layout
         self.lines = layout.lines
         self.units = layout.units
-        self.installer = Installer(layout, self._old_lines)
-        self._touched = Touched(range(0), [], 0, 0, 0)
+        self.installer = Installer(layout)
         self._judged: set[Unit] = set()
         """Broken units of which it has just been found out."""
         self.changed: list[tuple[int, int]] = []
@@ -66,7 +65,7 @@ class Editor:
             i, j, start, end = 0, len(units), 0, len(lines)
         elif i < j:
             start, end = min(start, units[i].at), max(end, units[j - 1].end)
-        self._touched = Touched(range(i, j), lines[start:end], start, change.new_end, change.shift)
+        self.installer.touched = Touched(range(i, j), lines[start:end], start, change.new_end, change.shift)
         lines[change.start : change.old_end] = new[change.start : change.new_end]
         for unit in units[j:]:
             unit.at += change.shift
@@ -74,18 +73,11 @@ class Editor:
         attempt = _Attempt(self, i, j, start, end + change.shift)
         doom = attempt.run()
         if doom is not None:
-            stand_in = StandIn(self.layout, self.installer, self._touched)
+            stand_in = StandIn(self.layout, self.installer)
             self._judged.update(stand_in.put(attempt.i, attempt.j, attempt.start, attempt.end, doom))
-        self._touched = Touched(range(0), [], 0, 0, 0)
+        self.installer.touched = NOTHING
         self._check_again()
         return Edit(self.installer.finish(), True)
-
-    def _old_lines(self, index: int) -> list[str]:
-        """The lines that the unit at an index was made from."""
-        unit, touched = self.units[index], self._touched
-        if index in touched.units:
-            return touched.past[unit.at - touched.start : unit.end - touched.start]
-        return self.lines[unit.at : unit.end]
 
     def _check_again(self) -> None:
         """See whether what has changed mends units that are broken, or makes it uncertain that they are."""
@@ -215,9 +207,11 @@ class _Attempt:
         drafts = split(found, lines, base, first, family)
         last = drafts[-1].end if drafts else first
         open_end = first_code(lines, last - first) is not None or (last > first and is_continued(self.lines[last - 1]))
-        if open_end and end < len(self.lines):
-            installer.release()
-            return SyntaxError("incomplete input")
+        if open_end:
+            if end < len(self.lines):
+                installer.release()
+                return SyntaxError("incomplete input")
+            drafts[-1].size = end - drafts[-1].at
         installer.install(i, j, drafts)
         self.editor.changed.append((first, end))
         return None

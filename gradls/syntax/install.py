@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from operator import is_
+from typing import NamedTuple
 
 from gradls.syntax.gaps import fill
 from gradls.syntax.layout import SLACK, Layout
@@ -13,13 +14,26 @@ from gradls.syntax.text import changed
 from gradls.syntax.units import FUNCTIONS, Family, Unit
 
 
+class Touched(NamedTuple):
+    """What a change touches: units by index, and what their lines were, from index `start` on. The new lines end at
+    index `end`; what comes behind them has moved by `shift`."""
+
+    units: range
+    past: list[str]
+    start: int
+    end: int
+    shift: int
+
+
+NOTHING = Touched(range(0), [], 0, 0, 0)
+
+
 class Installer:
     """What one edit does to the units and the tree of a layout."""
 
-    def __init__(self, layout: Layout, old_lines: Callable[[int], list[str]]) -> None:
-        """`old_lines(index)` are the lines that the unit at an index was made from."""
+    def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self.old_lines = old_lines
+        self.touched = NOTHING
         self._blocks: dict[ast.AST, None] = {}
         self._families: dict[Family, None] = {}
         self._old_body = layout.tree.body
@@ -124,7 +138,7 @@ class Installer:
         """For drafts that are what an old unit was, that unit."""
         self._same_text: set[Unit] = set()
         chosen: dict[Unit, Unit] = {}
-        texts = {unit: self.old_lines(index) for index, unit in enumerate(old, i)}
+        texts = {unit: self._old_lines(index) for index, unit in enumerate(old, i)}
         left = self._classes(old, drafts, texts, chosen)
         drafts = [draft for draft in drafts if draft not in chosen and not draft.head]
         if not self._reused:
@@ -185,6 +199,13 @@ class Installer:
                 else:
                     continue
                 draft.nodes[index] = nodes.pop()
+
+    def _old_lines(self, index: int) -> list[str]:
+        """The lines that the unit at an index was made from."""
+        unit, touched = self.layout.units[index], self.touched
+        if index in touched.units:
+            return touched.past[unit.at - touched.start : unit.end - touched.start]
+        return self.layout.lines[unit.at : unit.end]
 
     def _lines(self, draft: Unit) -> list[str]:
         return self.layout.lines[draft.at : draft.end]

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradls.syntax.source import Source
+from gradls.syntax.text import split_lines
 from tests.syntax import typing_simulation as simulation
 
 
-def kept(text: str, previous: Source | None = None) -> tuple[str, list[int]]:
+def kept(*texts: str) -> tuple[str, list[int]]:
     """What the tree says, and the lines of the problems."""
-    source = Source.read(text, previous=previous)
+    source = read(*texts)
     return ast.unparse(source.tree), [problem.line for problem in source.problems]
 
 
@@ -139,17 +140,16 @@ WITH_HISTORY = [
 
 @pytest.mark.parametrize(("old", "new", "expected", "lines"), WITH_HISTORY)
 def test_with_history(old: str, new: str, expected: str, lines: list[int]) -> None:
-    found, at = kept(new, Source.read(old))
+    found, at = kept(old, new)
     assert found == expected
     assert len(at) == len(lines)
 
 
 def read(*texts: str) -> Source:
-    """The last of several versions, each known to the next."""
-    source = None
-    for text in texts:
-        source = Source.read(text, previous=source)
-    assert source
+    """A text that is edited to become one after the other."""
+    source = Source.read(texts[0])
+    for text in texts[1:]:
+        source.edit(split_lines(text))
     return source
 
 
@@ -204,8 +204,8 @@ def test_nothing_is_left_to_the_garbage_collector() -> None:
     gc.collect()
     gc.disable()
     try:
-        source = Source.read("a\nf(x\nb\n", previous=Source.read("a\nf(x)\nb\n"))
-        assert Source.read("a\nx = (\n", previous=source).problems
+        source = read("a\nf(x)\nb\n", "a\nf(x\nb\n", "a\nx = (\n")
+        assert source.problems
         del source
         assert gc.collect() == 0
     finally:
@@ -219,7 +219,8 @@ def test_any_text_has_a_tree(texts: list[str]) -> None:
     assert isinstance(source.tree, ast.Module)
     for node in ast.walk(source.tree):
         if hasattr(node, "lineno"):
-            assert 1 <= node.lineno <= node.end_lineno <= len(source.lines)
+            span = source.span(node)
+            assert 1 <= span.line <= span.end_line <= len(source.lines)
 
 
 def test_typing_into_real_code_costs_nothing_elsewhere() -> None:

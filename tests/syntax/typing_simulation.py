@@ -10,13 +10,13 @@ import gc
 import random
 import statistics
 import time
-from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 from gradls.syntax.source import Source
+from gradls.syntax.text import changed, split_lines
 
 # Read without importing torch, which would take a second and more memory than all the rest.
 _TORCH = find_spec("torch")
@@ -44,33 +44,56 @@ TYPED = [
 
 
 class Unit(NamedTuple):
-    """A top-level statement or a member of a class: its tree as text, and its first line."""
+    """A top-level statement or a member of a class that stands on the 1-based lines from `first` to `last`."""
 
-    tree: str
-    line: int
+    node: ast.stmt
+    body: object
+    text: str
+    first: int
+    last: int
 
 
-def units(tree: ast.Module, skip: range = range(0)) -> Counter[Unit]:
-    """The units that do not touch the 1-based lines in `skip`."""
-    found: Counter[Unit] = Counter()
+def units(source: Source) -> list[Unit]:
+    """All units of a text, without those that share a line with another."""
+    found: list[Unit] = []
 
     def visit(body: list[ast.stmt]) -> None:
         for statement in body:
-            first = min(node.lineno for node in [*getattr(statement, "decorator_list", []), statement])
             if isinstance(statement, ast.ClassDef):
                 visit(statement.body)
-            elif first >= skip.stop or (statement.end_lineno or 0) < skip.start:
-                found[Unit(ast.dump(statement, include_attributes=True), first)] += 1
+            decorators = getattr(statement, "decorator_list", [])
+            first = min(source.line(node) for node in [*decorators, statement])
+            if not isinstance(statement, ast.ClassDef):
+                last = source.span(statement).end_line
+                found.append(Unit(statement, getattr(statement, "body", None), source.segment(statement), first, last))
 
-    visit(tree.body)
+    visit(source.tree.body)
     return found
 
 
+def untouched(source: Source, unit: Unit) -> bool:
+    """Whether a unit is what it was, and still stands where its text does."""
+    node = unit.node
+    if not source.holds(node) or getattr(node, "body", None) is not unit.body:
+        return False
+    return source.segment(node) == unit.text
+
+
+def found_again(source: Source, unit: Unit, moved: int) -> bool:
+    """Whether a tree that was made anew has the same unit, so many lines further down."""
+    for node in source.tree.body:
+        for each in node.body if isinstance(node, ast.ClassDef) else [node]:
+            if each.lineno == unit.node.lineno + moved and ast.dump(each) == ast.dump(unit.node):
+                return source.segment(each) == unit.text
+    return False
+
+
 class Keystroke(NamedTuple):
-    """A broken text while somebody types: how much of the other units survives, and what it cost."""
+    """A text while somebody types: how much of the other units survives, and what it cost."""
 
     kept: float
     milliseconds: float
+    broken: bool
 
 
 def places(text: str, count: int, seed: str) -> list[tuple[int, str]]:
@@ -91,37 +114,42 @@ def places(text: str, count: int, seed: str) -> list[tuple[int, str]]:
 
 def type_in(text: str, line: int, indent: str, typed: str, history: bool) -> Iterator[Keystroke]:
     """Type a statement before a line, letter by letter, as an editor with automatic indentation would."""
-    lines = text.splitlines(keepends=True)
+    lines = split_lines(text)
     typed = "\n".join(indent + each for each in typed.split("\n"))
-    before, after = "".join(lines[: line - 1]), "".join(lines[line - 1 :])
-    source = Source.read(text)
-    expected: dict[int, Counter[Unit]] = {}
+    texts = []
     for length in range(len(indent), len(typed) + 1):
         part = typed[:length]
-        if part.endswith(" ") and not part.strip():
-            continue
-        new = f"{before}{part}\n{after}"
-        start = time.process_time()
-        source = Source.read(new, previous=source if history else None)
-        spent = (time.process_time() - start) * 1000
-        if not source.problems:
-            continue
-        added = part.count("\n") + 1
-        inside = range(line, line + added)
-        if added not in expected:
-            # The text without what is typed, with as many blank lines in its place.
-            expected[added] = units(ast.parse(before + "\n" * added + after))
-        surviving = units(source.tree)
-        wanted = expected[added]
-        around = [unit for unit in wanted if not _holds(unit, inside)]
-        kept = sum(1 for unit in around if surviving[unit])
-        yield Keystroke(kept / len(around), spent)
+        if part.strip() or not part.endswith(" "):
+            texts.append([*lines[: line - 1], *split_lines(f"{part}\n"), *lines[line - 1 :]])
+    yield from go_through(lines, texts, history)
 
 
-def _holds(unit: Unit, inside: range) -> bool:
-    """Whether a unit is the one that is typed into: it starts before, and ends behind, what is typed."""
-    last = unit.tree.rpartition("end_lineno=")[2]
-    return unit.line < inside.start <= int(last.partition(",")[0].rstrip(")"))
+def go_through(lines: list[str], texts: list[list[str]], history: bool) -> Iterator[Keystroke]:
+    """Let one text become one after the other; what is apart from all that changes has to survive."""
+    source = Source.read("".join(lines))
+    original = source
+    changes = [changed(lines, new) for new in texts]
+    start, end = min(change.start for change in changes), max(change.old_end for change in changes)
+    around = [unit for unit in units(source) if unit.last <= start or unit.first > end]
+    if history:
+        source.edit(lines)
+    for new, change in zip(texts, changes, strict=True):
+        if change.new_end and new[change.new_end - 1].lstrip().startswith("@"):
+            # A decorator belongs to what follows, which is then another.
+            following = min((unit.first for unit in around if unit.first > end), default=0)
+            around = [unit for unit in around if unit.first != following]
+        before = time.process_time()
+        if history:
+            source.edit(new)
+        else:
+            source = Source.read("".join(new))
+        spent = (time.process_time() - before) * 1000
+        if history:
+            kept = sum(untouched(source, unit) for unit in around)
+        else:
+            kept = sum(found_again(source, unit, change.shift if unit.first > end else 0) for unit in around)
+        yield Keystroke(kept / max(len(around), 1), spent, bool(source.problems))
+    assert history == (source is original)
 
 
 def broken(text: str, seed: str) -> str:
@@ -154,19 +182,11 @@ def broken(text: str, seed: str) -> str:
 
 def mutate(text: str, seed: str, history: bool) -> Keystroke:
     """Break one line, and see what survives in units that do not hold it."""
-    changed = broken(text, seed)
-    old, new = text.splitlines(), changed.splitlines()
-    at = next(i for i in range(len(old)) if i >= len(new) or old[i] != new[i]) + 1
-    source = Source.read(text) if history else None
-    start = time.process_time()
-    found = Source.read(changed, previous=source)
-    spent = (time.process_time() - start) * 1000
-    surviving = units(found.tree)
-    around = list(units(ast.parse(text), range(at, at + 1)))
-    return Keystroke(sum(1 for unit in around if surviving[unit]) / len(around), spent)
+    return next(go_through(split_lines(text), [split_lines(broken(text, seed))], history))
 
 
 def _print(title: str, results: list[Keystroke]) -> None:
+    results = [each for each in results if each.broken]
     kept, spent = [each.kept for each in results], sorted(each.milliseconds for each in results)
     whole = sum(each == 1 for each in kept) / len(kept)
     print(
