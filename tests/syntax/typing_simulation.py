@@ -131,12 +131,11 @@ def go_through(lines: list[str], texts: list[list[str]], history: bool) -> Itera
     changes = [changed(lines, new) for new in texts]
     start, end = min(change.start for change in changes), max(change.old_end for change in changes)
     around = [unit for unit in units(source) if unit.last <= start or unit.first > end]
-    if history:
-        source.edit(lines)
+    before_it = max((unit.last for unit in around if unit.last <= start), default=0)
+    following = min((unit.first for unit in around if unit.first > end), default=0)
     for new, change in zip(texts, changes, strict=True):
         if change.new_end and new[change.new_end - 1].lstrip().startswith("@"):
             # A decorator belongs to what follows, which is then another.
-            following = min((unit.first for unit in around if unit.first > end), default=0)
             around = [unit for unit in around if unit.first != following]
         before = time.process_time()
         if history:
@@ -144,11 +143,14 @@ def go_through(lines: list[str], texts: list[list[str]], history: bool) -> Itera
         else:
             source = Source.read("".join(new))
         spent = (time.process_time() - before) * 1000
+        if not source.problems:
+            # What has lost its header may be part of what is before it.
+            around = [unit for unit in around if unit.last != before_it]
         if history:
             kept = sum(untouched(source, unit) for unit in around)
         else:
             kept = sum(found_again(source, unit, change.shift if unit.first > end else 0) for unit in around)
-        yield Keystroke(kept / max(len(around), 1), spent, bool(source.problems))
+        yield Keystroke(kept / len(around) if around else 1, spent, bool(source.problems))
     assert history == (source is original)
 
 
