@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from gradls.flow.names import Answer, ImportedFile, Names, NoNames, Question
+from gradls.syntax.edit import Edit
 from gradls.syntax.source import Source
+from gradls.syntax.text import split_lines
 from gradls.workspace.files import Unreadable, decode
 from gradls.workspace.looked import ABSENT, OPEN, PRESENT, Looked, content_of, is_file
 from gradls.workspace.modules import find
@@ -148,6 +150,23 @@ def _read(path: str) -> _Read:
             _sources.popitem(last=False)
     _sources.move_to_end(path)
     return known
+
+
+def reread(path: str) -> tuple[Source, Edit, str] | None:
+    """If another text is in the file `path` than was read from it: make it that of the source which was read then, in
+    place. Also what that did to the source, and the new state of the path. None if there is nothing to compare with."""
+    known = _sources.get(path)
+    if known is None or known.source is None:
+        return None
+    state, data = content_of(path)
+    if not data or state == known.state:
+        return None
+    try:
+        lines = split_lines(decode(data, path).text)
+    except Unreadable:
+        return None
+    _sources[path] = known._replace(status=None, state=state)
+    return known.source, known.source.edit(lines), state
 
 
 def _parsed(data: bytes, path: str) -> Source | None:

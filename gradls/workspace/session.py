@@ -23,7 +23,7 @@ from gradls.syntax.text import split_lines
 from gradls.workspace.config import Config, load_config
 from gradls.workspace.edits import breaks_syntax, compatible
 from gradls.workspace.looked import Disk, Looked
-from gradls.workspace.project import Answers, Project
+from gradls.workspace.project import Answers, Project, reread
 from gradls.workspace.selection import Selection
 from gradls.workspace.suppression import Suppressions
 
@@ -117,7 +117,14 @@ class Session:
         all is forgotten that was concluded from these."""
         changed, now = set(map(os.path.abspath, paths)), Disk()
         self._project.changed()
-        return self._outdate(changed, lambda looked: looked.differs(changed, now))
+        concerned = []
+        for path in list(changed):
+            again = reread(path) if any(document.looked.read(path) for document in self._documents.values()) else None
+            if again is not None:
+                source, edit, state = again
+                changed.discard(path)
+                concerned += self._edited(source, edit, state)
+        return list(dict.fromkeys([*concerned, *self._outdate(changed, lambda looked: looked.differs(changed, now))]))
 
     def _replaced(self, path: str) -> list[str]:
         """What counts as the text of `path` is another one now."""
@@ -133,18 +140,20 @@ class Session:
             self.forget(label)
         return found
 
-    def _edited(self, source: Source, edit: Edit) -> list[str]:
-        """The text of an open file was edited: which others does that concern?"""
+    def _edited(self, source: Source, edit: Edit, state: str | None = None) -> list[str]:
+        """A text was edited, by somebody who has it open or on disk, which is in `state` now: which open files does
+        that concern?"""
         changed = os.path.abspath(source.path)
-        self._alone = {
-            path: known for path, known in self._alone.items() if path != changed and not known[1].read(changed)
-        }
+        alone = {path: known for path, known in self._alone.items() if path != changed and not known[1].read(changed)}
+        of_others, self._alone = len(alone) < len(self._alone), alone
         found = []
         for label, document in self._documents.items():
             if document.source is source or document.analysis is None or not document.looked.read(changed):
                 continue
+            if state is not None:
+                document.looked.states[changed] = state
             told = any(step.place.source is source for finding in document.findings or () for step in finding.story)
-            if document.analysis.edited_elsewhere(source, edit.blocks) or told:
+            if document.analysis.edited_elsewhere(source, edit.blocks) or told or of_others:
                 document.findings = None
                 found.append(label)
         return found

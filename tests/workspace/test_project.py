@@ -524,3 +524,21 @@ def test_an_edit_elsewhere_is_news_only_for_those_who_looked_there(tmp_path: Pat
     assert opened.facts(train) is not facts
     assert after("def used(x)", "def used(x, y=1)")
     assert after("LIMIT = 4", "used = print")
+
+
+def test_another_text_on_disk_is_news_only_for_those_who_looked_there(tmp_path: Path):
+    tools = "def used(x):\n    return x.detach()\n\n\ndef unused(x):\n    return x * 2\n"
+    write(tmp_path, {"tools.py": tools})
+    train, path = str(tmp_path / "train.py"), str(tmp_path / "tools.py")
+    opened = session(tmp_path, "train.py", "from tools import used\n\ndef run(x):\n    return used(x)\n")
+    opened.findings(train)
+    facts = opened.facts(train)
+    write(tmp_path, {"tools.py": tools.replace("x * 2", "x * 3")})
+    assert opened.changed_on_disk(path) == []
+    assert opened.facts(train) is facts
+    write(tmp_path, {"tools.py": tools.replace("x.detach()", "x.clone()")})
+    assert opened.changed_on_disk(path) == [train]
+    assert opened.facts(train) is not facts
+    assert opened.changed_on_disk(path) == []
+    (tmp_path / "tools.py").unlink()
+    assert opened.changed_on_disk(path) == [train]
