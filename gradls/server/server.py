@@ -178,12 +178,12 @@ class Server:
     def _refresh(self) -> None:
         """Begin anew with the settings and the configuration files as they are now."""
         self._told.clear()
-        self.resolvers.configure(self.settings)
         folders, settings, client = list(self.folders), self.settings, self.client
 
         def make() -> Analyst:
             from gradls.server.analysis import Analyst
 
+            self.resolvers.configure(settings)
             return Analyst(folders, settings, client, self.resolvers.for_root)
 
         self.scheduler.restart(make)
