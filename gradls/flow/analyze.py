@@ -6,8 +6,8 @@ import ast
 import gc
 import logging
 import sys
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from gradls.autograd.versions import NEWEST, Version
@@ -33,6 +33,10 @@ def analyze(source: Source, names: Names | None = None, target: Version = NEWEST
     return Analysis(source, names, target).facts
 
 
+class Interrupted(BaseException):
+    """Somebody asked for facts and does not wait for them any more. It is for them to catch, and for nobody between."""
+
+
 class _Made(NamedTuple):
     """The object on which the methods of a class are run that nobody in the file calls."""
 
@@ -53,11 +57,20 @@ class Analysis:
     kept that mention nothing which means something else by then.
     """
 
-    def __init__(self, source: Source, names: Names | None = None, target: Version = NEWEST) -> None:
-        """`names` says what the imports of the source stand for, from now on."""
+    def __init__(
+        self,
+        source: Source,
+        names: Names | None = None,
+        target: Version = NEWEST,
+        pause: Callable[[], None] | None = None,
+    ) -> None:
+        """`names` says what the imports of the source stand for, from now on. `pause` is called after each chapter
+        that is run: when it raises Interrupted, that comes out of `facts`, and what was found out so far is kept for
+        the next time."""
         self._source = source
         self._names = names or NoNames()
         self._target = target
+        self._pause = pause
         self._run: Run | None = None
         self._module = Chapter(source.tree)
         self._known: dict[Any, Chapter] = {}
@@ -107,27 +120,32 @@ class Analysis:
         known: dict[Any, Chapter] = {}
         abroad = min(self._module.abroad_before - self._module.abroad, MOST_STEPS_ABROAD_ALONE)
         spent, executed = self._module.steps, set(self._module.executed)
-        for value in roots.definitions(run):
-            if spent > MOST_STEPS_A_FILE:
-                chapters.append(_the_rest(self._source))
-                break
-            run.abroad = abroad
-            for key, chapter in self._chapters_of(run, value, executed):
-                chapters.append(chapter)
-                known[key] = chapter
-                executed |= chapter.executed
-                spent += chapter.steps
-                abroad -= chapter.abroad
+        try:
+            for value in roots.definitions(run):
+                if spent > MOST_STEPS_A_FILE:
+                    chapters.append(_the_rest(self._source))
+                    break
                 run.abroad = abroad
+                with closing(self._chapters_of(run, value, executed)) as found:
+                    for key, chapter in found:
+                        chapters.append(chapter)
+                        known[key] = chapter
+                        executed |= chapter.executed
+                        spent += chapter.steps
+                        abroad -= chapter.abroad
+                        run.abroad = abroad
+                        if self._pause is not None and chapter is not self._known.get(key):
+                            self._pause()
+        except Interrupted:
+            self._known.update(known)
+            self._note_what_was_seen(run)
+            raise
         if not any(chapter is self._known.get(key) for key, chapter in known.items()):
             # Nothing is left that rests on an earlier run.
             self._seen, self._questions = {}, set()
         self._known = known
         self._different = frozenset()
-        for file in run.files.values():
-            if file.imported:
-                self._seen.setdefault(file.source, Seen()).add(file.seen)
-        self._questions |= run.questions
+        self._note_what_was_seen(run)
         return Facts(
             self._source,
             chapters,
@@ -137,6 +155,12 @@ class Analysis:
             target=run.target,
         )
 
+    def _note_what_was_seen(self, run: Run) -> None:
+        for file in run.files.values():
+            if file.imported:
+                self._seen.setdefault(file.source, Seen()).add(file.seen)
+        self._questions |= run.questions
+
     def _run_module_again(self) -> Run:
         old = self._run
         run = self._run = Run(self._source, self._names, self._target)
@@ -145,7 +169,8 @@ class Analysis:
         if different is None:
             self._known, self._made, self._mentions, self._seen, self._questions = {}, {}, {}, {}, set()
         else:
-            self._different = different
+            # There are some from before if that was interrupted.
+            self._different |= different
         return run
 
     def _concerns_module(self, run: Run) -> bool:
@@ -156,7 +181,9 @@ class Analysis:
             or any(class_text.reads_otherwise(cls) for cls in run.classes if not self._edited.isdisjoint(cls.node.body))
         )
 
-    def _chapters_of(self, run: Run, value: Function | Class, executed: set[ast.AST]) -> Iterator[tuple[Any, Chapter]]:
+    def _chapters_of(
+        self, run: Run, value: Function | Class, executed: set[ast.AST]
+    ) -> Generator[tuple[Any, Chapter], None, None]:
         """The chapters of a definition, each with what it is known by. `executed` grows with each that is taken."""
         mark = run.state.mark()
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from gradls.flow.chapters import Chapter
@@ -16,16 +16,22 @@ from gradls.syntax.source import Source
 log = logging.getLogger(__name__)
 
 
-def findings(facts: Facts, rules: Iterable[Rule] | None = None) -> list[Finding]:
+def findings(
+    facts: Facts, rules: Iterable[Rule] | None = None, pause: Callable[[], None] | None = None
+) -> list[Finding]:
     """The findings in the order of the text, each mistake once. A rule that fails costs its own findings only.
 
-    What the rules find in a chapter is remembered with it.
+    What the rules find in a chapter is remembered with it. `pause` is called after each that is new, and may
+    raise.
     """
     chosen = all_rules() if rules is None else tuple(rules)
     found: dict[tuple[str, str, object], Finding] = {}
     for chapter in facts.chapters:
+        is_new = chosen not in chapter.memo
         for finding in _in_chapter(facts, chapter, chosen):
             found.setdefault(_key(finding), finding)
+        if is_new and pause is not None:
+            pause()
     for rule in chosen:
         if rule.whole_file and not (rule.of_absence and facts.unfinished):
             for finding in _checked(rule, facts):

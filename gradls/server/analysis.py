@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from gradls.flow.analyze import Interrupted
 from gradls.rules.registry import all_rules
 from gradls.server.diagnostics import Diagnostics, message
 from gradls.server.settings import Client, Settings
@@ -28,6 +29,8 @@ class _Opened:
     diagnostics: Diagnostics
     revision: int
     version: int | None
+    affected: set[str] = field(default_factory=set)
+    """The labels of the documents of which less is known since it was last analysed to the end."""
 
 
 class Analyst:
@@ -49,28 +52,43 @@ class Analyst:
         self._resolver_for = resolver_for
         self._sessions: dict[tuple[Path | None, Path | None], tuple[Session, NameResolver | None]] = {}
         self._opened: dict[str, _Opened] = {}
+        self._is_overtaken: Callable[[], bool] = bool
 
-    def analyse(self, snapshot: Snapshot) -> Analysis:
-        """The findings of a text; what is known already is not found out again."""
+    def analyse(self, snapshot: Snapshot, is_overtaken: Callable[[], bool] = bool) -> Analysis:
+        """The findings of a text; what is known already is not found out again.
+
+        Interrupted if `is_overtaken`, which is asked now and then; what was found out is known then.
+        """
+        self._is_overtaken = is_overtaken
+        try:
+            return self._analyse(snapshot)
+        finally:
+            self._is_overtaken = bool
+
+    def _analyse(self, snapshot: Snapshot) -> Analysis:
         label = snapshot.label
         opened = self._opened.get(label)
-        affected: list[str] = []
         if opened is None:
             opened = self._opened[label] = self._open(snapshot)
-            affected = opened.session.open(label, "".join(snapshot.lines))
+            opened.affected.update(opened.session.open(label, "".join(snapshot.lines)))
         elif opened.revision != snapshot.revision:
-            affected = opened.session.change(label, snapshot.lines)
+            opened.affected.update(opened.session.change(label, snapshot.lines))
             opened.revision, opened.version = snapshot.revision, snapshot.version
         session, resolver = opened.session, opened.resolver
         diagnostics = opened.diagnostics.encode(() if opened.excluded else session.findings(label))
+        affected, opened.affected = opened.affected, set()
         return Analysis(
             diagnostics,
             message(snapshot, diagnostics),
             frozenset(session.questions(label)) if resolver else frozenset(),
             resolver,
             session.config.problems,
-            affected,
+            tuple(affected),
         )
+
+    def _pause(self) -> None:
+        if self._is_overtaken():
+            raise Interrupted
 
     def close(self, label: str) -> list[str]:
         """Drop a document. Returns the labels of the open documents of which less is known now."""
@@ -111,7 +129,9 @@ class Analyst:
         key = (root, config.file)
         if key not in self._sessions:
             resolver = self._resolver_for(root)
-            self._sessions[key] = Session(root, config, resolver), resolver
+            session = Session(root, config, resolver)
+            session.interrupt_by(self._pause)
+            self._sessions[key] = session, resolver
         session, resolver = self._sessions[key]
         diagnostics = Diagnostics(self.client)
         return _Opened(session, resolver, _excludes(config, label), diagnostics, snapshot.revision, snapshot.version)

@@ -45,6 +45,16 @@ class Task(NamedTuple):
     then: Callable[[Any, BaseException | None], None]
 
 
+class _Running:
+    """The analysis that is under way."""
+
+    def __init__(self, label: str, urgency: Urgency) -> None:
+        self.label = label
+        self.urgency = urgency
+        self.is_overtaken = False
+        """There is something more urgent to do. The worker looks at this now and then."""
+
+
 class _Request(NamedTuple):
     """A question about a document as it was when it was asked."""
 
@@ -71,6 +81,7 @@ class Scheduler:
         self._analyst: Analyst | None = None
         """For the worker's thread only."""
         self._busy = False
+        self._running: _Running | None = None
         self._chores: deque[Task] = deque()
         self._waiting: dict[str, Urgency] = {}
         """The labels of the documents to analyse; the last of the most urgent ones is the next."""
@@ -83,8 +94,10 @@ class Scheduler:
 
     def touch(self, document: Document) -> None:
         """`document` is new or has changed: analyse it when the worker is free."""
+        urgency = Urgency.TYPED if document.is_typed_in else Urgency.OPENED
         self._waiting.pop(document.label, None)
-        self._waiting[document.label] = Urgency.TYPED if document.is_typed_in else Urgency.OPENED
+        self._waiting[document.label] = urgency
+        self._overtake(document.label, urgency is Urgency.TYPED)
 
     def refresh(self, labels: Iterable[str]) -> None:
         """Analyse documents again, of which less is known now."""
@@ -98,6 +111,8 @@ class Scheduler:
         The answer is Outdated if the document has another revision by then. Cancelled before its turn, it is not run.
         """
         self._requests.append(_Request(document, revision, job, answer))
+        running = self._running
+        self._overtake(None, running is not None and running.label != document.label)
 
     def do(self, job: Job, then: Callable[[Any], None] | None = None) -> None:
         """Run something short before everything else; `then` gets its result."""
@@ -112,6 +127,7 @@ class Scheduler:
         label = document.label
         self._waiting.pop(label, None)
         self._published.pop(label, None)
+        self._overtake(label, False)
         self._names.forget(label)
         self.do(lambda analyst: analyst.close(label), self.refresh)
 
@@ -213,16 +229,33 @@ class Scheduler:
     # -- analyses
 
     def _analysis(self, label: str) -> Task:
-        del self._waiting[label]
+        urgency = self._waiting.pop(label)
         document = self._documents.by_label(label)
         assert document is not None
         snapshot = document.snapshot()
-        return Task(lambda analyst: analyst.analyse(snapshot), partial(self._analysed, document, snapshot))
+        running = self._running = _Running(label, urgency)
+        return Task(
+            lambda analyst: analyst.analyse(snapshot, lambda: running.is_overtaken),
+            partial(self._analysed, document, snapshot),
+        )
+
+    def _overtake(self, label: str | None, urgent: bool) -> None:
+        """Let the analysis that is under way come to no end if it is of `label`, or if something is `urgent` and nobody
+        types in its file."""
+        running = self._running
+        if running is not None and (running.label == label or (urgent and running.urgency is not Urgency.TYPED)):
+            running.is_overtaken = True
 
     def _analysed(
         self, document: Document, snapshot: Snapshot, analysis: Analysis | None, error: BaseException | None
     ) -> None:
         label = snapshot.label
+        running, self._running = self._running, None
+        if running is not None and running.is_overtaken and analysis is None:
+            # It goes on where it was when there is time.
+            if self._documents.by_label(label) is document:
+                self._waiting.setdefault(label, running.urgency)
+            return
         if analysis is None:
             log.error("%s could not be analysed; please report this", snapshot.uri, exc_info=error)
             return

@@ -73,6 +73,12 @@ class Session:
         self._project = Project(root, self._opened_source, resolver.names_for if resolver else None, looked)
         self._alone: dict[str, tuple[Source, Looked, set[tuple[str, Span]]]] = {}
         """By absolute path: what is found in a file that is analysed alone, of which text, and by which other files."""
+        self._interrupt: Callable[[], None] | None = None
+
+    def interrupt_by(self, pause: Callable[[], None]) -> None:
+        """Have `pause` called now and then while a file is analysed: when it raises `flow.analyze.Interrupted`, that
+        comes out of what was asked. What was found out is kept for when it is asked again."""
+        self._interrupt = pause
 
     def configure(self, config: Config) -> None:
         """Use another configuration from now on. What is known of the texts is kept where it stays true."""
@@ -188,7 +194,7 @@ class Session:
         if document.analysis is None:
             names = self._project.names_for(path)
             document.looked = names.looked
-            document.analysis = Analysis(document.source, names, self.config.target_torch or NEWEST)
+            document.analysis = Analysis(document.source, names, self.config.target_torch or NEWEST, self._interrupt)
         return document.analysis
 
     def findings(self, path: str) -> list[Finding]:
@@ -196,7 +202,7 @@ class Session:
         document = self._documents[path]
         if document.findings is None:
             facts = self.facts(path)
-            found = self._told_here(document, facts, run_rules(facts))
+            found = self._told_here(document, facts, run_rules(facts, pause=self._interrupt))
             found = self._selection.apply(path, found)
             document.findings = Suppressions(facts.source).apply(found) if found else []
         return document.findings

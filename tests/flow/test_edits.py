@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gradls.flow.analyze import Analysis, analyze
+from gradls.flow.analyze import Analysis, Interrupted, analyze
 from gradls.flow.chapters import Chapter
 from gradls.flow.facts import Facts
 from gradls.rules.run import findings
@@ -211,6 +211,50 @@ def test_edits_of_all_kinds(seed: int) -> None:
             assert_as_fresh(analysis.facts)
         else:
             said(analysis.facts)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_edits_that_interrupt(seed: int) -> None:
+    """Whatever was found out before an analysis was interrupted, the next one that is not is as a fresh one."""
+    rng = random.Random(seed)
+    texts = [PROGRAM, *(path.read_text(encoding="utf-8") for path in REAL)]
+    source = Source.read(texts[seed % len(texts)])
+    chance = 0.0
+
+    def pause() -> None:
+        if rng.random() < chance:
+            raise Interrupted
+
+    analysis = Analysis(source, pause=pause)
+    for _ in range(40):
+        text = mutated(rng, source.text)
+        if not parses(text):
+            continue
+        analysis.edited(source.edit(split_lines(text)).blocks)
+        chance = rng.choice([0.0, 0.2, 0.6])
+        try:
+            facts = analysis.facts
+        except Interrupted:
+            continue
+        assert_as_fresh(facts)
+
+
+def test_an_interrupted_analysis_goes_on_where_it_was() -> None:
+    """It comes to its end though there is never time for more than one chapter."""
+
+    def pause() -> None:
+        raise Interrupted
+
+    analysis = Analysis(Source.read(PROGRAM), pause=pause)
+    interrupted = 0
+    while interrupted < 100:
+        try:
+            facts = analysis.facts
+            break
+        except Interrupted:
+            interrupted += 1
+    assert_as_fresh(facts)
+    assert interrupted == len(facts.chapters) - 1
 
 
 def test_memory_of_earlier_texts_is_given_back() -> None:

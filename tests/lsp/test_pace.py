@@ -34,10 +34,10 @@ PROGRAM = """\
 import pathlib, sys, time
 from gradls.server.analysis import Analyst
 analyse = Analyst.analyse
-def held_up(self, snapshot):
+def held_up(self, snapshot, *rest):
     while snapshot.version == 2 and not pathlib.Path(sys.argv[1]).exists():
         time.sleep(0.01)
-    return analyse(self, snapshot)
+    return analyse(self, snapshot, *rest)
 Analyst.analyse = held_up
 from gradls.cli.main import main
 sys.exit(main(["server"]))
@@ -153,10 +153,10 @@ from gradls.server.analysis import Analyst
 garbage.MANY, garbage.UNTIL_THOROUGH = 500, 3
 running = []
 analyse = Analyst.analyse
-def watched(self, snapshot):
+def watched(self, snapshot, *rest):
     running.append(snapshot)
     try:
-        return analyse(self, snapshot)
+        return analyse(self, snapshot, *rest)
     finally:
         running.pop()
 Analyst.analyse = watched

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 
 import pytest
 
+from gradls.flow.analyze import Interrupted
 from gradls.server.analysis import Analyst
 from gradls.server.documents import Document, Documents
 from gradls.server.loop import Loop
@@ -30,14 +31,22 @@ class Watched(Analyst):
         self.go.set()
         self.imports: dict[str, list[str]] = {}
         self.fails_on: int | None = None
+        self.heeds = False
+        """While it waits it looks at whether somebody waits for it."""
+        self.interrupted: list[tuple[str, int | None]] = []
 
-    def analyse(self, snapshot: Snapshot) -> Analysis:
+    def analyse(self, snapshot: Snapshot, is_overtaken: Callable[[], bool] = bool) -> Analysis:
         self.analysed.append((snapshot.uri, snapshot.version))
         self.begun.set()
-        assert self.go.wait(SECONDS)
+        for _ in range(SECONDS * 100):
+            if self.go.wait(0.01):
+                break
+            if self.heeds and is_overtaken():
+                self.interrupted.append((snapshot.uri, snapshot.version))
+                raise Interrupted
         if snapshot.version == self.fails_on:
             raise RecursionError
-        analysis = super().analyse(snapshot)
+        analysis = super().analyse(snapshot, is_overtaken if self.heeds else bool)
         if snapshot.uri in self.imports:
             object.__setattr__(analysis, "affected", self.imports[snapshot.uri])
         return analysis
@@ -203,6 +212,54 @@ def test_an_edit_comes_before_those_that_import_the_file(editor: Editor):
     editor.analyst.go.set()
     editor.quiet()
     assert editor.analyst.analysed == [(URI, 2), (URI, 4), (THIRD, 1), (OTHER, 1)]
+
+
+def test_an_edit_does_not_wait_for_a_file_that_nobody_types_in(editor: Editor):
+    editor.open(URI)
+    editor.edit(URI, 2)
+    editor.quiet()
+    editor.analyst.heeds = True
+    editor.hold()
+    editor.open(OTHER)
+    editor.begun()
+    editor.analyst.begun.clear()
+    editor.edit(URI, 3)
+    editor.begun()
+    editor.analyst.go.set()
+    editor.quiet()
+    assert editor.analyst.interrupted == [(OTHER, 1)]
+    assert editor.published[-2:] == [(URI, 3), (OTHER, 1)]
+
+
+def test_of_a_text_that_is_no_more_the_analysis_is_not_finished(editor: Editor):
+    editor.analyst.heeds = True
+    editor.hold()
+    editor.open(URI)
+    editor.begun()
+    editor.analyst.begun.clear()
+    editor.edit(URI, 2)
+    editor.begun()
+    document = editor.document(URI)
+    editor.do(lambda: (editor.documents.close(URI), editor.scheduler.close(document)))
+    editor.do(lambda: None)
+    editor.analyst.go.set()
+    editor.open(OTHER)
+    editor.quiet()
+    assert editor.analyst.interrupted[0] == (URI, 1)
+    assert editor.published == [(OTHER, 1)]
+
+
+def test_a_request_does_not_wait_for_another_file(editor: Editor):
+    editor.open(URI)
+    editor.quiet()
+    editor.analyst.heeds = True
+    editor.hold()
+    editor.open(OTHER)
+    editor.begun()
+    assert editor.ask(URI, lambda analyst: "at once").result(SECONDS) == "at once"
+    editor.analyst.go.set()
+    editor.quiet()
+    assert editor.published == [(URI, 1), (OTHER, 1)]
 
 
 def test_what_says_the_same_as_before_is_not_published_again(editor: Editor):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gradls.flow.analyze import Interrupted
 from gradls.flow.names import Answer, Question
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, TextEdit
 from gradls.syntax.source import Span
@@ -52,6 +53,25 @@ def test_conclusions_are_kept_until_the_text_changes_or_they_are_forgotten():
     session.forget("a.py")
     assert session.facts("a.py") is not facts
     assert session.source("a.py") is facts.source
+
+
+def test_what_is_interrupted_goes_on_where_it_was():
+    text = LOST + "".join(f"\n\ndef f{n}(x):\n    x.detach().sum().backward()\n" for n in range(3))
+    session, interrupted = Session(), 0
+
+    def pause() -> None:
+        raise Interrupted
+
+    session.interrupt_by(pause)
+    session.open("a.py", text)
+    while interrupted < 50:
+        try:
+            found = names(session)
+            break
+        except Interrupted:
+            interrupted += 1
+    assert found == names(opened(text)) != []
+    assert interrupted == 3 + 4  # the functions, and then the rules in them and in the module
 
 
 def test_files_are_apart():
