@@ -22,7 +22,7 @@ from gradls.syntax.broken import Doom, StandIn
 from gradls.syntax.gaps import Outside, may_go_on, said, statements
 from gradls.syntax.install import NOTHING, Installer, Touched
 from gradls.syntax.layout import EVERYTHING, Layout
-from gradls.syntax.text import Change, first_code, has_code, is_continued, level, readable
+from gradls.syntax.text import Change, first_code, has_code, is_continued, level, readable, scattered
 from gradls.syntax.units import Family, Unit, end_of, split, start_of
 
 _CLAUSE = re.compile(r"\s*(?:(?:else|elif|except|finally)\b|\\)")
@@ -57,7 +57,15 @@ class Editor:
 
     def edit(self, new: Sequence[str], change: Change) -> Edit:
         """Turn the text into `new`, from which it differs by `change`."""
+        for each in scattered(self.lines, new, change):
+            end = len(new) - len(self.lines) + each.old_end  # what is behind it is right already
+            self._change(each, new[end - (each.new_end - each.start) : end])
+        return Edit(self.installer.finish(), True)
+
+    def _change(self, change: Change, new: Sequence[str]) -> None:
+        """Put lines in the place of others."""
         lines, units = self.lines, self.units
+        self._judged.clear()
         i = bisect_right(units, change.start, key=end_of)
         j = bisect_left(units, change.old_end, lo=i, key=start_of)
         start, end = change.start, change.old_end
@@ -66,7 +74,7 @@ class Editor:
         elif i < j:
             start, end = min(start, units[i].at), max(end, units[j - 1].end)
         self.installer.touched = Touched(range(i, j), lines[start:end], start, change.new_end, change.shift)
-        lines[change.start : change.old_end] = new[change.start : change.new_end]
+        lines[change.start : change.old_end] = new
         for unit in units[j:]:
             unit.at += change.shift
         self.changed.append((change.start, change.new_end))
@@ -77,7 +85,6 @@ class Editor:
             self._judged.update(stand_in.put(attempt.i, attempt.j, attempt.start, attempt.end, doom))
         self.installer.touched = NOTHING
         self._check_again()
-        return Edit(self.installer.finish(), True)
 
     def _check_again(self) -> None:
         """See whether what has changed mends units that are broken, or makes it uncertain that they are."""
@@ -229,7 +236,7 @@ class _Attempt:
         base = installer.reserve(i, i + 1, len(lines))
         found = statements([*lines, f"{family.indent}pass\n"], False, base)
         node = found[0] if isinstance(found, list) and len(found) == 1 else None
-        if not isinstance(node, ast.ClassDef) or len(node.body) > 1:
+        if not isinstance(node, ast.ClassDef) or node.body[0].lineno != base + len(lines):
             installer.release()
             return False
         made = Family(node, family.level, family.indent)

@@ -55,14 +55,14 @@ class Index(Generic[T]):
 
 
 def nodes_of(unit: Unit) -> Iterable[ast.AST]:
-    """All nodes of a unit, those of the header only for that of a class."""
-    stack: list[ast.AST] = list(unit.nodes)
+    """All nodes of a unit, each before what is in it; for the unit of a class, those of its header."""
+    stack: list[ast.AST] = list(reversed(unit.nodes))
     while stack:
         node = stack.pop()
         yield node
         if unit.head and node is unit.nodes[0]:
             assert isinstance(node, ast.ClassDef)
             members = set(node.body)
-            stack += [child for child in ast.iter_child_nodes(node) if child not in members]
+            stack += [child for child in reversed(list(ast.iter_child_nodes(node))) if child not in members]
         else:
-            stack += ast.iter_child_nodes(node)
+            stack += reversed(list(ast.iter_child_nodes(node)))

@@ -104,13 +104,14 @@ class Installer:
         layout.close_classes(self._families)
         if layout.ranges.end > 4 * len(layout.lines) + 4000:
             layout.renumber()
-        body, old_body = layout.tree.body, self._old_body
-        return tuple(
-            node
-            for node in self._blocks
-            if not isinstance(node, ast.ClassDef)
-            or (any(node is each for each in old_body) and any(node is each for each in body))
-        )
+        return tuple(node for node in self._blocks if self._was_there(node))
+
+    def _was_there(self, node: ast.AST) -> bool:
+        """Whether it still is, and if it is a class was there before."""
+        if isinstance(node, ast.ClassDef) and not any(node is each for each in self._old_body):
+            return False
+        unit = self.layout.unit_of(node)
+        return unit is None or any(node is each for each in unit.nodes)
 
     def _refresh(self, i: int, end: int) -> None:
         """Give the classes and the module around the units from `i` to `end` the list of their statements."""

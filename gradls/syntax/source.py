@@ -107,7 +107,12 @@ class Source:
         """The node around `node`; None for the module and for nodes of other trees."""
         layout = self._laid_out()
         unit = layout.unit_of(node)
-        return layout.parents(unit).get(node) if unit is not None else None
+        if unit is not None:
+            return layout.parents(unit).get(node)
+        if node is self.tree:
+            return None
+        # Nothing tells where it stands: the parameters of a function that has none.
+        return next((found for unit in layout.units if (found := layout.parents(unit).get(node))), None)
 
     def holds(self, node: ast.AST) -> bool:
         """Whether `node` is part of the tree."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from itertools import islice
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 _SPACE = " \t\f\r\n"
 _BLOCK = 256  # lines that are compared at once
+_FEW, _TOO_MANY = 20, 10_000  # lines of a change that are not worth a closer look
+_MOST_CHANGES = 16
 
 
 def split_lines(text: str) -> list[str]:
@@ -49,6 +52,28 @@ def changed(old: Sequence[str], new: Sequence[str]) -> Change:
     while tail < most and old[-1 - tail] == new[-1 - tail]:
         tail += 1
     return Change(start, old_size - tail, new_size - tail)
+
+
+def scattered(old: Sequence[str], new: Sequence[str], change: Change) -> list[Change]:
+    """The changes, the last one first, that make up a change if most of its lines are the same; else that change."""
+    start, old_end, new_end = change
+    sizes = old_end - start, new_end - start
+    if min(sizes) <= _FEW or max(sizes) > _TOO_MANY:
+        return [change]
+    one, other = old[start:old_end], new[start:new_end]
+    if len(one) == len(other):
+        differ = [index for index, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+        breaks = [k for k in range(1, len(differ)) if differ[k] != differ[k - 1] + 1]
+        runs = [(differ[a], differ[b - 1] + 1) for a, b in zip([0, *breaks], [*breaks, len(differ)], strict=True)]
+        found = [Change(start + begin, start + end, start + end) for begin, end in runs]
+    else:
+        found = [
+            Change(start + begin, start + end, start + begin + new_stop - new_begin)
+            for tag, begin, end, new_begin, new_stop in SequenceMatcher(None, one, other).get_opcodes()
+            if tag != "equal"
+        ]
+    lines = sum(max(each.old_end, each.new_end) - each.start for each in found)
+    return found[::-1] if len(found) <= _MOST_CHANGES and lines * 4 <= max(sizes) else [change]
 
 
 def readable(lines: list[str], top: bool) -> list[str]:

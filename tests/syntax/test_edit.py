@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import gc
+import weakref
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gradls.syntax.source import Source
 from gradls.syntax.text import split_lines
+from tests.syntax import random_edits
 from tests.syntax.editing import body_of, check, names
 
 TEXT = '''import x
@@ -114,3 +119,111 @@ def test_what_is_broken_costs_only_itself(old: str, new: str) -> None:
     assert not edit.blocks
     for node, body in before:
         assert body_of(node) is body
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_edits_give_the_tree_of_the_text(seed: int) -> None:
+    assert random_edits.session(random_edits.texts(seed), seed, 60)
+
+
+LINE = st.builds(str.__add__, st.sampled_from(random_edits.LINES) | st.text(max_size=20), st.sampled_from(["", "\n"]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 6), st.lists(LINE, max_size=3)), max_size=8))
+def test_any_edits_give_the_tree_of_the_text(edits: list[tuple[int, int, list[str]]]) -> None:
+    source = Source.read(random_edits.MIXED)
+    for at, count, new in edits:
+        source.edit(split_lines("".join([*source.lines[:at], *new, *source.lines[at + count :]])))
+        check(source)
+
+
+def test_nothing_changes_where_nothing_does() -> None:
+    source = Source.read(TEXT)
+    assert source.edit(split_lines(TEXT)) == ((), False)
+    assert source.revision == 0
+    source.edit(split_lines(TEXT + "x = 1\n"))
+    assert source.revision == 1
+    assert source.text == TEXT + "x = 1\n"
+
+
+def test_the_old_tree_is_free_at_once() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        source = Source.read(TEXT)
+        for old, new in [("return 1", "return 2"), ("def g", "def k"), ("class A", "class C"), *BROKEN]:
+            old_names = [weakref.ref(node) for node in ast.walk(source.tree) if isinstance(node, ast.Return)]
+            source.edit(split_lines(TEXT.replace(old, new, 1)))
+            alive = set(ast.walk(source.tree))
+            assert all(ref() is None or ref() in alive for ref in old_names)
+            source.edit(split_lines(TEXT))
+        del source, alive
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def find(source: Source, name: str) -> ast.AST:
+    return next(node for node in ast.walk(source.tree) if getattr(node, "name", "") == name)
+
+
+def test_what_is_known_of_a_node_goes_with_an_edit_of_it() -> None:
+    source = Source.read(TEXT)
+    asked: list[ast.AST] = []
+    for name in ("f", "g", "A", "h"):
+        source.once(asked.append, find(source, name))
+    source.once(asked.append, source.tree)
+    source.edit(split_lines(TEXT.replace("return 1", "return 2")))
+    for name in ("f", "g", "A", "h"):
+        source.once(asked.append, find(source, name))
+    source.once(asked.append, source.tree)
+    assert [names(node) for node in asked] == ["f", "g", "A", "h", "module", "f", "A", "module"]
+
+
+def test_parents() -> None:
+    source = Source.read(TEXT)
+    other = Source.read(TEXT)
+    for text in (TEXT, TEXT.replace("return 1", "return (2, [3])"), TEXT.replace("import x", "import x, y\nz")):
+        source.edit(split_lines(text))
+        for node in ast.walk(source.tree):
+            for child in ast.iter_child_nodes(node):
+                if child._fields:
+                    assert source.parent(child) is node
+                    assert source.holds(child)
+                    assert not other.holds(child)
+        assert source.parent(source.tree) is None
+        assert source.holds(source.tree)
+
+
+def returned(node: ast.AST) -> list[tuple[str, ast.AST]]:
+    return [("return", node)] if isinstance(node, ast.Return) else []
+
+
+def test_an_index_is_that_of_the_text() -> None:
+    source = Source.read(TEXT)
+    index = source.index(returned)
+    assert "return" in index
+    assert "yield" not in index
+    for old, new in [
+        ("return 1", "return 2"),
+        ("    pass", "    return"),
+        *BROKEN,
+        ("def g", "def k"),
+        ("return z", "z"),
+    ]:
+        source.edit(split_lines(TEXT.replace(old, new, 1)))
+        wanted = [node for node in ast.walk(source.tree) if isinstance(node, ast.Return)]
+        assert index.get("return") == sorted(wanted, key=source.span)
+    source.edit(["x\n"])
+    assert "return" not in index
+    assert index.get("return") == []
+
+
+def test_line_numbers_do_not_grow_for_ever() -> None:
+    source = Source.read(TEXT)
+    for count in range(300):
+        source.edit(split_lines(TEXT.replace("        return 1\n", "        return 1\n" * (count % 150 + 1))))
+        source.edit(split_lines(TEXT.replace("    pass\n", "    pass\n" * (count % 120 + 1))))
+    check(source)
+    assert max(getattr(node, "lineno", 0) for node in ast.walk(source.tree)) < 5000
