@@ -189,7 +189,7 @@ def edited(lines: list[str], chance: random.Random, history: list[list[str]]) ->
         lines[:] = [line.replace("self", "this", 1) if chance.random() < 0.1 else line for line in lines]
 
     def scatter() -> None:
-        for index in sorted(chance.choices(range(len(lines)), k=3) if lines else (), reverse=True):
+        for index in sorted(chance.sample(range(len(lines)), min(3, len(lines))), reverse=True):
             lines[index : index + 1] = chance.choice([[], ["# new\n"], [changed_line(lines[index], chance)]])
 
     def comment() -> None:
