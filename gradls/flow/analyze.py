@@ -19,7 +19,7 @@ from gradls.flow.names import Names, NoNames, Question
 from gradls.flow.program import Seen
 from gradls.flow.run import MOST_STEPS_A_FILE, MOST_STEPS_ABROAD, MOST_STEPS_ABROAD_ALONE, Run
 from gradls.flow.state import Changes
-from gradls.flow.values import Class, Function, Value
+from gradls.flow.values import Class, Function, Unknown, Value
 from gradls.syntax.source import Source
 
 log = logging.getLogger(__name__)
@@ -83,13 +83,24 @@ class Analysis:
         self._seen: dict[Source, Seen] = {}
         """What was seen of the other files, in the last run and in those before it of which chapters are left."""
         self._questions: set[Question] = set()
+        self._answered: set[str] = set()
+        """The modules of which something has become known that was asked."""
         self._facts: Facts | None = None
 
-    def edited(self, blocks: Iterable[ast.AST]) -> None:
-        """The bodies of these nodes of the tree are other ones now."""
+    def edited(self, blocks: Iterable[ast.AST], reworded: Collection[ast.AST] = ()) -> None:
+        """The bodies of these nodes of the tree are other ones now. What is `reworded` means the same: only what was
+        said of it in its own words is to be said again."""
         self._edited.update(blocks)
         if self._edited:
             self._facts = None
+        for node in reworded:
+            self._facts = None
+            self._mentions.pop(node, None)
+            if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or node.decorator_list:
+                self._module.memo.clear()
+            for chapter in (self._module, *self._known.values()):
+                if node in chapter.read or chapter.node is node:
+                    chapter.memo.clear()
 
     def edited_elsewhere(self, source: Source, blocks: Collection[ast.AST]) -> bool:
         """The same for `source`, another file. Returns whether anything that is known may be otherwise for it."""
@@ -100,6 +111,14 @@ class Analysis:
         seen = {block for block in blocks if any(block in chapter.read for chapter in chapters)}
         self.edited(seen)
         return bool(seen)
+
+    def answered(self) -> bool:
+        """More may be known of the names that the source imports. Returns whether anything is that was asked."""
+        known = {question.module for question in self._questions if self._names.ask(question) is not None}
+        if known:
+            self._answered |= known
+            self._facts = None
+        return bool(known)
 
     @property
     def facts(self) -> Facts:
@@ -114,7 +133,7 @@ class Analysis:
         run = self._run
         for node in self._edited:
             self._mentions.pop(node, None)
-        if run is None or self._concerns_module(run):
+        if run is None or self._answered or self._concerns_module(run):
             run = self._run_module_again()
         chapters = [self._module]
         known: dict[Any, Chapter] = {}
@@ -170,7 +189,13 @@ class Analysis:
             self._known, self._made, self._mentions, self._seen, self._questions = {}, {}, {}, {}, set()
         else:
             # There are some from before if that was interrupted.
-            self._different |= different
+            self._different |= different | {
+                str(name)
+                for name, value in (*run.module.fields.items(), *(old.module.fields.items() if old else ()))
+                if isinstance(value, Unknown) and value.question is not None and value.question.module in self._answered
+            }
+            self._questions -= {question for question in self._questions if question.module in self._answered}
+        self._answered = set()
         return run
 
     def _concerns_module(self, run: Run) -> bool:

@@ -122,7 +122,7 @@ class UntouchedParameter(Rule):
             return
         touched.update(event.value for event in facts.of("grad-set") if isinstance(event.value, Tensor))
         left: dict[Instance, Tensor] = {}
-        for tensor in steps:
+        for tensor in sorted(steps, key=lambda tensor: tensor.fields.born):
             owner = tensor.owner
             if owner is None or tensor in touched or tensor.fields.get("escaped") or owner.fields.get("escaped"):
                 continue

@@ -26,6 +26,8 @@ def owners(leaves: Iterable[Tensor], most: int = 3) -> str:
     """What the leaves are: "the parameters of `encoder`", "`w`", or "its inputs"."""
     modules: dict[str, None] = {}
     tensors: dict[str, None] = {}
+    if isinstance(leaves, (set, frozenset)):
+        leaves = sorted(leaves, key=lambda leaf: leaf.fields.born)
     for leaf in leaves:
         owner = leaf.owner
         if owner is not None and owner.name and owner.name != "self" and not owner.name.startswith("self."):

@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 class Names:
     """Asks resolvers on a thread of its own; `learned` is called on the loop with each document of which more is known
-    then."""
+    then, and with whether what was known of it may be wrong."""
 
-    def __init__(self, loop: Loop, learned: Callable[[Document], None]) -> None:
+    def __init__(self, loop: Loop, learned: Callable[[Document, bool], None]) -> None:
         self._loop = loop
         self._learned = learned
         self._worker: Worker | None = None
@@ -69,11 +69,11 @@ class Names:
                 found = resolver.resolve_now(questions, near=document.label)
             except Exception:
                 log.exception("names in %s could not be looked up; please report this", document.uri)
-            self._loop.call(partial(self._answered, document, found or even_so))
+            self._loop.call(partial(self._answered, document, found or even_so, even_so))
 
         self._worker.submit(find_out)
 
-    def _answered(self, document: Document, news: bool) -> None:
+    def _answered(self, document: Document, news: bool, anew: bool) -> None:
         self._asking.discard(document.label)
         if news:
-            self._learned(document)
+            self._learned(document, anew)

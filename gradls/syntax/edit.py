@@ -35,11 +35,13 @@ class Edit(NamedTuple):
     """What an edit of a text did to its tree.
 
     `blocks` are the nodes whose `body` is another list now: the module, a top-level class, a top-level function or a
-    member function of a top-level class. `moved` says that nodes may stand elsewhere.
+    member function of a top-level class. `moved` says that nodes may stand elsewhere. `reworded` are statements of the
+    module and members of its classes of which the text is another one, but not what it means.
     """
 
     blocks: tuple[ast.AST, ...]
     moved: bool
+    reworded: tuple[ast.AST, ...] = ()
 
 
 class Editor:
@@ -60,7 +62,7 @@ class Editor:
         for each in scattered(self.lines, new, change):
             end = len(new) - len(self.lines) + each.old_end  # what is behind it is right already
             self._change(each, new[end - (each.new_end - each.start) : end])
-        return Edit(self.installer.finish(), True)
+        return Edit(self.installer.finish(), True, tuple(self.installer.reworded))
 
     def _change(self, change: Change, new: Sequence[str]) -> None:
         """Put lines in the place of others."""

@@ -35,6 +35,8 @@ class Installer:
         self.layout = layout
         self.touched = NOTHING
         self._blocks: dict[ast.AST, None] = {}
+        self.reworded: list[ast.AST] = []
+        """What means the same in other words: statements of the module, and members of its classes."""
         self._families: dict[Family, None] = {}
         self._old_body = layout.tree.body
         self._range = (0, 0)
@@ -76,6 +78,7 @@ class Installer:
             if unit in self._same_text:
                 give(draft.base, draft.room)
             elif unit is not draft:
+                self.reworded += unit.nodes
                 if not self._reused:
                     give(unit.base, unit.room)
                 unit.size, unit.base, unit.room, unit.known = draft.size, draft.base, draft.room, None
@@ -193,6 +196,7 @@ class Installer:
                 node = nodes[-1]
                 if (node, new_node) not in differ and same([node], [new_node], UNKNOWN):
                     follow(node, new_node)
+                    self.reworded.append(node)
                 elif isinstance(node, FUNCTIONS) and isinstance(new_node, FUNCTIONS) and same_header(node, new_node):
                     follow(node, new_node, header=True)
                     node.body = new_node.body

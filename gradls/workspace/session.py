@@ -107,7 +107,7 @@ class Session:
             return []
         document.findings = document.failure = None
         if document.analysis is not None:
-            document.analysis.edited(edit.blocks)
+            document.analysis.edited(edit.blocks, edit.reworded)
         return self._edited(document.source, edit)
 
     def close(self, path: str) -> list[str]:
@@ -169,6 +169,14 @@ class Session:
         document = self._documents.get(path)
         if document:
             document.analysis = document.findings = document.failure = None
+
+    def answered(self, path: str) -> bool:
+        """More may be known of what `path` imports. Returns whether that concerns it."""
+        document = self._documents.get(path)
+        if document is None or document.analysis is None or not document.analysis.answered():
+            return False
+        document.findings = document.failure = None
+        return True
 
     def opened(self) -> list[str]:
         """The open paths."""

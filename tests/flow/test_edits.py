@@ -13,6 +13,7 @@ import torch
 from gradls.flow.analyze import Analysis, Interrupted, analyze
 from gradls.flow.chapters import Chapter
 from gradls.flow.facts import Facts
+from gradls.flow.names import Answer, Question
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
 from gradls.syntax.text import split_lines
@@ -70,7 +71,7 @@ class Edited:
         """Edit the text; the names of what was run again, `module` for the module's own statements."""
         assert self.source.text.count(old) == 1
         edit = self.source.edit(split_lines(self.source.text.replace(old, new)))
-        self.analysis.edited(edit.blocks)
+        self.analysis.edited(edit.blocks, edit.reworded)
         before, self.chapters = self.chapters, list(self.analysis.facts.chapters)
         assert_as_fresh(self.analysis.facts)
         return {_name(chapter.node) for chapter in self.chapters if all(chapter is not known for known in before)}
@@ -133,6 +134,18 @@ def test_a_function_that_another_one_calls_no_more_is_run_by_itself() -> None:
     assert [_name(chapter.node) for chapter in edited.chapters] == ["module", "outer"]
     assert edited.replace("return inner(x)", "return x") == {"outer", "inner"}
     assert edited.replace("return x\n", "return inner(x)\n") == {"outer"}
+
+
+def test_what_is_said_of_a_text_is_said_in_its_words() -> None:
+    edited = Edited(PROGRAM)
+    assert edited.replace("loss = model(x).sum().detach()", "loss = model( x ).sum( ).detach()") == set()
+    assert any("`model( x ).sum( ).detach()`" in finding.message for finding in findings(edited.analysis.facts))
+    # While a line is being typed the older form of it stands in, in a text that is not its own.
+    text = edited.source.text
+    for typed in (text.replace("loss.backward()", "loss.back('ward()"), text):
+        edit = edited.source.edit(split_lines(typed))
+        edited.analysis.edited(edit.blocks, edit.reworded)
+    assert_as_fresh(edited.analysis.facts)
 
 
 def test_while_something_is_typed_the_rest_keeps_its_findings() -> None:
@@ -206,7 +219,8 @@ def test_edits_of_all_kinds(seed: int) -> None:
         if not parses(text) and rng.random() < 0.8:
             continue
         history.append(text)
-        analysis.edited(source.edit(split_lines(text)).blocks)
+        edit = source.edit(split_lines(text))
+        analysis.edited(edit.blocks, edit.reworded)
         if parses(text):
             assert_as_fresh(analysis.facts)
         else:
@@ -265,3 +279,35 @@ def test_memory_of_earlier_texts_is_given_back() -> None:
         edited.replace("def kept(" if number == 0 else f"def kept{number - 1}(", f"def kept{number}(")
     assert len(edited.chapters) == len(Analysis(Source.read(edited.source.text)).facts.chapters)
     assert len(edited.analysis._mentions) < 40
+
+
+class Learning:
+    """Names of which something becomes known later."""
+
+    def __init__(self) -> None:
+        self.known: dict[Question, Answer] = {}
+
+    def ask(self, question: Question) -> Answer | None:
+        return self.known.get(question)
+
+    def find(self, module: str) -> None:
+        return None
+
+
+def test_when_a_name_becomes_known_those_are_run_again_that_mention_it() -> None:
+    text = (
+        "import torch\nfrom elsewhere import Net, other\n\n\ndef uses(x):\n    net = Net()\n    return net\n\n\n"
+        "def does_not(x):\n    return x.detach()\n"
+    )
+    names = Learning()
+    analysis = Analysis(Source.read(text), names)
+    before = {_name(chapter.node): chapter for chapter in analysis.facts.chapters}
+    assert not analysis.answered()
+    asked = next(one for one in analysis.facts.questions if one.name == "Net" and one.called)
+    names.known[asked] = Answer("instance", "torch.nn.modules.linear.Linear")
+    assert analysis.answered()
+    after = {_name(chapter.node): chapter for chapter in analysis.facts.chapters}
+    assert after["does_not"] is before["does_not"]
+    assert after["uses"] is not before["uses"]
+    assert not analysis.answered()
+    assert said(analysis.facts) == said(Analysis(Source.read(text), names).facts)
