@@ -72,13 +72,14 @@ class Installer:
             drafts[-1].room = base + room - drafts[-1].base
         chosen = self._match(old, drafts, i)
         made = [draft for draft in drafts if draft not in chosen]
-        final = []
+        final, reworded = [], []
         for draft in drafts:
             unit = chosen.get(draft, draft)
             if unit in self._same_text:
                 give(draft.base, draft.room)
             elif unit is not draft:
                 self.reworded += unit.nodes
+                reworded.append(unit)
                 if not self._reused:
                     give(unit.base, unit.room)
                 unit.size, unit.base, unit.room, unit.known = draft.size, draft.base, draft.room, None
@@ -94,6 +95,8 @@ class Installer:
         layout.add(final)
         layout.forget(gone)
         layout.learn(made)
+        layout.forget(reworded)
+        layout.learn(reworded)
         self._refresh(i, i + len(final))
         return final
 

@@ -34,7 +34,8 @@ UNKNOWN = Version(0, 1 << 60, 0, 1 << 60)
 
 
 def same(old: Sequence[Any], new: Sequence[Any], version: Version) -> bool:
-    """Whether the nodes of two lists have the same meaning: all but their positions is equal."""
+    """Whether the nodes of two lists have the same meaning: all is equal but their positions, and strings that stand
+    by themselves, such as docstrings."""
     pairs = _inside(old, new, version)
     if pairs is None:
         return False
@@ -51,6 +52,8 @@ def same(old: Sequence[Any], new: Sequence[Any], version: Version) -> bool:
         if not isinstance(a, _AST):
             if a != b:
                 return False
+            continue
+        if a.__class__ is ast.Expr and _is_text(a) and _is_text(b):
             continue
         for name in a._fields:
             x, y = getattr(a, name, None), getattr(b, name, None)
@@ -84,6 +87,10 @@ def _behind(node: Any, number: int) -> bool:
     return isinstance(node, ast.stmt) and first_line(node) >= number
 
 
+def _is_text(statement: ast.Expr) -> bool:
+    return isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)
+
+
 def same_header(old: ast.stmt, new: ast.stmt) -> bool:
     """Whether two definitions differ only in their bodies."""
     if old.__class__ is not new.__class__:
@@ -100,8 +107,8 @@ def follow(old: ast.AST, new: ast.AST, header: bool = False) -> None:
         b, a = pop(), pop()
         there = a.__dict__
         for name, y in b.__dict__.items():
-            if y.__class__ is int:
-                there[name] = y  # a position, or equal anyway
+            if y.__class__ is int or y.__class__ is str:
+                there[name] = y  # a position, a text, or equal anyway
             elif y.__class__ is list:
                 if header and a is old and name == "body":
                     continue

@@ -24,10 +24,13 @@ from torch import nn
 
 
 def scale(x):
+    \"\"\"Twice.\"\"\"
     return x * 2
 
 
 class Block(nn.Module):
+    \"\"\"A layer.\"\"\"
+
     def __init__(self, size):
         super().__init__()
         self.layer = nn.Linear(size, size)
@@ -106,6 +109,8 @@ def assert_as_fresh(facts: Facts) -> None:
         ("def lost(", "# a comment\n\n\ndef lost(", set()),
         ("    loss.backward()", "    loss.backward()  # now", set()),
         ("return weight.grad", "return weight . grad", set()),
+        ('"""Twice."""', '"""Two times."""', set()),
+        ('"""A layer."""', '"""A layer that scales."""', set()),
         ("parameter.numpy()", "parameter.detach().numpy()", {"export"}),
         ("nn.Linear(size, size)", "nn.Linear(size, 3)", {"Block", "forward", "export", "Wide"}),
         ("def bias(self, x):\n        return x.mean()\n", "", {"module", "forward"}),

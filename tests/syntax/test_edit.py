@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gradls.syntax.edit import Edit
 from gradls.syntax.source import Source
 from gradls.syntax.text import split_lines
 from tests.syntax import random_edits
@@ -140,7 +141,7 @@ def test_any_edits_give_the_tree_of_the_text(edits: list[tuple[int, int, list[st
 
 def test_nothing_changes_where_nothing_does() -> None:
     source = Source.read(TEXT)
-    assert source.edit(split_lines(TEXT)) == ((), False)
+    assert source.edit(split_lines(TEXT)) == Edit((), False)
     assert source.revision == 0
     source.edit(split_lines(TEXT + "x = 1\n"))
     assert source.revision == 1
