@@ -24,7 +24,7 @@ from benchmarks.results import Table, command, progress, ratio
 
 FOLDERS = ("denoising_diffusion_pytorch", "vit_pytorch", "timm")
 LARGE = "torch"
-CHECK = ["check", "--exit-zero", "--no-resolve", "--format", "json"]
+CHECK = ["check", "--exit-zero", "--no-resolve", "--no-cache", "--format", "json"]
 ARGUMENTS = {
     "ruff": ["check", "--exit-zero", "--no-cache", "--select", "ALL", "--quiet"],
     "ty": ["check", "--exit-zero", "--quiet"],

@@ -8,16 +8,15 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 from gradls.cli.fixing import mend, unified_diff
 from gradls.cli.inputs import Task
 from gradls.cli.records import Record, Report, error_record, excerpts, finding_record, span_record
 from gradls.flow.facts import TensorState
 from gradls.flow.names import Question
-from gradls.workspace.files import Text, Unreadable, decode, read
+from gradls.workspace.files import Text, Unreadable, decode, read_bytes
+from gradls.workspace.looked import Looked, digest
 from gradls.workspace.project import project_root
 from gradls.workspace.session import Session
 
@@ -25,30 +24,48 @@ from gradls.workspace.session import Session
 _ABOUT_GRADIENTS = re.compile(r"torch|backward|grad\b|lightning|accelerat")
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a report must hold besides the findings."""
-
-    edits: bool = False
-    excerpts: bool = False
-    fixing: Literal["no", "write", "diff"] = "no"
-
-
-def check_file(wanted: Wanted, task: Task) -> Report:
-    """The findings of one file."""
+def check_file(edits: bool, task: Task) -> Report:
+    """The findings of one file, with the edits that mend them if these are wanted."""
     report = Report(task.path)
     with _failures_in(report):
         text = _text(task, report)
         if text is not None:
-            session = _open(task, text)
+            looked = Looked()
+            session = _open(task, text, looked)
             _note_state(report, session, text)
-            if wanted.fixing != "no":
-                _fix(report, session, text, wanted, task)
             for finding in session.findings(task.path):
-                report.findings.append(finding_record(finding, session, wanted.edits))
-                if wanted.excerpts:
-                    report.excerpts.update(excerpts(finding))
+                report.findings.append(finding_record(finding, session, edits))
+                report.excerpts.update(excerpts(finding))
+            report.looked = None if looked.torn else looked.states
     return report
+
+
+class Mended(NamedTuple):
+    """A file with its safe fixes made: `content` as it is stored, and a `diff`, which is empty if there were none."""
+
+    content: bytes
+    diff: str
+
+
+def mend_file(task: Task) -> tuple[Report, Mended | None]:
+    """One file with its safe fixes made, and a report on failures only."""
+    report = Report(task.path)
+    mended = None
+    with _failures_in(report):
+        text = _text(task, report)
+        if text is not None:
+            session = _open(task, text)
+            new = mend(session, task.path, text.text)
+            try:
+                mended = Mended(text.encode(new), unified_diff(task.path, text.text, new) if new != text.text else "")
+            except UnicodeEncodeError as error:
+                report.fail(f"could not be written: {error}")
+    return report, mended
+
+
+def lost_mending(task: Task) -> tuple[Report, Mended | None]:
+    """The report on a file that ended the process which mended it."""
+    return lost_file(task), None
 
 
 def inspect_file(task: Task) -> Report:
@@ -88,15 +105,17 @@ def lost_file(task: Task) -> Report:
 
 def _text(task: Task, report: Report) -> Text | None:
     try:
-        return read(task.path) if task.data is None else decode(task.data, task.path)
+        data = read_bytes(task.path) if task.data is None else task.data
+        report.state = digest(data)
+        return decode(data, task.path)
     except Unreadable as unreadable:
         report.errors.append(error_record(task.path, str(unreadable), unreadable.line))
         report.failed = task.asked
         return None
 
 
-def _open(task: Task, text: Text) -> Session:
-    session = Session(project_root(os.path.dirname(os.path.abspath(task.path))), task.config, task)
+def _open(task: Task, text: Text, looked: Looked | None = None) -> Session:
+    session = Session(project_root(os.path.dirname(os.path.abspath(task.path))), task.config, task, looked)
     session.open(task.path, text.text)
     return session
 
@@ -109,23 +128,6 @@ def _note_state(report: Report, session: Session, text: Text) -> None:
         report.fail(failure)
     if _ABOUT_GRADIENTS.search(text.text):
         report.questions = frozenset(q for q in session.questions(report.path) if not _of_standard_library(q))
-
-
-def _fix(report: Report, session: Session, old: Text, wanted: Wanted, task: Task) -> None:
-    report.before = len(session.findings(task.path))
-    new = mend(session, task.path, old.text)
-    if task.data is not None:
-        report.content = old.encode(new)
-    if new == old.text:
-        return
-    report.diff = unified_diff(task.path, old.text, new)
-    if wanted.fixing == "write" and task.data is None:
-        try:
-            Path(task.path).write_bytes(old.encode(new))
-        except (OSError, UnicodeEncodeError) as error:
-            report.fail(f"could not be written: {error}")
-    elif wanted.fixing == "diff":
-        session.change(task.path, old.text)
 
 
 def _of_standard_library(question: Question) -> bool:

@@ -6,12 +6,15 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from gradls.cli.analysis import inspect_file, lost_file
 from gradls.cli.inputs import Inputs, UsageError
 from gradls.cli.main import FAILED, FOUND_NOTHING
+from gradls.cli.memory import kept
 from gradls.cli.names import analyse
 from gradls.cli.output import print_errors, print_json, warn
+from gradls.cli.pool import work
 from gradls.cli.records import Record, Report, error_record
 
 _SPAN = ("line", "column", "end_line", "end_column")
@@ -26,7 +29,10 @@ def inspect(arguments: argparse.Namespace) -> int:
     except UsageError as error:
         warn(str(error))
         return FAILED
-    reports = [report for _, report in analyse(inspect_file, inputs.tasks, lost_file, arguments)]
+    with kept(arguments) as folders:
+        run = partial(work, inspect_file, lost=lost_file, jobs=arguments.jobs)
+        told = analyse(run, inputs.tasks, arguments, folders.answers)
+    reports = [report for _, report in told]
     tensors = seen_together(reports)
     errors = [error_record(*problem) for problem in inputs.problems]
     errors.extend(error for report in reports for error in report.errors)

@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(commands)
     _add_rules(commands)
     _add_inspect(commands)
+    _add_cache(commands)
     _add_server(commands)
     return parser
 
@@ -91,6 +92,22 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         help="look up what imported names are, which takes seconds (default: for up to 20 files)",
     )
 
+    parser.add_argument(
+        "--cache",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="use what was found before as far as nothing has changed, and keep it (default: yes)",
+    )
+    _add_cache_folder(parser)
+
+
+def _add_cache_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cache-dir",
+        metavar="FOLDER",
+        help="where that is kept (default: $GRADLS_CACHE_DIR, or the user's cache folder)",
+    )
+
 
 def _add_explain(commands: Commands) -> None:
     parser = commands.add_parser(
@@ -119,6 +136,17 @@ def _add_inspect(commands: Commands) -> None:
     _add_inputs(parser)
     parser.add_argument("--format", choices=["text", "json"], default="text", help="default: text")
     parser.set_defaults(run=_inspect)
+
+
+def _add_cache(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "cache",
+        help="say where what was found before is kept, or remove it",
+        description="Say where what was found before is kept, and how much that is; `clear` removes it.",
+    )
+    parser.add_argument("action", nargs="?", choices=["show", "clear"], default="show", help="default: show")
+    _add_cache_folder(parser)
+    parser.set_defaults(run=_cache)
 
 
 def _add_server(commands: Commands) -> None:
@@ -170,6 +198,12 @@ def _inspect(arguments: argparse.Namespace) -> int:
     from gradls.cli.inspect import inspect
 
     return inspect(arguments)
+
+
+def _cache(arguments: argparse.Namespace) -> int:
+    from gradls.cli.cache import cache
+
+    return cache(arguments.action == "clear", arguments.cache_dir)
 
 
 def _server(arguments: argparse.Namespace) -> int:

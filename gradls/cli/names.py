@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradls.cli.inputs import Task
-from gradls.cli.pool import work
 from gradls.cli.records import Report
 from gradls.workspace.project import project_root
 
@@ -25,22 +24,25 @@ if TYPE_CHECKING:
 
 
 def analyse(
-    function: Callable[[Task], Report],
+    run: Callable[[Sequence[Task]], list[Report]],
     tasks: Sequence[Task],
-    lost: Callable[[Task], Report],
     arguments: argparse.Namespace,
+    answers: Path | None = None,
 ) -> list[tuple[Task, Report]]:
-    """The reports of `function` on `tasks`, each with its task, which has what had to be known of imported names."""
+    """The reports that `run` makes of `tasks`, each with its task, which has what had to be known of imported names.
+
+    `answers` is the folder where what was found out about names is kept, None for the user's own.
+    """
     tasks = list(tasks)
-    reports = work(function, tasks, lost, arguments.jobs)
+    reports = run(tasks)
     if not _wanted(arguments.resolve, reports):
         return list(zip(tasks, reports, strict=True))
-    with _Resolvers(arguments.python) as resolvers:
+    with _Resolvers(arguments.python, answers) as resolvers:
         for _ in range(MOST_ROUNDS):
             again = dict(_told_more(resolvers, tasks, reports))
             if not again:
                 break
-            for index, report in zip(again, work(function, list(again.values()), lost, arguments.jobs), strict=True):
+            for index, report in zip(again, run(list(again.values())), strict=True):
                 tasks[index], reports[index] = again[index], report
     return list(zip(tasks, reports, strict=True))
 
@@ -73,8 +75,9 @@ def _told_more(resolvers: _Resolvers, tasks: Sequence[Task], reports: Sequence[R
 class _Resolvers:
     """One resolver for each project, ended together."""
 
-    def __init__(self, python: str | None) -> None:
+    def __init__(self, python: str | None, answers: Path | None) -> None:
         self._python = python
+        self._answers = answers
         self._stack = ExitStack()
         self._by_root: dict[Path, Resolver] = {}
 
@@ -90,5 +93,5 @@ class _Resolvers:
 
         root = project_root(folder)
         if root not in self._by_root:
-            self._by_root[root] = self._stack.enter_context(Resolver(root, self._python))
+            self._by_root[root] = self._stack.enter_context(Resolver(root, self._python, answers=self._answers))
         return self._by_root[root]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -29,16 +29,27 @@ def work(
     tasks: Sequence[T],
     lost: Callable[[T], R],
     jobs: int | None = None,
+    done: Callable[[T, R], None] = lambda task, result: None,
 ) -> list[R]:
     """`function` of each of `tasks`, in their order. `lost` is the result for a task that ended its process.
 
-    `function` and `lost` travel to other processes, so they are functions of modules, or partial ones.
+    `function` and `lost` travel to other processes, so they are functions of modules, or partial ones. `done` is told
+    here of each task and its result as soon as it is there, in any order.
     """
     jobs = jobs or _cores()
+    results: dict[int, R] = {}
     with _progress(len(tasks)) as advance:
+
+        def finish(index: int, result: R) -> None:
+            results[index] = result
+            done(tasks[index], result)
+            advance(1)
+
         if jobs == 1 or len(tasks) <= ENOUGH_FOR_PROCESSES:
-            return _run_chunk(function, tasks, advance)
-        return _in_processes(function, tasks, lost, jobs, advance)
+            _run(function, enumerate(tasks), finish)
+        else:
+            _in_processes(function, tasks, lost, jobs, finish)
+    return [results[index] for index in range(len(tasks))]
 
 
 def _cores() -> int:
@@ -48,24 +59,37 @@ def _cores() -> int:
 
 
 def _in_processes(
-    function: Callable[[T], R], tasks: Sequence[T], lost: Callable[[T], R], jobs: int, advance: Callable[[int], None]
-) -> list[R]:
-    size = max(1, min(LARGEST_CHUNK, len(tasks) // (jobs * 4)))
-    chunks = [range(start, min(start + size, len(tasks))) for start in range(0, len(tasks), size)]
-    results: dict[int, R] = {}
+    function: Callable[[T], R],
+    tasks: Sequence[T],
+    lost: Callable[[T], R],
+    jobs: int,
+    finish: Callable[[int, R], None],
+) -> None:
+    finished: set[int] = set()
     with ProcessPoolExecutor(jobs, initializer=_start_worker) as pool:
+        chunks = list(_chunks(len(tasks), jobs))
         futures = {pool.submit(_run_chunk, function, [tasks[i] for i in chunk]): chunk for chunk in chunks}
         for future in _as_completed(futures):
             try:
-                results.update(zip(futures[future], future.result(), strict=True))
+                results = future.result()
             except BrokenProcessPool:
                 continue
-            advance(len(futures[future]))
+            for index, result in zip(futures[future], results, strict=True):
+                finish(index, result)
+                finished.add(index)
     for index, task in enumerate(tasks):
-        if index not in results:
-            results[index] = _alone(function, task, lost)
-            advance(1)
-    return [results[index] for index in range(len(tasks))]
+        if index not in finished:
+            finish(index, _alone(function, task, lost))
+
+
+def _chunks(count: int, jobs: int) -> Iterator[range]:
+    """What goes to a process together: neighbours, which have most of their imports in common; ever fewer towards the
+    end, so that all processes end at about the same time."""
+    start = 0
+    while start < count:
+        end = start + max(1, min(LARGEST_CHUNK, (count - start) // (jobs * 4)))
+        yield range(start, end)
+        start = end
 
 
 def _as_completed(futures: dict[Future[R], range]) -> Iterator[Future[R]]:
@@ -97,15 +121,17 @@ def _start_worker() -> None:
     gc.freeze()
 
 
-def _run_chunk(function: Callable[[T], R], tasks: Sequence[T], advance: Callable[[int], None] | None = None) -> list[R]:
-    results = []
-    with _rare_collections() as collect:
-        for task in tasks:
-            results.append(function(task))
-            if advance:
-                advance(1)
-            collect()
+def _run_chunk(function: Callable[[T], R], tasks: Sequence[T]) -> list[R]:
+    results: list[R] = []
+    _run(function, enumerate(tasks), lambda index, result: results.append(result))
     return results
+
+
+def _run(function: Callable[[T], R], tasks: Iterable[tuple[int, T]], finish: Callable[[int, R], None]) -> None:
+    with _rare_collections() as collect:
+        for index, task in tasks:
+            finish(index, function(task))
+            collect()
 
 
 @contextmanager

@@ -23,8 +23,8 @@ class Report:
     `excerpts` are the lines that findings stand on, by path and line. `failed` says that the file was asked for by
     name and not read, or that gradls itself made a mistake. `questions` is what the analysis would like to know about
     imports. `elsewhere` has the tensors of other files in the calls that this one makes, by path; like `tensors` they
-    say whether the code is `called`. `before` is the number of findings before `--fix`, `diff`
-    what fixing changed, and `content` what was on stdin, fixed.
+    say whether the code is `called`. `state` is the digest of the file's content, and `looked` what other paths were
+    looked at, with their states; None if they changed meanwhile.
     """
 
     path: str
@@ -35,9 +35,8 @@ class Report:
     elsewhere: dict[str, list[Record]] = field(default_factory=dict)
     questions: frozenset[Question] = frozenset()
     failed: bool = False
-    before: int = 0
-    diff: str = ""
-    content: bytes | None = None
+    state: str | None = None
+    looked: dict[str, str] | None = None
 
     def fail(self, message: str, line: int = 1) -> None:
         """Note something that makes the exit status 2."""
@@ -45,6 +44,12 @@ class Report:
         if error not in self.errors:
             self.errors.append(error)
         self.failed = True
+
+    def take_failures(self, other: Report) -> None:
+        """Note what failed in `other`, a report on the same file."""
+        if other.failed:
+            self.errors += [error for error in other.errors if error not in self.errors]
+            self.failed = True
 
 
 def error_record(path: str, message: str, line: int = 1) -> Record:

@@ -31,13 +31,13 @@ def print_concise(findings: Iterable[Record], to_stderr: bool = False) -> None:
         out.write(f"{place}: {finding['severity']}: {finding['code']} {finding['name']}: {message}\n")
 
 
-def print_text(reports: Sequence[Report], to_stderr: bool = False) -> None:
-    """Each finding with the line that it is on, its story and its fixes; then a summary."""
+def print_text(reports: Sequence[Report], mended: int = 0, to_stderr: bool = False) -> None:
+    """Each finding with the line that it is on, its story and its fixes; then a summary, with how many were mended."""
     console = console_for(to_stderr)
     for report in reports:
         for finding in report.findings:
             console.print(render(finding, report.excerpts))
-    console.print(_summary(reports))
+    console.print(_summary(reports, mended))
 
 
 def render(finding: Record, excerpts: dict[tuple[str, int], str]) -> Text:
@@ -95,10 +95,9 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def _summary(reports: Sequence[Report]) -> Text:
+def _summary(reports: Sequence[Report], mended: int) -> Text:
     findings = [finding for report in reports for finding in report.findings]
     files = _count(len(reports), "file")
-    mended = sum(max(report.before - len(report.findings), 0) for report in reports if report.diff)
     start = f"Mended {mended}. " if mended else ""
     if not findings:
         return Text(f"{start}Nothing found in {files}.")

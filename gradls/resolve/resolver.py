@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradls import __version__
 from gradls.flow.names import Answer, Question
 from gradls.resolve.environment import Environment, find_environment
 from gradls.resolve.known import Key, Known
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     # It is not needed for what is known, and takes a while to import.
-    from gradls.resolve.cache import Cache, PrivateFolder
+    from gradls.resolve.cache import Cache
+    from gradls.resolve.disk import Folder
 
 STUBS = Path(__file__).parent / "stubs"
 MEMORY_BYTES = 2 << 30
@@ -57,23 +57,26 @@ class Resolver:
         timeout: float = 10.0,
         *,
         cache: Path | None = None,
+        answers: Path | None = None,
         stubs_first: bool = True,
     ) -> None:
         """Nothing is started or read here.
 
         `python` is the project's interpreter or virtual environment; without it the one in `root` or the active one is
         taken. It is run only if `trusted`, otherwise its folders are read. `timeout` is in seconds for each answer.
-        `cache` is a folder to use instead of the user's. `stubs_first`: prefer our stubs to a torch that is installed,
-        which is quicker.
+        `cache` is a private folder to use instead of the user's. `answers` is a folder for answers alone, which others
+        may write, too; it defaults to what the environment names, then to `cache`. `stubs_first`: prefer our stubs to a
+        torch that is installed, which is quicker.
         """
         self.root = Path(os.path.abspath(root)) if root else None
         self._python = python
         self._trusted = trusted
         self._stubs_first = stubs_first
         self._cache_place = cache
+        self._answers_place = answers
         self._known = Known()
         self._worker = WorkerProcess(self._settings, timeout)
-        self._folder_of_caches: PrivateFolder | None = None
+        self._folders: dict[tuple[Path | None, bool], Folder] = {}
         self._cache: Cache | None = None
         # The one is held for moments, the other by whoever talks to the disk and the worker.
         self._lock = threading.Lock()
@@ -143,8 +146,8 @@ class Resolver:
         with self._turn:
             if self._cache:
                 self._cache.close()
-            if self._folder_of_caches:
-                self._folder_of_caches.close()
+            for folder in self._folders.values():
+                folder.close()
 
     def __enter__(self) -> Resolver:
         return self
@@ -207,11 +210,13 @@ class Resolver:
 
     def _settings(self) -> dict[str, Any]:
         """What a worker has to know."""
-        caches = self._caches()
+        from gradls.resolve.disk import TREES
+
+        folder = self._folder_for(self._cache_place, True)
         environment = find_environment(self.root, self._python)
         return {
-            "cwd": str(caches.path),
-            "cache": str(caches.path / "jedi"),
+            "cwd": str(folder),
+            "cache": str(folder / TREES),
             "python": environment.python if self._trusted else None,
             "packages": [*environment.packages, *environment.editable],
             "stubs": str(STUBS),
@@ -221,21 +226,26 @@ class Resolver:
             "idle": IDLE_SECONDS,
         }
 
-    def _caches(self) -> PrivateFolder:
-        if self._folder_of_caches is None:
-            from gradls.resolve.cache import PrivateFolder
+    def _folder_for(self, place: Path | None, private: bool) -> Path:
+        """The folder `place`, made if need be, or one that stands in for it."""
+        from gradls.resolve.disk import Folder
 
-            self._folder_of_caches = PrivateFolder(self._cache_place)
-        return self._folder_of_caches
+        key = place, private
+        if key not in self._folders:
+            self._folders[key] = Folder(place, private)
+        return self._folders[key].path
 
     def _open_cache(self) -> Cache:
         if self._cache is None:
             from gradls.resolve.cache import Cache
+            from gradls.resolve.disk import chosen_folder
 
+            place = self._answers_place or (chosen_folder() if self._cache_place is None else None)
+            folder = self._folder_for(place, False) if place else self._folder_for(self._cache_place, True)
             root = self.root or Path(Path.home().anchor)
             owner = json.dumps([self._python, self._trusted, self._stubs_first])
             environment = find_environment(self.root, self._python)
-            self._cache = Cache(self._caches().path, root, owner, version_of(environment))
+            self._cache = Cache(folder, root, owner, version_of(environment))
         return self._cache
 
 
@@ -243,8 +253,7 @@ def version_of(environment: Environment) -> str:
     """What every answer depends on."""
     from importlib.metadata import version
 
-    from gradls.resolve.cache import FORMAT
+    from gradls.resolve.disk import fingerprint
 
     tools = [version(name) for name in ("jedi", "parso")]
-    stubs = (STUBS / "VERSION").read_text().strip()
-    return json.dumps([FORMAT, __version__, *tools, stubs, sys.version_info[:2], environment.state()])
+    return json.dumps([fingerprint("resolve"), *tools, sys.version_info[:2], environment.state()])

@@ -58,13 +58,18 @@ def decode(data: bytes, path: str) -> Text:
         raise Unreadable(path, error.msg) from None
 
 
+def read_bytes(path: str) -> bytes:
+    """What is in the file `path`; Unreadable if that is not to be had."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (OSError, ValueError) as error:
+        raise Unreadable(path, getattr(error, "strerror", None) or str(error)) from None
+
+
 def read(path: str) -> Text:
     """The text of the file `path`; Unreadable where there is none."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise Unreadable(path, error.strerror or str(error)) from None
-    return decode(data, path)
+    return decode(read_bytes(path), path)
 
 
 def collect(arguments: Iterable[str], config: Config) -> Iterator[str]:

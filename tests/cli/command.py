@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ loss.backward()
 """
 """A program that raises, with one mistake: the detach in line 5."""
 
+KEPT = tempfile.TemporaryDirectory(prefix="gradls-tests-")
+"""What these tests keep, so that no test before has done their work."""
+
 FINE = LOST.replace(".detach()", "")
 
 
@@ -26,6 +30,7 @@ def gradls(*arguments: str, cwd: Path, stdin: bytes = b"", **environment: str) -
     """Run `gradls` as users do."""
     command = [sys.executable, "-m", "gradls", *arguments]
     clean = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS")}
+    clean["GRADLS_CACHE_DIR"] = KEPT.name
     run = subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, env={**clean, **environment}, timeout=120)
     return subprocess.CompletedProcess(
         command, run.returncode, run.stdout.decode("utf-8"), run.stderr.decode("utf-8", "replace")

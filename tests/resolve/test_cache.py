@@ -192,11 +192,11 @@ def test_rows_that_make_no_sense(tmp_path: Path) -> None:
     cache.store([(key, ANSWER, ())])
     assert cache.load([key]) == {key: (ANSWER, [])}
     for nonsense in ("", "[", "3", '["class"]', '{"a": 1}'):
-        cache._open().execute("update answers set answer=?", (nonsense,))
+        cache._database._open().execute("update answers set answer=?", (nonsense,))
         assert cache.load([key]) == {}
     cache.store([(key, ANSWER, ())])
     for nonsense in ("", "7", '[["a"]]', "[3]"):
-        cache._open().execute("update answers set files=?", (nonsense,))
+        cache._database._open().execute("update answers set files=?", (nonsense,))
         assert cache.load([key]) == {}
     cache.close()
 

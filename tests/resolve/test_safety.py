@@ -17,7 +17,7 @@ import jedi  # type: ignore[import-untyped]
 import pytest
 
 from gradls.flow.names import Answer, Question
-from gradls.resolve.cache import PrivateFolder
+from gradls.resolve.disk import Folder
 from tests.resolve.conftest import MODULE, Project, children, write
 
 MARK = "import os; open({path!r}, 'a').write(__file__ + '\\n')\n"
@@ -133,12 +133,12 @@ def test_a_cache_that_is_not_ours_is_not_used(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (tmp_path / "link").symlink_to(elsewhere)
-    folder = PrivateFolder(tmp_path / "link")
+    folder = Folder(tmp_path / "link", private=True)
     assert not folder.lasting
     assert folder.path not in (tmp_path / "link", elsewhere)
     folder.close()
     assert not folder.path.exists()
     (tmp_path / "file").write_text("")
-    folder = PrivateFolder(tmp_path / "file" / "cache")
+    folder = Folder(tmp_path / "file" / "cache", private=True)
     assert not folder.lasting
     folder.close()
