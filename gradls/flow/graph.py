@@ -94,8 +94,9 @@ class Storage:
 
     __slots__ = ("behind", "fields", "shadow")
 
-    def __init__(self, state: State, shadow: Storage | None = None) -> None:
-        self.fields = Fields(state, {"writes": ()})
+    def __init__(self, born: int, shadow: Storage | None = None) -> None:
+        """`born` is when the memory came to be."""
+        self.fields = Fields.of(born, {"writes": ()})
         self.behind: Storage | None = None
         """The storage with the same memory, to which this one writes without being counted (`.data`)."""
         self.shadow = shadow
@@ -110,10 +111,11 @@ class Node:
     """One result of one operation. `fields["freed"]` are the backwards (`Freed`) that freed what the node had saved."""
 
     __slots__ = (
+        "_fields",
         "at",
+        "born",
         "cut",
         "edges",
-        "fields",
         "frees",
         "kind",
         "label",
@@ -158,7 +160,14 @@ class Node:
         """The first name that the program gave the result."""
         self.layer: At | None = None
         """Where the layer of a Sequential that computed this was made."""
-        self.fields = Fields(state)
+        state.clock = self.born = state.clock + 1
+        self._fields: Fields | None = None
+
+    @property
+    def fields(self) -> Fields:
+        if self._fields is None:
+            self._fields = Fields.of(self.born)
+        return self._fields
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.op} {self.label}>"
