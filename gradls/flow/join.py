@@ -10,7 +10,6 @@ from gradls.flow.state import MISSING
 from gradls.flow.values import (
     Bound,
     Choice,
-    Function,
     Host,
     Instance,
     Lib,
