@@ -28,6 +28,7 @@ from gradls.flow.values import (
     Unknown,
     Value,
 )
+from gradls.syntax.walk import walk
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -137,7 +138,7 @@ def templates(cls: Class) -> Iterator[Function]:
 
 
 def _attributes(node: ast.AST) -> frozenset[str]:
-    return frozenset(part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute))
+    return frozenset(part.attr for part in walk(node) if isinstance(part, ast.Attribute))
 
 
 @lru_cache(4096)
@@ -233,7 +234,7 @@ def start_training(run: Run, instance: Instance) -> None:
 
 
 def _is_dataclass(cls: Class) -> bool:
-    names = (node for decorator in cls.node.decorator_list for node in ast.walk(decorator))
+    names = (node for decorator in cls.node.decorator_list for node in walk(decorator))
     return any("dataclass" in str(getattr(node, "id", getattr(node, "attr", ""))) for node in names)
 
 
