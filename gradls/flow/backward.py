@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence as Items
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 
-def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | None, method: bool) -> None:
+def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value | None, method: bool) -> None:
     """`loss.backward()` or `torch.autograd.backward(losses)`."""
     # The function has one argument more than the method: the tensors.
     retain_index = 1 if method else 2
@@ -230,7 +231,7 @@ def run_grad(run: Run, call: Call) -> Value:
     return Sequence(run.state, "tuple", tuple(results), rest)
 
 
-def _second(roots: list[Value], starts: list[Value], targets: list[Value]) -> dict[Node, Gradient]:
+def _second(roots: Items[Value], starts: Items[Value], targets: Items[Value]) -> dict[Node, Gradient]:
     """What the gradients are for a second derivative, by the node that they are gradients of."""
     flag = False if all(is_constant(part) for part in starts) else None
     nodes = [root.node for root in roots if isinstance(root, Tensor)]
@@ -243,9 +244,9 @@ def _second(roots: list[Value], starts: list[Value], targets: list[Value]) -> di
 
 def _gradient(
     run: Run,
-    roots: list[Value],
+    roots: Items[Value],
     target: Value,
-    starts: list[Value],
+    starts: Items[Value],
     call: Call,
     create: bool | None,
     again: dict[Node, Gradient],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 
 from gradls.flow.values import Class
+from gradls.syntax.walk import walk
 
 
 def registers(cls: Class) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Items
+
 from gradls.autograd.ops import Op, Output
 from gradls.flow.values import Host, Lib, Sequence, Tensor, Unknown, Value
 
@@ -155,7 +157,7 @@ _STAY_COMPLEX = frozenset((
 ))  # fmt: skip
 
 
-def _tensors(value: Value) -> list[Value]:
+def _tensors(value: Value) -> Items[Value]:
     from gradls.flow.operations import tensors_in
 
     return tensors_in(value)

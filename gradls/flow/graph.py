@@ -25,8 +25,15 @@ class At(NamedTuple):
     node: ast.AST
 
 
+_new = tuple.__new__
+
 Path = tuple["Path | None", object, object]
 """Decisions that led here: (those before, what was decided on, how)."""
+
+
+def edge(node: Node, flows: bool | None, about: tuple[str, int] = ("", 0)) -> Edge:
+    """An `Edge`, made three times as fast as by its class."""
+    return _new(Edge, (node, flows, *about))
 
 
 class Edge(NamedTuple):
