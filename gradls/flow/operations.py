@@ -92,10 +92,9 @@ def bind(run: Run, op: Op, args: Iterable[Value], kwargs: dict[str, Value]) -> d
 
 def tensors_in(value: Value) -> Items[Value]:
     """The tensors and unknown values in an argument."""
-    sort = type(value)
-    if sort is Tensor or sort is Unknown:
+    if type(value) is Tensor or type(value) is Unknown:
         return (value,)
-    if sort is Host:
+    if type(value) is Host:
         return ()
     if isinstance(value, Unknown):
         return [value]

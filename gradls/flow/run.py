@@ -182,6 +182,8 @@ class Run:
         self.classes: list[Class] = []
         """The classes that the file and the files that it imports define."""
         self.libs: dict[str, Lib] = {}
+        self.members: dict[tuple[str, str], Lib] = {}
+        """What a name of a module or class of a library stands for, as far as somebody asked."""
         self.isolated = 0
         """Inside the forward of a custom Function: what happens there cuts nothing."""
         self.forwards = 0
