@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from collections.abc import Sequence as Items
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gradls.autograd.calls import select
@@ -26,13 +27,15 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
     if op is None:
         return unknown_operation(run, spelling.rpartition(".")[2], [*args, *call.kwargs.values()], call.node)
     for index, argument in enumerate(args):
-        if isinstance(argument, Choice):
+        if type(argument) is Choice:
             return _for_each_option(run, spelling, call, args, index)
-    op = select(op, [kind(value) for value in args], {key: kind(value) for key, value in call.kwargs.items()})
+    if op.overloads:
+        keywords = tuple((key, kind(value)) for key, value in call.kwargs.items()) if call.kwargs else ()
+        op = _select(op, tuple(map(kind, args)), keywords)
     bound = bind(run, op, args, call.kwargs)
     nothing.note_arguments(run, call.node, op, bound)
     first = bound.get(op.params[0]) if op.params else None
-    drops = dropout.drops(run, op, bound)
+    drops = dropout.drops(run, op, bound) if "dropout" in op.name else True
     if drops is False and isinstance(first, Tensor):
         return first
     if (op.inplace or _is_true(bound.get("inplace"))) and isinstance(first, Tensor):
@@ -43,6 +46,11 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
             write.certain = drops is True
         return result
     return result_of(run, op, bound, call.node)
+
+
+@lru_cache(1 << 13)
+def _select(op: Op, positional: tuple[str, ...], keywords: tuple[tuple[str, str], ...]) -> Op:
+    return select(op, positional, dict(keywords))
 
 
 def _for_each_option(run: Run, spelling: str, call: Call, args: list[Value], index: int) -> Value:
@@ -78,13 +86,16 @@ def kind(value: Value) -> str:
 
 def bind(run: Run, op: Op, args: Iterable[Value], kwargs: dict[str, Value]) -> dict[str, Value]:
     """The arguments of an operation by parameter; those that it takes any number of, as a sequence."""
-    values = list(args)
-    bound: dict[str, Value] = {}
-    for index, (name, value) in enumerate(zip(op.params, values, strict=False)):
-        if name == op.variadic and (len(values) > index + 1 or not isinstance(value, Sequence)):
-            bound[name] = Sequence(run.state, "tuple", tuple(values[index:]))
-            break
-        bound[name] = value
+    if not op.variadic:
+        bound = dict(zip(op.params, args, strict=False))
+    else:
+        bound = {}
+        values = list(args)
+        for index, (name, value) in enumerate(zip(op.params, values, strict=False)):
+            if name == op.variadic and (len(values) > index + 1 or not isinstance(value, Sequence)):
+                bound[name] = Sequence(run.state, "tuple", tuple(values[index:]))
+                break
+            bound[name] = value
     for name, value in kwargs.items():
         bound["input" if name == "self" else name] = value
     return bound
@@ -222,7 +233,7 @@ _NORMALIZED_ALONG = frozenset(("softmax", "log_softmax"))
 
 def _note_growth(run: Run, bound: dict[str, Value], result: Tensor, at: ast.AST) -> None:
     """Write down an element-wise operation of two tensors that broadcasts both of them."""
-    tensors = tuple(value for value in bound.values() if isinstance(value, Tensor))
+    tensors = tuple([value for value in bound.values() if type(value) is Tensor])
     if len(tensors) == 2 and shapes.both_grow(tensors[0].shape, tensors[1].shape):
         run.event("outer-broadcast", at, result, result.node, tensors=tensors)
 

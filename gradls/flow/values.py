@@ -171,6 +171,11 @@ class Tensor(Value):
         """The module whose parameter this is."""
 
     @property
+    def has_storage(self) -> bool:
+        """Has anybody asked for its memory? If not, nothing was written to it."""
+        return self._storage is not None
+
+    @property
     def storage(self) -> Storage:
         """Its memory."""
         if self._storage is None:
