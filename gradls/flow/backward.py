@@ -99,20 +99,20 @@ def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> None:
     for node in nodes:
         if not meets(run.path, node.path):
             continue
-        freed = next((by for by in node.fields.get("freed", ()) if meets(run.path, by.path)), None)
+        freed = next((by for by in node.get("freed", ()) if meets(run.path, by.path)), None)
         if freed is not None and first is None:
             first = run.event("freed-graph", call.node, root, node, by=freed, overwritten=False)
         if node.label == "raises":
-            blamed, word = node.fields.get("stuck", (node, ""))
+            blamed, word = node.get("stuck", (node, ""))
             run.event("not-implemented", call.node, root, blamed, second=word)
         for saved in node.saved:
-            detached = saved.tensor.fields.get("detached") if saved.tensor is not None else None
+            detached = saved.tensor.fields.get("detached")
             if detached is not None and detached[1] > node.fields.born and freed is None and saved.what != "result":
                 run.event("detached-saved", call.node, root, node, saved=saved, by=detached[0])
-            write = next((w for w in saved.storage.writes if w not in saved.writes and _between(run, node, w)), None)
+            write = next((w for w in saved.tensor.writes if w not in saved.writes and _between(run, node, w)), None)
             if write is not None and freed is None:
                 run.event("stale-saved", call.node, root, node, saved=saved, write=write)
-            hidden = next((w for w in saved.storage.fields.get("hidden", ()) if _after(run, node, w)), None)
+            hidden = next((w for w in saved.tensor.hidden if _after(run, node, w)), None)
             if hidden is not None and freed is None and write is None:
                 run.event("hidden-write", call.node, root, node, saved=saved, write=hidden)
             elif write is not None and first is not None:
@@ -130,7 +130,7 @@ def check_result(run: Run, value: Value, at: ast.AST) -> None:
         if isinstance(tensor, Tensor) and tensor.requires_grad is True:
             for node in walk(tensor.node, follow="flow"):
                 for saved in node.saved:
-                    late = [w for w in saved.storage.writes if w not in saved.writes and _between(run, node, w)]
+                    late = [w for w in saved.tensor.writes if w not in saved.writes and _between(run, node, w)]
                     if late and meets(run.path, node.path):
                         run.event("stale-return", at, tensor, node, saved=saved, write=late[0])
 
@@ -146,7 +146,7 @@ def free(run: Run, call: Call, retain: bool | None, nodes: list[Node]) -> None:
     freed = Freed(run.at(call.node), run.path)
     for node in dict.fromkeys(nodes):
         if node.frees:
-            run.state.set(node.fields, "freed", (*node.fields.get("freed", ()), freed))
+            run.state.set(node.fields, "freed", (*node.get("freed", ()), freed))
 
 
 def executed(root: Node, targets: list[Tensor] | None) -> list[Node]:

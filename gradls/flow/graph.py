@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradls.flow.state import Fields, State
 from gradls.syntax.source import Source
@@ -62,12 +62,16 @@ class Cut(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """A tensor kept for backward: its storage, and which writes the storage had seen by then."""
+    """A tensor kept for backward, and which writes its storage had seen by then."""
 
-    storage: Storage
-    writes: tuple[Write, ...]
     what: str
-    tensor: Tensor | None
+    tensor: Tensor
+    writes: tuple[Write, ...]
+
+
+def saved(what: str, tensor: Tensor) -> Saved:
+    """What is kept of a tensor as it is now."""
+    return _new(Saved, (what, tensor, tensor.writes))
 
 
 class Freed(NamedTuple):
@@ -175,6 +179,10 @@ class Node:
         if self._fields is None:
             self._fields = Fields.of(self.born)
         return self._fields
+
+    def get(self, key: object, default: Any = None) -> Any:
+        """What `fields` hold."""
+        return default if self._fields is None else self._fields.get(key, default)
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.op} {self.label}>"

@@ -12,7 +12,7 @@ from gradls.autograd.calls import select
 from gradls.autograd.ops import Op, Output, find_op
 from gradls.flow import dropout, dtypes, nothing, ranges, shapes, steep, unfit_inputs, writes
 from gradls.flow.arguments import Call
-from gradls.flow.graph import At, Cut, Edge, Node, Saved, edge
+from gradls.flow.graph import At, Cut, Edge, Node, Saved, edge, saved
 from gradls.flow.second_order import about_edges
 from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
 
@@ -39,10 +39,10 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
     if drops is False and isinstance(first, Tensor):
         return first
     if (op.inplace or _is_true(bound.get("inplace"))) and isinstance(first, Tensor):
-        before = first.storage.writes
+        before = first.writes
         kernel = op if op.inplace or op.written is None else op.written
         result = writes.in_place(run, kernel, bound, call.node)
-        for write in first.storage.writes[len(before) :]:
+        for write in first.writes[len(before) :]:
             write.certain = drops is True
         return result
     return result_of(run, op, bound, call.node)
@@ -314,7 +314,7 @@ def check_saved(run: Run, node: Node) -> None:
     if run.isolated or run.mode["inference"] or node.at is None:
         return
     for entry in node.saved:
-        if entry.tensor is not None and entry.tensor.inference:
+        if entry.tensor.inference:
             run.event("inference-tensor", node.at.node, entry.tensor, entry.tensor.node, saved=entry, keeper=node)
             return
 
@@ -393,11 +393,11 @@ def saved_by(op: Op, bound: dict[str, Value], results: list[Tensor]) -> Iterable
             number = int(entry.what.removeprefix("result") or 0)
             if number < len(results):
                 kept = results[number]
-                yield Saved(kept.storage, kept.storage.writes, "result", kept)
+                yield saved("result", kept)
         elif entry.what in bound:
             for value in tensors_in(bound[entry.what]):
                 if isinstance(value, Tensor):
-                    yield Saved(value.storage, value.storage.writes, entry.what, value)
+                    yield saved(entry.what, value)
 
 
 def requires_grad_in(value: Value | None) -> bool:

@@ -73,7 +73,7 @@ def _required(root: Node | Unknown) -> Iterator[Node | Unknown]:
         if isinstance(node, Unknown):
             continue
         inputs = {edge.node: edge.flows for edge in node.edges if edge.flows is not False}
-        if node.kind == "phi" or (len(inputs) == 1 and (node.kind == "op" or node.fields.get("pure"))):
+        if node.kind == "phi" or (len(inputs) == 1 and (node.kind == "op" or node.get("pure"))):
             todo += inputs
 
 

@@ -163,7 +163,7 @@ def _steep_in(value: Value | None, subject: Value) -> tuple[str, Node] | None:
     todo = [(start, 0)] if start is not None else []
     while todo:
         node, depth = todo.pop()
-        noted = node.fields.get("steep")
+        noted = node.get("steep")
         if noted is not None and noted[1] is subject and (noted[0] not in STEEP or 0.0 in STEEP[noted[0]]):
             return noted[0], node
         if depth < 4 and node.kind in ("op", "opaque"):

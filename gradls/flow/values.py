@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow.graph import At, Node, Storage
+from gradls.flow.graph import At, Node, Storage, Write
 from gradls.flow.state import MISSING, Fields, State
 
 if TYPE_CHECKING:
@@ -174,6 +174,16 @@ class Tensor(Value):
     def has_storage(self) -> bool:
         """Has anybody asked for its memory? If not, nothing was written to it."""
         return self._storage is not None
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        """The in-place writes to its memory."""
+        return () if self._storage is None else self._storage.fields["writes"]
+
+    @property
+    def hidden(self) -> tuple[Write, ...]:
+        """Those to its memory that autograd does not see."""
+        return () if self._storage is None else self._storage.fields.get("hidden", ())
 
     @property
     def storage(self) -> Storage:
