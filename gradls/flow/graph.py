@@ -291,16 +291,14 @@ def walk(root: Node, *, follow: str = "all") -> Iterator[Node]:
     that may (`maybe`)."""
     seen = {root}
     todo = [root]
+    everything, certain = follow == "all", follow == "flow"
     while todo:
         node = todo.pop()
         yield node
-        for edge in reversed(node.edges):
-            if edge.node in seen or (
-                follow != "all" and (edge.flows is False or (follow == "flow" and edge.flows is None))
-            ):
-                continue
-            seen.add(edge.node)
-            todo.append(edge.node)
+        for inner, flows, _, _ in reversed(node.edges):
+            if inner not in seen and (everything or flows or (flows is None and not certain)):
+                seen.add(inner)
+                todo.append(inner)
 
 
 def way(root: Node, to: Node) -> list[Node]:
@@ -352,18 +350,26 @@ def frontier(root: Node) -> list[Node]:
         if node.cut is not None:
             found.append(node)
             continue
-        for edge in reversed(node.edges):
-            if edge.node not in seen:
-                seen.add(edge.node)
-                todo.append(edge.node)
+        for inner, _, _, _ in reversed(node.edges):
+            if inner not in seen:
+                seen.add(inner)
+                todo.append(inner)
     return found
 
 
 def lost_leaves(cut: Node) -> list[Tensor]:
     """The leaves whose gradient ends at `cut`: those that its inputs would have reached."""
-    found: dict[Tensor, None] = {}
-    for edge in cut.edges:
-        for node in walk(edge.node, follow="all"):
+    found: list[Tensor] = []
+    seen: set[Node] = set()
+    for given in cut.edges:
+        todo = [] if given.node in seen else [given.node]
+        seen.update(todo)
+        while todo:
+            node = todo.pop()
             if node.leaf is not None and node.leaf.requires_grad:
-                found[node.leaf] = None
-    return list(found)
+                found.append(node.leaf)
+            for inner, _, _, _ in reversed(node.edges):
+                if inner not in seen:
+                    seen.add(inner)
+                    todo.append(inner)
+    return list(dict.fromkeys(found))
