@@ -61,11 +61,7 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     )
     shape_of_result: Value | None = None
     event.info["flags"] = [value.requires_grad if isinstance(value, Tensor) else False for value in call.values]
-    before = {
-        value: value.writes
-        for value in call.values
-        if isinstance(value, Tensor) and value.requires_grad is True
-    }
+    before = {value: value.writes for value in call.values if isinstance(value, Tensor) and value.requires_grad is True}
     leaves = {value for value in call.values if isinstance(value, Tensor) and value.leaf and value.requires_grad}
     context = Instance(run.state, run.lib(CONTEXT), run.at(call.node))
     context.open = True
