@@ -18,7 +18,7 @@ class Call:
     ) -> None:
         self.node = node
         self.args = args
-        self.kwargs = kwargs or {}
+        self.kwargs = {} if kwargs is None else kwargs
         self.unsure = unsure
         self.rest: Value | None = None
 

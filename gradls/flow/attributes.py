@@ -6,6 +6,7 @@ import ast
 import math
 from typing import TYPE_CHECKING
 
+from gradls.autograd.spelling import canonical
 from gradls.flow import classes, imports, nothing
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import family_of, find_attribute, find_setter
@@ -22,6 +23,7 @@ from gradls.flow.values import (
     Lib,
     Mapping,
     MissingGrad,
+    Nothing,
     Sequence,
     Super,
     Tensor,
@@ -37,20 +39,21 @@ if TYPE_CHECKING:
 
 def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
     """`value.name`."""
-    if isinstance(value, MissingGrad):
-        run.event("missing-grad-used", node, value.tensor, value.tensor.node, read=value.at, cleared=value.cleared)
-    if isinstance(value, Instance):
+    if type(value) is Instance:
         return _of_instance(run, value, name, node)
-    if not name.startswith("__"):
-        nothing.note_use(run, node, value, f"its attribute `{name}` is read")
-        nothing.note_call_of_keys(run, node, value, name)
-    if isinstance(value, Tensor):
+    if type(value) is Lib:
+        return _of_library(run, value, name)
+    if type(value) is Tensor:
         model = find_attribute("torch.Tensor", name)
         return model(run, value, node) if model is not None else Bound(value, None, name)
-    if isinstance(value, Lib):
-        return _of_library(run, value, name)
     if isinstance(value, Unknown):
         return _of_unknown(run, value, name, node)
+    if isinstance(value, MissingGrad):
+        run.event("missing-grad-used", node, value.tensor, value.tensor.node, read=value.at, cleared=value.cleared)
+    if not name.startswith("__"):
+        if type(value) is Nothing:
+            nothing.note_use(run, node, value, f"its attribute `{name}` is read")
+        nothing.note_call_of_keys(run, node, value, name)
     if isinstance(value, Class):
         return _of_class(run, value, name)
     if isinstance(value, Super):
@@ -147,6 +150,9 @@ _CONSTANTS = {"inf": math.inf, "pi": math.pi, "e": math.e}
 def _of_library(run: Run, value: Lib, name: str) -> Value:
     if name in value.fields:
         return value.fields[name]
+    found = run.members.get((value.path, name))
+    if found is not None:
+        return found
     last = value.path.rpartition(".")[2]
     if name == "__name__" and last[:1].isupper():
         return host(last)
@@ -155,9 +161,8 @@ def _of_library(run: Run, value: Lib, name: str) -> Value:
         return model(run, value, ast.Constant(0))
     if name in _CONSTANTS and value.path in ("math", "numpy", "torch"):
         return host(_CONSTANTS[name])
-    from gradls.autograd.spelling import canonical
-
-    return run.lib(canonical(f"{value.path}.{name}"))
+    found = run.members[value.path, name] = run.lib(canonical(f"{value.path}.{name}"))
+    return found
 
 
 _METADATA = frozenset(("shape", "ndim", "dtype", "device", "layout", "is_cuda", "requires_grad", "is_leaf", "grad_fn"))
@@ -249,19 +254,20 @@ def delete_attribute(run: Run, receiver: Value, name: str) -> None:
 
 def give_name(value: Value, name: str) -> None:
     """A tensor or object is known by the first name that it gets."""
-    if isinstance(value, Tensor) and not value.node.name:
-        value.node.name = name
-    if isinstance(value, Sequence) and value.kind == "tuple":
+    if type(value) is Tensor:
+        node = value.node
+        if not node.name:
+            node.name = name
+        if not value.name:
+            value.name = name
+    elif type(value) is Sequence and value.kind == "tuple":
         for item in value.items:
-            if isinstance(item, Tensor) and not item.node.name:
+            if type(item) is Tensor and not item.node.name:
                 item.node.name = name
-    if isinstance(value, (Tensor, Instance)) and not value.name:
+    elif type(value) is Instance and not value.name:
         value.name = name
-        if isinstance(value, Instance):
-            from gradls.flow.models.modules import contents
-
-            for _, member in contents(value):
-                give_name(member, name)
+        for _, member in modules.contents(value):
+            give_name(member, name)
 
 
 _SCALARS = {"int": "int", "float": "float", "bool": "bool", "str": "str"}
@@ -323,3 +329,7 @@ def _annotation_value(run: Run, annotation: ast.expr, function: Function) -> Val
         if isinstance(base, Lib):
             return _of_library(run, base, annotation.attr)
     return None
+
+
+# This begins attributes itself: it is needed only when everything is there.
+from gradls.flow.models import modules  # noqa: E402

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence as Items
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 
-def run_backward(run: Run, roots: list[Value], call: Call, *, gradient: Value | None, method: bool) -> None:
+def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value | None, method: bool) -> None:
     """`loss.backward()` or `torch.autograd.backward(losses)`."""
     # The function has one argument more than the method: the tensors.
     retain_index = 1 if method else 2
@@ -98,20 +99,20 @@ def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> None:
     for node in nodes:
         if not meets(run.path, node.path):
             continue
-        freed = next((by for by in node.fields.get("freed", ()) if meets(run.path, by.path)), None)
+        freed = next((by for by in node.get("freed", ()) if meets(run.path, by.path)), None)
         if freed is not None and first is None:
             first = run.event("freed-graph", call.node, root, node, by=freed, overwritten=False)
         if node.label == "raises":
-            blamed, word = node.fields.get("stuck", (node, ""))
+            blamed, word = node.get("stuck", (node, ""))
             run.event("not-implemented", call.node, root, blamed, second=word)
         for saved in node.saved:
-            detached = saved.tensor.fields.get("detached") if saved.tensor is not None else None
+            detached = saved.tensor.fields.get("detached")
             if detached is not None and detached[1] > node.fields.born and freed is None and saved.what != "result":
                 run.event("detached-saved", call.node, root, node, saved=saved, by=detached[0])
-            write = next((w for w in saved.storage.writes if w not in saved.writes and _between(run, node, w)), None)
+            write = next((w for w in saved.tensor.writes if w not in saved.writes and _between(run, node, w)), None)
             if write is not None and freed is None:
                 run.event("stale-saved", call.node, root, node, saved=saved, write=write)
-            hidden = next((w for w in saved.storage.fields.get("hidden", ()) if _after(run, node, w)), None)
+            hidden = next((w for w in saved.tensor.hidden if _after(run, node, w)), None)
             if hidden is not None and freed is None and write is None:
                 run.event("hidden-write", call.node, root, node, saved=saved, write=hidden)
             elif write is not None and first is not None:
@@ -129,7 +130,7 @@ def check_result(run: Run, value: Value, at: ast.AST) -> None:
         if isinstance(tensor, Tensor) and tensor.requires_grad is True:
             for node in walk(tensor.node, follow="flow"):
                 for saved in node.saved:
-                    late = [w for w in saved.storage.writes if w not in saved.writes and _between(run, node, w)]
+                    late = [w for w in saved.tensor.writes if w not in saved.writes and _between(run, node, w)]
                     if late and meets(run.path, node.path):
                         run.event("stale-return", at, tensor, node, saved=saved, write=late[0])
 
@@ -145,7 +146,7 @@ def free(run: Run, call: Call, retain: bool | None, nodes: list[Node]) -> None:
     freed = Freed(run.at(call.node), run.path)
     for node in dict.fromkeys(nodes):
         if node.frees:
-            run.state.set(node.fields, "freed", (*node.fields.get("freed", ()), freed))
+            run.state.set(node.fields, "freed", (*node.get("freed", ()), freed))
 
 
 def executed(root: Node, targets: list[Tensor] | None) -> list[Node]:
@@ -230,7 +231,7 @@ def run_grad(run: Run, call: Call) -> Value:
     return Sequence(run.state, "tuple", tuple(results), rest)
 
 
-def _second(roots: list[Value], starts: list[Value], targets: list[Value]) -> dict[Node, Gradient]:
+def _second(roots: Items[Value], starts: Items[Value], targets: Items[Value]) -> dict[Node, Gradient]:
     """What the gradients are for a second derivative, by the node that they are gradients of."""
     flag = False if all(is_constant(part) for part in starts) else None
     nodes = [root.node for root in roots if isinstance(root, Tensor)]
@@ -243,9 +244,9 @@ def _second(roots: list[Value], starts: list[Value], targets: list[Value]) -> di
 
 def _gradient(
     run: Run,
-    roots: list[Value],
+    roots: Items[Value],
     target: Value,
-    starts: list[Value],
+    starts: Items[Value],
     call: Call,
     create: bool | None,
     again: dict[Node, Gradient],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gradls.flow import abroad, attributes, classes, contexts, lazies, nothing
 from gradls.flow.arguments import Call
+from gradls.flow.chapters import may_be_of_the_file
 from gradls.flow.models.registry import find_function, find_method
 from gradls.flow.program import is_stub
 from gradls.flow.run import MOST_CALLS_DEEP, Arm, Frame, Scope
@@ -35,13 +37,12 @@ if TYPE_CHECKING:
 
 def eval_call(run: Run, node: ast.Call) -> Value:
     """The value of a call expression."""
-    from gradls.flow.expressions import eval_expr
-
-    if isinstance(node.func, ast.Name) and node.func.id == "super" and run.frame.scope.find("super") is None:
+    named = node.func
+    if type(named) is ast.Name and named.id == "super" and run.frame.scope.find("super") is None:
         return classes.super_of(run, node)
-    function = eval_expr(run, node.func)
+    function = expressions.eval_expr(run, named)
     call = evaluate_arguments(run, node)
-    if isinstance(function, Bound) and function.name.rpartition(".")[2] == "forward":
+    if type(function) is Bound and (function.name == "forward" or function.name.endswith(".forward")):
         classes.note_direct_forward(run, node, function)
     if run.lazy:
         lazies.check_call(run, function, call)
@@ -54,15 +55,13 @@ def eval_call(run: Run, node: ast.Call) -> Value:
 
 
 def evaluate_arguments(run: Run, node: ast.Call) -> Call:
-    from gradls.flow.expressions import eval_expr
-
     args: list[Value] = []
     kwargs: dict[str, Value] = {}
     unsure = False
     rest: Value | None = None
     for argument in node.args:
-        if isinstance(argument, ast.Starred):
-            value = eval_expr(run, argument.value)
+        if type(argument) is ast.Starred:
+            value = expressions.eval_expr(run, argument.value)
             nothing.note_use(run, argument, value, "it is gone through")
             if isinstance(value, Sequence):
                 args += value.items
@@ -73,9 +72,9 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
             else:
                 unsure = True
         else:
-            args.append(eval_expr(run, argument))
+            args.append(expressions.eval_expr(run, argument))
     for keyword in node.keywords:
-        value = eval_expr(run, keyword.value)
+        value = expressions.eval_expr(run, keyword.value)
         if keyword.arg is not None:
             kwargs[keyword.arg] = value
         elif isinstance(value, Mapping):
@@ -84,25 +83,26 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
         else:
             unsure = True
     call = Call(node, args, kwargs, unsure)
-    call.rest = rest if len(node.args) == 1 else None
+    if rest is not None and len(node.args) == 1:
+        call.rest = rest
     return call
 
 
 def call_value(run: Run, function: Value, call: Call) -> Value:
     """Call a value."""
-    if isinstance(function, Function):
-        return call_function(run, function, call)
-    if isinstance(function, Bound):
+    if type(function) is Bound:
         if function.function is not None:
             return call_function(run, function.function, call, function.receiver, function.owner)
         return call_method(run, function.receiver, function.name, call)
-    if isinstance(function, Class):
-        return classes.instantiate(run, function, call)
-    if isinstance(function, Instance):
-        return classes.call_instance(run, function, call)
-    if isinstance(function, Lib):
+    if type(function) is Lib:
         return call_library(run, function, call)
-    if isinstance(function, Choice):
+    if type(function) is Function:
+        return call_function(run, function, call)
+    if type(function) is Class:
+        return classes.instantiate(run, function, call)
+    if type(function) is Instance:
+        return classes.call_instance(run, function, call)
+    if type(function) is Choice:
         return _call_choice(run, function, call)
     nothing.note_use(run, call.node, function, "it is called")
     nothing.note_call_of_keys(run, call.node, function)
@@ -133,8 +133,6 @@ def call_unknown(run: Run, function: Value, call: Call) -> Value:
     for value in call.values:
         escape(run, value)
     if run.recording is False and (call.args or call.kwargs):
-        from gradls.flow.chapters import may_be_of_the_file
-
         run.chapter.switched_off = run.chapter.switched_off or may_be_of_the_file(function)
     if isinstance(function, Unknown):
         event = run.event("unknown-call", call.node, function, arguments=call.values, grad=run.mode["grad"])
@@ -142,9 +140,7 @@ def call_unknown(run: Run, function: Value, call: Call) -> Value:
             question = function.question._replace(called=True)
             answer = run.ask(question)
             if answer is not None:
-                from gradls.flow.imports import value_of_answer
-
-                return value_of_answer(run, answer, question)
+                return imports.value_of_answer(run, answer, question)
         result = _unknown_result(run, function, call)
         event.info["result"] = result
         return result
@@ -152,9 +148,6 @@ def call_unknown(run: Run, function: Value, call: Call) -> Value:
 
 
 def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
-    from gradls.flow.models.unknowns import unknown_method
-    from gradls.flow.operations import unknown_operation
-
     name = function.name if function is not None else ""
     receiver = function.fields.get("of") if function is not None else None
     pure = function is not None and function.plain
@@ -163,11 +156,11 @@ def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
         if model is not None:
             return model(run, receiver, call)
     if isinstance(receiver, Unknown):
-        found = unknown_method(run, name, receiver, call)
+        found = unknowns.unknown_method(run, name, receiver, call)
         if found is not None:
             return found
     values = [*([receiver] if receiver is not None else []), *call.values]
-    return unknown_operation(run, name, values, call.node, pure=pure)
+    return operations.unknown_operation(run, name, values, call.node, pure=pure)
 
 
 def escape(run: Run, value: Value) -> None:
@@ -218,9 +211,7 @@ def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:
     if model is not None:
         return model(run, receiver, call)
     if isinstance(receiver, Tensor):
-        from gradls.flow.operations import tensor_method
-
-        return tensor_method(run, receiver, name, call)
+        return operations.tensor_method(run, receiver, name, call)
     for value in [receiver, *call.values] if isinstance(receiver, Instance) else call.values:
         escape(run, value)
     return run.unknown("method", name)
@@ -238,18 +229,24 @@ def call_library(run: Run, function: Lib, call: Call) -> Value:
 
 def builtin(run: Run, name: str) -> Value:
     """A name that no scope of the program binds."""
-    if find_function(f"builtins.{name}") is not None:
-        return run.lib(f"builtins.{name}")
-    return {"True": host(True), "False": host(False), "None": NONE, "__name__": host("__main__")}.get(
-        name
-    ) or run.unknown("builtin", name)
+    path = _path_of_builtin(name)
+    if path is not None:
+        return run.lib(path)
+    return host("__main__") if name == "__name__" else run.unknown("builtin", name)
+
+
+@lru_cache(4096)
+def _path_of_builtin(name: str) -> str | None:
+    path = f"builtins.{name}"
+    return path if find_function(path) is not None else None
 
 
 def call_function(
     run: Run, function: Function, call: Call, receiver: Value | None = None, owner: Value | None = None
 ) -> Value:
     """Run the body of a function of the program with these arguments."""
-    if len(run.stack) >= MOST_CALLS_DEEP or run.stack.count(function) >= 2:
+    stack = run.stack
+    if len(stack) >= MOST_CALLS_DEEP or stack.count(function) >= 2:
         _leave_open(function, call, receiver)
         return run.unknown("recursion", function.name)
     if _takes_fewer(function, call, receiver):
@@ -257,15 +254,16 @@ def call_function(
         return run.unknown("call", function.name)
     if is_stub(function.source):
         return _not_followed(run, function, call, receiver)
-    if function.source is not run.source:
+    home = function.source is run.source
+    if not home:
         run.entered.setdefault(function.node, run.at(call.node))
-    if (function.source is run.source) == (run.frame.file is run.file):
+    if home is (run.frame.file is run.file):
         return _call_function(run, function, call, receiver, owner)
 
     def body() -> Value:
         return _call_function(run, function, call, receiver, owner)
 
-    if function.source is run.source:
+    if home:
         return abroad.come_back(run, body)
     given = [*call.values, *([receiver] if receiver is not None else [])]
     value = abroad.leave(run, function, given, body)
@@ -331,12 +329,9 @@ def _takes_fewer(function: Function, call: Call, receiver: Value | None) -> bool
 
 
 def _run_body(run: Run, function: Function, frame: Frame) -> Value:
-    from gradls.flow.expressions import eval_expr
-    from gradls.flow.statements import exec_block
-
     if isinstance(function.node, ast.Lambda):
-        return eval_expr(run, function.node.body)
-    completes = exec_block(run, function.node.body)
+        return expressions.eval_expr(run, function.node.body)
+    completes = statements.exec_block(run, function.node.body)
     exits = frame.exits
     if completes and function.owner is not None and function.name == "backward":
         run.event("end", function.node, NONE, function=function)
@@ -362,11 +357,11 @@ def _run_body(run: Run, function: Function, frame: Frame) -> Value:
 def bind_arguments(run: Run, function: Function, call: Call, fields: Fields, receiver: Value | None) -> None:
     """Give the parameters of a function their values in `fields`."""
     arguments = function.node.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    args = list(call.args)
+    positional = [*arguments.posonlyargs, *arguments.args] if arguments.posonlyargs else arguments.args
+    args = call.args
     if receiver is not None and function.kind != "static":
-        args.insert(0, receiver)
-    kwargs = dict(call.kwargs)
+        args = [receiver, *args]
+    kwargs = call.kwargs.copy()
     for parameter, value in zip(positional, args, strict=False):
         fields[parameter.arg] = value
     for parameter in [*positional[len(args) :], *arguments.kwonlyargs]:
@@ -383,26 +378,24 @@ def bind_arguments(run: Run, function: Function, call: Call, fields: Fields, rec
         fields[arguments.vararg.arg] = Sequence(run.state, "tuple", tuple(args[len(positional) :]), rest)
     if arguments.kwarg is not None:
         rest = run.unknown("argument", arguments.kwarg.arg) if call.unsure else None
-        fields[arguments.kwarg.arg] = Mapping(run.state, dict(kwargs), rest)
+        fields[arguments.kwarg.arg] = Mapping(run.state, kwargs, rest)
 
 
 def define_function(run: Run, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Function:
     """The function that a `def` or `lambda` makes."""
-    from gradls.flow.expressions import eval_expr
-
     function = Function(run.state, node, run.frame.scope, run.frame.file.source)
     arguments = node.args
     positional = [*arguments.posonlyargs, *arguments.args]
     for parameter, default in zip(
         positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True
     ):
-        function.defaults[parameter.arg] = eval_expr(run, default)
+        function.defaults[parameter.arg] = expressions.eval_expr(run, default)
     for parameter, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         if keyword_default is not None:
-            function.defaults[parameter.arg] = eval_expr(run, keyword_default)
+            function.defaults[parameter.arg] = expressions.eval_expr(run, keyword_default)
     if not isinstance(node, ast.Lambda):
         for decorator in reversed(node.decorator_list):
-            function = contexts.decorate(run, function, eval_expr(run, decorator), decorator)
+            function = contexts.decorate(run, function, expressions.eval_expr(run, decorator), decorator)
     return function
 
 
@@ -416,3 +409,8 @@ def is_instance(run: Run, value: Value, of: Value) -> bool | None:
 
 def iterate(run: Run, value: Instance) -> Value:
     return classes.iterate(run, value)
+
+
+# These begin calls themselves: they are needed only when everything is there.
+from gradls.flow import expressions, imports, operations, statements  # noqa: E402
+from gradls.flow.models import unknowns  # noqa: E402

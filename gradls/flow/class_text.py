@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 
 from gradls.flow.values import Class
+from gradls.syntax.walk import walk
 
 
 def registers(cls: Class) -> bool:
@@ -45,7 +46,7 @@ def _uses(cls: Class) -> frozenset[str]:
 
 def _read_uses(cls: ast.ClassDef) -> frozenset[str]:
     found = set()
-    for node in ast.walk(cls):
+    for node in walk(cls):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             if node.value.id == "self" and node.attr in ("register_buffer", "register_parameter", "add_module"):
                 found.add("registers")
@@ -56,7 +57,7 @@ def _read_uses(cls: ast.ClassDef) -> frozenset[str]:
 
 def _declarations(node: ast.ClassDef) -> dict[str, ast.expr]:
     found: dict[str, ast.expr] = {}
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, ast.AnnAssign):
             target = part.target
             if isinstance(target, ast.Name) and part in node.body:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gradls.flow import class_text, truth
@@ -27,6 +28,7 @@ from gradls.flow.values import (
     Unknown,
     Value,
 )
+from gradls.syntax.walk import walk
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -78,12 +80,14 @@ def define_class(run: Run, node: ast.ClassDef) -> Class:
     return cls
 
 
-def linearize(cls: Class) -> list[Value]:
+def linearize(cls: Class) -> tuple[Value, ...]:
     """The class and its bases, nearest first (depth first; a base met twice counts where it stands last)."""
-    order: list[Value] = [cls]
-    for base in cls.bases:
-        order += linearize(base) if isinstance(base, Class) else [base]
-    return [value for index, value in enumerate(order) if value not in order[index + 1 :]]
+    if cls.order is None:
+        order: list[Value] = [cls]
+        for base in cls.bases:
+            order += linearize(base) if isinstance(base, Class) else [base]
+        cls.order = tuple(value for index, value in enumerate(order) if value not in order[index + 1 :])
+    return cls.order
 
 
 def find_in_class(cls: Class, name: str, behind: Class | None = None) -> tuple[Value | None, Value | None]:
@@ -102,9 +106,11 @@ def find_in_class(cls: Class, name: str, behind: Class | None = None) -> tuple[V
     return None, None
 
 
-def library_bases(cls: Class) -> list[str]:
+def library_bases(cls: Class) -> tuple[str, ...]:
     """The full names of the library classes that a class derives from."""
-    return [base.path for base in linearize(cls) if isinstance(base, Lib)]
+    if cls.libraries is None:
+        cls.libraries = tuple(base.path for base in linearize(cls) if isinstance(base, Lib))
+    return cls.libraries
 
 
 def has_unknown_base(cls: Class) -> bool:
@@ -132,9 +138,10 @@ def templates(cls: Class) -> Iterator[Function]:
 
 
 def _attributes(node: ast.AST) -> frozenset[str]:
-    return frozenset(part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute))
+    return frozenset(part.attr for part in walk(node) if isinstance(part, ast.Attribute))
 
 
+@lru_cache(4096)
 def is_module_path(path: str) -> bool:
     """Is this library class an `nn.Module`?"""
     if path.startswith(_LIGHTNING):
@@ -148,19 +155,25 @@ def is_module_path(path: str) -> bool:
 
 def is_module_class(cls: Value) -> bool | None:
     """Is a class an `nn.Module`? A class whose base cannot be resolved counts as one when its body shows it."""
+    if isinstance(cls, Class):
+        cls.sort = cls.sort or _sort(cls)
+        if cls.sort == "unknown":
+            return True if _looks_like_module(cls) else None
+        return cls.sort == "module"
     if isinstance(cls, Lib):
         return is_module_path(cls.path) or (None if cls.path.startswith(_MAY_BE_MODULES) else False)
-    if not isinstance(cls, Class):
-        return None
+    return None
+
+
+def _sort(cls: Class) -> str:
+    """module, unknown or other."""
     if any(is_module_path(path) for path in library_bases(cls)):
-        return True
+        return "module"
     for base in linearize(cls):
         answer = getattr(base, "answer", None)
         if answer is not None and "torch.nn.modules.module.Module" in (answer.name, *answer.bases):
-            return True
-    if has_unknown_base(cls):
-        return True if _looks_like_module(cls) else None
-    return False
+            return "module"
+    return "unknown" if has_unknown_base(cls) else "other"
 
 
 def _looks_like_module(cls: Class) -> bool:
@@ -221,7 +234,7 @@ def start_training(run: Run, instance: Instance) -> None:
 
 
 def _is_dataclass(cls: Class) -> bool:
-    names = (node for decorator in cls.node.decorator_list for node in ast.walk(decorator))
+    names = (node for decorator in cls.node.decorator_list for node in walk(decorator))
     return any("dataclass" in str(getattr(node, "id", getattr(node, "attr", ""))) for node in names)
 
 
@@ -325,7 +338,7 @@ def _call_instance(run: Run, instance: Instance, call: Call) -> Value:
     for path in bases:
         if is_module_path(path) and path != MODULE:
             return forward(run, instance, path, call)
-    if bases == [MODULE] and not instance.open and function is None:
+    if bases == (MODULE,) and not instance.open and function is None:
         run.event("no-forward", call.node, instance)
     return call_unknown(run, instance, call)
 

@@ -12,6 +12,7 @@ from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.graph import At
 from gradls.flow.values import Bound, Choice, Function, Instance, Lib, Sequence, Unknown, Value
+from gradls.syntax.walk import walk
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -168,7 +169,7 @@ def _may_change_mode(run: Run, manager: Value, node: ast.expr) -> bool:
     """An unknown context manager may switch gradients off; `open(...)` and the like do not."""
     if isinstance(manager, Choice):
         return any(isinstance(option, Instance) and "mode" in option.data for option in manager.options)
-    names = [str(getattr(part, "id", getattr(part, "attr", ""))).lower() for part in ast.walk(node)]
+    names = [str(getattr(part, "id", getattr(part, "attr", ""))).lower() for part in walk(node)]
     return any(word in name for name in names for word in ("grad", "inference", "context", "ctx", "maybe"))
 
 
@@ -189,7 +190,7 @@ def catches_errors(statement: ast.Try) -> bool:
     for clause in statement.handlers:
         types = clause.type.elts if isinstance(clause.type, ast.Tuple) else [clause.type]
         wide = any(kind is None or _last_name(kind) in _CATCHING for kind in types)
-        if wide and not any(isinstance(node, ast.Raise) for inner in clause.body for node in ast.walk(inner)):
+        if wide and not any(isinstance(node, ast.Raise) for inner in clause.body for node in walk(inner)):
             return True
     return False
 

@@ -79,6 +79,20 @@ def promote(values: list[Value]) -> str | None:
     return best
 
 
+def _first_tensor(op: Op, bound: dict[str, Value]) -> Value | None:
+    """The first argument that has a gradient: torch.where has its condition first. Without one, the first of all."""
+    others: Value | None = None
+    for name, value in bound.items():
+        if type(value) is Host:
+            continue
+        for tensor in operations.tensors_in(value):
+            if name in op.differentiable:
+                return tensor
+            others = others or tensor
+            break
+    return others
+
+
 def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
     """The dtype class of one result of an operation."""
     given = bound.get("dtype")
@@ -93,14 +107,12 @@ def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
         return None
     if rule == "promote":
         return promote(list(bound.values()))
-    # torch.where has its condition first: what counts is the first argument that has a gradient.
-    ordered = sorted(bound, key=lambda name: name not in op.differentiable) if op.differentiable else list(bound)
     if op.name in _JOINING:
-        parts = [tensor for value in bound.values() for tensor in _tensors(value)]
+        parts = [tensor for value in bound.values() for tensor in operations.tensors_in(value)]
         return promote(parts) if parts else None
-    first = next((tensor for name in ordered for tensor in _tensors(bound[name])), None)
     if rule == "argument" and op.name in _METHODS:
         return _METHODS[op.name]
+    first = _first_tensor(op, bound)
     if op.factory and first is None:
         return "float"
     if not isinstance(first, Tensor):
@@ -122,7 +134,8 @@ _WIDTH = {"bfloat16": 1, "float16": 1, "float32": 2, "float64": 3}
 
 def exact(tensor: Tensor) -> str | None:
     """The floating dtype of a tensor, such as "float32", where it is known."""
-    return None if tensor.fields.get("escaped") and tensor.leaf is not False else tensor.fields.get("exact")
+    fields = tensor.fields
+    return None if fields["leaf"] is not False and fields.get("escaped") else fields.get("exact")
 
 
 def exact_of_result(output: Output, bound: dict[str, Value]) -> str | None:
@@ -131,18 +144,21 @@ def exact_of_result(output: Output, bound: dict[str, Value]) -> str | None:
     given = bound.get("dtype")
     if given is not None and not (isinstance(given, Host) and given.kind == "none"):
         return exactly(given)
-    parts = [part for value in bound.values() for part in _tensors(value)]
     found = set()
-    for part in parts:
-        if not isinstance(part, Tensor) or part.dtype is None:
-            return None
-        if part.dtype == "float":
-            found.add(exact(part))
+    for value in bound.values():
+        if type(value) is Host:
+            continue
+        for part in operations.tensors_in(value):
+            if type(part) is not Tensor or part.dtype is None:
+                return None
+            if part.dtype == "float":
+                found.add(exact(part))
     if len(found) == 1:
         return found.pop()
     if output.dtype != "promote" or None in found or not found or {"bfloat16", "float16"} <= found:
         return None
     # A tensor without dimensions does not widen one that has some.
+    parts = [part for value in bound.values() for part in operations.tensors_in(value)]
     if any(isinstance(part, Tensor) and not part.shape for part in parts):
         return None
     return max((name for name in found if name is not None), key=lambda name: _WIDTH.get(name, 0))
@@ -155,7 +171,5 @@ _STAY_COMPLEX = frozenset((
 ))  # fmt: skip
 
 
-def _tensors(value: Value) -> list[Value]:
-    from gradls.flow.operations import tensors_in
-
-    return tensors_in(value)
+# This begins dtypes itself: it is needed only when everything is there.
+from gradls.flow import operations  # noqa: E402

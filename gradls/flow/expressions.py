@@ -27,6 +27,7 @@ from gradls.flow.values import (
     host,
     is_none,
 )
+from gradls.syntax.walk import walk
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -248,7 +249,7 @@ def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
     outer = frame.scope
     frame.scope = Scope(Fields(run.state), outer, "comprehension")
     for generator in node.generators:
-        for target in ast.walk(generator.target):
+        for target in walk(generator.target):
             if isinstance(target, ast.Name):
                 frame.scope.fields[target.id] = NONE
 

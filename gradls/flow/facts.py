@@ -32,6 +32,16 @@ class Event:
     node: Node | None = None
     path: Path | None = None
     info: dict[str, Any] = field(default_factory=dict)
+    alone: bool = False
+    """It happens in a function that nobody in the file calls."""
+    calls: Any = None
+    """The calls that led there (`gradls.flow.run.Calls`)."""
+    caught: bool = False
+    """An error there would be caught."""
+    clock: int = 0
+    """When: things that come to be later are born later than this."""
+    hypothetical: bool = False
+    """It is not certain that gradients are on there."""
 
     def __getattr__(self, name: str) -> Any:
         try:

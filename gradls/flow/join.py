@@ -10,7 +10,6 @@ from gradls.flow.state import MISSING
 from gradls.flow.values import (
     Bound,
     Choice,
-    Function,
     Host,
     Instance,
     Lib,
@@ -64,13 +63,17 @@ class Join:
 
     def values(self, values: Values[Value]) -> Value:
         """A value that is one of `values`, by branch."""
-        flat: list[Value] = []
+        first = values[0]
+        flat = [first]
         for value in values:
-            for option in value.options if isinstance(value, Choice) else (value,):
-                if not any(option is other or _same_host(option, other) for other in flat):
-                    flat.append(option)
+            if value is not first or type(value) is Choice:
+                for option in value.options if type(value) is Choice else (value,):
+                    if not any(option is other or _same(option, other) for other in flat):
+                        flat.append(option)
         if len(flat) == 1:
-            return flat[0]
+            return first
+        if type(first) is Choice:
+            del flat[0]
         unknown = next((value for value in flat if isinstance(value, Unknown)), None)
         if unknown is not None:
             joined = Unknown(self.state, "branches", unknown.name)
@@ -137,7 +140,7 @@ class Join:
             leaf=_agree([tensor.leaf for tensor in tensors]),
             dtype=_agree([tensor.dtype for tensor in tensors]),
             shape=_agree([tensor.shape for tensor in tensors]),
-            storage=_agree([tensor.storage for tensor in tensors]),
+            storage=first.storage if all(tensor.shares(first) for tensor in tensors) else None,
             is_parameter=all(tensor.is_parameter for tensor in tensors),
         )
         joined.name = first.name if all(tensor.name == first.name for tensor in tensors) else ""
@@ -163,10 +166,9 @@ class Join:
 
     def items(self, values: list[tuple[Value, ...]]) -> tuple[Value, ...]:
         """The elements of one list that branches changed differently: what all have, and then what some have."""
-        length = min(len(value) for value in values)
         longest = max(values, key=len)
-        head = tuple(self.values([value[index] for value in values]) for index in range(length))
-        return head + longest[length:]
+        head = [parts[0] if _are_one(parts) else self.values(parts) for parts in zip(*values, strict=False)]
+        return (*head, *longest[len(head) :])
 
     def _elements(self, parts: list[tuple[tuple[Value, ...], Value | None]]) -> tuple[tuple[Value, ...], Value | None]:
         length = min(len(items) for items, _ in parts)
@@ -205,16 +207,27 @@ def _agree(values: list[Any]) -> Any:
     return values[0] if all(value is values[0] or value == values[0] for value in values) else None
 
 
-def _same_host(one: Value, other: Value) -> bool:
-    if isinstance(one, Host) and isinstance(other, Host):
+def _are_one(values: Values[Value]) -> bool:
+    first = values[0]
+    return all(value is first for value in values)
+
+
+def _same(one: Value, other: Value) -> bool:
+    """Are these one and the same, though they are two objects here?"""
+    if isinstance(one, Host):
         return (
-            one.kind == other.kind and one.known and other.known and one.value == other.value and one.node is other.node
+            isinstance(other, Host)
+            and one.kind == other.kind
+            and one.value is not MISSING
+            and other.value is not MISSING
+            and one.value == other.value
+            and one.node is other.node
         )
-    if isinstance(one, Lib) and isinstance(other, Lib):
-        return one.path == other.path and ("some" in one.fields) == ("some" in other.fields)
-    if isinstance(one, Bound) and isinstance(other, Bound):
-        return one.receiver is other.receiver and one.name == other.name
-    return isinstance(one, (Function, Instance)) and one is other
+    if type(one) is Lib:
+        return type(other) is Lib and one.path == other.path and ("some" in one.fields) == ("some" in other.fields)
+    if type(one) is Bound:
+        return type(other) is Bound and one.receiver is other.receiver and one.name == other.name
+    return False
 
 
 def _union(values: list[tuple[Any, ...]]) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from gradls.flow.iterators import consume, exhausted
 from gradls.flow.run import Loop
 from gradls.flow.state import MISSING, Changes
 from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Value, host
+from gradls.syntax.walk import walk
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -125,17 +126,17 @@ FILLING = frozenset(("append", "appendleft", "add", "extend", "insert", "update"
 
 
 def _may_break(loop: ast.stmt) -> bool:
-    return any(isinstance(part, ast.Break) for part in ast.walk(loop))
+    return any(isinstance(part, ast.Break) for part in walk(loop))
 
 
 def _may_be_left(loop: ast.stmt) -> bool:
-    return any(isinstance(part, (ast.Break, ast.Return, ast.Raise)) for part in ast.walk(loop))
+    return any(isinstance(part, (ast.Break, ast.Return, ast.Raise)) for part in walk(loop))
 
 
 def _filled_in(loop: ast.stmt) -> tuple[ast.expr, ...]:
     """The expressions that the body of a loop fills: `x` of `x.append(...)` and `x[...] = ...`."""
     found: list[ast.expr] = []
-    for node in ast.walk(loop):
+    for node in walk(loop):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in FILLING:
             found.append(node.func.value)
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):

@@ -54,6 +54,7 @@ def without_gradient(event: Event) -> bool:
 
 def _all(facts: Facts) -> Iterator[Lost]:
     seen: set[tuple[Node, str]] = set()
+    leaves_of: dict[Node, tuple[Tensor, ...]] = {}
     never = never_reached(facts)
     optimized = any(event.kind != "unknown-call" or _takes_objects(event) for event in facts.of(*_OPTIMIZING))
     given = {tensor for event in facts.of("optimizer-made") for tensor in event.parameters}
@@ -67,15 +68,21 @@ def _all(facts: Facts) -> Iterator[Lost]:
             if cuts:
                 yield _raising(event, cuts, given)
             continue
+        dead: set[Node] | None = None
         if facts.unfinished:
             continue  # A backward that was not seen may reach what this one does not.
         for cut in cuts:
-            leaves = tuple(lost_leaves(cut))
+            leaves = leaves_of.get(cut)
+            if leaves is None:
+                leaves = leaves_of[cut] = tuple(lost_leaves(cut))
             if any(leaf in never for leaf in leaves):
                 why, leaves = "parameters", tuple(leaf for leaf in leaves if leaf in never)
             elif not optimized and leaves and not any(leaf in reached for leaf in leaves):
                 why, leaves = "untrained", tuple(leaf for leaf in leaves if leaf.is_parameter)
-            elif leaves and root.scalar is not False and _costs_a_term(root, cut, reached_nodes):
+            elif leaves and root.scalar is not False and _may_cost_a_term(cut, reached_nodes):
+                dead = _behind_dead_terms(root) if dead is None else dead
+                if cut not in dead:
+                    continue
                 why = "term"
             else:
                 continue
@@ -170,11 +177,15 @@ _NEVER_MEANT = frozenset(("integer", "no_derivative"))
 """Cuts that nobody makes to keep a gradient back: a comparison, a count."""
 
 
-def _costs_a_term(root: Node, cut: Node, reached: set[Node]) -> bool:
-    """Is a whole term of `root` constant because of `cut`, though no backward reaches what was cut off otherwise?"""
+def _may_cost_a_term(cut: Node, reached: set[Node]) -> bool:
+    """Is this a cut that nobody means to make, or does no backward reach what it cuts off?"""
     assert cut.cut is not None
     if not cut.cut.certain:
         return False
-    if cut.cut.kind not in _NEVER_MEANT and any(edge.node in reached and edge.node.leaf is None for edge in cut.edges):
-        return False
-    return any(cut in frontier(term) for term in dead_terms(root))
+    meant = any(given.node in reached and given.node.leaf is None for given in cut.edges)
+    return cut.cut.kind in _NEVER_MEANT or not meant
+
+
+def _behind_dead_terms(root: Node) -> set[Node]:
+    """The cuts because of which whole terms of `root` are constant."""
+    return {cut for term in dead_terms(root) for cut in frontier(term)}

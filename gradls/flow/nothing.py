@@ -91,7 +91,7 @@ def _is_text(statement: ast.stmt) -> bool:
 
 def note_arguments(run: Run, node: ast.AST, op: Op, bound: dict[str, Value]) -> None:
     """The same for the arguments of an operation that must be tensors."""
-    if any(type(value) is Nothing for value in bound.values()):
+    if Nothing in map(type, bound.values()):
         for name, word in zip(op.params, op.types, strict=False):
             if word in ("tensor", "tensors"):
                 note_use(run, node, bound.get(name), "an operation is given it")

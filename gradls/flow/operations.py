@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from collections.abc import Sequence as Items
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gradls.autograd.calls import select
 from gradls.autograd.ops import Op, Output, find_op
 from gradls.flow import dropout, dtypes, nothing, ranges, shapes, steep, unfit_inputs, writes
 from gradls.flow.arguments import Call
-from gradls.flow.graph import At, Cut, Edge, Node, Saved
+from gradls.flow.graph import At, Cut, Edge, Node, Saved, edge, saved
 from gradls.flow.second_order import about_edges
 from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
 
@@ -25,23 +27,30 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
     if op is None:
         return unknown_operation(run, spelling.rpartition(".")[2], [*args, *call.kwargs.values()], call.node)
     for index, argument in enumerate(args):
-        if isinstance(argument, Choice):
+        if type(argument) is Choice:
             return _for_each_option(run, spelling, call, args, index)
-    op = select(op, [kind(value) for value in args], {key: kind(value) for key, value in call.kwargs.items()})
+    if op.overloads:
+        keywords = tuple((key, kind(value)) for key, value in call.kwargs.items()) if call.kwargs else ()
+        op = _select(op, tuple(map(kind, args)), keywords)
     bound = bind(run, op, args, call.kwargs)
     nothing.note_arguments(run, call.node, op, bound)
     first = bound.get(op.params[0]) if op.params else None
-    drops = dropout.drops(run, op, bound)
+    drops = dropout.drops(run, op, bound) if "dropout" in op.name else True
     if drops is False and isinstance(first, Tensor):
         return first
     if (op.inplace or _is_true(bound.get("inplace"))) and isinstance(first, Tensor):
-        before = first.storage.writes
+        before = first.writes
         kernel = op if op.inplace or op.written is None else op.written
         result = writes.in_place(run, kernel, bound, call.node)
-        for write in first.storage.writes[len(before) :]:
+        for write in first.writes[len(before) :]:
             write.certain = drops is True
         return result
     return result_of(run, op, bound, call.node)
+
+
+@lru_cache(1 << 13)
+def _select(op: Op, positional: tuple[str, ...], keywords: tuple[tuple[str, str], ...]) -> Op:
+    return select(op, positional, dict(keywords))
 
 
 def _for_each_option(run: Run, spelling: str, call: Call, args: list[Value], index: int) -> Value:
@@ -56,14 +65,15 @@ def _for_each_option(run: Run, spelling: str, call: Call, args: list[Value], ind
     return run.join.values(results) if results else run.unknown("call")
 
 
+_KINDS = {"int": "int", "float": "float", "bool": "bool", "str": "str", "none": "none", "number": "float"}
+
+
 def kind(value: Value) -> str:
     """What sort of argument a value is, for the choice of an overload."""
-    if isinstance(value, Tensor):
+    if type(value) is Tensor:
         return "tensor"
     if isinstance(value, Host):
-        return {"int": "int", "float": "float", "bool": "bool", "str": "str", "none": "none", "number": "float"}.get(
-            value.kind, "unknown"
-        )
+        return _KINDS.get(value.kind, "unknown")
     if isinstance(value, Sequence):
         elements = value.elements
         if elements and all(isinstance(item, Tensor) for item in elements):
@@ -76,21 +86,28 @@ def kind(value: Value) -> str:
 
 def bind(run: Run, op: Op, args: Iterable[Value], kwargs: dict[str, Value]) -> dict[str, Value]:
     """The arguments of an operation by parameter; those that it takes any number of, as a sequence."""
-    values = list(args)
-    bound: dict[str, Value] = {}
-    for index, (name, value) in enumerate(zip(op.params, values, strict=False)):
-        if name == op.variadic and (len(values) > index + 1 or not isinstance(value, Sequence)):
-            bound[name] = Sequence(run.state, "tuple", tuple(values[index:]))
-            break
-        bound[name] = value
+    if not op.variadic:
+        bound = dict(zip(op.params, args, strict=False))
+    else:
+        bound = {}
+        values = list(args)
+        for index, (name, value) in enumerate(zip(op.params, values, strict=False)):
+            if name == op.variadic and (len(values) > index + 1 or not isinstance(value, Sequence)):
+                bound[name] = Sequence(run.state, "tuple", tuple(values[index:]))
+                break
+            bound[name] = value
     for name, value in kwargs.items():
         bound["input" if name == "self" else name] = value
     return bound
 
 
-def tensors_in(value: Value) -> list[Value]:
+def tensors_in(value: Value) -> Items[Value]:
     """The tensors and unknown values in an argument."""
-    if isinstance(value, (Tensor, Unknown)):
+    if type(value) is Tensor or type(value) is Unknown:
+        return (value,)
+    if type(value) is Host:
+        return ()
+    if isinstance(value, Unknown):
         return [value]
     if isinstance(value, Sequence):
         return [part for item in value.elements for part in tensors_in(item)]
@@ -112,23 +129,28 @@ def edges_of(
 ) -> tuple[list[Edge], bool | None]:
     """The inputs of a node at `at`, and whether its result requires grad while grad mode is on."""
     edges: list[Edge] = []
-    about = about or {}
     verdict: bool | None = False
     for name, argument in bound.items():
+        if type(argument) is Host:
+            if argument.node is not None:
+                edges.append(edge(argument.node, False))
+            continue
         carries = differentiable is None or name in differentiable
         for value in tensors_in(argument):
-            if isinstance(value, Tensor):
-                flows = value.requires_grad if carries and value.dtype not in ("int", "bool") else False
-                edges.append(Edge(value.node, flows, *about.get(name, ())))
-                if at is not None and "overwritten" in value.fields and flows is True and run.recording is True:
-                    run.event("multi-view-use", at, value, value.node, by=value.fields["overwritten"])
+            if type(value) is Tensor:
+                fields = value.fields
+                flows = fields["requires_grad"] if carries and value.dtype != "int" and value.dtype != "bool" else False
+                word = about.get(name) if about else None
+                edges.append(edge(fields["node"], flows) if word is None else edge(fields["node"], flows, word))
+                if at is not None and "overwritten" in fields and flows is True and run.recording is True:
+                    run.event("multi-view-use", at, value, fields["node"], by=fields["overwritten"])
             else:
                 flows = None if carries and not is_plain(value) else False
-                edges.append(Edge(opaque(run, value), flows))
+                edges.append(edge(opaque(run, value), flows))
             if flows is True or (flows is None and verdict is False):
                 verdict = flows
-        for node in host_history(argument):
-            edges.append(Edge(node, False))
+        if type(argument) is not Tensor:
+            edges += [edge(node, False) for node in host_history(argument)]
     return edges, verdict
 
 
@@ -163,17 +185,21 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     """The tensor or tensors that an operation which writes nothing gives."""
     edges, verdict = edges_of(run, bound, op.differentiable, at, about_edges(op, bound))
     place = run.at(at)
+    if op.refuses:
+        _check_refused(run, op, bound, at)
     given = bound.get("out")
-    _check_refused(run, op, bound, at)
-    recorded = run.recording is True and not run.isolated
-    if isinstance(given, Tensor) and recorded and (verdict is True or given.requires_grad is True):
-        run.event("out-argument", at, given, given.node)
+    if given is not None and isinstance(given, Tensor):
+        recorded = run.recording is True and not run.isolated
+        if recorded and (verdict is True or given.requires_grad is True):
+            run.event("out-argument", at, given, given.node)
     if op.python:
         return python_value(run, op, edges, place)
     if not op.outputs:
         return unknown_operation(run, op.name, list(bound.values()), at, pure=True)
-    outputs = [*op.outputs, *(output for name, output in op.extra if _is_true(bound.get(name)))]
-    results = [_output(run, op, output, number, bound, edges, verdict, place) for number, output in enumerate(outputs)]
+    outputs = op.outputs
+    if op.extra:
+        outputs = (*outputs, *(output for name, output in op.extra if _is_true(bound.get(name))))
+    results = [_output(run, op, output, bound, edges, verdict, place) for output in outputs]
     if op.view in ("view", "multi", "expand", "maybe"):
         base = bound.get(op.params[0]) if op.params else None
         if isinstance(base, Tensor):
@@ -207,7 +233,7 @@ _NORMALIZED_ALONG = frozenset(("softmax", "log_softmax"))
 
 def _note_growth(run: Run, bound: dict[str, Value], result: Tensor, at: ast.AST) -> None:
     """Write down an element-wise operation of two tensors that broadcasts both of them."""
-    tensors = tuple(value for value in bound.values() if isinstance(value, Tensor))
+    tensors = tuple([value for value in bound.values() if type(value) is Tensor])
     if len(tensors) == 2 and shapes.both_grow(tensors[0].shape, tensors[1].shape):
         run.event("outer-broadcast", at, result, result.node, tensors=tensors)
 
@@ -231,7 +257,6 @@ def _output(
     run: Run,
     op: Op,
     output: Output,
-    number: int,
     bound: dict[str, Value],
     edges: list[Edge],
     verdict: bool | None,
@@ -239,17 +264,20 @@ def _output(
 ) -> Tensor:
     dtype = dtypes.of_result(op, output, bound)
     requires_grad, cut, recorded = _gradient_of_output(run, op, output, dtype, edges, verdict, place)
-    own = edges if recorded else [Edge(edge.node, False) for edge in edges]
+    own = edges if recorded else [edge(given.node, False) for given in edges]
     node = Node(run.state, op.name, place, tuple(own), cut=cut, path=run.path)
-    node.zero = output.gradient == "zero"
-    node.frees = recorded and requires_grad is True and any(requires_grad_in(bound.get(name)) for name in op.frees_when)
-    if output.gradient == "raises":
+    if recorded and requires_grad is True and op.frees_when:
+        node.frees = any(requires_grad_in(bound.get(name)) for name in op.frees_when)
+    if output.gradient == "zero":
+        node.zero = True
+    elif output.gradient == "raises":
         node.label = "raises"
     shape = shapes.of_result(op, bound)
-    node.scalar = None if shape is None else shape == ()
+    node.scalar = None if shape is None else not shape
     leaf = True if not recorded else (False if requires_grad else None)
     tensor = Tensor(run.state, node, requires_grad=requires_grad, leaf=leaf, dtype=dtype, shape=shape)
-    tensor.inference = bool(run.mode["inference"])
+    if run.mode["inference"]:
+        tensor.inference = True
     if dtype == "float":
         exact = dtypes.exact_of_result(output, bound)
         # Autocast leaves this one alone. A function that nobody calls here may be called under autocast.
@@ -264,8 +292,8 @@ def _gradient_of_output(
     """Of one result: does it require grad, what cut it off, and is it recorded (maybe)?"""
     if output.gradient == "none" or dtype in ("int", "bool"):
         kind_of_cut = "integer" if dtype in ("int", "bool") else "no_derivative"
-        certain = any(edge.flows for edge in edges) or any(_carries(edge) for edge in edges)
-        losing = certain or any(edge.flows is not False for edge in edges)
+        certain = any(given.flows for given in edges) or any(_carries(given) for given in edges)
+        losing = certain or any(given.flows is not False for given in edges)
         return False, (Cut(kind_of_cut, place, certain) if losing and not run.isolated else None), False
     wanted = None if output.gradient == "unknown" and verdict else verdict
     flag, cut = under_mode(run, wanted, None, place)
@@ -275,9 +303,9 @@ def _gradient_of_output(
     return flag, cut, flag is not False
 
 
-def _carries(edge: Edge) -> bool:
+def _carries(given: Edge) -> bool:
     """Would gradient flow to the input of this edge if the operation let it?"""
-    node = edge.node
+    node = given.node
     return (node.leaf is not None and bool(node.leaf.requires_grad)) or any(inner.flows for inner in node.edges)
 
 
@@ -286,7 +314,7 @@ def check_saved(run: Run, node: Node) -> None:
     if run.isolated or run.mode["inference"] or node.at is None:
         return
     for entry in node.saved:
-        if entry.tensor is not None and entry.tensor.inference:
+        if entry.tensor.inference:
             run.event("inference-tensor", node.at.node, entry.tensor, entry.tensor.node, saved=entry, keeper=node)
             return
 
@@ -318,10 +346,10 @@ def python_value(run: Run, op: Op, edges: list[Edge], place: At) -> Value:
 def cut_node(run: Run, kind_of_cut: str, op: str, edges: Iterable[Edge], place: At, at: At | None = None) -> Node:
     """A node through which no gradient flows; a cut only if there was gradient to lose."""
     edges = list(edges)
-    losing = any(edge.flows is not False for edge in edges)
-    certain = any(edge.flows for edge in edges)
+    losing = any(given.flows is not False for given in edges)
+    certain = any(given.flows for given in edges)
     cut = Cut(kind_of_cut, at or place, certain) if losing and not run.isolated else None
-    return Node(run.state, op, place, tuple(Edge(edge.node, False) for edge in edges), cut=cut, path=run.path)
+    return Node(run.state, op, place, tuple(edge(given.node, False) for given in edges), cut=cut, path=run.path)
 
 
 def cut_tensor(run: Run, kind_of_cut: str, op: str, source: Tensor, at: ast.AST, *, shares: bool) -> Tensor:
@@ -349,10 +377,9 @@ def cut_tensor(run: Run, kind_of_cut: str, op: str, source: Tensor, at: ast.AST,
 
 def _save(run: Run, op: Op, bound: dict[str, Value], results: list[Tensor]) -> None:
     """Note what the nodes keep for backward."""
-    for number, tensor in enumerate(results):
-        node = tensor.node
-        if tensor.requires_grad is not True or number > 0:
-            continue
+    first = results[0].fields
+    if first["requires_grad"] is True and op.saved:
+        node = first["node"]
         node.saved = tuple(saved_by(op, bound, results))
         check_saved(run, node)
 
@@ -366,14 +393,16 @@ def saved_by(op: Op, bound: dict[str, Value], results: list[Tensor]) -> Iterable
             number = int(entry.what.removeprefix("result") or 0)
             if number < len(results):
                 kept = results[number]
-                yield Saved(kept.storage, kept.storage.writes, "result", kept)
+                yield saved("result", kept)
         elif entry.what in bound:
             for value in tensors_in(bound[entry.what]):
                 if isinstance(value, Tensor):
-                    yield Saved(value.storage, value.storage.writes, entry.what, value)
+                    yield saved(entry.what, value)
 
 
 def requires_grad_in(value: Value | None) -> bool:
+    if type(value) is Tensor:
+        return value.fields["requires_grad"] is True
     return value is not None and any(
         isinstance(tensor, Tensor) and tensor.requires_grad is True for tensor in tensors_in(value)
     )
@@ -388,15 +417,17 @@ def unknown_operation(
     edges: list[Edge] = []
     for value in values:
         for tensor in tensors_in(value):
-            if isinstance(tensor, Tensor):
-                edges.append(Edge(tensor.node, None if tensor.requires_grad is not False else False))
+            if type(tensor) is Tensor:
+                fields = tensor.fields
+                edges.append(edge(fields["node"], None if fields["requires_grad"] is not False else False))
             else:
-                edges.append(Edge(opaque(run, tensor), False if is_plain(tensor) else None))
+                edges.append(edge(opaque(run, tensor), False if is_plain(tensor) else None))
     result = run.unknown("call", name)
     if edges:
-        result.fields["node",] = Node(run.state, name, run.at(at), tuple(edges), kind="opaque", path=run.path)
-        result.fields["node",].fields["pure"] = pure
-        quiet = pure and all(edge.flows is False for edge in edges)
+        node = result.fields["node",] = Node(run.state, name, run.at(at), tuple(edges), kind="opaque", path=run.path)
+        if pure:
+            node.fields["pure"] = True
+        quiet = pure and all(given.flows is False for given in edges)
         result.plain = quiet and not any(isinstance(value, Unknown) and value.unrecorded for value in values)
         result.unrecorded = quiet or (run.recording is False and not run.isolated)
         if not quiet:
@@ -429,7 +460,7 @@ def derived_tensor(
     edges, verdict = edges_of(run, bound, None, at)
     place = run.at(at)
     flag, cut = under_mode(run, verdict, None, place)
-    own = edges if flag is not False else [Edge(edge.node, False) for edge in edges]
+    own = edges if flag is not False else [edge(given.node, False) for given in edges]
     node = Node(run.state, op, place, tuple(own), cut=cut, path=run.path)
     node.frees = saves and flag is True
     node.scalar = None if shape is None else shape == ()

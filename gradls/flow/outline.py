@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradls.syntax.source import Source
+from gradls.syntax.walk import walk
 
 _DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 _CONSTANT = (
@@ -68,11 +69,11 @@ def _outline(tree: ast.Module) -> Outline:
         if "__all__" in bound:
             public = _literal(statement)
         value = statement.value if isinstance(statement, (ast.Assign, ast.AnnAssign)) else None
-        if value is not None and (_is_device(value) or all(isinstance(node, _CONSTANT) for node in ast.walk(value))):
+        if value is not None and (_is_device(value) or all(isinstance(node, _CONSTANT) for node in walk(value))):
             fixed |= bound
             continue
         found.also[number] = bound
-        used.append((number, {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}))
+        used.append((number, {node.id for node in walk(statement) if isinstance(node, ast.Name)}))
     defined = {name for name, numbers in found.binds.items() if not any(number in found.also for number in numbers)}
     for number, names in used:
         for name in names - defined - fixed:

@@ -26,7 +26,7 @@ def prove(run: Run, chapter: Chapter) -> None:
     """
     proofs: dict[Place, set[Node | Unknown]] = {}
     for event in chapter.events:
-        if event.kind == "backward" and event.info.get("requires_grad") is None and not event.info["caught"]:
+        if event.kind == "backward" and event.info.get("requires_grad") is None and not event.caught:
             root = _node(event.value)
             if root is not None and event.at.source is run.source:
                 proofs.setdefault(_place(run, event.at.node), set()).update(_required(root))
@@ -73,7 +73,7 @@ def _required(root: Node | Unknown) -> Iterator[Node | Unknown]:
         if isinstance(node, Unknown):
             continue
         inputs = {edge.node: edge.flows for edge in node.edges if edge.flows is not False}
-        if node.kind == "phi" or (len(inputs) == 1 and (node.kind == "op" or node.fields.get("pure"))):
+        if node.kind == "phi" or (len(inputs) == 1 and (node.kind == "op" or node.get("pure"))):
             todo += inputs
 
 

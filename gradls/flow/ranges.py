@@ -6,6 +6,7 @@ import math
 import operator
 import struct
 from collections.abc import Callable, Iterable
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from gradls.flow.values import Host, Sequence, Tensor, Unknown, Value
@@ -60,17 +61,22 @@ def between(low: float, high: float, *comes_to: float, source: str = "") -> Rang
 def of(value: Value | None) -> Range | None:
     """What is known of the elements of a tensor, or of a number; None if nothing is."""
     if isinstance(value, Host):
-        number = value.value if value.known and isinstance(value.value, (int, float)) else None
-        return None if number is None else exactly([number])
+        return _of_number(value.value) if isinstance(value.value, (int, float)) else None
     if not isinstance(value, (Tensor, Unknown)):
         return None
     noted = value.fields.get("range")
     if noted is None:
         return None
+    known: Range | None
     known, writes = noted
     if isinstance(value, Tensor) and (writes != _writes(value) or value.fields.get("escaped")):
         return None
     return known
+
+
+@lru_cache(1024)
+def _of_number(number: float) -> Range:
+    return exactly([number])
 
 
 def remember(value: Value, known: Range | None) -> None:
@@ -85,11 +91,16 @@ def entry(value: Value, known: Range | None) -> tuple[Range, object] | None:
 
 
 def _writes(tensor: Tensor) -> tuple[object, ...]:
+    if not tensor.has_storage:
+        return _NO_WRITES
     storage, shadow = tensor.storage, tensor.storage.shadow
     return (
         storage.writes, storage.fields.get("hidden"),
         *(() if shadow is None else (shadow.writes, shadow.fields.get("hidden"))),
     )  # fmt: skip
+
+
+_NO_WRITES = ((), None)
 
 
 def of_data(value: Value | None) -> Range | None:
@@ -219,9 +230,10 @@ def of_result(name: str, bound: dict[str, Value]) -> Range | None:
     name = _SAME_NAME.get(name, name)
     first = next(iter(bound.values()), None)
     known = of(first)
+    if known is None and name not in _OF_ANYTHING:
+        return None
     if name in _UNARY:
-        found = _UNARY[name](known or ANY)
-        return _rounded(found, first)
+        return _rounded(_UNARY[name](known) if known else _of_anything(name), first)
     if name in _COMPARING:
         return _compared(name, known, bound)
     if name in ("triu", "tril"):
@@ -249,10 +261,27 @@ def of_result(name: str, bound: dict[str, Value]) -> Range | None:
     return _of_two(name, known, first, bound)
 
 
+_OF_ANYTHING = frozenset((
+    *_UNARY, *_COMPARING, "triu", "tril", "add", "sub", "zero", "fill", "where", "masked_fill", "cosine_similarity",
+    "pow", "mul", "clamp", "clamp_min", "clamp_max",
+))  # fmt: skip
+"""Operations of which the result is known, in some cases, though nothing is known of the first argument."""
+
+
+@cache
+def _of_anything(name: str) -> Range:
+    return _UNARY[name](ANY)
+
+
 def _rounded(found: Range, first: Value | None) -> Range:
     """Numbers as a tensor in single precision holds them."""
     if not isinstance(first, Tensor) or first.fields.get("exact") != "float32":
         return found
+    return _in_single_precision(found)
+
+
+@lru_cache(1024)
+def _in_single_precision(found: Range) -> Range:
     return found._replace(low=_single(found.low), high=_single(found.high), has=_each(_single, found.has))
 
 
@@ -355,7 +384,7 @@ def _is_masking(known: Range | None, bound: dict[str, Value]) -> bool:
     if len(bound) != 2:
         return False
     other = of(bound.get("other"))
-    return any(side is not None and side.full_row == -INF for side in (known, other))
+    return (known is not None and known.full_row == -INF) or (other is not None and other.full_row == -INF)
 
 
 def _scaled(given: Range, factor: float) -> Range:

@@ -125,7 +125,7 @@ def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter
     made = isinstance(node, ast.ClassDef)
     chapter.recorded = made or any(event.kind in ("backward", "grad-call") for event in chapter.events)
     for event in chapter.events:
-        event.info["hypothetical"] = not chapter.recorded
+        event.hypothetical = not chapter.recorded
     prove(run, chapter)
     for state in chapter.states.values():
         state.called = False

@@ -24,31 +24,42 @@ SIGNS = {
 
 def about_edges(op: Op, bound: dict[str, Value]) -> dict[str, tuple[str, int]]:
     """What a node's edges say besides what they lead to (see `Edge`), by parameter."""
-    words = second_derivatives(op, bound)
     signs = SIGNS.get(op.name, {}) if "alpha" not in bound else {}
+    if not op.second:
+        return {name: ("", sign) for name, sign in signs.items()} if signs else _NOTHING
+    words = second_derivatives(op, bound)
+    if not signs:
+        return {name: (word, 0) for name, word in words.items()}
     return {name: (words.get(name, ""), signs.get(name, 0)) for name in words.keys() | signs.keys()}
+
+
+_NOTHING: dict[str, tuple[str, int]] = {}
 
 
 def second_derivatives(op: Op, bound: dict[str, Value]) -> dict[str, str]:
     """What the gradients of a node are for a second derivative, by parameter."""
-    from gradls.flow.operations import tensors_in
-
     found: dict[str, str] = {}
     for name, word in op.second.items():
         if word == "linear":
-            others = [value for other, value in bound.items() if other != name]
-            alone = all(is_constant(part) for value in others for part in tensors_in(value))
-            found[name] = "constant" if alone else ""
+            found[name] = "constant" if _are_constant(value for other, value in bound.items() if other != name) else ""
         else:
             found[name] = "constant" if word == "additive" else word
     return found
 
 
+def _are_constant(values: Iterable[Value]) -> bool:
+    for value in values:
+        if type(value) is Tensor:
+            if value.fields["requires_grad"] is not False:
+                return False
+        elif not all(map(is_constant, operations.tensors_in(value))):
+            return False
+    return True
+
+
 def is_constant(value: Value) -> bool:
     """Is it known that this does not require grad?"""
-    from gradls.flow.operations import is_plain
-
-    return value.requires_grad is False if isinstance(value, Tensor) else is_plain(value)
+    return value.requires_grad is False if isinstance(value, Tensor) else operations.is_plain(value)
 
 
 class Gradient:
@@ -115,3 +126,7 @@ def _in_order(nodes: set[Node], roots: Iterable[Node]) -> list[Node]:
             todo.append((node, True))
             todo += [(edge.node, False) for edge in node.edges if edge.flows is not False]
     return order[::-1]
+
+
+# This begins the module itself: it is needed only when everything is there.
+from gradls.flow import operations  # noqa: E402

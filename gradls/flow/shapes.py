@@ -80,6 +80,10 @@ def broadcast(values: list[Value]) -> Shape | None:
 
 
 def _broadcast_two(one: Shape, other: Shape) -> Shape:
+    if not other or one == other:
+        return one
+    if not one:
+        return other
     length = max(len(one), len(other))
     left = (1,) * (length - len(one)) + one
     right = (1,) * (length - len(other)) + other
@@ -89,11 +93,13 @@ def _broadcast_two(one: Shape, other: Shape) -> Shape:
 def both_grow(one: Shape | None, other: Shape | None) -> bool:
     """Does broadcasting two shapes make each of them larger, like (N, 1) against (N,)? A size that is not known is
     taken for more than one where the other shape has none, or a one, in its place."""
-    if one is None or other is None:
+    if not one or not other or one == other:
         return False
     length = max(len(one), len(other))
     left = (1,) * (length - len(one)) + one
     right = (1,) * (length - len(other)) + other
+    if 1 not in left or 1 not in right:
+        return False
     pairs = list(zip(left, right, strict=True))
     if any(a != b and a not in (1, None) and b not in (1, None) for a, b in pairs):
         return False

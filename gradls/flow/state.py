@@ -20,9 +20,18 @@ class Fields(dict):
     __slots__ = ("born",)
 
     def __init__(self, state: State, values: dict | None = None) -> None:
-        super().__init__(values or {})
-        state.clock += 1
-        self.born = state.clock
+        if values:
+            self.update(values)
+        state.clock = self.born = state.clock + 1
+
+    @classmethod
+    def of(cls, born: int, values: dict | None = None) -> Fields:
+        """Slots of something that was born before now."""
+        fields = cls.__new__(cls)
+        if values:
+            fields.update(values)
+        fields.born = born
+        return fields
 
     def __hash__(self) -> int:  # type: ignore[override]
         return id(self)
@@ -56,6 +65,11 @@ class State:
         if key in fields:
             self.trail.append((fields, key, fields.pop(key)))
 
+    def tick(self) -> int:
+        """The birth of something, which is later than all before it."""
+        self.clock += 1
+        return self.clock
+
     def mark(self) -> tuple[int, int]:
         """A point to which one can go back: the length of the trail and the time."""
         return len(self.trail), self.clock
@@ -67,8 +81,9 @@ class State:
     def undo(self, mark: tuple[int, int]) -> None:
         """Go back to `mark`."""
         trail = self.trail
-        while len(trail) > mark[0]:
-            fields, key, old = trail.pop()
+        written = trail[mark[0] :]
+        del trail[mark[0] :]
+        for fields, key, old in reversed(written):
             if old is MISSING:
                 fields.pop(key, None)
             else:
@@ -98,20 +113,27 @@ class State:
         if len(outcomes) == 1:
             self.apply(outcomes[0])
             return
-        slots: dict[tuple[int, Any], tuple[Fields, Any]] = {}
+        slots: Changes = {}
         for changes in outcomes:
-            for slot, (fields, key, _) in changes.items():
-                slots[slot] = (fields, key)
-        for slot, (fields, key) in slots.items():
-            before = fields.get(key, MISSING)
-            values = [changes[slot][2] if slot in changes else before for changes in outcomes]
-            if fields.born > mark[1]:
-                values = [changes[slot][2] for changes in outcomes if slot in changes]
-            present = [value for value in values if value is not MISSING]
-            if not present:
+            slots.update(changes)
+        since = mark[1]
+        for slot, (fields, key, _) in slots.items():
+            before = MISSING if fields.born > since else fields.get(key, MISSING)
+            first: Any = MISSING
+            present: list[Any] = []
+            differ = False
+            for changes in outcomes:
+                value = changes[slot][2] if slot in changes else before
+                if value is not MISSING:
+                    if first is MISSING:
+                        first = value
+                    elif value is not first:
+                        differ = True
+                    present.append(value)
+            if first is MISSING:
                 self.drop(fields, key)
-            elif all(value is present[0] for value in present):
-                self.set(fields, key, present[0])
+            elif not differ:
+                self.set(fields, key, first)
             else:
                 self.set(fields, key, join(key, present))
                 tuples = key == "items" and all(isinstance(value, tuple) for value in present)

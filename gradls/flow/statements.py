@@ -10,6 +10,7 @@ from gradls.flow.loops import exec_for, exec_while
 from gradls.flow.run import Arm, Run
 from gradls.flow.state import Fields
 from gradls.flow.values import NONE, Function, Instance, Mapping, Sequence, Tensor, Value
+from gradls.syntax.walk import walk
 
 
 def exec_block(run: Run, body: Iterable[ast.stmt]) -> bool:
@@ -286,7 +287,7 @@ def _match(run: Run, statement: ast.Match) -> bool:
 
     def arm(case: ast.match_case) -> Callable[[], bool]:
         def body() -> bool:
-            for node in ast.walk(case.pattern):
+            for node in walk(case.pattern):
                 name = getattr(node, "name", None)
                 if isinstance(name, str):
                     bind(run, name, run.unknown("pattern", name))

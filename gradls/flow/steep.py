@@ -31,6 +31,9 @@ _DIVISIONS = frozenset(("div", "true_divide", "divide", "truediv"))
 _COMPARISONS = frozenset(("gt", "ge", "lt", "le", "ne", "eq"))
 
 
+_MAY_BE_STEEP = frozenset((*STEEP, *_DIVISIONS, "pow", "__rtruediv__", "reciprocal", "softmax", "log_softmax"))
+
+
 def check(run: Run, name: str, bound: dict[str, Value], result: Tensor, at: ast.AST) -> None:
     """Write down an infinite derivative at a number that the argument of an operation comes to."""
     if name in _COMPARISONS and len(bound) > 1:
@@ -38,7 +41,7 @@ def check(run: Run, name: str, bound: dict[str, Value], result: Tensor, at: ast.
         result.fields["compared"] = (name, one, other)
     elif name == "where":
         _check_where(run, bound, result, at)
-    else:
+    elif name in _MAY_BE_STEEP:
         look_at(run, name, bound, result.node, at)
 
 
@@ -160,7 +163,7 @@ def _steep_in(value: Value | None, subject: Value) -> tuple[str, Node] | None:
     todo = [(start, 0)] if start is not None else []
     while todo:
         node, depth = todo.pop()
-        noted = node.fields.get("steep")
+        noted = node.get("steep")
         if noted is not None and noted[1] is subject and (noted[0] not in STEEP or 0.0 in STEEP[noted[0]]):
             return noted[0], node
         if depth < 4 and node.kind in ("op", "opaque"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import Op, Output
 from gradls.flow import calls, nothing, truth, writes
 from gradls.flow.arguments import Call
-from gradls.flow.graph import Saved
+from gradls.flow.graph import Storage, saved
 from gradls.flow.operations import result_of, unknown_operation
 from gradls.flow.values import (
     Choice,
@@ -100,10 +100,10 @@ def _of_tensor(run: Run, receiver: Tensor, index: Value, node: ast.AST) -> Value
     value = result_of(run, INDEX if copies else SELECT, bound, node)
     assert isinstance(value, Tensor)
     if copies is None:
-        value.storage = type(value.storage)(run.state, receiver.storage)
+        value.storage = Storage(run.state.tick(), receiver.storage)
         value.base = None
     elif copies and isinstance(index, Tensor) and value.requires_grad:
-        value.node.saved = (Saved(index.storage, index.storage.writes, "index", index),)
+        value.node.saved = (saved("index", index),)
     value.shape = _shape(receiver, index)
     value.node.scalar = None if value.shape is None else value.shape == ()
     return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow.graph import At, Node, Storage
+from gradls.flow.graph import At, Node, Storage, Write
 from gradls.flow.state import MISSING, Fields, State
 
 if TYPE_CHECKING:
@@ -123,10 +123,11 @@ class Tensor(Value):
     grad, retains_grad."""
 
     __slots__ = (
+        "_family",
+        "_storage",
         "base",
         "data",
         "dtype",
-        "family",
         "fields",
         "inference",
         "is_parameter",
@@ -134,7 +135,6 @@ class Tensor(Value):
         "name",
         "owner",
         "shape",
-        "storage",
     )
 
     def __init__(
@@ -149,17 +149,17 @@ class Tensor(Value):
         storage: Storage | None = None,
         is_parameter: bool = False,
     ) -> None:
-        self.fields = Fields(state, {"node": node, "requires_grad": requires_grad, "leaf": leaf})
+        self.fields = fields = Fields(state)
+        fields["node"], fields["requires_grad"], fields["leaf"] = node, requires_grad, leaf
         self.dtype = dtype
         """float, int, bool, complex or None."""
         self.shape = shape
-        self.storage = storage or Storage(state)
+        self._storage = storage
         self.is_parameter = is_parameter
         self.name = ""
         self.base: Tensor | None = None
         """The tensor of which this is a view, for autograd."""
-        self.family: Fields = Fields(state, {"views": (self,)})
-        """The tensors that are views of each other for autograd."""
+        self._family: Fields | None = None
         self.multi = ""
         """Why this view may not be written in place: the operation with several views as result (unbind, split, chunk)
         that made it, "expand", "backward_hook", "custom" (a custom Function gave it for its input), or the mode
@@ -169,6 +169,47 @@ class Tensor(Value):
         """The tensor from which this one was cut or converted."""
         self.owner: Instance | None = None
         """The module whose parameter this is."""
+
+    @property
+    def has_storage(self) -> bool:
+        """Has anybody asked for its memory? If not, nothing was written to it."""
+        return self._storage is not None
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        """The in-place writes to its memory."""
+        return () if self._storage is None else self._storage.fields["writes"]
+
+    @property
+    def hidden(self) -> tuple[Write, ...]:
+        """Those to its memory that autograd does not see."""
+        return () if self._storage is None else self._storage.fields.get("hidden", ())
+
+    @property
+    def storage(self) -> Storage:
+        """Its memory."""
+        if self._storage is None:
+            self._storage = Storage(self.fields.born)
+        return self._storage
+
+    @storage.setter
+    def storage(self, storage: Storage) -> None:
+        self._storage = storage
+
+    @property
+    def family(self) -> Fields:
+        """`fields["views"]` are the tensors that are views of each other for autograd."""
+        if self._family is None:
+            self._family = Fields.of(self.fields.born, {"views": (self,)})
+        return self._family
+
+    @family.setter
+    def family(self, family: Fields) -> None:
+        self._family = family
+
+    def shares(self, other: Tensor) -> bool:
+        """Is its memory that of another tensor?"""
+        return self._storage is other._storage and (self is other or self._storage is not None)
 
     @property
     def node(self) -> Node:
@@ -297,7 +338,19 @@ class Function(Value):
 class Class(Value):
     """A class of the program."""
 
-    __slots__ = ("bases", "declarations", "fields", "name", "node", "scope", "source", "uses")
+    __slots__ = (
+        "bases",
+        "declarations",
+        "fields",
+        "libraries",
+        "name",
+        "node",
+        "order",
+        "scope",
+        "sort",
+        "source",
+        "uses",
+    )
 
     def __init__(self, state: State, name: str, bases: tuple[Value, ...], node: ast.ClassDef, source: Source) -> None:
         self.name = name
@@ -309,6 +362,10 @@ class Class(Value):
         self.uses: frozenset[str] | None = None
         self.declarations: dict[str, ast.expr] | None = None
         """What its text says, once somebody has asked (see `gradls.flow.class_text`)."""
+        # What `gradls.flow.classes` works out from the bases, which never change.
+        self.order: tuple[Value, ...] | None = None
+        self.libraries: tuple[str, ...] | None = None
+        self.sort: str = ""
 
 
 class Lib(Value):

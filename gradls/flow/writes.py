@@ -78,7 +78,7 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     node.label = "raises" if op.outputs and op.outputs[0].gradient == "raises" else target.name
     if any(_is_negative(bound.get(name)) for name in op.negative) and bound.get("training", FALSE) is FALSE:
         node.label, node.fields["stuck"] = "raises", (node, "negative")
-    before = target.storage.writes
+    before = target.writes
     written = ranges.of_result(op.name, bound)
     bump(run, target, op.name, at)
     if op.name in _RESHAPING:

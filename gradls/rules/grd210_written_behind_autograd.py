@@ -204,6 +204,6 @@ def _goes_through(event: Event, write: Event, target: Tensor) -> bool:
     if event.kind != "backward" or event.node is None or not meets(event.path, write.path):
         return False
     return any(
-        node.fields.born > write.info["clock"] and any(edge.node is target.node and edge.flows for edge in node.edges)
+        node.fields.born > write.clock and any(edge.node is target.node and edge.flows for edge in node.edges)
         for node in walk(event.node, follow="flow")
     )

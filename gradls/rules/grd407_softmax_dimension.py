@@ -141,7 +141,7 @@ class SoftmaxDimension(Rule):
 
 def _size(node: Node) -> int | None:
     """Over how many elements a softmax goes."""
-    shape, dim = node.fields.get("shape"), node.fields["dim"]
+    shape, dim = node.get("shape"), node.fields["dim"]
     return shape[dim] if shape is not None and -len(shape) <= dim < len(shape) else None
 
 

@@ -14,6 +14,7 @@ from gradls.rules.loss_arguments import element_of, is_used_as_module
 from gradls.rules.registration import made_in
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
+from gradls.syntax.walk import walk
 
 _OF_TENSORS = ("requires_grad", "grad", "retain_grad")
 
@@ -257,5 +258,5 @@ def _meant(name: str) -> str:
 def _is_read(facts: Facts, name: str, other_than: ast.AST | None = None) -> bool:
     """Does the program read an attribute of this name anywhere, other than to assign it anew?"""
     own = facts.statement(other_than) if other_than is not None else None
-    inside = set(ast.walk(own)) if own is not None else set()
+    inside = set(walk(own)) if own is not None else set()
     return any(node not in inside for node in facts.reads(name))

@@ -11,6 +11,7 @@ from gradls.rules.loss_arguments import of_call
 from gradls.rules.registration import made_in
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
+from gradls.syntax.walk import walk
 
 
 class AssignedBeforeInit(Rule):
@@ -180,7 +181,7 @@ def _init_alone(module: Instance, cls: Class) -> Function | None:
     init = find_in_class(cls, "__init__")[0]
     if not isinstance(init, Function) or init.decorated:
         return None
-    names = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(init.node)}
+    names = {getattr(node, "attr", getattr(node, "id", "")) for node in walk(init.node)}
     return None if names & {"super", "__init__", "__dict__", "__setstate__"} else init
 
 

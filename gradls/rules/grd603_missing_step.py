@@ -9,6 +9,7 @@ from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import Order, is_handed_out, is_like_an_optimizer, loops_of, order_of, receiver_of
 from gradls.rules.words import owners, place
+from gradls.syntax.walk import walk
 
 
 class MissingStep(Rule):
@@ -133,7 +134,7 @@ def _has_others(facts: Facts, clear: Event) -> bool:
     loop: ast.AST | None = clear.at.node
     while loop is not None and not isinstance(loop, (ast.For, ast.While)):
         loop = facts.parent(loop)
-    names = (getattr(part, "attr", getattr(part, "id", "")) for part in ast.walk(loop)) if loop is not None else ()
+    names = (getattr(part, "attr", getattr(part, "id", "")) for part in walk(loop)) if loop is not None else ()
     return any("step" in name or "grad" in name.replace("zero_grad", "").replace("no_grad", "") for name in names)
 
 

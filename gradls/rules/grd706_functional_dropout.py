@@ -10,6 +10,7 @@ from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.rule import Rule
 from gradls.rules.words import code
+from gradls.syntax.walk import walk
 
 _POSITION = {
     f"torch.nn.functional.{name}": 2
@@ -133,4 +134,4 @@ def _may_be_module(cls: Class) -> bool:
 
 
 def _asks_for_mode(test: ast.expr) -> bool:
-    return any(getattr(node, "attr", getattr(node, "id", "")) == "training" for node in ast.walk(test))
+    return any(getattr(node, "attr", getattr(node, "id", "")) == "training" for node in walk(test))

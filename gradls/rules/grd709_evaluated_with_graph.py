@@ -90,7 +90,7 @@ class EvaluatedWithGraph(Rule):
         reported: set[tuple[ast.AST, Value | None]] = set()
         for number, event in facts.numbered("train-mode", "unknown-train-mode"):
             if event.mode is False:
-                if (event.at.node, event.value) in reported or event.info.get("caught"):
+                if (event.at.node, event.value) in reported or event.caught:
                     continue
                 called = _called_with_graph(facts, number, event)
                 if called is not None:

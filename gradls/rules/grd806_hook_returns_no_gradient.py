@@ -126,7 +126,7 @@ class HookReturnsNoGradient(Rule):
 
 
 def _is_zero(tensor: Tensor) -> bool:
-    return tensor.node.op in ("zeros", "zeros_like") or tensor.node.fields.get("zeros") is True
+    return tensor.node.op in ("zeros", "zeros_like") or tensor.node.get("zeros") is True
 
 
 def _unfit(tensor: Tensor, returned: Value | None) -> str:

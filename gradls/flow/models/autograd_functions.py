@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.classes import FUNCTION, find_in_class, has_unknown_base
-from gradls.flow.graph import Saved
+from gradls.flow.graph import saved
 from gradls.flow.models import recomputation
 from gradls.flow.models.registry import attribute, function, method
 from gradls.flow.operations import cut_tensor, derived_tensor, tensors_in
@@ -61,11 +61,7 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     )
     shape_of_result: Value | None = None
     event.info["flags"] = [value.requires_grad if isinstance(value, Tensor) else False for value in call.values]
-    before = {
-        value: value.storage.writes
-        for value in call.values
-        if isinstance(value, Tensor) and value.requires_grad is True
-    }
+    before = {value: value.writes for value in call.values if isinstance(value, Tensor) and value.requires_grad is True}
     leaves = {value for value in call.values if isinstance(value, Tensor) and value.leaf and value.requires_grad}
     context = Instance(run.state, run.lib(CONTEXT), run.at(call.node))
     context.open = True
@@ -90,8 +86,8 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     _run_backward_of(run, receiver, call, shape_of_result, context)
     _check_dirty(run, context, shape_of_result, call, leaves)
     for tensor, writes in before.items():
-        if tensor.storage.writes != writes and tensor not in context.data.get("dirty", ()):
-            run.event("dirty-unmarked", call.node, tensor, tensor.node, write=tensor.storage.writes[-1])
+        if tensor.writes != writes and tensor not in context.data.get("dirty", ()):
+            run.event("dirty-unmarked", call.node, tensor, tensor.node, write=tensor.writes[-1])
     for name, value in context.fields.items():
         if isinstance(value, Tensor) and shape_of_result is not None and value in tensors_in(shape_of_result):
             run.event("output-on-context", call.node, value, value.node, name=name)
@@ -166,7 +162,7 @@ def _outputs(run: Run, cls: Class, result: Value | None, call: Call, context: In
     kept = context.data.get("kept", ())
     tensor.node.frees = bool(kept) and tensor.requires_grad is True
     if tensor.requires_grad is True:
-        tensor.node.saved = tuple(Saved(part.storage, part.storage.writes, "saved", part) for part in kept)
+        tensor.node.saved = tuple(saved("saved", part) for part in kept)
     if isinstance(result, Tensor):
         if tensor.requires_grad is True and result not in context.data.get("dirty", ()):
             _view_of_input(run, tensor, result, call)

@@ -13,6 +13,7 @@ from gradls.flow import dtypes, layer_shapes, nothing, truth, unfit_inputs
 from gradls.flow.arguments import Call
 from gradls.flow.classes import MODULE
 from gradls.flow.graph import Edge, Node, Saved
+from gradls.flow.graph import saved as keep
 from gradls.flow.models.modules import CONTAINERS, contents, initialize
 from gradls.flow.models.registry import method
 from gradls.flow.operations import apply, check_saved, derived_tensor, tensors_in
@@ -81,10 +82,10 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     if first is not None and _passes(spec, instance, options):
         return first
     if isinstance(inplace, Host) and inplace.value is True and isinstance(first, Tensor) and "Alpha" not in spec.name:
-        before = first.storage.writes
+        before = first.writes
         mode = instance.fields.get("training") or (run.unknown("training") if run.alone else TRUE)
         result = _in_place_layer(run, spec, first, call, options | {"training": mode})
-        for write in first.storage.writes[len(before) :]:
+        for write in first.writes[len(before) :]:
             write.layer = instance.at
         return result
     if spec.kind == "norm" and spec.buffers and instance.fields.get("training") is TRUE:
@@ -144,15 +145,15 @@ def _save_for_layer(result: Tensor, spec: ModuleSpec, first: Value | None, param
     node = result.node
     saved: list[Saved] = []
     if spec.saves_output:
-        saved.append(Saved(result.storage, result.storage.writes, "result", result))
+        saved.append(keep("result", result))
     with_grad = isinstance(first, Tensor) and first.requires_grad is True
     if spec.saves_input and isinstance(first, Tensor):
-        saved.append(Saved(first.storage, first.storage.writes, "input", first))
+        saved.append(keep("input", first))
     names = spec.saves_parameters | (spec.saves_parameters_with_input_grad if with_grad else frozenset())
     for name in sorted(names | spec.saves_buffers):
         parameter = parameters.get(name)
         if isinstance(parameter, Tensor) and (parameter.requires_grad or name in spec.saves_buffers):
-            saved.append(Saved(parameter.storage, parameter.storage.writes, name, parameter))
+            saved.append(keep(name, parameter))
     node.saved = tuple(saved)
     node.frees = bool(saved) or spec.kind not in ("shape", "padding", "identity")
 
@@ -162,7 +163,7 @@ def _save_state(result: Tensor, state: Value, parameters: dict[str, Value]) -> N
     if result.requires_grad is not True:
         return
     states = [part for part in tensors_in(state) if isinstance(part, Tensor)]
-    kept = [Saved(part.storage, part.storage.writes, "state", part) for part in states]
+    kept = [keep("state", part) for part in states]
     if any(part.requires_grad is True for part in states):
         known = {entry.tensor for entry in result.node.saved}
         for name, weight in parameters.items():
@@ -172,7 +173,7 @@ def _save_state(result: Tensor, state: Value, parameters: dict[str, Value]) -> N
                 and weight.requires_grad
                 and weight not in known
             ):
-                kept.append(Saved(weight.storage, weight.storage.writes, name, weight))
+                kept.append(keep(name, weight))
     result.node.saved += tuple(kept)
 
 

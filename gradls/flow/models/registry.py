@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from gradls.flow.values import Class, Host, Instance, Lib, Mapping, Sequence, Tensor, Unknown, Value
@@ -107,6 +107,12 @@ def find_function(path: str) -> Model | None:
     return FUNCTIONS.get(path)
 
 
+@lru_cache(1 << 14)
+def _find_method(cls: str, name: str) -> Model | None:
+    """The model of a method of a library class, or of the base class of its family."""
+    return METHODS.get((cls, name)) or METHODS.get((family_of(cls), name))
+
+
 def find_attribute(cls: str, name: str) -> Model | None:
     return ATTRIBUTES.get((cls, name))
 
@@ -118,48 +124,36 @@ def find_setter(cls: str, name: str) -> Model | None:
 def find_method(receiver: Value, name: str) -> Model | None:
     """The model of the method `name` of a value."""
     load()
-    for cls in _classes_of(receiver):
-        model = METHODS.get((cls, name))
+    if type(receiver) is Tensor:
+        return METHODS.get(("torch.Tensor", name))
+    if isinstance(receiver, Unknown):
+        return METHODS.get(("unknown", name))
+    if isinstance(receiver, (Sequence, Host)):
+        other = "sequence" if isinstance(receiver, Sequence) else "host"
+        return METHODS.get((receiver.kind, name)) or METHODS.get((other, name))
+    if isinstance(receiver, Mapping):
+        return METHODS.get(("dict", name))
+    if isinstance(receiver, Lib):
+        return _find_method(receiver.path, name)
+    if isinstance(receiver, Class):
+        return next(filter(None, (METHODS.get((path, name)) for path in classes.library_bases(receiver))), None)
+    if not isinstance(receiver, Instance):
+        return None
+    paths = (receiver.cls.path,) if isinstance(receiver.cls, Lib) else classes.library_bases(receiver.cls)
+    for path in paths:
+        model = _find_method(path, name)
         if model is not None:
             return model
-    if "." in name and isinstance(receiver, Instance):
-        cls, _, short = name.rpartition(".")
-        return METHODS.get((cls, short)) or METHODS.get((family_of(cls), short))
+    if "." in name:
+        return _find_method(*name.rsplit(".", 1))
     return None
 
 
-def _classes_of(value: Value) -> tuple[str, ...]:
-    if isinstance(value, Tensor):
-        return ("torch.Tensor",)
-    if isinstance(value, Unknown):
-        return ("unknown",)
-    if isinstance(value, Sequence):
-        return (value.kind, "sequence")
-    if isinstance(value, Mapping):
-        return ("dict",)
-    if isinstance(value, Host):
-        return (value.kind, "host")
-    if isinstance(value, Lib):
-        return (value.path, family_of(value.path))
-    if isinstance(value, Instance):
-        if isinstance(value.cls, Lib):
-            return (value.path, family_of(value.path))
-        from gradls.flow.classes import library_bases
-
-        return tuple(cls for path in library_bases(value.cls) for cls in (path, family_of(path)))
-    if isinstance(value, Class):
-        from gradls.flow.classes import library_bases
-
-        return tuple(library_bases(value))
-    return ()
-
-
+@lru_cache(1 << 12)
 def family_of(path: str) -> str:
     """The base class that has the models of a whole family of library classes."""
-    from gradls.flow.classes import MODULE, is_module_path
-
-    if is_module_path(path):
-        return MODULE
+    if classes.is_module_path(path):
+        return classes.MODULE
     if path.startswith("torch.optim.lr_scheduler."):
         return "torch.optim.lr_scheduler.LRScheduler"
     if path.startswith("torch.optim."):
@@ -167,3 +161,7 @@ def family_of(path: str) -> str:
     if path.startswith("torch.distributions."):
         return "torch.distributions.Distribution"
     return path
+
+
+# This begins the registry itself: it is needed only when everything is there.
+from gradls.flow import classes  # noqa: E402

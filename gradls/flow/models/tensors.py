@@ -141,7 +141,7 @@ def _returned_by(run: Run, tensor: Tensor, hook: Function, call: Call) -> tuple[
     mark, events = run.state.mark(), len(run.events)
     try:
         returned = call_function(run, hook, Call(call.node, [gradient]))
-        writes = gradient.storage.writes
+        writes = gradient.writes
         return returned, writes[0].at if writes else None
     finally:
         run.state.undo(mark)
