@@ -83,6 +83,8 @@ class Analysis:
         self._seen: dict[Source, Seen] = {}
         """What was seen of the other files, in the last run and in those before it of which chapters are left."""
         self._questions: set[Question] = set()
+        self._answered: set[Question] = set()
+        """Those that have an answer by now, which they had not for the chapters that are known."""
         self._facts: Facts | None = None
 
     def edited(self, blocks: Iterable[ast.AST]) -> None:
@@ -101,6 +103,15 @@ class Analysis:
         self.edited(seen)
         return bool(seen)
 
+    def learned(self) -> bool:
+        """Names may be known now that were not. Returns whether any is that the source would like to know."""
+        answered = {question for question in self._questions if self._names.ask(question) is not None}
+        if answered:
+            self._questions -= answered
+            self._answered |= answered
+            self._facts = None
+        return bool(answered)
+
     @property
     def facts(self) -> Facts:
         """What is known of the source as it is now."""
@@ -108,6 +119,7 @@ class Analysis:
             with _undisturbed():
                 self._facts = self._bring_up_to_date()
             self._edited.clear()
+            self._answered.clear()
         return self._facts
 
     def _bring_up_to_date(self) -> Facts:
@@ -174,9 +186,11 @@ class Analysis:
         return run
 
     def _concerns_module(self, run: Run) -> bool:
-        """Could the edit have changed what the module's own statements do, or what a class is?"""
+        """Could what happened since have changed what the module's own statements do, or what a class is?"""
         return (
-            not self._edited.isdisjoint(self._module.read)
+            # It has what was loaded of modules that are imported.
+            bool(self._answered)
+            or not self._edited.isdisjoint(self._module.read)
             or any(not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) for node in self._edited)
             or any(class_text.reads_otherwise(cls) for cls in run.classes if not self._edited.isdisjoint(cls.node.body))
         )
@@ -246,6 +260,8 @@ class Analysis:
         """The chapter of something, if nothing that it rests on has changed."""
         chapter = self._known.get(key)
         if chapter is None or not self._edited.isdisjoint(chapter.read):
+            return None
+        if not self._answered.isdisjoint(chapter.asked):
             return None
         if self._different and not self._different.isdisjoint(self._mentioned(chapter)):
             return None

@@ -95,8 +95,13 @@ class Analyst:
         opened = self._opened.pop(label, None)
         return opened.session.close(label) if opened is not None else []
 
-    def forget(self, label: str) -> None:
+    def learned(self, label: str) -> None:
         """Names have become known: what was concluded about `label` without them is void."""
+        if label in self._opened:
+            self._opened[label].session.learned(label)
+
+    def forget(self, label: str) -> None:
+        """Names mean something else: what was concluded about `label` is void."""
         if label in self._opened:
             self._opened[label].session.forget(label)
 
