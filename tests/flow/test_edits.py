@@ -262,7 +262,7 @@ IMPORTING = """
 import torch
 from torch import nn
 import layers
-from heads import Head, projected
+from heads import Head, Made, projected
 from layers.losses import criterion as judge
 
 scale = layers.scale(2)
@@ -286,7 +286,7 @@ class Net(nn.Module):
 
 class Named:
     def __init__(self):
-        self.made = layers.Made()
+        self.made = Made()
 
     def lost(self, x):
         self.made(x).sum().detach().backward()
