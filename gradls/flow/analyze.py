@@ -19,7 +19,7 @@ from gradls.flow.names import Names, NoNames, Question
 from gradls.flow.program import Seen
 from gradls.flow.run import MOST_STEPS_A_FILE, MOST_STEPS_ABROAD, MOST_STEPS_ABROAD_ALONE, Run
 from gradls.flow.state import Changes
-from gradls.flow.values import Class, Function, Unknown, Value
+from gradls.flow.values import Class, Function, Value
 from gradls.syntax.source import Source
 
 log = logging.getLogger(__name__)
@@ -83,8 +83,8 @@ class Analysis:
         self._seen: dict[Source, Seen] = {}
         """What was seen of the other files, in the last run and in those before it of which chapters are left."""
         self._questions: set[Question] = set()
-        self._answered: set[str] = set()
-        """The modules of which something has become known that was asked."""
+        self._answered: set[Question] = set()
+        """Those that have an answer by now, which they had not for the chapters that are known."""
         self._facts: Facts | None = None
 
     def edited(self, blocks: Iterable[ast.AST], reworded: Collection[ast.AST] = ()) -> None:
@@ -112,13 +112,14 @@ class Analysis:
         self.edited(seen)
         return bool(seen)
 
-    def answered(self) -> bool:
-        """More may be known of the names that the source imports. Returns whether anything is that was asked."""
-        known = {question.module for question in self._questions if self._names.ask(question) is not None}
-        if known:
-            self._answered |= known
+    def learned(self) -> bool:
+        """Names may be known now that were not. Returns whether any is that the source would like to know."""
+        answered = {question for question in self._questions if self._names.ask(question) is not None}
+        if answered:
+            self._questions -= answered
+            self._answered |= answered
             self._facts = None
-        return bool(known)
+        return bool(answered)
 
     @property
     def facts(self) -> Facts:
@@ -127,13 +128,14 @@ class Analysis:
             with _undisturbed():
                 self._facts = self._bring_up_to_date()
             self._edited.clear()
+            self._answered.clear()
         return self._facts
 
     def _bring_up_to_date(self) -> Facts:
         run = self._run
         for node in self._edited:
             self._mentions.pop(node, None)
-        if run is None or self._answered or self._concerns_module(run):
+        if run is None or self._concerns_module(run):
             run = self._run_module_again()
         chapters = [self._module]
         known: dict[Any, Chapter] = {}
@@ -189,19 +191,15 @@ class Analysis:
             self._known, self._made, self._mentions, self._seen, self._questions = {}, {}, {}, {}, set()
         else:
             # There are some from before if that was interrupted.
-            self._different |= different | {
-                str(name)
-                for name, value in (*run.module.fields.items(), *(old.module.fields.items() if old else ()))
-                if isinstance(value, Unknown) and value.question is not None and value.question.module in self._answered
-            }
-            self._questions -= {question for question in self._questions if question.module in self._answered}
-        self._answered = set()
+            self._different |= different
         return run
 
     def _concerns_module(self, run: Run) -> bool:
-        """Could the edit have changed what the module's own statements do, or what a class is?"""
+        """Could what happened since have changed what the module's own statements do, or what a class is?"""
         return (
-            not self._edited.isdisjoint(self._module.read)
+            # It has what was loaded of modules that are imported.
+            bool(self._answered)
+            or not self._edited.isdisjoint(self._module.read)
             or any(not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) for node in self._edited)
             or any(class_text.reads_otherwise(cls) for cls in run.classes if not self._edited.isdisjoint(cls.node.body))
         )
@@ -271,6 +269,8 @@ class Analysis:
         """The chapter of something, if nothing that it rests on has changed."""
         chapter = self._known.get(key)
         if chapter is None or not self._edited.isdisjoint(chapter.read):
+            return None
+        if not self._answered.isdisjoint(chapter.asked):
             return None
         if self._different and not self._different.isdisjoint(self._mentioned(chapter)):
             return None

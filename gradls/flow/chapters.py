@@ -17,6 +17,7 @@ from gradls.syntax.source import Source
 if TYPE_CHECKING:
     from gradls.flow.facts import Event, TensorState
     from gradls.flow.graph import Node
+    from gradls.flow.names import Question
 
 
 class Chapter:
@@ -33,6 +34,7 @@ class Chapter:
     __slots__ = (
         "abroad",
         "abroad_before",
+        "asked",
         "calls",
         "entered",
         "events",
@@ -68,6 +70,8 @@ class Chapter:
         """The functions that it called while gradients were on, and itself."""
         self.read: dict[ast.AST, Source] = {}
         """The functions of this or another file of which it saw the body, and where they stand."""
+        self.asked: set[Question] = set()
+        """What it would have liked to know about imported names."""
         self.entered: dict[ast.AST, At] = {}
         """For each function of another file that was run, the call that it was run for first."""
         self.recorded = True

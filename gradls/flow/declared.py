@@ -75,6 +75,7 @@ def _made(run: Run, cls: Class) -> Instance | None:
             run.declared[cls] = _make(run, cls)
     instance, making = run.declared[cls]
     run.read.update(making.read)
+    run.chapter.asked |= making.asked
     run.chapter.switched_off |= making.switched_off
     return instance
 

@@ -68,6 +68,9 @@ class _Comparison:
             return True
         if type(old) is not type(new):
             return False
+        if not isinstance(old, Value):
+            # It may be made for this comparison only: another one may have its id before long.
+            return self._compare(old, new)
         key = id(old), id(new)
         if key not in self._known:
             # Where it comes to itself again, the rest decides.

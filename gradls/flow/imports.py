@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.spelling import canonical
 from gradls.flow.names import Answer, Names, Question
 from gradls.flow.program import file_of, member, names_in
-from gradls.flow.values import Imported, Instance, Lib, Value
+from gradls.flow.values import Imported, Instance, Lib, Unknown, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -71,6 +71,8 @@ def load(run: Run, value: Imported) -> Value:
             value.loaded = _load(run, value)
         finally:
             value.loading = False
+    elif type(value.loaded) is Unknown and value.loaded.question in run.questions:
+        run.miss(value.loaded.question)
     return value.loaded
 
 
@@ -99,7 +101,7 @@ def _outside(run: Run, module: str, name: str, names: Names) -> Value:
     if answer is not None:
         return value_of_answer(run, answer, question)
     if names is run.file.names:
-        run.questions.add(question)
+        run.miss(question)
     return run.unknown("import", name, question)
 
 

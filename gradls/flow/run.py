@@ -270,8 +270,13 @@ class Run:
         file = self.frame.file
         answer = file.names.ask(question)
         if answer is None and file is self.file:
-            self.questions.add(question)
+            self.miss(question)
         return answer
+
+    def miss(self, question: Question) -> None:
+        """Leave a question that has no answer with the facts."""
+        self.questions.add(question)
+        self.chapter.asked.add(question)
 
     def step(self) -> None:
         self.steps += 1

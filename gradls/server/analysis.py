@@ -95,13 +95,15 @@ class Analyst:
         opened = self._opened.pop(label, None)
         return opened.session.close(label) if opened is not None else []
 
-    def learned(self, label: str, anew: bool) -> None:
-        """Names have become known: what was concluded about `label` without them is void; all of it if they were known
-        before, and may mean something else by now (`anew`)."""
+    def learned(self, label: str) -> None:
+        """Names have become known: what was concluded about `label` without them is void."""
         if label in self._opened:
-            session = self._opened[label].session
-            if anew or not session.answered(label):
-                session.forget(label)
+            self._opened[label].session.learned(label)
+
+    def forget(self, label: str) -> None:
+        """Names mean something else: what was concluded about `label` is void."""
+        if label in self._opened:
+            self._opened[label].session.forget(label)
 
     def changed_on_disk(self, paths: Iterable[str]) -> list[str]:
         """Files were written, made or removed: the labels of the open documents of which less is known now."""

@@ -19,8 +19,11 @@ log = logging.getLogger(__name__)
 
 
 class Names:
-    """Asks resolvers on a thread of its own; `learned` is called on the loop with each document of which more is known
-    then, and with whether what was known of it may be wrong."""
+    """Asks resolvers on a thread of its own.
+
+    `learned` is called on the loop with each document of which more is known then, and whether that may be something
+    else than what was known before.
+    """
 
     def __init__(self, loop: Loop, learned: Callable[[Document, bool], None]) -> None:
         self._loop = loop
@@ -41,12 +44,12 @@ class Names:
         for label in [label for label in self._wanted if label not in self._asking]:
             document, resolver, questions = self._wanted.pop(label)
             self._asked[label] = questions
-            self._ask(document, resolver, questions, even_so=False)
+            self._ask(document, resolver, questions, otherwise=False)
 
     def ask_again(self, document: Document, resolver: NameResolver, questions: set[Question]) -> None:
         """Files have changed on which the answers to `questions` rest."""
         self._asked.pop(document.label, None)
-        self._ask(document, resolver, frozenset(questions), even_so=True)
+        self._ask(document, resolver, frozenset(questions), otherwise=True)
 
     def forget(self, label: str) -> None:
         """A document is closed."""
@@ -58,7 +61,7 @@ class Names:
         self._wanted.clear()
         self._asked.clear()
 
-    def _ask(self, document: Document, resolver: NameResolver, questions: frozenset[Question], even_so: bool) -> None:
+    def _ask(self, document: Document, resolver: NameResolver, questions: frozenset[Question], otherwise: bool) -> None:
         if self._worker is None:
             self._worker = Worker("names")
         self._asking.add(document.label)
@@ -69,11 +72,11 @@ class Names:
                 found = resolver.resolve_now(questions, near=document.label)
             except Exception:
                 log.exception("names in %s could not be looked up; please report this", document.uri)
-            self._loop.call(partial(self._answered, document, found or even_so, even_so))
+            self._loop.call(partial(self._answered, document, found, otherwise))
 
         self._worker.submit(find_out)
 
-    def _answered(self, document: Document, news: bool, anew: bool) -> None:
+    def _answered(self, document: Document, found: bool, otherwise: bool) -> None:
         self._asking.discard(document.label)
-        if news:
-            self._learned(document, anew)
+        if found or otherwise:
+            self._learned(document, otherwise)

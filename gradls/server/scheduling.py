@@ -271,11 +271,11 @@ class Scheduler:
         if analysis.questions and analysis.resolver is not None:
             self._names.want(document, analysis.resolver, analysis.questions)
 
-    def _learned(self, document: Document, anew: bool) -> None:
-        """More names are known, or `anew` other ones."""
+    def _learned(self, document: Document, otherwise: bool) -> None:
+        """More names are known, or something `otherwise` than before."""
         label = document.label
         if self._documents.by_label(label) is document:
-            self.do(lambda analyst: analyst.learned(label, anew))
+            self.do(lambda analyst: analyst.forget(label) if otherwise else analyst.learned(label))
             self.refresh([label])
 
 

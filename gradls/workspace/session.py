@@ -164,19 +164,19 @@ class Session:
                 found.append(label)
         return found
 
+    def learned(self, path: str) -> None:
+        """The resolver may know more names by now: what was concluded about `path` without them is void."""
+        document = self._documents.get(path)
+        if document is None or document.analysis is None:
+            self.forget(path)
+        elif document.analysis.learned():
+            document.findings = None
+
     def forget(self, path: str) -> None:
-        """Drop conclusions about `path` (a name's answer arrived, say), but neither its text nor its history."""
+        """Drop conclusions about `path` (a name means something else, say), but neither its text nor its history."""
         document = self._documents.get(path)
         if document:
             document.analysis = document.findings = document.failure = None
-
-    def answered(self, path: str) -> bool:
-        """More may be known of what `path` imports. Returns whether that concerns it."""
-        document = self._documents.get(path)
-        if document is None or document.analysis is None or not document.analysis.answered():
-            return False
-        document.findings = document.failure = None
-        return True
 
     def opened(self) -> list[str]:
         """The open paths."""

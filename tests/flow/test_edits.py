@@ -13,7 +13,7 @@ import torch
 from gradls.flow.analyze import Analysis, Interrupted, analyze
 from gradls.flow.chapters import Chapter
 from gradls.flow.facts import Facts
-from gradls.flow.names import Answer, Question
+from gradls.flow.names import Answer, Names, NoNames, Question
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
 from gradls.syntax.text import split_lines
@@ -97,8 +97,8 @@ def said(facts: Facts) -> tuple[list[object], list[object]]:
     return found, sorted(states, key=str)
 
 
-def assert_as_fresh(facts: Facts) -> None:
-    assert said(facts) == said(analyze(Source.read(facts.source.text, facts.source.path)))
+def assert_as_fresh(facts: Facts, names: Names | None = None) -> None:
+    assert said(facts) == said(analyze(Source.read(facts.source.text, facts.source.path), names))
 
 
 @pytest.mark.parametrize(
@@ -276,6 +276,125 @@ def test_an_interrupted_analysis_goes_on_where_it_was() -> None:
     assert interrupted == len(facts.chapters) - 1
 
 
+IMPORTING = """
+import torch
+from torch import nn
+import layers
+from heads import Head, Made, projected
+from layers.losses import criterion as judge
+
+scale = layers.scale(2)
+shared = Head(3)
+
+
+class Net(nn.Module):
+    head: Head
+
+    def __init__(self):
+        super().__init__()
+        self.linear = layers.Linear(3, 3)
+
+    def forward(self, x):
+        return self.linear(x).detach() + scale
+
+    def judged(self, x, y):
+        loss = judge(y, self(x))
+        loss.backward()
+
+
+class Named:
+    def __init__(self):
+        self.made = Made()
+
+    def lost(self, x):
+        self.made(x).sum().detach().backward()
+
+
+def declared(net: Net, named: Named, x):
+    net(x).sum().backward()
+    named.made(x).sum().detach().backward()
+
+
+def lost(x):
+    loss = shared(x).sum().item()
+    torch.tensor([loss]).backward()
+
+
+def projection(x):
+    made = projected(x)
+    made.sum().detach().backward()
+
+
+def alone(x):
+    weight = torch.randn(3, requires_grad=True)
+    (weight * x).sum().detach().backward()
+"""
+MEANINGS = [
+    Answer("class", "torch.nn.modules.linear.Linear"),
+    Answer("instance", "torch.nn.modules.linear.Linear", ("torch.nn.modules.module.Module",)),
+    Answer("instance", "torch.nn.modules.loss.MSELoss", ("torch.nn.modules.loss._Loss",)),
+    Answer("instance", "torch.Tensor"),
+    Answer("function", "torch.nn.functional.mse_loss"),
+    Answer("module", "torch.nn"),
+    Answer("class", "heads.Head", ("torch.nn.modules.module.Module",)),
+    Answer("instance", "heads.Head", ("builtins.object",)),
+]
+
+
+class SomeNames(NoNames):
+    """Knows what it has been told."""
+
+    def __init__(self) -> None:
+        self.known: dict[Question, Answer] = {}
+
+    def ask(self, question: Question) -> Answer | None:
+        return self.known.get(question)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_names_that_become_known(seed: int) -> None:
+    """Whatever is known of names, and since when, the facts are those of a fresh analysis that knows as much."""
+    rng = random.Random(seed)
+    names, source = SomeNames(), Source.read(IMPORTING)
+    chance = 0.0
+
+    def pause() -> None:
+        if rng.random() < chance:
+            raise Interrupted
+
+    analysis = Analysis(source, names, pause=pause)
+    for _ in range(25):
+        chance = rng.choice([0.0, 0.3])
+        try:
+            facts = analysis.facts
+        except Interrupted:
+            continue
+        assert_as_fresh(facts, names)
+        if rng.random() < 0.6 and facts.questions:
+            names.known[rng.choice(sorted(facts.questions))] = rng.choice(MEANINGS)
+            assert analysis.learned()
+        else:
+            text = mutated(rng, source.text)
+            if parses(text):
+                analysis.edited(source.edit(split_lines(text)).blocks)
+
+
+def test_names_that_become_known_cost_those_who_asked() -> None:
+    names = SomeNames()
+    text = "from heads import make, head\n\n\ndef one(x):\n    return make(x)\n\n\ndef other(x):\n    return head(x)\n"
+    analysis = Analysis(Source.read(text), names)
+    before = analysis.facts.chapters
+    assert not analysis.learned()
+    assert analysis.facts.chapters is before
+    names.known[Question("heads", "make", True)] = Answer("instance", "torch.Tensor")
+    assert analysis.learned()
+    again = [_name(chapter.node) for chapter in analysis.facts.chapters if chapter not in before]
+    assert again == ["module", "one"]
+    assert sorted(analysis.facts.questions) == [
+        Question("heads", "head", False), Question("heads", "head", True), Question("heads", "make", False)
+    ]  # fmt: skip
+
+
 def test_memory_of_earlier_texts_is_given_back() -> None:
     """What an edit replaced is not kept."""
     edited = Edited(textwrap.dedent(PROGRAM))
@@ -284,35 +403,3 @@ def test_memory_of_earlier_texts_is_given_back() -> None:
         edited.replace("def kept(" if number == 0 else f"def kept{number - 1}(", f"def kept{number}(")
     assert len(edited.chapters) == len(Analysis(Source.read(edited.source.text)).facts.chapters)
     assert len(edited.analysis._mentions) < 40
-
-
-class Learning:
-    """Names of which something becomes known later."""
-
-    def __init__(self) -> None:
-        self.known: dict[Question, Answer] = {}
-
-    def ask(self, question: Question) -> Answer | None:
-        return self.known.get(question)
-
-    def find(self, module: str) -> None:
-        return None
-
-
-def test_when_a_name_becomes_known_those_are_run_again_that_mention_it() -> None:
-    text = (
-        "import torch\nfrom elsewhere import Net, other\n\n\ndef uses(x):\n    net = Net()\n    return net\n\n\n"
-        "def does_not(x):\n    return x.detach()\n"
-    )
-    names = Learning()
-    analysis = Analysis(Source.read(text), names)
-    before = {_name(chapter.node): chapter for chapter in analysis.facts.chapters}
-    assert not analysis.answered()
-    asked = next(one for one in analysis.facts.questions if one.name == "Net" and one.called)
-    names.known[asked] = Answer("instance", "torch.nn.modules.linear.Linear")
-    assert analysis.answered()
-    after = {_name(chapter.node): chapter for chapter in analysis.facts.chapters}
-    assert after["does_not"] is before["does_not"]
-    assert after["uses"] is not before["uses"]
-    assert not analysis.answered()
-    assert said(analysis.facts) == said(Analysis(Source.read(text), names).facts)
