@@ -68,7 +68,8 @@ def one_file(options: argparse.Namespace) -> Table:
         table.columns += [f"{server.name} edit p50 ms", f"{server.name} lines per CPU s"]
     for size in options.lines:
         text = inputs.sized(inputs.read(source), size)
-        probe, row, lines = inputs.probe(text, "function"), [], text.count("\n")
+        probe, lines = inputs.probe(text, "function"), text.count("\n")
+        row: list[object] = []
         for server in servers:
             progress(f"one file of {lines} lines: {server.name}")
             with inputs.project() as folder:

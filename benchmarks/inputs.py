@@ -124,7 +124,7 @@ def copies(text: str, ending: str) -> Iterator[str]:
     names = {node.name for node in kept} - parameters
     lines = [line.encode() for line in text.split("\n")]
     for node in kept:
-        rows = {}
+        rows: dict[int, list[int]] = {}
         for name in ast.walk(node):
             if isinstance(name, ast.Name) and name.id in names:
                 rows.setdefault(name.lineno, []).append(name.end_col_offset or 0)

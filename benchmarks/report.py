@@ -18,11 +18,11 @@ from benchmarks.setup import install
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 FULL = {
-    "edits": ["--kind", "function"],
-    "kinds": ["--kind", "method,line,top", "--lines", "4500", "--beside", "ruff,ty"],
-    "startup": [],
-    "open": [],
-    "memory": [],
+    "edits": ["--kind", "function", "--seconds", "15"],
+    "kinds": ["--kind", "method,line,top", "--lines", "1000,4500", "--beside", "ruff,ty", "--seconds", "10"],
+    "startup": ["--runs", "3"],
+    "open": ["--runs", "2"],
+    "memory": ["--seconds", "25"],
     "batch": ["--large"],
     "growth": [],
     "profile": ["--kind", "function,method"],

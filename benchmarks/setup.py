@@ -29,7 +29,7 @@ def install() -> None:
     """Install what is not there yet. subprocess.CalledProcessError if pip cannot."""
     groups = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = groups["dependency-groups"]
-    python = PEERS / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    python = PEERS / "bin" / "python"
     if not python.exists():
         venv.create(PEERS, with_pip=True)
     _install(python, PEERS, wanted["benchmark-peers"], [])
