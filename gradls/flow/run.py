@@ -266,11 +266,14 @@ class Run:
 
     def observe(self, node: ast.AST, tensor: Tensor) -> None:
         """Note what the expression `node` was; an expression seen in two states has an unknown one."""
-        state = TensorState(self.frame.file.source, node, tensor.requires_grad, tensor.dtype, tensor.leaf)
-        state.off = self.recording is False
+        fields = tensor.fields
+        requires_grad, leaf = fields["requires_grad"], fields["leaf"]
+        state = TensorState(self.frame.file.source, node, requires_grad, tensor.dtype, leaf)
+        state.seen = ((fields["node"], requires_grad, leaf),)
+        state.off = self.mode["grad"] is False
         seen = self.states.setdefault(node, state)
-        if state.requires_grad is None and self.frame.file is self.file:
-            self.open.setdefault(node, []).append(tensor.node)
+        if requires_grad is None and self.frame.file is self.file:
+            self.open.setdefault(node, []).append(fields["node"])
         if seen is not state:
             self._blur(seen, state)
 
