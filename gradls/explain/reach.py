@@ -1,0 +1,108 @@
+"""Which parameters a gradient reaches, and what keeps it from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gradls.explain.names import Names
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node, lost_leaves, walk
+from gradls.flow.lost import HIDING
+from gradls.flow.values import Instance, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a gradient that begins somewhere reaches.
+
+    `reached` are the leaves that it surely reaches, `missed` those on the way to which a cut stands, with that cut,
+    `frozen` those that were used and did not require grad. `open`: it may reach others, or fewer.
+    """
+
+    reached: tuple[Tensor, ...]
+    missed: dict[Tensor, Node]
+    frozen: tuple[Tensor, ...]
+    open: bool
+
+
+def reach(root: Node) -> Reach:
+    """What gradient from this node of the graph reaches."""
+    reached = {node.leaf: None for node in walk(root, follow="flow") if node.leaf is not None}
+    perhaps = list(walk(root, follow="maybe"))
+    is_open = any(node.leaf is not None and node.leaf not in reached for node in perhaps)
+    is_open = is_open or any(node.kind in ("opaque", "phi") and node.op != "argument" for node in perhaps)
+    missed: dict[Tensor, Node] = {}
+    frozen: dict[Tensor, None] = {}
+    flowing = set(perhaps)
+    for node in walk(root):
+        if node.cut is not None and node.cut.certain:
+            for leaf in lost_leaves(node):
+                if leaf not in reached:
+                    missed.setdefault(leaf, node)
+        for edge in node.edges:
+            leaf = edge.node.leaf
+            if leaf is not None and leaf.is_parameter and edge.flows is False and node in flowing:
+                frozen[leaf] = None
+    frozen = {leaf: None for leaf in frozen if leaf not in reached and leaf not in missed}
+    return Reach(tuple(reached), missed, tuple(frozen), is_open)
+
+
+def hides(root: Node) -> bool:
+    """May something that the analysis has seen hide in what the value was computed from?"""
+    return any(node.kind == "opaque" and node.op in HIDING for node in walk(root, follow="maybe"))
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How many of the parameters in play one `backward()` reaches. `missed`: those that it does not."""
+
+    event: Event
+    reached: tuple[Tensor, ...]
+    missed: tuple[Tensor, ...]
+    exact: bool
+    """Both are known exactly."""
+    found: Reach
+
+
+def scores(facts: Facts) -> list[Score]:
+    """One for each `backward()` of which the root is known, in order."""
+    known: list[Score] | None = facts.memo.get("scores")
+    if known is None:
+        known = facts.memo["scores"] = [score for chapter in facts.chapters for score in _of_chapter(facts, chapter)]
+    return known
+
+
+def _of_chapter(facts: Facts, chapter: object) -> Iterable[Score]:
+    first = facts.chapters[0]
+    parts = [first] if chapter is first else [first, chapter]
+    held: dict[Instance, dict[Tensor, None]] = {}
+    names = Names.of(facts)
+    for part in parts:
+        for event in part.of(("optimizer-made", "group-added")):  # type: ignore[attr-defined]
+            if isinstance(event.value, Instance):
+                held.setdefault(event.value, {}).update(dict.fromkeys(event.parameters))
+    for event in chapter.of(("backward",)):  # type: ignore[attr-defined]
+        if event.node is None or not event.method or event.at.source is not facts.source:
+            continue
+        found = reach(event.node)
+        reached = found.reached
+        if event.inputs:
+            reached = tuple(leaf for leaf in reached if leaf in event.reached)
+        used = {node.leaf for node in walk(event.node) if node.leaf is not None}
+        parameters = {leaf: None for leaf in used if leaf.is_parameter}
+        models = [module for module in names.modules if module not in names.inside]
+        whole = True
+        for module in models:
+            own, all_of_it = names.parameters(module)
+            if not parameters.keys().isdisjoint(own):
+                parameters.update(dict.fromkeys(own))
+                whole = whole and all_of_it
+        for own in held.values():
+            if not used.isdisjoint(own):
+                parameters.update(own)
+        hit = [leaf for leaf in parameters if leaf in reached]
+        other = [leaf for leaf in reached if leaf not in parameters]
+        exact = whole and not found.open and not event.inputs and not any(map(names.is_vague, parameters))
+        missed = tuple(leaf for leaf in parameters if leaf not in reached)
+        yield Score(event, (*hit, *other), missed, exact, found)
