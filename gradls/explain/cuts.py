@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-
 from gradls.explain.places import text, where
 from gradls.flow.facts import Facts
 from gradls.flow.graph import Node, frontier
@@ -65,10 +63,3 @@ def short(facts: Facts, node: Node) -> str:
 def losses(root: Node) -> list[Node]:
     """The cuts met first on the way back from `root` that surely cost it gradient."""
     return [node for node in frontier(root) if node.cut is not None and node.cut.certain]
-
-
-def is_called(node: ast.AST, name: str) -> bool:
-    """Is this a call of a method or function of that name?"""
-    if not isinstance(node, ast.Call):
-        return False
-    return name == (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", ""))

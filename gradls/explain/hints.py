@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradls.explain import cuts
-from gradls.explain.names import Names
-from gradls.explain.reach import reach
 from gradls.explain.tensors import about_tensor, states
 from gradls.flow.facts import Facts, TensorState
 from gradls.flow.graph import Node
@@ -78,8 +76,3 @@ def _is_here(facts: Facts, node: Node, statement: ast.stmt) -> bool:
     if at is None or at.source is not facts.source:
         return False
     return facts.statement(at.node) is statement
-
-
-def lost_names(facts: Facts, node: Node) -> str:
-    """The parameters that a value has lost."""
-    return Names.of(facts).listed(reach(node).missed)

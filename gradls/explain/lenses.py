@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gradls.explain import cuts
 from gradls.explain.names import Names
+from gradls.explain.objects import flags_of
 from gradls.explain.reach import Score, scores
 from gradls.flow.facts import Event, Facts
 from gradls.flow.lost import never_reached
@@ -36,14 +37,19 @@ def _backwards(facts: Facts) -> Iterator[Lens]:
     for score in scores(facts):
         by_call.setdefault(score.event.at.node, []).append(score)
     for node, found in by_call.items():
-        titles = list(dict.fromkeys(backward_title(score) for score in found))
+        titles = list(dict.fromkeys(backward_title(facts, score) for score in found))
         if len(titles) > 2 or not all(titles):
             continue
         details = dict.fromkeys(line for score in found for line in _details(facts, score))
         yield Lens(facts.source.span(node), "backward", ", or ".join(titles), tuple(details))
 
 
-def backward_title(score: Score) -> str:
+def _frozen(facts: Facts, score: Score) -> list[Tensor]:
+    flags = flags_of(facts, score.missed)
+    return [leaf for leaf in score.missed if leaf in score.found.frozen or flags[leaf] is False]
+
+
+def backward_title(facts: Facts, score: Score) -> str:
     """ "gradient reaches 12 of 14 parameters", as far as it is known; empty if it is not."""
     if score.event.requires_grad is False:
         return "no gradient: this raises"
@@ -56,12 +62,14 @@ def backward_title(score: Score) -> str:
     if not total:
         return f"gradient reaches {leaves}"
     counted = f"{len(parameters)} of {total}" if total > 1 or score.missed else "1"
-    return f"gradient reaches {counted} parameter{'s' if total > 1 else ''}" + (f" and {leaves}" if others else "")
+    frozen = len(_frozen(facts, score))
+    ending = (f" ({frozen} frozen)" if frozen else "") + (f" and {leaves}" if others else "")
+    return f"gradient reaches {counted} parameter{'s' if total > 1 else ''}{ending}"
 
 
 def _details(facts: Facts, score: Score) -> Iterator[str]:
     names = Names.of(facts)
-    frozen = [leaf for leaf in score.missed if leaf in score.found.frozen]
+    frozen = _frozen(facts, score)
     cut: dict[str, list[Tensor]] = {}
     unused = []
     for leaf in score.missed:
@@ -96,19 +104,27 @@ def _steps(facts: Facts) -> Iterator[Lens]:
             yield Lens(facts.source.span(node), "step", ", or ".join(titles), tuple(details))
 
 
+_EMPTY = "their `grad` is None here"
+
+
 def _step(facts: Facts, event: Event, names: Names, never: set[Tensor]) -> tuple[str, list[str]]:
     parameters = list(dict.fromkeys(event.parameters))
     made = [other for other in facts.of("optimizer-made", "group-added") if other.value is event.value]
     unsure = not made or any(other.open for other in made) or any(map(names.is_vague, parameters))
     if unsure or event.escaped or not parameters:
         return "", []
-    frozen = [leaf for leaf in parameters if leaf not in event.trained]
-    missed = [leaf for leaf in parameters if leaf in event.trained and leaf in never]
-    stepped = len(parameters) - len(frozen) - len(missed)
+    rest = [leaf for leaf in parameters if leaf not in event.filled]
+    if event.closure is not None or not event.empty.issuperset(rest):
+        # Code that is not seen here may have filled gradients.
+        return "", []
+    frozen = [leaf for leaf in rest if leaf not in event.trained]
+    missed = [leaf for leaf in rest if leaf in event.trained]
+    stepped = len(parameters) - len(rest)
     lines = []
     if frozen:
         lines.append(f"Not {names.listed(frozen, 8)}: frozen.")
     if missed:
-        lines.append(f"Not {names.listed(missed, 8)}: no gradient ever reaches these.")
+        never_at_all = never.issuperset(missed)
+        lines.append(f"Not {names.listed(missed, 8)}: {'no gradient ever reaches these' if never_at_all else _EMPTY}.")
     counted = f"{stepped} of {len(parameters)}" if frozen or missed else str(stepped)
     return f"steps {counted} parameter{'s' if len(parameters) != 1 else ''}", lines

@@ -148,10 +148,19 @@ def _options_known(module: Instance) -> bool:
     options = module.data.get("options", {})
     if spec is None:
         return True
+    if spec.kind == "recurrent" and any(
+        not isinstance(value := options.get(name, default), Host) or value.value != default.value
+        for name, default in _ONE_LAYER.items()
+    ):
+        # The analysis has the parameters of its first layer only.
+        return False
+    if any(".0." in name for name, _ in spec.parameters):
+        return False
     needed = {part for _, condition in spec.parameters for part in condition.split(",") if part}
     return all(isinstance(value := options.get(part, _NOTHING), Host) and value.known for part in needed)
 
 
+_ONE_LAYER = {"num_layers": Host("int", 1), "bidirectional": Host("bool", False), "proj_size": Host("int", 0)}
 _NOTHING = Host("none", None)
 
 

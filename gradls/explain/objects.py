@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gradls.explain.names import Names
 from gradls.explain.places import where
@@ -32,7 +32,7 @@ def _about_module(facts: Facts, written: str, module: Instance) -> Iterator[str]
         if not whole:
             yield "Its parameters are not known."
         return
-    flags = _flags(facts, parameters)
+    flags = flags_of(facts, parameters)
     trained = [leaf for leaf in parameters if flags[leaf] is True]
     frozen = [leaf for leaf in parameters if flags[leaf] is False]
     if not whole:
@@ -49,7 +49,7 @@ def _about_module(facts: Facts, written: str, module: Instance) -> Iterator[str]
         yield f"Frozen: {_listed([parameters[leaf] for leaf in frozen])}."
 
 
-def _flags(facts: Facts, parameters: dict[Tensor, str]) -> dict[Tensor, bool | None]:
+def flags_of(facts: Facts, parameters: Iterable[Tensor]) -> dict[Tensor, bool | None]:
     """Whether these require grad in the end."""
     flags = {leaf: leaf.requires_grad for leaf in parameters}
     for event in facts.of("freeze", "requires-grad-set"):
@@ -84,8 +84,10 @@ def _about_optimizer(facts: Facts, written: str, optimizer: Instance) -> Iterato
     unsure = any(event.open for event in events) or any(map(names.is_vague, leaves))
     if not leaves:
         nothing = "not known which parameters" if unsure else "no parameters"
-        yield f"**{written} is a `{cls}`; it is {nothing} it steps.**" if unsure else (
-            f"**{written} is a `{cls}` with no parameters.**"
+        yield (
+            f"**{written} is a `{cls}`; it is {nothing} it steps.**"
+            if unsure
+            else (f"**{written} is a `{cls}` with no parameters.**")
         )
     elif unsure:
         yield f"**{written} is a `{cls}` that steps {names.listed(leaves, MOST_NAMES)} and perhaps others.**"
@@ -95,12 +97,12 @@ def _about_optimizer(facts: Facts, written: str, optimizer: Instance) -> Iterato
     default = _rate(events[0].call.get(1, "lr"))
     lines = []
     for tensors, rate, complete in groups:
-        said = rate or default or "learning rate: not given" * 0
+        said = rate or default
         which = names.listed(tensors, MOST_NAMES) if tensors else "parameters that are not known"
         lines.append(f"- {which}{'' if complete else ' and perhaps others'}{f', learning rate {said}' if said else ''}")
     if lines and (leaves or len(lines) > 1):
         yield "\n".join(lines[:8])
-    frozen = [leaf for leaf, flag in _flags(facts, dict.fromkeys(leaves, "")).items() if flag is False]
+    frozen = [leaf for leaf, flag in flags_of(facts, leaves).items() if flag is False]
     if frozen:
         yield f"Frozen, so that it does nothing for them: {names.listed(frozen)}."
     yield f"Made on {where(facts, events[0].at)}."

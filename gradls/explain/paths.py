@@ -6,7 +6,6 @@ import ast
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from gradls.explain.places import function_around
 from gradls.explain.tensors import states
 from gradls.flow.facts import Facts
 from gradls.flow.graph import walk
@@ -36,6 +35,3 @@ def path(facts: Facts, node: ast.expr) -> Iterator[OnPath]:
             stored = isinstance(getattr(other, "ctx", None), ast.Store)
             if stored or isinstance(other, (ast.Name, ast.Attribute)):
                 yield OnPath(other, stored)
-
-
-__all__ = ["OnPath", "function_around", "path"]

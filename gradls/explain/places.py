@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 
 from gradls.flow.facts import Facts
 from gradls.flow.graph import At
@@ -48,14 +47,6 @@ def _child_at(source: Source, node: ast.AST, line: int, column: int) -> ast.AST 
     return None
 
 
-def function_around(facts: Facts, node: ast.AST) -> ast.AST | None:
-    """The function that an expression is in; None for the module's own statements."""
-    outer = facts.parent(node)
-    while outer is not None and not isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-        outer = facts.parent(outer)
-    return outer
-
-
 def where(facts: Facts, at: At) -> str:
     """ "line 12", or "line 12 of model.py" """
     line = at.source.line(at.node)
@@ -67,11 +58,3 @@ def where(facts: Facts, at: At) -> str:
 def text(facts: Facts, node: ast.AST) -> str:
     """The expression or the head of the block, in backquotes and short."""
     return code(facts, node.items[0].context_expr if isinstance(node, WITHS) else node)
-
-
-def ancestors(facts: Facts, node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes around an expression, innermost first."""
-    outer = facts.parent(node)
-    while outer is not None:
-        yield outer
-        outer = facts.parent(outer)

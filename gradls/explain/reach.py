@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from gradls.explain.names import Names
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, lost_leaves, walk
-from gradls.flow.lost import HIDING
 from gradls.flow.values import Instance, Tensor
 
 
@@ -41,16 +40,11 @@ def reach(root: Node) -> Reach:
                 if leaf not in reached:
                     missed.setdefault(leaf, node)
         for edge in node.edges:
-            leaf = edge.node.leaf
-            if leaf is not None and leaf.is_parameter and edge.flows is False and node in flowing:
-                frozen[leaf] = None
+            used = edge.node.leaf
+            if used is not None and used.is_parameter and edge.flows is False and node in flowing:
+                frozen[used] = None
     frozen = {leaf: None for leaf in frozen if leaf not in reached and leaf not in missed}
     return Reach(tuple(reached), missed, tuple(frozen), is_open)
-
-
-def hides(root: Node) -> bool:
-    """May something that the analysis has seen hide in what the value was computed from?"""
-    return any(node.kind == "opaque" and node.op in HIDING for node in walk(root, follow="maybe"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +83,19 @@ def _of_chapter(facts: Facts, chapter: object) -> Iterable[Score]:
         reached = found.reached
         if event.inputs:
             reached = tuple(leaf for leaf in reached if leaf in event.reached)
-        used = {node.leaf for node in walk(event.node) if node.leaf is not None}
-        parameters = {leaf: None for leaf in used if leaf.is_parameter}
+        used = {node.leaf: None for node in walk(event.node) if node.leaf is not None}
+        parameters: dict[Tensor, None] = {}
         models = [module for module in names.modules if module not in names.inside]
         whole = True
         for module in models:
             own, all_of_it = names.parameters(module)
-            if not parameters.keys().isdisjoint(own):
+            if not used.keys().isdisjoint(own):
                 parameters.update(dict.fromkeys(own))
                 whole = whole and all_of_it
-        for own in held.values():
-            if not used.isdisjoint(own):
-                parameters.update(own)
+        for stepped in held.values():
+            if not used.keys().isdisjoint(stepped):
+                parameters.update(stepped)
+        parameters.update((leaf, None) for leaf in used if leaf.is_parameter)
         hit = [leaf for leaf in parameters if leaf in reached]
         other = [leaf for leaf in reached if leaf not in parameters]
         exact = whole and not found.open and not event.inputs and not any(map(names.is_vague, parameters))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gradls.explain import cuts
 from gradls.explain.names import Names
@@ -72,7 +72,7 @@ def _quoted(words: list[str], most: int = 3) -> str:
 
 def _with_gradient(facts: Facts, state: TensorState, node: Node) -> Iterator[str]:
     names = Names.of(facts)
-    yield _sentence(_leaf(state.leaf), _why(facts, node))
+    yield _sentence(*_all_whys(facts, state, _why), _leaf(state.leaf))
     found = reach(node)
     if node.leaf is None and found.reached:
         parameters = [leaf for leaf in found.reached if leaf.is_parameter]
@@ -104,12 +104,21 @@ def _missed(facts: Facts, missed: dict[Tensor, Node], names: Names) -> Iterator[
 
 def _without_gradient(facts: Facts, state: TensorState, node: Node) -> Iterator[str]:
     names = Names.of(facts)
-    yield _sentence(_leaf(state.leaf), _why_not(facts, node))
+    yield _sentence(*_all_whys(facts, state, _why_not), _leaf(state.leaf))
     lost: dict[Tensor, None] = {}
     for leaf in reach(node).missed:
         lost[leaf] = None
     if lost:
         yield f"Without that its gradient would reach {names.listed(lost, MOST_NAMES)}."
+
+
+def _all_whys(facts: Facts, state: TensorState, why: Callable[[Facts, Node], str]) -> Iterator[str]:
+    """Why it is so, each time that it was something else."""
+    whys = list(dict.fromkeys(why(facts, node) for node, _, _ in state.seen))
+    if len(whys) > 1 and all(whys):
+        yield f"in one case {whys[0]}, in another {whys[-1]}"
+    else:
+        yield whys[-1]
 
 
 def _sentence(*parts: str) -> str:

@@ -51,9 +51,7 @@ def hover(session: Session, label: str, at: tuple[int, int], client: Client) -> 
     )
 
 
-def _findings_at(
-    findings: Sequence[Finding], at: tuple[int, int], client: Client
-) -> Iterator[tuple[Finding, Range]]:
+def _findings_at(findings: Sequence[Finding], at: tuple[int, int], client: Client) -> Iterator[tuple[Finding, Range]]:
     for finding in findings:
         place = to_range(finding.span, finding.place.source.lines, client.encoding)
         if _order(place["start"]) <= at <= _order(place["end"]):
