@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradls.explain import cuts
+from gradls.explain.places import function_around
 from gradls.explain.tensors import about_tensor, states
 from gradls.flow.facts import Facts, TensorState
 from gradls.flow.graph import Node
@@ -71,8 +72,11 @@ def _cut_here(facts: Facts, state: TensorState, statement: ast.stmt) -> Node | N
 
 def _is_here(facts: Facts, node: Node, statement: ast.stmt) -> bool:
     """Was the gradient lost by what the statement itself computes?"""
-    assert node.cut is not None
-    at = node.at if node.cut.kind == "no_grad" else node.cut.at
-    if at is None or at.source is not facts.source:
+    cut = node.cut
+    at = node.at if cut is None or cut.kind == "no_grad" else cut.at
+    if cut is None or at is None or at.source is not facts.source or facts.statement(at.node) is not statement:
         return False
-    return facts.statement(at.node) is statement
+    # What a caller switches off is for its own lines to say.
+    return cut.kind != "no_grad" or (
+        cut.at.source is facts.source and function_around(facts, cut.at.node) is function_around(facts, statement)
+    )

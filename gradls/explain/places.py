@@ -47,6 +47,14 @@ def _child_at(source: Source, node: ast.AST, line: int, column: int) -> ast.AST 
     return None
 
 
+def function_around(facts: Facts, node: ast.AST) -> ast.AST | None:
+    """The function that a node is in, or that it decorates; None for the module's own statements."""
+    outer = facts.parent(node)
+    while outer is not None and not isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        outer = facts.parent(outer)
+    return outer
+
+
 def where(facts: Facts, at: At) -> str:
     """ "line 12", or "line 12 of model.py" """
     line = at.source.line(at.node)

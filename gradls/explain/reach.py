@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gradls.explain.names import Names
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, lost_leaves, walk
+from gradls.flow.graph import Node, walk
 from gradls.flow.values import Instance, Tensor
 
 
@@ -29,22 +29,41 @@ def reach(root: Node) -> Reach:
     """What gradient from this node of the graph reaches."""
     reached = {node.leaf: None for node in walk(root, follow="flow") if node.leaf is not None}
     perhaps = list(walk(root, follow="maybe"))
-    is_open = any(node.leaf is not None and node.leaf not in reached for node in perhaps)
-    is_open = is_open or any(node.kind in ("opaque", "phi") and node.op != "argument" for node in perhaps)
-    missed: dict[Tensor, Node] = {}
+    is_open = any(
+        node.kind in ("opaque", "phi") or (node.leaf is not None and node.leaf not in reached) for node in perhaps
+    )
     frozen: dict[Tensor, None] = {}
-    flowing = set(perhaps)
-    for node in walk(root):
-        if node.cut is not None and node.cut.certain:
-            for leaf in lost_leaves(node):
-                if leaf not in reached:
-                    missed.setdefault(leaf, node)
+    for node in perhaps:
         for edge in node.edges:
             used = edge.node.leaf
-            if used is not None and used.is_parameter and edge.flows is False and node in flowing:
+            if used is not None and used.is_parameter and edge.flows is False and used not in reached:
                 frozen[used] = None
-    frozen = {leaf: None for leaf in frozen if leaf not in reached and leaf not in missed}
-    return Reach(tuple(reached), missed, tuple(frozen), is_open)
+    missed = {leaf: cut for leaf, cut in _behind_cuts(root) if leaf not in reached}
+    return Reach(tuple(reached), missed, tuple(leaf for leaf in frozen if leaf not in missed), is_open)
+
+
+def _behind_cuts(root: Node) -> Iterator[tuple[Tensor, Node]]:
+    """The leaves to which there is no way from `root` without a cut, each with the first cut on a way to it."""
+    seen = {root}
+    todo: list[Node] = [root]
+    behind: list[tuple[Node, Node]] = []
+    while todo:
+        node = todo.pop()
+        if node.cut is not None and node.cut.certain:
+            behind.append((node, node))
+            continue
+        for edge in reversed(node.edges):
+            if edge.node not in seen:
+                seen.add(edge.node)
+                todo.append(edge.node)
+    while behind:
+        node, cut = behind.pop()
+        if node.leaf is not None and node.leaf.requires_grad and node is not cut:
+            yield node.leaf, cut
+        for edge in reversed(node.edges):
+            if edge.node not in seen:
+                seen.add(edge.node)
+                behind.append((edge.node, cut))
 
 
 @dataclass(frozen=True, slots=True)
