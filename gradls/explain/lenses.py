@@ -53,13 +53,17 @@ def backward_title(facts: Facts, score: Score) -> str:
     """ "gradient reaches 12 of 14 parameters", as far as it is known; empty if it is not."""
     if score.event.requires_grad is False:
         return "no gradient: this raises"
-    if score.event.requires_grad is None or not (score.exact and score.reached):
-        return ""
     parameters = [leaf for leaf in score.reached if leaf.is_parameter]
+    if score.event.requires_grad is None or not score.reached:
+        return ""
+    if not score.exact:
+        names = Names.of(facts)
+        least = sum(not names.is_vague(leaf) for leaf in parameters)
+        return f"gradient reaches at least {least} parameter{'s' if least > 1 else ''}" if least else ""
     others = len(score.reached) - len(parameters)
     total = len(parameters) + len(score.missed)
     leaves = f"{others} leaf tensor" + ("s" if others > 1 else "")
-    if not total:
+    if not parameters and others:
         return f"gradient reaches {leaves}"
     counted = f"{len(parameters)} of {total}" if total > 1 or score.missed else "1"
     frozen = len(_frozen(facts, score))
@@ -76,7 +80,7 @@ def _details(facts: Facts, score: Score) -> Iterator[str]:
         node = score.found.missed.get(leaf)
         if node is not None:
             cut.setdefault(cuts.phrase(facts, node), []).append(leaf)
-        elif leaf not in frozen:
+        elif leaf not in frozen and score.exact:
             unused.append(leaf)
     for why, leaves in cut.items():
         yield f"Not {names.listed(leaves, 8)}: {why}."

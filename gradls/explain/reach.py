@@ -27,11 +27,9 @@ class Reach:
 
 def reach(root: Node) -> Reach:
     """What gradient from this node of the graph reaches."""
-    reached = {node.leaf: None for node in walk(root, follow="flow") if node.leaf is not None}
+    reached = dict.fromkeys(_surely(root))
     perhaps = list(walk(root, follow="maybe"))
-    is_open = any(
-        node.kind in ("opaque", "phi") or (node.leaf is not None and node.leaf not in reached) for node in perhaps
-    )
+    is_open = any(node.kind == "opaque" or (node.leaf is not None and node.leaf not in reached) for node in perhaps)
     frozen: dict[Tensor, None] = {}
     for node in perhaps:
         for edge in node.edges:
@@ -40,6 +38,39 @@ def reach(root: Node) -> Reach:
                 frozen[used] = None
     missed = {leaf: cut for leaf, cut in _behind_cuts(root) if leaf not in reached}
     return Reach(tuple(reached), missed, tuple(leaf for leaf in frozen if leaf not in missed), is_open)
+
+
+def _surely(root: Node) -> list[Tensor]:
+    """The leaves that gradient from `root` reaches, whichever branches were taken."""
+    order = list(walk(root, follow="flow"))
+    leaves = [node.leaf for node in order if node.leaf is not None]
+    if not any(node.kind == "phi" for node in order):
+        return leaves
+    bits = {leaf: 1 << number for number, leaf in enumerate(leaves)}
+    known: dict[Node, int] = {}
+    todo = [root]
+    while todo:
+        node = todo[-1]
+        if node in known:
+            todo.pop()
+            continue
+        inner = [edge.node for edge in node.edges if edge.flows]
+        missing = [each for each in inner if each not in known]
+        if missing:
+            todo += missing
+            continue
+        parts = [known[each] for each in inner]
+        found = 0 if node.leaf is None else bits[node.leaf]
+        if node.kind == "phi" and parts:
+            both = -1 if len(parts) == len(node.edges) else 0
+            for part in parts:
+                both &= part
+            found |= both
+        else:
+            for part in parts:
+                found |= part
+        known[todo.pop()] = found
+    return [leaf for leaf in leaves if known[root] & bits[leaf]]
 
 
 def _behind_cuts(root: Node) -> Iterator[tuple[Tensor, Node]]:

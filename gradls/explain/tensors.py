@@ -83,7 +83,7 @@ def _with_gradient(facts: Facts, state: TensorState, node: Node) -> Iterator[str
         many = "" if any(map(names.is_vague, found.reached)) else f"{count} "
         yield f"Its gradient reaches {f'the {what}' if count == 1 else f'{many}{plural}'}: {listed}."
     if found.open:
-        yield "It may reach others: not all that it is computed from is known."
+        yield "It may reach others, in another branch or through values that are not known here."
     yield from _missed(facts, found.missed, names)
     if found.frozen:
         yield f"Frozen: {names.listed(found.frozen)} (`requires_grad=False`)."
