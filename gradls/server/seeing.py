@@ -20,6 +20,7 @@ from gradls.server.settings import Client
 
 if TYPE_CHECKING:
     from gradls.flow.facts import Facts
+    from gradls.server.analysis import Analyst
     from gradls.server.features import Features
     from gradls.syntax.source import Source, Span
 
@@ -34,7 +35,12 @@ def register(features: Features, plain: Callable[[Callable[..., Any]], Callable[
         if subject is None:
             return None
         label, revision = subject.document.label, subject.revision
-        return await features.ask(lambda analyst: job(analyst.session_of(label, revision).facts(label)))
+
+        def on_worker(analyst: Analyst) -> T | None:
+            session = analyst.session_of(label, revision)
+            return None if analyst.excludes(label) else job(session.facts(label))
+
+        return await features.ask(on_worker)
 
     async def inlay_hint(params: types.InlayHintParams) -> list[types.InlayHint] | None:
         client, which = features.client, features.settings.hints
@@ -77,10 +83,11 @@ def code_lenses(facts: Facts, uri: str, client: Client, runs: bool) -> list[type
     found = []
     for lens in lenses(facts):
         area = _range(lens.span, facts.source, client)
-        command = types.Command(title=lens.title, command="", tooltip=None)
+        tooltip = "\n".join(lens.details) or None
+        command = types.Command(lens.title, "", tooltip)
         if runs:
             position = {"line": area.start.line, "character": area.start.character}
-            command = types.Command(lens.title, SHOW_PICTURE, arguments=[uri, position, list(lens.details)])
+            command = types.Command(lens.title, SHOW_PICTURE, tooltip, [uri, position, {"details": list(lens.details)}])
         data = {"kind": lens.kind, "details": list(lens.details)}
         found.append(types.CodeLens(range=area, command=command, data=data))
     return found

@@ -49,7 +49,7 @@ class Server:
         self.folders: list[Path] = []
         self.resolvers = Resolvers()
         self.process_id: int | None = None
-        self.scheduler = Scheduler(loop, self.documents, self._publish)
+        self.scheduler = Scheduler(loop, self.documents, self._publish, self._ask_again)
         self.requests = Requests(self)
         self.connection = Connection(writer, self._forward, NOTIFICATIONS)
         self.connection.requests = {"initialize": self._initialize, "shutdown": self._shut_down}
@@ -177,7 +177,7 @@ class Server:
             self._ask_again()
 
     def _ask_again(self) -> None:
-        """What the client has asked about texts is something else now, though they are the same."""
+        """What the client has asked about texts is another answer now, though they are the same."""
         if self.abilities.refreshes_hints:
             self.connection.ask("workspace/inlayHint/refresh", None)
         if self.abilities.refreshes_lenses:

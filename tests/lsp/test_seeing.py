@@ -194,7 +194,37 @@ async def test_a_lens_opens_the_picture_where_the_client_can(client: Client):
     uri, position, details = backward.command.arguments
     assert uri == URI
     assert (position["line"], position["character"]) == (20, 0)
-    assert len(details) == 2
+    assert len(details["details"]) == 2
+
+
+async def test_of_an_excluded_file_nothing_is_shown(client: Client, tmp_path: Path):
+    (tmp_path / "pyproject.toml").write_text("[tool.gradls]\nexclude = ['train.py']\n")
+    (tmp_path / "train.py").write_text(PROGRAM)
+    uri = from_fs_path(str(tmp_path / "train.py"))
+    await client.begin(folder=tmp_path)
+    client.open(uri, PROGRAM)
+    assert not await client.text_document_code_lens_async(types.CodeLensParams(types.TextDocumentIdentifier(uri)))
+
+
+async def test_an_edit_of_another_file_has_the_client_ask_again(client: Client, tmp_path: Path):
+    (tmp_path / "pyproject.toml").write_text("[tool.gradls]\n")
+    first, _, rest = PROGRAM.partition("model = Net()")
+    text = "import torch\nfrom nets import Net\nmodel = Net()" + rest
+    (tmp_path / "nets.py").write_text(first)
+    nets, uri = (from_fs_path(str(tmp_path / name)) for name in ("nets.py", "train.py"))
+    await client.begin(folder=tmp_path)
+    client.open(nets, first)
+    client.open(uri, text)
+    params = types.CodeLensParams(types.TextDocumentIdentifier(uri))
+    before, _ = await client.text_document_code_lens_async(params)
+    assert before.command.title == "gradient reaches 1 of 4 parameters (1 frozen)"
+    await client.diagnostics_of(uri)
+    client.refreshed.clear()
+    client.edit(nets, ".detach()", "")
+    while types.WORKSPACE_CODE_LENS_REFRESH not in client.refreshed:
+        await client.news()
+    after, _ = await client.text_document_code_lens_async(params)
+    assert after.command.title == "gradient reaches 3 of 4 parameters (1 frozen)"
 
 
 async def test_after_an_edit_hints_and_lenses_are_those_of_the_new_text(client: Client):
