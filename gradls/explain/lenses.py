@@ -91,17 +91,16 @@ def _details(facts: Facts, score: Score) -> Iterator[str]:
 
 
 def _steps(facts: Facts) -> Iterator[Lens]:
-    names = Names.of(facts)
-    never = never_reached(facts) if not facts.unfinished else set()
     by_call: dict[ast.AST, list[Event]] = {}
     for event in facts.of("step"):
         if event.at.source is facts.source and isinstance(event.at.node, ast.Call):
             by_call.setdefault(event.at.node, []).append(event)
+    never = never_reached(facts) if by_call and not facts.unfinished else set()
     for node, events in by_call.items():
         titles: dict[str, None] = {}
         details: dict[str, None] = {}
         for event in events:
-            title, lines = _step(facts, event, names, never)
+            title, lines = _step(facts, event, never)
             titles[title] = None
             details.update(dict.fromkeys(lines))
         if len(titles) <= 2 and all(titles):
@@ -111,7 +110,8 @@ def _steps(facts: Facts) -> Iterator[Lens]:
 _EMPTY = "their `grad` is None here"
 
 
-def _step(facts: Facts, event: Event, names: Names, never: set[Tensor]) -> tuple[str, list[str]]:
+def _step(facts: Facts, event: Event, never: set[Tensor]) -> tuple[str, list[str]]:
+    names = Names.of(facts)
     parameters = list(dict.fromkeys(event.parameters))
     made = [other for other in facts.of("optimizer-made", "group-added") if other.value is event.value]
     unsure = not made or any(other.open for other in made) or any(map(names.is_vague, parameters))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradls.explain.names import Names
@@ -110,44 +110,47 @@ class Score:
 
 
 def scores(facts: Facts) -> list[Score]:
-    """One for each `backward()` of which the root is known, in order."""
+    """One for each time that a `backward()` of the file runs of which the root is known, in order."""
     known: list[Score] | None = facts.memo.get("scores")
     if known is None:
-        known = facts.memo["scores"] = [score for chapter in facts.chapters for score in _of_chapter(facts, chapter)]
+        events = [event for event in facts.of("backward") if event.node is not None and event.method]
+        known = facts.memo["scores"] = [_score(facts, event) for event in events if event.at.source is facts.source]
     return known
 
 
-def _of_chapter(facts: Facts, chapter: object) -> Iterable[Score]:
-    first = facts.chapters[0]
-    parts = [first] if chapter is first else [first, chapter]
-    held: dict[Instance, dict[Tensor, None]] = {}
+def _score(facts: Facts, event: Event) -> Score:
+    assert event.node is not None
     names = Names.of(facts)
-    for part in parts:
-        for event in part.of(("optimizer-made", "group-added")):  # type: ignore[attr-defined]
-            if isinstance(event.value, Instance):
-                held.setdefault(event.value, {}).update(dict.fromkeys(event.parameters))
-    for event in chapter.of(("backward",)):  # type: ignore[attr-defined]
-        if event.node is None or not event.method or event.at.source is not facts.source:
-            continue
-        found = reach(event.node)
-        reached = found.reached
-        if event.inputs:
-            reached = tuple(leaf for leaf in reached if leaf in event.reached)
-        used = {node.leaf: None for node in walk(event.node) if node.leaf is not None}
-        parameters: dict[Tensor, None] = {}
-        models = [module for module in names.modules if module not in names.inside]
-        whole = True
-        for module in models:
+    found = reach(event.node)
+    reached = found.reached
+    if event.inputs:
+        reached = tuple(leaf for leaf in reached if leaf in event.reached)
+    used = {node.leaf: None for node in walk(event.node) if node.leaf is not None}
+    # In play are the parameters of the models and the optimizers that hold some of what was used.
+    parameters: dict[Tensor, None] = {}
+    whole = True
+    for module in names.modules:
+        if module not in names.inside:
             own, all_of_it = names.parameters(module)
             if not used.keys().isdisjoint(own):
                 parameters.update(dict.fromkeys(own))
                 whole = whole and all_of_it
-        for stepped in held.values():
-            if not used.keys().isdisjoint(stepped):
-                parameters.update(stepped)
-        parameters.update((leaf, None) for leaf in used if leaf.is_parameter)
-        hit = [leaf for leaf in parameters if leaf in reached]
-        other = [leaf for leaf in reached if leaf not in parameters]
-        exact = whole and not found.open and not event.inputs and not any(map(names.is_vague, parameters))
-        missed = tuple(leaf for leaf in parameters if leaf not in reached)
-        yield Score(event, (*hit, *other), missed, exact, found)
+    for stepped in _held(facts).values():
+        if not used.keys().isdisjoint(stepped):
+            parameters.update(stepped)
+    parameters.update((leaf, None) for leaf in used if leaf.is_parameter)
+    hit = [leaf for leaf in parameters if leaf in reached]
+    other = [leaf for leaf in reached if leaf not in parameters]
+    exact = whole and not found.open and not event.inputs and not any(map(names.is_vague, parameters))
+    return Score(event, (*hit, *other), tuple(leaf for leaf in parameters if leaf not in reached), exact, found)
+
+
+def _held(facts: Facts) -> dict[Instance, dict[Tensor, None]]:
+    """What each optimizer is given."""
+    known: dict[Instance, dict[Tensor, None]] | None = facts.memo.get("held by optimizers")
+    if known is None:
+        known = facts.memo["held by optimizers"] = {}
+        for event in facts.of("optimizer-made", "group-added"):
+            if isinstance(event.value, Instance):
+                known.setdefault(event.value, {}).update(dict.fromkeys(event.parameters))
+    return known
