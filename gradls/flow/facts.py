@@ -50,6 +50,9 @@ class Event:
             raise AttributeError(name) from None
 
 
+Seen = tuple[tuple[Node, "bool | None", "bool | None"], ...]
+
+
 @dataclass(slots=True, eq=False)
 class TensorState:
     """What is known of the tensor that an expression gives; None means unknown."""
@@ -66,6 +69,9 @@ class TensorState:
     torn: bool = False
     """It requires grad in one call and not in another, or is unknown in one of them and gradients are off in the
     other."""
+    seen: Seen = ()
+    """What it was, each time that it was something else: the node of the graph, whether it required grad and whether it
+    was a leaf then. The first and the last of them if there were more than `MOST_SEEN`."""
 
     def blur(self, other: TensorState) -> None:
         """Keep what holds in both states."""
@@ -79,11 +85,25 @@ class TensorState:
             self.dtype = None
         if self.leaf is not other.leaf:
             self.leaf = None
+        self.was_also(other.seen)
+
+    def was_also(self, seen: Seen) -> None:
+        """It was `seen` as something else, too."""
+        if seen and seen != self.seen:
+            self.seen = _joined(self.seen, seen)
 
     def doubt(self) -> None:
         """Take back what is known: the same code may also run in another way."""
         self.torn = True
         self.requires_grad = self.leaf = None
+
+
+MOST_SEEN = 4
+
+
+def _joined(first: Seen, second: Seen) -> Seen:
+    found = tuple(dict.fromkeys(first + second))
+    return found if len(found) <= MOST_SEEN else (*found[: MOST_SEEN - 1], found[-1])
 
 
 class Facts:

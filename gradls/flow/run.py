@@ -290,13 +290,19 @@ class Run:
         file = self.frame.file
         if flag is None and file is self.file:
             self.open.setdefault(node, []).append(fields["node"])
-        seen = self.states.get(node)
-        if seen is None:
-            self.states[node] = TensorState(file.source, node, flag, tensor.dtype, leaf, True, off)
+        state = self.states.get(node)
+        was = ((fields["node"], flag, leaf),)
+        if state is None:
+            self.states[node] = TensorState(file.source, node, flag, tensor.dtype, leaf, True, off, False, was)
         elif (
-            seen.requires_grad is not flag or seen.leaf is not leaf or seen.off is not off or seen.dtype != tensor.dtype
+            state.requires_grad is not flag
+            or state.leaf is not leaf
+            or state.off is not off
+            or state.dtype != tensor.dtype
         ):
-            self._blur(seen, TensorState(file.source, node, flag, tensor.dtype, leaf, True, off))
+            self._blur(state, TensorState(file.source, node, flag, tensor.dtype, leaf, True, off, False, was))
+        elif state.seen[-1:] != was:
+            state.was_also(was)
 
     def _blur(self, seen: TensorState, state: TensorState) -> None:
         if seen.requires_grad is not None and state.requires_grad is (not seen.requires_grad):

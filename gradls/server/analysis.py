@@ -117,6 +117,10 @@ class Analyst:
             raise Outdated(label)
         return opened.session
 
+    def excludes(self, label: str) -> bool:
+        """Whether the configuration says of an open document that nothing is to be said of it."""
+        return self._opened[label].excluded
+
     def version_of(self, label: str) -> int | None:
         """The client's version of the text that is known of an open document."""
         opened = self._opened.get(label)

@@ -14,6 +14,8 @@ from gradls.server.settings import Abilities
 INCREMENTAL = 2
 QUICK_FIX, FIX_ALL = "quickfix", "source.fixAll.gradls"
 COMMAND = "gradls.applyEdit"
+SHOW_PICTURE = "gradls.showPicture"
+"""A command of the client: it draws the gradient of the `backward()` at a URI and a position."""
 
 
 def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any]:
@@ -22,6 +24,9 @@ def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any
         "positionEncoding": encoding,
         "textDocumentSync": {"openClose": True, "change": INCREMENTAL, "save": True},
         "hoverProvider": True,
+        "inlayHintProvider": {"resolveProvider": False},
+        "codeLensProvider": {"resolveProvider": False},
+        "documentHighlightProvider": True,
         "executeCommandProvider": {"commands": [COMMAND]},
         "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
     }

@@ -18,13 +18,13 @@ from pygls.exceptions import JsonRpcContentModified, JsonRpcException, JsonRpcIn
 from pygls.lsp.server import LanguageServer
 
 from gradls import __version__
-from gradls.server import actions
+from gradls.server import actions, seeing
 from gradls.server.capabilities import COMMAND
 from gradls.server.documents import label_of
 from gradls.server.hover import hover
 from gradls.server.protocol import Protocol
 from gradls.server.requests import Subject
-from gradls.server.settings import paths_of
+from gradls.server.settings import Settings, paths_of
 from gradls.server.snapshots import Outdated
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Features(LanguageServer):
     def __init__(self, server: Server) -> None:
         super().__init__("gradls", __version__, types.TextDocumentSyncKind.Incremental, protocol_cls=Protocol)
         self._owner = server
-        self._client = server.client
+        self.client = self._client = server.client
         self._abilities = server.client.abilities
         self.protocol.set_writer(server.writer)
         self._register()
@@ -78,6 +78,7 @@ class Features(LanguageServer):
         }
         for method, handler in features.items():
             self.feature(method)(_plain(handler))
+        seeing.register(self, _plain)
         self.command(COMMAND)(_plain(self._apply))
         options = None
         if self._abilities.code_action_literals:
@@ -105,7 +106,17 @@ class Features(LanguageServer):
 
     # -- what the user asks for
 
-    async def _ask(self, job: Callable[[Analyst], T], subject: Subject | None = None) -> T:
+    @property
+    def subject(self) -> Subject | None:
+        """What the message is about that is handled now."""
+        return _subject.get()
+
+    @property
+    def settings(self) -> Settings:
+        """What the user has set."""
+        return self._owner.settings
+
+    async def ask(self, job: Callable[[Analyst], T], subject: Subject | None = None) -> T:
         """The result of `job`, run on the worker's thread for the text that the message is about.
 
         An error for the client if the text is another one by then.
@@ -127,14 +138,14 @@ class Features(LanguageServer):
         label, revision = subject.document.label, subject.revision
         at = (params.position.line, params.position.character)
         client = self._client
-        return await self._ask(lambda analyst: hover(analyst.session_of(label, revision).findings(label), at, client))
+        return await self.ask(lambda analyst: hover(analyst.session_of(label, revision), label, at, client))
 
     async def _code_action(self, params: types.CodeActionParams) -> list[types.CodeAction | types.Command] | None:
         subject = _subject.get()
         if subject is None:
             return None
         about = subject.document.label, subject.document.uri, subject.revision
-        offers = await self._ask(lambda analyst: actions.offers(analyst, *about, params))
+        offers = await self.ask(lambda analyst: actions.offers(analyst, *about, params))
         return [action for offer in offers if (action := await self._action(offer)) is not None]
 
     async def _action(self, offer: actions.Offer) -> types.CodeAction | types.Command | None:
@@ -186,7 +197,7 @@ class Features(LanguageServer):
         document = self._owner.documents.get(choice.uri)
         if document is None:
             raise JsonRpcContentModified()
-        made = await self._ask(lambda analyst: actions.build(analyst, choice), Subject(document, choice.revision))
+        made = await self.ask(lambda analyst: actions.build(analyst, choice), Subject(document, choice.revision))
         if not made:
             return None
         uri_of = self._client.uri_of

@@ -1,4 +1,5 @@
-"""What is shown when the pointer rests on a finding."""
+"""What is shown when the pointer rests on something: a finding, a comment that silences one, a tensor, a module, an
+optimizer."""
 
 from __future__ import annotations
 
@@ -6,40 +7,62 @@ from collections.abc import Iterator, Sequence
 
 from lsprotocol import types
 
+from gradls.explain.hover import about
 from gradls.rules.finding import Finding
 from gradls.rules.page import page
 from gradls.rules.registry import rules_by_key
-from gradls.server.positions import Position, to_range
+from gradls.rules.rule import Rule
+from gradls.server.positions import Position, Range, to_range
+from gradls.server.seeing import in_words, markup, place_of
 from gradls.server.settings import Client
+from gradls.syntax.source import Span
 from gradls.workspace.addresses import rule_address
+from gradls.workspace.session import Session
+from gradls.workspace.suppression import rules_at
 
 
-def hover(findings: Sequence[Finding], at: tuple[int, int], client: Client) -> types.Hover | None:
-    """The findings at the protocol's line and character `at`, each with its story and its rule in short; None if there
-    are none. Runs on the worker's thread."""
-    ranges = [to_range(finding.span, finding.place.source.lines, client.encoding) for finding in findings]
-    here = [
-        (finding, place)
-        for finding, place in zip(findings, ranges, strict=True)
-        if _order(place["start"]) <= at <= _order(place["end"])
-    ]
-    if not here:
+def hover(session: Session, label: str, at: tuple[int, int], client: Client) -> types.Hover | None:
+    """What there is to say at the protocol's line and character `at`: the findings, each with its story and its rule in
+    short, then what is known of the gradient. None if that is nothing. Runs on the worker's thread."""
+    facts = session.facts(label)
+    lines = facts.source.lines
+    place: Range | None = None
+    parts: list[str] = []
+    for finding, area in _findings_at(session.findings(label), at, client):
+        place = place or area
+        parts.append(in_words(list(_about_finding(finding)), client))
+    line, column = place_of(facts.source, at, client)
+    ignored = rules_at(facts.source, line, column)
+    if ignored is not None:
+        (first, last), names = ignored
+        place = place or to_range(Span(line, first, line, last), lines, client.encoding)
+        known = rules_by_key()
+        parts += [in_words(list(_about_rule(known[name])), client) for name in names if name in known]
+    else:
+        found = about(facts, line, column)
+        if found is not None:
+            place = place or to_range(found.span, lines, client.encoding)
+            parts.append(in_words(found.paragraphs, client))
+    if place is None or not parts:
         return None
-    place = here[0][1]
-    text = "\n\n---\n\n".join("\n\n".join(_paragraphs(finding)) for finding, _ in here)
     return types.Hover(
-        types.MarkupContent(
-            types.MarkupKind.Markdown if client.abilities.markdown else types.MarkupKind.PlainText, text
-        ),
+        types.MarkupContent(markup(client), "\n\n---\n\n".join(parts)),
         types.Range(types.Position(**place["start"]), types.Position(**place["end"])),
     )
+
+
+def _findings_at(findings: Sequence[Finding], at: tuple[int, int], client: Client) -> Iterator[tuple[Finding, Range]]:
+    for finding in findings:
+        place = to_range(finding.span, finding.place.source.lines, client.encoding)
+        if _order(place["start"]) <= at <= _order(place["end"]):
+            yield finding, place
 
 
 def _order(position: Position) -> tuple[int, int]:
     return position["line"], position["character"]
 
 
-def _paragraphs(finding: Finding) -> Iterator[str]:
+def _about_finding(finding: Finding) -> Iterator[str]:
     yield finding.message
     if finding.story:
         yield "\n".join(
@@ -47,7 +70,11 @@ def _paragraphs(finding: Finding) -> Iterator[str]:
         )
     rule = rules_by_key().get(finding.code)
     if rule is not None:
-        about = page(type(rule))
-        yield f"**{about.title}**"
-        yield about.sections.get("What it finds", "")
-    yield f"[{finding.code} {finding.name}]({rule_address(finding.name)})"
+        yield from _about_rule(rule)
+
+
+def _about_rule(rule: Rule) -> Iterator[str]:
+    of = page(type(rule))
+    yield f"**{of.title}**"
+    yield of.sections.get("What it finds", "")
+    yield f"[{rule.code} {rule.name}]({rule_address(rule.name)})"

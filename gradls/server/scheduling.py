@@ -68,13 +68,20 @@ class Scheduler:
     """Keeps the diagnostics of the open documents up to date.
 
     `publish` is called with each snapshot that still is the newest of its document, and what came of it, if the client
-    does not have that yet.
+    does not have that yet. `look_again` is called when something else is known of a text than before.
     """
 
-    def __init__(self, loop: Loop, documents: Documents, publish: Callable[[Snapshot, Analysis], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        documents: Documents,
+        publish: Callable[[Snapshot, Analysis], None],
+        look_again: Callable[[], None] = lambda: None,
+    ) -> None:
         self._loop = loop
         self._documents = documents
         self._publish = publish
+        self._look_again = look_again
         self._names = Names(loop, self._learned)
         self._garbage = Garbage()
         self._worker = Worker("analysis")
@@ -263,7 +270,10 @@ class Scheduler:
         if self._documents.by_label(label) is not document or label in self._waiting:
             return
         found = snapshot.revision, analysis.diagnostics
-        if self._published.get(label) != found:
+        known = self._published.get(label)
+        if known is not None and known[0] == snapshot.revision:
+            self._look_again()
+        if known != found:
             if label not in self._published:
                 self._garbage.keep()
             self._published[label] = found

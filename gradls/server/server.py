@@ -49,7 +49,7 @@ class Server:
         self.folders: list[Path] = []
         self.resolvers = Resolvers()
         self.process_id: int | None = None
-        self.scheduler = Scheduler(loop, self.documents, self._publish)
+        self.scheduler = Scheduler(loop, self.documents, self._publish, self._ask_again)
         self.requests = Requests(self)
         self.connection = Connection(writer, self._forward, NOTIFICATIONS)
         self.connection.requests = {"initialize": self._initialize, "shutdown": self._shut_down}
@@ -174,6 +174,14 @@ class Server:
         if settings != self.settings:
             self.settings = settings
             self._refresh()
+            self._ask_again()
+
+    def _ask_again(self) -> None:
+        """What the client has asked about texts is another answer now, though they are the same."""
+        if self.abilities.refreshes_hints:
+            self.connection.ask("workspace/inlayHint/refresh", None)
+        if self.abilities.refreshes_lenses:
+            self.connection.ask("workspace/codeLens/refresh", None)
 
     def _refresh(self) -> None:
         """Begin anew with the settings and the configuration files as they are now."""

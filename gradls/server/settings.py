@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SOURCE = "gradls"
 """What diagnostics come from, and the section of the settings."""
 ORIGIN = "editor settings"
+HINTS = ("off", "cuts", "all")
 ENCODINGS: Sequence[Encoding] = ("utf-8", "utf-16", "utf-32")
 
 
@@ -35,6 +36,8 @@ class Abilities:
     configuration: bool = False
     registers_configuration: bool = False
     registers_watchers: bool = False
+    refreshes_hints: bool = False
+    refreshes_lenses: bool = False
 
     @classmethod
     def of(cls, capabilities: object) -> Abilities:
@@ -54,6 +57,8 @@ class Abilities:
             configuration=_at(workspace, "configuration") is True,
             registers_configuration=_at(workspace, "didChangeConfiguration", "dynamicRegistration") is True,
             registers_watchers=_at(workspace, "didChangeWatchedFiles", "dynamicRegistration") is True,
+            refreshes_hints=_at(workspace, "inlayHint", "refreshSupport") is True,
+            refreshes_lenses=_at(workspace, "codeLens", "refreshSupport") is True,
         )
 
 
@@ -89,17 +94,21 @@ class Settings:
 
     `trusted` says that code of the workspace may be run, such as the interpreter in its environment. Only the options
     of `initialize` can say so: later settings may come from a file in the very workspace. `config` has the keys of
-    `[tool.gradls]`; what it sets wins over the project's configuration.
+    `[tool.gradls]`; what it sets wins over the project's configuration. `hints` says which hints stand in the code
+    (see `gradls.explain.hints`), `commands` are those that the client itself can run.
     """
 
     trusted: bool = False
     python: str | None = None
+    hints: str = "cuts"
+    commands: frozenset[str] = frozenset()
     config: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_initialize(cls, options: object) -> Settings:
         """The settings in `initializationOptions`."""
-        return cls(trusted=_at(options, "trusted") is True).updated(options)
+        commands = frozenset(name for name in _list(options, "commands") if isinstance(name, str))
+        return cls(trusted=_at(options, "trusted") is True, commands=commands).updated(options)
 
     def updated(self, settings: object) -> Settings:
         """With what a later `settings` says: the section `gradls`, or an object that holds it."""
@@ -109,10 +118,12 @@ class Settings:
         if not isinstance(section, Mapping):
             return self
         python, config = section.get("python", self.python), section.get("config", self.config)
+        which = section.get("hints", self.hints)
         return dataclasses.replace(
             self,
             python=python if isinstance(python, str) and python else None,
             config=config if isinstance(config, Mapping) else {},
+            hints=which if which in HINTS else self.hints,
         )
 
     def config_for(self, folder: Path | None) -> Config:

@@ -72,6 +72,22 @@ def _directives(comments: Iterable[str]) -> Iterable[tuple[bool, frozenset[str]]
             yield match["file"] is not None, rules
 
 
+def rules_at(source: Source, line: int, column: int) -> tuple[tuple[int, int], list[str]] | None:
+    """The rules that a silencing comment names at a 1-based place: the one there, or all if it is none of them; with
+    the columns of the comment, the end exclusive. None if there is no such comment."""
+    if line > len(source.lines) or not _mentions(source.lines[line - 1], "gradls"):
+        return None
+    for comment in _Blocks(source).comments_at(line):
+        start = source.lines[line - 1].rfind(comment) + 1
+        for match in _IGNORE.finditer(comment):
+            if start + match.start() <= column <= start + match.end():
+                words = [*re.finditer(r"[^,\s]+", match["rules"] or "")]
+                first = start + match.start("rules")
+                here = [word[0] for word in words if first + word.start() <= column <= first + word.end()]
+                return (start + match.start(), start + match.end()), here or [word[0] for word in words]
+    return None
+
+
 class _Blocks:
     """The text in blocks, each a statement with the blank and comment lines before it."""
 

@@ -103,6 +103,7 @@ class Client(LanguageClient):
         self.versions: dict[str, int] = {}
         self.published: list[types.PublishDiagnosticsParams] = []
         self.registrations: dict[str, Any] = {}
+        self.refreshed: set[str] = set()
         self.applied: list[types.WorkspaceEdit] = []
         self._news = asyncio.Event()
 
@@ -260,7 +261,17 @@ def _show(client: Client, params: types.ShowMessageParams) -> None:
     client.heard()
 
 
+def _refresh(method: str) -> Any:
+    def note(client: Client, *_: object) -> None:
+        client.refreshed.add(method)
+        client.heard()
+
+    return note
+
+
 _FEATURES = {
+    types.WORKSPACE_INLAY_HINT_REFRESH: _refresh(types.WORKSPACE_INLAY_HINT_REFRESH),
+    types.WORKSPACE_CODE_LENS_REFRESH: _refresh(types.WORKSPACE_CODE_LENS_REFRESH),
     types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS: _publish,
     types.CLIENT_REGISTER_CAPABILITY: _register,
     types.WORKSPACE_APPLY_EDIT: _apply,

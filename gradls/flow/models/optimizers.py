@@ -9,6 +9,7 @@ from gradls.flow import dtypes
 from gradls.flow.arguments import Call
 from gradls.flow.graph import At
 from gradls.flow.iterators import consume, exhausted
+from gradls.flow.models.attributes import lacks_grad
 from gradls.flow.models.modules import clear_grads, contents
 from gradls.flow.models.registry import attribute, function, method
 from gradls.flow.values import NONE, Choice, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
@@ -107,6 +108,8 @@ def step(run: Run, receiver: Instance, call: Call) -> Value:
         closure=closure,
         trained=trained,
         parameters=parameters,
+        filled=frozenset(t for t in parameters if not is_none(t.fields.get("grad", NONE))),
+        empty=frozenset(t for t in parameters if lacks_grad(run, t, t.fields.get("grad"))),
         escaped=bool(receiver.fields.get("escaped")),
     )
     for tensor in parameters:

@@ -1,0 +1,286 @@
+"""What is said beside the code, against what PyTorch does: the numbers of the lenses, and the words of the hover."""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from gradls.explain.lenses import lenses
+from gradls.explain.tensors import about_tensor
+from gradls.flow.analyze import analyze
+from gradls.rules.beliefs import all_beliefs
+from gradls.rules.page import page
+from gradls.rules.registry import all_rules
+from gradls.syntax.source import Source
+from tests.truth import programs, recorder
+
+_REACHES = re.compile(r"gradient reaches (?:(\d+) of )?(\d+) parameters?")
+_LEAST = re.compile(r"gradient reaches at least (\d+) parameters?")
+_STEPS = re.compile(r"steps (?:(\d+) of )?(\d+) parameters?")
+
+
+def _programs() -> Iterator[tuple[str, str]]:
+    for rule in all_rules():
+        found = page(type(rule))
+        for number, program in enumerate([*found.examples, *found.uses, *found.silent], 1):
+            yield f"{rule.code}-{number}", program
+    for number, belief in enumerate(all_beliefs(), 1):
+        yield f"belief-{number}", belief.program
+
+
+HEADER = "import torch\nfrom torch import nn\n"
+WHOLE = {
+    "a network with a part cut off": """
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.encoder = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.ReLU())
+                self.blocks = nn.ModuleList([nn.Linear(4, 4, bias=False) for _ in range(3)])
+                self.scale = nn.Parameter(torch.ones(1))
+                self.unused = nn.Linear(2, 2)
+
+            def forward(self, x):
+                h = self.encoder(x).detach()
+                for block in self.blocks:
+                    h = block(h) * self.scale
+                return h
+
+        model = Net()
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss = model(torch.randn(8, 4)).pow(2).mean()
+            loss.backward()
+            optimizer.step()
+    """,
+    "fine-tuning in a function": """
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.body = nn.Conv2d(1, 2, 3)
+                self.norm = nn.LayerNorm(6)
+                self.head = nn.Linear(6, 1)
+
+            def forward(self, x):
+                return self.head(self.norm(self.body(x)))
+
+        def train():
+            model = Net()
+            for p in model.body.parameters():
+                p.requires_grad = False
+            optimizer = torch.optim.SGD(filter(lambda p: p.requires_grad, model.parameters()), lr=0.1)
+            for _ in range(2):
+                optimizer.zero_grad()
+                loss = model(torch.randn(2, 1, 8, 8)).mean()
+                loss.backward()
+                optimizer.step()
+
+        train()
+    """,
+    "two networks against each other": """
+        generator = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3))
+        critic = nn.Sequential(nn.Linear(3, 4), nn.LeakyReLU(0.2), nn.Linear(4, 1))
+        first = torch.optim.Adam(generator.parameters())
+        second = torch.optim.Adam(critic.parameters())
+        real = torch.randn(5, 3)
+        for _ in range(2):
+            fake = generator(torch.randn(5, 2))
+            second.zero_grad()
+            (critic(fake.detach()).mean() - critic(real).mean()).backward()
+            second.step()
+            first.zero_grad()
+            (-critic(fake).mean()).backward()
+            first.step()
+    """,
+    "shared and tied layers": """
+        class Tied(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.embed = nn.Embedding(10, 4)
+                self.out = nn.Linear(4, 10, bias=False)
+                self.out.weight = self.embed.weight
+
+            def forward(self, x):
+                return self.out(self.embed(x))
+
+        model = Tied()
+        model(torch.randint(0, 10, (3,))).sum().backward()
+    """,
+    "recurrent and attention": """
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.rnn = nn.LSTM(3, 4, num_layers=2, batch_first=True)
+                self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+                self.layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+                self.stack = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 2)
+
+            def forward(self, x):
+                h, _ = self.rnn(x)
+                h, _ = self.attention(h, h, h)
+                return self.stack(self.layer(h))
+
+        model = Net()
+        optimizer = torch.optim.AdamW(model.parameters())
+        model(torch.randn(2, 5, 3)).mean().backward()
+        optimizer.step()
+    """,
+    "groups, and a leaf that is no parameter": """
+        model = nn.ModuleDict({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)})
+        prompt = torch.zeros(2, requires_grad=True)
+        optimizer = torch.optim.SGD([{"params": model["a"].parameters(), "lr": 0.1}, {"params": [prompt]}], lr=0.01)
+        loss = model["b"](model["a"](prompt)).sum()
+        loss.backward()
+        optimizer.step()
+    """,
+    "one call, two models": """
+        def train(model, x):
+            model(x).sum().backward()
+
+        train(nn.Linear(2, 2), torch.randn(1, 2))
+        train(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), torch.randn(1, 2))
+    """,
+    "a branch that the data decides": """
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.both, self.left, self.right = nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)
+
+            def forward(self, x):
+                h = self.both(x)
+                if x.sum() > 0:
+                    h = self.left(h)
+                else:
+                    h = self.right(h)
+                return h
+
+        model = Net()
+        model(torch.randn(3, 2)).sum().backward()
+    """,
+    "what is not known adds to it": """
+        import json
+        model = nn.Linear(2, 2)
+        other = eval("nn.Linear(2, 2)")
+        (model(torch.ones(1, 2)) + other(torch.ones(1, 2))).sum().backward()
+    """,
+    "a deep copy as a teacher": """
+        import copy
+        student = nn.Linear(2, 2)
+        teacher = copy.deepcopy(student)
+        teacher.requires_grad_(False)
+        x = torch.randn(3, 2)
+        loss = (student(x) - teacher(x)).pow(2).mean()
+        loss.backward()
+    """,
+}
+PROGRAMS = {
+    **dict(_programs()),
+    **{name: HEADER + textwrap.dedent(text) for name, text in WHOLE.items()},
+}
+
+
+class Watch:
+    """Runs a program and notes, by line, how many parameters each `backward()` fills, and how many each step moves."""
+
+    def __init__(self, program: str) -> None:
+        self.backward: dict[int, set[int]] = {}
+        self.stepped: dict[int, set[int]] = {}
+        patch = pytest.MonkeyPatch()
+        real, made = torch.Tensor.backward, torch.nn.Parameter.__new__
+        parameters: list[torch.nn.Parameter] = []
+
+        def make(cls: type, *args: object, **kwargs: object) -> torch.nn.Parameter:
+            parameters.append(made(cls, *args, **kwargs))
+            return parameters[-1]
+
+        def backward(tensor: torch.Tensor, *args: object, **kwargs: object) -> None:
+            line = _line()
+            before = [(parameter, parameter.grad) for parameter in parameters]
+            for parameter, _ in before:
+                parameter.grad = None
+            try:
+                real(tensor, *args, **kwargs)  # type: ignore[arg-type]
+                self.backward.setdefault(line, set()).add(sum(p.grad is not None for p, _ in before))
+            finally:
+                for parameter, grad in before:
+                    if grad is not None:
+                        parameter.grad = grad if parameter.grad is None else grad + parameter.grad
+
+        def before_step(optimizer: torch.optim.Optimizer, *_: object) -> None:
+            line = _line()
+            if line:
+                moved = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+                self.stepped.setdefault(line, set()).add(sum(p.is_leaf for p in moved))
+
+        patch.setattr(torch.Tensor, "backward", backward)
+        patch.setattr(torch.nn.Parameter, "__new__", make)
+        handle = register_optimizer_step_pre_hook(before_step)
+        try:
+            programs.run_code(compile(program, "<program>", "exec"), {})
+        finally:
+            handle.remove()
+            patch.undo()
+
+
+def _line() -> int:
+    frame = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename != "<program>":
+        frame = frame.f_back  # type: ignore[assignment]
+    return frame.f_lineno if frame is not None else 0
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
+def test_the_numbers_of_the_lenses_are_those_of_a_run(program: str) -> None:
+    said = list(lenses(analyze(Source.read(program, "program.py")))) if "Lazy" not in program else []
+    if not any(_LEAST.search(lens.title) or _REACHES.search(lens.title) or _STEPS.search(lens.title) for lens in said):
+        return
+    watch = Watch(program)
+    for lens in said:
+        pattern, seen = (_REACHES, watch.backward) if lens.kind == "backward" else (_STEPS, watch.stepped)
+        counts = {int(found[1] or found[2]) for found in pattern.finditer(lens.title)}
+        real = seen.get(lens.span.end_line, seen.get(lens.span.line))
+        least = _LEAST.search(lens.title)
+        if least and real:
+            assert min(real) >= int(least[1]), f"line {lens.span.line}: {lens.title}, but a run says {sorted(real)}"
+        if counts and real:
+            assert real <= counts, f"line {lens.span.line}: {lens.title}, but a run says {sorted(real)}"
+
+
+SAID = {
+    "a network with a part cut off": ["gradient reaches 4 of 10 parameters", "steps 4 of 10 parameters"],
+    "fine-tuning in a function": ["gradient reaches 4 of 6 parameters (2 frozen)", "steps 4 parameters"],
+    "a branch that the data decides": ["gradient reaches at least 2 parameters"],
+    "what is not known adds to it": ["gradient reaches at least 2 parameters"],
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_lenses_say_numbers(name: str) -> None:
+    assert [lens.title for lens in lenses(analyze(Source.read(PROGRAMS[name])))] == SAID[name]
+
+
+@pytest.mark.parametrize("program", list(PROGRAMS.values())[::3], ids=list(PROGRAMS)[::3])
+def test_the_words_of_the_hover_are_true(program: str) -> None:
+    source = Source.read(program, "program.py")
+    facts = analyze(source)
+    seen = recorder.record(program)
+    for state in facts.states:
+        was = seen.get(source.span(state.node))
+        if was is None or not was.leaf:
+            continue
+        words = about_tensor(facts, state)
+        where = f"{source.span(state.node)}: {words}, was {was}"
+        if words[0].startswith("**`") and words[0].endswith("` requires grad.**"):
+            assert was.requires_grad == {True}, where
+        elif words[0].endswith("does not require grad.**"):
+            assert was.requires_grad == {False}, where
+        if "; a leaf." in words[-1] or any(line.endswith("; a leaf.") for line in words):
+            assert was.leaf == {True}, where
+        elif any(line.endswith("not a leaf.") for line in words):
+            assert was.leaf == {False}, where
