@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(commands)
     _add_rules(commands)
     _add_inspect(commands)
+    _add_graph(commands)
     _add_server(commands)
     return parser
 
@@ -81,6 +82,10 @@ def _add_check(commands: Commands) -> None:
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*", default=["."], metavar="PATH", help="files or folders; - for stdin")
+    _add_ways(parser)
+
+
+def _add_ways(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stdin-filename", metavar="NAME", help="what the text on stdin is called")
     parser.add_argument("--config", metavar="FILE", help="a TOML file to use instead of those found near the files")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="how many processes (default: one per core)")
@@ -121,6 +126,26 @@ def _add_inspect(commands: Commands) -> None:
     parser.set_defaults(run=_inspect)
 
 
+def _add_graph(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "graph",
+        help="draw which parameters a gradient reaches, and where it is cut",
+        description="Draw the way from the parameters to the backward() on a line, or to what the function around that "
+        "line returns: where the gradient passes, where it is cut, and which parameters it reaches.",
+        epilog="Exit status: 0 drawn, 1 there is nothing to draw, 2 usage or internal error.",
+    )
+    parser.add_argument("place", type=_place, metavar="FILE:LINE", help="where the backward() is; - as FILE is stdin")
+    parser.add_argument(
+        "--format", choices=["svg", "html", "dot", "json"], help="default: by the name of the output, or svg"
+    )
+    parser.add_argument("-o", "--output", metavar="OUT", help="the file to write (default: stdout)")
+    parser.add_argument(
+        "--boxes", type=_positive, default=60, metavar="N", help="fold what is more than N boxes (default: 60)"
+    )
+    _add_ways(parser)
+    parser.set_defaults(run=_graph)
+
+
 def _add_server(commands: Commands) -> None:
     parser = commands.add_parser(
         "server", help="speak the Language Server Protocol", description="Speak the Language Server Protocol on stdio."
@@ -139,6 +164,13 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
     return number
+
+
+def _place(text: str) -> tuple[str, int]:
+    path, _, line = text.rpartition(":")
+    if not path or not line.isdecimal() or int(line) < 1:
+        raise argparse.ArgumentTypeError(f"must be FILE:LINE, with lines from 1, not {text!r}")
+    return path, int(line)
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -170,6 +202,12 @@ def _inspect(arguments: argparse.Namespace) -> int:
     from gradls.cli.inspect import inspect
 
     return inspect(arguments)
+
+
+def _graph(arguments: argparse.Namespace) -> int:
+    from gradls.cli.graph import graph
+
+    return graph(arguments)
 
 
 def _server(arguments: argparse.Namespace) -> int:

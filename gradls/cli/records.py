@@ -6,12 +6,15 @@ The dictionaries are those of the JSON output. Lines and columns count from 1, c
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradls.flow.names import Question
 from gradls.rules.finding import Finding, Fix, Place, TextEdit
 from gradls.syntax.source import Span
 from gradls.workspace.session import Session
+
+if TYPE_CHECKING:
+    from gradls.picture.model import Picture
 
 Record = dict[str, Any]
 
@@ -24,7 +27,8 @@ class Report:
     name and not read, or that gradls itself made a mistake. `questions` is what the analysis would like to know about
     imports. `elsewhere` has the tensors of other files in the calls that this one makes, by path; like `tensors` they
     say whether the code is `called`. `before` is the number of findings before `--fix`, `diff`
-    what fixing changed, and `content` what was on stdin, fixed.
+    what fixing changed, and `content` what was on stdin, fixed. `picture` is what was to be drawn, and `reason` says
+    why there is none.
     """
 
     path: str
@@ -38,6 +42,8 @@ class Report:
     before: int = 0
     diff: str = ""
     content: bytes | None = None
+    picture: Picture | None = None
+    reason: str = ""
 
     def fail(self, message: str, line: int = 1) -> None:
         """Note something that makes the exit status 2."""

@@ -13,7 +13,7 @@ from gradls.server.settings import Abilities
 
 INCREMENTAL = 2
 QUICK_FIX, FIX_ALL = "quickfix", "source.fixAll.gradls"
-COMMAND = "gradls.applyEdit"
+COMMAND, PICTURE = "gradls.applyEdit", "gradls.showPicture"
 
 
 def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any
         "positionEncoding": encoding,
         "textDocumentSync": {"openClose": True, "change": INCREMENTAL, "save": True},
         "hoverProvider": True,
-        "executeCommandProvider": {"commands": [COMMAND]},
+        "executeCommandProvider": {"commands": [COMMAND, PICTURE]},
         "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
     }
     # The options may only be given to a client that knows action literals.

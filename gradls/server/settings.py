@@ -35,6 +35,7 @@ class Abilities:
     configuration: bool = False
     registers_configuration: bool = False
     registers_watchers: bool = False
+    shows_documents: bool = False
 
     @classmethod
     def of(cls, capabilities: object) -> Abilities:
@@ -53,6 +54,7 @@ class Abilities:
             markdown="markdown" in _list(text, "hover", "contentFormat"),
             configuration=_at(workspace, "configuration") is True,
             registers_configuration=_at(workspace, "didChangeConfiguration", "dynamicRegistration") is True,
+            shows_documents=_at(capabilities, "window", "showDocument", "support") is True,
             registers_watchers=_at(workspace, "didChangeWatchedFiles", "dynamicRegistration") is True,
         )
 
