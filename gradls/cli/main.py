@@ -134,7 +134,9 @@ def _add_graph(commands: Commands) -> None:
         "line returns: where the gradient passes, where it is cut, and which parameters it reaches.",
         epilog="Exit status: 0 drawn, 1 there is nothing to draw, 2 usage or internal error.",
     )
-    parser.add_argument("place", type=_place, metavar="FILE:LINE", help="where the backward() is; - as FILE is stdin")
+    parser.add_argument(
+        "place", type=_place, metavar="FILE:LINE", help="where the backward() is; `-- -:LINE` is a line of stdin"
+    )
     parser.add_argument(
         "--format", choices=["svg", "html", "dot", "json"], help="default: by the name of the output, or svg"
     )

@@ -92,7 +92,7 @@ def _function(facts: Facts, line: int) -> Subject:
         if results:
             best = max(results.values(), key=lambda item: (_is_on(facts, item[0], line), _wealth(item[1]), item[2]))
             return Subject(best[0], tuple(best[1]), function=name, calls=best[2])
-    lines = [facts.source.line(event.at.node) for event in backwards(facts) if event.at.source is facts.source]
+    lines = [facts.source.line(at.node) for at in _calls(facts)]
     inside = [number for number in lines if around and _is_on(facts, At(facts.source, around[0]), number)]
     if inside:
         return choose(facts, min(inside, key=lambda number: (number < line, abs(number - line))))
@@ -104,6 +104,12 @@ def _function(facts: Facts, line: int) -> Subject:
     called = [str(number) for number in sorted(set(lines))]
     where = f"; backward() is called on line{'s' * (len(called) > 1)} {listed(called, 6)}" if called else ""
     raise NothingToDraw(why + where)
+
+
+def _calls(facts: Facts) -> list[At]:
+    """Where the file calls `backward()` or `autograd.grad`; where it is known on what, if that is known anywhere."""
+    known = [event.at for event in backwards(facts)] or [event.at for event in facts.of("backward", "grad-call")]
+    return [at for at in known if at.source is facts.source]
 
 
 def _functions_around(facts: Facts, line: int) -> list[ast.AST]:

@@ -32,7 +32,7 @@ def picture(session: Session, path: str, line: int, most: int = MOST_BOXES) -> P
     if len(pieces) == 1:
         raise NothingToDraw(f"nothing goes into `{_title(facts, subject)}` that could have a gradient")
     names = {piece: f"n{number}" for number, piece in enumerate(pieces, 1)}
-    teller = _Teller(facts, subject, session.findings(path))
+    teller = _Teller(facts, subject, parameters, session.findings(path))
     return Picture(
         _title(facts, subject),
         tuple(_summary(facts, subject, parameters, pieces)),
@@ -59,7 +59,8 @@ def _title(facts: Facts, subject: Subject) -> str:
 class _Teller:
     """Says what boxes are."""
 
-    def __init__(self, facts: Facts, subject: Subject, findings: Sequence[Finding]) -> None:
+    def __init__(self, facts: Facts, subject: Subject, parameters: Parameters, findings: Sequence[Finding]) -> None:
+        self.parameters = parameters
         self.facts = facts
         self.subject = subject
         self.findings: dict[ast.AST, list[str]] = {}
@@ -123,7 +124,7 @@ class _Teller:
                 notes.append("each round" if node.layer is None else f"{len(piece.nodes)} times")
         notes.append(self._where(piece))
         if piece.leaves:
-            notes.insert(0, words.owned("reached", len(piece.leaves)))
+            notes.insert(0, self._owned(piece, "reached"))
         elif piece.state == "none":
             notes.append("no gradient")
         elif piece.state == "unknown":
@@ -151,7 +152,10 @@ class _Teller:
             label = ".".join(piece.owner)
         else:
             label = listed([_name_of(leaf) for leaf in leaves], 2)
-        return label, words.owned(piece.state, len(leaves))
+        return label, self._owned(piece, piece.state)
+
+    def _owned(self, piece: Piece, state: State) -> str:
+        return words.owned(state, len(piece.leaves), not self.parameters.several.isdisjoint(piece.leaves))
 
     def _input(self, piece: Piece) -> tuple[str, str]:
         node = piece.nodes[0]
@@ -180,9 +184,12 @@ def _summary(facts: Facts, subject: Subject, parameters: Parameters, pieces: Seq
     if all_of_them:
         if subject.function:
             what = f"The gradient of what {subject.function}() returns"
-        found.append(f"{what} reaches {len(reached)} of {plural(len(all_of_them), 'parameter')}.")
+        total = parameters.number(all_of_them)
+        found.append(f"{what} reaches {parameters.number(reached)} of {total} parameter{'s' * (total != '1')}.")
+        if parameters.several:
+            found.append("Lists of unknown length count as one or two elements.")
     if unknown:
-        found.append(f"For {len(unknown)} it is not known.")
+        found.append(f"For {parameters.number(unknown)} it is not known.")
     for state, sentence in (
         ("lost", ""),
         ("elsewhere", "{} {} cut off here and trained by another backward: {}."),
@@ -192,9 +199,13 @@ def _summary(facts: Facts, subject: Subject, parameters: Parameters, pieces: Seq
         leaves = parameters.of(state)  # type: ignore[arg-type]
         if leaves and state == "lost":
             cuts = [f"{words.one_line(cut, 40)} (line {line})" for cut, line in _cuts(facts, pieces)]
-            found.append(f"{len(leaves)} lose it at {listed(cuts)}: {_owners(pieces, leaves)}." if cuts else "")
+            lose = "loses" if len(leaves) == 1 else "lose"
+            where = f" at {listed(cuts)}" if cuts else ""
+            found.append(f"{parameters.number(leaves)} {lose} it{where}: {_owners(pieces, leaves)}.")
         elif leaves:
-            found.append(sentence.format(len(leaves), "is" if len(leaves) == 1 else "are", _owners(pieces, leaves)))
+            found.append(
+                sentence.format(parameters.number(leaves), "is" if len(leaves) == 1 else "are", _owners(pieces, leaves))
+            )
     if subject.calls > 1 and subject.event is None:
         found.append(f"It is reached in {subject.calls} ways here; this is one of them.")
     return list(filter(None, found))

@@ -11,7 +11,7 @@ from gradls.flow.facts import Facts
 from gradls.flow.graph import Node, compatible
 from gradls.picture.trace import Piece, Sketch, rounds_of
 
-_NUMBER = re.compile(r"\[\d+\]$|^\d+$")
+_NUMBER = re.compile(r"\[(\d+|\*)\]$|^(\d+|\*)$")
 MOST_BOXES = 60
 ROOMY = 24
 """In a picture of so few boxes every layer has a box for its parameters, and data is drawn."""
@@ -60,7 +60,10 @@ def _fold_rounds(sketch: Sketch) -> None:
             by_loop[tuple(rounds_of(node)) if node.layer is None else "layer"].append(piece)
         for loops, alike in by_loop.items():
             if len(alike) > 1 and (loops == "layer" or len({_round(piece.nodes[0]) for piece in alike}) > 1):
-                sketch.merge(alike).rounds = True
+                owners = [piece.owner for piece in alike]
+                merged = sketch.merge(alike)
+                merged.rounds = True
+                merged.owner = _without_numbers(owners[0], len(_common(owners)) + 1)
 
 
 def _fold_branches(sketch: Sketch) -> None:
@@ -104,10 +107,17 @@ def _by_users(sketch: Sketch) -> None:
         return (users[piece], piece.state) if piece.kind == "parameters" and piece.owner and rounds else None
 
     for group in _groups(sketch.inputs, key):
-        common = _common([piece.owner for piece in group])
-        firsts = {_NUMBER.sub("", piece.owner[len(common)]) for piece in group if len(piece.owner) > len(common)}
+        owners = [piece.owner for piece in group]
         merged = sketch.merge(group)
-        merged.owner = (*common, *(firsts if len(firsts) == 1 and firsts != {""} else ()))
+        merged.owner = _without_numbers(owners[0], len(_common(owners)) + 1)
+
+
+def _without_numbers(owner: tuple[str, ...], most: int) -> tuple[str, ...]:
+    """The first names of a path, up to the list that it goes into an element of."""
+    names = list(owner[:most])
+    while names and (name := _NUMBER.sub("", names[-1])) != names[-1]:
+        names[-1:] = [name] if name else []
+    return tuple(names)
 
 
 def _common(paths: list[tuple[str, ...]]) -> tuple[str, ...]:

@@ -26,6 +26,10 @@ class Owners:
                     for suffix, part in _within(value):
                         self._holders.setdefault(part, (event.value, name + suffix))
 
+    def stands_for_several(self, leaf: Tensor) -> bool:
+        """Is it a parameter of each of the elements of a list, of which the number is not known?"""
+        return leaf.node.several or any("*" in name for name in self.path(leaf))
+
     def path(self, leaf: Tensor) -> tuple[str, ...]:
         """The names on the way from a module that nobody holds down to the one that has this parameter; empty if no
         module has it."""
@@ -54,6 +58,8 @@ def _within(value: Value) -> Iterator[tuple[str, Value]]:
     """A value, or the elements of a list, with what follows the name."""
     if isinstance(value, Sequence):
         yield from ((f"[{number}]", item) for number, item in enumerate(value.items))
+        if value.rest is not None:
+            yield "[*]", value.rest
     elif isinstance(value, Choice):
         yield from (("", option) for option in value.options)
     else:

@@ -6,7 +6,7 @@ and next to it what else goes in: other cuts, data, frozen parameters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
@@ -96,6 +96,12 @@ class Parameters(NamedTuple):
     """All leaves that want a gradient, by what becomes of them."""
 
     states: dict[Tensor, State]
+    several: frozenset[Tensor]
+    """Those that stand for an unknown number of parameters."""
+
+    def number(self, leaves: Collection[Tensor]) -> str:
+        """How many these are."""
+        return f"{len(leaves)}{'' if self.several.isdisjoint(leaves) else '+'}"
 
     def of(self, state: State) -> list[Tensor]:
         return [leaf for leaf, known in self.states.items() if known == state]
@@ -138,7 +144,7 @@ class _Tracer:
         states = {leaf: self._state(leaf) for leaf in self.leaves if leaf.requires_grad or leaf.is_parameter}
         self._unused(end, states)
         self._name_owners()
-        return self.sketch, Parameters(states)
+        return self.sketch, Parameters(states, frozenset(filter(self.owners.stands_for_several, states)))
 
     def _flown(self, *, maybe: bool) -> set[Node]:
         """What gradient certainly, or maybe, flows to."""

@@ -193,6 +193,8 @@ class Features(LanguageServer):
             Subject(document, revision),
         )
         answer = await asyncio.to_thread(pictures.answer, drawn, client.uri_of)
+        if not asked.show:
+            return answer
         if "html" not in answer:
             self.window_show_message(types.ShowMessageParams(types.MessageType.Info, f"gradls: {answer['message']}"))
         elif self._abilities.shows_documents:

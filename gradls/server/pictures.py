@@ -22,23 +22,27 @@ MOST_FILES = 20
 
 
 class Asked(NamedTuple):
-    """What the arguments of the command say: a document and a line, from 0."""
+    """What the arguments of the command say: a document and a line, from 0, and whether the server is to show the
+    picture, if it can."""
 
     uri: str
     line: int
+    show: bool = True
 
     @classmethod
     def of(cls, arguments: Sequence[Any]) -> Asked:
-        """From `uri, position` or from one object that has both. ValueError if they are neither."""
+        """From `uri, position` or `uri, position, {"show": false}`, or from one object that has these. ValueError if
+        they are nothing of the kind."""
         given = [_plain(argument) for argument in arguments]
         if len(given) == 1 and isinstance(given[0], Mapping):
             document = given[0].get("textDocument")
             uri = given[0].get("uri") or (document.get("uri") if isinstance(document, Mapping) else None)
-            given = [uri, given[0].get("position")]
+            given = [uri, given[0].get("position"), given[0]]
         if len(given) >= 2 and isinstance(given[0], str) and isinstance(given[1], Mapping):
             line = given[1].get("line")
             if isinstance(line, int) and line >= 0:
-                return cls(given[0], line)
+                options = given[2] if len(given) > 2 and isinstance(given[2], Mapping) else {}
+                return cls(given[0], line, options.get("show") is not False)
         raise ValueError("gradls.showPicture wants the URI of a document and a position in it")
 
 
