@@ -12,7 +12,8 @@ from gradls.picture import words
 from gradls.picture.choose import NothingToDraw, Subject, choose
 from gradls.picture.fold import MOST_BOXES, fold
 from gradls.picture.model import Arrow, Box, Picture, Spot, State, listed, plural
-from gradls.picture.trace import Parameters, Piece, trace
+from gradls.picture.sketch import Piece
+from gradls.picture.trace import Parameters, trace
 from gradls.rules.finding import Finding
 from gradls.workspace.session import Session
 
@@ -125,6 +126,8 @@ class _Teller:
         notes.append(self._where(piece))
         if piece.leaves:
             notes.insert(0, self._owned(piece, "reached"))
+        elif piece.asked:
+            notes.insert(0, "✓ its gradient is asked for")
         elif piece.state == "none":
             notes.append("no gradient")
         elif piece.state == "unknown":
@@ -155,11 +158,15 @@ class _Teller:
         return label, self._owned(piece, piece.state)
 
     def _owned(self, piece: Piece, state: State) -> str:
-        return words.owned(state, len(piece.leaves), not self.parameters.several.isdisjoint(piece.leaves))
+        or_more = not self.parameters.several.isdisjoint(piece.leaves)
+        word = "parameter" if any(leaf.is_parameter for leaf in piece.leaves) else "tensor"
+        return words.owned(state, len(piece.leaves), or_more, word)
 
     def _input(self, piece: Piece) -> tuple[str, str]:
         node = piece.nodes[0]
         label = piece.label or node.name or node.label or node.op
+        if piece.owner:
+            return label, f"computed by {listed(piece.owner)}"
         if piece.state == "none":
             return label, "data, needs no gradient"
         if node.op == "argument":
@@ -185,7 +192,8 @@ def _summary(facts: Facts, subject: Subject, parameters: Parameters, pieces: Seq
         if subject.function:
             what = f"The gradient of what {subject.function}() returns"
         total = parameters.number(all_of_them)
-        found.append(f"{what} reaches {parameters.number(reached)} of {total} parameter{'s' * (total != '1')}.")
+        word = "parameter" if any(leaf.is_parameter for leaf in all_of_them) else "tensor"
+        found.append(f"{what} reaches {parameters.number(reached)} of {total} {word}{'s' * (total != '1')}.")
         if parameters.several:
             found.append("Lists of unknown length count as one or two elements.")
     if unknown:
@@ -201,10 +209,12 @@ def _summary(facts: Facts, subject: Subject, parameters: Parameters, pieces: Seq
             cuts = [f"{words.one_line(cut, 40)} (line {line})" for cut, line in _cuts(facts, pieces)]
             lose = "loses" if len(leaves) == 1 else "lose"
             where = f" at {listed(cuts)}" if cuts else ""
-            found.append(f"{parameters.number(leaves)} {lose} it{where}: {_owners(pieces, leaves)}.")
+            found.append(f"{parameters.number(leaves)} {lose} it{where}: {_owners(parameters, pieces, leaves)}.")
         elif leaves:
             found.append(
-                sentence.format(parameters.number(leaves), "is" if len(leaves) == 1 else "are", _owners(pieces, leaves))
+                sentence.format(
+                    parameters.number(leaves), "is" if len(leaves) == 1 else "are", _owners(parameters, pieces, leaves)
+                )
             )
     if subject.calls > 1 and subject.event is None:
         found.append(f"It is reached in {subject.calls} ways here; this is one of them.")
@@ -217,9 +227,11 @@ def _cuts(facts: Facts, pieces: Sequence[Piece]) -> list[tuple[str, int]]:
     return [(facts.segment(at.node).partition("\n")[0], at.source.line(at.node)) for at in dict.fromkeys(ats)]
 
 
-def _owners(pieces: Sequence[Piece], leaves: Sequence[Tensor]) -> str:
-    names: dict[str, None] = {}
-    for piece in pieces:
-        if any(leaf in piece.leaves for leaf in leaves):
-            names[".".join(piece.owner) or _name_of(next(iter(piece.leaves)))] = None
-    return listed(list(names) or [_name_of(leaf) for leaf in leaves], 4)
+def _owners(parameters: Parameters, pieces: Sequence[Piece], leaves: Sequence[Tensor], most: int = 4) -> str:
+    """The modules that these are in, as their boxes have it; the outermost ones if these are too many."""
+    drawn = {leaf: piece.owner for piece in pieces if piece.kind == "parameters" for leaf in piece.leaves}
+    paths = {leaf: drawn.get(leaf, parameters.owners[leaf]) or (_name_of(leaf),) for leaf in leaves}
+    names = list(dict.fromkeys(map(".".join, paths.values())))
+    if len(names) > most:
+        names = list(dict.fromkeys(path[0].partition("[")[0] for path in paths.values()))
+    return listed(names, most)

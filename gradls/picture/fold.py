@@ -6,10 +6,12 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
+from itertools import pairwise
 
 from gradls.flow.facts import Facts
 from gradls.flow.graph import Node, compatible
-from gradls.picture.trace import Piece, Sketch, rounds_of
+from gradls.picture.sketch import Piece, Sketch
+from gradls.picture.trace import rounds_of
 
 _NUMBER = re.compile(r"\[(\d+|\*)\]$|^(\d+|\*)$")
 MOST_BOXES = 60
@@ -28,6 +30,8 @@ def fold(facts: Facts, sketch: Sketch, most: int = MOST_BOXES) -> None:
     if len(sketch.inputs) > ROOMY:
         _drop_data(sketch)
         _take_in(sketch)
+    if len(sketch.inputs) > most:
+        _fold_layers(sketch)
     _by_holder(sketch, lambda: sum(piece.kind == "parameters" for piece in sketch.inputs) > MOST_PARAMETERS)
     _fold_operations(facts, sketch, most)
     _by_holder(sketch, lambda: len(sketch.inputs) > most)
@@ -45,7 +49,7 @@ def _groups(pieces: Iterable[Piece], key: Callable[[Piece], Hashable]) -> list[l
 
 
 def _fold_rounds(sketch: Sketch) -> None:
-    """One box for the same expression in all rounds of a loop, and for alike layers that are called in a row."""
+    """One box for the same expression in all rounds of a loop."""
 
     def key(piece: Piece) -> Hashable:
         node = piece.nodes[0] if piece.kind in ("operation", "cut") and len(piece.nodes) == 1 else None
@@ -56,14 +60,47 @@ def _fold_rounds(sketch: Sketch) -> None:
     for group in _groups(sketch.inputs, key):
         by_loop: dict[Hashable, list[Piece]] = defaultdict(list)
         for piece in group:
-            node = piece.nodes[0]
-            by_loop[tuple(rounds_of(node)) if node.layer is None else "layer"].append(piece)
-        for loops, alike in by_loop.items():
-            if len(alike) > 1 and (loops == "layer" or len({_round(piece.nodes[0]) for piece in alike}) > 1):
-                owners = [piece.owner for piece in alike]
-                merged = sketch.merge(alike)
-                merged.rounds = True
-                merged.owner = _without_numbers(owners[0], len(_common(owners)) + 1)
+            by_loop[tuple(rounds_of(piece.nodes[0]))].append(piece)
+        for alike in by_loop.values():
+            if len({_round(piece.nodes[0]) for piece in alike}) > 1:
+                _merge_rounds(sketch, alike)
+
+
+def _merge_rounds(sketch: Sketch, alike: list[Piece]) -> None:
+    owners = [piece.owner for piece in alike]
+    merged = sketch.merge(alike)
+    merged.rounds = True
+    merged.owner = _without_numbers(owners[0], len(_common(owners)) + 1)
+
+
+def _fold_layers(sketch: Sketch) -> None:
+    """One box for layers in a row that one expression made, each for another place."""
+
+    def key(piece: Piece) -> Hashable:
+        node = piece.nodes[0] if piece.kind == "operation" else None
+        return None if node is None or node.layer is None else (node.layer.node, node.op, piece.state)
+
+    for group in _groups(sketch.inputs, key):
+        if _in_a_row(sketch, group):
+            _merge_rounds(sketch, group)
+
+
+def _in_a_row(sketch: Sketch, pieces: list[Piece]) -> bool:
+    """Does each of these pieces depend on the one before?"""
+    ordered = sorted(pieces, key=lambda piece: piece.index)
+    return all(_depends(sketch, later, earlier) for earlier, later in pairwise(ordered))
+
+
+def _depends(sketch: Sketch, later: Piece, earlier: Piece) -> bool:
+    todo, seen = [later], {later}
+    while todo:
+        for start in sketch.inputs[todo.pop()]:
+            if start is earlier:
+                return True
+            if start not in seen and start.index > earlier.index:
+                seen.add(start)
+                todo.append(start)
+    return False
 
 
 def _fold_branches(sketch: Sketch) -> None:

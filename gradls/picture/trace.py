@@ -6,90 +6,17 @@ and next to it what else goes in: other cuts, data, frozen parameters.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Edge, Node, Round, flow_of
+from gradls.flow.facts import Facts
+from gradls.flow.graph import Node, Round, flow_of
 from gradls.flow.values import Tensor
-from gradls.picture.choose import Subject, backwards
+from gradls.picture.choose import Subject
+from gradls.picture.fates import Fates
 from gradls.picture.model import Kind, State
 from gradls.picture.owners import Owners
-
-
-class Piece:
-    """A box in the making: the nodes and parameters that it stands for. `rank` says how far it is beside the path: 0,
-    on it; 1, next to it; 2, data."""
-
-    __slots__ = ("cut", "folded", "index", "kind", "label", "leaves", "nodes", "owner", "rank", "rounds", "state")
-
-    def __init__(self, kind: Kind, state: State, index: int, nodes: Iterable[Node] = (), rank: int = 0) -> None:
-        self.kind = kind
-        self.state = state
-        self.index: float = index
-        """Its place in the order of the run: arrows go from lower ones to higher ones."""
-        self.nodes = list(nodes)
-        self.leaves: dict[Tensor, State] = {}
-        self.owner: tuple[str, ...] = ()
-        self.label = ""
-        self.rank = rank
-        self.cut = ""
-        self.rounds = False
-        """It stands for the rounds of a loop, or for layers in a row that are alike."""
-        self.folded = False
-
-
-class Sketch:
-    """The pieces, and what goes into each: by input, whether gradient comes back along it."""
-
-    def __init__(self) -> None:
-        self.inputs: dict[Piece, dict[Piece, bool | None]] = {}
-
-    def add(self, piece: Piece) -> Piece:
-        self.inputs.setdefault(piece, {})
-        return piece
-
-    def link(self, start: Piece, end: Piece, gradient: bool | None) -> None:
-        """Draw an arrow; of two between the same pieces the one that carries gradient is drawn."""
-        if start is not end:
-            known = self.inputs[end].get(start, False)
-            self.inputs[end][start] = (
-                True if True in (known, gradient) else None if None in (known, gradient) else False
-            )
-
-    def outputs(self) -> dict[Piece, list[Piece]]:
-        """What each piece goes into."""
-        found: dict[Piece, list[Piece]] = {piece: [] for piece in self.inputs}
-        for end, inputs in self.inputs.items():
-            for start in inputs:
-                found[start].append(end)
-        return found
-
-    def remove(self, piece: Piece) -> None:
-        del self.inputs[piece]
-        for inputs in self.inputs.values():
-            inputs.pop(piece, None)
-
-    def merge(self, group: list[Piece]) -> Piece:
-        """Make one piece, the first, of several. What would go back to an earlier piece is left out."""
-        first = min(group, key=lambda piece: piece.index)
-        gone = {piece for piece in group if piece is not first}
-        for piece in sorted(gone, key=lambda piece: piece.index):
-            first.nodes += piece.nodes
-            first.leaves.update(piece.leaves)
-            for start, gradient in self.inputs.pop(piece).items():
-                if start is first or start in gone:
-                    continue
-                if not self.inputs[start]:
-                    start.index = min(start.index, first.index - 0.5)  # It may stand anywhere before.
-                if start.index < first.index:
-                    self.link(start, first, gradient)
-        for end, inputs in self.inputs.items():
-            for piece in gone & inputs.keys():
-                gradient = inputs.pop(piece)
-                if end is not first and first.index < end.index:
-                    self.link(first, end, gradient)
-        return first
+from gradls.picture.sketch import Piece, Sketch
 
 
 class Parameters(NamedTuple):
@@ -98,12 +25,15 @@ class Parameters(NamedTuple):
     states: dict[Tensor, State]
     several: frozenset[Tensor]
     """Those that stand for an unknown number of parameters."""
+    owners: dict[Tensor, tuple[str, ...]]
+    """The modules that they are in, from the outermost."""
 
     def number(self, leaves: Collection[Tensor]) -> str:
         """How many these are."""
         return f"{len(leaves)}{'' if self.several.isdisjoint(leaves) else '+'}"
 
     def of(self, state: State) -> list[Tensor]:
+        """Those in this state."""
         return [leaf for leaf, known in self.states.items() if known == state]
 
 
@@ -116,114 +46,52 @@ class _Tracer:
     def __init__(self, facts: Facts, subject: Subject) -> None:
         self.facts = facts
         self.subject = subject
-        self.order = _ordered(subject.roots)
-        self.place = {node: index for index, node in enumerate(self.order)}
-        self.hollow = _hollow(self.order)
-        self.yes = self._flown(maybe=False)
-        self.maybe = self._flown(maybe=True)
+        self.fates = Fates(facts, subject)
+        self.place = {node: index for index, node in enumerate(self.fates.order)}
         self.owners = Owners(facts)
         self.sketch = Sketch()
+        self.states = self.fates.states()
         self.pieces: dict[Node, Piece] = {}
         self.blocks: dict[object, Piece] = {}
-        self._count_leaves()
 
     def run(self) -> tuple[Sketch, Parameters]:
-        end = Piece("end", "none", len(self.order))
+        order = self.fates.order
+        end = Piece("end", "none", len(order))
         drawn = self._drawn()
-        for node in self.order:
+        for node in order:
             if node in drawn and node.kind != "phi":
                 self._piece(node)
         self.sketch.add(end)
-        for node in self.order:
+        for node in order:
             piece = self.pieces.get(node)
             if piece is not None:
                 self._link_inputs(node, piece)
         for root in self.subject.roots:
             for target, gradient in self._targets(root, flow_of(root)):
                 self.sketch.link(target, end, gradient)
-        states = {leaf: self._state(leaf) for leaf in self.leaves if leaf.requires_grad or leaf.is_parameter}
-        self._unused(end, states)
-        self._name_owners()
-        return self.sketch, Parameters(states, frozenset(filter(self.owners.stands_for_several, states)))
-
-    def _flown(self, *, maybe: bool) -> set[Node]:
-        """What gradient certainly, or maybe, flows to."""
-        seen: set[Node] = set()
-        todo = [root for root in self.subject.roots if flow_of(root) or (maybe and flow_of(root) is None)]
-        while todo:
-            node = todo.pop()
-            if node not in seen:
-                seen.add(node)
-                for edge in node.edges:
-                    if edge.flows or (maybe and edge.flows is None and not self._is_number(node, edge)):
-                        todo.append(edge.node)
-        return seen
-
-    def _is_number(self, node: Node, edge: Edge) -> bool:
-        """Is an unknown input most likely a number, such as one of a configuration?"""
-        return edge.flows is not True and edge.node in self.hollow and any(other.flows for other in node.edges)
-
-    # -- what becomes of the leaves
-
-    def _count_leaves(self) -> None:
-        """For each node, as bits, the leaves that want a gradient and that it depends on; and all cuts on the way."""
-        self.leaves: dict[Tensor, int] = {}
-        self.below: dict[Node, int] = {}
-        self.cut_below: dict[Node, bool] = {}
-        for node in self.order:
-            bits, cut = 0, node.cut is not None and node not in self.maybe
-            if node.leaf is not None and (node.leaf.requires_grad or node.leaf.is_parameter):
-                bit = self.leaves.setdefault(node.leaf, 1 << len(self.leaves))
-                bits = bit if node.leaf.requires_grad is not False or node in self.yes else 0
-            for edge in node.edges:
-                bits |= self.below.get(edge.node, 0)
-                cut = cut or self.cut_below.get(edge.node, False)
-            self.below[node], self.cut_below[node] = bits, cut
-        self.reached = self._bits(node for node in self.yes)
-        self.perhaps = self._bits(node for node in self.maybe) & ~self.reached
-        cuts = [node for node in self.order if node.cut is not None and node not in self.maybe]
-        self.costly = 0
-        for node in cuts:
-            self.costly |= self.below[node]
-        self.costly &= ~(self.reached | self.perhaps)
-        others = {leaf for event in backwards(self.facts) if event is not self.subject.event for leaf in _fills(event)}
-        elsewhere = sum(bit for leaf, bit in self.leaves.items() if leaf in others)
-        # A backward that has nothing left to reach raises, whatever others reach.
-        self.elsewhere = self.costly & elsewhere if self.reached | self.perhaps else 0
-        self.costly &= ~self.elsewhere
-
-    def _bits(self, nodes: Iterable[Node]) -> int:
-        found = 0
-        for node in nodes:
-            if node.leaf is not None:
-                found |= self.leaves.get(node.leaf, 0)
-        return found
-
-    def _state(self, leaf: Tensor) -> State:
-        bit = self.leaves[leaf]
-        if bit & self.reached:
-            return "reached"
-        if bit & self.perhaps:
-            return "unknown"
-        if not leaf.requires_grad:
-            return "frozen"
-        return "lost" if bit & self.costly else "elsewhere" if bit & self.elsewhere else "frozen"
+        self._unused()
+        shared = self._name_owners()
+        several = frozenset(filter(self.owners.stands_for_several, self.states))
+        owners = {leaf: self.owners.path(leaf)[shared:] for leaf in self.states}
+        return self.sketch, Parameters(self.states, several, owners)
 
     # -- what is drawn
 
     def _drawn(self) -> set[Node]:
-        drawn = {node for node in self.maybe if self._is_on_path(node)}
-        for node in self.order:
-            if node in self.maybe:
+        drawn = {node for node in self.fates.maybe if self._is_on_path(node)}
+        for node in self.fates.order:
+            if node in self.fates.maybe:
                 continue
-            if node.cut is not None and self.below[node] & self.costly:
+            if node.cut is not None and self.fates.costs(node):
                 drawn.add(node)
                 drawn |= self._cut_off(node)
         # From a cut that costs something to where its value is used.
-        for node in self.order:
-            if node not in self.maybe and any(edge.node in drawn and self._is_dead(edge.node) for edge in node.edges):
+        for node in self.fates.order:
+            if node not in self.fates.maybe and any(
+                edge.node in drawn and self._is_dead(edge.node) for edge in node.edges
+            ):
                 drawn.add(node)
-        drawn.update(root for root in self.subject.roots if root.leaf is None or root in self.maybe)
+        drawn.update(root for root in self.subject.roots if root.leaf is None or root in self.fates.maybe)
         return drawn
 
     def _is_on_path(self, node: Node) -> bool:
@@ -231,7 +99,7 @@ class _Tracer:
 
     def _is_dead(self, node: Node) -> bool:
         """Is it a value that has lost gradient of parameters?"""
-        return node not in self.maybe and self.cut_below[node] and bool(self.below[node] & self.costly)
+        return node not in self.fates.maybe and self.fates.cut_behind[node] and self.fates.costs(node)
 
     def _cut_off(self, cut: Node) -> set[Node]:
         """What a cut keeps from its gradient: what lies between it and parameters that get none."""
@@ -239,7 +107,7 @@ class _Tracer:
         while todo:
             for edge in todo.pop().edges:
                 node = edge.node
-                if node not in found and self.below[node] & self.costly and node not in self.maybe:
+                if node not in found and self.fates.costs(node) and node not in self.fates.maybe:
                     found.add(node)
                     todo.append(node)
         return found
@@ -249,17 +117,18 @@ class _Tracer:
     def _piece(self, node: Node) -> None:
         index = self.place[node]
         if node.leaf is not None:
-            if node.leaf in self.leaves:
-                self._parameter(node, self._state(node.leaf))
-            elif node in self.maybe:
+            if node.leaf in self.fates.leaves:
+                self._parameter(node, self.fates.state(node.leaf))
+            elif node in self.fates.maybe:
                 self.pieces[node] = self.sketch.add(Piece("input", "unknown", index, [node]))
             return
-        if node.cut is not None and node not in self.maybe:
+        if self.fates.is_cut(node):
             self.pieces[node] = self._cut(node)
             return
-        state: State = "reached" if node in self.yes else "unknown" if node in self.maybe else "none"
+        state: State = "reached" if node in self.fates.yes else "unknown" if node in self.fates.maybe else "none"
         kind: Kind = "input" if node.kind == "opaque" and not node.edges else "operation"
         self.pieces[node] = piece = self.sketch.add(Piece(kind, state, index, [node]))
+        piece.asked = self.fates.asked is not None and node in self.fates.asked
         owners = [edge.node.leaf.owner for edge in node.edges if edge.node.leaf is not None and edge.node.leaf.owner]
         if owners and node.op[:1].isupper():
             piece.owner = self.owners.path_of(owners[0])
@@ -280,7 +149,7 @@ class _Tracer:
         cut = node.cut
         assert cut is not None
         key: object = cut.at.node if cut.kind == "no_grad" else node
-        costs = bool(self.below[node] & self.costly)
+        costs = self.fates.costs(node)
         piece = self.blocks.get((key, costs))
         if piece is None:
             state: State = "lost" if costs else "none"
@@ -294,9 +163,9 @@ class _Tracer:
 
     def _link_inputs(self, node: Node, piece: Piece) -> None:
         for edge in node.edges:
-            if self._is_number(node, edge):
+            if self.fates.is_number(node, edge):
                 continue
-            flows = _both(True if node in self.yes else None, edge.flows) if node in self.maybe else False
+            flows = _both(True if node in self.fates.yes else None, edge.flows) if node in self.fates.maybe else False
             for target, gradient in self._targets(edge.node, flows):
                 if target.index < piece.index:
                     self.sketch.link(target, piece, gradient)
@@ -314,16 +183,16 @@ class _Tracer:
                 yield piece, flows
             elif node.kind == "phi":
                 todo += [(edge.node, _both(flows, edge.flows)) for edge in reversed(node.edges)]
-            elif node.leaf is not None and node.leaf in self.leaves:
-                yield self._parameter(node, self._state(node.leaf), 1), flows
-            elif self.cut_below[node] and flows is not True:
+            elif node.leaf is not None and node.leaf in self.fates.leaves:
+                yield self._parameter(node, self.fates.state(node.leaf), 1), flows
+            elif self.fates.cut_behind[node] and flows is not True:
                 yield self._beside(node), False
             elif (piece := self._data(node)) is not None:
                 yield piece, flows
 
     def _beside(self, node: Node) -> Piece:
         """The box of a value that was cut off at no cost: of the cut itself, or with the name of the value."""
-        cuts = _first_cuts(node, self.maybe)
+        cuts = _first_cuts(node, self.fates.maybe)
         label = "" if node in cuts else _name_of_data(node)
         key = ("beside", label or frozenset(cut.cut.at.node for cut in cuts if cut.cut))
         piece = self.blocks.get(key)
@@ -339,8 +208,9 @@ class _Tracer:
 
     def _link_elsewhere(self, cut: Piece) -> None:
         """Draw the modules that a cut keeps from this gradient, and that another backward trains."""
-        for leaf, bit in self.leaves.items():
-            if bit & self.elsewhere and any(bit & self.below[node] for node in cut.nodes):
+        for leaf, bit in self.fates.leaves.items():
+            behind = any(bit & self.fates.behind[node] for node in cut.nodes)
+            if behind and self.states.get(leaf) == "elsewhere":
                 top = self.owners.path(leaf)[:1]
                 key = ("elsewhere", top or leaf)
                 piece = self.blocks.get(key)
@@ -352,8 +222,9 @@ class _Tracer:
                 self.sketch.link(piece, cut, False)
 
     def _data(self, node: Node) -> Piece | None:
-        """The box of something without parameters that goes in."""
+        """The box of something that goes in and takes no part in this gradient."""
         label = _name_of_data(node)
+        makers = dict.fromkeys(self.owners.path(leaf)[:1] for leaf in self.fates.leaves_behind(node))
         if not label:
             return None
         key = ("data", label)
@@ -362,70 +233,40 @@ class _Tracer:
             state: State = "unknown" if node.kind == "opaque" else "none"
             piece = self.blocks[key] = self.sketch.add(Piece("input", state, -1, [node], 2))
             piece.label = label
+            piece.owner = tuple(name for top in makers for name in top)
         return piece
 
-    def _unused(self, end: Piece, states: dict[Tensor, State]) -> None:
+    def _unused(self) -> None:
         """The parameters that an optimizer holds beside those that this loss depends on."""
-        if self.subject.event is None:
+        if self.subject.event is None or self.fates.asked is not None:
             return
         for event in self.facts.of("optimizer-made"):
             held = dict.fromkeys(event.parameters)
-            if any(leaf in states for leaf in held):
-                for leaf in held:
-                    if leaf not in states and leaf.requires_grad is not False:
-                        elsewhere = any(leaf in _fills(other) for other in backwards(self.facts))
-                        states[leaf] = "elsewhere" if elsewhere else "unused"
-                        if not elsewhere:
-                            piece = Piece("parameters", "unused", -1, [leaf.node], 1)
-                            piece.leaves[leaf] = "unused"
-                            piece.owner = self.owners.path(leaf)
-                            self.sketch.add(piece)
+            if self.states.keys().isdisjoint(held):
+                continue
+            for leaf in held:
+                if leaf in self.states or leaf.requires_grad is False or leaf in self.fates.filled_elsewhere:
+                    continue
+                self.states[leaf] = "unused"
+                piece = self.sketch.add(Piece("parameters", "unused", -1, [leaf.node], 1))
+                piece.leaves[leaf] = "unused"
+                piece.owner = self.owners.path(leaf)
 
-    def _name_owners(self) -> None:
-        """Leave out the name of the one module that everything is in."""
-        pieces = [piece for piece in self.sketch.inputs if piece.kind == "parameters"]
-        tops = {piece.owner[:1] for piece in pieces if piece.owner}
-        if len(tops) == 1 and all(len(piece.owner) > 1 for piece in pieces if piece.owner):
-            for piece in self.sketch.inputs:
+    def _name_owners(self) -> int:
+        """Leave out the name of the one module that everything is in; how many names are left out."""
+        pieces = [piece for piece in self.sketch.inputs if piece.kind == "parameters" and piece.owner]
+        if len({piece.owner[0] for piece in pieces}) != 1 or not all(piece.owner[1:2] for piece in pieces):
+            return 0
+        if any(not piece.owner[1][0].isalpha() for piece in pieces):
+            return 0  # The number of a layer says nothing by itself.
+        for piece in self.sketch.inputs:
+            if piece.kind in ("parameters", "operation"):
                 piece.owner = piece.owner[1:]
-
-
-def _fills(event: Event) -> frozenset[Tensor]:
-    """The leaves that a backward reaches."""
-    found: frozenset[Tensor] = (
-        event.info.get("reached", frozenset()) if event.requires_grad is not False else frozenset()
-    )
-    return found
+        return 1
 
 
 def _both(one: bool | None, other: bool | None) -> bool | None:
     return False if False in (one, other) else None if None in (one, other) else True
-
-
-def _ordered(roots: Iterable[Node]) -> list[Node]:
-    """All nodes, inputs first."""
-    done: dict[Node, None] = {}
-    seen: set[Node] = set()
-    for root in roots:
-        todo = [(root, False)]
-        while todo:
-            node, finished = todo.pop()
-            if finished:
-                done[node] = None
-            elif node not in seen:
-                seen.add(node)
-                todo.append((node, True))
-                todo += [(edge.node, False) for edge in reversed(node.edges) if edge.node not in seen]
-    return list(done)
-
-
-def _hollow(order: Iterable[Node]) -> set[Node]:
-    """What is made of nothing but unknown values that are no arguments of the function in hand."""
-    found: set[Node] = set()
-    for node in order:
-        if node.kind == "opaque" and node.op != "argument" and all(edge.node in found for edge in node.edges):
-            found.add(node)
-    return found
 
 
 def _first_cuts(node: Node, besides: set[Node]) -> list[Node]:

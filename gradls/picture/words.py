@@ -65,9 +65,9 @@ def one_line(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def owned(state: State, count: int, or_more: bool = False) -> str:
+def owned(state: State, count: int, or_more: bool = False, word: str = "parameter") -> str:
     """What is said of so many parameters, `or_more` if some of them stand for several."""
-    return OWNED[state].format(f"{count}+ parameters" if or_more else plural(count, "parameter"))
+    return OWNED[state].format(f"{count}+ {word}s" if or_more else plural(count, word))
 
 
 def operation(node: Node, owner: tuple[str, ...] = ()) -> str:
