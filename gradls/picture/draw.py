@@ -142,11 +142,13 @@ class _Teller:
             label = plural(len(piece.nodes), "cut")
         elif piece.label:
             label = piece.label
+            if piece.cut == "no_grad":
+                why = "computed with gradients off"
         elif piece.cut == "no_grad":
             names = list(dict.fromkeys(words.short(node) for node in piece.nodes))
             label = f"no_grad: {listed(names, 2)}"
         else:
-            label = words.operation(piece.nodes[0])
+            label = words.written(piece.nodes[0])
         return f"✂ {label}", f"{why} · {self._where(piece)}"
 
     def _parameters(self, piece: Piece) -> tuple[str, str]:

@@ -21,6 +21,7 @@ h2 { font-size: 15px; margin: 12px 0 4px; }
 p { margin: 2px 0; max-width: 80em; }
 main { display: flex; flex-wrap: wrap; gap: 20px; align-items: flex-start; }
 figure { margin: 0; max-width: 100%; overflow: auto; flex: 3 1 480px; }
+main.wide { display: block; }
 figure svg { max-width: 100%; height: auto; }
 section { flex: 1 1 320px; max-width: 60em; }
 ol { list-style: none; margin: 0; padding: 0; }
@@ -57,6 +58,10 @@ _LEGEND = (
 )
 
 
+WIDE = 900
+"""The list stands below a picture that is wider than so many pixels, otherwise beside it."""
+
+
 def html(picture: Picture, layout: Layout, uri_of: UriOf) -> str:
     """The page: the picture, and beside it what is in it as a list, to which the boxes lead."""
     style = STYLE + _PAGE_STYLE
@@ -85,7 +90,7 @@ def html(picture: Picture, layout: Layout, uri_of: UriOf) -> str:
             *(f"<dt>{sign}</dt><dd>{meaning}</dd>" for sign, meaning in _LEGEND),
             "</dl></details>",
             "</header>",
-            "<main>",
+            f"<main{' class=wide' if layout.width > WIDE else ''}>",
             f"<figure>{svg(picture, layout, uri_of, alone=False)}</figure>",
             "<section>",
             "<h2>From the parameters to the loss</h2>",

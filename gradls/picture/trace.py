@@ -257,7 +257,7 @@ class _Tracer:
         pieces = [piece for piece in self.sketch.inputs if piece.kind == "parameters" and piece.owner]
         if len({piece.owner[0] for piece in pieces}) != 1 or not all(piece.owner[1:2] for piece in pieces):
             return 0
-        if any(not piece.owner[1][0].isalpha() for piece in pieces):
+        if any(piece.owner[1][0] in "*0123456789[" for piece in pieces):
             return 0  # The number of a layer says nothing by itself.
         for piece in self.sketch.inputs:
             if piece.kind in ("parameters", "operation"):

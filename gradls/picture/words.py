@@ -91,6 +91,12 @@ def operation(node: Node, owner: tuple[str, ...] = ()) -> str:
     return name + text if len(name + text) <= MOST_LABEL + 6 else text
 
 
+def written(node: Node) -> str:
+    """The code of an operation, if it is short."""
+    text = " ".join(node.at.source.segment(node.at.node).split()) if node.at is not None else ""
+    return text if 0 < len(text) <= MOST_LABEL else operation(node)
+
+
 def short(node: Node) -> str:
     """An operation in a list of several."""
     if node.op[:1].isupper():

@@ -28,9 +28,9 @@ def test_a_cut_between_parameters_and_the_loss():
         "parameters lost: encoder | ✗ 2 parameters, gradient lost",
         "operation none: encoder (Linear) | line 7 · no gradient < -x, -encoder",
         "operation none: relu | line 7 · no gradient < -encoder (Linear)",
-        "cut lost: ✂ detach | the graph ends here · line 8 < -relu",
+        "cut lost: ✂ h.detach() | the graph ends here · line 8 < -relu",
         "parameters reached: head | ✓ 2 parameters, gradient arrives",
-        "operation reached: head (Linear) | line 8 < -✂ detach, +head",
+        "operation reached: head (Linear) | line 8 < -✂ h.detach(), +head",
         "operation reached: mean | line 8 < +head (Linear)",
         "end none: loss.backward() | line 9 < +mean",
     ]
@@ -75,7 +75,7 @@ D(fake).mean().backward()
     )
     assert rows(picture)[:2] == [
         "parameters elsewhere: G | – 2 parameters, another backward",
-        "cut none: ✂ detach | the graph ends here · line 6 < -G",
+        "cut none: ✂ fake.detach() | the graph ends here · line 6 < -G",
     ]
     assert picture.summary[1] == "2 are cut off here and trained by another backward: G."
 
