@@ -1,4 +1,5 @@
-"""Write into README.md what follows from the code: the sample's findings, the list of rules, the number of beliefs.
+"""Write into README.md what follows from the code: the sample's findings, the list of rules, the number of beliefs;
+and draw docs/gradient.svg.
 
 Run `python docs/update_readme.py` before a release, and when the test says that the sample's findings read otherwise.
 """
@@ -11,8 +12,12 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
+from gradls.picture.draw import picture
+from gradls.picture.layout import lay_out
+from gradls.picture.svg import svg
 from gradls.rules.beliefs import all_beliefs
 from gradls.rules.registry import all_rules
+from gradls.workspace.session import Session
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ["check", "--exit-zero", "samples/lost_gradients.py"]
@@ -56,7 +61,18 @@ def updated(readme: str) -> str:
     return re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", part, readme, flags=re.DOTALL)
 
 
+def gradient_picture() -> str:
+    """The gradient picture of the last `backward()` in the sample. Without Graphviz, whose versions differ."""
+    path = "samples/lost_gradients.py"
+    text = (ROOT / path).read_text(encoding="utf-8")
+    session = Session(ROOT)
+    session.open(path, text)
+    found = picture(session, path, text.count("\n", 0, text.rindex(".backward()")) + 1)
+    return svg(found, lay_out(found, graphviz=False), lambda path: path)
+
+
 def main() -> None:
+    (ROOT / "docs" / "gradient.svg").write_text(gradient_picture(), encoding="utf-8")
     file = ROOT / "README.md"
     file.write_text(updated(file.read_text(encoding="utf-8")), encoding="utf-8")
 

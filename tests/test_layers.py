@@ -14,7 +14,7 @@ import pytest
 import gradls
 
 PACKAGE = Path(gradls.__file__).parent
-LAYERS = ["syntax", "autograd", "flow", "rules", "explain", "resolve", "workspace", "server", "cli"]
+LAYERS = ["syntax", "autograd", "flow", "rules", "explain", "resolve", "workspace", "picture", "server", "cli"]
 # What a layer may import besides those above it: the front ends do not know each other, except for starting a server.
 NOT_EACH_OTHER = {("server", "cli"), ("cli", "server")}
 STARTS_THE_SERVER = "cli/main.py"

@@ -84,6 +84,24 @@ def inspect_file(task: Task) -> Report:
     return report
 
 
+def graph_file(line: int, boxes: int, task: Task) -> Report:
+    """The picture for a line of one file, in at most so many boxes."""
+    from gradls.picture.choose import NothingToDraw
+    from gradls.picture.draw import picture
+
+    report = Report(task.path)
+    with _failures_in(report):
+        text = _text(task, report)
+        if text is not None:
+            session = _open(task, text)
+            _note_state(report, session, text)
+            try:
+                report.picture = picture(session, task.path, line, boxes)
+            except NothingToDraw as reason:
+                report.reason = str(reason)
+    return report
+
+
 def _state_record(state: TensorState) -> Record:
     return {
         **span_record(state.source.span(state.node)),

@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_rules(commands)
     _add_inspect(commands)
     _add_cache(commands)
+    _add_graph(commands)
     _add_server(commands)
     return parser
 
@@ -82,6 +83,10 @@ def _add_check(commands: Commands) -> None:
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*", default=["."], metavar="PATH", help="files or folders; - for stdin")
+    _add_ways(parser)
+
+
+def _add_ways(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stdin-filename", metavar="NAME", help="what the text on stdin is called")
     parser.add_argument("--config", metavar="FILE", help="a TOML file to use instead of those found near the files")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="how many processes (default: one per core)")
@@ -149,6 +154,28 @@ def _add_cache(commands: Commands) -> None:
     parser.set_defaults(run=_cache)
 
 
+def _add_graph(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "graph",
+        help="draw which parameters a gradient reaches, and where it is cut",
+        description="Draw the way from the parameters to the backward() on a line, or to what the function around that "
+        "line returns: where the gradient passes, where it is cut, and which parameters it reaches.",
+        epilog="Exit status: 0 drawn, 1 there is nothing to draw, 2 usage or internal error.",
+    )
+    parser.add_argument(
+        "place", type=_place, metavar="FILE:LINE", help="where the backward() is; `-- -:LINE` is a line of stdin"
+    )
+    parser.add_argument(
+        "--format", choices=["svg", "html", "dot", "json"], help="default: by the name of the output, or svg"
+    )
+    parser.add_argument("-o", "--output", metavar="OUT", help="the file to write (default: stdout)")
+    parser.add_argument(
+        "--boxes", type=_positive, default=60, metavar="N", help="fold what is more than N boxes (default: 60)"
+    )
+    _add_ways(parser)
+    parser.set_defaults(run=_graph)
+
+
 def _add_server(commands: Commands) -> None:
     parser = commands.add_parser(
         "server", help="speak the Language Server Protocol", description="Speak the Language Server Protocol on stdio."
@@ -167,6 +194,13 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
     return number
+
+
+def _place(text: str) -> tuple[str, int]:
+    path, _, line = text.rpartition(":")
+    if not path or not line.isdecimal() or int(line) < 1:
+        raise argparse.ArgumentTypeError(f"must be FILE:LINE, with lines from 1, not {text!r}")
+    return path, int(line)
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -204,6 +238,12 @@ def _cache(arguments: argparse.Namespace) -> int:
     from gradls.cli.cache import cache
 
     return cache(arguments.action == "clear", arguments.cache_dir)
+
+
+def _graph(arguments: argparse.Namespace) -> int:
+    from gradls.cli.graph import graph
+
+    return graph(arguments)
 
 
 def _server(arguments: argparse.Namespace) -> int:

@@ -6,12 +6,15 @@ The dictionaries are those of the JSON output. Lines and columns count from 1, c
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradls.flow.names import Question
 from gradls.rules.finding import Finding, Fix, Place, TextEdit
 from gradls.syntax.source import Span
 from gradls.workspace.session import Session
+
+if TYPE_CHECKING:
+    from gradls.picture.model import Picture
 
 Record = dict[str, Any]
 
@@ -25,6 +28,7 @@ class Report:
     imports. `elsewhere` has the tensors of other files in the calls that this one makes, by path; like `tensors` they
     say whether the code is `called`. `state` is the digest of the file's content, and `looked` what other paths were
     looked at, with their states; None if they changed meanwhile.
+    `picture` is what was to be drawn, and `reason` says why there is none.
     """
 
     path: str
@@ -37,6 +41,8 @@ class Report:
     failed: bool = False
     state: str | None = None
     looked: dict[str, str] | None = None
+    picture: Picture | None = None
+    reason: str = ""
 
     def fail(self, message: str, line: int = 1) -> None:
         """Note something that makes the exit status 2."""

@@ -13,9 +13,7 @@ from gradls.server.settings import Abilities
 
 INCREMENTAL = 2
 QUICK_FIX, FIX_ALL = "quickfix", "source.fixAll.gradls"
-COMMAND = "gradls.applyEdit"
-SHOW_PICTURE = "gradls.showPicture"
-"""A command of the client: it draws the gradient of the `backward()` at a URI and a position."""
+COMMAND, PICTURE = "gradls.applyEdit", "gradls.showPicture"
 
 
 def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any]:
@@ -27,7 +25,7 @@ def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any
         "inlayHintProvider": {"resolveProvider": False},
         "codeLensProvider": {"resolveProvider": False},
         "documentHighlightProvider": True,
-        "executeCommandProvider": {"commands": [COMMAND]},
+        "executeCommandProvider": {"commands": [COMMAND, PICTURE]},
         "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
     }
     # The options may only be given to a client that knows action literals.

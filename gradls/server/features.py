@@ -19,7 +19,7 @@ from pygls.lsp.server import LanguageServer
 
 from gradls import __version__
 from gradls.server import actions, seeing
-from gradls.server.capabilities import COMMAND
+from gradls.server.capabilities import COMMAND, PICTURE
 from gradls.server.documents import label_of
 from gradls.server.hover import hover
 from gradls.server.protocol import Protocol
@@ -50,6 +50,7 @@ class Features(LanguageServer):
         self._owner = server
         self.client = self._client = server.client
         self._abilities = server.client.abilities
+        self._pictures: Any = None
         self.protocol.set_writer(server.writer)
         self._register()
         # The answer to it is given already.
@@ -80,6 +81,7 @@ class Features(LanguageServer):
             self.feature(method)(_plain(handler))
         seeing.register(self, _plain)
         self.command(COMMAND)(_plain(self._apply))
+        self.command(PICTURE)(_plain(self._show_picture))
         options = None
         if self._abilities.code_action_literals:
             options = types.CodeActionOptions(list(actions.KINDS), resolve_provider=self._abilities.resolves_edits)
@@ -181,6 +183,37 @@ class Features(LanguageServer):
         answer = await self.workspace_apply_edit_async(types.ApplyWorkspaceEditParams(edit, label="gradls"))
         if not answer.applied:
             log.warning("the client did not apply an edit: %s", answer.failure_reason)
+
+    async def _show_picture(self, *arguments: Any) -> dict[str, Any]:
+        """The picture, for the client to show; shown at once to a user whose client can only open files."""
+        from gradls.server import pictures
+
+        try:
+            asked = pictures.Asked.of(arguments)
+        except ValueError as error:
+            raise JsonRpcInvalidParams(str(error)) from None
+        document = self._owner.documents.get(asked.uri)
+        if document is None:
+            raise JsonRpcInvalidParams(f"{asked.uri} is not open")
+        label, revision = document.label, document.revision
+        client = self._client
+        drawn = await self.ask(
+            lambda analyst: pictures.draw(
+                analyst.session_of(label, revision), label, asked.line, client.encoding, client.uri_of
+            ),
+            Subject(document, revision),
+        )
+        answer = await asyncio.to_thread(pictures.answer, drawn, client.uri_of)
+        if not asked.show:
+            return answer
+        if "html" not in answer:
+            self.window_show_message(types.ShowMessageParams(types.MessageType.Info, f"gradls: {answer['message']}"))
+        elif self._abilities.shows_documents:
+            self._pictures = self._pictures or pictures.Files()
+            uri = self._pictures.write(answer["html"])
+            shown = await self.window_show_document_async(types.ShowDocumentParams(uri, external=True))
+            answer["shown"] = shown.success
+        return answer
 
     async def _chosen(self, data: Any) -> types.WorkspaceEdit:
         """The edit that an action's data stands for, or an error for the client."""

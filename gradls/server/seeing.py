@@ -14,7 +14,7 @@ from gradls.explain.hints import hints
 from gradls.explain.lenses import lenses
 from gradls.explain.paths import path
 from gradls.explain.places import expressions_at
-from gradls.server.capabilities import SHOW_PICTURE
+from gradls.server.capabilities import PICTURE
 from gradls.server.positions import code_points, to_range
 from gradls.server.settings import Client
 
@@ -48,7 +48,7 @@ def register(features: Features, plain: Callable[[Callable[..., Any]], Callable[
         return await asked(lambda facts: inlay_hints(facts, lines, which, client))
 
     async def code_lens(params: types.CodeLensParams) -> list[types.CodeLens] | None:
-        client, runs = features.client, SHOW_PICTURE in features.settings.commands
+        client, runs = features.client, PICTURE in features.settings.commands
         uri = params.text_document.uri
         return await asked(lambda facts: code_lenses(facts, uri, client, runs))
 
@@ -87,7 +87,7 @@ def code_lenses(facts: Facts, uri: str, client: Client, runs: bool) -> list[type
         command = types.Command(lens.title, "", tooltip)
         if runs:
             position = {"line": area.start.line, "character": area.start.character}
-            command = types.Command(lens.title, SHOW_PICTURE, tooltip, [uri, position, {"details": list(lens.details)}])
+            command = types.Command(lens.title, PICTURE, tooltip, [uri, position, {"details": list(lens.details)}])
         data = {"kind": lens.kind, "details": list(lens.details)}
         found.append(types.CodeLens(range=area, command=command, data=data))
     return found

@@ -38,6 +38,7 @@ class Abilities:
     registers_watchers: bool = False
     refreshes_hints: bool = False
     refreshes_lenses: bool = False
+    shows_documents: bool = False
 
     @classmethod
     def of(cls, capabilities: object) -> Abilities:
@@ -56,6 +57,7 @@ class Abilities:
             markdown="markdown" in _list(text, "hover", "contentFormat"),
             configuration=_at(workspace, "configuration") is True,
             registers_configuration=_at(workspace, "didChangeConfiguration", "dynamicRegistration") is True,
+            shows_documents=_at(capabilities, "window", "showDocument", "support") is True,
             registers_watchers=_at(workspace, "didChangeWatchedFiles", "dynamicRegistration") is True,
             refreshes_hints=_at(workspace, "inlayHint", "refreshSupport") is True,
             refreshes_lenses=_at(workspace, "codeLens", "refreshSupport") is True,

@@ -63,7 +63,11 @@ VSCODE: dict[str, Any] = {
         },
         "inlayHint": {"dynamicRegistration": True, "resolveSupport": {"properties": ["tooltip", "textEdits"]}},
     },
-    "window": {"workDoneProgress": True, "showMessage": {"messageActionItem": {"additionalPropertiesSupport": True}}},
+    "window": {
+        "workDoneProgress": True,
+        "showDocument": {"support": True},
+        "showMessage": {"messageActionItem": {"additionalPropertiesSupport": True}},
+    },
     "general": {
         "staleRequestSupport": {"cancel": True, "retryOnContentModified": []},
         "positionEncodings": ["utf-16"],
@@ -105,6 +109,7 @@ class Client(LanguageClient):
         self.registrations: dict[str, Any] = {}
         self.refreshed: set[str] = set()
         self.applied: list[types.WorkspaceEdit] = []
+        self.opened: list[types.ShowDocumentParams] = []
         self._news = asyncio.Event()
 
     async def begin(
@@ -256,6 +261,12 @@ def _apply(client: Client, params: types.ApplyWorkspaceEditParams) -> types.Appl
     return types.ApplyWorkspaceEditResult(applied=True)
 
 
+def _open(client: Client, params: types.ShowDocumentParams) -> types.ShowDocumentResult:
+    client.opened.append(params)
+    client.heard()
+    return types.ShowDocumentResult(success=True)
+
+
 def _show(client: Client, params: types.ShowMessageParams) -> None:
     client.messages.append(params)
     client.heard()
@@ -276,4 +287,5 @@ _FEATURES = {
     types.CLIENT_REGISTER_CAPABILITY: _register,
     types.WORKSPACE_APPLY_EDIT: _apply,
     types.WINDOW_SHOW_MESSAGE: _show,
+    types.WINDOW_SHOW_DOCUMENT: _open,
 }
