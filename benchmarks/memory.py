@@ -44,16 +44,18 @@ class Typing:
         while True:
             full = len(self._undo) >= MOST_UNDONE_LATER
             if self._undo and (full or self._random.random() < 0.5):
-                steps = self._undo.pop()
-                for step in steps:
+                steps = self._undo[-1]
+                while steps:
+                    step = steps.pop(0)
                     self._apply(step)
                     yield step
+                self._undo.pop()
                 continue
             undo: list[Change] = []
+            self._undo.append(undo)
             for step in self._random.choice([self._type, self._take_back, self._delete, self._paste])():
                 undo.insert(0, self._apply(step))
                 yield step
-            self._undo.append(undo)
 
     def _apply(self, change: Change) -> Change:
         """Make a change; return the one that undoes it."""
