@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 from gradls.cli.fixing import mend, unified_diff
 from gradls.cli.inputs import Task
+from gradls.cli.notebooks import locate
 from gradls.cli.records import Record, Report, error_record, excerpts, finding_record, span_record
 from gradls.flow.facts import TensorState
 from gradls.flow.names import Question
-from gradls.workspace.files import Text, Unreadable, decode, read_bytes
+from gradls.workspace.files import Unreadable, read_bytes
 from gradls.workspace.looked import Looked, digest
+from gradls.workspace.notebook import Stored, stored
 from gradls.workspace.project import project_root
 from gradls.workspace.session import Session
 
@@ -36,6 +38,7 @@ def check_file(edits: bool, task: Task) -> Report:
             for finding in session.findings(task.path):
                 report.findings.append(finding_record(finding, session, edits))
                 report.excerpts.update(excerpts(finding))
+            locate(report, text)
             report.looked = None if looked.torn else looked.states
     return report
 
@@ -55,9 +58,10 @@ def mend_file(task: Task) -> tuple[Report, Mended | None]:
         text = _text(task, report)
         if text is not None:
             session = _open(task, text)
-            new = mend(session, task.path, text.text)
+            new = mend(session, task.path, text)
+            diff = unified_diff(task.path, text.stored, new.stored) if new.stored != text.stored else ""
             try:
-                mended = Mended(text.encode(new), unified_diff(task.path, text.text, new) if new != text.text else "")
+                mended = Mended(new.data, diff)
             except UnicodeEncodeError as error:
                 report.fail(f"could not be written: {error}")
     return report, mended
@@ -81,6 +85,7 @@ def inspect_file(task: Task) -> Report:
             for state in facts.states_elsewhere:
                 path = os.path.abspath(state.source.path)
                 report.elsewhere.setdefault(path, []).append(_state_record(state))
+            locate(report, text)
     return report
 
 
@@ -96,6 +101,8 @@ def graph_file(line: int, boxes: int, task: Task) -> Report:
             session = _open(task, text)
             _note_state(report, session, text)
             try:
+                if text.cells is not None:
+                    raise NothingToDraw("pictures of notebooks are drawn in editors only")
                 report.picture = picture(session, task.path, line, boxes)
             except NothingToDraw as reason:
                 report.reason = str(reason)
@@ -121,24 +128,24 @@ def lost_file(task: Task) -> Report:
     return report
 
 
-def _text(task: Task, report: Report) -> Text | None:
+def _text(task: Task, report: Report) -> Stored | None:
     try:
         data = read_bytes(task.path) if task.data is None else task.data
         report.state = digest(data)
-        return decode(data, task.path)
+        return stored(data, task.path)
     except Unreadable as unreadable:
         report.errors.append(error_record(task.path, str(unreadable), unreadable.line))
         report.failed = task.asked
         return None
 
 
-def _open(task: Task, text: Text, looked: Looked | None = None) -> Session:
+def _open(task: Task, text: Stored, looked: Looked | None = None) -> Session:
     session = Session(project_root(os.path.dirname(os.path.abspath(task.path))), task.config, task, looked)
-    session.open(task.path, text.text)
+    session.open(task.path, text.text, text.cells)
     return session
 
 
-def _note_state(report: Report, session: Session, text: Text) -> None:
+def _note_state(report: Report, session: Session, text: Stored) -> None:
     for problem in session.source(report.path).problems:
         report.errors.append(error_record(report.path, f"could not be parsed: {problem.message}", problem.line))
     failure = session.failure(report.path)

@@ -5,25 +5,25 @@ from __future__ import annotations
 import difflib
 
 from gradls.syntax.text import split_lines
-from gradls.workspace.edits import apply_edits
+from gradls.workspace.notebook import Stored
 from gradls.workspace.session import Session
 
 MOST_ROUNDS = 25
 
 
-def mend(session: Session, path: str, text: str) -> str:
-    """`text`, which is open in `session`, with its safe fixes made; `session` holds the new text then."""
-    seen = {text}
+def mend(session: Session, path: str, stored: Stored) -> Stored:
+    """A file, which is open in `session`, with its safe fixes made; `session` holds the new text then."""
+    seen = {stored.text}
     for _ in range(MOST_ROUNDS):
         edits = session.fix_all(path)
         if not edits:
             break
-        text = apply_edits(text, edits)
-        session.change(path, text)
-        if text in seen:
+        stored = stored.edited(edits)
+        session.change(path, stored.text, stored.cells)
+        if stored.text in seen:
             break
-        seen.add(text)
-    return text
+        seen.add(stored.text)
+    return stored
 
 
 def unified_diff(path: str, old: str, new: str) -> str:

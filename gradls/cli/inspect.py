@@ -17,7 +17,7 @@ from gradls.cli.output import print_errors, print_json, warn
 from gradls.cli.pool import work
 from gradls.cli.records import Record, Report, error_record
 
-_SPAN = ("line", "column", "end_line", "end_column")
+_SPAN = ("cell", "file_line", "line", "column", "end_line", "end_column")
 _REQUIRES = {True: "requires grad", False: "no grad", None: "grad unknown"}
 _LEAF = {True: "leaf", False: "not a leaf", None: "leaf or not unknown"}
 
@@ -61,7 +61,7 @@ def seen_together(reports: Sequence[Report]) -> dict[str, list[Record]]:
         by_span: dict[tuple[int, ...], list[list[Record]]] = {}
         for rank, states in ((1, calls.get(os.path.abspath(report.path), [])), (2, report.tensors)):
             for state in states:
-                ranks = by_span.setdefault(tuple(state[key] for key in _SPAN), [[], [], []])
+                ranks = by_span.setdefault(tuple(state.get(key, 0) for key in _SPAN), [[], [], []])
                 ranks[0 if state["called"] else rank].append(state)
         found[report.path] = [_together(span, *ranks) for span, ranks in sorted(by_span.items())]
     return found
@@ -75,7 +75,7 @@ def _together(
         # Who calls it with gradients off does not say that nobody calls it with gradients on.
         known += alone
     seen = (called and [*called, *(state for state in known if state["torn"])]) or known or from_elsewhere
-    merged: Record = dict(zip(_SPAN, span, strict=True))
+    merged: Record = {key: number for key, number in zip(_SPAN, span, strict=True) if number}
     for key in ("requires_grad", "dtype", "leaf"):
         values = {state[key] for state in seen}
         merged[key] = values.pop() if len(values) == 1 else None
@@ -83,6 +83,7 @@ def _together(
 
 
 def _line(path: str, tensor: Record) -> str:
+    path = f"{path}:cell {tensor['cell']}" if "cell" in tensor else path
     place = f"{path}:{tensor['line']}:{tensor['column']}-{tensor['end_line']}:{tensor['end_column']}"
     dtype = tensor["dtype"] or "dtype unknown"
     return f"{place}: {_REQUIRES[tensor['requires_grad']]}, {dtype}, {_LEAF[tensor['leaf']]}\n"

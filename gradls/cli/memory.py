@@ -162,7 +162,10 @@ class _Place:
             self.label,
             findings=_with_paths(content["findings"], self._shown),
             errors=_with_paths(content["errors"], self._shown),
-            excerpts={(self._shown(path), line): text for path, line, text in content["excerpts"]},
+            excerpts={
+                (self._shown(path), tuple(line) if isinstance(line, list) else line): text
+                for path, line, text in content["excerpts"]
+            },
             questions=frozenset(Question(*question) for question in content["questions"]),
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gradls import __version__
-from gradls.cli.records import Record
+from gradls.cli.records import Record, named
 
 
 def print_json(content: Mapping[str, Any]) -> None:
@@ -26,5 +26,5 @@ def warn(message: str) -> None:
 def print_errors(errors: Iterable[Record]) -> None:
     """Files that could not be read, and the like, on stderr."""
     for error in errors:
-        prefix = "" if error["message"].startswith(error["path"]) else f"{error['path']}:{error['line']}: "
+        prefix = "" if error["message"].startswith(error["path"]) else f"{named(error)}:{error['line']}: "
         warn(f"{prefix}{error['message']}")

@@ -17,24 +17,25 @@ if TYPE_CHECKING:
     from gradls.picture.model import Picture
 
 Record = dict[str, Any]
+Excerpts = dict[tuple[str, int | tuple[int, int]], str]
 
 
 @dataclass(slots=True)
 class Report:
     """What was found in one file.
 
-    `excerpts` are the lines that findings stand on, by path and line. `failed` says that the file was asked for by
-    name and not read, or that gradls itself made a mistake. `questions` is what the analysis would like to know about
-    imports. `elsewhere` has the tensors of other files in the calls that this one makes, by path; like `tensors` they
-    say whether the code is `called`. `state` is the digest of the file's content, and `looked` what other paths were
-    looked at, with their states; None if they changed meanwhile.
+    `excerpts` are the lines that findings stand on, by path and line, in a notebook by cell and line. `failed` says
+    that the file was asked for by name and not read, or that gradls itself made a mistake. `questions` is what the
+    analysis would like to know about imports. `elsewhere` has the tensors of other files in the calls that this one
+    makes, by path; like `tensors` they say whether the code is `called`. `state` is the digest of the file's content,
+    and `looked` what other paths were looked at, with their states; None if they changed meanwhile.
     `picture` is what was to be drawn, and `reason` says why there is none.
     """
 
     path: str
     findings: list[Record] = field(default_factory=list)
     errors: list[Record] = field(default_factory=list)
-    excerpts: dict[tuple[str, int], str] = field(default_factory=dict)
+    excerpts: Excerpts = field(default_factory=dict)
     tensors: list[Record] = field(default_factory=list)
     elsewhere: dict[str, list[Record]] = field(default_factory=dict)
     questions: frozenset[Question] = frozenset()
@@ -100,14 +101,24 @@ def _edit_record(edit: TextEdit) -> Record:
     return {"path": edit.path, **span_record(edit.span), "text": edit.text}
 
 
-def excerpts(finding: Finding) -> dict[tuple[str, int], str]:
+def named(place: Record) -> str:
+    """The file of a place, in a notebook with the cell."""
+    return f"{place['path']}:cell {place['cell']}" if "cell" in place else str(place["path"])
+
+
+def excerpts(finding: Finding) -> Excerpts:
     """The first line of the finding and of each step of its story."""
-    found = {}
+    found: Excerpts = {}
     for place in [finding.place, *(step.place for step in finding.story)]:
         found.update(_excerpt(place))
     return found
 
 
-def _excerpt(place: Place) -> dict[tuple[str, int], str]:
+def excerpt_key(place: Record) -> tuple[str, int | tuple[int, int]]:
+    """Where the line of a place is among the excerpts."""
+    return place["path"], (place["cell"], place["line"]) if "cell" in place else place["line"]
+
+
+def _excerpt(place: Place) -> Excerpts:
     line, lines = place.span.line, place.source.lines
     return {(place.source.path, line): lines[line - 1].rstrip("\r\n")} if line <= len(lines) else {}

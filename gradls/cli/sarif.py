@@ -57,7 +57,8 @@ def _result(finding: Record) -> dict[str, Any]:
         steps = [{"location": {**_location(step), "message": {"text": step["message"]}}} for step in finding["related"]]
         result["codeFlows"] = [{"threadFlows": [{"locations": steps}]}]
         result["relatedLocations"] = [step["location"] for step in steps]
-    fixes = [_fix(fix) for fix in finding["fixes"]]
+    # Their edits are of the cell, not of the file.
+    fixes = [_fix(fix) for fix in finding["fixes"]] if "cell" not in finding else []
     if fixes:
         result["fixes"] = fixes
     return result
@@ -80,7 +81,12 @@ def _fix(fix: Record) -> dict[str, Any]:
 
 
 def _location(place: Record) -> dict[str, Any]:
-    return {"physicalLocation": {"artifactLocation": _artifact(place["path"]), "region": _region(place)}}
+    location: dict[str, Any] = {
+        "physicalLocation": {"artifactLocation": _artifact(place["path"]), "region": _region(place)}
+    }
+    if "cell" in place:
+        location["logicalLocations"] = [{"name": f"cell {place['cell']}, line {place['line']}"}]
+    return location
 
 
 def _artifact(path: str) -> dict[str, str]:
@@ -90,6 +96,8 @@ def _artifact(path: str) -> dict[str, str]:
 
 
 def _region(place: Record) -> dict[str, int]:
+    if "cell" in place:
+        return {"startLine": place["file_line"]}
     region = {"startLine": place["line"], "startColumn": place["column"]}
     if "end_line" in place:
         region |= {"endLine": place["end_line"], "endColumn": place["end_column"]}

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from gradls.cli.records import Record, Report
+from gradls.cli.records import Excerpts, Record, Report, excerpt_key, named
 from gradls.rules.finding import Severity
 from gradls.workspace.addresses import rule_address
 
@@ -27,7 +27,7 @@ def print_concise(findings: Iterable[Record], to_stderr: bool = False) -> None:
     out = sys.stderr if to_stderr else sys.stdout
     for finding in findings:
         message = " ".join(visible(finding["message"]).split())
-        place = f"{finding['path']}:{finding['line']}:{finding['column']}"
+        place = f"{named(finding)}:{finding['line']}:{finding['column']}"
         out.write(f"{place}: {finding['severity']}: {finding['code']} {finding['name']}: {message}\n")
 
 
@@ -40,10 +40,10 @@ def print_text(reports: Sequence[Report], mended: int = 0, to_stderr: bool = Fal
     console.print(_summary(reports, mended))
 
 
-def render(finding: Record, excerpts: dict[tuple[str, int], str]) -> Text:
+def render(finding: Record, excerpts: Excerpts) -> Text:
     """A finding as some lines of text."""
     text = Text()
-    text.append(f"{finding['path']}:{finding['line']}:{finding['column']}", "bold")
+    text.append(f"{named(finding)}:{finding['line']}:{finding['column']}", "bold")
     text.append(": ")
     text.append(finding["severity"], STYLES[finding["severity"]])
     text.append(" ")
@@ -53,7 +53,7 @@ def render(finding: Record, excerpts: dict[tuple[str, int], str]) -> Text:
     _append_excerpt(text, finding, excerpts, width, STYLES[finding["severity"]], "^")
     for number, step in enumerate(finding["related"], 1):
         text.append(f"  {number}. ", "bold cyan")
-        where = f" ({step['path']})" if step["path"] != finding["path"] else ""
+        where = f" ({named(step)})" if named(step) != named(finding) else ""
         text.append(f"{visible(step['message'])}{where}\n")
         _append_excerpt(text, step, excerpts, width, "cyan", "-")
     for fix in finding["fixes"]:
@@ -68,10 +68,8 @@ def _link(code: str) -> str:
     return f"link {address}" if address else ""
 
 
-def _append_excerpt(
-    text: Text, place: Record, excerpts: dict[tuple[str, int], str], width: int, style: str, mark: str
-) -> None:
-    line = excerpts.get((place["path"], place["line"]))
+def _append_excerpt(text: Text, place: Record, excerpts: Excerpts, width: int, style: str, mark: str) -> None:
+    line = excerpts.get(excerpt_key(place))
     if line is None:
         return
     end = place["end_column"] - 1 if place["end_line"] == place["line"] else len(line)

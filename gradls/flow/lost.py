@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, frontier, lost_leaves, walk
+from gradls.flow.models.modules import parameters_of
 from gradls.flow.values import Instance, Sequence, Tensor
 
 ADDITIVE = frozenset(("add", "sub", "rsub", "neg", "radd", "scale"))
@@ -147,9 +148,18 @@ def never_reached(facts: Facts) -> set[Tensor]:
     for event in facts.of("grad-set"):
         if isinstance(event.value, Tensor):
             trained.discard(event.value)
+    trained -= parts_of_unknown(facts)
     for event in facts.of("grad-call"):
         trained -= {target for target in event.targets if isinstance(target, Tensor)}
     return trained if any(True for _ in backwards(facts)) else set()
+
+
+def parts_of_unknown(facts: Facts) -> set[Tensor]:
+    """The parameters of what became part of an object of which nothing is known, which may use them whenever it is
+    called: `model = models.resnet18(); model.fc = nn.Linear(512, 2)`."""
+    return {
+        parameter for event in facts.of("unknown-attribute-set") for _, parameter in parameters_of(event.assigned)[0]
+    }
 
 
 def dead_terms(root: Node) -> list[Node]:

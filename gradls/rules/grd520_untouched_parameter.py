@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import walk
-from gradls.flow.lost import HIDING, backwards
+from gradls.flow.lost import HIDING, backwards, parts_of_unknown
 from gradls.flow.values import Instance, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -120,6 +120,7 @@ class UntouchedParameter(Rule):
                     touched.add(node.leaf)
         if not touched:
             return
+        touched |= parts_of_unknown(facts)
         touched.update(event.value for event in facts.of("grad-set") if isinstance(event.value, Tensor))
         left: dict[Instance, Tensor] = {}
         for tensor in sorted(steps, key=lambda tensor: tensor.fields.born):

@@ -77,6 +77,7 @@ class NotCalled(Rule):
     """
 
     code, name, severity = "GRD604", "not-called", Severity.WARNING
+    of_value = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("statement"):

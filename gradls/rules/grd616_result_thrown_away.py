@@ -76,6 +76,7 @@ class ResultThrownAway(Rule):
     """
 
     code, name, severity = "GRD616", "result-thrown-away", Severity.INFORMATION
+    of_value = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         seen: set[ast.AST] = set()

@@ -89,6 +89,7 @@ class RetainedForNothing(Rule):
     """
 
     code, name, severity = "GRD711", "retained-for-nothing", Severity.INFORMATION
+    runs_once = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         by_place: dict[ast.AST, list[Event]] = {}

@@ -28,6 +28,13 @@ class Rule:
     of_absence: ClassVar[bool] = False
     """It reports what does not happen: it says nothing of a file that was not followed to its end."""
 
+    of_value: ClassVar[bool] = False
+    """It reports a statement whose value nobody uses: it says nothing where a notebook shows the value."""
+
+    runs_once: ClassVar[bool] = False
+    """What it says is wrong if the same lines are run again: it says nothing of what is outside of functions in a
+    notebook, whose cells are run again and again."""
+
     def check(self, facts: Facts) -> Iterable[Finding]:
         """The findings of this rule in what is known of one file, or of one chapter of it."""
         raise NotImplementedError

@@ -11,6 +11,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.rules.finding import Finding
 from gradls.rules.registry import all_rules
 from gradls.rules.rule import Rule
+from gradls.syntax.cells import is_rerun, is_shown
 from gradls.syntax.source import Source
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,19 @@ def findings(
         if rule.whole_file and not (rule.of_absence and facts.unfinished):
             for finding in _checked(rule, facts):
                 found.setdefault(_key(finding), finding)
-    return sorted(found.values(), key=lambda finding: (finding.span, finding.code))
+    return sorted(_in_cells(found.values(), chosen), key=lambda finding: (finding.span, finding.code))
+
+
+def _in_cells(findings: Iterable[Finding], rules: Iterable[Rule]) -> Iterator[Finding]:
+    """Those that are right though values at the end of cells are shown, and cells of notebooks are run again."""
+    of_value = {rule.code for rule in rules if rule.of_value}
+    runs_once = {rule.code for rule in rules if rule.runs_once}
+    for finding in findings:
+        if finding.code in of_value and is_shown(*finding.place):
+            continue
+        if finding.code in runs_once and is_rerun(*finding.place):
+            continue
+        yield finding
 
 
 def _key(finding: Finding) -> tuple[str, str, object]:

@@ -172,6 +172,8 @@ def build(analyst: Analyst, choice: Choice) -> list[Edits]:
     label = label_of(choice.uri)
     session = analyst.session_of(label, choice.revision)
     edits = _edits(session, label, choice) or []
+    if not session.are_within_cells(edits):
+        return []
     result = []
     for path in dict.fromkeys(edit.path for edit in edits):
         lines = _lines(session, path)

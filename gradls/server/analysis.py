@@ -70,9 +70,9 @@ class Analyst:
         opened = self._opened.get(label)
         if opened is None:
             opened = self._opened[label] = self._open(snapshot)
-            opened.affected.update(opened.session.open(label, "".join(snapshot.lines)))
+            opened.affected.update(opened.session.open(label, "".join(snapshot.lines), snapshot.cells))
         elif opened.revision != snapshot.revision:
-            opened.affected.update(opened.session.change(label, snapshot.lines))
+            opened.affected.update(opened.session.change(label, snapshot.lines, snapshot.cells))
             opened.revision, opened.version = snapshot.revision, snapshot.version
         session, resolver = opened.session, opened.resolver
         diagnostics = opened.diagnostics.encode(() if opened.excluded else session.findings(label))

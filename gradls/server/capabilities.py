@@ -13,6 +13,8 @@ from gradls.server.settings import Abilities
 
 INCREMENTAL = 2
 QUICK_FIX, FIX_ALL = "quickfix", "source.fixAll.gradls"
+# Nothing but `cells` cannot be read back by clients that use lsprotocol.
+NOTEBOOKS: dict[str, Any] = {"notebook": "jupyter-notebook", "cells": [{"language": "python"}]}
 COMMAND, PICTURE = "gradls.applyEdit", "gradls.showPicture"
 
 
@@ -28,6 +30,8 @@ def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any
         "executeCommandProvider": {"commands": [COMMAND, PICTURE]},
         "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
     }
+    if abilities.notebooks:
+        capabilities["notebookDocumentSync"] = {"notebookSelector": [NOTEBOOKS], "save": True}
     # The options may only be given to a client that knows action literals.
     if abilities.code_action_literals:
         capabilities["codeActionProvider"] = {

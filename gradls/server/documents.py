@@ -22,6 +22,11 @@ log = logging.getLogger(__name__)
 _revisions = itertools.count()
 
 
+def new_revision() -> int:
+    """A number that no document had as its revision."""
+    return next(_revisions)
+
+
 def label_of(uri: str) -> str:
     """How gradls calls a document: the path of a file, or the URI of anything else (`untitled:Untitled-1`).
 
@@ -52,6 +57,17 @@ class Document:
     def snapshot(self) -> Snapshot:
         """The document as it is now."""
         return Snapshot(self.label, self.uri, self.version, self.revision, self.lines.copy())
+
+    def edit(self, version: int | None, changes: Iterable[Mapping[str, Any]], encoding: Encoding) -> None:
+        """Apply the `contentChanges` of a didChange; what cannot be read of them is left out."""
+        if version is not None and self.version is not None and version < self.version:
+            log.warning("the version of %s went back from %s to %s", self.uri, self.version, version)
+        self.version = version
+        for change in changes:
+            try:
+                self.change(change, encoding)
+            except (ValueError, AttributeError):
+                log.exception("a change of %s could not be read", self.uri)
 
     def change(self, change: Mapping[str, Any], encoding: Encoding) -> None:
         """Apply one element of the `contentChanges` of a didChange. ValueError if it is not one."""
@@ -123,20 +139,22 @@ class Documents:
         self._open[document.label] = document
         return document
 
+    def add(self, document: Document) -> None:
+        """`document`, which is no plain text of the client's, is open from now on."""
+        self._open[document.label] = document
+
+    def remove(self, document: Document) -> None:
+        """`document` is not open any more."""
+        if self._open.get(document.label) is document:
+            del self._open[document.label]
+
     def change(self, uri: str, version: int | None, changes: Iterable[Mapping[str, Any]]) -> Document | None:
         """The changed document; None, and a line in the log, if it is not open."""
         document = self.get(uri)
         if document is None:
             log.warning("%s was changed but is not open", uri)
             return None
-        if version is not None and document.version is not None and version < document.version:
-            log.warning("the version of %s went back from %s to %s", uri, document.version, version)
-        document.version = version
-        for change in changes:
-            try:
-                document.change(change, self.encoding)
-            except (ValueError, AttributeError):
-                log.exception("a change of %s could not be read", uri)
+        document.edit(version, changes, self.encoding)
         return document
 
     def close(self, uri: str) -> Document | None:

@@ -58,6 +58,8 @@ class Features(LanguageServer):
 
     def receive(self, message: dict[str, Any], subject: Subject | None) -> None:
         """Handle a message about `subject`."""
+        if self._owner.has_notebooks:
+            self.protocol.outward = self._owner.notebooks.outward
         _subject.set(subject)
         self.protocol.receive(message)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -17,6 +19,14 @@ log = logging.getLogger(__name__)
 
 class Protocol(LanguageServerProtocol):
     """Handles messages that `Connection` has looked at: it starts and ends the conversation."""
+
+    outward: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    """Has the last word on what is sent, where that is more than nothing."""
+
+    def _send_data(self, data: Any) -> None:
+        if data and self.outward is not None:
+            data = self.outward(json.loads(json.dumps(data, default=self._serialize_message)))
+        super()._send_data(data)
 
     def receive(self, message: dict[str, Any]) -> None:
         """Handle a message; a request that cannot be handled is answered with an error."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradls.server.capabilities import initialize_result
 from gradls.server.connection import INVALID_PARAMS, Connection, Params, Refused
-from gradls.server.documents import Documents
+from gradls.server.documents import Documents, label_of
 from gradls.server.loop import Loop
 from gradls.server.requests import NOTIFICATIONS, Requests, Subject
 from gradls.server.resolvers import Resolvers
@@ -26,6 +27,7 @@ from gradls.server.transport import Writer
 if TYPE_CHECKING:
     from gradls.flow.names import Question
     from gradls.server.analysis import Analyst
+    from gradls.server.notebooks import Notebooks
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +61,23 @@ class Server:
             "textDocument/didOpen": self._did_open,
             "textDocument/didChange": self._did_change,
             "textDocument/didClose": self._did_close,
+            "notebookDocument/didOpen": lambda params: self.notebooks.did_open(params),
+            "notebookDocument/didChange": lambda params: self.notebooks.did_change(params),
+            "notebookDocument/didSave": lambda params: self.saved(label_of(params["notebookDocument"]["uri"])),
+            "notebookDocument/didClose": lambda params: self.notebooks.did_close(params),
             "workspace/didChangeConfiguration": self._did_change_configuration,
         }
         self._told: set[str] = set()
         self._has_published = False
+        self.has_notebooks = False
+
+    @cached_property
+    def notebooks(self) -> Notebooks:
+        """The open notebooks. Nothing is imported for them before there are any."""
+        from gradls.server.notebooks import Notebooks
+
+        self.has_notebooks = True
+        return Notebooks(self.documents, self.scheduler, self.connection)
 
     def close(self) -> None:
         """End what outlives the connection."""
@@ -121,6 +136,8 @@ class Server:
 
     def _forward(self, message: dict[str, Any]) -> None:
         """Have pygls handle a message about the text as it is now."""
+        if self.has_notebooks:
+            message = self.notebooks.inward(message)
         params = message.get("params")
         item = params.get("textDocument") if isinstance(params, dict) else None
         uri = item.get("uri") if isinstance(item, dict) else None
@@ -146,7 +163,10 @@ class Server:
             self.connection.notify("textDocument/publishDiagnostics", {"uri": document.uri, "diagnostics": []})
 
     def _publish(self, snapshot: Snapshot, analysis: Analysis) -> None:
-        self.connection.write(analysis.message)
+        if snapshot.cells is None:
+            self.connection.write(analysis.message)
+        else:
+            self.notebooks.publish(snapshot, analysis.diagnostics)
         self._has_published = True
         for problem in analysis.problems:
             if problem not in self._told:

@@ -39,6 +39,7 @@ class Abilities:
     refreshes_hints: bool = False
     refreshes_lenses: bool = False
     shows_documents: bool = False
+    notebooks: bool = False
 
     @classmethod
     def of(cls, capabilities: object) -> Abilities:
@@ -58,6 +59,7 @@ class Abilities:
             configuration=_at(workspace, "configuration") is True,
             registers_configuration=_at(workspace, "didChangeConfiguration", "dynamicRegistration") is True,
             shows_documents=_at(capabilities, "window", "showDocument", "support") is True,
+            notebooks=_at(capabilities, "notebookDocument") is not None,
             registers_watchers=_at(workspace, "didChangeWatchedFiles", "dynamicRegistration") is True,
             refreshes_hints=_at(workspace, "inlayHint", "refreshSupport") is True,
             refreshes_lenses=_at(workspace, "codeLens", "refreshSupport") is True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from gradls.flow.names import Question
+    from gradls.syntax.cells import Cells
     from gradls.workspace.project import Answers
 
 
@@ -29,13 +30,15 @@ class NameResolver(Protocol):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A document at one moment. `version` is the client's, `revision` the document's own."""
+    """A document at one moment. `version` is the client's, `revision` the document's own. `cells` are those of a
+    notebook."""
 
     label: str
     uri: str
     version: int | None
     revision: int
     lines: list[str]
+    cells: Cells | None = None
 
 
 @dataclass(frozen=True)

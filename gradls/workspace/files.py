@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import tokenize
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradls.rules.finding import TextEdit
 from gradls.workspace.config import Config
+from gradls.workspace.edits import apply_edits
 from gradls.workspace.selection import relative_to
 
 if TYPE_CHECKING:
@@ -20,7 +23,15 @@ if TYPE_CHECKING:
 SKIPPED_FOLDERS = frozenset(
     {
         *(".git", ".hg", ".svn", ".venv", "venv", ".tox", ".nox", ".eggs", "node_modules", "build", "dist"),
-        *("__pycache__", "__pypackages__", "site-packages", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
+        *(
+            ".ipynb_checkpoints",
+            "__pycache__",
+            "__pypackages__",
+            "site-packages",
+            ".mypy_cache",
+            ".pytest_cache",
+            ".ruff_cache",
+        ),
     }
 )
 
@@ -39,10 +50,21 @@ class Text:
 
     text: str
     encoding: str = "utf-8"
+    cells: None = None
 
-    def encode(self, text: str) -> bytes:
-        """A newer version of the text as it is stored."""
-        return text.encode(self.encoding)
+    @property
+    def stored(self) -> str:
+        """What the file says."""
+        return self.text
+
+    @property
+    def data(self) -> bytes:
+        """What is in the file. UnicodeEncodeError if the encoding has not all the characters."""
+        return self.text.encode(self.encoding)
+
+    def edited(self, edits: Sequence[TextEdit]) -> Text:
+        """With edits of the text."""
+        return dataclasses.replace(self, text=apply_edits(self.text, edits))
 
 
 def decode(data: bytes, path: str) -> Text:
@@ -73,7 +95,7 @@ def read(path: str) -> Text:
 
 
 def collect(arguments: Iterable[str], config: Config) -> Iterator[str]:
-    """The files that `arguments` name, each once: a file as it is, a folder's `*.py` in order.
+    """The files that `arguments` name, each once: a file as it is, a folder's Python files and notebooks in order.
 
     In folders, what .gitignore files, the configuration's `exclude` and the usual places for what is not the user's
     (virtual environments, build output) name is left out. An argument that does not exist is given as it is: reading
@@ -122,7 +144,8 @@ def _walk(top: str, excluded: pathspec.GitIgnoreSpec, root: Path | None) -> Iter
 
 
 def _entries(folder: str) -> tuple[list[str], list[str]]:
-    """The names of a folder's Python files and of the folders to go into, sorted. An unreadable folder has none."""
+    """The names of a folder's Python files and notebooks, and of the folders to go into, sorted; none of an unreadable
+    one."""
     files, folders = [], []
     try:
         with os.scandir(folder) as entries:
@@ -130,7 +153,7 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
                 if entry.is_dir(follow_symlinks=False):
                     if entry.name not in SKIPPED_FOLDERS and not _is_environment(entry.path):
                         folders.append(entry.name)
-                elif entry.name.endswith(".py") and entry.is_file():
+                elif entry.name.endswith((".py", ".ipynb")) and entry.is_file():
                     files.append(entry.name)
     except OSError:
         return [], []

@@ -20,7 +20,8 @@ def find(module: str, near: str, root: str | None, is_file: IsFile) -> str | Non
 
     `near` and `root` are absolute. Without a root only the folder of `near`, or the one above its package, is searched.
     """
-    folder, itself = os.path.dirname(near), os.path.splitext(near)[0]
+    folder = os.path.dirname(near)
+    itself = near.removesuffix(".py").removesuffix(".pyi")
     parts = [part for part in module.lstrip(".").split(".") if part]
     level = len(module) - len(module.lstrip("."))
     for base in _package(folder, level, root) if level else _bases(folder, root, is_file):

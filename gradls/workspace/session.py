@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gradls.autograd.versions import NEWEST
 from gradls.flow.analyze import Analysis, analyze
@@ -27,6 +27,9 @@ from gradls.workspace.project import Answers, Project, reread
 from gradls.workspace.selection import Selection
 from gradls.workspace.suppression import Suppressions
 
+if TYPE_CHECKING:
+    from gradls.syntax.cells import Cells
+
 log = logging.getLogger(__name__)
 
 
@@ -44,6 +47,7 @@ class _Document:
     """The other files that the analysis rests on."""
     findings: list[Finding] | None = None
     failure: str | None = None
+    cells: Cells | None = None
 
 
 class Session:
@@ -91,17 +95,20 @@ class Session:
         for document in self._documents.values():
             document.findings = None
 
-    def open(self, path: str, text: str) -> list[str]:
-        """Begin with `path`, with no history. Returns the open paths that this is news for, as those below do."""
-        self._documents[path] = _Document(Source.read(text, path))
+    def open(self, path: str, text: str, cells: Cells | None = None) -> list[str]:
+        """Begin with `path`, with no history. Returns the open paths that this is news for, as those below do.
+
+        `cells` are those whose module the text is, if it is a notebook's: only fixes within a cell are made then."""
+        self._documents[path] = _Document(Source.read(text, path), cells=cells)
         self._labels[os.path.abspath(path)] = path
         self._project.changed()
         return self._replaced(path)
 
-    def change(self, path: str, text: str | Sequence[str]) -> list[str]:
+    def change(self, path: str, text: str | Sequence[str], cells: Cells | None = None) -> list[str]:
         """The whole new text of an open file, or its lines with their ends. What the change leaves alone is not parsed
         and not analysed again."""
         document = self._documents[path]
+        document.cells = cells
         edit = document.source.edit(split_lines(text) if isinstance(text, str) else text)
         if not edit.blocks and not edit.moved:
             return []
@@ -272,7 +279,7 @@ class Session:
             return None
         if not edits or any(self._breaks(path, edits) for path in {edit.path for edit in edits}):
             return None
-        return edits
+        return edits if self.are_within_cells(edits) else None
 
     def fix_all(self, path: str) -> list[TextEdit]:
         """The edits of all safe fixes in `path` that can be made together, in the order of the text.
@@ -291,6 +298,14 @@ class Session:
                         chosen = together
                     break
         return chosen
+
+    def are_within_cells(self, edits: Sequence[TextEdit]) -> bool:
+        """Whether each of `edits`, if it is one of a notebook, changes nothing but the Python of one cell."""
+        for edit in edits:
+            document = self._documents.get(edit.path)
+            if document and document.cells and document.cells.edit(edit.span, edit.text) is None:
+                return False
+        return True
 
     def _breaks(self, path: str, edits: list[TextEdit]) -> bool:
         return path in self._documents and breaks_syntax(self.source(path), [e for e in edits if e.path == path])

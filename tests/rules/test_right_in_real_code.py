@@ -14,6 +14,24 @@ from gradls.syntax.source import Source
 from tests.rules.reported import IMPORTS, reported
 
 RIGHT = [
+    *(
+        (
+            code,
+            """
+            model = models.densenet121(pretrained=True)
+            for param in model.parameters():
+                param.requires_grad = False
+            model.classifier = nn.Sequential(nn.Linear(1024, 256), nn.LogSoftmax(dim=1))
+            optimizer = torch.optim.Adam(model.classifier.parameters(), lr=0.003)
+            for x, y in [(torch.randn(2, 3, 64, 64), torch.tensor([1, 0]))]:
+                loss = nn.NLLLoss()(model(x), y)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            """,
+        )
+        for code in ("GRD611", "GRD520")
+    ),
     (
         "GRD513",
         """

@@ -52,6 +52,8 @@ async def test_the_answer_to_initialize_is_what_pygls_would_say(preset: str):
     # Empty: about renaming files and the like.
     del found["workspace"]["fileOperations"]
     said = initialize_result(Abilities.of(capabilities), encoding_of(capabilities))["capabilities"]
+    notebooks = said.pop("notebookDocumentSync", None)
+    assert (notebooks is not None) == (preset == "vscode")
     assert json.loads(json.dumps(said)) == found
 
 
