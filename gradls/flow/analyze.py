@@ -167,6 +167,7 @@ class Analysis:
         self._known = known
         self._different = frozenset()
         self._note_what_was_seen(run)
+        self._forget_what_is_gone()
         return Facts(
             self._source,
             chapters,
@@ -175,6 +176,13 @@ class Analysis:
             torch_name=run.torch_name,
             target=run.target,
         )
+
+    def _forget_what_is_gone(self) -> None:
+        """Nothing of earlier texts is kept: it would hold all that was known of them."""
+        self._made = {node: made for node, made in self._made.items() if node in self._known}
+        if self._mentions:
+            read = {node for chapter in self._known.values() for node in chapter.read}
+            self._mentions = {node: words for node, words in self._mentions.items() if node in read}
 
     def _note_what_was_seen(self, run: Run) -> None:
         for file in run.files.values():

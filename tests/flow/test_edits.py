@@ -403,3 +403,4 @@ def test_memory_of_earlier_texts_is_given_back() -> None:
         edited.replace("def kept(" if number == 0 else f"def kept{number - 1}(", f"def kept{number}(")
     assert len(edited.chapters) == len(Analysis(Source.read(edited.source.text)).facts.chapters)
     assert len(edited.analysis._mentions) < 40
+    assert len(edited.analysis._made) == 2
