@@ -13,7 +13,7 @@ MANY = 200_000
 """So many new objects are worth a collection, even while somebody types."""
 SOME = 5_000
 """So many are worth one while nothing happens."""
-UNTIL_THOROUGH = 30
+UNTIL_THOROUGH = 4
 """So many collections are followed by a thorough one, even while somebody types."""
 LONG_SECONDS = 10.0
 """Who has typed nothing for so long may read, or be away."""
