@@ -21,6 +21,7 @@ from gradls.rules.registry import all_rules
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
 from gradls.workspace.edits import apply_edits, compatible
+from gradls.workspace.files import decode
 from gradls.workspace.session import Session
 from tests.truth import fixable, programs, rewriting
 from tests.truth.test_training import BROKEN, FOLDER
@@ -129,16 +130,20 @@ def test_all_safe_fixes_at_once_leave_none_to_make(name: str) -> None:
     edits = session.fix_all(FILE)
     for number, edit in enumerate(edits):
         assert compatible(edits[:number], [edit]), "two fixes that touch the same place"
-    mended = mend(session, FILE, text)
+    mended = _mended(session, text)
     again = Session()
     again.open(FILE, mended)
     assert again.fix_all(FILE) == []
-    assert mend(again, FILE, mended) == mended
+    assert _mended(again, mended) == mended
     found = again.findings(FILE)
     assert not [f for f in found for fix in f.fixes if fix.safety is Safety.SAFE]
     outcome = _outcome(mended)
     if outcome.error is not None:
         assert [f for f in found if f.severity is Severity.ERROR], f"raises {outcome.error!r}:\n{mended}"
+
+
+def _mended(session: Session, text: str) -> str:
+    return mend(session, FILE, decode(text.encode(), FILE)).text
 
 
 def _comments(text: str) -> Counter[str]:
@@ -232,4 +237,4 @@ def test_fixes_that_overlap_are_not_made_together(title: str) -> None:
     made = session.fix_all(FILE)
     assert made
     assert all(compatible([one], [other]) for one, other in itertools.combinations(made, 2))
-    assert not _found(mend(session, FILE, text))
+    assert not _found(_mended(session, text))
