@@ -10,6 +10,7 @@ from gradls.flow.classes import is_module
 from gradls.flow.facts import Facts
 from gradls.flow.models.modules import ITEMS, contents
 from gradls.flow.values import Choice, Host, Instance, Tensor, Unknown, Value
+from gradls.syntax.cells import line_in_words
 
 Members = dict[Instance, dict[str, Value]]
 Named = dict[Tensor, str]
@@ -131,7 +132,7 @@ class Names:
                 found.append(f"`{name}`")
             elif leaf.node.at is not None:
                 at = leaf.node.at
-                found.append(f"the tensor of line {at.source.line(at.node)}")
+                found.append(f"the tensor of {line_in_words(at.source, at.source.line(at.node))}")
             else:
                 nameless += 1
         found = list(dict.fromkeys(found))

@@ -7,6 +7,7 @@ import ast
 from gradls.flow.facts import Facts
 from gradls.flow.graph import At
 from gradls.rules.words import code
+from gradls.syntax.cells import line_in_words
 from gradls.syntax.source import Source
 
 WITHS = (ast.With, ast.AsyncWith)
@@ -59,7 +60,7 @@ def where(facts: Facts, at: At) -> str:
     """ "line 12", or "line 12 of model.py" """
     line = at.source.line(at.node)
     if at.source is facts.source:
-        return f"line {line}"
+        return line_in_words(at.source, line)
     return f"line {line} of {at.source.path.replace(chr(92), '/').rpartition('/')[2]}"
 
 

@@ -15,6 +15,7 @@ from gradls.rules.rule import Rule
 from gradls.server.positions import Position, Range, to_range
 from gradls.server.seeing import in_words, markup, place_of
 from gradls.server.settings import Client
+from gradls.syntax.cells import line_in_words
 from gradls.syntax.source import Span
 from gradls.workspace.addresses import rule_address
 from gradls.workspace.session import Session
@@ -66,7 +67,8 @@ def _about_finding(finding: Finding) -> Iterator[str]:
     yield finding.message
     if finding.story:
         yield "\n".join(
-            f"{number}. line {step.place.span.line}: {step.message}" for number, step in enumerate(finding.story, 1)
+            f"{number}. {line_in_words(step.place.source, step.place.span.line)}: {step.message}"
+            for number, step in enumerate(finding.story, 1)
         )
     rule = rules_by_key().get(finding.code)
     if rule is not None:

@@ -136,10 +136,23 @@ def _at_the_end(cell: int, lines: Sequence[str], span: Span, text: str) -> CellE
     return CellEdit(cell, Span(line, column, max(end[0], 1), end[1]), text)
 
 
+def is_notebook(source: Source) -> bool:
+    """Whether a text is a module that cells were made into."""
+    return bool(source.lines) and source.lines[0] in (SEPARATOR, _BLOCK_FOLLOWS) and source.lines[-1] == SEPARATOR
+
+
+def line_in_words(source: Source, line: int) -> str:
+    """ "line 12"; in a notebook, where nobody sees the lines counted over all cells, "line 3 of code cell 2"."""
+    if not is_notebook(source):
+        return f"line {line}"
+    starts = [number for number, text in enumerate(source.lines[:line], 1) if text in (SEPARATOR, _BLOCK_FOLLOWS)]
+    return f"line {line - starts[-1]} of code cell {len(starts)}"
+
+
 def is_rerun(source: Source, node: ast.AST) -> bool:
     """Whether a node stands in a cell of a notebook, outside of functions and classes: it may be run any number of
     times, and nobody can tell what is run in between."""
-    if not source.lines or not source.lines[0].startswith(_MARKS) or not source.lines[-1].startswith(SEPARATOR):
+    if not is_notebook(source):
         return False
     above: ast.AST | None = node
     while above is not None:

@@ -207,6 +207,7 @@ async def test_hover_in_a_cell(client: Client):
     here = types.HoverParams(types.TextDocumentIdentifier(notebook.order[1]), found.range.start)
     hover = await client.text_document_hover_async(here)
     assert hover.range == found.range
+    assert "line 1 of code cell 3: " in hover.contents.value
     there = types.HoverParams(types.TextDocumentIdentifier(notebook.order[0]), types.Position(1, 2))
     assert await client.text_document_hover_async(there) is None
 
@@ -252,3 +253,23 @@ async def test_messages_about_what_is_not_there(client: Client):
     stranger.close()
     notebook.splice(1, 0, "x = 1")
     await notebook.found(2, 1)
+
+
+async def test_lenses_hints_and_highlights_are_in_their_cells(client: Client):
+    await client.begin("vscode", options={"hints": "all"})
+    notebook = Notebook(client)
+    optimizer = "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)"
+    notebook.open(IMPORTS, f"{MODEL}\n{optimizer}", f"x = 1\n{BACKWARD}\noptimizer.step()")
+    await notebook.found(2, 0)
+    for cell, lines in ((0, set()), (1, set()), (2, {1, 2})):
+        params = types.CodeLensParams(types.TextDocumentIdentifier(notebook.order[cell]))
+        lenses = await client.text_document_code_lens_async(params)
+        assert {lens.range.start.line for lens in lenses or ()} == lines
+    item = types.TextDocumentIdentifier(notebook.order[2])
+    highlights = await client.text_document_document_highlight_async(
+        types.DocumentHighlightParams(item, types.Position(1, 1))
+    )
+    marked = {client.marked(notebook.order[2], highlight.range) for highlight in highlights or ()}
+    assert any(text.startswith("loss") for text in marked)
+    area = types.Range(types.Position(0, 0), types.Position(3, 0))
+    await client.text_document_inlay_hint_async(types.InlayHintParams(item, area))
