@@ -10,7 +10,7 @@ from gradls.flow.classes import is_module
 from gradls.flow.facts import Facts
 from gradls.flow.models.modules import ITEMS, contents
 from gradls.flow.values import Choice, Host, Instance, Tensor, Unknown, Value
-from gradls.syntax.cells import line_in_words
+from gradls.syntax.separators import line_in_words
 
 Members = dict[Instance, dict[str, Value]]
 Named = dict[Tensor, str]

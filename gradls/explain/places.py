@@ -7,7 +7,7 @@ import ast
 from gradls.flow.facts import Facts
 from gradls.flow.graph import At
 from gradls.rules.words import code
-from gradls.syntax.cells import line_in_words
+from gradls.syntax.separators import line_in_words
 from gradls.syntax.source import Source
 
 WITHS = (ast.With, ast.AsyncWith)

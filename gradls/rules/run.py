@@ -11,7 +11,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.rules.finding import Finding
 from gradls.rules.registry import all_rules
 from gradls.rules.rule import Rule
-from gradls.syntax.cells import is_rerun, is_shown
+from gradls.syntax.separators import is_rerun, is_shown
 from gradls.syntax.source import Source
 
 log = logging.getLogger(__name__)

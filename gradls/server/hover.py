@@ -15,7 +15,7 @@ from gradls.rules.rule import Rule
 from gradls.server.positions import Position, Range, to_range
 from gradls.server.seeing import in_words, markup, place_of
 from gradls.server.settings import Client
-from gradls.syntax.cells import line_in_words
+from gradls.syntax.separators import line_in_words
 from gradls.syntax.source import Span
 from gradls.workspace.addresses import rule_address
 from gradls.workspace.session import Session

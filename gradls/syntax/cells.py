@@ -7,7 +7,6 @@ and Python stands in the same columns in both.
 
 from __future__ import annotations
 
-import ast
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,13 +14,9 @@ from functools import cached_property
 from typing import NamedTuple
 
 from gradls.syntax.magics import masked
-from gradls.syntax.source import Source, Span
-from gradls.syntax.text import first_code, has_code, indentation, split_lines
-
-SEPARATOR = "# %%\n"
-_BLOCK_FOLLOWS = "if 1:  # %%\n"
-_MARKS = ("# %%", _BLOCK_FOLLOWS)
-"""The separator before a cell that is indented as a whole, which IPython allows."""
+from gradls.syntax.separators import BLOCK_FOLLOWS, SEPARATOR
+from gradls.syntax.source import Span
+from gradls.syntax.text import first_code, indentation, split_lines
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ class Cells:
         """Those of the module."""
         self._starts: list[int] = []
         for cell in self.cells:
-            self.lines.append(_BLOCK_FOLLOWS if cell.is_indented else SEPARATOR)
+            self.lines.append(BLOCK_FOLLOWS if cell.is_indented else SEPARATOR)
             self._starts.append(len(self.lines))
             self.lines += cell.lines
         self.lines.append(SEPARATOR)
@@ -134,42 +129,3 @@ def _at_the_end(cell: int, lines: Sequence[str], span: Span, text: str) -> CellE
         line -= 1
         column = len(lines[line - 1].rstrip("\r\n")) + 1
     return CellEdit(cell, Span(line, column, max(end[0], 1), end[1]), text)
-
-
-def is_notebook(source: Source) -> bool:
-    """Whether a text is a module that cells were made into."""
-    return bool(source.lines) and source.lines[0] in (SEPARATOR, _BLOCK_FOLLOWS) and source.lines[-1] == SEPARATOR
-
-
-def line_in_words(source: Source, line: int) -> str:
-    """ "line 12"; in a notebook, where nobody sees the lines counted over all cells, "line 3 of code cell 2"."""
-    if not is_notebook(source):
-        return f"line {line}"
-    starts = [number for number, text in enumerate(source.lines[:line], 1) if text in (SEPARATOR, _BLOCK_FOLLOWS)]
-    return f"line {line - starts[-1]} of code cell {len(starts)}"
-
-
-def is_rerun(source: Source, node: ast.AST) -> bool:
-    """Whether a node stands in a cell of a notebook, outside of functions and classes: it may be run any number of
-    times, and nobody can tell what is run in between."""
-    if not is_notebook(source):
-        return False
-    above: ast.AST | None = node
-    while above is not None:
-        if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            return False
-        above = source.parent(above)
-    return True
-
-
-def is_shown(source: Source, node: ast.AST) -> bool:
-    """Whether a statement is the last one of a cell, of a notebook or a percent script: its value is shown."""
-    span = source.span(node)
-    if span.column > 1:
-        return False
-    for text in source.lines[span.end_line :]:
-        if text.startswith(_MARKS):
-            return True
-        if has_code(text):
-            return False
-    return False
