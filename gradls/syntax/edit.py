@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gradls.syntax.broken import Doom, StandIn
-from gradls.syntax.gaps import Outside, may_go_on, said, statements
+from gradls.syntax.gaps import INCOMPLETE, Outside, may_go_on, said, statements
 from gradls.syntax.install import NOTHING, Installer, Touched
 from gradls.syntax.layout import EVERYTHING, Layout
 from gradls.syntax.text import Change, first_code, has_code, is_continued, level, readable, scattered
@@ -219,7 +219,7 @@ class _Attempt:
         if open_end:
             if end < len(self.lines):
                 installer.release()
-                return SyntaxError("incomplete input")
+                return SyntaxError(INCOMPLETE)
             drafts[-1].size = end - drafts[-1].at
         installer.install(i, j, drafts)
         self.editor.changed.append((first, end))

@@ -9,11 +9,12 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from gradls.syntax.text import first_code
+from gradls.syntax.text import first_code, is_continued
 
 _LINE_NUMBER = re.compile(r" (?:\(detected at line \d+\)|(?:after [^\n]* )?on line \d+)")
 # Python 3.10 cannot tell.
 _PARTIAL_KNOWN = hasattr(codeop, "PyCF_ALLOW_INCOMPLETE_INPUT")
+INCOMPLETE = "incomplete input"
 _PARTIAL = ast.PyCF_ONLY_AST | getattr(codeop, "PyCF_ALLOW_INCOMPLETE_INPUT", 0)
 
 
@@ -66,6 +67,9 @@ def statements(lines: Sequence[str], inside: bool, base: int, partial: bool = Fa
             flags = _PARTIAL if partial else ast.PyCF_ONLY_AST
             tree = compile(above + "".join(lines), "<text>", "exec", flags, dont_inherit=True)
     except SyntaxError as error:
+        # From 3.12 on Python takes an f-string for an error that has only not been closed yet.
+        if partial and ("triple-quoted" in error.msg or (lines and is_continued(lines[-1]))):
+            error.msg = INCOMPLETE
         # Its traceback would hold the callers' frames, and they it: only the collector could free the lines.
         return error.with_traceback(None)
     except (ValueError, RecursionError, MemoryError) as error:
@@ -82,7 +86,7 @@ def statements(lines: Sequence[str], inside: bool, base: int, partial: bool = Fa
 
 def may_go_on(error: SyntaxError) -> bool:
     """Whether more lines could mend what `statements` with `partial` has found."""
-    return not _PARTIAL_KNOWN or error.msg == "incomplete input"
+    return not _PARTIAL_KNOWN or error.msg == INCOMPLETE
 
 
 def said(error: SyntaxError) -> str:

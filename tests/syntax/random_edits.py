@@ -218,7 +218,6 @@ def session(text: str, seed: int, count: int) -> int:
     """Edit a text so many times, with a check after each; how many of the texts parsed."""
     chance = random.Random(seed)
     source = Source.read(text)
-    tree = source.tree
     first = whole = list(source.lines)
     history = [first]
     parsed = 0
@@ -226,6 +225,9 @@ def session(text: str, seed: int, count: int) -> int:
         new = whole if chance.random() < 0.25 else edited(source.lines, chance, history)
         if len(new) > 1.5 * len(first) + 60:
             new = first
+        if chance.random() < 0.02:
+            source = Source.read(source.text)  # it may be broken
+        tree = source.tree
         source.edit(new)
         assert source.lines == new
         assert source.tree is tree

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradls.syntax.edit import Edit
+from gradls.syntax.gaps import may_go_on, statements
 from gradls.syntax.source import Source
 from gradls.syntax.text import split_lines
 from tests.syntax import random_edits
 from tests.syntax.editing import body_of, check, names
+from tests.syntax.typing_simulation import TORCH
 
 TEXT = '''import x
 
@@ -228,3 +230,21 @@ def test_line_numbers_do_not_grow_for_ever() -> None:
         source.edit(split_lines(TEXT.replace("    pass\n", "    pass\n" * (count % 120 + 1))))
     check(source)
     assert max(getattr(node, "lineno", 0) for node in ast.walk(source.tree)) < 5000
+
+
+@pytest.mark.parametrize("name", ["_meta_registrations.py", "nn/modules/transformer.py"])
+def test_more_lines_may_mend_what_only_is_not_finished(name: str) -> None:
+    lines = split_lines((TORCH / name).read_text(encoding="utf-8"))
+    tree = ast.parse("".join(lines))
+    for statement in [node for node in tree.body if (node.end_lineno or 0) - node.lineno < 80][:150]:
+        start = min(node.lineno for node in [statement, *getattr(statement, "decorator_list", [])]) - 1
+        for end in range(start + 1, statement.end_lineno or 0):
+            found = statements(lines[start:end], False, 2, partial=True)
+            assert isinstance(found, list) or may_go_on(found)
+
+
+@pytest.mark.parametrize("text", ["x = 'a\n", "f(x\ny\n", "x y\n", "x\n  y\n", "else:\n  x\n", "[)\n", "def f():\nx\n"])
+def test_nothing_mends_what_is_wrong(text: str) -> None:
+    found = statements(split_lines(text), False, 2, partial=True)
+    assert isinstance(found, SyntaxError)
+    assert not may_go_on(found)
