@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
+from gradls.explain.lenses import backward_title
+from gradls.explain.reach import scores
 from gradls.flow.facts import Facts
 from gradls.flow.graph import At
 from gradls.flow.values import Tensor
@@ -183,28 +185,32 @@ def _name_of(leaf: Tensor) -> str:
 def _summary(facts: Facts, subject: Subject, parameters: Parameters, pieces: Sequence[Piece]) -> list[str]:
     """What the picture shows, in sentences."""
     reached, unknown = parameters.of("reached"), parameters.of("unknown")
-    all_of_them = [leaf for leaf, state in parameters.states.items() if state != "unused"]
+    all_of_them = list(parameters.states)
+    code = words.one_line(facts.segment(subject.at.node), 40)
     found = []
-    what = "It" if subject.function else f"The gradient of {words.one_line(facts.segment(subject.at.node), 40)}"
+    what = "It" if subject.function else f"The gradient of {code}"
     if subject.event is not None and subject.event.kind == "backward" and subject.event.requires_grad is False:
-        found.append(
-            f"{words.one_line(facts.segment(subject.at.node), 40)} raises: no gradient is left in what it is called on."
-        )
+        found.append(f"{code} raises: no gradient is left in what it is called on.")
     if all_of_them:
         if subject.function:
             what = f"The gradient of what {subject.function}() returns"
+        score = next((score for score in scores(facts) if score.event is subject.event), None)
+        title = backward_title(facts, score) if score is not None and score.event.requires_grad else ""
         total = parameters.number(all_of_them)
         word = "parameter" if any(leaf.is_parameter for leaf in all_of_them) else "tensor"
-        found.append(f"{what} reaches {parameters.number(reached)} of {total} {word}{'s' * (total != '1')}.")
+        if title:
+            found.append(f"The {title.replace('gradient', f'gradient of {code}', 1)}.")  # As above its line.
+        else:
+            found.append(f"{what} reaches {parameters.number(reached)} of {total} {word}{'s' * (total != '1')}.")
         if parameters.several:
             found.append("Lists of unknown length count as one or two elements.")
     if unknown:
-        found.append(f"For {parameters.number(unknown)} it is not known.")
+        found.append(f"For {parameters.number(unknown)} it depends on the run.")
     for state, sentence in (
         ("lost", ""),
         ("elsewhere", "{} {} cut off here and trained by another backward: {}."),
         ("frozen", "{} {} frozen: {}."),
-        ("unused", "{} {} given to the optimizer but not part of this loss: {}."),
+        ("unused", "{} {} not part of this loss: {}."),
     ):
         leaves = parameters.of(state)  # type: ignore[arg-type]
         if leaves and state == "lost":

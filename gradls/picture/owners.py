@@ -26,10 +26,6 @@ class Owners:
                     for suffix, part in _within(value):
                         self._holders.setdefault(part, (event.value, name + suffix))
 
-    def stands_for_several(self, leaf: Tensor) -> bool:
-        """Is it a parameter of each of the elements of a list, of which the number is not known?"""
-        return leaf.node.several or any("*" in name for name in self.path(leaf))
-
     def path(self, leaf: Tensor) -> tuple[str, ...]:
         """The names on the way from a module that nobody holds down to the one that has this parameter; empty if no
         module has it."""

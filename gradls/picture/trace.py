@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from gradls.explain.names import Names
+from gradls.explain.reach import scores
 from gradls.flow.facts import Facts
 from gradls.flow.graph import Node, Round, flow_of
 from gradls.flow.values import Tensor
@@ -71,7 +73,7 @@ class _Tracer:
                 self.sketch.link(target, end, gradient)
         self._unused()
         shared = self._name_owners()
-        several = frozenset(filter(self.owners.stands_for_several, self.states))
+        several = frozenset(filter(Names.of(self.facts).is_vague, self.states))
         owners = {leaf: self.owners.path(leaf)[shared:] for leaf in self.states}
         return self.sketch, Parameters(self.states, several, owners)
 
@@ -237,16 +239,18 @@ class _Tracer:
         return piece
 
     def _unused(self) -> None:
-        """The parameters that an optimizer holds beside those that this loss depends on."""
+        """The parameters of the same models and optimizers that this loss does not depend on."""
         if self.subject.event is None or self.fates.asked is not None:
             return
-        for event in self.facts.of("optimizer-made"):
-            held = dict.fromkeys(event.parameters)
-            if self.states.keys().isdisjoint(held):
+        score = next((score for score in scores(self.facts) if score.event is self.subject.event), None)
+        for leaf in score.missed if score is not None else ():
+            if leaf in self.states:
                 continue
-            for leaf in held:
-                if leaf in self.states or leaf.requires_grad is False or leaf in self.fates.filled_elsewhere:
-                    continue
+            if leaf.requires_grad is False:
+                self.states[leaf] = "frozen"
+            elif leaf in self.fates.filled_elsewhere:
+                self.states[leaf] = "elsewhere"
+            else:
                 self.states[leaf] = "unused"
                 piece = self.sketch.add(Piece("parameters", "unused", -1, [leaf.node], 1))
                 piece.leaves[leaf] = "unused"

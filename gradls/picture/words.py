@@ -35,7 +35,7 @@ OWNED: dict[State, str] = {
     "elsewhere": "– {}, another backward",
     "frozen": "– {}, frozen",
     "unused": "✗ {}, not in this loss",
-    "unknown": "? {}, not known",
+    "unknown": "? {}, depends on the run",
 }
 """What is said of parameters, by their state."""
 

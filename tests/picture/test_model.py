@@ -56,7 +56,7 @@ def test_frozen_and_unused_parameters():
     assert "parameters frozen: head | – 1 parameter, frozen" in rows(picture)
     assert "parameters reached: head | ✓ 1 parameter, gradient arrives" in rows(picture)
     assert "parameters unused: extra | ✗ 1 parameter, not in this loss" in rows(picture)
-    assert picture.summary[0] == "The gradient of loss.backward() reaches 3 of 4 parameters."
+    assert picture.summary[0] == "The gradient of loss.backward() reaches 3 of 5 parameters (1 frozen)."
 
 
 def test_a_cut_that_another_backward_makes_good():
