@@ -73,7 +73,10 @@ class _Tracer:
                 self.sketch.link(target, end, gradient)
         self._unused()
         shared = self._name_owners()
-        several = frozenset(filter(Names.of(self.facts).is_vague, self.states))
+        names = Names.of(self.facts)
+        several = frozenset(
+            leaf for leaf in self.states if names.is_vague(leaf) or any("*" in name for name in self.owners.path(leaf))
+        )
         owners = {leaf: self.owners.path(leaf)[shared:] for leaf in self.states}
         return self.sketch, Parameters(self.states, several, owners)
 
