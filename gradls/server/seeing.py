@@ -48,7 +48,8 @@ def register(features: Features, plain: Callable[[Callable[..., Any]], Callable[
         return await asked(lambda facts: inlay_hints(facts, lines, which, client))
 
     async def code_lens(params: types.CodeLensParams) -> list[types.CodeLens] | None:
-        client, runs = features.client, PICTURE in features.settings.commands
+        client = features.client
+        runs = client.abilities.shows_documents or PICTURE in features.settings.commands
         uri = params.text_document.uri
         return await asked(lambda facts: code_lenses(facts, uri, client, runs))
 
@@ -85,7 +86,7 @@ def code_lenses(facts: Facts, uri: str, client: Client, runs: bool) -> list[type
         area = _range(lens.span, facts.source, client)
         tooltip = "\n".join(lens.details) or None
         command = types.Command(lens.title, "", tooltip)
-        if runs:
+        if runs and lens.kind == "backward":
             position = {"line": area.start.line, "character": area.start.character}
             command = types.Command(lens.title, PICTURE, tooltip, [uri, position, {"details": list(lens.details)}])
         data = {"kind": lens.kind, "details": list(lens.details)}

@@ -174,7 +174,7 @@ async def test_a_gradient_that_begins_anew(client: Client):
 
 
 async def test_lenses_count_parameters(client: Client):
-    await client.begin()
+    await client.begin("plain")
     client.open(URI, PROGRAM)
     backward, step = await lenses(client)
     assert client.marked(URI, backward.range) == "loss.backward()"
@@ -186,15 +186,21 @@ async def test_lenses_count_parameters(client: Client):
     assert "Not `model.head.bias`: frozen." in details
 
 
-async def test_a_lens_opens_the_picture_where_the_client_can(client: Client):
-    await client.begin(options={"commands": ["gradls.showPicture"]})
+@pytest.mark.parametrize(("preset", "options"), [("vscode", None), ("plain", {"commands": ["gradls.showPicture"]})])
+async def test_a_lens_opens_the_picture_where_the_client_can(client: Client, preset: str, options: object):
+    await client.begin(preset, options=options)
     client.open(URI, PROGRAM)
-    backward, _ = await lenses(client)
+    backward, step = await lenses(client)
+    assert step.command.command == ""
     assert backward.command.command == "gradls.showPicture"
     uri, position, details = backward.command.arguments
     assert uri == URI
     assert (position["line"], position["character"]) == (20, 0)
     assert len(details["details"]) == 2
+    clicked = types.ExecuteCommandParams(backward.command.command, backward.command.arguments)
+    answer = await client.workspace_execute_command_async(clicked)
+    assert backward.command.title.removeprefix("gradient ") in answer["summary"][0]
+    assert len(client.opened) == (preset == "vscode")
 
 
 async def test_of_an_excluded_file_nothing_is_shown(client: Client, tmp_path: Path):

@@ -6,6 +6,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -32,6 +33,8 @@ def _programs() -> Iterator[tuple[str, str]]:
             yield f"{rule.code}-{number}", program
     for number, belief in enumerate(all_beliefs(), 1):
         yield f"belief-{number}", belief.program
+    for path in sorted(Path(__file__).with_name("training").glob("*.py")):
+        yield path.stem, path.read_text(encoding="utf-8")
 
 
 HEADER = "import torch\nfrom torch import nn\n"
