@@ -107,7 +107,8 @@ class Fates:
             bits, cut = 0, self.is_cut(node)
             leaf = node.leaf
             wanted = leaf is not None and (self.asked is None or node in self.asked)
-            if leaf is not None and wanted and (leaf.requires_grad or leaf.is_parameter):
+            # One that gradient reaches may be frozen by the end of the program.
+            if leaf is not None and wanted and (leaf.requires_grad or leaf.is_parameter or node in self.yes):
                 bit = self.leaves.setdefault(leaf, 1 << len(self.leaves))
                 bits = bit if leaf.requires_grad is not False or node in self.yes else 0
             for edge in node.edges:

@@ -1,7 +1,8 @@
-"""Gradient pictures say of how many parameters the gradient arrives: as many as PyTorch fills."""
+"""Gradient pictures say of how many parameters the gradient arrives: as many as PyTorch fills, and as lenses say."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import Any
 import pytest
 import torch
 
+from gradls.explain.lenses import lenses
+from gradls.flow.analyze import analyze
 from gradls.picture.choose import NothingToDraw
 from gradls.picture.draw import picture
+from gradls.syntax.source import Source
 from gradls.workspace.session import Session
 from tests.truth import programs
+from tests.truth.test_seeing import PROGRAMS
 
 FILES = sorted(Path(__file__).with_name("training").glob("*.py"))
 LEAST_DRAWN = 0.8
@@ -86,3 +91,17 @@ def test_as_many_parameters_are_reached_as_pytorch_fills(monkeypatch: pytest.Mon
     assert not wrong
     assert calls > 30
     assert known >= LEAST_DRAWN * calls, f"{known} of {calls}"
+
+
+_PARAMETERS = re.compile(r"gradient reaches (?:(\d+) of )?(\d+) parameters?")
+_OTHERS = re.compile(r"(\d+) leaf tensor")
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
+def test_pictures_and_lenses_agree(program: str):
+    for lens in lenses(analyze(Source.read(program, "program.py"))):
+        counts = {int(found[1] or found[2]) for found in _PARAMETERS.finditer(lens.title)}
+        others = {int(found[1]) for found in _OTHERS.finditer(lens.title)}
+        if lens.kind == "backward" and (counts or others):
+            count = drawn(program, lens.span.line)
+            assert count in {a + b for a in counts or {0} for b in others or {0}}, f"{lens.title}, but drawn {count}"
