@@ -16,7 +16,7 @@ from gradls.cli.output import print_json, warn
 from gradls.cli.search import Entry, Hit, search
 from gradls.cli.text import STYLES
 from gradls.rules.beliefs import Belief, all_beliefs
-from gradls.rules.page import page
+from gradls.rules.page import markdown_of, page, record
 from gradls.rules.registry import all_rules, rules_by_key
 from gradls.rules.rule import Rule
 from gradls.workspace.addresses import rule_address
@@ -44,7 +44,7 @@ def list_rules(format_: str) -> int:
     """Print all rules; the exit status."""
     rules = all_rules()
     if format_ == "json":
-        print_json({"rules": [_record(rule) for rule in rules]})
+        print_json({"rules": [record(rule) for rule in rules]})
         return FOUND_NOTHING
     table = Table(box=None, pad_edge=False)
     for column in ("Code", "Name", "Severity", "What it finds"):
@@ -55,23 +55,6 @@ def list_rules(format_: str) -> int:
         table.add_row(Text(rule.code), name, severity, Text(page(type(rule)).title))
     _console().print(table)
     return FOUND_NOTHING
-
-
-def markdown_of(rule: Rule) -> str:
-    """The page of a rule in Markdown."""
-    of = page(type(rule))
-    head = f"# {rule.code} {rule.name}\n\n**{of.title}** Severity: {rule.severity.value}."
-    return "\n\n".join([head, *(f"## {heading}\n\n{text}" for heading, text in of.sections.items())]) + "\n"
-
-
-def _record(rule: Rule) -> dict[str, str]:
-    return {
-        "code": rule.code,
-        "name": rule.name,
-        "severity": rule.severity.value,
-        "summary": page(type(rule)).title,
-        "page": markdown_of(rule),
-    }
 
 
 def _search(topic: str) -> int:

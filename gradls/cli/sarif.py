@@ -9,9 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from gradls import __version__
-from gradls.cli.explain import markdown_of
 from gradls.cli.records import Record
-from gradls.rules.page import page
+from gradls.rules.page import markdown_of, page
 from gradls.rules.registry import all_rules
 from gradls.rules.rule import Rule
 

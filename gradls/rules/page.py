@@ -67,6 +67,24 @@ def page(rule: type[Rule]) -> Page:
     return Page(" ".join(title).strip(), {heading: "\n".join(text).strip("\n") for heading, text in sections.items()})
 
 
+def markdown_of(rule: Rule) -> str:
+    """The page of a rule in Markdown."""
+    of = page(type(rule))
+    head = f"# {rule.code} {rule.name}\n\n**{of.title}** Severity: {rule.severity.value}."
+    return "\n\n".join([head, *(f"## {heading}\n\n{text}" for heading, text in of.sections.items())]) + "\n"
+
+
+def record(rule: Rule) -> dict[str, str]:
+    """What there is to say of a rule, for JSON."""
+    return {
+        "code": rule.code,
+        "name": rule.name,
+        "severity": rule.severity.value,
+        "summary": page(type(rule)).title,
+        "page": markdown_of(rule),
+    }
+
+
 def programs(text: str) -> list[str]:
     """The Python programs in fenced blocks of a Markdown text, each ending with a newline."""
     found: list[str] = []

@@ -15,7 +15,7 @@ INCREMENTAL = 2
 QUICK_FIX, FIX_ALL = "quickfix", "source.fixAll.gradls"
 # Nothing but `cells` cannot be read back by clients that use lsprotocol.
 NOTEBOOKS: dict[str, Any] = {"notebook": "jupyter-notebook", "cells": [{"language": "python"}]}
-COMMAND, PICTURE = "gradls.applyEdit", "gradls.showPicture"
+COMMAND, PICTURE, EXPLAIN = "gradls.applyEdit", "gradls.showPicture", "gradls.explain"
 
 
 def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any
         "inlayHintProvider": {"resolveProvider": False},
         "codeLensProvider": {"resolveProvider": False},
         "documentHighlightProvider": True,
-        "executeCommandProvider": {"commands": [COMMAND, PICTURE]},
+        "executeCommandProvider": {"commands": [COMMAND, PICTURE, EXPLAIN]},
         "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
     }
     if abilities.notebooks:

@@ -15,7 +15,6 @@ from gradls.server.positions import to_range
 from gradls.server.settings import SOURCE, Client
 from gradls.server.snapshots import Snapshot
 from gradls.syntax.source import Span
-from gradls.workspace.addresses import rule_address
 
 SEVERITIES = {Severity.ERROR: 1, Severity.WARNING: 2, Severity.INFORMATION: 3, Severity.HINT: 4}
 _GAP = "@line"
@@ -75,7 +74,7 @@ def diagnostic(finding: Finding, client: Client) -> dict[str, Any]:
         "source": SOURCE,
         "message": finding.message,
     }
-    address = rule_address(finding.name) if abilities.code_description else None
+    address = client.address_of(finding.code, finding.name) if abilities.code_description else None
     if address is not None:
         result["codeDescription"] = {"href": address}
     if abilities.diagnostic_data:

@@ -19,7 +19,7 @@ from pygls.lsp.server import LanguageServer
 
 from gradls import __version__
 from gradls.server import actions, seeing
-from gradls.server.capabilities import COMMAND, PICTURE
+from gradls.server.capabilities import COMMAND, EXPLAIN, PICTURE
 from gradls.server.documents import label_of
 from gradls.server.hover import hover
 from gradls.server.protocol import Protocol
@@ -84,6 +84,7 @@ class Features(LanguageServer):
         seeing.register(self, _plain)
         self.command(COMMAND)(_plain(self._apply))
         self.command(PICTURE)(_plain(self._show_picture))
+        self.command(EXPLAIN)(_plain(self._explain))
         options = None
         if self._abilities.code_action_literals:
             options = types.CodeActionOptions(list(actions.KINDS), resolve_provider=self._abilities.resolves_edits)
@@ -216,6 +217,21 @@ class Features(LanguageServer):
             shown = await self.window_show_document_async(types.ShowDocumentParams(uri, external=True))
             answer["shown"] = shown.success
         return answer
+
+    def _explain(self, *arguments: Any) -> dict[str, Any]:
+        """The rules with these codes or names, each with its page in Markdown; without arguments all, without pages."""
+        from gradls.rules.page import record
+        from gradls.rules.registry import all_rules, rules_by_key
+
+        if not arguments:
+            return {
+                "rules": [{key: value for key, value in record(rule).items() if key != "page"} for rule in all_rules()]
+            }
+        known = {key.lower(): rule for key, rule in rules_by_key().items()}
+        unknown = [key for key in arguments if str(key).lower() not in known]
+        if unknown:
+            raise JsonRpcInvalidParams(f"no rule is called {unknown[0]}")
+        return {"rules": [record(known[str(key).lower()]) for key in arguments]}
 
     async def _chosen(self, data: Any) -> types.WorkspaceEdit:
         """The edit that an action's data stands for, or an error for the client."""

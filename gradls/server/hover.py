@@ -17,7 +17,6 @@ from gradls.server.seeing import in_words, markup, place_of
 from gradls.server.settings import Client
 from gradls.syntax.separators import line_in_words
 from gradls.syntax.source import Span
-from gradls.workspace.addresses import rule_address
 from gradls.workspace.session import Session
 from gradls.workspace.suppression import rules_at
 
@@ -31,14 +30,14 @@ def hover(session: Session, label: str, at: tuple[int, int], client: Client) -> 
     parts: list[str] = []
     for finding, area in _findings_at(session.findings(label), at, client):
         place = place or area
-        parts.append(in_words(list(_about_finding(finding)), client))
+        parts.append(in_words(list(_about_finding(finding, client)), client))
     line, column = place_of(facts.source, at, client)
     ignored = rules_at(facts.source, line, column)
     if ignored is not None:
         (first, last), names = ignored
         place = place or to_range(Span(line, first, line, last), lines, client.encoding)
         known = rules_by_key()
-        parts += [in_words(list(_about_rule(known[name])), client) for name in names if name in known]
+        parts += [in_words(list(_about_rule(known[name], client)), client) for name in names if name in known]
     else:
         found = about(facts, line, column)
         if found is not None:
@@ -63,7 +62,7 @@ def _order(position: Position) -> tuple[int, int]:
     return position["line"], position["character"]
 
 
-def _about_finding(finding: Finding) -> Iterator[str]:
+def _about_finding(finding: Finding, client: Client) -> Iterator[str]:
     yield finding.message
     if finding.story:
         yield "\n".join(
@@ -72,11 +71,11 @@ def _about_finding(finding: Finding) -> Iterator[str]:
         )
     rule = rules_by_key().get(finding.code)
     if rule is not None:
-        yield from _about_rule(rule)
+        yield from _about_rule(rule, client)
 
 
-def _about_rule(rule: Rule) -> Iterator[str]:
+def _about_rule(rule: Rule, client: Client) -> Iterator[str]:
     of = page(type(rule))
     yield f"**{of.title}**"
     yield of.sections.get("What it finds", "")
-    yield f"[{rule.code} {rule.name}]({rule_address(rule.name)})"
+    yield f"[{rule.code} {rule.name}]({client.address_of(rule.code, rule.name)})"

@@ -97,7 +97,7 @@ class Server:
     @property
     def client(self) -> Client:
         """How the client wants to be told."""
-        return Client(self.documents.encoding, self.abilities, self.documents.uri_of)
+        return Client(self.documents.encoding, self.abilities, self.documents.uri_of, self.settings.rule_pages)
 
     # -- life
 

@@ -85,11 +85,21 @@ def _list(value: Any, *keys: str) -> list[Any]:
 
 @dataclass(frozen=True)
 class Client:
-    """How the client wants to be told; `uri_of` gives a path's URI."""
+    """How the client wants to be told; `uri_of` gives a path's URI. `rule_pages` is the address of a rule's page where
+    the client has a place of its own for these, with `{code}` and `{name}` in it."""
 
     encoding: Encoding
     abilities: Abilities
     uri_of: Callable[[str], str]
+    rule_pages: str = ""
+
+    def address_of(self, code: str, name: str) -> str | None:
+        """Where the page of a rule can be read."""
+        from gradls.workspace.addresses import rule_address
+
+        if self.rule_pages:
+            return self.rule_pages.replace("{code}", code).replace("{name}", name)
+        return rule_address(name)
 
 
 @dataclass(frozen=True)
@@ -99,20 +109,23 @@ class Settings:
     `trusted` says that code of the workspace may be run, such as the interpreter in its environment. Only the options
     of `initialize` can say so: later settings may come from a file in the very workspace. `config` has the keys of
     `[tool.gradls]`; what it sets wins over the project's configuration. `hints` says which hints stand in the code
-    (see `gradls.explain.hints`), `commands` are those that the client itself can run.
+    (see `gradls.explain.hints`), `commands` are those that the client itself can run, `rule_pages` is as in `Client`.
     """
 
     trusted: bool = False
     python: str | None = None
     hints: str = "cuts"
     commands: frozenset[str] = frozenset()
+    rule_pages: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_initialize(cls, options: object) -> Settings:
         """The settings in `initializationOptions`."""
         commands = frozenset(name for name in _list(options, "commands") if isinstance(name, str))
-        return cls(trusted=_at(options, "trusted") is True, commands=commands).updated(options)
+        pages = _at(options, "rulePages")
+        pages = pages if isinstance(pages, str) else ""
+        return cls(trusted=_at(options, "trusted") is True, commands=commands, rule_pages=pages).updated(options)
 
     def updated(self, settings: object) -> Settings:
         """With what a later `settings` says: the section `gradls`, or an object that holds it."""
