@@ -17,12 +17,24 @@ export function replaced(text: string, folder: string | undefined): string {
     .replace(/\$\{env:(\w+)\}/g, (_, name: string) => process.env[name] ?? '');
 }
 
-/** The section `gradls` as the server wants it: without what is not set, and with the interpreter to look into. */
+/**
+ * The section `gradls` as the server wants it: without what the user has not set, which the project decides, and with
+ * the interpreter to look into.
+ */
 export function forServer(section: unknown, python: string | undefined): Record<string, unknown> {
   const given = isRecord(section) ? section : {};
   const config = isRecord(given.config) ? given.config : {};
   const set = Object.entries(config).filter(([, value]) => !isEmpty(value));
-  return { python: isEmpty(given.python) ? python : given.python, hints: given.hints, config: Object.fromEntries(set) };
+  return {
+    python: isEmpty(given.python) ? python : given.python,
+    ...(isSet('hints') && { hints: given.hints }),
+    config: Object.fromEntries(set),
+  };
+}
+
+function isSet(key: string): boolean {
+  const found = vscode.workspace.getConfiguration(SECTION).inspect(key);
+  return found?.globalValue !== undefined || found?.workspaceValue !== undefined || found?.workspaceFolderValue !== undefined;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

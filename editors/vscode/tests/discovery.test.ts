@@ -72,7 +72,7 @@ test('each is started as the server that it is', async () => {
   });
   const bundled = await discover(machine({ ...EVERYWHERE, setting: '', python: undefined }));
   assert.equal(bundled.server?.command, '/usr/bin/python3');
-  assert.equal(bundled.server.env['PYTHONPATH'], '/extension/bundled');
+  assert.equal(bundled.server.env.PYTHONPATH, '/extension/bundled');
   const onPath = await discover(machine({ answers: { '/usr/bin/gradls': FINE } }));
   assert.deepEqual([onPath.server?.command, onPath.server?.args], ['/usr/bin/gradls', ['server']]);
 });
