@@ -17,7 +17,7 @@ from gradls.cli.memory import Memory, kept
 from gradls.cli.names import analyse
 from gradls.cli.output import print_errors, print_json, warn
 from gradls.cli.pool import work
-from gradls.cli.records import Record, Report, error_record
+from gradls.cli.records import Record, Report
 from gradls.cli.text import print_concise, print_text
 from gradls.rules.finding import Severity
 
@@ -35,7 +35,7 @@ def check(arguments: argparse.Namespace) -> int:
     except UsageError as error:
         warn(str(error))
         return FAILED
-    errors = [error_record(*problem) for problem in inputs.problems]
+    errors = inputs.problems
     with_edits = arguments.format in ("json", "sarif")
     with kept(arguments) as folders, closing(Memory(with_edits, arguments.jobs, folders.results)) as memory:
         told = analyse(memory.reports, inputs.tasks, arguments, folders.answers)

@@ -32,7 +32,7 @@ def graph(arguments: argparse.Namespace) -> int:
         return FAILED
     draw = partial(graph_file, line, arguments.boxes)
     ((_, report),) = analyse(partial(work, draw, lost=lost_file, jobs=1), inputs.tasks, arguments)
-    print_errors(report.errors)
+    print_errors([*inputs.problems, *report.errors])
     if report.picture is None:
         if report.reason:
             warn(report.reason)

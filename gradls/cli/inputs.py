@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
+from gradls.cli.records import Record, error_record
 from gradls.flow.names import Answer, Question
 from gradls.rules.registry import rules_by_key
-from gradls.workspace.config import Config, load_config, read_config
+from gradls.workspace.config import Config, Problem, load_config, read_config
 from gradls.workspace.files import collect
 from gradls.workspace.selection import unknown_selectors
 
@@ -60,12 +61,11 @@ class Inputs:
             self.tasks.append(Task(path, self._config(Path(path).parent), os.path.abspath(path) in named))
 
     @property
-    def problems(self) -> list[tuple[str, str]]:
-        """Configuration files, each with a sentence about what is wrong with it."""
-        configs = {
-            config.file: config for config in [*self._configs.values(), *([self._chosen] if self._chosen else [])]
-        }
-        return [(str(file), sentence) for file, config in configs.items() for sentence in _problems(config)]
+    def problems(self) -> list[Record]:
+        """What is wrong with the configuration files, as entries of the list `errors`."""
+        configs = [*self._configs.values(), *([self._chosen] if self._chosen else [])]
+        problems = dict.fromkeys(problem for config in configs for problem in config.problems)
+        return [_record(problem) for problem in problems]
 
     def _files(self, paths: Iterable[str]) -> Iterable[str]:
         seen = set()
@@ -104,11 +104,12 @@ def _selectors(arguments: argparse.Namespace) -> tuple[tuple[str, ...], tuple[st
     return select, ignore
 
 
-def _problems(config: Config) -> Iterable[str]:
-    yield from config.problems
-    used = [*config.select, *config.ignore, *config.severity, *(s for v in config.per_file_ignores.values() for s in v)]
-    for selector in dict.fromkeys(unknown_selectors(used)):
-        yield f"{config.file}: no rule is called `{selector}`{did_you_mean(selector)}"
+def _record(problem: Problem) -> Record:
+    here, path = os.getcwd(), str(problem.file)
+    record = error_record(path.removeprefix(here.rstrip(os.sep) + os.sep), problem.message)
+    if problem.span is not None:
+        record["line"], record["column"] = problem.span.line, problem.span.column
+    return record
 
 
 def did_you_mean(word: str) -> str:

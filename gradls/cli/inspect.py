@@ -15,7 +15,7 @@ from gradls.cli.memory import kept
 from gradls.cli.names import analyse
 from gradls.cli.output import print_errors, print_json, warn
 from gradls.cli.pool import work
-from gradls.cli.records import Record, Report, error_record
+from gradls.cli.records import Record, Report
 
 _SPAN = ("cell", "file_line", "line", "column", "end_line", "end_column")
 _REQUIRES = {True: "requires grad", False: "no grad", None: "grad unknown"}
@@ -34,7 +34,7 @@ def inspect(arguments: argparse.Namespace) -> int:
         told = analyse(run, inputs.tasks, arguments, folders.answers)
     reports = [report for _, report in told]
     tensors = seen_together(reports)
-    errors = [error_record(*problem) for problem in inputs.problems]
+    errors = inputs.problems
     errors.extend(error for report in reports for error in report.errors)
     if arguments.format == "json":
         files = [{"path": path, "tensors": states} for path, states in tensors.items()]

@@ -26,5 +26,5 @@ def warn(message: str) -> None:
 def print_errors(errors: Iterable[Record]) -> None:
     """Files that could not be read, and the like, on stderr."""
     for error in errors:
-        prefix = "" if error["message"].startswith(error["path"]) else f"{named(error)}:{error['line']}: "
-        warn(f"{prefix}{error['message']}")
+        column = f"{error['column']}:" if "column" in error else ""
+        warn(f"{named(error)}:{error['line']}:{column} {error['message']}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lsprotocol import types
 
-from gradls.explain.hints import hints
+from gradls.explain.hints import CUTS, hints
 from gradls.explain.lenses import lenses
 from gradls.explain.paths import path
 from gradls.explain.places import expressions_at
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gradls.server.analysis import Analyst
     from gradls.server.features import Features
     from gradls.syntax.source import Source, Span
+    from gradls.workspace.config import Config
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ T = TypeVar("T")
 def register(features: Features, plain: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
     """Have `features` answer these requests; `plain` wraps handlers."""
 
-    async def asked(job: Callable[[Facts], T]) -> T | None:
+    async def asked(job: Callable[[Facts, Config], T]) -> T | None:
         subject = features.subject
         if subject is None:
             return None
@@ -38,24 +39,24 @@ def register(features: Features, plain: Callable[[Callable[..., Any]], Callable[
 
         def on_worker(analyst: Analyst) -> T | None:
             session = analyst.session_of(label, revision)
-            return None if analyst.excludes(label) else job(session.facts(label))
+            return None if analyst.excludes(label) else job(session.facts(label), session.config)
 
         return await features.ask(on_worker)
 
     async def inlay_hint(params: types.InlayHintParams) -> list[types.InlayHint] | None:
-        client, which = features.client, features.settings.hints
+        client, chosen = features.client, features.settings.hints
         lines = params.range.start.line + 1, params.range.end.line + 1
-        return await asked(lambda facts: inlay_hints(facts, lines, which, client))
+        return await asked(lambda facts, config: inlay_hints(facts, lines, chosen or config.hints or CUTS, client))
 
     async def code_lens(params: types.CodeLensParams) -> list[types.CodeLens] | None:
         client = features.client
         runs = client.abilities.shows_documents or PICTURE in features.settings.commands
         uri = params.text_document.uri
-        return await asked(lambda facts: code_lenses(facts, uri, client, runs))
+        return await asked(lambda facts, _: code_lenses(facts, uri, client, runs))
 
     async def document_highlight(params: types.DocumentHighlightParams) -> list[types.DocumentHighlight] | None:
         client, at = features.client, (params.position.line, params.position.character)
-        return await asked(lambda facts: highlights(facts, at, client))
+        return await asked(lambda facts, _: highlights(facts, at, client))
 
     features.feature(types.TEXT_DOCUMENT_INLAY_HINT)(plain(inlay_hint))
     features.feature(types.TEXT_DOCUMENT_CODE_LENS)(plain(code_lens))

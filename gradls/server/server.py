@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,14 +20,16 @@ from gradls.server.loop import Loop
 from gradls.server.requests import NOTIFICATIONS, Requests, Subject
 from gradls.server.resolvers import Resolvers
 from gradls.server.scheduling import Scheduler
-from gradls.server.settings import SOURCE, Abilities, Client, Settings, encoding_of, folders_of
+from gradls.server.settings import ORIGIN, SOURCE, Abilities, Client, Settings, encoding_of, folders_of
 from gradls.server.snapshots import Analysis, NameResolver, Snapshot
 from gradls.server.transport import Writer
 
 if TYPE_CHECKING:
     from gradls.flow.names import Question
     from gradls.server.analysis import Analyst
+    from gradls.server.configurations import Configurations
     from gradls.server.notebooks import Notebooks
+    from gradls.workspace.config import Problem
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,8 @@ Forgotten = dict[NameResolver, dict[str, "set[Question]"]]
 """Who has forgotten the answers to which questions, by the folder of the files that had asked them."""
 
 WATCHED_FILES = ("**/pyproject.toml", "**/gradls.toml", "**/*.py", "**/*.pyi")
+CONFIGURATION = ".toml"
+"""How the names of files end that are no programs."""
 WARNING = 2
 FILES_A_TURN = 20
 
@@ -69,7 +73,9 @@ class Server:
         }
         self._told: set[str] = set()
         self._has_published = False
+        self._noticed: Sequence[Problem] = ()
         self.has_notebooks = False
+        self.has_configurations = False
 
     @cached_property
     def notebooks(self) -> Notebooks:
@@ -78,6 +84,14 @@ class Server:
 
         self.has_notebooks = True
         return Notebooks(self.documents, self.scheduler, self.connection)
+
+    @cached_property
+    def configurations(self) -> Configurations:
+        """The configuration files that are open or have mistakes. Nothing is imported for them before there are any."""
+        from gradls.server.configurations import Configurations
+
+        self.has_configurations = True
+        return Configurations(self.documents, self.scheduler, self.connection, self.client)
 
     def close(self) -> None:
         """End what outlives the connection."""
@@ -126,6 +140,7 @@ class Server:
         if registrations:
             self.connection.ask("client/registerCapability", {"registrations": registrations})
         self._pull_settings()
+        self._tell(self.settings.problems)
 
     def _shut_down(self, params: object) -> None:
         self.connection.is_shut_down = True
@@ -148,16 +163,26 @@ class Server:
 
     def _did_open(self, params: Params) -> None:
         item = params["textDocument"]
+        if item["uri"].endswith(CONFIGURATION):
+            self.configurations.did_open(params)
+            return
         self.scheduler.touch(self.documents.open(item["uri"], item.get("version"), item["text"]))
 
     def _did_change(self, params: Params) -> None:
         item = params["textDocument"]
+        if item["uri"].endswith(CONFIGURATION):
+            self.configurations.did_change(params)
+            return
         document = self.documents.change(item["uri"], item.get("version"), params["contentChanges"])
         if document is not None:
             self.scheduler.touch(document)
 
     def _did_close(self, params: Params) -> None:
-        document = self.documents.close(params["textDocument"]["uri"])
+        uri = params["textDocument"]["uri"]
+        if uri.endswith(CONFIGURATION):
+            self.configurations.did_close(params)
+            return
+        document = self.documents.close(uri)
         if document is not None:
             self.scheduler.close(document)
             self.connection.notify("textDocument/publishDiagnostics", {"uri": document.uri, "diagnostics": []})
@@ -168,10 +193,22 @@ class Server:
         else:
             self.notebooks.publish(snapshot, analysis.diagnostics)
         self._has_published = True
-        for problem in analysis.problems:
-            if problem not in self._told:
-                self._told.add(problem)
-                self.connection.notify("window/showMessage", {"type": WARNING, "message": f"gradls: {problem}"})
+        if analysis.problems is not self._noticed:
+            self._noticed = analysis.problems
+            self.notice(analysis.problems)
+
+    def notice(self, problems: Sequence[Problem]) -> None:
+        """What is wrong with the configuration: told in the files where it stands, or as a message where it stands in
+        none."""
+        if any(problem.file is not None for problem in problems):
+            self.configurations.notice(problems)
+        self._tell(f"{ORIGIN}: {problem.message}" for problem in problems if problem.file is None)
+
+    def _tell(self, sentences: Iterable[str]) -> None:
+        for sentence in sentences:
+            if sentence not in self._told:
+                self._told.add(sentence)
+                self.connection.notify("window/showMessage", {"type": WARNING, "message": f"gradls: {sentence}"})
 
     # -- settings and files
 
@@ -193,8 +230,9 @@ class Server:
     def _use(self, settings: Settings) -> None:
         if settings != self.settings:
             self.settings = settings
-            self._refresh()
-            self._ask_again()
+            self._told.clear()
+            self._tell(settings.problems)
+            self._start_over()
 
     def _ask_again(self) -> None:
         """What the client has asked about texts is another answer now, though they are the same."""
@@ -205,7 +243,6 @@ class Server:
 
     def _refresh(self) -> None:
         """Begin anew with the settings and the configuration files as they are now."""
-        self._told.clear()
         folders, settings, client = list(self.folders), self.settings, self.client
 
         def make() -> Analyst:
@@ -215,12 +252,19 @@ class Server:
             return Analyst(folders, settings, client, self.resolvers.for_root)
 
         self.scheduler.restart(make)
+        if self.has_configurations:
+            self.configurations.look_again()
+
+    def _start_over(self) -> None:
+        """As `_refresh`; and what the client shows may be another by now."""
+        self._refresh()
+        self._ask_again()
 
     def change_folders(self, removed: list[Path], added: list[Path]) -> None:
         """Folders of the workspace come and go."""
         self.folders = [folder for folder in self.folders if folder not in removed]
         self.folders += [folder for folder in added if folder not in self.folders]
-        self._refresh()
+        self._start_over()
 
     def saved(self, label: str) -> None:
         """A document was saved: without a watcher what has changed on disk counts now at the latest."""
@@ -230,12 +274,12 @@ class Server:
 
     def _refresh_if(self, outdated: bool) -> None:
         if outdated:
-            self._refresh()
+            self._start_over()
 
     def changed_on_disk(self, paths: list[str]) -> None:
         """Files were written, made or removed."""
         if any(path.endswith(".toml") for path in paths):
-            self._refresh()
+            self._start_over()
         paths = [path for path in paths if not path.endswith(".toml")]
         turns = [paths[start : start + FILES_A_TURN] for start in range(0, len(paths), FILES_A_TURN)]
         self.scheduler.do_in_turns([self._change_on_disk(turn) for turn in turns], self._look_again)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,58 +109,97 @@ class Settings:
     `trusted` says that code of the workspace may be run, such as the interpreter in its environment. Only the options
     of `initialize` can say so: later settings may come from a file in the very workspace. `config` has the keys of
     `[tool.gradls]`; what it sets wins over the project's configuration. `hints` says which hints stand in the code
-    (see `gradls.explain.hints`), `commands` are those that the client itself can run, `rule_pages` is as in `Client`.
+    (see `gradls.explain.hints`), None if the project is to say that; `commands` are those that the client itself can
+    run, `rule_pages` is as in `Client`. `problems` are sentences about what makes no sense.
     """
 
     trusted: bool = False
     python: str | None = None
-    hints: str = "cuts"
+    hints: str | None = None
     commands: frozenset[str] = frozenset()
     rule_pages: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
     @classmethod
     def of_initialize(cls, options: object) -> Settings:
         """The settings in `initializationOptions`."""
         commands = frozenset(name for name in _list(options, "commands") if isinstance(name, str))
         pages = _at(options, "rulePages")
-        pages = pages if isinstance(pages, str) else ""
-        return cls(trusted=_at(options, "trusted") is True, commands=commands, rule_pages=pages).updated(options)
+        settings = cls(
+            trusted=_at(options, "trusted") is True,
+            commands=commands,
+            rule_pages=pages if isinstance(pages, str) else "",
+        )
+        return settings.updated(options, is_ours=True)
 
-    def updated(self, settings: object) -> Settings:
-        """With what a later `settings` says: the section `gradls`, or an object that holds it."""
+    def updated(self, settings: object, is_ours: bool = False) -> Settings:
+        """With what a later `settings` says: the section `gradls`, or an object that holds it.
+
+        `is_ours`: there is nothing in it for others; some clients send all that is set.
+        """
         if not isinstance(settings, Mapping):
             return self
         section = settings.get(SOURCE, settings)
         if not isinstance(section, Mapping):
             return self
-        python, config = section.get("python", self.python), section.get("config", self.config)
-        which = section.get("hints", self.hints)
+        given = {key: section.get(key, getattr(self, key)) or None for key in _FITS}
+        sound = {key: value if _FITS[key][0](value) else None for key, value in given.items()}
         return dataclasses.replace(
             self,
-            python=python if isinstance(python, str) and python else None,
-            config=config if isinstance(config, Mapping) else {},
-            hints=which if which in HINTS else self.hints,
+            python=sound["python"],
+            hints=sound["hints"],
+            config={key: value for key, value in (sound["config"] or {}).items() if value not in (None, "")},
+            problems=tuple(_problems(section, is_ours or SOURCE in settings)),
         )
 
     def config_for(self, folder: Path | None) -> Config:
         """The configuration for files in `folder`: the project's, with the user's settings over it. Reads files."""
         from gradls.workspace.config import Config, config_from, load_config
-        from gradls.workspace.selection import unknown_selectors
 
         project = load_config(folder) if folder else Config()
-        own = config_from(self.config, ORIGIN)
-        given = {
-            key: value
-            for key in ("select", "ignore", "per_file_ignores", "exclude", "severity", "target_torch")
-            if (value := getattr(own, key))
-        }
-        unknown = [
-            f"{origin}: no rule is called `{selector}`"
-            for origin, config in ((str(project.file), project), (ORIGIN, own))
-            for selector in unknown_selectors([*config.select, *config.ignore, *config.severity])
-        ]
-        return dataclasses.replace(project, **given, problems=(*project.problems, *own.problems, *unknown))
+        if not self.config:
+            return project
+        own = config_from(self.config)
+        given = {key: value for key in _OF_PROJECTS if (value := getattr(own, key))}
+        return dataclasses.replace(project, **given, problems=(*project.problems, *own.problems))
+
+
+_OF_PROJECTS = ("select", "ignore", "per_file_ignores", "exclude", "severity", "target_torch", "hints")
+_FITS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "python": (lambda value: value is None or isinstance(value, str), "the path of an interpreter"),
+    "config": (lambda value: value is None or isinstance(value, Mapping), "an object with the keys of [tool.gradls]"),
+    "hints": (lambda value: value is None or value in HINTS, f"one of {', '.join(HINTS)}"),
+}
+"""What settings must be if they say anything, and that in words."""
+_OF_CLIENTS = ("trusted", "commands", "rulePages", "path", "trace")
+
+
+def _problems(section: Mapping[Any, Any], is_ours: bool) -> Iterator[str]:
+    """Sentences about what makes no sense in the section `gradls`. Clients may keep keys of their own in it."""
+    for key, value in section.items():
+        if key in _FITS:
+            fits, words = _FITS[key]
+            if value and not fits(value) and (is_ours or key != "python"):
+                near = _meant(value, HINTS) if key == "hints" else ""
+                yield f"{ORIGIN}: `{key}` must be {words}, not `{value!r}`{near}"
+        elif is_ours and key not in _OF_CLIENTS:
+            yield from _unknown(str(key))
+
+
+def _unknown(key: str) -> Iterator[str]:
+    from gradls.workspace.options import OPTIONS
+
+    if any(option.key == key for option in OPTIONS):
+        yield f"{ORIGIN}: `{key}` belongs into `config`"
+    elif near := _meant(key, [*_FITS, *_OF_CLIENTS]):
+        yield f"{ORIGIN}: unknown key `{key}`{near}"
+
+
+def _meant(word: object, known: Iterable[str]) -> str:
+    from gradls.workspace.forms import meant, nearest
+
+    return meant(nearest(str(word), known))
 
 
 def folders_of(params: object) -> list[Path]:

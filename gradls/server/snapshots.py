@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from gradls.flow.names import Question
     from gradls.syntax.cells import Cells
+    from gradls.workspace.config import Problem
     from gradls.workspace.project import Answers
 
 
@@ -54,5 +55,5 @@ class Analysis:
     message: bytes
     questions: frozenset[Question]
     resolver: NameResolver | None
-    problems: tuple[str, ...]
+    problems: Sequence[Problem]
     affected: Sequence[str]

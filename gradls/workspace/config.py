@@ -1,19 +1,42 @@
 """Configuration: `[tool.gradls]` of a pyproject.toml, or a gradls.toml, in a folder or one above it.
 
-A mistake in it is reported with its file and key, and costs that key only.
+A mistake in it is a `Problem`, which says where it stands, and costs the value in which it is. `options.py` says what
+the keys are.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gradls.autograd.versions import NEWEST, OLDEST, Version, shown
+from gradls.autograd.versions import Version
 from gradls.rules.finding import Severity
+from gradls.syntax.source import Span
+
+if TYPE_CHECKING:
+    from gradls.workspace.forms import Mistake
+
+PROJECT_FILE, OWN_FILE = "pyproject.toml", "gradls.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What cannot be used of a configuration.
+
+    `message` is a sentence that names the key, `span` its place in the text of `file`; both are None where there is no
+    file. `instead` is what was probably meant, in place of what is at `span`. `is_fatal`: all of the file is lost.
+    """
+
+    message: str
+    file: Path | None = None
+    span: Span | None = None
+    instead: str | None = None
+    is_fatal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +45,8 @@ class Config:
 
     `select` and `ignore` hold codes, beginnings of codes, names or ALL; an empty `select` is the default set.
     `per_file_ignores` maps a pattern as in .gitignore, relative to `root`, to what is ignored in the files that match.
-    `target_torch` is the version that the user's code is meant for; None is the newest that gradls knows.
-    `problems` are sentences, each naming the file and key, about what could not be used.
+    `target_torch` is the version that the user's code is meant for; None is the newest that gradls knows. `hints` are
+    those that an editor shows; None where nobody says.
     """
 
     select: tuple[str, ...] = ()
@@ -32,18 +55,21 @@ class Config:
     exclude: tuple[str, ...] = ()
     severity: Mapping[str, Severity] = field(default_factory=dict)
     target_torch: Version | None = None
+    hints: str | None = None
     root: Path | None = None
     file: Path | None = None
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def load_config(start: Path) -> Config:
     """The configuration for the file or folder `start`: the nearest one at or above it, or the defaults."""
     start = start.absolute()
     for folder in (start, *start.parents):
-        config = _in_folder(folder)
-        if config is not None:
-            return config
+        for name in (OWN_FILE, PROJECT_FILE):
+            file = folder / name
+            config = _read(file) if os.path.isfile(file) else None
+            if config is not None:
+                return config
     return Config()
 
 
@@ -52,110 +78,73 @@ def read_config(file: Path) -> Config:
     return _read(file) or Config(root=file.absolute().parent, file=file)
 
 
-def config_from(table: Mapping[str, Any], origin: str, root: Path | None = None, file: Path | None = None) -> Config:
-    """A configuration from a mapping with the keys of `[tool.gradls]`; `origin` names it in messages."""
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    for key, value in table.items():
-        entry = _KEYS.get(key)
-        if entry is None:
-            problems.append(f"{origin}: unknown key `{key}`{_suggestion(key)}")
-            continue
-        attribute, read = entry
-        try:
-            values[attribute] = read(value)
-        except _WrongValue as wrong:
-            problems.append(f"{origin}: `{key}`{wrong.where} must be {wrong.expected}, not {wrong.given}")
-    return Config(**values, root=root, file=file, problems=tuple(problems))
+def config_from(table: Mapping[str, Any]) -> Config:
+    """A configuration from a mapping with the keys of `[tool.gradls]` that is in no file."""
+    from gradls.workspace.options import read_options
+
+    values, mistakes = read_options(table)
+    return Config(**values, problems=tuple(Problem(mistake.message) for mistake in mistakes))
 
 
-def _in_folder(folder: Path) -> Config | None:
-    own = folder / "gradls.toml"
-    if own.is_file():
-        return _read(own)
-    project = folder / "pyproject.toml"
-    return _read(project) if project.is_file() else None
-
-
-def _read(file: Path) -> Config | None:
-    """None for a pyproject.toml that says nothing about gradls."""
+def config_in(text: str, file: Path) -> Config | None:
+    """The configuration that `text` is, as the content of `file`; None for a pyproject.toml that says nothing about
+    gradls."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib
 
     root = file.absolute().parent
-    is_project = file.name == "pyproject.toml"
     try:
-        table: Any = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        return Config(root=root, file=file, problems=(f"{file}: could not be read: {error}",))
-    origin = str(file)
-    if is_project:
+        table: Any = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        from gradls.workspace.toml_places import place_of_error
+
+        reason = re.sub(r" \(at .*\)$", "", str(error))
+        problem = Problem(f"could not be read: {reason}", file, place_of_error(text, str(error)), is_fatal=True)
+        return Config(root=root, file=file, problems=(problem,))
+    above: tuple[str, ...] = ()
+    if file.name == PROJECT_FILE:
         tools = table.get("tool")
         if not isinstance(tools, dict) or "gradls" not in tools:
             return None
-        table, origin = tools["gradls"], f"{file} [tool.gradls]"
-        if not isinstance(table, dict):
-            return Config(root=root, file=file, problems=(f"{origin}: must be a table",))
-    return config_from(table, origin, root, file)
+        table, above = tools["gradls"], ("tool", "gradls")
+    return _config(table, text, file, above)
 
 
-class _WrongValue(Exception):
-    def __init__(self, expected: str, given: object, where: str = "") -> None:
-        self.expected, self.given, self.where = expected, f"`{given!r}`", where
+def _config(table: object, text: str, file: Path, above: tuple[str, ...]) -> Config:
+    from gradls.workspace.forms import Mistake
+    from gradls.workspace.options import read_options
+
+    values: dict[str, Any] = {}
+    if isinstance(table, dict):
+        values, mistakes = read_options(table)
+    else:
+        mistakes = [Mistake((), "`tool.gradls` must be a table")]
+    problems = tuple(_problem(mistake, text, file, above) for mistake in mistakes)
+    return Config(**values, root=file.absolute().parent, file=file, problems=problems)
 
 
-def _strings(value: object) -> tuple[str, ...]:
-    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
-        raise _WrongValue("a list of strings", value)
-    return tuple(value)
+def _problem(mistake: Mistake, text: str, file: Path, above: Sequence[str]) -> Problem:
+    from gradls.workspace.toml_places import place_of
+
+    place = place_of(text, (*above, *mistake.path))
+    span = place.key if mistake.at_key and place.key else place.value
+    return Problem(mistake.message, file, span, mistake.instead)
 
 
-def _table_of(read: Callable[[object], Any]) -> Callable[[object], dict[str, Any]]:
-    def table(value: object) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise _WrongValue("a table", value)
-        result = {}
-        for key, item in value.items():
-            try:
-                result[str(key)] = read(item)
-            except _WrongValue as wrong:
-                raise _WrongValue(wrong.expected, item, f" at `{key}`") from None
-        return result
-
-    return table
-
-
-def _severity(value: object) -> Severity:
+def _read(file: Path) -> Config | None:
+    """None for a pyproject.toml that says nothing about gradls."""
     try:
-        return Severity(value)
-    except ValueError:
-        raise _WrongValue("one of " + ", ".join(severity.value for severity in Severity), value) from None
+        data = file.read_bytes()
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        return _unreadable(file, error.strerror or str(error), 1)
+    except UnicodeDecodeError as error:
+        return _unreadable(file, f"byte {data[error.start]:#04x} is not UTF-8", data.count(b"\n", 0, error.start) + 1)
+    return config_in(text.replace("\r\n", "\n"), file)
 
 
-def _version(value: object) -> Version:
-    match = re.fullmatch(r"(\d+)\.(\d+)(\.\d+)?", value) if isinstance(value, str) else None
-    if match is None:
-        raise _WrongValue('a version in quotes such as "2.1"', value)
-    version = int(match[1]), int(match[2])
-    if not OLDEST <= version <= NEWEST:
-        raise _WrongValue(f"a version of PyTorch from {shown(OLDEST)} to {shown(NEWEST)}", value)
-    return version
-
-
-_KEYS: dict[str, tuple[str, Callable[[object], Any]]] = {
-    "select": ("select", _strings),
-    "ignore": ("ignore", _strings),
-    "per-file-ignores": ("per_file_ignores", _table_of(_strings)),
-    "exclude": ("exclude", _strings),
-    "severity": ("severity", _table_of(_severity)),
-    "target-torch": ("target_torch", _version),
-}
-
-
-def _suggestion(key: str) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(key.replace("_", "-").lower(), _KEYS, n=1)
-    return f"; did you mean `{close[0]}`?" if close else f" (known: {', '.join(sorted(_KEYS))})"
+def _unreadable(file: Path, reason: str, line: int) -> Config:
+    problem = Problem(f"could not be read: {reason}", file, Span(line, 1, line, 1), is_fatal=True)
+    return Config(root=file.absolute().parent, file=file, problems=(problem,))

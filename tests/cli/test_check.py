@@ -126,6 +126,19 @@ def test_a_mistake_in_the_configuration_is_told_and_costs_nothing(tmp_path: Path
     assert "`selekt`" in gradls("check", "train.py", cwd=tmp_path).stderr
 
 
+@pytest.mark.parametrize("command", ["check", "inspect"])
+def test_mistakes_in_configurations_have_line_and_column(tmp_path: Path, command: str):
+    write(tmp_path, a=LOST)
+    (tmp_path / "inner").mkdir()
+    write(tmp_path / "inner", b=LOST)
+    (tmp_path / "pyproject.toml").write_text("[tool.gradls]\nexclude = []\n ignor = []\n", encoding="utf-8")
+    (tmp_path / "inner" / "gradls.toml").write_text("# broken\nselect = [}\n", encoding="utf-8")
+    run = gradls(command, ".", cwd=tmp_path)
+    assert "gradls: pyproject.toml:3:2: unknown key `ignor`; did you mean `ignore`?" in run.stderr.splitlines()
+    assert f"gradls: {Path('inner', 'gradls.toml')}:2:11: could not be read: Invalid value" in run.stderr.splitlines()
+    assert run.stdout
+
+
 def test_comments_silence(tmp_path: Path):
     write(tmp_path, train=LOST.replace(".detach()", ".detach()  # gradls: ignore"))
     assert gradls("check", "train.py", cwd=tmp_path).returncode == 0

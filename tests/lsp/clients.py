@@ -138,10 +138,10 @@ class Client(LanguageClient):
         if self._server is not None and self._server.returncode is None:
             self._server.kill()
 
-    def open(self, uri: str, text: str, version: int = 1) -> None:
+    def open(self, uri: str, text: str, version: int = 1, language: str = "python") -> None:
         self.texts[uri], self.versions[uri] = text, version
         self.text_document_did_open(
-            types.DidOpenTextDocumentParams(types.TextDocumentItem(uri, "python", version, text))
+            types.DidOpenTextDocumentParams(types.TextDocumentItem(uri, language, version, text))
         )
 
     def edit(self, uri: str, old: str, new: str) -> int:
@@ -174,6 +174,14 @@ class Client(LanguageClient):
                     if params.version == self.versions[uri] and count in (None, len(params.diagnostics)):
                         return list(params.diagnostics)
                     break
+            await self.news()
+
+    async def told_of(self, uri: str, count: int) -> list[types.Diagnostic]:
+        """The diagnostics of `uri`, which need not be open, once there are so many."""
+        while True:
+            found = next((list(each.diagnostics) for each in reversed(self.published) if each.uri == uri), [])
+            if len(found) == count:
+                return found
             await self.news()
 
     async def news(self) -> None:

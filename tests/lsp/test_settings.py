@@ -112,16 +112,45 @@ async def test_settings_that_are_asked_for(client: Client):
     assert len(await client.diagnostics_of(uri, 1)) == 1
 
 
-async def test_mistakes_in_the_configuration_are_told_once(client: Client, tmp_path: Path):
-    (tmp_path / "pyproject.toml").write_text('[tool.gradls]\nignor = ["GRD1"]\nselect = ["nonsense"]\n')
-    await client.begin(folder=tmp_path, options={"config": {"severity": "high"}})
+@pytest.mark.parametrize("preset", ["vscode", "neovim", "plain"])
+async def test_mistakes_in_the_settings_are_told_once(client: Client, tmp_path: Path, preset: str):
+    options = {
+        "config": {"severity": "high", "ignor": [], "select": ["detached-los"]},
+        "hints": "cut",
+        "confg": {},
+        "exclude": ["a"],
+        "python": 3,
+        "serverPath": "of the client",
+    }
+    await client.begin(preset, folder=tmp_path, options=options)
     for name in ("one.py", "two.py"):
         uri = uri_of(tmp_path / name)
         client.open(uri, DETACHED)
         await client.diagnostics_of(uri)
     told = [message.message for message in client.messages]
-    for mistake in ("ignor", "nonsense", "severity"):
-        assert len([message for message in told if f"`{mistake}`" in message]) == 1
+    for mistake in (
+        "`severity` must be a table",
+        "unknown key `ignor`; did you mean `ignore`?",
+        "no rule is called `detached-los`; did you mean `detached-loss`?",
+        "`hints` must be one of off, cuts, all, not `'cut'`; did you mean `cuts`?",
+        "unknown key `confg`; did you mean `config`?",
+        "`exclude` belongs into `config`",
+        "`python` must be the path of an interpreter",
+    ):
+        assert len([message for message in told if f"editor settings: {mistake}" in message]) == 1
+    assert not any("serverPath" in message for message in told)
+
+
+async def test_what_others_set_is_no_mistake(client: Client):
+    """Some clients send all settings that there are, and empty ones where nothing is set."""
+    await client.begin(
+        options={"python": "", "hints": "", "config": {"target-torch": "", "select": [], "severity": None}}
+    )
+    others = {"python": {"analysis": 1}, "pylsp": {"configSource": 1}, "hint": 2}
+    client.workspace_did_change_configuration(types.DidChangeConfigurationParams(others))
+    client.open("file:///t/train.py", DETACHED)
+    assert len(await client.diagnostics_of("file:///t/train.py")) == 1
+    assert client.messages == []
 
 
 async def test_folders_that_come_and_go(client: Client, tmp_path: Path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gradls.rules.finding import Severity
-from gradls.workspace.config import Config, load_config, read_config
+from gradls.workspace.config import Config, Problem, load_config, read_config
 
 
 def write(path: Path, text: str) -> Path:
@@ -25,6 +25,7 @@ def test_every_key(tmp_path: Path):
         ignore = ["detached-loss"]
         exclude = ["legacy/"]
         target-torch = "2.1"
+        hints = "all"
         [tool.gradls.per-file-ignores]
         "tests/*" = ["GRD7"]
         [tool.gradls.severity]
@@ -39,6 +40,7 @@ def test_every_key(tmp_path: Path):
         exclude=("legacy/",),
         severity={"GRD2": Severity.INFORMATION},
         target_torch=(2, 1),
+        hints="all",
         root=tmp_path,
         file=tmp_path / "pyproject.toml",
     )
@@ -64,44 +66,76 @@ def test_the_nearest_wins_and_own_file_before_the_project_file(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("line", "key", "hint"),
+    ("line", "marked", "words"),
     [
-        ("ignored = ['GRD1']", "`ignored`", "did you mean `ignore`"),
-        ("per_file_ignores = {}", "`per_file_ignores`", "did you mean `per-file-ignores`"),
-        ("select = 'GRD1'", "`select`", "a list of strings"),
-        ("exclude = [1]", "`exclude`", "a list of strings"),
-        ("severity = 3", "`severity`", "a table"),
-        ("severity = {GRD1 = 'fatal'}", "`severity` at `GRD1`", "error, warning, information, hint"),
-        ("per-file-ignores = {'a.py' = 'GRD1'}", "`per-file-ignores` at `a.py`", "a list of strings"),
-        ("target-torch = 2.1", "`target-torch`", "a version in quotes"),
-        ("target-torch = '2'", "`target-torch`", "a version in quotes"),
-        ("target-torch = '0.4'", "`target-torch`", "from 1.13 to 2."),
-        ("target-torch = '9.0.1'", "`target-torch`", "from 1.13 to 2."),
+        ("ignored = ['GRD1']", "ignored", "did you mean `ignore`"),
+        ("per_file_ignores = {}", "per_file_ignores", "did you mean `per-file-ignores`"),
+        ("zzz = 1", "zzz", "known: exclude, hints, ignore"),
+        ("select = 'GRD1'", "'GRD1'", "`select` must be a list of rules"),
+        ("select = ['GRD1', 'detached-los']", "'detached-los'", "did you mean `detached-loss`"),
+        ("select = ['GRD1', 'grd101']", "'grd101'", "is written `GRD101`"),
+        ("exclude = ['a', 1]", "1", "`exclude`, number 2, must be a pattern"),
+        ("exclude = ['a\\']", "'a\\'", "must be a pattern"),
+        ("severity = 3", "3", "`severity` must be a table"),
+        ("severity = {GRD1 = 'fatal'}", "'fatal'", "`severity` at `GRD1` must be one of error, warning"),
+        ("severity = {GRD1 = 'eror'}", "'eror'", "did you mean `error`"),
+        ("severity = {detached = 'hint'}", "detached", "no rule is called `detached`"),
+        ("per-file-ignores = {'a.py' = 'GRD1'}", "'GRD1'", "`per-file-ignores` at `a.py` must be a list"),
+        ("target-torch = 2.1", "2.1", "in quotes"),
+        ("target-torch = '2'", "'2'", "in quotes"),
+        ("target-torch = '0.4'", "'0.4'", 'from "1.13" to "2.'),
+        ("target-torch = '9.0.1'", "'9.0.1'", 'from "1.13" to "2.'),
+        ("hints = 'cut'", "'cut'", "did you mean `cuts`"),
     ],
 )
-def test_a_mistake_names_file_and_key_and_costs_nothing_else(tmp_path: Path, line: str, key: str, hint: str):
-    file = write(tmp_path / "gradls.toml", f"{line}\nignore = ['GRD101']\n")
+@pytest.mark.parametrize("name", ["gradls.toml", "pyproject.toml"])
+def test_a_mistake_says_where_it_is_and_costs_nothing_else(
+    tmp_path: Path, name: str, line: str, marked: str, words: str
+):
+    header = "[tool.gradls]" if name == "pyproject.toml" else "# ours"
+    text = f"{header}\n{line}\nignore = ['GRD101']\n"
+    file = write(tmp_path / name, text)
     config = load_config(tmp_path)
     (problem,) = config.problems
-    assert str(file) in problem
-    assert key in problem
-    assert hint in problem
+    assert problem.file == file
+    assert words in problem.message
+    assert of_span(text, problem) == marked
     assert config.ignore == ("GRD101",)
 
 
-@pytest.mark.parametrize("content", [b"select = [", b"\xff\xfe", b"[tool\n"])
-def test_what_is_no_toml_is_reported(tmp_path: Path, content: bytes):
+def of_span(text: str, problem: Problem) -> str:
+    line, column, end_line, end_column = problem.span
+    assert line == end_line
+    return text.split("\n")[line - 1][column - 1 : end_column - 1]
+
+
+def test_what_is_right_beside_a_mistake_counts(tmp_path: Path):
+    write(tmp_path / "gradls.toml", "select = ['GRD1', 2]\nseverity = {GRD1 = 'fatal', GRD2 = 'hint'}\n")
+    config = load_config(tmp_path)
+    assert config.select == ("GRD1",)
+    assert config.severity == {"GRD2": Severity.HINT}
+    assert len(config.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [(b"select = [", 1), (b"\n\xff\xfe", 2), (b"[tool\n", 1), (b"a = 1\r\n\r\na = 2\r\n", 3), (b"[" * 5000, 1)],
+)
+def test_what_is_no_toml_is_reported_with_its_line(tmp_path: Path, content: bytes, line: int):
     file = tmp_path / "gradls.toml"
     file.write_bytes(content)
     config = load_config(tmp_path)
     assert config.select == ()
-    assert str(file) in config.problems[0]
-    assert "could not be read" in config.problems[0]
+    (problem,) = config.problems
+    assert (problem.file, problem.span.line, problem.is_fatal) == (file, line, True)
+    assert "could not be read" in problem.message
 
 
 def test_a_section_that_is_no_table(tmp_path: Path):
     write(tmp_path / "pyproject.toml", "[tool]\ngradls = 3")
-    assert "must be a table" in load_config(tmp_path).problems[0]
+    (problem,) = load_config(tmp_path).problems
+    assert "must be a table" in problem.message
+    assert problem.span[:2] == (2, 10)
 
 
 def test_a_named_file(tmp_path: Path):
