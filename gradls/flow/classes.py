@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import class_text, truth
 from gradls.flow.arguments import Call
-from gradls.flow.models.registry import find_function, find_method
+from gradls.flow.models.registry import find_function, find_method, find_method_of_library
 from gradls.flow.program import is_stub
 from gradls.flow.run import Scope
 from gradls.flow.values import (
@@ -99,11 +99,15 @@ def find_in_class(cls: Class, name: str, behind: Class | None = None) -> tuple[V
         if isinstance(base, Class):
             if name in base.fields:
                 return base.fields[name], base
-        elif isinstance(base, Lib) and (
-            find_function(f"{base.path}.{name}") is not None or find_method(base, name) is not None
-        ):
+        elif isinstance(base, Lib) and _has(base.path, name):
             return None, base
     return None, None
+
+
+@lru_cache(1 << 14)
+def _has(path: str, name: str) -> bool:
+    """Is there a model of something in a library class?"""
+    return find_function(f"{path}.{name}") is not None or find_method_of_library(path, name) is not None
 
 
 def library_bases(cls: Class) -> tuple[str, ...]:
@@ -115,12 +119,14 @@ def library_bases(cls: Class) -> tuple[str, ...]:
 
 def has_unknown_base(cls: Class) -> bool:
     """Whether a class has more attributes and methods than its text tells."""
-    return any(
-        is_stub(base.source)
-        if isinstance(base, Class)
-        else not (isinstance(base, Lib) and is_module_class(base) is not None)
-        for base in linearize(cls)
-    )
+    if cls.unknown_base is None:
+        cls.unknown_base = any(
+            is_stub(base.source)
+            if isinstance(base, Class)
+            else not (isinstance(base, Lib) and is_module_class(base) is not None)
+            for base in linearize(cls)
+        )
+    return cls.unknown_base
 
 
 _OFF = frozenset(("no_grad", "inference_mode", "set_grad_enabled"))
@@ -189,12 +195,15 @@ def is_module(value: Value) -> bool | None:
     return None if isinstance(value, Unknown) else False
 
 
+_TUPLES = frozenset(("typing.NamedTuple", "enum.Enum"))
+
+
 def instantiate(run: Run, cls: Class, call: Call) -> Value:
     """Make an object of a class of the program."""
     from gradls.flow.calls import call_function, escape
 
     run.executed.add(cls.node)
-    if any(path in ("typing.NamedTuple", "enum.Enum") for path in library_bases(cls)):
+    if not _TUPLES.isdisjoint(library_bases(cls)):
         return _named_tuple(run, cls, call)
     if isinstance(find_in_class(cls, "__new__")[0], Function):
         # It may make anything.

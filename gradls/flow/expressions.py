@@ -48,12 +48,6 @@ def eval_expr(run: Run, node: ast.expr) -> Value:
     return value
 
 
-def observe(run: Run, node: ast.AST, value: Value) -> None:
-    """Note the state of a name that an assignment bound."""
-    if type(value) is Tensor:
-        run.observe(node, value)
-
-
 def as_load(target: ast.expr) -> ast.expr:
     """The target of an augmented assignment, read. Evaluation does not look at the context of a node."""
     return target
@@ -152,7 +146,7 @@ def _if_exp(run: Run, node: ast.IfExp) -> Value:
 
 
 def _tuple(run: Run, node: ast.Tuple | ast.List | ast.Set) -> Value:
-    kind = {ast.Tuple: "tuple", ast.List: "list", ast.Set: "set"}[type(node)]
+    kind = _KINDS[type(node)]
     items: list[Value] = []
     rest: list[Value] = []
     for element_node in node.elts:
@@ -236,15 +230,23 @@ def _joined_str(run: Run, node: ast.JoinedStr) -> Value:
     return host(text) if known else Host("str")
 
 
-def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> Value:
-    from gradls.flow.loops import MOST_ELEMENTS, MOST_NESTED, rounds
-    from gradls.flow.run import Scope
-    from gradls.flow.statements import assign
+class _Elements:
+    """What a comprehension gives, as far as it was run."""
 
-    items: list[Value] = []
-    keys: list[Value] = []
-    exact = True
-    gone_through: list[Value] = []
+    __slots__ = ("exact", "gone_through", "items", "keys", "node")
+
+    def __init__(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
+        self.node = node
+        self.items: list[Value] = []
+        self.keys: list[Value] = []
+        self.exact = True
+        """These are all elements, and not only some."""
+        self.gone_through: list[Value] = []
+
+
+def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> Value:
+    from gradls.flow.run import Scope
+
     frame = run.frame
     outer = frame.scope
     frame.scope = Scope(Fields(run.state), outer, "comprehension")
@@ -252,49 +254,64 @@ def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
         for target in walk(generator.target):
             if isinstance(target, ast.Name):
                 frame.scope.fields[target.id] = NONE
-
-    def level(depth: int) -> None:
-        nonlocal exact
-        if depth == len(node.generators):
-            if isinstance(node, ast.DictComp):
-                keys.append(eval_expr(run, node.key))
-                items.append(eval_expr(run, node.value))
-            else:
-                items.append(eval_expr(run, node.elt))
-            return
-        generator = node.generators[depth]
-        iterated = eval_expr(run, generator.iter)
-        nothing.note_use(run, generator.iter, iterated, "it is gone through")
-        values, all_of_them = rounds(run, iterated, MOST_ELEMENTS)
-        gone_through.append(iterated)
-        if not all_of_them:
-            exact = False
-            values = values[: 1 if run.rough + depth >= MOST_NESTED else 2]
-        for value in values:
-            assign(run, generator.target, value)
-            verdicts = [truth.asked(run, eval_expr(run, test), test) for test in generator.ifs]
-            if False in verdicts:
-                continue
-            if None in verdicts:
-                exact = False
-            for test in generator.ifs:
-                truth.narrow(run, test, True)
-            level(depth + 1)
-
+    found = _Elements(node)
     run.rough += 1
     try:
-        level(0)
-        for iterated in gone_through:
+        _go_through(run, found, 0)
+        for iterated in found.gone_through:
             consume(run, iterated, node)
     finally:
         frame.scope = outer
         run.rough -= 1
+    items = found.items
     if isinstance(node, ast.DictComp):
-        return _dictionary(run, keys, items, exact)
-    kind = {ast.ListComp: "list", ast.SetComp: "set", ast.GeneratorExp: "iterator"}[type(node)]
-    if exact:
+        return _dictionary(run, found.keys, items, found.exact)
+    kind = _KINDS[type(node)]
+    if found.exact:
         return Sequence(run.state, kind, tuple(items))
     return Sequence(run.state, kind, (), run.join.values(items) if items else run.unknown("element"))
+
+
+_KINDS: dict[type, str] = {
+    ast.Tuple: "tuple",
+    ast.List: "list",
+    ast.Set: "set",
+    ast.ListComp: "list",
+    ast.SetComp: "set",
+    ast.GeneratorExp: "iterator",
+}
+
+
+def _go_through(run: Run, found: _Elements, depth: int) -> None:
+    """Run the `for` number `depth` of a comprehension, and those inside it."""
+    from gradls.flow import loops, statements
+
+    node = found.node
+    if depth == len(node.generators):
+        if isinstance(node, ast.DictComp):
+            found.keys.append(eval_expr(run, node.key))
+            found.items.append(eval_expr(run, node.value))
+        else:
+            found.items.append(eval_expr(run, node.elt))
+        return
+    generator = node.generators[depth]
+    iterated = eval_expr(run, generator.iter)
+    nothing.note_use(run, generator.iter, iterated, "it is gone through")
+    values, all_of_them = loops.rounds(run, iterated, loops.MOST_ELEMENTS)
+    found.gone_through.append(iterated)
+    if not all_of_them:
+        found.exact = False
+        values = values[: 1 if run.rough + depth >= loops.MOST_NESTED else 2]
+    for value in values:
+        statements.assign(run, generator.target, value)
+        verdicts = [truth.asked(run, eval_expr(run, test), test) for test in generator.ifs]
+        if False in verdicts:
+            continue
+        if None in verdicts:
+            found.exact = False
+        for test in generator.ifs:
+            truth.narrow(run, test, True)
+        _go_through(run, found, depth + 1)
 
 
 def _dictionary(run: Run, keys: list[Value], items: list[Value], exact: bool) -> Mapping:
@@ -311,10 +328,10 @@ def _dictionary(run: Run, keys: list[Value], items: list[Value], exact: bool) ->
 
 
 def _named(run: Run, node: ast.NamedExpr) -> Value:
-    from gradls.flow.statements import assign
+    from gradls.flow import statements
 
     value = eval_expr(run, node.value)
-    assign(run, node.target, value)
+    statements.assign(run, node.target, value)
     return value
 
 
@@ -355,7 +372,7 @@ def element(run: Run, value: Value) -> Value:
 
 def unpack(run: Run, value: Value, targets: list[ast.expr]) -> list[Value]:
     """The values of the targets of an unpacking assignment."""
-    from gradls.flow.loops import container_elements
+    from gradls.flow import loops
 
     count = len(targets)
     starred = next((index for index, target in enumerate(targets) if isinstance(target, ast.Starred)), None)
@@ -363,7 +380,7 @@ def unpack(run: Run, value: Value, targets: list[ast.expr]) -> list[Value]:
         sequences = [option for option in value.options if isinstance(option, Sequence)]
         if sequences:
             value = run.join.values(sequences)
-    held = container_elements(run, value)
+    held = loops.container_elements(run, value)
     if isinstance(held, Sequence):
         value = held
     if isinstance(value, Sequence):

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gradls.flow import classes, contexts, expressions, nothing, truth
+from gradls.flow import classes, contexts, nothing, truth
 from gradls.flow.graph import Round
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.run import Loop
@@ -233,3 +233,7 @@ def forget_counters(run: Run, mark: tuple[int, int]) -> None:
             last = value[-1]
             if isinstance(last, (Tensor, Value)):
                 run.state.set(fields, "rest", last)
+
+
+# This begins loops itself: it is needed only when everything is there.
+from gradls.flow import expressions  # noqa: E402

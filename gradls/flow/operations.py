@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from collections.abc import Mapping as Mapped
 from collections.abc import Sequence as Items
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradls.autograd.calls import select
 from gradls.autograd.ops import Op, Output, find_op
@@ -122,7 +123,7 @@ def tensors_in(value: Value) -> Items[Value]:
 
 def edges_of(
     run: Run,
-    bound: dict[str, Value],
+    bound: Mapped[Any, Value],
     differentiable: frozenset[str] | None,
     at: ast.AST | None = None,
     about: dict[str, tuple[str, int]] | None = None,
@@ -456,8 +457,7 @@ def derived_tensor(
     saves: bool = False,
 ) -> Tensor:
     """A tensor through which gradient flows to everything in `sources`: for operations that are made of many others."""
-    bound = {str(number): value for number, value in enumerate(sources)}
-    edges, verdict = edges_of(run, bound, None, at)
+    edges, verdict = edges_of(run, dict(enumerate(sources)), None, at)
     place = run.at(at)
     flag, cut = under_mode(run, verdict, None, place)
     own = edges if flag is not False else [edge(given.node, False) for given in edges]

@@ -47,6 +47,9 @@ NAMES: dict[type, str] = {
     ast.LShift: "lshift",
     ast.RShift: "rshift",
 }
+_OF_TENSOR = {kind: f"torch.Tensor.__{name}__" for kind, name in NAMES.items()}
+_PLAIN_OPERANDS = frozenset((Tensor, Host, Unknown))
+"""What is computed with as it stands: neither a None nor one of several values."""
 _UNARY: dict[type, str] = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "invert"}
 _PYTHON: dict[type, Any] = {
     ast.Add: operator.add,
@@ -71,6 +74,8 @@ _COMPARISONS: dict[type, tuple[str, Any]] = {
 
 def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Value:
     """`left op right`."""
+    if type(left) is Tensor and type(right) in _PLAIN_OPERANDS and not run.lazy:
+        return _noted(kind, apply(run, _OF_TENSOR[kind], Call(_expr(node), [right]), left), right)
     note_missing_grad(run, node, left, right)
     if kind is not ast.Mod and not isinstance(left, _MAY_TAKE_NONE) and not isinstance(right, _MAY_TAKE_NONE):
         nothing.note_use(run, node, left, "it is computed with")
@@ -81,7 +86,7 @@ def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Va
         return _of_options(run, kind, left, right, node)
     name = NAMES[kind]
     if isinstance(left, Tensor):
-        return _noted(kind, apply(run, f"torch.Tensor.__{name}__", Call(_expr(node), [right]), left), right)
+        return _noted(kind, apply(run, _OF_TENSOR[kind], Call(_expr(node), [right]), left), right)
     if isinstance(right, Tensor):
         return _noted(kind, apply(run, f"torch.Tensor.__r{name}__", Call(_expr(node), [left]), right), left)
     if isinstance(left, Host) and isinstance(right, Host):
@@ -107,8 +112,9 @@ def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Va
 
 def _noted(kind: type, result: Value, factor: Value) -> Value:
     """Note that a tensor is all zeros, for it is a product with the number zero."""
-    by_zero = isinstance(factor, Host) and factor.known and factor.kind in ("int", "float") and factor.value == 0
-    if by_zero and kind is ast.Mult and isinstance(result, Tensor):
+    if kind is not ast.Mult or not isinstance(factor, Host) or factor.kind not in ("int", "float"):
+        return result
+    if factor.known and factor.value == 0 and isinstance(result, Tensor):
         result.node.fields["zeros"] = True
     return result
 
@@ -240,11 +246,12 @@ def unary(run: Run, kind: type, operand: Value, node: ast.AST) -> Value:
 
 def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST) -> Value:
     """`left op right`, for one comparison."""
-    if isinstance(kind, (ast.Is, ast.IsNot)):
-        return _identity(run, left, right, isinstance(kind, ast.Is))
-    if isinstance(kind, (ast.In, ast.NotIn)):
-        return _membership(run, left, right, isinstance(kind, ast.In))
-    name, function = _COMPARISONS[type(kind)]
+    sort = type(kind)
+    if sort is ast.Is or sort is ast.IsNot:
+        return _identity(run, left, right, sort is ast.Is)
+    if sort is ast.In or sort is ast.NotIn:
+        return _membership(run, left, right, sort is ast.In)
+    name, function = _COMPARISONS[sort]
     if isinstance(left, Choice) or isinstance(right, Choice):
         pairs = [(one, other) for one in options(left) for other in options(right)]
         return run.join.values([compare(run, kind, one, other, node) for one, other in pairs])

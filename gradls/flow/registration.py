@@ -24,14 +24,18 @@ def plain_containers(module: Instance) -> list[PlainContainer]:
     """The attributes of a module in which parameters are hidden from `parameters()`."""
     from gradls.flow.models.modules import ITEMS
 
-    registered = _registered(module)
+    registered: set[int] | None = None
     found = []
     for name, value in module.fields.items():
-        if not isinstance(name, str) or name == ITEMS or not isinstance(value, (Sequence, Mapping)):
+        if not isinstance(value, (Sequence, Mapping)) or not isinstance(name, str) or name == ITEMS:
             continue
         members = list(dict.fromkeys(_members(value, set(), 0)))
         kept = tuple(member for member, _ in members)
-        if kept and not any(id(member) in registered or member.fields.get("escaped") for member in kept):
+        if not kept:
+            continue
+        if registered is None:
+            registered = _registered(module)
+        if not any(id(member) in registered or member.fields.get("escaped") for member in kept):
             found.append(PlainContainer(name, value, kept, any(depth > 1 for _, depth in members)))
     return found
 

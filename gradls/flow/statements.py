@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from gradls.flow import attributes, calls, contexts, expressions, imports, nothing, operators, subscripts, truth
 from gradls.flow.loops import exec_for, exec_while
-from gradls.flow.run import Arm, Run
+from gradls.flow.run import Arm, OutOfBudget, Run
 from gradls.flow.state import Fields
 from gradls.flow.values import NONE, Function, Instance, Mapping, Sequence, Tensor, Value
 from gradls.syntax.walk import walk
@@ -16,7 +16,9 @@ from gradls.syntax.walk import walk
 def exec_block(run: Run, body: Iterable[ast.stmt]) -> bool:
     """Run statements in order; False if the end is not reached (return, raise, break, continue)."""
     for statement in body:
-        run.step()
+        run.steps += 1
+        if run.steps > run.limit:
+            raise OutOfBudget
         if not EXEC[type(statement)](run, statement):
             return False
     return True
@@ -55,11 +57,13 @@ def _aug_assign(run: Run, statement: ast.AugAssign) -> bool:
 
 def assign(run: Run, target: ast.expr, value: Value, augmented: bool = False) -> None:
     """Bind `value` to a target of an assignment."""
-    if isinstance(target, ast.Name):
-        if isinstance(value, Tensor):
+    if type(target) is ast.Name:
+        if type(value) is Tensor:
             _note_rebinding(run, target, value)
-        bind(run, target.id, value)
-        expressions.observe(run, target, value)
+            bind(run, target.id, value)
+            run.observe(target, value)
+        else:
+            bind(run, target.id, value)
     elif isinstance(target, (ast.Tuple, ast.List)):
         _unpack(run, target, value)
     elif isinstance(target, ast.Starred):

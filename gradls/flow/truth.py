@@ -94,25 +94,24 @@ def combined(run: Run, operator: ast.boolop, values: list[Value]) -> Value:
 
 def narrow(run: Run, test: ast.expr, taken: bool) -> None:
     """Use what taking a branch tells: `x is None`, `x`, `not x`, `isinstance(x, C)` and `and` of these."""
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        narrow(run, test.operand, not taken)
-    elif isinstance(test, ast.BoolOp):
-        if taken == isinstance(test.op, ast.And):
-            for operand in test.values:
-                narrow(run, operand, taken)
-    elif isinstance(test, ast.Compare) and len(test.ops) == 1 and _is_none(test.comparators[0]):
-        if isinstance(test.ops[0], (ast.Is, ast.Eq)):
-            _narrow_none(run, test.left, taken)
-        elif isinstance(test.ops[0], (ast.IsNot, ast.NotEq)):
-            _narrow_none(run, test.left, not taken)
-    elif isinstance(test, (ast.Name, ast.Attribute)):
+    if type(test) is ast.Compare:
+        if len(test.ops) == 1 and _is_none(test.comparators[0]):
+            if isinstance(test.ops[0], (ast.Is, ast.Eq)):
+                _narrow_none(run, test.left, taken)
+            elif isinstance(test.ops[0], (ast.IsNot, ast.NotEq)):
+                _narrow_none(run, test.left, not taken)
+    elif type(test) is ast.Name or type(test) is ast.Attribute:
         if taken:
             _narrow_none(run, test, False)
+    elif type(test) is ast.UnaryOp:
+        if type(test.op) is ast.Not:
+            narrow(run, test.operand, not taken)
+    elif type(test) is ast.BoolOp:
+        if taken is (type(test.op) is ast.And):
+            for operand in test.values:
+                narrow(run, operand, taken)
     elif (
-        isinstance(test, ast.Call)
-        and isinstance(test.func, ast.Name)
-        and test.func.id == "isinstance"
-        and len(test.args) == 2
+        type(test) is ast.Call and type(test.func) is ast.Name and test.func.id == "isinstance" and len(test.args) == 2
     ):
         _narrow_isinstance(run, test, taken)
 

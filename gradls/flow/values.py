@@ -349,6 +349,7 @@ class Class(Value):
         "scope",
         "sort",
         "source",
+        "unknown_base",
         "uses",
     )
 
@@ -366,6 +367,7 @@ class Class(Value):
         self.order: tuple[Value, ...] | None = None
         self.libraries: tuple[str, ...] | None = None
         self.sort: str = ""
+        self.unknown_base: bool | None = None
 
 
 class Lib(Value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 from gradls.autograd.modules import find_module
@@ -58,7 +59,7 @@ def initialize(run: Run, instance: Instance, path: str, call: Call) -> None:
             instance.open = True
         return
     given = dict(zip(spec.init, call.args, strict=False)) | call.kwargs
-    options = {name: host(value) for name, value in spec.defaults.items()} | given
+    options = _defaults(path) | given
     instance.data["options"] = options
     dtype = options.get("dtype", NONE)
     for name, condition in spec.parameters:
@@ -73,6 +74,13 @@ def initialize(run: Run, instance: Instance, path: str, call: Call) -> None:
         buffer = run.leaf("buffer", call.node, dtype="int" if name.startswith("num_") else "float")
         buffer.name, instance.fields[name] = name, buffer
     instance.data["buffers"] = tuple(spec.buffers)
+
+
+@cache
+def _defaults(path: str) -> dict[str, Value]:
+    """The options of a module when nothing is said about them."""
+    spec = find_module(path)
+    return {} if spec is None else {name: host(value) for name, value in spec.defaults.items()}
 
 
 def _is_on(run: Run, value: Value | None) -> bool:

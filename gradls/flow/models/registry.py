@@ -108,7 +108,7 @@ def find_function(path: str) -> Model | None:
 
 
 @lru_cache(1 << 14)
-def _find_method(cls: str, name: str) -> Model | None:
+def find_method_of_library(cls: str, name: str) -> Model | None:
     """The model of a method of a library class, or of the base class of its family."""
     return METHODS.get((cls, name)) or METHODS.get((family_of(cls), name))
 
@@ -134,18 +134,18 @@ def find_method(receiver: Value, name: str) -> Model | None:
     if isinstance(receiver, Mapping):
         return METHODS.get(("dict", name))
     if isinstance(receiver, Lib):
-        return _find_method(receiver.path, name)
+        return find_method_of_library(receiver.path, name)
     if isinstance(receiver, Class):
         return next(filter(None, (METHODS.get((path, name)) for path in classes.library_bases(receiver))), None)
     if not isinstance(receiver, Instance):
         return None
     paths = (receiver.cls.path,) if isinstance(receiver.cls, Lib) else classes.library_bases(receiver.cls)
     for path in paths:
-        model = _find_method(path, name)
+        model = find_method_of_library(path, name)
         if model is not None:
             return model
     if "." in name:
-        return _find_method(*name.rsplit(".", 1))
+        return find_method_of_library(*name.rsplit(".", 1))
     return None
 
 
