@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[
 
     None if that takes too long to follow; then it is as if nothing had happened.
     """
+    if run.abroad <= 0 and not isinstance(function.node, ast.Lambda):
+        return None
     mark, limit, home, before = run.state.mark(), run.limit, run.home, run.steps
     kept = run.frame, run.path, dict(run.mode), run.isolated, run.caught, run.rough
     executed, events = set(run.executed), len(run.events)
