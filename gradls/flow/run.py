@@ -371,12 +371,14 @@ class Run:
         path = self.path
         outcomes: list[Changes] = []
         ends: list[Path | None] = []
+        known: list[tuple[int, Any]] = []
         self.frame.forks += 1
         try:
             for subject, decision, arm in arms:
                 self.path = (path, subject, decision)
                 if isinstance(subject, Unknown):
                     self.state.set(self.assumed, subject, decision)
+                    known.append((id(self.assumed), subject))
                 try:
                     completes = arm()
                 except OutOfBudget:
@@ -392,6 +394,11 @@ class Run:
             self.path = path
         if not outcomes:
             return False
+        if len(outcomes) > 1:
+            # Behind the branches neither is known to have been taken.
+            for changes in outcomes:
+                for slot in known:
+                    changes.pop(slot, None)
         self.state.merge(mark, outcomes, self.join.slot)
         if len(outcomes) == 1:
             self.path = ends[0]
