@@ -72,7 +72,7 @@ def define_class(run: Run, node: ast.ClassDef) -> Class:
     methods = {}
     if FUNCTION in library_bases(cls):
         # What a custom Function defines or inherits: fields of a class that a function defines are gone afterwards.
-        nearest_last = reversed(linearize(cls))
+        nearest_last = linearize(cls)[::-1]
         methods = {name: value for base in nearest_last for name, value in getattr(base, "fields", {}).items()}
     run.event("class", node, cls, methods=methods)
     if run.frame.scope.kind == "module":
@@ -177,7 +177,7 @@ def _sort(cls: Class) -> str:
         return "module"
     for base in linearize(cls):
         answer = getattr(base, "answer", None)
-        if answer is not None and "torch.nn.modules.module.Module" in (answer.name, *answer.bases):
+        if answer is not None and "torch.nn.modules.module.Module" in [answer.name, *answer.bases]:
             return "module"
     return "unknown" if has_unknown_base(cls) else "other"
 

@@ -17,7 +17,7 @@ from gradls.syntax.walk import walk
 if TYPE_CHECKING:
     from gradls.flow.run import Run
 
-MODES = {
+MODES: dict[str, tuple[bool | None, bool]] = {
     "torch.no_grad": (False, False),
     "torch.enable_grad": (True, False),
     "torch.inference_mode": (False, True),

@@ -27,25 +27,8 @@ class At(NamedTuple):
 
 _new = tuple.__new__
 
-Path = tuple["Path | None", object, object]
-"""Decisions that led here: (those before, what was decided on, how)."""
-
-
-def edge(node: Node, flows: bool | None, about: tuple[str, int] = ("", 0)) -> Edge:
-    """An `Edge`, made three times as fast as by its class."""
-    return _new(Edge, (node, flows, *about))
-
-
-class Edge(NamedTuple):
-    """An input of a node. `flows`: does gradient go to it? None means unknown. `second` says what that gradient is for
-    a second derivative: "constant", "curved" (it has a graph), "raises" (that graph has no derivative), "once" (it has
-    none where it should) or, not known, empty. `sign`: 1 or -1 if the result is a sum of which the input is a term, or
-    minus a term; otherwise 0."""
-
-    node: Node
-    flows: bool | None
-    second: str = ""
-    sign: int = 0
+Path = tuple[Any, object, object]
+"""Decisions that led here: (those before, what was decided on, how). The first is a `Path` too, or None."""
 
 
 class Cut(NamedTuple):
@@ -59,19 +42,6 @@ class Cut(NamedTuple):
     kind: str
     at: At
     certain: bool = True
-
-
-class Saved(NamedTuple):
-    """A tensor kept for backward, and which writes its storage had seen by then."""
-
-    what: str
-    tensor: Tensor
-    writes: tuple[Write, ...]
-
-
-def saved(what: str, tensor: Tensor) -> Saved:
-    """What is kept of a tensor as it is now."""
-    return _new(Saved, (what, tensor, tensor.writes))
 
 
 class Freed(NamedTuple):
@@ -97,6 +67,19 @@ class Write:
         self.certain = True
         self.clock = 0
         """When: nodes made later are born later than this."""
+
+
+class Saved(NamedTuple):
+    """A tensor (a `gradls.flow.values.Tensor`) kept for backward, and which writes its storage had seen by then."""
+
+    what: str
+    tensor: Any
+    writes: tuple[Write, ...]
+
+
+def saved(what: str, tensor: Tensor) -> Saved:
+    """What is kept of a tensor as it is now."""
+    return _new(Saved, (what, tensor, tensor.writes))
 
 
 class Storage:
@@ -186,6 +169,23 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.op} {self.label}>"
+
+
+def edge(node: Node, flows: bool | None, about: tuple[str, int] = ("", 0)) -> Edge:
+    """An `Edge`, made three times as fast as by its class."""
+    return _new(Edge, (node, flows, *about))
+
+
+class Edge(NamedTuple):
+    """An input of a node. `flows`: does gradient go to it? None means unknown. `second` says what that gradient is for
+    a second derivative: "constant", "curved" (it has a graph), "raises" (that graph has no derivative), "once" (it has
+    none where it should) or, not known, empty. `sign`: 1 or -1 if the result is a sum of which the input is a term, or
+    minus a term; otherwise 0."""
+
+    node: Node
+    flows: bool | None
+    second: str = ""
+    sign: int = 0
 
 
 def compatible(one: Path | None, other: Path | None) -> bool:
@@ -295,7 +295,7 @@ def walk(root: Node, *, follow: str = "all") -> Iterator[Node]:
     while todo:
         node = todo.pop()
         yield node
-        for inner, flows, _, _ in reversed(node.edges):
+        for inner, flows, _, _ in node.edges[::-1]:
             if inner not in seen and (everything or flows or (flows is None and not certain)):
                 seen.add(inner)
                 todo.append(inner)
@@ -350,7 +350,7 @@ def frontier(root: Node) -> list[Node]:
         if node.cut is not None:
             found.append(node)
             continue
-        for inner, _, _, _ in reversed(node.edges):
+        for inner, _, _, _ in node.edges[::-1]:
             if inner not in seen:
                 seen.add(inner)
                 todo.append(inner)
@@ -368,7 +368,7 @@ def lost_leaves(cut: Node) -> list[Tensor]:
             node = todo.pop()
             if node.leaf is not None and node.leaf.requires_grad:
                 found.append(node.leaf)
-            for inner, _, _, _ in reversed(node.edges):
+            for inner, _, _, _ in node.edges[::-1]:
                 if inner not in seen:
                     seen.add(inner)
                     todo.append(inner)

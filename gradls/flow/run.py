@@ -92,8 +92,9 @@ class Loop:
         self.continues: list[Changes] = []
 
 
-Calls = tuple[At, Function, "Calls | None"]
-"""The calls that led to where the analysis is, innermost first: where, of what, and those around it."""
+Calls = tuple[At, Function, Any]
+"""The calls that led to where the analysis is, innermost first: where, of what, and those around it (`Calls` or
+None)."""
 
 
 class Frame:

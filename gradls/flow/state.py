@@ -27,9 +27,7 @@ class Fields(dict):
     @classmethod
     def of(cls, born: int, values: dict | None = None) -> Fields:
         """Slots of something that was born before now."""
-        fields = cls.__new__(cls)
-        if values:
-            fields.update(values)
+        fields = cls(_NOWHERE, values)
         fields.born = born
         return fields
 
@@ -83,7 +81,8 @@ class State:
         trail = self.trail
         written = trail[mark[0] :]
         del trail[mark[0] :]
-        for fields, key, old in reversed(written):
+        written.reverse()
+        for fields, key, old in written:
             if old is MISSING:
                 fields.pop(key, None)
             else:
@@ -140,3 +139,7 @@ class State:
                 if tuples and len({len(value) for value in present}) > 1:
                     # The longest stands for all: some of it may not be there.
                     self.set(fields, "unsure", True)
+
+
+_NOWHERE = State()
+"""For slots that are told when they were born."""

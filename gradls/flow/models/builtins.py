@@ -110,11 +110,11 @@ def _iterated(run: Run, value: Value) -> Value:
         return value
     from gradls.flow.models.modules import contents, has_keys
 
+    assert isinstance(value, Instance)
     if has_keys(value):
-        return value.fields["*items"]  # type: ignore[attr-defined]
-
-    items = [item for name, item in contents(value) if name != "*"]  # type: ignore[arg-type]
-    rest = [item for name, item in contents(value) if name == "*"]  # type: ignore[arg-type]
+        return value.fields["*items"]
+    items = [item for name, item in contents(value) if name != "*"]
+    rest = [item for name, item in contents(value) if name == "*"]
     return Sequence(run.state, "list", tuple(items), rest[0] if rest else None)
 
 

@@ -262,7 +262,7 @@ def _taken(receiver: Instance, name: object) -> Value | None:
     if isinstance(own, Function) and own.kind == "property":
         # It may end in the very look-up that finds nothing yet.
         return None
-    return None if isinstance(own, (Unknown, Choice)) or is_module(own) is True else own  # type: ignore[arg-type]
+    return None if own is None or isinstance(own, (Unknown, Choice)) or is_module(own) is True else own
 
 
 @method(MODULE, "__setattr__", "__delattr__")

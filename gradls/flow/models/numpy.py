@@ -98,7 +98,7 @@ def _exact_of(path: str, call: Call) -> str | None:
         if isinstance(data, Instance):
             return data.data.get("exact")
         floats = len(call.args) == 1 and isinstance(data, Sequence) and dtypes.of_data(data) == "float"
-        return "float64" if floats and not tensors_in(data) else None  # type: ignore[arg-type]
+        return "float64" if floats and data is not None and not tensors_in(data) else None
     return _common(call.values) if name in _ELEMENTWISE else None
 
 
