@@ -108,7 +108,7 @@ class Installer:
             for family in self._families:
                 family.known.clear()
         layout.close_classes(self._families)
-        if layout.ranges.end > 4 * len(layout.lines) + 4000:
+        if layout.ranges.end > 3 * len(layout.lines) + 2000:
             layout.renumber()
         return tuple(node for node in self._blocks if self._was_there(node))
 

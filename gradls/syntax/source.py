@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from gradls.syntax.edit import Edit, Editor
-from gradls.syntax.edited import Past
 from gradls.syntax.gaps import statements
 from gradls.syntax.index import Index
 from gradls.syntax.layout import Layout
@@ -49,24 +48,24 @@ class Source:
         self._layout: Layout | None = None
 
     @classmethod
-    def read(cls, text: str, path: str = "<text>", previous: Source | None = None) -> Source:
-        """Parse `text`; `previous`, an older version of it, helps to recover from what is being typed."""
+    def read(cls, text: str, path: str = "<text>") -> Source:
+        """Parse `text`. If it is broken, a `pass` stands in for each statement that does not parse."""
         lines = split_lines(text)
         clean = readable(lines, True)
         found = statements(clean, False, 1)
         problems: list[SyntaxProblem] = []
         if isinstance(found, SyntaxError):
-            past = None
-            if previous is not None:
-                gaps = [problem.gap for problem in previous.problems if problem.gap is not None]
-                past = Past(readable(previous.lines, True), gaps)
-            found, problems = recovered(clean, past, found)
+            found, problems = recovered(clean, None, found)
         source = cls(path, lines, ast.Module(body=found, type_ignores=[]), problems)
         source._text = text
         return source
 
     def edit(self, lines: Sequence[str]) -> Edit:
-        """Make `lines`, with their ends, the text. See `gradls.syntax.edit` for what of the tree stays."""
+        """Make `lines`, with their ends, the text; only what differs is parsed.
+
+        Every node of what the edit left alone stays the same object, and so does its `body`. So do all nodes if the
+        meaning is the same. Where the text is broken, what was there before stands in.
+        """
         change = changed(self.lines, lines)
         if change.start == change.old_end == change.new_end:
             return Edit((), False)

@@ -7,12 +7,14 @@ import time
 import pytest
 
 from gradls.syntax.source import Source
+from gradls.syntax.text import split_lines
 from gradls.workspace.suppression import Suppressions
 from tests.workspace.findings import finding_at
 
 
-def silenced(text: str, line: int = 1, previous: Source | None = None) -> bool:
-    source = Source.read(text, "a.py", previous)
+def silenced(text: str, line: int = 1, before: str | None = None) -> bool:
+    source = Source.read(text if before is None else before, "a.py")
+    source.edit(split_lines(text))
     return not Suppressions(source).apply([finding_at(source, line)])
 
 
@@ -95,7 +97,7 @@ def test_line_ends_of_all_kinds():
 def test_a_broken_line_elsewhere_changes_nothing(broken: str):
     before = "def g():\n    a = 1\n    f(x)  # gradls: ignore\n    b = 2\n"
     text = f"def g():\n    a = 1\n    f(x)  # gradls: ignore\n    {broken}\n"
-    assert silenced(text, 3, Source.read(before, "a.py"))
+    assert silenced(text, 3, before)
 
 
 def test_a_large_file_costs_little():
