@@ -125,12 +125,24 @@ class StandIn:
         lines = readable(self.lines[start:end], start == 0)
         base = self.installer.reserve(i, j, len(lines))
         margin = family.indent if family else ""
+        unit = self.units[i] if j == i + 1 else None
+        alone = (
+            past is not None
+            and unit is not None
+            and unit.base == base
+            and (unit.at, len(past.lines)) == (start, unit.size)
+        )
+        nodes = unit.nodes if unit is not None and alone else None
         found = statements(lines, bool(margin), base) if may_be_right else None
         problems: list[SyntaxProblem] = []
         if not isinstance(found, list):
             line = min(max(doom.line - start, 0), len(lines) - 1)
             error = SyntaxError(doom.message, ("", base + line, 0, ""))
-            found, problems = recovered(lines, past, error, margin, base)
+            found, problems = recovered(lines, past, error, margin, base, nodes)
+            if unit is not None and found is nodes:
+                self.installer.keep(unit, problems)
+                unit.before, unit.reach = doom.before, doom.reach
+                return [unit]
         drafts = _split(found, lines, base, start, family, problems)
         for draft in drafts:
             if draft.flaws:

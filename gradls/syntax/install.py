@@ -10,6 +10,7 @@ from typing import NamedTuple
 from gradls.syntax.gaps import fill
 from gradls.syntax.layout import SLACK, Layout
 from gradls.syntax.match import UNKNOWN, Version, follow, same, same_header
+from gradls.syntax.parse import SyntaxProblem
 from gradls.syntax.text import changed
 from gradls.syntax.units import FUNCTIONS, Family, Unit
 
@@ -100,6 +101,13 @@ class Installer:
         self._refresh(i, i + len(final))
         return final
 
+    def keep(self, unit: Unit, flaws: list[SyntaxProblem]) -> None:
+        """A broken unit has the nodes that it had; what it is that is broken may be something else."""
+        self.layout.remove([unit])
+        unit.flaws, unit.known = flaws, None
+        self.layout.add([unit])
+        self.reworded += unit.nodes
+
     def finish(self) -> tuple[ast.AST, ...]:
         """The nodes that were there before and have another body now."""
         layout = self.layout
@@ -180,8 +188,10 @@ class Installer:
         version = Version.of(changed(old, new), unit.base, draft.base)
         if not same(unit.nodes, draft.nodes, version):
             return False
+        # Columns in a gap have been moved to where the text has any.
+        version = UNKNOWN if unit.flaws else version
         for node, new_node in zip(unit.nodes, draft.nodes, strict=True):
-            follow(node, new_node)
+            follow(node, new_node, version)
         return True
 
     def _nodes(self, left: Sequence[Unit], drafts: Sequence[Unit], differ: set[tuple[ast.stmt, ast.stmt]]) -> None:
@@ -198,10 +208,10 @@ class Installer:
                     continue
                 node = nodes[-1]
                 if (node, new_node) not in differ and same([node], [new_node], UNKNOWN):
-                    follow(node, new_node)
+                    follow(node, new_node, UNKNOWN)
                     self.reworded.append(node)
                 elif isinstance(node, FUNCTIONS) and isinstance(new_node, FUNCTIONS) and same_header(node, new_node):
-                    follow(node, new_node, header=True)
+                    follow(node, new_node, UNKNOWN, header=True)
                     node.body = new_node.body
                     self._blocks[node] = None
                 else:
@@ -245,7 +255,7 @@ class Installer:
         if family is None and made is None and self._pair(unit, draft, text):
             return True
         if kept:
-            follow(node, new_node, header=True)
+            follow(node, new_node, UNKNOWN, header=True)
             draft.nodes = [node]
             if made is None:
                 node.body = new_node.body

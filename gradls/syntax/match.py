@@ -29,6 +29,12 @@ class Version(NamedTuple):
             change.start + old_base, change.old_end + old_base, change.start + new_base, change.new_end + new_base
         )
 
+    def where_numbers_stay(self) -> Version:
+        """The same, but all lines have changed that have other numbers now."""
+        start = self.old_start if self.old_start == self.new_start else 0
+        end = self.old_end if self.old_end == self.new_end else 1 << 60
+        return Version(start, end, start, end)
+
 
 UNKNOWN = Version(0, 1 << 60, 0, 1 << 60)
 
@@ -99,21 +105,21 @@ def same_header(old: ast.stmt, new: ast.stmt) -> bool:
     return same([getattr(old, name, None) for name in names], [getattr(new, name, None) for name in names], UNKNOWN)
 
 
-def follow(old: ast.AST, new: ast.AST, header: bool = False) -> None:
+def follow(old: ast.AST, new: ast.AST, version: Version, header: bool = False) -> None:
     """Give the old nodes the positions of the new ones, which have the same meaning; `header`: but not in the body."""
+    version = version.where_numbers_stay()
     pairs: list[Any] = [old, new]
     pop = pairs.pop
     while pairs:
         b, a = pop(), pop()
+        if not isinstance(b, _AST):
+            continue
         there = a.__dict__
         for name, y in b.__dict__.items():
-            if y.__class__ is int or y.__class__ is str:
+            if y.__class__ is int or y.__class__ is str or y is None:
                 there[name] = y  # a position, a text, or equal anyway
             elif y.__class__ is list:
-                if header and a is old and name == "body":
-                    continue
-                for x, z in zip(there[name], y, strict=True):
-                    if isinstance(z, _AST):
-                        pairs += (x, z)
+                if not (header and a is old and name == "body"):
+                    pairs += _inside(there[name], y, version) or ()
             elif isinstance(y, _AST):
                 pairs += (there[name], y)

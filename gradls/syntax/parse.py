@@ -29,18 +29,29 @@ class SyntaxProblem:
 
 
 def recovered(
-    lines: Sequence[str], past: Past | None, error: SyntaxError, margin: str = "", base: int = 1
+    lines: Sequence[str],
+    past: Past | None,
+    error: SyntaxError,
+    margin: str = "",
+    base: int = 1,
+    nodes: list[ast.stmt] | None = None,
 ) -> tuple[list[ast.stmt], list[SyntaxProblem]]:
     """The statements of lines that do not parse for `error`, and the problems for which lines had to be left out.
 
     `past` is what they were before, itself parsed so: the older form of the lines that have changed since then stands
     in for them. Without it, a `pass` stands in for each statement that does not parse. All other nodes stand where
     they stand in the text. `margin` is what the lines of a block are indented by. The nodes, and `error`, know the
-    first line as number `base`; the problems count from 1.
+    first line as number `base`; the problems count from 1. `nodes` are those that `past` has: where nothing changes
+    for them they are the statements.
     """
     line = min(max((error.lineno or base) - base + 1, 1), max(len(lines), 1))
+    known = fill(past.lines, past.gaps) if past is not None and nodes is not None else None
     for gaps in _attempts(lines, past, margin):
-        found = statements(fill(lines, gaps), bool(margin), base)
+        filled = fill(lines, gaps)
+        if nodes is not None and filled == known:
+            found: list[ast.stmt] | SyntaxError = nodes
+        else:
+            found = statements(filled, bool(margin), base)
         if isinstance(found, list):
             for gap in gaps:
                 if any(each.strip() not in ("", "pass") for each in gap.lines):
