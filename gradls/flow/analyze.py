@@ -79,10 +79,14 @@ class Analysis:
         self._edited: set[ast.AST] = set()
         self._different: frozenset[str] = frozenset()
         """Names that mean something else than they did for the chapters that are known."""
+        self._run_of_known: Run | None = None
+        """The last run, once it has been followed to its end."""
         self._mentions: dict[ast.AST, frozenset[str]] = {}
-        self._seen: dict[Source, Seen] = {}
-        """What was seen of the other files, in the last run and in those before it of which chapters are left."""
-        self._questions: set[Question] = set()
+        self._most_mentions = 0
+        self._seen_before: dict[Source, Seen] = {}
+        """What was seen of the other files in the runs before the last one of which chapters are left."""
+        self._asked_before: set[Question] = set()
+        """And what these asked."""
         self._answered: set[Question] = set()
         """Those that have an answer by now, which they had not for the chapters that are known."""
         self._facts: Facts | None = None
@@ -104,7 +108,7 @@ class Analysis:
 
     def edited_elsewhere(self, source: Source, blocks: Collection[ast.AST]) -> bool:
         """The same for `source`, another file. Returns whether anything that is known may be otherwise for it."""
-        if any(seen.may_differ(other, blocks) for other, seen in self._seen.items()):
+        if any(seen.may_differ(other, blocks) for other, seen in self._seen()):
             self._run, self._facts = None, None
             return True
         chapters = (self._module, *self._known.values())
@@ -114,9 +118,10 @@ class Analysis:
 
     def learned(self) -> bool:
         """Names may be known now that were not. Returns whether any is that the source would like to know."""
-        answered = {question for question in self._questions if self._names.ask(question) is not None}
+        answered = {question for question in self._questions() if self._names.ask(question) is not None}
+        answered -= self._answered
         if answered:
-            self._questions -= answered
+            self._asked_before -= answered
             self._answered |= answered
             self._facts = None
         return bool(answered)
@@ -159,44 +164,50 @@ class Analysis:
                             self._pause()
         except Interrupted:
             self._known.update(known)
-            self._note_what_was_seen(run)
             raise
-        if not any(chapter is self._known.get(key) for key, chapter in known.items()):
-            # Nothing is left that rests on an earlier run.
-            self._seen, self._questions = {}, set()
-        self._known = known
-        self._different = frozenset()
-        self._note_what_was_seen(run)
-        self._forget_what_is_gone()
+        if run is not self._run_of_known:
+            if not any(chapter is self._known.get(key) for key, chapter in known.items()):
+                # Nothing is left that rests on an earlier run.
+                self._seen_before, self._asked_before = {}, set()
+            self._made = {node: made for node, made in self._made.items() if node in known}
+        self._known, self._run_of_known, self._different = known, run, frozenset()
+        self._forget_mentions_of_what_is_gone()
         return Facts(
             self._source,
             chapters,
-            others=list(self._seen),
-            questions=self._questions,
+            others=list({source: None for source, _ in self._seen()}),
+            questions=self._questions(),
             torch_name=run.torch_name,
             target=run.target,
         )
 
-    def _forget_what_is_gone(self) -> None:
-        """Nothing of earlier texts is kept: it would hold all that was known of them."""
-        self._made = {node: made for node, made in self._made.items() if node in self._known}
-        if self._mentions:
+    def _forget_mentions_of_what_is_gone(self) -> None:
+        """Nothing of earlier texts is kept for long: it would hold all that was known of them."""
+        if len(self._mentions) > self._most_mentions:
             read = {node for chapter in self._known.values() for node in chapter.read}
             self._mentions = {node: words for node, words in self._mentions.items() if node in read}
+            self._most_mentions = 2 * len(self._mentions) + 100
 
-    def _note_what_was_seen(self, run: Run) -> None:
-        for file in run.files.values():
-            if file.imported:
-                self._seen.setdefault(file.source, Seen()).add(file.seen)
-        self._questions |= run.questions
+    def _seen(self) -> Iterator[tuple[Source, Seen]]:
+        """What was seen of the other files."""
+        yield from self._seen_before.items()
+        if self._run is not None:
+            yield from ((file.source, file.seen) for file in self._run.files.values() if file.imported)
+
+    def _questions(self) -> set[Question]:
+        """What was asked about names and not answered."""
+        return self._asked_before | self._run.questions if self._run is not None else set(self._asked_before)
 
     def _run_module_again(self) -> Run:
         old = self._run
+        for source, seen in list(self._seen()):
+            self._seen_before.setdefault(source, Seen()).add(seen)
+        self._asked_before = self._questions() - self._answered
         run = self._run = Run(self._source, self._names, self._target)
         self._module = roots.run_module(run)
         different = differences(old, run) if old is not None else None
         if different is None:
-            self._known, self._made, self._mentions, self._seen, self._questions = {}, {}, {}, {}, set()
+            self._known, self._made, self._mentions, self._seen_before, self._asked_before = {}, {}, {}, {}, set()
         else:
             # There are some from before if that was interrupted.
             self._different |= different
