@@ -17,7 +17,7 @@ from gradls.flow.differences import differences, mentions
 from gradls.flow.facts import Facts
 from gradls.flow.names import Names, NoNames, Question
 from gradls.flow.program import Seen
-from gradls.flow.run import MOST_STEPS_A_FILE, MOST_STEPS_ABROAD, MOST_STEPS_ABROAD_ALONE, Run
+from gradls.flow.run import MOST_STEPS_A_FILE, Run
 from gradls.flow.state import Changes
 from gradls.flow.values import Class, Function, Value
 from gradls.syntax.source import Source
@@ -144,22 +144,18 @@ class Analysis:
             run = self._run_module_again()
         chapters = [self._module]
         known: dict[Any, Chapter] = {}
-        abroad = min(self._module.abroad_before - self._module.abroad, MOST_STEPS_ABROAD_ALONE)
         spent, executed = self._module.steps, set(self._module.executed)
         try:
             for value in roots.definitions(run):
                 if spent > MOST_STEPS_A_FILE:
                     chapters.append(_the_rest(self._source))
                     break
-                run.abroad = abroad
                 with closing(self._chapters_of(run, value, executed)) as found:
                     for key, chapter in found:
                         chapters.append(chapter)
                         known[key] = chapter
                         executed |= chapter.executed
                         spent += chapter.steps
-                        abroad -= chapter.abroad
-                        run.abroad = abroad
                         if self._pause is not None and chapter is not self._known.get(key):
                             self._pause()
         except Interrupted:
@@ -232,12 +228,12 @@ class Analysis:
             if isinstance(value, Function):
                 node = value.written.node
                 if node not in executed:
-                    yield node, self._still_true(run, node) or roots.run_function(run, value)
+                    yield node, self._still_true(node) or roots.run_function(run, value)
             elif classes.FUNCTION in classes.library_bases(value):
                 for method in roots.methods(value):
                     node = method.written.node
                     if node not in executed:
-                        yield node, self._still_true(run, node) or roots.run_method_of_function(run, method)
+                        yield node, self._still_true(node) or roots.run_method_of_function(run, method)
                         run.state.undo(mark)
             else:
                 yield from self._chapters_of_class(run, value, executed)
@@ -251,7 +247,7 @@ class Analysis:
             return
         mark = run.state.mark()
         other = any(base.name in self._different for base in classes.linearize(cls) if isinstance(base, Class))
-        chapter = None if other else self._still_true(run, cls.node)
+        chapter = None if other else self._still_true(cls.node)
         again = chapter is None
         if chapter is None:
             chapter = self._make(run, cls)
@@ -263,7 +259,7 @@ class Analysis:
         for key, method, template in todo:
             if not template and key in executed:
                 continue
-            known = None if again else self._still_true(run, key)
+            known = None if again else self._still_true(key)
             if known is None:
                 if self._made[cls.node].run is not run:
                     self._make(run, cls)
@@ -284,7 +280,7 @@ class Analysis:
         self._made[cls.node] = _Made(run, receiver, run.state.capture(mark))
         return chapter
 
-    def _still_true(self, run: Run, key: Any) -> Chapter | None:
+    def _still_true(self, key: Any) -> Chapter | None:
         """The chapter of something, if nothing that it rests on has changed."""
         chapter = self._known.get(key)
         if chapter is None or not self._edited.isdisjoint(chapter.read):
@@ -293,9 +289,7 @@ class Analysis:
             return None
         if self._different and not self._different.isdisjoint(self._mentioned(chapter)):
             return None
-        # Calls into other files share a budget: was it, and is it, enough for each of them?
-        least = min(run.abroad, chapter.abroad_before) - chapter.abroad
-        return chapter if run.abroad == chapter.abroad_before or least >= MOST_STEPS_ABROAD else None
+        return chapter
 
     def _mentioned(self, chapter: Chapter) -> Iterator[str]:
         for node, source in chapter.read.items():

@@ -32,8 +32,6 @@ class Chapter:
     """
 
     __slots__ = (
-        "abroad",
-        "abroad_before",
         "asked",
         "calls",
         "entered",
@@ -81,9 +79,6 @@ class Chapter:
         self.unfinished = False
         """It was not followed to its end."""
         self.steps = 0
-        self.abroad = 0
-        """The steps that it took in other files, of the `abroad_before` that were left for these."""
-        self.abroad_before = 0
         self.memo: dict[Any, Any] = {}
         """What others worked out from this chapter alone."""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gradls.flow import class_text
+from gradls.flow.graph import Node
 from gradls.flow.state import MISSING
 from gradls.flow.values import (
     Bound,
@@ -68,7 +69,7 @@ class _Comparison:
             return True
         if type(old) is not type(new):
             return False
-        if not isinstance(old, Value):
+        if not isinstance(old, (Value, Node)):
             # It may be made for this comparison only: another one may have its id before long.
             return self._compare(old, new)
         key = id(old), id(new)
@@ -83,7 +84,7 @@ class _Comparison:
             return len(old) == len(new) and all(map(self.same, old, new))
         if isinstance(old, dict) and isinstance(new, dict):
             return old.keys() == new.keys() and all(self.same(old[key], new[key]) for key in old)
-        if not isinstance(old, Value):
+        if not isinstance(old, (Value, Node)):
             return bool(old == new)
         compare = _COMPARE.get(type(old))
         return compare is not None and compare(self, old, new)
@@ -110,6 +111,15 @@ class _Comparison:
         # What somebody asked of the old one since counts for nothing.
         asked = {key: value for key, value in old.fields.items() if key in new.fields or not isinstance(key, str)}
         return about[0] == about[1] and self.same(asked, dict(new.fields))
+
+    def _nodes(self, old: Node, new: Node) -> bool:
+        """Those of what is unknown: `label` and the value are known from whose they are."""
+        return (
+            old.kind == new.kind == "opaque"
+            and (old.op, old.edges, old.at, old.cut, old.saved) == (new.op, new.edges, new.at, new.cut, new.saved)
+            and not old.edges
+            and self.same(dict(old.fields), dict(new.fields))
+        )
 
     def _instances(self, old: Instance, new: Instance) -> bool:
         """An object of the program has methods that may change, and may hold tensors: these are never the same."""
@@ -183,6 +193,7 @@ _COMPARE: dict[type, Callable[[_Comparison, Any, Any], bool]] = {
     Instance: _Comparison._instances,
     Lib: _Comparison._libs,
     Mapping: _Comparison._mappings,
+    Node: _Comparison._nodes,
     Sequence: _Comparison._sequences,
     Unknown: _Comparison._unknown,
 }

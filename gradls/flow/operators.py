@@ -266,6 +266,10 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
             return TRUE if function(left.value, right.value) else FALSE
         except TypeError:
             return Host("bool")
+    if name in ("eq", "ne") and isinstance(left, Sequence) and isinstance(right, Sequence):
+        same = _same_elements(run, left, right, node)
+        if same is not None:
+            return TRUE if same == (name == "eq") else FALSE
     if isinstance(left, Unknown) and isinstance(right, Host) and right.known and _hashable(right.value):
         found = truth.derived(run, left, (name, right.value))
         found.unrecorded = True
@@ -277,6 +281,21 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
             result.unrecorded = True
         return result
     return Host("bool")
+
+
+def _same_elements(run: Run, left: Sequence, right: Sequence, node: ast.AST) -> bool | None:
+    """Whether two lists or tuples, such as a shape and `()`, are equal; None if that is not known."""
+    if left.rest is not None or right.rest is not None or not {left.kind, right.kind} <= {"list", "tuple"}:
+        return None
+    if left.kind != right.kind or len(left.items) != len(right.items):
+        return False
+    found = [
+        compare(run, ast.Eq(), one, other, node) if isinstance(one, Host) and isinstance(other, Host) else None
+        for one, other in zip(left.items, right.items, strict=True)
+    ]
+    if any(value is FALSE for value in found):
+        return False
+    return True if all(value is TRUE for value in found) else None
 
 
 def _is_no_number(value: Value) -> bool:

@@ -14,7 +14,7 @@ from gradls.flow.chapters import Chapter, forget_unclear
 from gradls.flow.models.autograd_functions import context_arguments
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.proofs import prove
-from gradls.flow.run import MOST_STEPS, MOST_STEPS_A_ROOT, OutOfBudget, Run
+from gradls.flow.run import MOST_STEPS, MOST_STEPS_A_ROOT, MOST_STEPS_ABROAD_ALONE, OutOfBudget, Run
 from gradls.flow.statements import exec_block
 from gradls.flow.values import Bound, Class, Function, Host, Instance, Mapping, Sequence, Value
 from gradls.syntax.source import Source
@@ -115,6 +115,7 @@ def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter
     Objects are made with gradients on.
     """
     run.alone = True
+    run.abroad = MOST_STEPS_ABROAD_ALONE
     run.since = run.state.clock
     run.mode.update({"grad": True, "inference": False, "at": None, "leak": None})
     run.begin(node)

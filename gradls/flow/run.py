@@ -28,9 +28,9 @@ MOST_STEPS_ABROAD = 8_000
 MOST_STEPS_BESIDES = 500
 """The same where neither that file nor what it is given has to do with tensors."""
 MOST_STEPS_ALL_ABROAD = 60_000
-"""The same for all calls into other files."""
-MOST_STEPS_ABROAD_ALONE = 30_000
-"""The same for all of them that are made by functions that nobody calls."""
+"""The same for all calls into other files that the module makes."""
+MOST_STEPS_ABROAD_ALONE = 4_000
+"""The same for all that one function makes that nobody calls."""
 MOST_CALLS_DEEP = 14
 
 
@@ -208,7 +208,7 @@ class Run:
     def begin(self, node: ast.AST) -> None:
         """Begin a chapter: what is written down from now on belongs to it. The attributes are those of `Chapter`."""
         chapter = Chapter(node)
-        chapter.steps, chapter.abroad_before = self.steps, self.abroad
+        chapter.steps = self.steps
         self.resume(chapter)
 
     def resume(self, chapter: Chapter) -> None:
@@ -229,7 +229,6 @@ class Run:
         chapter = self.chapter
         chapter.executed = self.executed
         chapter.steps = self.steps - chapter.steps
-        chapter.abroad = chapter.abroad_before - self.abroad
         return chapter
 
     # What is written down

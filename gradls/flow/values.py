@@ -82,11 +82,14 @@ def host(value: Any, node: Node | None = None) -> Host:
     return Host(type(value).__name__, value, node)
 
 
+_INTEGERS = ("integers",)
+
+
 class Unknown(Value):
     """A value of which nothing is known but its identity. `fields` remembers its attributes and comparisons, so that
     the same question about it gets the same answer."""
 
-    __slots__ = ("answer", "fields", "name", "origin", "plain", "question", "unrecorded")
+    __slots__ = ("_unrecorded", "answer", "fields", "name", "origin", "plain", "question")
 
     def __init__(self, state: State, origin: str = "", name: str = "", question: Question | None = None) -> None:
         self.origin = origin
@@ -95,10 +98,23 @@ class Unknown(Value):
         self.answer: object = None
         self.plain = False
         """It is data from a loader, or was computed from such only: it carries no gradient."""
-        self.unrecorded = False
+        self._unrecorded = False
+        self.fields = Fields(state)
+
+    @property
+    def unrecorded(self) -> bool:
         """If it is a tensor, it does not require grad: it was computed while gradients were off, or holds integers.
         Nothing is said of its attributes, nor of what calling it gives."""
-        self.fields = Fields(state)
+        return self._unrecorded or _INTEGERS in self.fields
+
+    @unrecorded.setter
+    def unrecorded(self, is_so: bool) -> None:
+        """For a new one only: others may have been looked at by then."""
+        self._unrecorded = is_so
+
+    def holds_integers(self, state: State) -> None:
+        """Note that if it is a tensor, it is one of integers."""
+        state.set(self.fields, _INTEGERS, True)
 
     def __repr__(self) -> str:
         return f"Unknown({self.origin}:{self.name})"

@@ -142,12 +142,16 @@ def _keeps(node: Node) -> bool:
     return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _KEEP
 
 
+_RESULTS = frozenset(("call", "recursion", "decorated", "never", "super", "operator", "branches"))
+"""Origins of what something gave that was called and not followed."""
+
+
 def _is_from_loader(value: Unknown, other: Value) -> bool:
     element = element_of(value)
     if element is None:
         return False
     iterated = element.fields.get("iterated")
-    if isinstance(iterated, Unknown) and iterated.origin != "call" and ("node",) not in iterated.fields:
+    if isinstance(iterated, Unknown) and iterated.origin not in _RESULTS and ("node",) not in iterated.fields:
         return True
     node = history(other)
     sources = [part.fields.get("value") for part in walk(node)] if node is not None else []

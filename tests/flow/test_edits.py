@@ -379,6 +379,25 @@ def test_names_that_become_known(seed: int) -> None:
                 analysis.edited(source.edit(split_lines(text)).blocks)
 
 
+def test_an_import_is_the_same_after_an_edit_of_what_uses_it() -> None:
+    text = (
+        'import torch\nimport log\n\nlog.start("one")\n\n\n'
+        "def told(x):\n    log.write(x)\n    return torch.randn(3, requires_grad=True) * x\n"
+    )
+    assert Edited(text).replace('"one"', '"two"') == {"module"}
+
+
+def test_what_a_chapter_found_out_about_a_value_of_the_module_is_forgotten_behind_it() -> None:
+    text = (
+        "import torch\nfrom data import ids\n\n\ndef embedded():\n    return torch.nn.Embedding(9, 3)(ids)\n\n\n"
+        "def added():\n    kept = ids\n    return kept + 1\n"
+    )
+    edited = Edited(text)
+    edited.replace("nn.Embedding(9, 3)(ids)", "zeros(3)")
+    edited.replace("torch.zeros(3)", "torch.nn.Embedding(9, 3)(ids)")
+    edited.replace("kept + 1", "kept + 2")
+
+
 def test_names_that_become_known_cost_those_who_asked() -> None:
     names = SomeNames()
     text = "from heads import make, head\n\n\ndef one(x):\n    return make(x)\n\n\ndef other(x):\n    return head(x)\n"

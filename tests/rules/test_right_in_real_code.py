@@ -14,6 +14,17 @@ from gradls.syntax.source import Source
 from tests.rules.reported import IMPORTS, reported
 
 RIGHT = [
+    (
+        "GRD316",
+        """
+        def plain(value):
+            if value.shape == () or len(value) == 1:
+                return float(value.item())
+            return value.tolist()
+
+        assert plain(torch.ones(3)) == [1.0, 1.0, 1.0]
+        """,
+    ),
     *(
         (
             code,

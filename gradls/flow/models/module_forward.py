@@ -71,8 +71,7 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     nothing.note_use(run, call.node, call.get(0), "a layer is given it")
     first = call.args[0] if call.args else next(iter(call.kwargs.values()), None)
     if isinstance(first, Unknown) and spec.name in ("torch.nn.Embedding", "torch.nn.EmbeddingBag"):
-        # It takes integers only.
-        first.unrecorded = True
+        first.holds_integers(run.state)
     parameters = {name: instance.fields[name] for name, _ in spec.parameters if name in instance.fields}
     for parameter in parameters.values() if run.lazy else ():
         if isinstance(parameter, Tensor) and "lazy" in parameter.fields:
