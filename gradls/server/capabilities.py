@@ -9,13 +9,14 @@ from typing import Any
 
 from gradls import __version__
 from gradls.server.positions import Encoding
-from gradls.server.settings import Abilities
+from gradls.server.settings import SOURCE, Abilities
 
 INCREMENTAL = 2
 QUICK_FIX, FIX_ALL = "quickfix", "source.fixAll.gradls"
 # Nothing but `cells` cannot be read back by clients that use lsprotocol.
 NOTEBOOKS: dict[str, Any] = {"notebook": "jupyter-notebook", "cells": [{"language": "python"}]}
 COMMAND, PICTURE, EXPLAIN = "gradls.applyEdit", "gradls.showPicture", "gradls.explain"
+PULLED = {"identifier": SOURCE, "interFileDependencies": True, "workspaceDiagnostics": False}
 
 
 def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any]:
@@ -30,6 +31,8 @@ def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any
         "executeCommandProvider": {"commands": [COMMAND, PICTURE, EXPLAIN]},
         "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
     }
+    if abilities.pulls_diagnostics:
+        capabilities["diagnosticProvider"] = PULLED
     if abilities.notebooks:
         capabilities["notebookDocumentSync"] = {"notebookSelector": [NOTEBOOKS], "save": True}
     # The options may only be given to a client that knows action literals.

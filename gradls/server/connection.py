@@ -16,6 +16,7 @@ from gradls.server.transport import Unparseable, Writer, frame
 log = logging.getLogger(__name__)
 
 PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS, INTERNAL_ERROR, NOT_INITIALIZED = -32700, -32600, -32602, -32603, -32002
+REQUEST_FAILED, SERVER_CANCELLED, REQUEST_CANCELLED = -32803, -32802, -32800
 
 Params = dict[str, Any]
 
@@ -28,24 +29,52 @@ class Refused(Exception):
         self.code = code
 
 
+class Call:
+    """A request of the client that is answered later, once."""
+
+    def __init__(self, identifier: Any, send: Callable[[bytes], None], ended: Callable[[Call], None]) -> None:
+        self.identifier = identifier
+        self.is_open = True
+        self._send = send
+        self._ended = ended
+
+    def answer(self, result: str) -> None:
+        """Give the result, which is JSON. Nothing happens if the call is no longer open."""
+        self._end(f'"result":{result}')
+
+    def refuse(self, code: int, message: str, data: object = None) -> None:
+        """Give an error instead, with `data` if that is not None."""
+        error = {"code": code, "message": message, **({"data": data} if data is not None else {})}
+        self._end(f'"error":{json.dumps(error)}')
+
+    def _end(self, outcome: str) -> None:
+        if self.is_open:
+            self.is_open = False
+            self._ended(self)
+            self._send(f'{{"jsonrpc":"2.0","id":{json.dumps(self.identifier)},{outcome}}}'.encode())
+
+
 class Connection:
     """The other end of the streams.
 
-    `requests` maps methods to functions that take the parameters and return the result, `notifications` to such that
-    take the parameters, which are an object. Other requests, answers to other requests than those that were made here,
-    and the notifications in `others` go to `forward`.
+    `requests` maps methods to functions that take the parameters and return the result, `calls` to such that take a
+    Call and the parameters and return at once, `notifications` to such that take the parameters, which are an object.
+    Other requests, answers to other requests than those that were made here, and the notifications in `others` go to
+    `forward`. A call that the client cancels is refused, and its `is_open` says so.
     """
 
     def __init__(self, writer: Writer, forward: Callable[[dict[str, Any]], None], others: Collection[str]) -> None:
         self.requests: dict[str, Callable[[Any], Any]] = {}
+        self.calls: dict[str, Callable[[Call, Any], None]] = {}
         self.notifications: dict[str, Callable[[Params], None]] = {}
         self.is_initialized = False
         self.is_shut_down = False
         self._writer = writer
         self._forward = forward
         self._others = others
-        self._asked: dict[str, Callable[[Any], None]] = {}
+        self._asked: dict[str, tuple[Callable[[Any], None], Callable[[], None]]] = {}
         self._count = 0
+        self._calls: dict[Any, Call] = {}
 
     def receive(self, messages: list[Any]) -> None:
         """Handle messages in order."""
@@ -70,12 +99,23 @@ class Connection:
         """Send a notification."""
         self.send({"method": method, "params": params})
 
-    def ask(self, method: str, params: Any, then: Callable[[Any], None] | None = None) -> None:
-        """Send a request; `then` gets its result, if it has one."""
+    def ask(
+        self,
+        method: str,
+        params: Any,
+        then: Callable[[Any], None] | None = None,
+        refused: Callable[[], None] | None = None,
+    ) -> None:
+        """Send a request; `then` gets its result, `refused` is called if it has none."""
         self._count += 1
         identifier = f"gradls-{self._count}"
-        self._asked[identifier] = then or _nothing
+        self._asked[identifier] = then or _nothing, refused or _nothing
         self.send({"id": identifier, "method": method, "params": params})
+
+    def cancel_calls(self) -> None:
+        """Refuse what has no answer yet: nobody waits for it any more."""
+        for call in list(self._calls.values()):
+            call.refuse(REQUEST_CANCELLED, "Request Cancelled")
 
     def _receive(self, message: Any) -> None:
         if isinstance(message, Unparseable):
@@ -94,13 +134,14 @@ class Connection:
 
     def _receive_response(self, message: dict[str, Any]) -> None:
         identifier = message.get("id")
-        then = self._asked.pop(identifier, None) if isinstance(identifier, str) else None
-        if then is None:
+        asked = self._asked.pop(identifier, None) if isinstance(identifier, str) else None
+        if asked is None:
             self._forward(message)
         elif "result" in message:
-            then(message["result"])
+            asked[0](message["result"])
         else:
             log.warning("the client refuses what it says it can do: %s", message["error"])
+            asked[1]()
 
     def _receive_request(self, method: str, message: dict[str, Any]) -> None:
         if not is_identifier(message["id"]):
@@ -111,14 +152,36 @@ class Connection:
             if self.is_initialized:
                 raise Refused(INVALID_REQUEST, "Invalid Request: the server is initialized already")
             raise Refused(NOT_INITIALIZED, "the first request must be `initialize`")
-        handle = self.requests.get(method)
-        if handle is None:
-            self._forward(message)
+        if method in self.requests:
+            self.send({"id": message["id"], "result": self.requests[method](message.get("params"))})
+        elif method in self.calls:
+            call = self._calls[message["id"]] = Call(message["id"], self.write, self._ended)
+            try:
+                self.calls[method](call, message.get("params"))
+            except Refused as error:
+                call.refuse(error.code, str(error))
+            except Exception as error:
+                log.exception("%s could not be handled", method)
+                call.refuse(INTERNAL_ERROR, f"Internal Error: {error}")
         else:
-            self.send({"id": message["id"], "result": handle(message.get("params"))})
+            self._forward(message)
+
+    def _ended(self, call: Call) -> None:
+        if self._calls.get(call.identifier) is call:
+            del self._calls[call.identifier]
+
+    def _cancelled(self, params: object) -> bool:
+        """Whether what the client cancels is a call."""
+        identifier = params.get("id") if isinstance(params, dict) else None
+        call = self._calls.get(identifier) if is_identifier(identifier) else None
+        if call is not None:
+            call.refuse(REQUEST_CANCELLED, "Request Cancelled")
+        return call is not None
 
     def _receive_notification(self, method: str, message: dict[str, Any]) -> None:
         if method != "exit" and (self.is_shut_down or not self.is_initialized):
+            return
+        if method == "$/cancelRequest" and self._cancelled(message.get("params")):
             return
         handle = self.notifications.get(method)
         if handle is None:
@@ -151,5 +214,5 @@ def _is_response(message: dict[str, Any]) -> bool:
     return "result" in message or "error" in message
 
 
-def _nothing(result: Any) -> None:
+def _nothing(result: Any = None) -> None:
     pass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gradls.server.cells import Asked, Layout, from_cells, to_cells
@@ -68,7 +68,15 @@ class Notebook(Document):
 class Notebooks:
     """The open notebooks. They are among `documents`, too."""
 
-    def __init__(self, documents: Documents, scheduler: Scheduler, connection: Connection) -> None:
+    def __init__(
+        self,
+        documents: Documents,
+        scheduler: Scheduler,
+        connection: Connection,
+        closed: Callable[[Document], None] = lambda document: None,
+    ) -> None:
+        """`closed` is called with each notebook that was open."""
+        self._closed = closed
         self._documents = documents
         self._scheduler = scheduler
         self._connection = connection
@@ -120,6 +128,7 @@ class Notebooks:
         self._clear(uris)
         self._documents.remove(notebook)
         self._scheduler.close(notebook)
+        self._closed(notebook)
 
     def _cells_of(self, notebook: Notebook) -> list[str]:
         return [uri for uri, owner in self._by_cell.items() if owner is notebook]
@@ -157,16 +166,28 @@ class Notebooks:
         if not isinstance(notebook, Notebook) or snapshot.revision not in notebook.layouts:
             return
         layout = notebook.layouts[snapshot.revision]
+        by_cell = self._by_cell_of(layout, diagnostics)
+        for uri, version in zip(layout.uris, layout.versions, strict=True):
+            found = version, by_cell[uri]
+            if self._published.get(uri) != found:
+                self._published[uri] = found
+                self._connection.write(_published(uri, *found))
+
+    def of_cell(self, uri: str) -> Notebook | None:
+        """The notebook that the cell `uri` belongs to."""
+        return self._by_cell.get(uri)
+
+    def of_cells(self, notebook: Document, diagnostics: str) -> dict[str, str]:
+        """The diagnostics of the module that an open notebook is now, by the URIs of its cells; JSON lists all."""
+        return self._by_cell_of(notebook.layout, diagnostics) if isinstance(notebook, Notebook) else {}
+
+    def _by_cell_of(self, layout: Layout, diagnostics: str) -> dict[str, str]:
         by_cell: dict[str, list[Any]] = {uri: [] for uri in layout.uris}
         for diagnostic in json.loads(diagnostics):
             place = layout.place(diagnostic["range"])
             if place is not None:
                 by_cell[place[0]] += self._to_cells([diagnostic], Asked(layout, layout.uris.index(place[0])))
-        for uri, version in zip(layout.uris, layout.versions, strict=True):
-            found = version, json.dumps(by_cell[uri], separators=(",", ":"))
-            if self._published.get(uri) != found:
-                self._published[uri] = found
-                self._connection.write(_published(uri, *found))
+        return {uri: json.dumps(found, separators=(",", ":")) for uri, found in by_cell.items()}
 
     def _clear(self, uris: Iterable[str]) -> None:
         """There is nothing to be shown any more for cells that are gone."""

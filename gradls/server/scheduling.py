@@ -68,7 +68,8 @@ class Scheduler:
     """Keeps the diagnostics of the open documents up to date.
 
     `publish` is called with each snapshot that still is the newest of its document, and what came of it, if the client
-    does not have that yet. `look_again` is called when something else is known of a text than before.
+    does not have that yet. `look_again` is called when something else is known of a text than before; `settled` after
+    each analysis of the text that a document has now, with that.
     """
 
     def __init__(
@@ -77,11 +78,13 @@ class Scheduler:
         documents: Documents,
         publish: Callable[[Snapshot, Analysis], None],
         look_again: Callable[[], None] = lambda: None,
+        settled: Callable[[Document], None] = lambda document: None,
     ) -> None:
         self._loop = loop
         self._documents = documents
         self._publish = publish
         self._look_again = look_again
+        self._settled = settled
         self._names = Names(loop, self._learned)
         self._garbage = Garbage()
         self._worker = Worker("analysis")
@@ -120,6 +123,27 @@ class Scheduler:
         self._requests.append(_Request(document, revision, job, answer))
         running = self._running
         self._overtake(None, running is not None and running.label != document.label)
+
+    def known(self, document: Document) -> str | None:
+        """The diagnostics of the text that `document` has now, as JSON; None if they are not known, or if another
+        analysis may say otherwise soon."""
+        found = self._published.get(document.label)
+        return found[1] if found and found[0] == document.revision and not self.awaits(document) else None
+
+    def awaits(self, document: Document) -> bool:
+        """Whether `document` is to be analysed, or is being analysed."""
+        label = document.label
+        return label in self._waiting or (self._running is not None and self._running.label == label)
+
+    @property
+    def awaits_any(self) -> bool:
+        """Whether any document is to be analysed, or is being analysed."""
+        return bool(self._waiting) or self._running is not None
+
+    def hurry(self, document: Document) -> None:
+        """Somebody waits for the analysis of `document`."""
+        if self._waiting.get(document.label) is Urgency.STALE:
+            self._waiting[document.label] = Urgency.OPENED
 
     def do(self, job: Job, then: Callable[[Any], None] | None = None) -> None:
         """Run something short before everything else; `then` gets its result."""
@@ -265,6 +289,8 @@ class Scheduler:
             return
         if analysis is None:
             log.error("%s could not be analysed; please report this", snapshot.uri, exc_info=error)
+            self._published.pop(label, None)
+            self._settled(document)
             return
         self.refresh(analysis.affected)
         if self._documents.by_label(label) is not document or label in self._waiting:
@@ -278,6 +304,7 @@ class Scheduler:
                 self._garbage.keep()
             self._published[label] = found
             self._publish(snapshot, analysis)
+        self._settled(document)
         if analysis.questions and analysis.resolver is not None:
             self._names.want(document, analysis.resolver, analysis.questions)
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from gradls.server.capabilities import initialize_result
 from gradls.server.connection import INVALID_PARAMS, Connection, Params, Refused
-from gradls.server.documents import Documents, label_of
+from gradls.server.documents import Document, Documents, label_of
 from gradls.server.loop import Loop
+from gradls.server.pull import Pulls
 from gradls.server.requests import NOTIFICATIONS, Requests, Subject
 from gradls.server.resolvers import Resolvers
 from gradls.server.scheduling import Scheduler
@@ -55,9 +56,10 @@ class Server:
         self.folders: list[Path] = []
         self.resolvers = Resolvers()
         self.process_id: int | None = None
-        self.scheduler = Scheduler(loop, self.documents, self._publish, self._ask_again)
+        self.scheduler = Scheduler(loop, self.documents, self._publish, self._ask_again, self._settled)
         self.requests = Requests(self)
         self.connection = Connection(writer, self._forward, NOTIFICATIONS)
+        self.pulls: Pulls | None = None
         self.connection.requests = {"initialize": self._initialize, "shutdown": self._shut_down}
         self.connection.notifications = {
             "initialized": self._initialized,
@@ -83,7 +85,7 @@ class Server:
         from gradls.server.notebooks import Notebooks
 
         self.has_notebooks = True
-        return Notebooks(self.documents, self.scheduler, self.connection)
+        return Notebooks(self.documents, self.scheduler, self.connection, self._closed)
 
     @cached_property
     def configurations(self) -> Configurations:
@@ -126,8 +128,19 @@ class Server:
         self.documents.encoding = encoding_of(capabilities)
         self.settings = Settings.of_initialize(params.get("initializationOptions"))
         self.folders = folders_of(params)
+        if self.abilities.pulls_diagnostics:
+            self._let_pull()
         self._refresh()
         return initialize_result(self.abilities, self.documents.encoding)
+
+    def _let_pull(self) -> None:
+        """The client asks for diagnostics; none are published for it."""
+
+        def notebooks() -> Notebooks | None:
+            return self.notebooks if self.has_notebooks else None
+
+        self.pulls = Pulls(self.connection, self.documents, self.scheduler, self.abilities, notebooks)
+        self.connection.calls["textDocument/diagnostic"] = self.pulls.ask
 
     def _initialized(self, params: Params) -> None:
         registrations: list[dict[str, Any]] = []
@@ -144,6 +157,7 @@ class Server:
 
     def _shut_down(self, params: object) -> None:
         self.connection.is_shut_down = True
+        self.connection.cancel_calls()
         self.requests.cancel()
 
     def _exit(self, params: object) -> None:
@@ -185,10 +199,22 @@ class Server:
         document = self.documents.close(uri)
         if document is not None:
             self.scheduler.close(document)
-            self.connection.notify("textDocument/publishDiagnostics", {"uri": document.uri, "diagnostics": []})
+            self._closed(document)
+            if self.pulls is None:
+                self.connection.notify("textDocument/publishDiagnostics", {"uri": document.uri, "diagnostics": []})
+
+    def _closed(self, document: Document) -> None:
+        if self.pulls is not None:
+            self.pulls.closed(document)
+
+    def _settled(self, document: Document) -> None:
+        if self.pulls is not None:
+            self.pulls.settled(document)
 
     def _publish(self, snapshot: Snapshot, analysis: Analysis) -> None:
-        if snapshot.cells is None:
+        if self.pulls is not None:
+            pass
+        elif snapshot.cells is None:
             self.connection.write(analysis.message)
         else:
             self.notebooks.publish(snapshot, analysis.diagnostics)

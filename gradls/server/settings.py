@@ -40,6 +40,8 @@ class Abilities:
     refreshes_lenses: bool = False
     shows_documents: bool = False
     notebooks: bool = False
+    pulls_diagnostics: bool = False
+    refreshes_diagnostics: bool = False
 
     @classmethod
     def of(cls, capabilities: object) -> Abilities:
@@ -63,6 +65,11 @@ class Abilities:
             registers_watchers=_at(workspace, "didChangeWatchedFiles", "dynamicRegistration") is True,
             refreshes_hints=_at(workspace, "inlayHint", "refreshSupport") is True,
             refreshes_lenses=_at(workspace, "codeLens", "refreshSupport") is True,
+            pulls_diagnostics=isinstance(_at(text, "diagnostic"), Mapping),
+            # The specification says `diagnostics`; a much-used library of Rust clients says `diagnostic`.
+            refreshes_diagnostics=any(
+                _at(workspace, key, "refreshSupport") is True for key in ("diagnostics", "diagnostic")
+            ),
         )
 
 

@@ -80,6 +80,14 @@ def vscode() -> types.ClientCapabilities:
     return get_converter().structure(VSCODE, types.ClientCapabilities)
 
 
+def older() -> types.ClientCapabilities:
+    """A VS Code that does not ask for diagnostics."""
+    capabilities = vscode()
+    assert capabilities.text_document is not None
+    capabilities.text_document.diagnostic = None
+    return capabilities
+
+
 def neovim() -> types.ClientCapabilities:
     return client_capabilities("neovim@v0.11.0")
 
@@ -93,7 +101,7 @@ def plain() -> types.ClientCapabilities:
     return types.ClientCapabilities(workspace=types.WorkspaceClientCapabilities(apply_edit=True))
 
 
-PRESETS = {"vscode": vscode, "neovim": neovim, "emacs": emacs, "plain": plain}
+PRESETS = {"vscode": vscode, "older": older, "neovim": neovim, "emacs": emacs, "plain": plain}
 
 
 class Client(LanguageClient):
@@ -103,6 +111,7 @@ class Client(LanguageClient):
         super().__init__()
         register_lsp_features(self, {**DEFAULT_CLIENT_FEATURES, **_FEATURES})
         self.encoding = "utf-16"
+        self.pulls = False
         self.texts: dict[str, str] = {}
         self.versions: dict[str, int] = {}
         self.published: list[types.PublishDiagnosticsParams] = []
@@ -131,6 +140,7 @@ class Client(LanguageClient):
             )
         )
         self.encoding = types.PositionEncodingKind(result.capabilities.position_encoding or "utf-16").value
+        self.pulls = result.capabilities.diagnostic_provider is not None
         return result
 
     async def kill(self) -> None:
@@ -167,7 +177,22 @@ class Client(LanguageClient):
         """The diagnostics for the newest version of `uri`; with `count`, once there are so many."""
         return await asyncio.wait_for(self._diagnostics_of(uri, count), SECONDS)
 
+    async def pull(self, uri: str, previous: str | None = None) -> types.DocumentDiagnosticReport:
+        """What the server answers when it is asked about `uri`."""
+        document = types.TextDocumentIdentifier(uri)
+        return await asyncio.wait_for(
+            self.text_document_diagnostic_async(types.DocumentDiagnosticParams(document, "gradls", previous)), SECONDS
+        )
+
     async def _diagnostics_of(self, uri: str, count: int | None) -> list[types.Diagnostic]:
+        """Asked for, and again whenever the server says so, if this client does that; else what is published."""
+        while self.pulls:
+            self._news.clear()
+            report = await self.pull(uri)
+            pushed = next((list(params.diagnostics) for params in reversed(self.published) if params.uri == uri), [])
+            if count in (None, len(report.items) + len(pushed)):
+                return [*report.items, *pushed]
+            await asyncio.wait_for(self._news.wait(), SECONDS)
         while True:
             for params in reversed(self.published):
                 if params.uri == uri:
@@ -291,6 +316,7 @@ def _refresh(method: str) -> Any:
 _FEATURES = {
     types.WORKSPACE_INLAY_HINT_REFRESH: _refresh(types.WORKSPACE_INLAY_HINT_REFRESH),
     types.WORKSPACE_CODE_LENS_REFRESH: _refresh(types.WORKSPACE_CODE_LENS_REFRESH),
+    types.WORKSPACE_DIAGNOSTIC_REFRESH: _refresh(types.WORKSPACE_DIAGNOSTIC_REFRESH),
     types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS: _publish,
     types.CLIENT_REGISTER_CAPABILITY: _register,
     types.WORKSPACE_APPLY_EDIT: _apply,

@@ -1,4 +1,4 @@
-"""What is published, for which text, and how it counts."""
+"""What is published, for which text, and how it counts; `test_pull.py` has what clients ask for."""
 
 import asyncio
 
@@ -75,7 +75,7 @@ async def test_edits_are_followed(client: Client):
 
 async def test_closing_clears(client: Client):
     uri = "file:///t/train.py"
-    await client.begin()
+    await client.begin("older")
     client.open(uri, DETACHED)
     await client.diagnostics_of(uri)
     client.shut(uri)
@@ -129,7 +129,7 @@ async def test_a_syntax_error_costs_its_own_statement_only(client: Client):
 async def test_overtaken_edits_are_not_analysed(client: Client):
     """Of a burst of edits few are analysed, in order, and what is published last is of the last."""
     uri = "file:///t/train.py"
-    await client.begin()
+    await client.begin("older")
     client.open(uri, DETACHED + "".join(f"def f{i}(x):\n    return [x + {i} for _ in x]\n\n\n" for i in range(400)))
     await client.diagnostics_of(uri)
     client.published.clear()
@@ -145,7 +145,7 @@ async def test_overtaken_edits_are_not_analysed(client: Client):
 async def test_every_version_published_is_of_its_own_text(client: Client):
     """While somebody types, whatever version is published is right for that version."""
     uri = "file:///t/train.py"
-    await client.begin()
+    await client.begin("older")
     client.open(uri, DETACHED)
     expected = {1: 1}
     for _ in range(15):

@@ -64,7 +64,7 @@ def published(client: Client, uri: str) -> list[tuple[int | None, bool]]:
 
 async def test_a_finding_arrives_when_the_name_is_known(client: Client, folder: Path, environment: dict[str, str]):
     uri = uri_of(folder / "train.py")
-    await client.begin(folder=folder, environment=environment)
+    await client.begin("older", folder=folder, environment=environment)
     client.open(uri, TRAIN)
     await codes(client, uri, [CODE])
     assert published(client, uri)[0] == (1, False)
@@ -78,7 +78,7 @@ async def test_a_finding_arrives_when_the_name_is_known(client: Client, folder: 
 
 async def test_edits_do_not_wait_for_names(client: Client, folder: Path, environment: dict[str, str]):
     uri = uri_of(folder / "train.py")
-    await client.begin(folder=folder, environment=environment)
+    await client.begin("older", folder=folder, environment=environment)
     client.open(uri, TRAIN)
     for _ in range(10):
         client.edit(uri, "import torch\n", "import torch\n# typing\n")
@@ -92,7 +92,7 @@ async def test_an_imported_file_that_changes(client: Client, folder: Path, envir
     uri = uri_of(folder / "train.py")
     common = folder / "common.pyi"
     common.write_text(COMMON)
-    await client.begin(folder=folder, environment=environment)
+    await client.begin("older", folder=folder, environment=environment)
     client.open(uri, TRAIN)
     await codes(client, uri, [CODE])
     common.write_text("class nn:\n    Linear = print\n")
@@ -118,7 +118,7 @@ async def test_the_workspaces_interpreter_is_run_only_if_trusted(
     client: Client, folder: Path, environment: dict[str, str], marker: Path, trusted: bool
 ):
     uri = uri_of(folder / "train.py")
-    await client.begin(folder=folder, options={"trusted": trusted}, environment=environment)
+    await client.begin("older", folder=folder, options={"trusted": trusted}, environment=environment)
     client.open(uri, TRAIN)
     await codes(client, uri, [CODE])
     assert marker.exists() is trusted
@@ -129,7 +129,7 @@ async def test_settings_cannot_make_a_workspace_trusted(
 ):
     """They may come from a file in the workspace itself."""
     uri = uri_of(folder / "train.py")
-    await client.begin(folder=folder, environment=environment)
+    await client.begin("older", folder=folder, environment=environment)
     settings = {"gradls": {"trusted": True, "python": str(folder / ".venv")}}
     client.workspace_did_change_configuration(types.DidChangeConfigurationParams(settings))
     client.open(uri, TRAIN)

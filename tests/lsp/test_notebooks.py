@@ -100,7 +100,7 @@ class Notebook:
 
 
 async def begun(client: Client, *texts: str) -> Notebook:
-    await client.begin("vscode")
+    await client.begin("older")
     notebook = Notebook(client)
     notebook.open(*texts)
     return notebook
@@ -117,7 +117,7 @@ async def empty(client: Client, uri: str) -> None:
 
 
 async def test_the_server_says_that_it_knows_notebooks(client: Client):
-    result = await client.begin("vscode")
+    result = await client.begin("older")
     (selector,) = result.capabilities.notebook_document_sync.notebook_selector
     assert selector.notebook == "jupyter-notebook"
     assert [cell.language for cell in selector.cells] == ["python"]

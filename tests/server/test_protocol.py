@@ -53,7 +53,9 @@ async def test_the_answer_to_initialize_is_what_pygls_would_say(preset: str):
     del found["workspace"]["fileOperations"]
     said = initialize_result(Abilities.of(capabilities), encoding_of(capabilities))["capabilities"]
     notebooks = said.pop("notebookDocumentSync", None)
-    assert (notebooks is not None) == (preset == "vscode")
+    assert (notebooks is not None) == (preset in ("vscode", "older"))
+    pulled = said.pop("diagnosticProvider", None)
+    assert (pulled is not None) == (preset in ("vscode", "neovim"))
     assert json.loads(json.dumps(said)) == found
 
 
