@@ -14,7 +14,6 @@ from tests.lsp.programs import DETACHED, STACKED
 from tests.lsp.raw import Raw, started
 from tests.lsp.test_names import uri_of
 from tests.lsp.test_notebooks import BACKWARD, IMPORTS, LOST, Notebook
-from tests.lsp.test_project import LOST as LOSING_NET
 from tests.lsp.test_project import NET, TRAIN
 
 URI = "file:///t/train.py"
