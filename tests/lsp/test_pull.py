@@ -178,7 +178,7 @@ async def test_a_client_that_cannot_be_told_to_ask_again_gets_what_is_new_and_no
     client.edit(train, "model = Net()", "model = Net() ")
     assert [found.code for found in (await client.pull(train)).items] == ["GRD101"]
     assert not client.published[-1].diagnostics
-    assert client.refreshed == set()
+    assert types.WORKSPACE_DIAGNOSTIC_REFRESH not in client.refreshed
 
 
 async def test_settings_that_change(client: Client):

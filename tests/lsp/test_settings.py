@@ -184,7 +184,7 @@ async def test_nothing_is_registered_with_a_client_that_cannot(client: Client):
 
 
 async def test_without_a_watcher_a_changed_configuration_counts_after_the_next_save(client: Client, tmp_path: Path):
-    await client.begin("emacs", folder=tmp_path)
+    await client.begin("plain", folder=tmp_path)
     uri = uri_of(tmp_path / "train.py")
     client.open(uri, DETACHED)
     assert len(await client.diagnostics_of(uri)) == 1
