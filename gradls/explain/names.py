@@ -28,12 +28,21 @@ class Names:
         self._written: Members = {}
         self._filled: set[Instance] = set()
         self._modules: dict[Instance, None] = {}
-        for event in facts.of("attribute-set", "register-parameter", "container-filled", "object-made", "module-made"):
+        for event in facts.of(
+            "attribute-set",
+            "attribute-deleted",
+            "register-parameter",
+            "container-filled",
+            "object-made",
+            "module-made",
+        ):
             owner = event.value
             if not isinstance(owner, Instance):
                 continue
             if event.kind == "attribute-set" and isinstance(event.name, str):
                 self._written.setdefault(owner, {})[event.name] = event.assigned
+            elif event.kind == "attribute-deleted":
+                self._written.get(owner, {}).pop(event.name, None)
             elif event.kind == "container-filled" and event.how != "init":
                 self._filled.add(owner)
             if is_module(owner):

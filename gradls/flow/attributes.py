@@ -242,12 +242,20 @@ def _register(run: Run, receiver: Instance, name: str, value: Value, target: ast
     if isinstance(value, Tensor) and value.is_parameter and value.owner is None:
         value.owner = receiver
     run.event("attribute-set", target, receiver, name=name, assigned=value, old=old, augmented=augmented)
+    if modules.ITEMS in receiver.fields:
+        if isinstance(value, Instance) and classes.is_module(value):
+            modules.hold(run, receiver, name, value)
+        else:
+            modules.let_go(run, receiver, name)
 
 
-def delete_attribute(run: Run, receiver: Value, name: str) -> None:
+def delete_attribute(run: Run, receiver: Value, name: str, target: ast.AST) -> None:
     fields = getattr(receiver, "fields", None)
     if fields is not None and not isinstance(receiver, Tensor):
         run.state.drop(fields, name)
+        if isinstance(receiver, Instance):
+            run.event("attribute-deleted", target, receiver, name=name)
+            modules.let_go(run, receiver, name)
     elif isinstance(receiver, Tensor) and name == "grad":
         run.state.set(receiver.fields, "grad", NONE)
 

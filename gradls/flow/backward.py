@@ -23,7 +23,8 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
     # The function has one argument more than the method: the tensors.
     retain_index = 1 if method else 2
     create = _flag(run, call, "create_graph", retain_index + 1)
-    given = call.get(retain_index, "retain_graph")
+    # Who uses the name of before 0.4 is told so, and means the same.
+    given = call.get(retain_index, "retain_graph") or call.get(9, "retain_variables")
     retain = create if given is None or is_none(given) else truth.truth(run, given)
     inputs = call.kwargs.get("inputs")
     targets = None if inputs is None else [value for value in tensors_in(inputs) if isinstance(value, Tensor)]
@@ -96,11 +97,14 @@ def _flag(run: Run, call: Call, name: str, index: int) -> bool | None:
 def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> None:
     """Write down what makes this backward raise: a freed graph, or a saved tensor that was written since."""
     first: Event | None = None
+    others: set[Node] | None = None
     for node in nodes:
         if not meets(run.path, node.path):
             continue
         freed = next((by for by in node.get("freed", ()) if meets(run.path, by.path)), None)
-        if freed is not None and first is None:
+        if freed is not None and others is None:
+            others = of_other_elements(root.node)
+        if freed is not None and first is None and node not in (others or ()):
             first = run.event("freed-graph", call.node, root, node, by=freed, overwritten=False)
         if node.label == "raises":
             blamed, word = node.get("stuck", (node, ""))
@@ -118,6 +122,17 @@ def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> None:
             elif write is not None and first is not None:
                 # Keeping the graph would not have helped.
                 first.info["overwritten"] = True
+
+
+def of_other_elements(root: Node) -> set[Node]:
+    """The nodes that may be part of the graph of another element than the one that `root` is, of a list of unknown
+    length: all but what its elements share."""
+    found: set[Node] = set()
+    for node in walk(root, follow="flow"):
+        if node.kind == "phi" and node.several:
+            graphs = [set(walk(edge.node, follow="flow")) for edge in node.edges if edge.flows is not False]
+            found |= set().union(*graphs) - set.intersection(*graphs) if graphs else set()
+    return found
 
 
 def _after(run: Run, node: Node, write: Write) -> bool:

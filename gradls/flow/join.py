@@ -146,6 +146,9 @@ class Join:
         joined.name = first.name if all(tensor.name == first.name for tensor in tensors) else ""
         joined.fields["exact"] = _agree([tensor.fields.get("exact") for tensor in tensors])
         joined.inference = all(tensor.inference for tensor in tensors)
+        for name in ("retains_grad", "escaped"):
+            if any(tensor.fields.get(name) for tensor in tensors):
+                joined.fields[name] = True
         return joined
 
     def hosts(self, hosts: Values[Host]) -> Host:

@@ -116,7 +116,8 @@ class State:
         for changes in outcomes:
             slots.update(changes)
         since = mark[1]
-        for slot, (fields, key, _) in slots.items():
+        # What holds something new is joined when it is what the branches made it.
+        for slot, (fields, key, _) in sorted(slots.items(), key=lambda item: item[1][0].born <= since):
             before = MISSING if fields.born > since else fields.get(key, MISSING)
             first: Any = MISSING
             present: list[Any] = []

@@ -5,7 +5,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 
-from gradls.flow import attributes, calls, contexts, expressions, imports, nothing, operators, subscripts, truth
+from gradls.flow import (
+    attributes,
+    calls,
+    contexts,
+    expressions,
+    imports,
+    nothing,
+    operators,
+    subscripts,
+    truth,
+    unparsed,
+)
 from gradls.flow.loops import exec_for, exec_while
 from gradls.flow.run import Arm, OutOfBudget, Run
 from gradls.flow.state import Fields
@@ -122,7 +133,7 @@ def _delete(run: Run, statement: ast.Delete) -> bool:
             if fields is not None:
                 run.state.drop(fields, target.id)
         elif isinstance(target, ast.Attribute):
-            attributes.delete_attribute(run, expressions.eval_expr(run, target.value), target.attr)
+            attributes.delete_attribute(run, expressions.eval_expr(run, target.value), target.attr, target)
         elif isinstance(target, ast.Subscript):
             receiver = expressions.eval_expr(run, target.value)
             subscripts.delete_item(run, receiver, expressions.eval_expr(run, target.slice))
@@ -304,8 +315,9 @@ def _match(run: Run, statement: ast.Match) -> bool:
     return run.fork([*arms, (statement, -1, lambda: True)])
 
 
-def _pass(run: Run, statement: ast.stmt) -> bool:
-    return True
+def _pass(run: Run, statement: ast.Pass) -> bool:
+    text = unparsed.written_instead(run, statement)
+    return unparsed.execute(run, statement, text) if text else True
 
 
 EXEC: dict[type, Callable[..., bool]] = {
@@ -338,4 +350,4 @@ EXEC: dict[type, Callable[..., bool]] = {
 }
 for _newer in ("TryStar", "TypeAlias"):
     if hasattr(ast, _newer):
-        EXEC[getattr(ast, _newer)] = _try if _newer == "TryStar" else _pass
+        EXEC[getattr(ast, _newer)] = _try if _newer == "TryStar" else lambda run, statement: True

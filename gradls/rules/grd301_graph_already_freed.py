@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator, Sequence
 
+from gradls.flow.backward import of_other_elements
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Freed, Node, before_loop, from_earlier_round, way
 from gradls.flow.values import Tensor
@@ -138,7 +139,8 @@ class GraphAlreadyFreed(Rule):
         assert isinstance(freed, Freed)
         assert isinstance(root, Tensor)
         assert node is not None
-        steps = way(root.node, node)
+        others = of_other_elements(root.node)
+        steps = [step for step in way(root.node, node) if step not in others and not (others and step is root.node)]
         carried = next((step for step in steps if from_earlier_round(event.path, step.path)), None)
         before = next((step for step in steps if before_loop(event.path, step.path)), None)
         fixes: Sequence[Fix] = ()

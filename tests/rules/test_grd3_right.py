@@ -7,6 +7,36 @@ import pytest
 from tests.rules.reported import check_right
 
 RIGHT = {
+    "each element of a list of unknown length has a graph of its own": """
+import os, torch
+w = torch.ones(2, requires_grad=True)
+losses = [(name.count("a") * w).pow(2).sum() for name in os.environ]
+for loss in losses:
+    loss.backward()
+pairs = [(name.count("a") * u).pow(2).sum() for name, u in zip(os.environ, [w, w])]
+for loss in pairs:
+    loss.backward()
+""",
+    "retain_grad of the results of several objects, in a loop that is left early": """
+import torch
+class Tanh:
+    def __call__(self, x):
+        self.out = torch.tanh(x)
+        return self.out
+w = torch.ones(2, requires_grad=True)
+layers = [Tanh(), Tanh(), Tanh()]
+for i in range(100):
+    x = w
+    for layer in layers:
+        x = layer(x)
+    for layer in layers:
+        layer.out.retain_grad()
+    x.sum().backward()
+    if i > 10:
+        break
+for layer in layers[:-1]:
+    print(layer.out.grad.mean())
+""",
     "state detached only in even rounds but graph retained by flag (never reused)": """
 import torch, torch.nn as nn
 cell = nn.GRUCell(2, 3); h = torch.zeros(1, 3)

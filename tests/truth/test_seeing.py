@@ -172,6 +172,20 @@ WHOLE = {
         other = eval("nn.Linear(2, 2)")
         (model(torch.ones(1, 2)) + other(torch.ones(1, 2))).sum().backward()
     """,
+    "modules set as attributes of containers": """
+        net = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+        net.middle = nn.Linear(3, 4)
+        net.bad = nn.Linear(1, 1)
+        net.bad = nn.Identity()
+        net.add_module("last", nn.Linear(4, 2))
+        net.gone = nn.Linear(7, 7)
+        del net.gone
+        for p in net.middle.parameters():
+            p.requires_grad = False
+        optimizer = torch.optim.SGD((p for p in net.parameters() if p.requires_grad), lr=0.1)
+        net(torch.randn(2, 3)).sum().backward()
+        optimizer.step()
+    """,
     "a deep copy as a teacher": """
         import copy
         student = nn.Linear(2, 2)
@@ -258,6 +272,10 @@ def test_the_numbers_of_the_lenses_are_those_of_a_run(program: str) -> None:
 SAID = {
     "a network with a part cut off": ["gradient reaches 4 of 10 parameters", "steps 4 of 10 parameters"],
     "fine-tuning in a function": ["gradient reaches 4 of 6 parameters (2 frozen)", "steps 4 parameters"],
+    "modules set as attributes of containers": [
+        "gradient reaches 4 of 6 parameters (2 frozen)",
+        "steps 4 parameters",
+    ],
     "a branch that the data decides": ["gradient reaches at least 2 parameters"],
     "what is not known adds to it": ["gradient reaches at least 2 parameters"],
 }

@@ -345,7 +345,7 @@ def delattr_(run: Run, path: str, call: Call) -> Value:
 
     name = call.known(1)
     if isinstance(name, str) and call.args:
-        delete_attribute(run, call.args[0], name)
+        delete_attribute(run, call.args[0], name, call.node)
     return NONE
 
 

@@ -274,5 +274,5 @@ def set_or_delete(run: Run, receiver: Instance, call: Call) -> Value:
     if value is not None:
         set_attribute(run, receiver, name if isinstance(name, str) else "*", value, call.node)
     elif isinstance(name, str):
-        delete_attribute(run, receiver, name)
+        delete_attribute(run, receiver, name, call.node)
     return NONE

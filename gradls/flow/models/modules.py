@@ -188,9 +188,10 @@ def buffers_of(value: Value, prefix: str = "", seen: set[int] | None = None) -> 
 def hold(run: Run, container: Instance, name: object, value: Value) -> bool:
     """Put a module into a container under a name, which is no text if it is not known. False if this holds nothing."""
     items = container.fields.get(ITEMS)
-    if isinstance(items, Sequence) and not items.elements and isinstance(name, str):
+    if isinstance(items, Sequence) and isinstance(name, str) and "unsure" not in items.fields:
         # From here on its contents have names.
-        run.state.set(container.fields, ITEMS, Mapping(run.state, {name: value}))
+        named = {str(number): item for number, item in enumerate(items.items)}
+        run.state.set(container.fields, ITEMS, Mapping(run.state, {**named, name: value}, items.rest))
     elif isinstance(items, Sequence):
         run.state.set(items.fields, "items", (*items.items, value))
     elif isinstance(items, Mapping) and isinstance(name, str):
@@ -201,6 +202,13 @@ def hold(run: Run, container: Instance, name: object, value: Value) -> bool:
     else:
         return False
     return True
+
+
+def let_go(run: Run, container: Instance, name: str) -> None:
+    """Take what a container module holds under a name out of it, if there is something."""
+    items = container.fields.get(ITEMS)
+    if isinstance(items, Mapping):
+        run.state.drop(items.entries, name)
 
 
 def modules_of(value: Instance, seen: set[int] | None = None) -> tuple[list[Instance], bool]:

@@ -1,0 +1,107 @@
+"""Statements that do not parse, such as `loss = <YOUR CODE>`: nobody knows what will stand there.
+
+A `pass` stands in for them in the tree. What they seem to bind is unknown from there on, what they mention may have
+been changed; and if they mention nothing that is known they may do anything to the names around them.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from gradls.flow import calls
+from gradls.flow.run import Run
+from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor
+
+_STRING_OR_COMMENT = re.compile(r"#[^\n]*|'[^'\n]*'|\"[^\"\n]*\"")
+_NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
+_DEFINED = re.compile(r"\s*(?:async\s+def|def|class)\s+(\w+)")
+_TARGET = r"[A-Za-z_][\w.]*"
+_ASSIGNED = re.compile(rf"\s*\(?({_TARGET}(?:\s*,\s*{_TARGET})*),?\)?\s*(?::[^=]*)?[-+*/%@&|^<>]*=(?!=)")
+_LOOPED = re.compile(rf"\s*(?:async\s+)?for\s+\(?({_TARGET}(?:\s*,\s*{_TARGET})*)")
+_NAMED = re.compile(r"\bas\s+(\w+)")
+_HARMLESS = re.compile(r"\s*(?:(?:print|import|from|assert|global|nonlocal)\b|>>>|<<<<<<< |=======\s*$|>>>>>>> )")
+_BEGINNING = re.compile(r"\s*[\w\"'(\[{)\]}@*.~-]")
+
+
+def written_instead(run: Run, statement: ast.Pass) -> str:
+    """The text that a `pass` stands in for; empty if it is one."""
+    source = run.frame.file.source
+    problems = source.problems
+    if not problems or source.segment(statement) == "pass":
+        return ""
+    line = source.line(statement)
+    for problem in problems:
+        if problem.gap is not None and problem.gap.start < line <= problem.gap.end:
+            return "".join(source.lines[problem.gap.start : problem.gap.end])
+    return ""
+
+
+def execute(run: Run, statement: ast.Pass, text: str) -> bool:
+    """What a statement with this text may do; False if it does not come to its end."""
+    code = _STRING_OR_COMMENT.sub("", text)
+    defined = _DEFINED.match(code.lstrip("\n"))
+    if defined:
+        _forget(run, defined[1])
+        return True
+    if _HARMLESS.match(code):
+        return True
+    known = False
+    for name in dict.fromkeys(_NAME.findall(code)):
+        fields = run.frame.scope.find(name)
+        if fields is not None:
+            known = True
+            calls.escape(run, fields[name])
+    receiver = run.frame.receiver
+    if isinstance(receiver, Instance) and re.search(r"\bsuper\b|\b__init__\b", code):
+        # Nobody knows what a base class makes of it.
+        receiver.open = known = True
+    targets = list(_targets(code))
+    for target in targets:
+        _forget(run, target)
+    if "yield" in code:
+        run.frame.yields.append(run.unknown("syntax"))
+    if code.lstrip().startswith("return"):
+        return _leave(run)
+    if targets or (known and all(map(_BEGINNING.match, filter(str.strip, code.split("\n"))))):
+        return True
+    return _anything(run, statement)
+
+
+def _targets(code: str) -> Iterator[str]:
+    for line in code.split("\n"):
+        found = _LOOPED.match(line) or _ASSIGNED.match(line)
+        if found:
+            yield from re.findall(_TARGET, found[1])
+        yield from _NAMED.findall(line)
+
+
+def _forget(run: Run, target: str) -> None:
+    """What a name, or an attribute of what has a name, is from here on is not known."""
+    first, *rest = target.split(".")
+    scope = run.frame.scope
+    if not rest:
+        run.state.set(scope.redirect.get(first, scope).fields, first, run.unknown("syntax", first))
+        return
+    fields = scope.find(first)
+    if fields is not None and isinstance(fields[first], Instance) and len(rest) == 1:
+        run.state.set(fields[first].fields, rest[0], run.unknown("syntax", rest[0]))
+
+
+def _anything(run: Run, statement: ast.Pass) -> bool:
+    """It may change what every name is, and return."""
+    scope = run.frame.scope
+    for name, value in list(scope.fields.items()):
+        if isinstance(name, str) and isinstance(value, (Tensor, Instance, Host, Sequence, Mapping, Choice)):
+            calls.escape(run, value)
+            run.state.set(scope.fields, name, run.unknown("syntax", name))
+    if scope.kind != "function":
+        return True
+    return run.fork([(statement, True, lambda: _leave(run)), (statement, False, lambda: True)])
+
+
+def _leave(run: Run) -> bool:
+    frame = run.frame
+    frame.exits.append((run.state.peek(frame.mark) if frame.forks else None, run.unknown("syntax")))
+    return False
