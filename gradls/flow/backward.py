@@ -131,7 +131,8 @@ def of_other_elements(root: Node) -> set[Node]:
     for node in walk(root, follow="flow"):
         if node.kind == "phi" and node.several:
             graphs = [set(walk(edge.node, follow="flow")) for edge in node.edges if edge.flows is not False]
-            found |= set().union(*graphs) - set.intersection(*graphs) if graphs else set()
+            for graph in graphs:
+                found.update(other for other in graph if not all(other in each for each in graphs))
     return found
 
 
