@@ -10,6 +10,7 @@ from gradls.flow.analyze import analyze
 from gradls.rules.finding import Severity
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
+from gradls.syntax.text import split_lines
 
 IMPORTS = "import torch\nfrom torch import nn\n"
 LOST = "model = nn.Linear(2, 1)\nloss = model(torch.ones(1, 2)).sum().detach()\n"
@@ -109,6 +110,7 @@ def test_the_rest_is_known(text: str) -> None:
 
 def test_while_somebody_types_the_rest_stays_known() -> None:
     text = IMPORTS + LOST + "loss.backward()\n"
-    source = Source.read(text.replace("loss.backward()\n", "x = \nloss.backward()\n"), previous=Source.read(text))
+    source = Source.read(text)
+    source.edit(split_lines(text.replace("loss.backward()\n", "x = \nloss.backward()\n")))
     assert source.problems
     assert [item.name for item in findings(analyze(source))] == ["detached-loss"]
