@@ -1,46 +1,51 @@
-"""Code actions: what is offered for findings, and the edits of what is chosen."""
+"""Code actions: what is offered for findings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 from lsprotocol import types
 
-from gradls.rules.finding import Finding, Safety, TextEdit
+from gradls.rules.finding import Finding, Fix, Safety
 from gradls.server.analysis import Analyst
 from gradls.server.capabilities import FIX_ALL, QUICK_FIX
 from gradls.server.diagnostics import diagnostic
-from gradls.server.documents import label_of
 from gradls.server.ignoring import ignore_edit
 from gradls.server.positions import Encoding, Position, Range, to_range
 from gradls.server.settings import SOURCE
 from gradls.syntax.source import Span
-from gradls.syntax.text import split_lines
-from gradls.workspace.files import Unreadable, read
+from gradls.workspace.config_edits import file_for
 from gradls.workspace.session import Session
 
 KINDS = (QUICK_FIX, FIX_ALL)
 
+MEND, MEND_RULE, MEND_ALL, IGNORE, DISABLE, REPLACE = "mend", "mend-rule", "mend-all", "ignore", "disable", "replace"
+"""What an action does: make a fix, all fixes of a rule, all safe fixes; silence a finding with a comment, a rule in the
+configuration; put what was meant into a configuration file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a code action does, told apart within one revision of a document.
+    """An action, told apart within one revision of a document: `does` is one of the words above.
 
-    With a fix it is that of the finding with this code and span; without one it silences the finding; without a
-    finding it makes all safe fixes.
+    The finding is the one with this `code` and `span`; `fix` is the number of one of its fixes. `text` is what is put
+    at `span` of a configuration file.
     """
 
+    does: str
     uri: str
     revision: int
     code: str | None = None
     span: Span | None = None
     fix: int | None = None
+    text: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """For the `data` of an action or the argument of a command. Without nulls: Neovim does not send them back."""
-        given = {"uri": self.uri, "revision": self.revision, "code": self.code, "span": self.span, "fix": self.fix}
+        given = {name: getattr(self, name) for name in self.__slots__}
         return {key: value for key, value in given.items() if value is not None}
 
     @classmethod
@@ -49,11 +54,13 @@ class Choice:
         try:
             span, fix = data.get("span"), data.get("fix")
             return cls(
+                str(data["does"]),
                 str(data["uri"]),
                 int(data["revision"]),
                 data.get("code"),
                 Span(*map(int, span)) if span is not None else None,
                 int(fix) if fix is not None else None,
+                data.get("text"),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not an action of gradls: {data!r}") from error
@@ -61,13 +68,19 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An action to choose from. `diagnostic` is the client's own, if it sent one, else the protocol's object."""
+    """An action to choose from: a `choice`, or the name of a rule whose `page` is shown.
+
+    `diagnostic` is the client's own, if it sent one, else the protocol's object. `obstacle` says why it cannot be
+    chosen now.
+    """
 
     title: str
     kind: str
-    choice: Choice
+    choice: Choice | None = None
     diagnostic: types.Diagnostic | dict[str, Any] | None = None
     preferred: bool = False
+    page: str | None = None
+    obstacle: str | None = None
 
 
 def is_wanted(kind: str, only: Sequence[str] | None) -> bool:
@@ -78,36 +91,98 @@ def is_wanted(kind: str, only: Sequence[str] | None) -> bool:
     return any(asked in ("", kind) or kind.startswith(f"{asked}.") for asked in only)
 
 
-def offers(analyst: Analyst, label: str, uri: str, revision: int, params: types.CodeActionParams) -> list[Offer]:
-    """What can be done about the findings that `params` asks for. Runs on the worker's thread.
+def is_automatic(context: types.CodeActionContext) -> bool:
+    """Whether nobody has asked for the actions: many editors want to know at each move of the cursor."""
+    return context.trigger_kind is types.CodeActionTriggerKind.Automatic
 
-    Outdated if the text has moved on.
+
+class Menu:
+    """What can be done about the findings that `params` asks for in a document. For the worker's thread.
+
+    Outdated if the text has moved on. `creates_files` says that the client can make a configuration file, `shows_pages`
+    that somebody can show the page of a rule.
     """
-    findings = analyst.session_of(label, revision).findings(label)
-    only = params.context.only
-    found: list[Offer] = []
-    if is_wanted(QUICK_FIX, only):
-        for finding, sent in asked_for(findings, params, analyst.client.encoding):
-            found += _quick_fixes(finding, sent or diagnostic(finding, analyst.client), uri, revision)
-    automatic = params.context.trigger_kind is types.CodeActionTriggerKind.Automatic and not only
-    if is_wanted(FIX_ALL, only) and not automatic and _has_safe_fix(findings):
-        found.append(Offer("gradls: make all safe fixes", FIX_ALL, Choice(uri, revision)))
-    return found
 
+    def __init__(
+        self,
+        analyst: Analyst,
+        label: str,
+        uri: str,
+        revision: int,
+        params: types.CodeActionParams,
+        creates_files: bool,
+        shows_pages: bool,
+    ) -> None:
+        self._analyst = analyst
+        self._session: Session = analyst.session_of(label, revision)
+        self._label, self._uri, self._revision = label, uri, revision
+        self._params = params
+        self._creates_files = creates_files
+        self._shows_pages = shows_pages
+        self._findings = self._session.findings(label)
 
-def _quick_fixes(
-    finding: Finding, about: types.Diagnostic | dict[str, Any], uri: str, revision: int
-) -> Iterator[Offer]:
-    for index, fix in enumerate(finding.fixes):
-        choice = Choice(uri, revision, finding.code, finding.span, index)
-        yield Offer(fix.title, QUICK_FIX, choice, about, preferred=fix.safety is Safety.SAFE)
-    if ignore_edit(finding) is not None:
-        choice = Choice(uri, revision, finding.code, finding.span)
-        yield Offer(f"Ignore {finding.name} on this line", QUICK_FIX, choice, about)
+    def offers(self) -> list[Offer]:
+        """The actions, what mends first."""
+        only = self._params.context.only
+        found: list[Offer] = []
+        if is_wanted(QUICK_FIX, only):
+            asked = asked_for(self._findings, self._params, self._analyst.client.encoding)
+            about = [(finding, sent or diagnostic(finding, self._analyst.client)) for finding, sent in asked]
+            for offers in (self._fixes, self._comments, self._of_rules):
+                for finding, its in about:
+                    found += offers(finding, its)
+        automatic = is_automatic(self._params.context) and not only
+        if is_wanted(FIX_ALL, only) and not automatic and self._has_safe_fix():
+            found.append(Offer("gradls: make all safe fixes", FIX_ALL, self._choice(MEND_ALL)))
+        return list(dict.fromkeys(found)) if all(isinstance(o.diagnostic, types.Diagnostic) for o in found) else found
 
+    def _choice(self, does: str, finding: Finding | None = None, fix: int | None = None) -> Choice:
+        code, span = (finding.code, finding.span) if finding is not None else (None, None)
+        return Choice(does, self._uri, self._revision, code, span, fix)
 
-def _has_safe_fix(findings: Sequence[Finding]) -> bool:
-    return any(fix.safety is Safety.SAFE for finding in findings for fix in finding.fixes)
+    def _fixes(self, finding: Finding, about: Any) -> Iterator[Offer]:
+        preferred = next((fix for fix in finding.fixes if fix.safety is Safety.SAFE), None)
+        for index, fix in enumerate(finding.fixes):
+            obstacle = self._obstacle(fix)
+            choice = self._choice(MEND, finding, index)
+            is_preferred = fix is preferred and obstacle is None
+            yield Offer(fix.title, QUICK_FIX, choice, about, is_preferred, obstacle=obstacle)
+        fixable = [other for other in self._findings if other.code == finding.code and other.fixes]
+        if finding.fixes and len(fixable) > 1:
+            title = f"Fix all {finding.name} in this file"
+            yield Offer(title, QUICK_FIX, self._choice(MEND_RULE, finding), about)
+
+    def _obstacle(self, fix: Fix) -> str | None:
+        """Why a fix cannot be made. To find that out is to make it, which is done for who has opened the menu."""
+        if is_automatic(self._params.context) or self._session.edits(fix):
+            return None
+        return "the code around it cannot be changed safely"
+
+    def _comments(self, finding: Finding, about: Any) -> Iterator[Offer]:
+        if ignore_edit(finding) is not None:
+            yield Offer(f"Ignore {finding.name} on this line", QUICK_FIX, self._choice(IGNORE, finding), about)
+
+    def _of_rules(self, finding: Finding, about: Any) -> Iterator[Offer]:
+        file = self._configuration()
+        if file is not None:
+            obstacle = None
+            if self._analyst.overrides("ignore"):
+                obstacle = "the settings of the editor say which rules are ignored"
+            title = f"Disable {finding.name} in this project ({file.name})"
+            yield Offer(title, QUICK_FIX, self._choice(DISABLE, finding), about, obstacle=obstacle)
+        if self._shows_pages:
+            yield Offer(f"Open the documentation of {finding.name}", QUICK_FIX, None, about, page=finding.code)
+
+    def _configuration(self) -> Path | None:
+        """The file in which a rule is disabled, if there can be one."""
+        path = Path(self._label)
+        if not path.is_absolute() and self._session.root is None:
+            return None
+        file = file_for(self._session.config, path, self._session.root)
+        return file if self._creates_files or file.is_file() else None
+
+    def _has_safe_fix(self) -> bool:
+        return any(fix.safety is Safety.SAFE for finding in self._findings for fix in finding.fixes)
 
 
 def asked_for(
@@ -123,14 +198,14 @@ def asked_for(
                 matched.setdefault(index, sent)
     if matched:
         return [(findings[index], matched[index]) for index in sorted(matched)]
-    area = _plain(params.range)
-    return [(finding, None) for finding, place in zip(findings, ranges, strict=True) if _touch(place, area)]
+    area = plain(params.range)
+    return [(finding, None) for finding, place in zip(findings, ranges, strict=True) if touch(place, area)]
 
 
 def _closest(sent: types.Diagnostic, findings: Sequence[Finding], ranges: Sequence[Range]) -> int | None:
     """The index of the finding that `sent` tells of, the nearest if the text has moved since; None if there is
     none."""
-    area = _plain(sent.range)
+    area = plain(sent.range)
     best: tuple[int, int] | None = None
     for index, (finding, place) in enumerate(zip(findings, ranges, strict=True)):
         same_code = sent.code is None or str(sent.code) == finding.code
@@ -141,70 +216,18 @@ def _closest(sent: types.Diagnostic, findings: Sequence[Finding], ranges: Sequen
     return best[1] if best else None
 
 
-def _plain(area: types.Range) -> Range:
+def plain(area: types.Range) -> Range:
+    """The range as JSON has it."""
     return {
         "start": {"line": area.start.line, "character": area.start.character},
         "end": {"line": area.end.line, "character": area.end.character},
     }
 
 
-def _touch(one: Range, other: Range) -> bool:
+def touch(one: Range, other: Range) -> bool:
+    """Whether two ranges have a place in common, be it their ends."""
     return _order(one["start"]) <= _order(other["end"]) and _order(other["start"]) <= _order(one["end"])
 
 
 def _order(position: Position) -> tuple[int, int]:
     return position["line"], position["character"]
-
-
-class Edits(NamedTuple):
-    """The edits of one file, and the client's version of the text that they are for, if it is open."""
-
-    path: str
-    version: int | None
-    edits: list[types.TextEdit]
-
-
-def build(analyst: Analyst, choice: Choice) -> list[Edits]:
-    """The edits of `choice`; none if they cannot be made. Runs on the worker's thread.
-
-    Outdated if the text has moved on.
-    """
-    label = label_of(choice.uri)
-    session = analyst.session_of(label, choice.revision)
-    edits = _edits(session, label, choice) or []
-    if not session.are_within_cells(edits):
-        return []
-    result = []
-    for path in dict.fromkeys(edit.path for edit in edits):
-        lines = _lines(session, path)
-        typed = [_text_edit(edit, lines, analyst.client.encoding) for edit in edits if edit.path == path]
-        result.append(Edits(path, analyst.version_of(path), typed))
-    return result
-
-
-def _edits(session: Session, label: str, choice: Choice) -> Sequence[TextEdit] | None:
-    if choice.code is None:
-        return session.fix_all(label)
-    for finding in session.findings(label):
-        if finding.code == choice.code and finding.span == choice.span:
-            if choice.fix is None:
-                edit = ignore_edit(finding)
-                return [edit] if edit else None
-            return session.edits(finding.fixes[choice.fix]) if choice.fix < len(finding.fixes) else None
-    return None
-
-
-def _lines(session: Session, path: str) -> list[str]:
-    try:
-        return session.source(path).lines
-    except KeyError:
-        pass
-    try:
-        return split_lines(read(path).text)
-    except Unreadable:
-        return []
-
-
-def _text_edit(edit: TextEdit, lines: Sequence[str], encoding: Encoding) -> types.TextEdit:
-    place = to_range(edit.span, lines, encoding)
-    return types.TextEdit(types.Range(types.Position(**place["start"]), types.Position(**place["end"])), edit.text)
