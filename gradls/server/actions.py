@@ -128,13 +128,19 @@ class Menu:
         if is_wanted(QUICK_FIX, only):
             asked = asked_for(self._findings, self._params, self._analyst.client.encoding)
             about = [(finding, sent or diagnostic(finding, self._analyst.client)) for finding, sent in asked]
-            for offers in (self._fixes, self._comments, self._of_rules):
-                for finding, its in about:
+            firsts = list({finding.code: (finding, its) for finding, its in reversed(about)}.values())
+            for offers, of in (
+                (self._fixes, about),
+                (self._all_of_rule, firsts),
+                (self._comments, about),
+                (self._about_rule, firsts),
+            ):
+                for finding, its in of:
                     found += offers(finding, its)
         automatic = is_automatic(self._params.context) and not only
         if is_wanted(FIX_ALL, only) and not automatic and self._has_safe_fix():
             found.append(Offer("gradls: make all safe fixes", FIX_ALL, self._choice(MEND_ALL)))
-        return list(dict.fromkeys(found)) if all(isinstance(o.diagnostic, types.Diagnostic) for o in found) else found
+        return found
 
     def _choice(self, does: str, finding: Finding | None = None, fix: int | None = None) -> Choice:
         code, span = (finding.code, finding.span) if finding is not None else (None, None)
@@ -147,6 +153,8 @@ class Menu:
             choice = self._choice(MEND, finding, index)
             is_preferred = fix is preferred and obstacle is None
             yield Offer(fix.title, QUICK_FIX, choice, about, is_preferred, obstacle=obstacle)
+
+    def _all_of_rule(self, finding: Finding, about: Any) -> Iterator[Offer]:
         fixable = [other for other in self._findings if other.code == finding.code and other.fixes]
         if finding.fixes and len(fixable) > 1:
             title = f"Fix all {finding.name} in this file"
@@ -162,7 +170,7 @@ class Menu:
         if ignore_edit(finding) is not None:
             yield Offer(f"Ignore {finding.name} on this line", QUICK_FIX, self._choice(IGNORE, finding), about)
 
-    def _of_rules(self, finding: Finding, about: Any) -> Iterator[Offer]:
+    def _about_rule(self, finding: Finding, about: Any) -> Iterator[Offer]:
         file = self._configuration()
         if file is not None:
             obstacle = None

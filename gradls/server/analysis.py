@@ -121,6 +121,10 @@ class Analyst:
         """Whether the configuration says of an open document that nothing is to be said of it."""
         return self._opened[label].excluded
 
+    def overrides(self, key: str) -> bool:
+        """Whether the settings of the editor say something else for a key of the configuration."""
+        return bool(self._settings.config.get(key))
+
     def version_of(self, label: str) -> int | None:
         """The client's version of the text that is known of an open document."""
         opened = self._opened.get(label)

@@ -16,6 +16,7 @@ QUICK_FIX, FIX_ALL = "quickfix", "source.fixAll.gradls"
 # Nothing but `cells` cannot be read back by clients that use lsprotocol.
 NOTEBOOKS: dict[str, Any] = {"notebook": "jupyter-notebook", "cells": [{"language": "python"}]}
 COMMAND, PICTURE, EXPLAIN = "gradls.applyEdit", "gradls.showPicture", "gradls.explain"
+DOCUMENTATION = "gradls.openDocumentation"
 PULLED = {"identifier": SOURCE, "interFileDependencies": True, "workspaceDiagnostics": False}
 
 
@@ -28,7 +29,7 @@ def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any
         "inlayHintProvider": {"resolveProvider": False},
         "codeLensProvider": {"resolveProvider": False},
         "documentHighlightProvider": True,
-        "executeCommandProvider": {"commands": [COMMAND, PICTURE, EXPLAIN]},
+        "executeCommandProvider": {"commands": [COMMAND, DOCUMENTATION, PICTURE, EXPLAIN]},
         "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
     }
     if abilities.pulls_diagnostics:

@@ -18,8 +18,8 @@ from pygls.exceptions import JsonRpcContentModified, JsonRpcException, JsonRpcIn
 from pygls.lsp.server import LanguageServer
 
 from gradls import __version__
-from gradls.server import actions, seeing
-from gradls.server.capabilities import COMMAND, EXPLAIN, PICTURE
+from gradls.server import acting, seeing
+from gradls.server.capabilities import EXPLAIN, PICTURE
 from gradls.server.documents import label_of
 from gradls.server.hover import hover
 from gradls.server.protocol import Protocol
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from gradls.server.server import Server
 
 log = logging.getLogger(__name__)
-
-REQUEST_FAILED = types.LSPErrorCodes.RequestFailed.value
 
 T = TypeVar("T")
 
@@ -82,17 +80,9 @@ class Features(LanguageServer):
         for method, handler in features.items():
             self.feature(method)(_plain(handler))
         seeing.register(self, _plain)
-        self.command(COMMAND)(_plain(self._apply))
+        acting.register(self, self._owner, _plain)
         self.command(PICTURE)(_plain(self._show_picture))
         self.command(EXPLAIN)(_plain(self._explain))
-        options = None
-        if self._abilities.code_action_literals:
-            options = types.CodeActionOptions(list(actions.KINDS), resolve_provider=self._abilities.resolves_edits)
-        elif not self._abilities.applies_edits:
-            return
-        self.feature(types.TEXT_DOCUMENT_CODE_ACTION, options)(_plain(self._code_action))
-        if self._abilities.resolves_edits:
-            self.feature(types.CODE_ACTION_RESOLVE)(_plain(self._resolve))
 
     # -- files
 
@@ -145,48 +135,6 @@ class Features(LanguageServer):
         client = self._client
         return await self.ask(lambda analyst: hover(analyst.session_of(label, revision), label, at, client))
 
-    async def _code_action(self, params: types.CodeActionParams) -> list[types.CodeAction | types.Command] | None:
-        subject = _subject.get()
-        if subject is None:
-            return None
-        about = subject.document.label, subject.document.uri, subject.revision
-        offers = await self.ask(lambda analyst: actions.offers(analyst, *about, params))
-        return [action for offer in offers if (action := await self._action(offer)) is not None]
-
-    async def _action(self, offer: actions.Offer) -> types.CodeAction | types.Command | None:
-        """`offer` in the form that the client understands; None if its edits are due now and cannot be made."""
-        token = offer.choice.to_json()
-        if not self._abilities.code_action_literals:
-            return types.Command(title=offer.title, command=COMMAND, arguments=[token])
-        action = types.CodeAction(
-            title=offer.title,
-            kind=offer.kind,
-            diagnostics=self._diagnostics(offer),
-            is_preferred=True if offer.preferred else None,
-        )
-        if self._abilities.resolves_edits:
-            action.data = token
-            return action
-        action.edit = await self._edit(offer.choice)
-        return action if action.edit is not None else None
-
-    def _diagnostics(self, offer: actions.Offer) -> list[types.Diagnostic] | None:
-        if offer.diagnostic is None:
-            return None
-        if isinstance(offer.diagnostic, types.Diagnostic):
-            return [offer.diagnostic]
-        return [self.protocol._converter.structure(offer.diagnostic, types.Diagnostic)]
-
-    async def _resolve(self, action: types.CodeAction) -> types.CodeAction:
-        action.edit = await self._chosen(action.data)
-        return action
-
-    async def _apply(self, *arguments: Any) -> None:
-        edit = await self._chosen(arguments[0] if arguments else None)
-        answer = await self.workspace_apply_edit_async(types.ApplyWorkspaceEditParams(edit, label="gradls"))
-        if not answer.applied:
-            log.warning("the client did not apply an edit: %s", answer.failure_reason)
-
     async def _show_picture(self, *arguments: Any) -> dict[str, Any]:
         """The picture, for the client to show; shown at once to a user whose client can only open files."""
         from gradls.server import pictures
@@ -232,34 +180,6 @@ class Features(LanguageServer):
         if unknown:
             raise JsonRpcInvalidParams(f"no rule is called {unknown[0]}")
         return {"rules": [record(known[str(key).lower()]) for key in arguments]}
-
-    async def _chosen(self, data: Any) -> types.WorkspaceEdit:
-        """The edit that an action's data stands for, or an error for the client."""
-        try:
-            choice = actions.Choice.from_json(data)
-        except ValueError as error:
-            raise JsonRpcInvalidParams(str(error)) from None
-        edit = await self._edit(choice)
-        if edit is None:
-            raise JsonRpcException("this fix cannot be made here", REQUEST_FAILED)
-        return edit
-
-    async def _edit(self, choice: actions.Choice) -> types.WorkspaceEdit | None:
-        document = self._owner.documents.get(choice.uri)
-        if document is None:
-            raise JsonRpcContentModified()
-        made = await self.ask(lambda analyst: actions.build(analyst, choice), Subject(document, choice.revision))
-        if not made:
-            return None
-        uri_of = self._client.uri_of
-        if not self._abilities.document_changes:
-            return types.WorkspaceEdit(changes={uri_of(path): edits for path, _, edits in made})
-        return types.WorkspaceEdit(
-            document_changes=[
-                types.TextDocumentEdit(types.OptionalVersionedTextDocumentIdentifier(uri_of(path), version), edits)
-                for path, version, edits in made
-            ]
-        )
 
 
 def _plain(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -97,19 +97,21 @@ def answer(drawn: Drawn, uri_of: Callable[[str], str]) -> dict[str, Any]:
 
 
 class Files:
-    """HTML files for a browser, in a folder that nobody else can look into, and that goes with this process."""
+    """Files for a browser or an editor, in a folder that nobody else can look into, and that goes with this process."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
         self._count = 0
 
-    def write(self, text: str) -> str:
-        """The URI of a file with this text."""
+    def write(self, text: str, name: str | None = None) -> str:
+        """The URI of a file with this text, and this name if it is to have a certain one."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="gradls-"))
             atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
-        self._count = self._count % MOST_FILES + 1
-        path = self._folder / f"picture-{self._count}.html"
+        if name is None:
+            self._count = self._count % MOST_FILES + 1
+            name = f"picture-{self._count}.html"
+        path = self._folder / name
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)

@@ -30,7 +30,9 @@ class Abilities:
     diagnostic_data: bool = False
     code_action_literals: bool = False
     resolves_edits: bool = False
+    disabled_actions: bool = False
     document_changes: bool = False
+    creates_files: bool = False
     applies_edits: bool = False
     markdown: bool = False
     configuration: bool = False
@@ -56,6 +58,9 @@ class Abilities:
             resolves_edits="edit" in _list(action, "resolveSupport", "properties")
             and _at(action, "dataSupport") is True,
             document_changes=_at(workspace, "workspaceEdit", "documentChanges") is True,
+            disabled_actions=_at(action, "disabledSupport") is True,
+            creates_files="create" in _list(workspace, "workspaceEdit", "resourceOperations")
+            and _at(workspace, "workspaceEdit", "documentChanges") is True,
             applies_edits=_at(workspace, "applyEdit") is True,
             markdown="markdown" in _list(text, "hover", "contentFormat"),
             configuration=_at(workspace, "configuration") is True,

@@ -281,15 +281,16 @@ class Session:
             return None
         return edits if self.are_within_cells(edits) else None
 
-    def fix_all(self, path: str) -> list[TextEdit]:
-        """The edits of all safe fixes in `path` that can be made together, in the order of the text.
+    def fix_all(self, path: str, code: str | None = None) -> list[TextEdit]:
+        """The edits of all safe fixes in `path` that can be made together, in the order of the text; with a `code`, of
+        all fixes of that rule, safe or not.
 
         Of two that overlap the first is made; the other one is found again in the text that results.
         """
         chosen: list[TextEdit] = []
         for finding in self.findings(path):
             for fix in finding.fixes:
-                if fix.safety is not Safety.SAFE:
+                if finding.code != code if code else fix.safety is not Safety.SAFE:
                     continue
                 edits = self.edits(fix)
                 if edits and all(edit.path == path for edit in edits) and compatible(chosen, edits):

@@ -6,10 +6,11 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 from lsprotocol import types
 from lsprotocol.converters import get_converter
+from pygls.protocol import default_converter
 from pygls.uris import from_fs_path
 from pytest_lsp import LanguageClient, client_capabilities
 from pytest_lsp.client import DEFAULT_CLIENT_FEATURES, register_lsp_features
@@ -108,7 +109,7 @@ class Client(LanguageClient):
     """An editor. `texts` is what its user sees; `encoding` what the server has agreed to."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(converter_factory=_converter)
         register_lsp_features(self, {**DEFAULT_CLIENT_FEATURES, **_FEATURES})
         self.encoding = "utf-16"
         self.pulls = False
@@ -276,6 +277,18 @@ class Client(LanguageClient):
         assert position.character * size <= len(line)
         within = len(line[: position.character * size].decode(codec))
         return sum(len(line) + 1 for line in lines[: position.line]) + within
+
+
+def _converter() -> Any:
+    """As pygls', but an action that runs a command is not taken for a command."""
+    converter = default_converter()
+
+    def action(given: Any, _: object) -> types.Command | types.CodeAction:
+        is_command = isinstance(given.get("command"), str)
+        return converter.structure(given, types.Command if is_command else types.CodeAction)
+
+    converter.register_structure_hook(Union[types.Command, types.CodeAction], action)  # noqa: UP007
+    return converter
 
 
 def _publish(client: Client, params: types.PublishDiagnosticsParams) -> None:
