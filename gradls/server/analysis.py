@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from gradls.flow.analyze import Interrupted
 from gradls.rules.registry import all_rules
+from gradls.server.closed import ClosedFiles
 from gradls.server.diagnostics import Diagnostics, message
 from gradls.server.settings import Client, Settings
 from gradls.server.snapshots import Analysis, NameResolver, Outdated, Snapshot
+from gradls.syntax.source import Source
 from gradls.workspace.config import Config
-from gradls.workspace.selection import relative_to
+from gradls.workspace.selection import excludes
 from gradls.workspace.session import Session
 
 log = logging.getLogger(__name__)
@@ -46,10 +49,10 @@ class Analyst:
         client: Client,
         resolver_for: Callable[[Path | None], NameResolver | None],
     ) -> None:
-        self._folders = folders
+        self.folders = folders
         self._settings = settings
         self.client = client
-        self._resolver_for = resolver_for
+        self.resolver_of = resolver_for
         self._sessions: dict[tuple[Path | None, Path | None], tuple[Session, NameResolver | None]] = {}
         self._opened: dict[str, _Opened] = {}
         self._is_overtaken: Callable[[], bool] = bool
@@ -72,6 +75,7 @@ class Analyst:
             opened = self._opened[label] = self._open(snapshot)
             opened.affected.update(opened.session.open(label, "".join(snapshot.lines), snapshot.cells))
         elif opened.revision != snapshot.revision:
+            self.closed.forget()
             opened.affected.update(opened.session.change(label, snapshot.lines, snapshot.cells))
             opened.revision, opened.version = snapshot.revision, snapshot.version
         session, resolver = opened.session, opened.resolver
@@ -108,7 +112,26 @@ class Analyst:
     def changed_on_disk(self, paths: Iterable[str]) -> list[str]:
         """Files were written, made or removed: the labels of the open documents of which less is known now."""
         changed = list(paths)
+        self.closed.forget()
         return [label for session, _ in self._sessions.values() for label in session.changed_on_disk(*changed)]
+
+    @cached_property
+    def closed(self) -> ClosedFiles:
+        """The files of the workspace that are not open."""
+        return ClosedFiles(self)
+
+    def config_for(self, folder: Path) -> Config:
+        """The configuration of files in `folder`. Reads files."""
+        return self._settings.config_for(folder)
+
+    def root_of(self, label: str) -> Path | None:
+        """The workspace folder that `label` belongs to."""
+        return self._place(label)[0]
+
+    def opened_source(self, path: str) -> Source | None:
+        """The text of an open document, by its label."""
+        opened = self._opened.get(path)
+        return opened.session.source(path) if opened is not None else None
 
     def session_of(self, label: str, revision: int) -> Session:
         """The session that holds exactly this text; Outdated if it has moved on."""
@@ -141,13 +164,13 @@ class Analyst:
         config = self._settings.config_for(folder)
         key = (root, config.file)
         if key not in self._sessions:
-            resolver = self._resolver_for(root)
+            resolver = self.resolver_of(root)
             session = Session(root, config, resolver)
             session.interrupt_by(self._pause)
             self._sessions[key] = session, resolver
         session, resolver = self._sessions[key]
         diagnostics = Diagnostics(self.client)
-        return _Opened(session, resolver, _excludes(config, label), diagnostics, snapshot.revision, snapshot.version)
+        return _Opened(session, resolver, excludes(config, label), diagnostics, snapshot.revision, snapshot.version)
 
     def _place(self, label: str) -> tuple[Path | None, Path | None]:
         """The workspace folder that `label` belongs to, and where to begin to look for its configuration.
@@ -156,22 +179,14 @@ class Analyst:
         """
         path = Path(label)
         if path.is_absolute():
-            around = [folder for folder in self._folders if folder in path.parents]
+            around = [folder for folder in self.folders if folder in path.parents]
             if around:
                 return max(around, key=lambda folder: len(folder.parts)), path.parent
-        if self._folders:
-            return self._folders[0], self._folders[0]
+        if self.folders:
+            return self.folders[0], self.folders[0]
         return (path.parent, path.parent) if path.is_absolute() else (None, None)
 
 
 def get_ready() -> None:
     """Import what an analysis takes, before there is anything to analyse."""
     all_rules()
-
-
-def _excludes(config: Config, label: str) -> bool:
-    if not config.exclude:
-        return False
-    import pathspec
-
-    return pathspec.GitIgnoreSpec.from_lines(config.exclude).match_file(relative_to(label, config.root))

@@ -17,7 +17,7 @@ QUICK_FIX, FIX_ALL = "quickfix", "source.fixAll.gradls"
 NOTEBOOKS: dict[str, Any] = {"notebook": "jupyter-notebook", "cells": [{"language": "python"}]}
 COMMAND, PICTURE, EXPLAIN = "gradls.applyEdit", "gradls.showPicture", "gradls.explain"
 DOCUMENTATION = "gradls.openDocumentation"
-PULLED = {"identifier": SOURCE, "interFileDependencies": True, "workspaceDiagnostics": False}
+PULLED = {"identifier": SOURCE, "interFileDependencies": True, "workspaceDiagnostics": True}
 
 
 def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any]:

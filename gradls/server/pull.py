@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradls.server.connection import INVALID_PARAMS, REQUEST_FAILED, SERVER_CANCELLED, Call, Connection, Refused
+from gradls.server.documents import label_of
 
 if TYPE_CHECKING:
     from gradls.server.documents import Document, Documents
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
 NOTHING = "[]"
 
 
-def result_id(uri: str, diagnostics: str) -> str:
-    """A name for these diagnostics of `uri`, JSON: another file's, and other ones, have another name, whichever server
-    gave it and when."""
-    return hashlib.blake2b(f"{uri}\n{diagnostics}".encode(errors="surrogatepass"), digest_size=12).hexdigest()
+def result_id(label: str, diagnostics: str) -> str:
+    """A name for these diagnostics of the document `label`, JSON: another one's, and other ones, have another name,
+    whichever server gave it and when."""
+    return hashlib.blake2b(f"{label}\n{diagnostics}".encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
 def report(uri: str, diagnostics: str, previous: object) -> str:
     """The report that `uri` has `diagnostics`, as JSON both; `previous` is the result id of what the client has."""
-    name = result_id(uri, diagnostics)
+    name = result_id(label_of(uri), diagnostics)
     if previous == name:
         return f'{{"kind":"unchanged","resultId":"{name}"}}'
     return f'{{"kind":"full","resultId":"{name}","items":{diagnostics}}}'
@@ -56,8 +57,10 @@ class Pulls:
         scheduler: Scheduler,
         abilities: Abilities,
         notebooks: Callable[[], Notebooks | None],
+        closed_file: Callable[[Call, str, object], None],
     ) -> None:
-        """`notebooks` are those that are open, if there were any."""
+        """`notebooks` are those that are open, if there were any; `closed_file` answers about what is not open."""
+        self._closed_file = closed_file
         self._connection = connection
         self._documents = documents
         self._scheduler = scheduler
@@ -79,7 +82,7 @@ class Pulls:
         previous = params.get("previousResultId")
         document = self._document(uri)
         if document is None:
-            call.answer(report(uri, NOTHING, previous))
+            self._closed_file(call, uri, previous)
             return
         waiting = self._waiting.setdefault(document.label, [])
         for older in waiting:

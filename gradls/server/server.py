@@ -24,6 +24,7 @@ from gradls.server.scheduling import Scheduler
 from gradls.server.settings import ORIGIN, SOURCE, Abilities, Client, Settings, encoding_of, folders_of
 from gradls.server.snapshots import Analysis, NameResolver, Snapshot
 from gradls.server.transport import Writer
+from gradls.server.workspace_pull import WorkspacePull
 
 if TYPE_CHECKING:
     from gradls.flow.names import Question
@@ -60,6 +61,7 @@ class Server:
         self.requests = Requests(self)
         self.connection = Connection(writer, self._forward, NOTIFICATIONS)
         self.pulls: Pulls | None = None
+        self.workspace_pull: WorkspacePull | None = None
         self.connection.requests = {"initialize": self._initialize, "shutdown": self._shut_down}
         self.connection.notifications = {
             "initialized": self._initialized,
@@ -139,8 +141,12 @@ class Server:
         def notebooks() -> Notebooks | None:
             return self.notebooks if self.has_notebooks else None
 
-        self.pulls = Pulls(self.connection, self.documents, self.scheduler, self.abilities, notebooks)
+        about = self.connection, self.documents, self.scheduler, self.abilities
+        self.workspace_pull = WorkspacePull(*about)
+        self.pulls = Pulls(*about, notebooks, self.workspace_pull.closed_file)
         self.connection.calls["textDocument/diagnostic"] = self.pulls.ask
+        self.connection.calls["workspace/diagnostic"] = self.workspace_pull.ask
+        self.connection.notifications["window/workDoneProgress/cancel"] = self.workspace_pull.cancel
 
     def _initialized(self, params: Params) -> None:
         registrations: list[dict[str, Any]] = []
@@ -206,10 +212,18 @@ class Server:
     def _closed(self, document: Document) -> None:
         if self.pulls is not None:
             self.pulls.closed(document)
+        self._told_apart([document.label])
 
     def _settled(self, document: Document) -> None:
         if self.pulls is not None:
             self.pulls.settled(document)
+            if document.is_typed_in:
+                self._told_apart([document.label])
+
+    def _told_apart(self, labels: list[str]) -> None:
+        """Closed files may look at these texts, which are others than they were."""
+        if self.workspace_pull is not None:
+            self.workspace_pull.sweep.edited(labels)
 
     def _publish(self, snapshot: Snapshot, analysis: Analysis) -> None:
         if self.pulls is not None:
@@ -278,6 +292,8 @@ class Server:
             return Analyst(folders, settings, client, self.resolvers.for_root)
 
         self.scheduler.restart(make)
+        if self.workspace_pull is not None:
+            self.workspace_pull.restart()
         if self.has_configurations:
             self.configurations.look_again()
 
@@ -296,6 +312,8 @@ class Server:
         """A document was saved: without a watcher what has changed on disk counts now at the latest."""
         if not self.abilities.registers_watchers:
             self.scheduler.do_in_turns([lambda analyst: analyst.is_outdated()], self._refresh_if)
+            if self.workspace_pull is not None:
+                self.workspace_pull.sweep.look_around()
             self.changed_on_disk([label])
 
     def _refresh_if(self, outdated: bool) -> None:
@@ -307,6 +325,8 @@ class Server:
         if any(path.endswith(".toml") for path in paths):
             self._start_over()
         paths = [path for path in paths if not path.endswith(".toml")]
+        if self.workspace_pull is not None:
+            self.workspace_pull.sweep.changed(paths)
         turns = [paths[start : start + FILES_A_TURN] for start in range(0, len(paths), FILES_A_TURN)]
         self.scheduler.do_in_turns([self._change_on_disk(turn) for turn in turns], self._look_again)
 

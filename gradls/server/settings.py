@@ -44,6 +44,7 @@ class Abilities:
     notebooks: bool = False
     pulls_diagnostics: bool = False
     refreshes_diagnostics: bool = False
+    shows_progress: bool = False
 
     @classmethod
     def of(cls, capabilities: object) -> Abilities:
@@ -70,6 +71,7 @@ class Abilities:
             registers_watchers=_at(workspace, "didChangeWatchedFiles", "dynamicRegistration") is True,
             refreshes_hints=_at(workspace, "inlayHint", "refreshSupport") is True,
             refreshes_lenses=_at(workspace, "codeLens", "refreshSupport") is True,
+            shows_progress=_at(capabilities, "window", "workDoneProgress") is True,
             pulls_diagnostics=isinstance(_at(text, "diagnostic"), Mapping),
             # The specification says `diagnostics`; a much-used library of Rust clients says `diagnostic`.
             refreshes_diagnostics=any(

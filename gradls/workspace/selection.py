@@ -33,6 +33,15 @@ def heaviest(selectors: Iterable[str], code: str, name: str) -> int:
     return max((weight(selector, code, name) for selector in selectors), default=0)
 
 
+def excludes(config: Config, path: str) -> bool:
+    """Whether the file `path` is to be left alone."""
+    if not config.exclude:
+        return False
+    import pathspec
+
+    return pathspec.GitIgnoreSpec.from_lines(config.exclude).match_file(relative_to(path, config.root))
+
+
 def unknown_selectors(selectors: Iterable[str]) -> list[str]:
     """Those that name no rule."""
     rules = all_rules()

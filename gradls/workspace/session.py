@@ -64,10 +64,13 @@ class Session:
         config: Config | None = None,
         resolver: NameSource | None = None,
         looked: Looked | None = None,
+        elsewhere: Callable[[str], Source | None] | None = None,
     ) -> None:
         """`config` defaults to what is found from `root` upwards, and to the defaults without a root. All that is
-        looked at on disk is noted in `looked`, if that is given."""
+        looked at on disk is noted in `looked`, if that is given. `elsewhere` gives the text of an absolute path that is
+        open in another session."""
         self.root = root
+        self._elsewhere = elsewhere
         self.resolver = resolver
         self._documents: dict[str, _Document] = {}
         self._labels: dict[str, str] = {}
@@ -254,7 +257,9 @@ class Session:
     def _opened_source(self, path: str) -> Source | None:
         """The text of a file that is open, by whatever path."""
         label = self._labels.get(os.path.abspath(path))
-        return self.source(label) if label is not None else None
+        if label is not None:
+            return self.source(label)
+        return self._elsewhere(os.path.abspath(path)) if self._elsewhere else None
 
     def problems(self, path: str) -> list[SyntaxProblem]:
         """What kept parts of `path` from being checked: syntax errors, and an analysis that failed."""
