@@ -64,7 +64,7 @@ def of(value: Value | None) -> Range | None:
         return _of_number(value.value) if isinstance(value.value, (int, float)) else None
     if not isinstance(value, (Tensor, Unknown)):
         return None
-    noted = value.fields.get("range")
+    noted = value.fields.get("*range")
     if noted is None:
         return None
     known: Range | None
@@ -82,7 +82,7 @@ def _of_number(number: float) -> Range:
 def remember(value: Value, known: Range | None) -> None:
     """Note what is known of a value, as long as nothing writes to it."""
     if known is not None and known != ANY and isinstance(value, (Tensor, Unknown)):
-        value.fields["range"] = entry(value, known)
+        value.fields["*range"] = entry(value, known)
 
 
 def entry(value: Value, known: Range | None) -> tuple[Range, object] | None:

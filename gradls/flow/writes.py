@@ -102,7 +102,7 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
             node.cut = Cut("no_grad", run.mode["at"] or place, verdict is True)
         node.edges = tuple(Edge(edge.node, False) for edge in edges)
         rebase(run, target, node, False)
-    run.state.set(target.fields, "range", ranges.entry(target, written))
+    run.state.set(target.fields, "*range", ranges.entry(target, written))
     run.event("write", at, target, node, op=op.name, before=before)
     return target
 

@@ -182,7 +182,7 @@ def set_data(run: Run, receiver: Tensor, value: Value, target: ast.expr) -> None
     edges = [Edge(value.node, value.requires_grad)] if isinstance(value, Tensor) else []
     node = cut_node(run, "data", "data", edges, run.at(target)) if edges else None
     run.event("data-set", target, receiver, node, assigned=value)
-    run.state.set(receiver.fields, "range", None)
+    run.state.set(receiver.fields, "*range", None)
     run.state.set(receiver.fields, "exact", dtypes.exact(value) if isinstance(value, Tensor) else None)
     if not isinstance(value, Tensor) or value.shape != receiver.shape:
         receiver.shape = None
