@@ -110,6 +110,7 @@ def _compare(run: Run, node: ast.Compare) -> Value:
 def _bool_op(run: Run, node: ast.BoolOp) -> Value:
     wanted = isinstance(node.op, ast.Or)
     results: list[Value] = []
+    known: bool | None = None
     for number, operand in enumerate(node.values):
         value = eval_expr(run, operand)
         last = number == len(node.values) - 1
@@ -122,7 +123,8 @@ def _bool_op(run: Run, node: ast.BoolOp) -> Value:
     if len(results) == 1:
         return results[0]
     if all(isinstance(value, Host) or truth.is_condition(value) for value in results):
-        return truth.combined(run, node.op, results)
+        # Whatever the others are, one decides.
+        return host(wanted) if known is wanted else Host("bool")
     return run.join.values(results)
 
 

@@ -86,12 +86,6 @@ def is_condition(value: Value) -> bool:
     return isinstance(value, Unknown) and "derived" in value.fields
 
 
-def combined(run: Run, operator: ast.boolop, values: list[Value]) -> Value:
-    """The value of `and` or `or` over conditions that are not known."""
-    del run, operator, values
-    return Host("bool")
-
-
 def narrow(run: Run, test: ast.expr, taken: bool) -> None:
     """Use what taking a branch tells: `x is None`, `x`, `not x`, `isinstance(x, C)` and `and` of these."""
     if type(test) is ast.Compare:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import walk
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -121,7 +122,7 @@ class InfiniteGradient(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         judges = {"steep": self._of_point, "shielded": self._of_where, "masked-out": self._of_mask}
         for event in facts.of(*judges):
-            if not event.caught:
+            if not event.caught and not _is_read_only(facts, event):
                 yield judges[event.kind](facts, event)
 
     def _of_point(self, facts: Facts, event: Event) -> Finding:
@@ -155,6 +156,21 @@ class InfiniteGradient(Rule):
         )
         story = [Step(place(event.node.at), "its gradient is not kept away")] if event.node and event.node.at else []
         return self.finding(place(event.at), message, story)
+
+
+def _is_read_only(facts: Facts, event: Event) -> bool:
+    """Does a program that runs here, and that computes gradients elsewhere, compute none of this, as of a measure that
+    it prints?"""
+    if event.alone or event.node is None or facts.unfinished:
+        return False
+    roots = [
+        root
+        for backward in facts.of("backward", "grad-call")
+        for root in ([backward.node] if backward.kind == "backward" else backward.nodes)
+    ]
+    if not roots or None in roots:
+        return False
+    return not any(node is event.node for root in roots for node in walk(root, follow="maybe"))
 
 
 def _condition(event: Event) -> str:

@@ -107,7 +107,8 @@ class LossOptions(Rule):
 
     def _of_call(self, facts: Facts, node: ast.Call, path: str, call: Call) -> Iterator[Finding]:
         at = Place(facts.source_of(node), node)
-        if path in _WITHOUT_DIM and call.get(_WITHOUT_DIM[path], "dim") is None:
+        empty = not call.args and not call.kwargs and ".functional." in path
+        if path in _WITHOUT_DIM and call.get(_WITHOUT_DIM[path], "dim") is None and not empty:
             message = f"{code(facts, node)} chooses a dimension by itself, and the choice is deprecated: give it `dim`"
             yield self.finding(at, message)
         loss = find_loss(path)

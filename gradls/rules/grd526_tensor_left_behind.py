@@ -1,5 +1,6 @@
 """GRD526."""
 
+import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.classes import is_module
@@ -140,6 +141,9 @@ def _is_plain(event: Event) -> bool:
     if calls is None or calls[1].name != "__init__" or not isinstance(module.cls, Class) or tensor.node.at is None:
         return False
     keywords = {keyword.arg for keyword in getattr(tensor.node.at.node, "keywords", ())}
+    statement = event.at.source.parent(event.at.node)
+    if any(getattr(part, "attr", "") in ("to", "cuda") for part in ast.walk(statement or event.at.node)):
+        return False  # it is moved by hand
     free = not tensor.is_parameter and tensor.leaf is True and tensor.requires_grad is False
     return free and "device" not in keywords and event.name not in module.data.get("buffers", ())
 

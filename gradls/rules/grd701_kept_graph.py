@@ -119,6 +119,8 @@ class KeptGraph(Rule):
             if not (_are_rounds(found) if len(found) > 1 else found[0].again):
                 continue
             spent = _is_spent(facts, found[0])
+            if found[0].guessed and _has_other_backwards(facts):
+                continue
             if not spent and (found[0].guessed or not (_is_training(facts, found) or _are_numbers(found))):
                 continue
             if not _is_used(facts, found, spent):
@@ -140,6 +142,15 @@ class KeptGraph(Rule):
             detach = edits.add_call(Place(keeping.event.at.source, keeping.written), ".detach()")
             fixes.append(Fix("Detach what is kept", Safety.SUGGESTED, detach))
         return self.finding(place(keeping.event.at), message, story, fixes)
+
+
+def _has_other_backwards(facts: Facts) -> bool:
+    """Does the file define a `backward` of its own, so that having one does not make a tensor?"""
+    return any(
+        isinstance(node, ast.ClassDef)
+        and any(isinstance(part, ast.FunctionDef) and part.name == "backward" for part in node.body)
+        for node in facts.source.tree.body
+    )
 
 
 class _Keeping(NamedTuple):

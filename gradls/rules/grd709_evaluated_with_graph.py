@@ -99,6 +99,8 @@ class EvaluatedWithGraph(Rule):
 
     def _report(self, facts: Facts, event: Event, called: Event) -> Finding:
         condition = UNLESS if called.hypothetical else ""
+        if called.kind == "unknown-call":
+            condition = f", if the model has parameters that require grad{condition}"
         message = (
             f"{code(facts, called.at.node)} records a graph that nothing differentiates{condition}: `eval()` does not "
             "switch gradients off; evaluate under `torch.no_grad()`"

@@ -15,6 +15,73 @@ from tests.rules.reported import IMPORTS, reported
 
 RIGHT = [
     (
+        "GRD526",
+        """
+        device = torch.device("cpu")
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Linear(3, 3)
+                self.scale = torch.sqrt(torch.FloatTensor([3])).to(device)
+
+            def forward(self, x):
+                return self.layer(x) * self.scale
+
+        Net().to(device)(torch.ones(2, 3)).sum().backward()
+        """,
+    ),
+    (
+        "GRD119",
+        """
+        embed = nn.Embedding(5, 3)
+        length = embed.weight.pow(2).sum(dim=1).sqrt()
+        print(length.topk(2))
+        embed(torch.tensor([1])).sum().backward()
+        """,
+    ),
+    (
+        "GRD701",
+        """
+        class Value:
+            def __init__(self, data, children=()):
+                self.data, self.grad, self.children = data, 0.0, set(children)
+
+            def __rmul__(self, other):
+                return Value(self.data * other, (self,))
+
+            def backward(self):
+                self.grad = 1.0
+
+        def trace(root):
+            edges = set()
+            for child in root.children:
+                edges.add((child, root))
+            return edges
+
+        o = 2 * Value(3.0) * unknown()
+        o.backward()
+        trace(o)
+        """,
+    ),
+    (
+        "GRD303",
+        """
+        class Reward(nn.Module):
+            def loss(self, state):
+                pass
+
+        def train(reward):
+            optimizer = torch.optim.SGD(reward.parameters(), lr=0.1) if list(reward.parameters()) else None
+            for i in range(100):
+                if (i + 1) % 7 == 0 and optimizer is not None:
+                    reward.loss(i).backward()
+
+        train(Reward())
+        """,
+    ),
+    ("GRD406", "weights = F.softmax()"),
+    (
         "GRD316",
         """
         def plain(value):
