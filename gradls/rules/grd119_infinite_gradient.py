@@ -1,6 +1,7 @@
 """GRD119."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import walk
@@ -163,7 +164,7 @@ def _is_read_only(facts: Facts, event: Event) -> bool:
     it prints?"""
     if event.alone or event.node is None or facts.unfinished:
         return False
-    roots = [
+    roots: list[Any] = [
         root
         for backward in facts.of("backward", "grad-call")
         for root in ([backward.node] if backward.kind == "backward" else backward.nodes)
