@@ -19,7 +19,6 @@ from gradls.flow.names import Question
 from gradls.workspace.files import Unreadable, read_bytes
 from gradls.workspace.looked import Looked, digest
 from gradls.workspace.notebook import Stored, stored
-from gradls.workspace.project import project_root
 from gradls.workspace.session import Session
 
 # The imports of other files are not worth looking up: nothing is found in code that has to do with no gradients.
@@ -140,7 +139,7 @@ def _text(task: Task, report: Report) -> Stored | None:
 
 
 def _open(task: Task, text: Stored, looked: Looked | None = None) -> Session:
-    session = Session(project_root(os.path.dirname(os.path.abspath(task.path))), task.config, task, looked)
+    session = Session(task.root, task.config, task, looked)
     session.open(task.path, text.text, text.cells)
     return session
 

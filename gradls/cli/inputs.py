@@ -16,6 +16,7 @@ from gradls.flow.names import Answer, Question
 from gradls.rules.registry import rules_by_key
 from gradls.workspace.config import Config, Problem, load_config, read_config
 from gradls.workspace.files import collect
+from gradls.workspace.project import project_root
 from gradls.workspace.selection import unknown_selectors
 
 STDIN = "-"
@@ -28,13 +29,20 @@ class UsageError(Exception):
 @dataclass(frozen=True, slots=True)
 class Task:
     """One file to read. `data` is its content where it came on stdin; `asked` says that it was named by the user;
-    `answers` is what has been found out about its imports."""
+    `answers` is what has been found out about its imports. `among` is the folder that it was named with, or in: the
+    one in the arguments, or the current one."""
 
     path: str
     config: Config
     asked: bool = False
     data: bytes | None = None
     answers: Mapping[Question, Answer] = field(default_factory=dict)
+    among: str | None = None
+
+    @property
+    def root(self) -> Path:
+        """The folder of its project."""
+        return project_root(os.path.dirname(os.path.abspath(self.path)), self.among)
 
     def names_for(self, path: str) -> Task:
         """What is known of the imports of a file: nothing, but for those of this one."""
@@ -57,8 +65,9 @@ class Inputs:
             paths.remove(STDIN)
             self.tasks.append(self._stdin(arguments.stdin_filename or "<stdin>"))
         named = {os.path.abspath(path) for path in paths}
-        for path in self._files(paths):
-            self.tasks.append(Task(path, self._config(Path(path).parent), os.path.abspath(path) in named))
+        for path, among in self._files(paths):
+            asked = os.path.abspath(path) in named
+            self.tasks.append(Task(path, self._config(Path(path).parent), asked, among=among))
 
     @property
     def problems(self) -> list[Record]:
@@ -67,17 +76,19 @@ class Inputs:
         problems = dict.fromkeys(problem for config in configs for problem in config.problems)
         return [_record(problem) for problem in problems]
 
-    def _files(self, paths: Iterable[str]) -> Iterable[str]:
+    def _files(self, paths: Iterable[str]) -> Iterable[tuple[str, str]]:
+        """The files in `paths`, and the folders that they are seen in."""
         seen = set()
         for path in paths:
+            among = os.path.abspath(path) if os.path.isdir(path) else os.getcwd()
             for file in collect([path], self._config(Path(path))):
                 key = os.path.abspath(file)
                 if key not in seen:
                     seen.add(key)
-                    yield file
+                    yield file, among
 
     def _stdin(self, name: str) -> Task:
-        return Task(name, self._config(Path(name).parent), True, sys.stdin.buffer.read())
+        return Task(name, self._config(Path(name).parent), True, sys.stdin.buffer.read(), among=os.getcwd())
 
     def _chosen_file(self, name: str | None) -> Config | None:
         if name is None:

@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspect(commands)
     _add_cache(commands)
     _add_graph(commands)
+    _add_schema(commands)
     _add_server(commands)
     return parser
 
@@ -176,6 +177,15 @@ def _add_graph(commands: Commands) -> None:
     parser.set_defaults(run=_graph)
 
 
+def _add_schema(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "schema",
+        help="print the JSON schema of a configuration, for editors",
+        description="Print the JSON schema of gradls.toml, and of [tool.gradls] in a pyproject.toml.",
+    )
+    parser.set_defaults(run=_schema)
+
+
 def _add_server(commands: Commands) -> None:
     parser = commands.add_parser(
         "server", help="speak the Language Server Protocol", description="Speak the Language Server Protocol on stdio."
@@ -244,6 +254,15 @@ def _graph(arguments: argparse.Namespace) -> int:
     from gradls.cli.graph import graph
 
     return graph(arguments)
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    import json
+
+    from gradls.workspace.schema import schema
+
+    sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
+    return FOUND_NOTHING
 
 
 def _server(arguments: argparse.Namespace) -> int:

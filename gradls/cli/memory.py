@@ -23,7 +23,6 @@ from gradls.flow.names import Question
 from gradls.resolve.disk import Folder, chosen_folder, fingerprint
 from gradls.workspace.config import Config
 from gradls.workspace.looked import OPEN, Disk, content_of, digest
-from gradls.workspace.project import project_root
 from gradls.workspace.results import Result, Results, absolute, key_of, relative
 
 MOST_AT_ONCE = 64
@@ -141,7 +140,7 @@ class _Place:
     @classmethod
     def of(cls, task: Task) -> _Place:
         path = os.path.abspath(task.path)
-        root = str(project_root(os.path.dirname(path)))
+        root = str(task.root)
         return cls(task.path, root, relative(path, root))
 
     def written(self, report: Report) -> dict[str, Any] | None:

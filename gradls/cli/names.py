@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from gradls.cli.inputs import Task
 from gradls.cli.records import Report
-from gradls.workspace.project import project_root
 
 MOST_ROUNDS = 3
 MOST_FILES_UNASKED = 20
@@ -61,7 +60,7 @@ def _told_more(resolvers: _Resolvers, tasks: Sequence[Task], reports: Sequence[R
         if report.questions - tasks[index].answers.keys():
             folders[os.path.dirname(os.path.abspath(report.path))].append(index)
     for folder, indices in folders.items():
-        resolver = resolvers.of(folder)
+        resolver = resolvers.of(tasks[indices[0]].root)
         near = os.path.join(folder, "__main__.py")
         resolver.resolve_now({question for index in indices for question in reports[index].questions}, near)
         for index in indices:
@@ -87,11 +86,10 @@ class _Resolvers:
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
-    def of(self, folder: str) -> Resolver:
-        """The resolver of the project that `folder` belongs to."""
+    def of(self, root: Path) -> Resolver:
+        """The resolver of the project in `root`."""
         from gradls.resolve.resolver import Resolver  # only where there are questions
 
-        root = project_root(folder)
         if root not in self._by_root:
             self._by_root[root] = self._stack.enter_context(Resolver(root, self._python, answers=self._answers))
         return self._by_root[root]

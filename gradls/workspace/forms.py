@@ -14,6 +14,10 @@ from gradls.autograd.versions import NEWEST, OLDEST, shown
 from gradls.rules.registry import all_rules, rules_by_key
 from gradls.workspace.selection import EVERYTHING
 
+END = r"$(?!\n)"
+"""For Python `$` is also before a line end at the end, for JSON schema it is not."""
+RULE = "rule"
+"""What the definition of rules is called in schemas."""
 LAST_OF_MAJOR = {1: 13}
 """The last minor versions of what is no longer the newest major version of PyTorch."""
 
@@ -61,6 +65,11 @@ class RuleName:
         return value
 
     def schema(self) -> Schema:
+        return {"$ref": f"#/definitions/{RULE}"}
+
+    @staticmethod
+    def definition() -> Schema:
+        """What `schema` refers to: it is long."""
         return {"enum": list(_selectors())}
 
 
@@ -69,7 +78,7 @@ class Pattern:
     """A line as in a .gitignore."""
 
     words: str = "a pattern as in .gitignore"
-    expression: str = r"^(?!!$)([^\\\n]|\\[^\n])*$"
+    expression: str = rf"^(?!!$)([^\\\n]|\\[^\n])*{END}"
 
     def read(self, value: object, path: Path, mistakes: list[Mistake]) -> str | None:
         if not isinstance(value, str) or not _matches(self.expression, value):
@@ -216,8 +225,7 @@ def meant(instead: str | None) -> str:
 
 
 def _matches(expression: str, text: str) -> bool:
-    """As JSON schema has it: `$` is the very end."""
-    return re.fullmatch(expression.removeprefix("^").removesuffix("$"), text) is not None
+    return re.search(expression, text) is not None
 
 
 def _versions_expression() -> str:
@@ -226,4 +234,4 @@ def _versions_expression() -> str:
         last = NEWEST[1] if major == NEWEST[0] else LAST_OF_MAJOR[major]
         first = OLDEST[1] if major == OLDEST[0] else 0
         majors.append(rf"{major}\.({'|'.join(str(minor) for minor in range(first, last + 1))})")
-    return rf"^({'|'.join(majors)})(\.[0-9]+)?$"
+    return rf"^({'|'.join(majors)})(\.[0-9]+)?{END}"

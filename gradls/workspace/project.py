@@ -40,16 +40,19 @@ _sources: OrderedDict[str, _Read] = OrderedDict()
 
 
 @cache
-def project_root(folder: str) -> Path:
+def project_root(folder: str, among: str | None = None) -> Path:
     """The nearest folder at or above `folder` that holds a project's settings or repository.
 
-    Where there is none, the nearest that is no package.
+    Where there is none, the nearest that is no package, beginning with `among` if that is above `folder`: what somebody
+    looks at together.
     """
     path = Path(folder)
-    around = (path, *path.parents)
-    for candidate in around:
+    for candidate in (path, *path.parents):
         if any((candidate / name).exists() for name in PROJECT_FILES):
             return candidate
+    if among is not None and among != path.anchor and path.is_relative_to(among):
+        path = Path(among)
+    around = (path, *path.parents)
     return next((candidate for candidate in around if not (candidate / "__init__.py").exists()), path)
 
 

@@ -404,7 +404,7 @@ def spied(path, *arguments, **options):
 found = {}
 for path in sys.argv[2:]:
     check_file(True, Task(path, Config()))  # imports what it takes
-    project_root(os.path.dirname(path))
+    project_root(os.path.dirname(path), None)
 sys.addaudithook(spy)
 os.stat = spied
 for path in sys.argv[2:]:

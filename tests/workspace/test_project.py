@@ -235,6 +235,18 @@ def test_the_root_of_a_project(tmp_path: Path):
     assert project.project_root(str(tmp_path / "loose" / "pkg")) == tmp_path / "loose"
 
 
+@pytest.mark.parametrize(
+    ("among", "root"),
+    [(".", "."), ("loose", "loose"), ("loose/pkg", "loose"), ("repo", "loose/pkg/sub"), ("/", "loose/pkg/sub")],
+)
+def test_what_is_looked_at_together_is_a_project_where_nothing_else_says(tmp_path: Path, among: str, root: str):
+    write(tmp_path, {"repo/pyproject.toml": "", "loose/pkg/__init__.py": "", "loose/pkg/sub/a.py": ""})
+    folder = str(tmp_path / "loose" / "pkg" / "sub")
+    assert project.project_root(folder, str((tmp_path / among).resolve())) == (tmp_path / root).resolve()
+    inner = str(tmp_path / "repo" / "a" / "b")
+    assert project.project_root(inner, str(tmp_path / "repo" / "a")) == tmp_path / "repo"
+
+
 @pytest.mark.parametrize("harness", ["f()", "try:\n        f()\n    except Exception as error:\n        print(error)"])
 def test_a_function_that_another_file_calls_back(tmp_path: Path, harness: str):
     write(tmp_path, {"harness.py": f"def run(f):\n    {harness}\n"})
