@@ -78,7 +78,7 @@ class Pattern:
     """A line as in a .gitignore."""
 
     words: str = "a pattern as in .gitignore"
-    expression: str = rf"^(?!!$)([^\\\n]|\\[^\n])*{END}"
+    expression: str = rf"^(?!!\s*$)([^\\\n]|\\[^\s/])*{END}"
 
     def read(self, value: object, path: Path, mistakes: list[Mistake]) -> str | None:
         if not isinstance(value, str) or not _matches(self.expression, value):
