@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
@@ -96,3 +96,20 @@ def recurrent_parameters(
             if projection:
                 names.append(f"weight_hr_l{layer}{suffix}")
     return tuple(names)
+
+
+def recurrent_saves(spec: ModuleSpec, names: Iterable[str], with_input_grad: bool) -> frozenset[str]:
+    """Which of the parameters `names` of a recurrent layer a write in place to between forward and backward makes
+    backward raise. The input of all layers but the first requires grad."""
+    names = tuple(names)
+    if any(name.startswith("weight_hr") for name in names):
+        spec = find_module("torch.nn.GRU") or spec  # with a projection an LSTM is computed step by step, too
+    found = set()
+    for name in names:
+        kind, _, layer = name.partition("_l")
+        first = f"{kind}_l0" if layer else kind
+        inside = with_input_grad or (bool(layer) and not layer.startswith("0"))
+        saved = spec.saves_parameters | (spec.saves_parameters_with_input_grad if inside else frozenset())
+        if kind == "weight_hr" or first in saved:
+            found.add(name)
+    return frozenset(found)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from gradls.autograd.modules import find_module
 from gradls.flow.classes import is_module
 from gradls.flow.facts import Facts
-from gradls.flow.models.modules import ITEMS, contents
+from gradls.flow.models.modules import ITEMS, contents, recurrent_shape
 from gradls.flow.values import Choice, Host, Instance, Tensor, Unknown, Value
 from gradls.syntax.separators import line_in_words
 
@@ -158,10 +158,7 @@ def _options_known(module: Instance) -> bool:
     options = module.data.get("options", {})
     if spec is None:
         return True
-    if spec.kind == "recurrent" and any(
-        not isinstance(value := options.get(name, default), Host) or value.value != default.value
-        for name, default in _ONE_LAYER.items()
-    ):
+    if spec.kind == "recurrent" and "num_layers" in spec.init and recurrent_shape(spec, options) is None:
         # The analysis has the parameters of its first layer only.
         return False
     if any(".0." in name for name, _ in spec.parameters):
@@ -170,7 +167,6 @@ def _options_known(module: Instance) -> bool:
     return all(isinstance(value := options.get(part, _NOTHING), Host) and value.known for part in needed)
 
 
-_ONE_LAYER = {"num_layers": Host("int", 1), "bidirectional": Host("bool", False), "proj_size": Host("int", 0)}
 _NOTHING = Host("none", None)
 
 

@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 
 from gradls.autograd.distributions import find_distribution  # noqa: E402
 from gradls.autograd.losses import find_loss  # noqa: E402
-from gradls.autograd.modules import find_module, recurrent_parameters  # noqa: E402
+from gradls.autograd.modules import find_module, recurrent_parameters, recurrent_saves  # noqa: E402
 from gradls.autograd.ops import find_op  # noqa: E402
 from gradls.autograd.optimizers import find_optimizer, find_scheduler, is_scheduler  # noqa: E402
 
@@ -110,6 +110,40 @@ def test_recurrent_parameters(layers: int, bidirectional: bool, projection: int)
     made = nn.LSTM(4, 3, num_layers=layers, bidirectional=bidirectional, proj_size=projection)
     names = recurrent_parameters(layers, bidirectional, projection=bool(projection))
     assert set(names) == {name for name, _ in made.named_parameters()}
+
+
+SHAPES = [
+    (kind, layers, bidirectional, bias, projection)
+    for kind in (nn.RNN, nn.GRU, nn.LSTM)
+    for layers in (1, 3)
+    for bidirectional in (False, True)
+    for bias in (False, True)
+    for projection in ((0, 2) if kind is nn.LSTM else (0,))
+]
+
+
+@pytest.mark.parametrize("with_input_grad", [False, True])
+@pytest.mark.parametrize(("kind", "layers", "bidirectional", "bias", "projection"), SHAPES)
+@pytest.mark.filterwarnings("ignore")
+def test_what_recurrent_layers_keep(
+    kind: type, layers: int, bidirectional: bool, bias: bool, projection: int, with_input_grad: bool
+) -> None:
+    options = {"proj_size": projection} if projection else {}
+    made = kind(3, 4, num_layers=layers, bidirectional=bidirectional, bias=bias, **options)
+    names = [name for name, _ in made.named_parameters()]
+    assert set(names) == set(recurrent_parameters(layers, bidirectional, bias, bool(projection)))
+    spec = find_module(f"torch.nn.{kind.__name__}")
+    assert spec is not None
+    saved = set()
+    for name, parameter in made.named_parameters():
+        result = made(torch.randn(5, 2, 3, requires_grad=with_input_grad))[0]
+        with torch.no_grad():
+            parameter.add_(0)
+        try:
+            result.sum().backward()
+        except RuntimeError:
+            saved.add(name)
+    assert recurrent_saves(spec, names, with_input_grad) == saved
 
 
 def test_inplace_modules() -> None:

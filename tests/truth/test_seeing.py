@@ -202,6 +202,16 @@ PROGRAMS = {
 }
 
 
+RECURRENT = [
+    f"nn.{kind}(3, 4, num_layers={layers}, bidirectional={both}, bias={bias}{projection})"
+    for kind in ("RNN", "GRU", "LSTM")
+    for layers in (1, 3)
+    for both in (False, True)
+    for bias in (False, True)
+    for projection in (("", ", proj_size=2") if kind == "LSTM" else ("",))
+]
+
+
 class Watch:
     """Runs a program and notes, by line, how many parameters each `backward()` fills, and how many each step moves."""
 
@@ -267,6 +277,19 @@ def test_the_numbers_of_the_lenses_are_those_of_a_run(program: str) -> None:
             assert min(real) >= int(least[1]), f"line {lens.span.line}: {lens.title}, but a run says {sorted(real)}"
         if counts and real:
             assert real <= counts, f"line {lens.span.line}: {lens.title}, but a run says {sorted(real)}"
+
+
+@pytest.mark.parametrize("made", RECURRENT)
+@pytest.mark.filterwarnings("ignore")
+def test_parameters_of_recurrent_layers_are_counted(made: str) -> None:
+    program = (
+        f"{HEADER}rnn = {made}\noptimizer = torch.optim.SGD(rnn.parameters(), lr=0.1)\n"
+        "rnn(torch.randn(5, 2, 3))[0].sum().backward()\noptimizer.step()\n"
+    )
+    watch = Watch(program)
+    ((filled,),) = watch.backward.values()
+    said = [lens.title for lens in lenses(analyze(Source.read(program)))]
+    assert said == [f"gradient reaches {filled} of {filled} parameters", f"steps {filled} parameters"]
 
 
 SAID = {

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradls.autograd.losses import find_loss
-from gradls.autograd.modules import ModuleSpec, find_module
+from gradls.autograd.modules import ModuleSpec, find_module, recurrent_saves
 from gradls.autograd.ops import find_op
 from gradls.autograd.versions import FUSED_LSTM, since
 from gradls.flow import dtypes, layer_shapes, nothing, truth, unfit_inputs
@@ -72,7 +72,8 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     first = call.args[0] if call.args else next(iter(call.kwargs.values()), None)
     if isinstance(first, Unknown) and spec.name in ("torch.nn.Embedding", "torch.nn.EmbeddingBag"):
         first.holds_integers(run.state)
-    parameters = {name: instance.fields[name] for name, _ in spec.parameters if name in instance.fields}
+    names = instance.data.get("parameters") or [name for name, _ in spec.parameters]
+    parameters = {name: instance.fields[name] for name in names if name in instance.fields}
     for parameter in parameters.values() if run.lazy else ():
         if isinstance(parameter, Tensor) and "lazy" in parameter.fields:
             run.state.set(parameter.fields, "lazy", False)
@@ -148,7 +149,10 @@ def _save_for_layer(result: Tensor, spec: ModuleSpec, first: Value | None, param
     with_grad = isinstance(first, Tensor) and first.requires_grad is True
     if spec.saves_input and isinstance(first, Tensor):
         saved.append(keep("input", first))
-    names = spec.saves_parameters | (spec.saves_parameters_with_input_grad if with_grad else frozenset())
+    if spec.kind == "recurrent":
+        names = recurrent_saves(spec, parameters, with_grad)
+    else:
+        names = spec.saves_parameters | (spec.saves_parameters_with_input_grad if with_grad else frozenset())
     for name in sorted(names | spec.saves_buffers):
         parameter = parameters.get(name)
         if isinstance(parameter, Tensor) and (parameter.requires_grad or name in spec.saves_buffers):

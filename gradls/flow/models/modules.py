@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
-from gradls.autograd.modules import find_module
+from gradls.autograd.modules import ModuleSpec, find_module, recurrent_parameters
 from gradls.autograd.versions import ZERO_GRAD_TO_NONE, since
 from gradls.flow import dtypes, truth
 from gradls.flow.arguments import Call
@@ -14,6 +14,7 @@ from gradls.flow.classes import MODULE, is_module, start_training
 from gradls.flow.values import (
     NONE,
     Choice,
+    Host,
     Instance,
     Mapping,
     Sequence,
@@ -62,14 +63,14 @@ def initialize(run: Run, instance: Instance, path: str, call: Call) -> None:
     options = _defaults(path) | given
     instance.data["options"] = options
     dtype = options.get("dtype", NONE)
-    for name, condition in spec.parameters:
-        if all(_is_on(run, options.get(part)) for part in condition.split(",") if part):
-            parameter = run.leaf("Parameter", call.node, requires_grad=True, is_parameter=True)
-            parameter.name, parameter.owner = name, instance
-            parameter.fields["exact"] = run.outside["dtype"] if is_none(dtype) else dtypes.exactly(dtype)
-            instance.fields[name] = parameter
-            if path.startswith("torch.nn.Lazy"):
-                parameter.fields["lazy"] = run.lazy = True
+    instance.data["parameters"] = names = _own_parameters(run, spec, options)
+    for name in names:
+        parameter = run.leaf("Parameter", call.node, requires_grad=True, is_parameter=True)
+        parameter.name, parameter.owner = name, instance
+        parameter.fields["exact"] = run.outside["dtype"] if is_none(dtype) else dtypes.exactly(dtype)
+        instance.fields[name] = parameter
+        if path.startswith("torch.nn.Lazy"):
+            parameter.fields["lazy"] = run.lazy = True
     for name in spec.buffers:
         buffer = run.leaf("buffer", call.node, dtype="int" if name.startswith("num_") else "float")
         buffer.name, instance.fields[name] = name, buffer
@@ -81,6 +82,38 @@ def _defaults(path: str) -> dict[str, Value]:
     """The options of a module when nothing is said about them."""
     spec = find_module(path)
     return {} if spec is None else {name: host(value) for name, value in spec.defaults.items()}
+
+
+def _own_parameters(run: Run, spec: ModuleSpec, options: dict[str, Value]) -> tuple[str, ...]:
+    """The names of the parameters that a layer made with these options has; of a recurrent one of which the number of
+    layers is not known, those of the first layer."""
+    shape = recurrent_shape(spec, options)
+    if shape is not None:
+        layers, bidirectional, projection = shape
+        bias = _is_on(run, options.get("bias"))
+        return recurrent_parameters(layers, bidirectional, bias, projection)
+    return tuple(
+        name
+        for name, condition in spec.parameters
+        if all(_is_on(run, options.get(part)) for part in condition.split(",") if part)
+    )
+
+
+def recurrent_shape(spec: ModuleSpec, options: dict[str, Value]) -> tuple[int, bool, bool] | None:
+    """How many layers a recurrent module has, whether in both directions, and whether it projects; None if it is none,
+    or that is not known."""
+    if "num_layers" not in spec.init or spec.kind != "recurrent":
+        return None
+    given = [options.get(name, default) for name, default in _ONE_LAYER.items()]
+    values = [value.value for value in given if isinstance(value, Host) and value.known]
+    layers, both, projection = values if len(values) == len(given) else (0, 0, 0)
+    if not isinstance(layers, int) or not 1 <= layers <= MOST_LAYERS or not isinstance(projection, int):
+        return None
+    return layers, bool(both), projection > 0
+
+
+MOST_LAYERS = 32
+_ONE_LAYER = {"num_layers": Host("int", 1), "bidirectional": Host("bool", False), "proj_size": Host("int", 0)}
 
 
 def _is_on(run: Run, value: Value | None) -> bool:
