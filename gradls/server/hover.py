@@ -63,8 +63,9 @@ def _order(position: Position) -> tuple[int, int]:
 
 
 def _about_finding(finding: Finding, client: Client) -> Iterator[str]:
-    yield finding.message
-    if finding.story:
+    if not client.shows_findings:
+        yield finding.message
+    if finding.story and not client.shows_findings:
         yield "\n".join(
             f"{number}. {line_in_words(step.place.source, step.place.span.line)}: {step.message}"
             for number, step in enumerate(finding.story, 1)

@@ -115,7 +115,14 @@ class Server:
     @property
     def client(self) -> Client:
         """How the client wants to be told."""
-        return Client(self.documents.encoding, self.abilities, self.documents.uri_of, self.settings.rule_pages)
+        settings = self.settings
+        return Client(
+            self.documents.encoding,
+            self.abilities,
+            self.documents.uri_of,
+            settings.rule_pages,
+            settings.shows_findings,
+        )
 
     # -- life
 

@@ -100,12 +100,14 @@ def _list(value: Any, *keys: str) -> list[Any]:
 @dataclass(frozen=True)
 class Client:
     """How the client wants to be told; `uri_of` gives a path's URI. `rule_pages` is the address of a rule's page where
-    the client has a place of its own for these, with `{code}` and `{name}` in it."""
+    the client has a place of its own for these, with `{code}` and `{name}` in it. `shows_findings` says that it has
+    diagnostics in its hovers by itself."""
 
     encoding: Encoding
     abilities: Abilities
     uri_of: Callable[[str], str]
     rule_pages: str = ""
+    shows_findings: bool = False
 
     def address_of(self, code: str, name: str) -> str | None:
         """Where the page of a rule can be read."""
@@ -124,7 +126,7 @@ class Settings:
     of `initialize` can say so: later settings may come from a file in the very workspace. `config` has the keys of
     `[tool.gradls]`; what it sets wins over the project's configuration. `hints` says which hints stand in the code
     (see `gradls.explain.hints`), None if the project is to say that; `commands` are those that the client itself can
-    run, `rule_pages` is as in `Client`. `problems` are sentences about what makes no sense.
+    run, `rule_pages` and `shows_findings` are as in `Client`. `problems` are sentences about what makes no sense.
     """
 
     trusted: bool = False
@@ -132,6 +134,7 @@ class Settings:
     hints: str | None = None
     commands: frozenset[str] = frozenset()
     rule_pages: str = ""
+    shows_findings: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
@@ -144,6 +147,7 @@ class Settings:
             trusted=_at(options, "trusted") is True,
             commands=commands,
             rule_pages=pages if isinstance(pages, str) else "",
+            shows_findings=_at(options, "showsFindings") is True,
         )
         return settings.updated(options, is_ours=True)
 

@@ -49,3 +49,14 @@ async def test_a_client_may_say_where_it_shows_pages(client: Client):
         types.HoverParams(types.TextDocumentIdentifier(URI), found.range.start)
     )
     assert "[GRD101 detached-loss](page:GRD101/detached-loss)" in hover.contents.value
+
+
+async def test_a_client_may_have_findings_in_its_hovers_by_itself(client: Client):
+    await client.begin(options={"showsFindings": True})
+    client.open(URI, DETACHED)
+    (found,) = await client.diagnostics_of(URI)
+    hover = await client.text_document_hover_async(
+        types.HoverParams(types.TextDocumentIdentifier(URI), found.range.start)
+    )
+    assert "GRD101 detached-loss" in hover.contents.value
+    assert found.message not in hover.contents.value

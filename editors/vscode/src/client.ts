@@ -11,11 +11,11 @@ import {
   type Middleware,
 } from 'vscode-languageclient/node';
 import type { Server } from './discovery';
+import { EXPLAIN_RULE, RULE_PAGES, withCommands } from './explain';
 import { commonInterpreter } from './python';
 import { forServer, SECTION } from './settings';
 
 export const SHOW_PICTURE = 'gradls.showPicture';
-const EXPLAIN_RULE = 'gradls.explainRule';
 const CRASHES = 5;
 const MINUTES = 3;
 
@@ -41,7 +41,9 @@ export function makeClient(server: Server, context: vscode.ExtensionContext, log
       trusted: vscode.workspace.isTrusted,
       commands: [SHOW_PICTURE],
       // Rules are shown as pages, not as the files that they are written in.
-      rulePages: `command:${EXPLAIN_RULE}?${encodeURIComponent('["{code}"]')}`,
+      rulePages: RULE_PAGES,
+      // VS Code has findings in its hovers by itself.
+      showsFindings: true,
     },
     markdown: { isTrusted: { enabledCommands: [EXPLAIN_RULE] } },
     middleware: middleware(events),
@@ -67,6 +69,8 @@ export function makeClient(server: Server, context: vscode.ExtensionContext, log
 function middleware(events: Events): Middleware {
   return {
     workspace: {
+      // The server is only told that something has changed: it asks, and what it asks for goes through `forServer`.
+      didChangeConfiguration: (_, next) => next(undefined),
       configuration: async (params, token, next) => {
         const sections = await next(params, token);
         if (!Array.isArray(sections)) {
@@ -77,6 +81,15 @@ function middleware(events: Events): Middleware {
           params.items[index]?.section === SECTION ? forServer(section, python) : section,
         );
       },
+    },
+    provideHover: async (document, position, token, next) => {
+      const hover = await next(document, position, token);
+      for (const content of hover?.contents ?? []) {
+        if (content instanceof vscode.MarkdownString) {
+          content.value = withCommands(content.value);
+        }
+      }
+      return hover;
     },
     executeCommand: (command, args: unknown[], next): unknown => (command === SHOW_PICTURE ? events.picture(args) : next(command, args)),
   };

@@ -4,6 +4,18 @@ import type { LanguageClient } from 'vscode-languageclient/node';
 
 const SCHEME = 'gradls-rule';
 
+/** The address of a rule's page: VS Code opens it as rendered Markdown, as `configurationDefaults` in package.json say. */
+export const RULE_PAGES = `${SCHEME}:/{code}%20{name}.md`;
+
+export const EXPLAIN_RULE = 'gradls.explainRule';
+
+/** Markdown for a hover, which may have links to commands but not to schemes that VS Code does not know. */
+export function withCommands(markdown: string): string {
+  return markdown.replace(/\]\(gradls-rule:\/(\w+)[^)]*\)/g, (_, code: string) => {
+    return `](command:${EXPLAIN_RULE}?${encodeURIComponent(JSON.stringify([code]))})`;
+  });
+}
+
 interface Rule {
   code: string;
   name: string;
@@ -13,13 +25,13 @@ interface Rule {
 }
 
 export class Explanations implements vscode.TextDocumentContentProvider, vscode.Disposable {
-  private readonly pages = new Map<string, string>();
   private readonly registration = vscode.workspace.registerTextDocumentContentProvider(SCHEME, this);
 
   constructor(private readonly client: () => LanguageClient | undefined) {}
 
-  provideTextDocumentContent(uri: vscode.Uri): string {
-    return this.pages.get(uri.path) ?? 'Explain the rule once more: its page was not kept.';
+  async provideTextDocumentContent(uri: vscode.Uri): Promise<string> {
+    const [code = ''] = uri.path.slice(1).split(' ');
+    return (await this.ask([code]))?.[0]?.page ?? 'The server does not run, so this page cannot be shown.';
   }
 
   /** Show the page of the rule with this code or name; without one, of a rule that the user chooses. */
@@ -29,11 +41,10 @@ export class Explanations implements vscode.TextDocumentContentProvider, vscode.
       return;
     }
     const rule = (await this.ask([chosen]))?.[0];
-    if (rule?.page === undefined) {
+    if (rule === undefined) {
       return;
     }
-    const uri = vscode.Uri.from({ scheme: SCHEME, path: `/${rule.code} ${rule.name}.md` });
-    this.pages.set(uri.path, rule.page);
+    const uri = vscode.Uri.parse(RULE_PAGES.replace('{code}', rule.code).replace('{name}', rule.name));
     await vscode.commands.executeCommand('markdown.showPreview', uri);
   }
 

@@ -8,11 +8,12 @@ header { border-color: var(--vscode-panel-border); }
 a { color: var(--vscode-textLink-foreground); }
 code { background: none; color: inherit; font-family: var(--vscode-editor-font-family); }
 li.shown { background: var(--vscode-editor-findMatchHighlightBackground); }
+.picture a.shown rect { stroke: var(--vscode-focusBorder); stroke-width: 4; }
 `;
 
 const SCRIPT = `
 const editor = acquireVsCodeApi();
-let shown;
+let shown = [];
 document.addEventListener('click', (event) => {
   const link = event.target.closest('a');
   if (!link) return;
@@ -22,10 +23,9 @@ document.addEventListener('click', (event) => {
   if (!isBox && !isPlace) return;
   event.preventDefault();
   event.stopPropagation();
-  shown?.classList.remove('shown');
-  shown = item;
-  shown?.classList.add('shown');
-  if (isBox) shown?.scrollIntoView({ block: 'nearest' });
+  shown.forEach((each) => each.classList.remove('shown'));
+  shown = [item, document.getElementById('box-' + item.id.slice(6))];
+  shown.forEach((each) => each.classList.add('shown'));
   const isFirst = isBox || link === item.querySelector('a[href^="file:"]');
   editor.postMessage(isFirst ? { box: item.id.slice(6) } : { href: link.getAttribute('href') });
 }, true);
@@ -34,6 +34,7 @@ document.addEventListener('click', (event) => {
 /** The page for `html`, a whole document from the server. `nonce` must be new each time. */
 export function pageOf(html: string, nonce: string, isDark: boolean): string {
   const style = between(html, '<style>', '</style>');
+  // What comes from code is escaped in it.
   const body = between(html, '<body>', '</body>');
   const title = between(html, '<title>', '</title>');
   // The page follows the theme of the editor, which need not be that of the system.
@@ -72,6 +73,6 @@ function escaped(text: string): string {
 
 function between(text: string, start: string, end: string): string {
   const from = text.indexOf(start);
-  const to = text.lastIndexOf(end);
-  return from < 0 || to < from ? '' : text.slice(from + start.length, to);
+  const to = text.indexOf(end, from);
+  return from < 0 || to < 0 ? '' : text.slice(from + start.length, to);
 }

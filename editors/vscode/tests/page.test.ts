@@ -4,7 +4,7 @@ import { emptyPage, hasLink, pageOf } from '../src/page';
 
 const HTML = `<!DOCTYPE html><html><head><meta http-equiv="Content-Security-Policy" content="default-src *">
 <title>Gradient of loss</title><style>p { color: red; } @media (prefers-color-scheme: dark) { p { color: blue; } }</style></head>
-<body><ol><li id="about-1"><a href="file:///a%20b/x.py?one&amp;two#L3">x.py:3</a></li></ol><script>alert(1)</script></body></html>`;
+<body><svg><title>a box</title></svg><ol><li id="about-1"><a href="file:///a%20b/x.py?one&amp;two#L3">x.py:3</a></li></ol><script>alert(1)</script></body></html>`;
 
 test('nothing runs and nothing is styled without the nonce', () => {
   const page = pageOf(HTML, 'NONCE', true);
@@ -12,6 +12,7 @@ test('nothing runs and nothing is styled without the nonce', () => {
   assert.equal(page.match(/Content-Security-Policy/g)?.length, 1);
   assert.equal(page.match(/<style nonce="NONCE">/g)?.length, 1);
   assert.equal(page.match(/<script nonce="NONCE">/g)?.length, 1);
+  assert.equal(page.match(/<li /g)?.length, 1);
 });
 
 test('the colours are those of the theme of the editor', () => {

@@ -1,0 +1,41 @@
+// Drives VS Code through everything that the extension promises. The environment says where everything is (see
+// test_vscode.py); what came of each step goes to $REPORT as JSON. $STEPS chooses some.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { Editor } from './editor.mjs';
+import { files, steps } from './steps.mjs';
+
+const { env } = process;
+const editor = new Editor({
+  host: env.HOST, chromium: env.CHROMIUM, port: env.PORT, folder: env.FOLDER, shots: env.SHOTS, patience: Number(env.PATIENCE),
+});
+editor.settings = env.SETTINGS;
+editor.pidFile = env.PID_FILE;
+const wanted = env.STEPS?.split(',');
+const report = [];
+try {
+  for (const name of files) {
+    editor.write(name, '');
+  }
+  await editor.open();
+  for (const [name, step] of Object.entries(steps)) {
+    if (wanted && !wanted.includes(name)) {
+      continue;
+    }
+    const began = Date.now();
+    let failure = null;
+    try {
+      await step(editor, assert);
+    } catch (error) {
+      failure = String(error.message ?? error);
+      await editor.shoot(`failed-${name}`);
+    }
+    report.push({ name, failure, seconds: (Date.now() - began) / 1000 });
+    console.log(JSON.stringify(report.at(-1)));
+    await editor.closeAll().catch(() => undefined);
+  }
+} catch (error) {
+  report.push({ name: 'open', failure: String(error.stack ?? error) });
+}
+writeFileSync(env.REPORT, JSON.stringify(report));
+await editor.close();

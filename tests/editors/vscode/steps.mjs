@@ -1,0 +1,157 @@
+// What the extension promises, step by step. Each begins with no file open.
+import { readFileSync } from 'node:fs';
+import { both, detached, notebook, stacked, swapped } from './programs.mjs';
+
+const DETACHED = /^`model\(x\)\.detach\(\)` cuts the value off from its gradient: no gradient can reach the parameters of `model`/;
+
+/** The files that there are: those that a step wants to be otherwise it writes before it opens them. */
+export const files = ['all.py', 'fix.py', 'picture.py', 'save.py', 'train.ipynb', 'train.py'];
+
+export const steps = {
+  async 'squiggle'(editor, assert) {
+    editor.write('train.py', detached);
+    await editor.show('train.py');
+    await editor.squiggles(1);
+    await editor.command('Problems: Focus on Problems View');
+    const row = editor.locator('.markers-panel .monaco-list-row', { hasText: 'cuts the value off' });
+    await row.waitFor();
+    const text = (await editor.text(row)).replace(/\s+/g, ' ');
+    assert.match(text, DETACHED);
+    assert.match(text, /gradls GRD101 \[Ln 9, Col 14\]/);
+    const status = editor.locator('.statusbar-item[id$="gradls"]');
+    assert.match(await status.getAttribute('aria-label'), /version \d+\.\d+\.\d+ from the selected environment/);
+    await editor.shoot('problems');
+    await editor.command('View: Hide Panel');
+  },
+
+  async hover(editor, assert) {
+    editor.write('train.py', detached);
+    await editor.show('train.py');
+    await editor.squiggles(1);
+    const hover = await editor.hover(editor.squiggle());
+    await editor.until('the words of the server', async () => (await editor.text(hover)).includes('A loss, a term'));
+    await editor.shoot('hover');
+    assert.match(await editor.text(hover), DETACHED);
+  },
+
+  async 'rule'(editor) {
+    editor.write('train.py', detached);
+    await editor.show('train.py');
+    await editor.squiggles(1);
+    const hover = await editor.hover(editor.squiggle());
+    await hover.locator('a', { hasText: 'GRD101' }).first().click();
+    await editor.locator('.tab.active', { hasText: 'detached-loss' }).waitFor();
+    const page = editor.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+    await page.locator('h1', { hasText: 'GRD101 detached-loss' }).waitFor();
+    await editor.shoot('rule');
+    await editor.command('View: Close Editor');
+    const words = await editor.hover(editor.squiggle());
+    await words.locator('a', { hasText: 'GRD101 detached-loss' }).click();
+    await page.locator('h1', { hasText: 'GRD101 detached-loss' }).waitFor();
+  },
+
+  async 'fix: remove .detach()'(editor) {
+    await mended(editor, detached, 'Remove the detaching call', detached.replace('.detach()', ''));
+  },
+
+  async 'fix: swap the arguments'(editor) {
+    await mended(editor, swapped, 'Swap the arguments', swapped.replace('labels, model(x))', 'model(x), labels)'));
+  },
+
+  async 'fix: torch.stack'(editor) {
+    await mended(editor, stacked, 'Use `torch.stack`', stacked.replace('torch.tensor(', 'torch.stack('), 'fix');
+  },
+
+  async suppress(editor) {
+    const ignored = detached.replace('.detach()', '.detach()  # gradls: ignore[detached-loss]');
+    await mended(editor, detached, 'Ignore detached-loss on this line', ignored);
+  },
+
+  async 'fix-all by command'(editor, assert) {
+    editor.write('all.py', both);
+    await editor.show('all.py');
+    await editor.squiggles(2);
+    await editor.command('gradls: Make all safe fixes in this file');
+    await editor.squiggles(0);
+    await editor.saves('all.py', (text) => text === allMended);
+  },
+
+  async 'fix-all on save'(editor) {
+    editor.write('save.py', both);
+    await editor.withSettings({ 'editor.codeActionsOnSave': { 'source.fixAll.gradls': 'explicit' } }, async () => {
+      await editor.show('save.py');
+      await editor.squiggles(2);
+      await editor.saves('save.py', (text) => text === allMended);
+    });
+  },
+
+  async 'picture'(editor, assert) {
+    editor.write('picture.py', detached);
+    await editor.show('picture.py');
+    await editor.squiggles(1);
+    await editor.locator('.codelens-decoration a', { hasText: 'no gradient' }).first().click();
+    const page = editor.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+    const cut = page.locator('a.box.cut');
+    await cut.waitFor();
+    await editor.shoot('picture');
+    await cut.click();
+    await editor.at(9, '\\d+ \\(17 selected');
+    await page.locator('li.shown').waitFor();
+    await page.locator('li.end').locator('a[href^="file:"]').first().click();
+    await editor.at(11);
+  },
+
+  async settings(editor, assert) {
+    editor.write('train.py', detached);
+    await editor.show('train.py');
+    await editor.squiggles(1);
+    await editor.withSettings({ 'gradls.config.ignore': ['GRD101'], 'gradls.hints': 'all' }, async () => {
+      await editor.squiggles(0);
+      assert.equal(await editor.locator('.notification-list-item').count(), 0);
+      await editor.locator('.view-line', { hasText: /^loss\s*no.gradient/ }).first().waitFor();
+    });
+    await editor.squiggles(1);
+  },
+
+  async 'notebook'(editor) {
+    editor.write('train.ipynb', notebook(stacked));
+    await editor.show('train.ipynb');
+    const cell = editor.locator('.notebook-editor .code-cell-row, .notebookOverlay .code-cell-row').nth(1);
+    await cell.locator('.cdr.squiggly-error').waitFor();
+    await editor.shoot('notebook');
+    await cell.locator('.view-line', { hasText: 'torch.tensor' }).click();
+    const fix = await editor.fixes('Use `torch.stack`');
+    await fix.click();
+    await cell.locator('.cdr.squiggly-error').waitFor({ state: 'detached' });
+    await editor.saves('train.ipynb', (text) => text.includes('torch.stack(losses)'));
+  },
+
+  async 'crash'(editor, assert) {
+    editor.write('train.py', detached.replace('.detach()', ''));
+    await editor.show('train.py');
+    const before = Number(readFileSync(editor.pidFile, 'utf8'));
+    process.kill(before, 'SIGKILL');
+    await editor.until('another server', () => Number(readFileSync(editor.pidFile, 'utf8')) !== before);
+    await editor.goTo(9, 22);
+    await editor.page.keyboard.type('.detach()');
+    await editor.squiggles(1);
+  },
+};
+
+const allMended = both.replace('labels, model(x))', 'model(x), labels)').replace('torch.tensor(', 'torch.stack(');
+
+/** Chooses a quick fix at the finding in `before`, and sees `after` on the disk. */
+async function mended(editor, before, title, after, shot) {
+  editor.write('fix.py', before);
+  await editor.show('fix.py');
+  await editor.squiggles(1);
+  await editor.command('Go to Next Problem (Error, Warning, Info)');
+  await editor.page.keyboard.press('Escape');
+  const fix = await editor.fixes(title);
+  if (shot) {
+    await editor.shoot(shot);
+  }
+  await fix.click();
+  await editor.squiggles(0);
+  await editor.saves('fix.py', (text) => text === after);
+}
