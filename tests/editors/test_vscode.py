@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.editors.vscode.host import Host, NotInstalled, installed
 from tests.editors.vscode.package import EXTENSION, package, run
+from tests.editors.vscode.served import environment_with, served
 
 ROOT = Path(__file__).parents[2]
+DRIVER = Path(__file__).with_name("vscode") / "drive.mjs"
 MOST_BYTES = 1_000_000
+PATIENCE, LITTLE_PATIENCE = 20_000, 3_000
+"""Milliseconds that a driver waits for what is to appear."""
+
+SECONDS = 600
+PICTURES = ("hover.png", "fix.png", "picture.png", "problems.png")
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +66,61 @@ def test_what_it_has_in_common_with_the_project():
     assert samples[0].read_bytes() == samples[1].read_bytes()
     assert (EXTENSION / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     assert "resolved" not in (EXTENSION / "package-lock.json").read_text()
+
+
+def drive(host: Host, vsix: Path, folder: Path, server: str, patience: int = PATIENCE) -> dict[str, str | None]:
+    """What came of each step in VS Code with such a server (see `environment_with`): None, or why it failed."""
+    python = environment_with(folder / "environment", server)
+    for name in ("project", "shots"):
+        (folder / name).mkdir()
+    report = folder / "report.json"
+    with served(host, vsix, folder / "vscode", python, trusting=server != "none") as running:
+        environment = {
+            **host.environment,
+            "HOST": str(host.folder),
+            "CHROMIUM": host.chromium,
+            "PORT": str(running.port),
+            "FOLDER": str(folder / "project"),
+            "SHOTS": str(folder / "shots"),
+            "SETTINGS": str(running.settings),
+            "PID_FILE": str(python.with_name("server.pid")),
+            "RUNS": str(python.with_name("runs")),
+            "NEWCOMER": "yes" if server == "none" else "",
+            "PATIENCE": str(patience),
+            "REPORT": str(report),
+        }
+        ended = subprocess.run(
+            [str(host.node / "node"), str(DRIVER)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+    assert report.exists(), ended.stderr
+    steps: list[dict[str, Any]] = json.loads(report.read_text())
+    return {step["name"]: step["failure"] and f"{step['failure']}\nsee {folder / 'shots'}" for step in steps}
+
+
+def failures(steps: dict[str, str | None]) -> str:
+    return "\n".join(f"{name}: {failure}" for name, failure in steps.items() if failure)
+
+
+def test_everything_in_the_real_editor(host: Host, vsix: Path, tmp_path: Path):
+    steps = drive(host, vsix, tmp_path, "gradls")
+    assert not failures(steps), failures(steps)
+    keep = os.environ.get("SCREENSHOTS")
+    for name in PICTURES if keep else ():
+        shutil.copy(tmp_path / "shots" / name, str(keep))
+
+
+def test_somebody_new_is_led_to_the_first_finding(host: Host, vsix: Path, tmp_path: Path):
+    """In a workspace that is not trusted nothing is run; then the server is installed on request."""
+    steps = drive(host, vsix, tmp_path, "none")
+    assert not failures(steps), failures(steps)
+
+
+def test_with_a_server_that_does_nothing_every_step_fails(host: Host, vsix: Path, tmp_path: Path):
+    steps = drive(host, vsix, tmp_path, "nothing", LITTLE_PATIENCE)
+    assert len(steps) > 10
+    assert [name for name, failure in steps.items() if failure is None] == []

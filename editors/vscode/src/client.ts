@@ -16,6 +16,7 @@ import { commonInterpreter } from './python';
 import { forServer, SECTION } from './settings';
 
 export const SHOW_PICTURE = 'gradls.showPicture';
+const OPEN_DOCUMENTATION = 'gradls.openDocumentation';
 const CRASHES = 5;
 const MINUTES = 3;
 
@@ -34,6 +35,8 @@ export function makeClient(server: Server, context: vscode.ExtensionContext, log
       { language: 'python', scheme: 'file' },
       { language: 'python', scheme: 'untitled' },
       { language: 'python', scheme: 'vscode-notebook-cell' },
+      // The server says what is wrong in configuration files, too.
+      { scheme: 'file', pattern: '**/{gradls,pyproject}.toml' },
     ],
     outputChannel: log,
     revealOutputChannelOn: RevealOutputChannelOn.Never,
@@ -91,8 +94,22 @@ function middleware(events: Events): Middleware {
       }
       return hover;
     },
-    executeCommand: (command, args: unknown[], next): unknown => (command === SHOW_PICTURE ? events.picture(args) : next(command, args)),
+    executeCommand: (command, args: unknown[], next): unknown => {
+      switch (command) {
+        case SHOW_PICTURE:
+          return events.picture(args);
+        case OPEN_DOCUMENTATION:
+          return vscode.commands.executeCommand(EXPLAIN_RULE, codeIn(args[0]));
+        default:
+          return next(command, args);
+      }
+    },
   };
+}
+
+/** The code of the rule that a command's argument names. */
+function codeIn(argument: unknown): unknown {
+  return typeof argument === 'object' && argument !== null && 'code' in argument ? argument.code : argument;
 }
 
 function errorHandler(events: Events, log: vscode.LogOutputChannel): ErrorHandler {

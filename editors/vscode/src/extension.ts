@@ -56,8 +56,8 @@ class Extension {
           again();
         }
       }),
+      watchEnvironments(again),
     );
-    void watchEnvironments(again).then((watch) => watch && context.subscriptions.push(watch));
   }
 
   /** Look for the server and start it, when what went on before has ended. */

@@ -28,14 +28,17 @@ export function ways(python: string | undefined, pipx: string | undefined): Way[
 
 /** Says what is missing and how to mend it, in a message; true if the server was installed. */
 export async function offer(misses: Miss[], log: vscode.LogOutputChannel): Promise<boolean> {
-  const [INSTALL, SETTINGS, LOG] = ['Install…', 'Set its path', 'Show the log'];
+  const [INSTALL, TRUST, SETTINGS, LOG] = ['Install…', 'Manage trust', 'Set its path', 'Show the log'];
   const isSet = misses.some((miss) => miss.place === 'setting');
-  const choices = isSet ? [SETTINGS, LOG] : [INSTALL, SETTINGS, LOG];
+  const first = vscode.workspace.isTrusted ? INSTALL : TRUST;
+  const choices = isSet ? [SETTINGS, LOG] : [first, SETTINGS, LOG];
   const chosen = await vscode.window.showWarningMessage(`gradls has no server to run. ${summary(misses)}`, ...choices);
   if (chosen === INSTALL) {
     return install(log);
   }
-  if (chosen === SETTINGS) {
+  if (chosen === TRUST) {
+    await vscode.commands.executeCommand('workbench.trust.manage');
+  } else if (chosen === SETTINGS) {
     await vscode.commands.executeCommand('workbench.action.openSettings', 'gradls.path');
   } else if (chosen === LOG) {
     log.show();

@@ -27,9 +27,31 @@ export async function commonInterpreter(): Promise<string | undefined> {
   return pythons.size === 1 ? [...pythons][0] : undefined;
 }
 
-/** Calls `changed` when another environment is selected. */
-export async function watchEnvironments(changed: () => void): Promise<vscode.Disposable | undefined> {
-  return (await pythonApi())?.environments.onDidChangeActiveEnvironmentPath(changed);
+/** Calls `changed` when another environment is selected, and when the Python extension comes: after a workspace is
+ * trusted, or when it is installed. */
+export function watchEnvironments(changed: () => void): vscode.Disposable {
+  const watches: vscode.Disposable[] = [];
+  const watch = async (): Promise<boolean> => {
+    const api = await pythonApi();
+    if (api === undefined || watches.length > 1) {
+      return false;
+    }
+    watches.push(api.environments.onDidChangeActiveEnvironmentPath(changed));
+    return true;
+  };
+  watches.push(
+    vscode.extensions.onDidChange(() => {
+      void watch().then((hasCome) => {
+        if (hasCome) {
+          changed();
+        }
+      });
+    }),
+  );
+  void watch();
+  return new vscode.Disposable(() => {
+    watches.forEach((each) => void each.dispose());
+  });
 }
 
 async function pythonApi(): Promise<PythonExtension | undefined> {

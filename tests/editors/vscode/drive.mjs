@@ -3,22 +3,22 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { Editor } from './editor.mjs';
-import { files, steps } from './steps.mjs';
+import { detached } from './programs.mjs';
+import { files, newcomer, steps } from './steps.mjs';
 
 const { env } = process;
 const editor = new Editor({
   host: env.HOST, chromium: env.CHROMIUM, port: env.PORT, folder: env.FOLDER, shots: env.SHOTS, patience: Number(env.PATIENCE),
 });
-editor.settings = env.SETTINGS;
-editor.pidFile = env.PID_FILE;
+Object.assign(editor, { settings: env.SETTINGS, pidFile: env.PID_FILE, runs: env.RUNS });
 const wanted = env.STEPS?.split(',');
 const report = [];
 try {
   for (const name of files) {
-    editor.write(name, '');
+    editor.write(name, name === 'train.py' ? detached : '');
   }
   await editor.open();
-  for (const [name, step] of Object.entries(steps)) {
+  for (const [name, step] of Object.entries(env.NEWCOMER ? newcomer : steps)) {
     if (wanted && !wanted.includes(name)) {
       continue;
     }

@@ -23,6 +23,7 @@ SECONDS_TO_START = 60
 
 SETTINGS: Mapping[str, Any] = {
     "workbench.startupEditor": "none",
+    "security.workspace.trust.startupPrompt": "never",
     "workbench.editor.useModal": "off",
     "workbench.secondarySideBar.defaultVisibility": "hidden",
     "workbench.enableExperiments": False,
@@ -82,8 +83,13 @@ def served(host: Host, vsix: Path, folder: Path, python: Path, *, trusting: bool
     options = ("--skip-license", "--allow-missing-repository", "--no-dependencies")
     run(host, vsce, "package", *options, "--out", str(stand_in), folder=STAND_IN)
     install = [f"--install-extension={each}" for each in (stand_in, vsix)]
-    subprocess.run([*command, *install], env=environment, check=True, stdout=subprocess.DEVNULL, timeout=120)
+    with open(folder / "installation", "w") as said:
+        subprocess.run([*command, *install], env=environment, check=True, stdout=said, stderr=said, timeout=120)
     flags = [*OPTIONS, *(["--disable-workspace-trust"] if trusting else [])]
+    # gradls is found where the test has it, or not at all.
+    environment["PATH"] = os.pathsep.join(
+        each for each in environment["PATH"].split(os.pathsep) if not (Path(each) / "gradls").exists()
+    )
     log = folder / "log"
     with open(log, "w") as output:
         process = subprocess.Popen(
@@ -115,17 +121,26 @@ def _port(log: Path, process: subprocess.Popen[bytes]) -> int:
 
 
 def environment_with(folder: Path, server: str) -> Path:
-    """An interpreter like the running one, which notes the process of the server in the file `server.pid` in `folder`.
+    """An interpreter like the running one, in a folder where it notes what it does.
 
-    `server` is "gradls", or "nothing" for a server that takes what it is told and never says a word.
+    The file `server.pid` has the process of the server that it runs, `runs` a line with the arguments of each run.
+    `server` is "gradls"; or "nothing" for a server that takes what it is told and never says a word; or "none" for no
+    server until pip has installed one.
     """
     folder.mkdir(parents=True)
+    (folder / "runs").touch()
+    real = f'exec "{sys.executable}" "$@"'
+    serve = "exec cat >/dev/null" if server == "nothing" else real
+    lines = ["#!/bin/sh", f'cd "{folder}" && echo "$*" >>runs']
+    if server == "none":
+        lines += [
+            'case "$*" in',
+            '"-m pip install"*) touch installed; exit;;',
+            '*gradls*) [ -f installed ] || { echo "No module named gradls" >&2; exit 1; };;',
+            "esac",
+        ]
+    lines += [f'case "$*" in *"gradls server"*) echo $$ >server.pid; {serve};; esac', real]
     python = folder / "python"
-    serve = f'exec "{sys.executable}" "$@"' if server == "gradls" else "exec cat >/dev/null"
-    python.write_text(
-        "#!/bin/sh\n"
-        f'case "$*" in *"gradls server"*) echo $$ >"{folder}/server.pid"; {serve};; esac\n'
-        f'exec "{sys.executable}" "$@"\n'
-    )
+    python.write_text("\n".join(lines) + "\n")
     python.chmod(0o755)
     return python

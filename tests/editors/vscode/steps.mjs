@@ -8,7 +8,7 @@ const DETACHED = /^`model\(x\)\.detach\(\)` cuts the value off from its gradient
 export const files = ['all.py', 'fix.py', 'picture.py', 'save.py', 'train.ipynb', 'train.py'];
 
 export const steps = {
-  async 'squiggle'(editor, assert) {
+  async squiggle(editor, assert) {
     editor.write('train.py', detached);
     await editor.show('train.py');
     await editor.squiggles(1);
@@ -20,7 +20,7 @@ export const steps = {
     assert.match(text, /gradls GRD101 \[Ln 9, Col 14\]/);
     const status = editor.locator('.statusbar-item[id$="gradls"]');
     assert.match(await status.getAttribute('aria-label'), /version \d+\.\d+\.\d+ from the selected environment/);
-    await editor.shoot('problems');
+    await editor.shoot('problems', { x: 352, y: 36, width: 924, height: 610 });
     await editor.command('View: Hide Panel');
   },
 
@@ -30,11 +30,11 @@ export const steps = {
     await editor.squiggles(1);
     const hover = await editor.hover(editor.squiggle());
     await editor.until('the words of the server', async () => (await editor.text(hover)).includes('A loss, a term'));
-    await editor.shoot('hover');
+    await editor.shoot('hover', { x: 352, y: 36, width: 924, height: 490 });
     assert.match(await editor.text(hover), DETACHED);
   },
 
-  async 'rule'(editor) {
+  async rule(editor) {
     editor.write('train.py', detached);
     await editor.show('train.py');
     await editor.squiggles(1);
@@ -85,7 +85,7 @@ export const steps = {
     });
   },
 
-  async 'picture'(editor, assert) {
+  async picture(editor, assert) {
     editor.write('picture.py', detached);
     await editor.show('picture.py');
     await editor.squiggles(1);
@@ -93,7 +93,7 @@ export const steps = {
     const page = editor.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
     const cut = page.locator('a.box.cut');
     await cut.waitFor();
-    await editor.shoot('picture');
+    await editor.shoot('picture', { x: 352, y: 36, width: 924, height: 732 });
     await cut.click();
     await editor.at(9, '\\d+ \\(17 selected');
     await page.locator('li.shown').waitFor();
@@ -113,12 +113,23 @@ export const steps = {
     await editor.squiggles(1);
   },
 
-  async 'notebook'(editor) {
+  async configuration(editor) {
+    editor.write('gradls.toml', 'ignroe = ["GRD1"]\n');
+    await editor.show('gradls.toml');
+    await editor.locator('.cdr.squiggly-warning, .cdr.squiggly-error').first().waitFor();
+    await editor.locator('.view-line').first().click();
+    await editor.page.keyboard.press('Control+A');
+    await editor.page.keyboard.insertText('ignore = ["GRD9"]');
+    await editor.locator('.cdr.squiggly-warning, .cdr.squiggly-error').first().waitFor({ state: 'detached' });
+    await editor.saves('gradls.toml', (text) => text === 'ignore = ["GRD9"]');
+  },
+
+  async notebook(editor) {
     editor.write('train.ipynb', notebook(stacked));
     await editor.show('train.ipynb');
     const cell = editor.locator('.notebook-editor .code-cell-row, .notebookOverlay .code-cell-row').nth(1);
     await cell.locator('.cdr.squiggly-error').waitFor();
-    await editor.shoot('notebook');
+    await editor.shoot('notebook', { x: 352, y: 36, width: 924, height: 470 });
     await cell.locator('.view-line', { hasText: 'torch.tensor' }).click();
     const fix = await editor.fixes('Use `torch.stack`');
     await fix.click();
@@ -126,7 +137,7 @@ export const steps = {
     await editor.saves('train.ipynb', (text) => text.includes('torch.stack(losses)'));
   },
 
-  async 'crash'(editor, assert) {
+  async crash(editor, assert) {
     editor.write('train.py', detached.replace('.detach()', ''));
     await editor.show('train.py');
     const before = Number(readFileSync(editor.pidFile, 'utf8'));
@@ -135,6 +146,37 @@ export const steps = {
     await editor.goTo(9, 22);
     await editor.page.keyboard.type('.detach()');
     await editor.squiggles(1);
+  },
+};
+
+/** Somebody who opens a workspace for the first time: it is not trusted yet, and there is no server. */
+export const newcomer = {
+  async 'limited mode'(editor, assert) {
+    await editor.show('train.py');
+    const message = editor.locator('.notification-list-item', { hasText: 'gradls has no server to run' });
+    await message.waitFor();
+    const text = await editor.text(message);
+    assert.match(text, /The workspace is not trusted, so no Python of its own is run\. There is no command `gradls` on the PATH\./);
+    await editor.shoot('missing');
+    assert.equal(readFileSync(editor.runs, 'utf8'), '');
+  },
+
+  async 'trust, then installation'(editor, assert) {
+    await editor.command('Notifications: Show Notifications');
+    await editor.locator('.notification-list-item .monaco-button', { hasText: 'Manage trust' }).click();
+    await editor.locator('.workspace-trust-editor .monaco-button', { hasText: /^Trust$/ }).click();
+    const message = editor.locator('.notification-list-item', { hasText: 'is not installed in the selected environment' });
+    await message.waitFor();
+    assert.doesNotMatch(readFileSync(editor.runs, 'utf8'), /pip/);
+    await message.locator('.monaco-button', { hasText: 'Install' }).click();
+    const pip = editor.locator('.quick-input-list .monaco-list-row', { hasText: 'With pip, in the selected environment' });
+    await pip.waitFor();
+    await editor.shoot('install');
+    assert.match(await editor.text(pip), /python -m pip install "gradls>=/);
+    await pip.click();
+    await editor.show('train.py');
+    await editor.squiggles(1);
+    assert.match(readFileSync(editor.runs, 'utf8'), /^-m pip install gradls>=\d/m);
   },
 };
 
@@ -149,7 +191,7 @@ async function mended(editor, before, title, after, shot) {
   await editor.page.keyboard.press('Escape');
   const fix = await editor.fixes(title);
   if (shot) {
-    await editor.shoot(shot);
+    await editor.shoot(shot, { x: 352, y: 36, width: 924, height: 280 });
   }
   await fix.click();
   await editor.squiggles(0);
