@@ -21,6 +21,13 @@ class Severity(str, Enum):
     HINT = "hint"
 
 
+class Tag(str, Enum):
+    """How code that a rule reports may be shown: UNNECESSARY has no effect, DEPRECATED is an old spelling."""
+
+    UNNECESSARY = "unnecessary"
+    DEPRECATED = "deprecated"
+
+
 class Safety(str, Enum):
     """SAFE fixes keep the meaning or are clearly intended, and may run in fix-all; SUGGESTED ones want a reader."""
 

@@ -7,7 +7,7 @@ from gradls.flow.classes import is_module
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Bound, Instance, Tensor, Unknown, Value
 from gradls.rules import edits
-from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Tag
 from gradls.rules.loss_arguments import is_used_as_module
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -77,6 +77,7 @@ class NotCalled(Rule):
     """
 
     code, name, severity = "GRD604", "not-called", Severity.WARNING
+    tag = Tag.UNNECESSARY
     of_value = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import walk
 from gradls.flow.values import Tensor
-from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules.finding import Finding, Place, Severity, Step, Tag
 from gradls.rules.rule import Rule
 from gradls.rules.words import place
 
@@ -76,6 +76,7 @@ class UnusedLoss(Rule):
     """
 
     code, name, severity = "GRD614", "unused-loss", Severity.INFORMATION
+    tag = Tag.UNNECESSARY
     whole_file = True
     of_absence = True
 

@@ -7,7 +7,7 @@ from gradls.autograd.modules import find_module
 from gradls.autograd.ops import find_op
 from gradls.flow.facts import Facts
 from gradls.flow.values import Bound, Instance, Lib, Tensor, Value
-from gradls.rules.finding import Finding, Severity
+from gradls.rules.finding import Finding, Severity, Tag
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -76,6 +76,7 @@ class ResultThrownAway(Rule):
     """
 
     code, name, severity = "GRD616", "result-thrown-away", Severity.INFORMATION
+    tag = Tag.UNNECESSARY
     of_value = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Instance
 from gradls.rules import edits
-from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Tag
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -67,6 +67,7 @@ class BareGradMode(Rule):
     """
 
     code, name, severity = "GRD702", "bare-grad-mode", Severity.WARNING
+    tag = Tag.UNNECESSARY
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("statement"):

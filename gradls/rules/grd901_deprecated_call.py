@@ -5,13 +5,12 @@ from collections.abc import Iterable, Iterator
 
 from gradls.autograd.versions import DEVICE_AMP_DEPRECATED, WEIGHT_NORM_DEPRECATED, since
 from gradls.flow.facts import Facts
-from gradls.flow.graph import At
 from gradls.flow.values import Instance, Lib
 from gradls.rules import edits
-from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Tag
 from gradls.rules.loss_arguments import of_call
 from gradls.rules.rule import Rule
-from gradls.rules.words import code, place
+from gradls.rules.words import code
 
 _RENAMED = {
     "torch.nn.utils.clip_grad_norm": "clip_grad_norm_",
@@ -103,6 +102,7 @@ class DeprecatedCall(Rule):
     """
 
     code, name, severity = "GRD901", "deprecated-call", Severity.INFORMATION
+    tag = Tag.DEPRECATED
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for node, records in facts.calls.items():
@@ -118,24 +118,24 @@ class DeprecatedCall(Rule):
                         break
 
     def _of_name(self, facts: Facts, node: ast.Call, path: str) -> Iterator[Finding]:
-        at = At(facts.source_of(node), node)
+        at = Place(facts.source_of(node.func), node.func)
         if path in _RENAMED:
             new = _RENAMED[path]
             fixes = []
             # A bare name would need an import of its own.
             if isinstance(node.func, ast.Attribute):
-                edit = edits.rename_attribute(Place(facts.source_of(node.func), node.func), new)
+                edit = edits.rename_attribute(at, new)
                 fixes.append(Fix(f"Rename to {new}", Safety.SAFE, edit))
-            yield self.finding(place(at), f"{code(facts, node.func)} is deprecated: use `{new}`", (), fixes)
+            yield self.finding(at, f"{code(facts, node.func)} is deprecated: use `{new}`", (), fixes)
         elif path in _MOVED and since(facts.target, _MOVED_SINCE.get(path, DEVICE_AMP_DEPRECATED)):
-            yield self.finding(place(at), f"{code(facts, node.func)} is deprecated: use `{_MOVED[path]}`")
+            yield self.finding(at, f"{code(facts, node.func)} is deprecated: use `{_MOVED[path]}`")
 
     def _of_scheduler(self, facts: Facts, node: ast.Call, name: str) -> Finding:
         at = Place(facts.source_of(node), node)
         if name == "get_lr":
             fix = Fix("Rename to get_last_lr", Safety.SAFE, edits.rename_attribute(at, "get_last_lr"))
             message = f"{code(facts, node)} is for the scheduler itself: use `get_last_lr()`"
-            return self.finding(at, message, (), [fix])
+            return self.finding(Place(at.source, node.func), message, (), [fix])
         message = (
             f"{code(facts, node)}: the epoch is deprecated, the scheduler counts itself; call `step()` once an epoch"
         )

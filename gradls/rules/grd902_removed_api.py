@@ -7,7 +7,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Round
 from gradls.flow.values import Lib, Tensor
 from gradls.rules import edits
-from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Tag
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -97,6 +97,7 @@ class RemovedApi(Rule):
     """
 
     code, name, severity = "GRD902", "removed-api", Severity.WARNING
+    tag = Tag.DEPRECATED
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for node, records in facts.calls.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from gradls.rules.finding import Finding, Fix, Place, Severity, Step
+from gradls.rules.finding import Finding, Fix, Place, Severity, Step, Tag
 
 if TYPE_CHECKING:
     from gradls.flow.facts import Facts
@@ -22,6 +22,7 @@ class Rule:
     code: ClassVar[str]
     name: ClassVar[str]
     severity: ClassVar[Severity]
+    tag: ClassVar[Tag | None] = None
     whole_file: ClassVar[bool] = False
     """What it says of one chapter (`gradls.flow.chapters`) depends on the others, so it is asked about the whole file
     after each edit. Other rules look at one chapter at a time."""

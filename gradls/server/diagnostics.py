@@ -10,13 +10,15 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gradls.rules.finding import Finding, Severity
+from gradls.rules.finding import Finding, Severity, Tag
+from gradls.rules.registry import rules_by_key
 from gradls.server.positions import to_range
 from gradls.server.settings import SOURCE, Client
 from gradls.server.snapshots import Snapshot
 from gradls.syntax.source import Span
 
 SEVERITIES = {Severity.ERROR: 1, Severity.WARNING: 2, Severity.INFORMATION: 3, Severity.HINT: 4}
+TAGS = {Tag.UNNECESSARY: 1, Tag.DEPRECATED: 2}
 _GAP = "@line"
 
 
@@ -77,6 +79,9 @@ def diagnostic(finding: Finding, client: Client) -> dict[str, Any]:
     address = client.address_of(finding.code, finding.name) if abilities.code_description else None
     if address is not None:
         result["codeDescription"] = {"href": address}
+    rule = rules_by_key().get(finding.code) if abilities.tags else None
+    if rule is not None and rule.tag is not None and TAGS[rule.tag] in abilities.tags:
+        result["tags"] = [TAGS[rule.tag]]
     if abilities.diagnostic_data:
         result["data"] = {"name": finding.name, "fixes": [fix.title for fix in finding.fixes]}
     if abilities.related_information and finding.story:

@@ -28,6 +28,7 @@ class Abilities:
     related_information: bool = False
     code_description: bool = False
     diagnostic_data: bool = False
+    tags: frozenset[int] = frozenset()
     code_action_literals: bool = False
     resolves_edits: bool = False
     disabled_actions: bool = False
@@ -55,13 +56,13 @@ class Abilities:
             related_information=_at(publish, "relatedInformation") is True,
             code_description=_at(publish, "codeDescriptionSupport") is True,
             diagnostic_data=_at(publish, "dataSupport") is True,
+            tags=frozenset(tag for tag in _list(publish, "tagSupport", "valueSet") if isinstance(tag, int)),
             code_action_literals=_at(action, "codeActionLiteralSupport") is not None,
             resolves_edits="edit" in _list(action, "resolveSupport", "properties")
             and _at(action, "dataSupport") is True,
             document_changes=_at(workspace, "workspaceEdit", "documentChanges") is True,
             disabled_actions=_at(action, "disabledSupport") is True,
-            creates_files="create" in _list(workspace, "workspaceEdit", "resourceOperations")
-            and _at(workspace, "workspaceEdit", "documentChanges") is True,
+            creates_files="create" in _list(workspace, "workspaceEdit", "resourceOperations"),
             applies_edits=_at(workspace, "applyEdit") is True,
             markdown="markdown" in _list(text, "hover", "contentFormat"),
             configuration=_at(workspace, "configuration") is True,

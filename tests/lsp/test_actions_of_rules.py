@@ -114,7 +114,7 @@ async def test_a_rule_is_disabled_in_the_project(
     assert written(client, folder / name, await resolved(client, action)) == after
 
 
-@pytest.mark.parametrize(("preset", "creates"), [("vscode", True), ("emacs", False), ("neovim", False)])
+@pytest.mark.parametrize(("preset", "creates"), [("vscode", True), ("emacs", False), ("neovim", True)])
 async def test_a_configuration_file_is_made_where_the_client_can(
     client: Client, tmp_path: Path, preset: str, creates: bool
 ):
