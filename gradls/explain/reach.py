@@ -16,12 +16,14 @@ class Reach:
     """What a gradient that begins somewhere reaches.
 
     `reached` are the leaves that it surely reaches, `missed` those on the way to which a cut stands, with that cut,
-    `frozen` those that were used and did not require grad. `open`: it may reach others, or fewer.
+    `frozen` those that were used and did not require grad. `perhaps` are leaves that it may reach; `open`: it may reach
+    others, too, of which nothing is known.
     """
 
     reached: tuple[Tensor, ...]
     missed: dict[Tensor, Node]
     frozen: tuple[Tensor, ...]
+    perhaps: tuple[Tensor, ...]
     open: bool
 
 
@@ -29,7 +31,8 @@ def reach(root: Node) -> Reach:
     """What gradient from this node of the graph reaches."""
     reached = dict.fromkeys(_surely(root))
     perhaps = list(walk(root, follow="maybe"))
-    is_open = any(node.kind == "opaque" or (node.leaf is not None and node.leaf not in reached) for node in perhaps)
+    others = dict.fromkeys(node.leaf for node in perhaps if node.leaf is not None and node.leaf not in reached)
+    is_open = any(node.kind == "opaque" for node in perhaps)
     frozen: dict[Tensor, None] = {}
     for node in perhaps:
         for edge in node.edges:
@@ -37,12 +40,13 @@ def reach(root: Node) -> Reach:
             if used is not None and used.is_parameter and edge.flows is False and used not in reached:
                 frozen[used] = None
     missed = {leaf: cut for leaf, cut in _behind_cuts(root) if leaf not in reached}
-    return Reach(tuple(reached), missed, tuple(leaf for leaf in frozen if leaf not in missed), is_open)
+    return Reach(tuple(reached), missed, tuple(leaf for leaf in frozen if leaf not in missed), tuple(others), is_open)
 
 
 def _surely(root: Node) -> list[Tensor]:
-    """The leaves that gradient from `root` reaches, whichever branches were taken."""
-    order = list(walk(root, follow="flow"))
+    """The leaves that gradient from `root` reaches, whichever branches were taken. What the gradient of something
+    depends on is another matter: that of a linear function depends on nothing."""
+    order = list(_flown(root))
     leaves = [node.leaf for node in order if node.leaf is not None]
     if not any(node.kind == "phi" for node in order):
         return leaves
@@ -54,7 +58,7 @@ def _surely(root: Node) -> list[Tensor]:
         if node in known:
             todo.pop()
             continue
-        inner = [edge.node for edge in node.edges if edge.flows]
+        inner = [edge.node for edge in node.edges if edge.flows and not is_gradient(node)]
         missing = [each for each in inner if each not in known]
         if missing:
             todo += missing
@@ -71,6 +75,23 @@ def _surely(root: Node) -> list[Tensor]:
                 found |= part
         known[todo.pop()] = found
     return [leaf for leaf in leaves if known[root] & bits[leaf]]
+
+
+def is_gradient(node: Node) -> bool:
+    """Is it a gradient that was computed with its graph?"""
+    return node.op == "grad" and node.kind != "leaf"
+
+
+def _flown(root: Node) -> Iterator[Node]:
+    seen = {root}
+    todo = [root]
+    while todo:
+        node = todo.pop()
+        yield node
+        for edge in reversed(node.edges):
+            if edge.flows and edge.node not in seen and not is_gradient(node):
+                seen.add(edge.node)
+                todo.append(edge.node)
 
 
 def _behind_cuts(root: Node) -> Iterator[tuple[Tensor, Node]]:
@@ -141,7 +162,8 @@ def _score(facts: Facts, event: Event) -> Score:
     parameters.update((leaf, None) for leaf in used if leaf.is_parameter)
     hit = [leaf for leaf in parameters if leaf in reached]
     other = [leaf for leaf in reached if leaf not in parameters]
-    exact = whole and not found.open and not event.inputs and not any(map(names.is_vague, parameters))
+    unsure = found.open or any(leaf.is_parameter for leaf in found.perhaps)
+    exact = whole and not unsure and not event.inputs and not any(map(names.is_vague, parameters))
     return Score(event, (*hit, *other), tuple(leaf for leaf in parameters if leaf not in reached), exact, found)
 
 

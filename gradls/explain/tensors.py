@@ -82,8 +82,10 @@ def _with_gradient(facts: Facts, state: TensorState, node: Node) -> Iterator[str
         listed = names.listed(found.reached, MOST_NAMES)
         many = "" if any(map(names.is_vague, found.reached)) else f"{count} "
         yield f"Its gradient reaches {f'the {what}' if count == 1 else f'{many}{plural}'}: {listed}."
-    if found.open:
-        yield "It may reach others, in another branch or through values that are not known here."
+    if found.perhaps or found.open:
+        others = "others" if found.reached else "leaves"
+        known = f" such as {names.listed(found.perhaps, MOST_NAMES)}" if found.perhaps else ""
+        yield f"It may reach {others}{known}, in another branch or through values that are not known here."
     yield from _missed(facts, found.missed, names)
     if found.frozen:
         yield f"Frozen: {names.listed(found.frozen)} (`requires_grad=False`)."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from gradls.explain.reach import is_gradient
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Edge, Node, flow_of
 from gradls.flow.operations import tensors_in
@@ -82,6 +83,8 @@ class Fates:
                 if self.asked is not None and node in self.asked:
                     continue
                 for edge in node.edges:
+                    if not maybe and is_gradient(node):
+                        continue
                     if edge.flows or (maybe and edge.flows is None and not self.is_number(node, edge)):
                         todo.append(edge.node)
         return seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -92,13 +93,15 @@ class _Wrap(ast.NodeTransformer):
     visit_JoinedStr = visit_MatchValue = visit_MatchClass = visit_MatchMapping = visit_Delete = _as_it_is
 
 
-def record(program: str) -> dict[Span, Seen]:
-    """Run a program to its end, or to where it raises; what its expressions gave."""
+def record(program: str, watch: Callable[[Span, Any], None] | None = None) -> dict[Span, Seen]:
+    """Run a program to its end, or to where it raises; what its expressions gave. `watch` is shown each value."""
     wrap = _Wrap(Source.read(program))
     tree = ast.fix_missing_locations(wrap.visit(ast.parse(program)))
     seen: dict[Span, Seen] = defaultdict(Seen)
 
     def note(number: int, value: Any) -> Any:
+        if watch is not None:
+            watch(wrap.spans[number], value)
         if isinstance(value, torch.Tensor):
             _note(seen[wrap.spans[number]], value)
         elif wrap.spans[number] in seen:

@@ -13,12 +13,14 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from gradls.explain.lenses import lenses
+from gradls.explain.names import instances
+from gradls.explain.objects import about_object
 from gradls.explain.tensors import about_tensor
 from gradls.flow.analyze import analyze
 from gradls.rules.beliefs import all_beliefs
 from gradls.rules.page import page
 from gradls.rules.registry import all_rules
-from gradls.syntax.source import Source
+from gradls.syntax.source import Source, Span
 from tests.truth import programs, recorder
 
 _REACHES = re.compile(r"gradient reaches (?:(\d+) of )?(\d+) parameters?")
@@ -309,17 +311,65 @@ def test_lenses_say_numbers(name: str) -> None:
     assert [lens.title for lens in lenses(analyze(Source.read(PROGRAMS[name])))] == SAID[name]
 
 
-@pytest.mark.parametrize("program", list(PROGRAMS.values())[::3], ids=list(PROGRAMS)[::3])
+def reached(tensor: torch.Tensor) -> int:
+    """How many leaves a gradient of this tensor would reach."""
+    found: set[object] = set()
+    seen = set()
+    todo = [tensor.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            found |= {id(node.variable)} if hasattr(node, "variable") else set()
+            todo += [following for following, _ in node.next_functions]
+    return len(found)
+
+
+class Held:
+    """What tensors reached when their expressions were evaluated, and what modules and optimizers hold in the end."""
+
+    def __init__(self) -> None:
+        self.reached: dict[Span, set[int]] = {}
+        self.objects: dict[Span, list[object]] = {}
+
+    def note(self, span: Span, value: object) -> None:
+        if isinstance(value, torch.Tensor) and value.requires_grad:
+            self.reached.setdefault(span, set()).add(reached(value))
+        elif isinstance(value, (torch.nn.Module, torch.optim.Optimizer)):
+            self.objects.setdefault(span, []).append(value)
+
+    def counts(self, span: Span) -> set[tuple[int, int]]:
+        """How many parameters each of the objects trains and has frozen."""
+        found = set()
+        for held in self.objects.get(span, ()):
+            if isinstance(held, torch.nn.Module):
+                parameters = list(held.parameters()) if "_parameters" in held.__dict__ else []
+            else:
+                parameters = [parameter for group in held.param_groups for parameter in group["params"]]  # type: ignore[attr-defined]
+            flags = [parameter.requires_grad for parameter in {id(each): each for each in parameters}.values()]
+            found.add((flags.count(True), flags.count(False)))
+        return found
+
+
+_TO = re.compile(r"Its gradient reaches (?:the (?:parameter|leaf)|(\d+) (?:parameters|leaves)):")
+_WITH = re.compile(r"with (\d+) parameters?(, all of them trained|: (\d+) trained, (\d+) frozen)")
+_GIVEN = re.compile(r"that steps (\d+) parameters?\.")
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+@pytest.mark.filterwarnings("ignore")
 def test_the_words_of_the_hover_are_true(program: str) -> None:
     source = Source.read(program, "program.py")
     facts = analyze(source)
-    seen = recorder.record(program)
+    held = Held()
+    seen = recorder.record(program, held.note)
     for state in facts.states:
-        was = seen.get(source.span(state.node))
+        span = source.span(state.node)
+        was = seen.get(span)
         if was is None or not was.leaf:
             continue
         words = about_tensor(facts, state)
-        where = f"{source.span(state.node)}: {words}, was {was}"
+        where = f"{span}: {words}, was {was}, reached {held.reached.get(span)}"
         if words[0].startswith("**`") and words[0].endswith("` requires grad.**"):
             assert was.requires_grad == {True}, where
         elif words[0].endswith("does not require grad.**"):
@@ -328,3 +378,25 @@ def test_the_words_of_the_hover_are_true(program: str) -> None:
             assert was.leaf == {True}, where
         elif any(line.endswith("not a leaf.") for line in words):
             assert was.leaf == {False}, where
+        to = next(filter(None, map(_TO.match, words)), None)
+        if to is not None and span in held.reached:
+            count = int(to[1] or 1)
+            if any(line.startswith("It may reach ") for line in words):
+                assert max(held.reached[span]) >= count, where
+            else:
+                assert count in held.reached[span], where
+    if "# raises" in program:
+        return  # what was to become of the objects did not
+    for node, value in instances(facts).items():
+        counts = held.counts(source.span(node)) if hasattr(node, "lineno") else set()
+        words = about_object(facts, source.segment(node), value) if counts else []
+        where = f"{words}, was {counts}"
+        known = _WITH.search(words[0]) if words else None
+        if known is not None:
+            trained, frozen = (int(known[3]), int(known[4])) if known[3] else (int(known[1]), 0)
+            assert (trained, frozen) in counts, where
+        stepped = _GIVEN.search(words[0]) if words else None
+        if stepped is not None:
+            assert int(stepped[1]) in {sum(count) for count in counts}, where
+        if words and words[0].endswith("without parameters.**"):
+            assert (0, 0) in counts, where

@@ -22,7 +22,25 @@ def create_distribution(run: Run, path: str, call: Call) -> Value:
     if path in ("torch.distributions.kl_divergence", "torch.distributions.kl.kl_divergence"):
         return instance
     instance.data["sources"] = _sources(call.values)
+    inner = call.get(0, "base_distribution")
+    if path.rpartition(".")[2] in _LOCATED:
+        instance.data["location"] = call.get(_LOCATED[path.rpartition(".")[2]], "loc")
+    elif path.endswith(".Independent") and isinstance(inner, Instance):
+        instance.data["location"] = inner.data.get("location")
     return instance
+
+
+_LOCATED = {
+    **dict.fromkeys(("Normal", "Laplace", "Cauchy", "Gumbel", "MultivariateNormal", "LowRankMultivariateNormal"), 0),
+    "StudentT": 1,
+}
+"""The distributions of which one parameter only says where they are: how wide they are does not depend on it."""
+
+
+def _of_width(distribution: Instance) -> list[Value]:
+    """What tells how wide a distribution is."""
+    location = distribution.data.get("location")
+    return [source for source in distribution.data["sources"] if source is not location or location is None]
 
 
 def _sources(values: list[Value]) -> list[Value]:
@@ -38,7 +56,8 @@ def differentiable(run: Run, receiver: Instance, call: Call) -> Value:
     if "sources" not in receiver.data:
         # An object of a class of the program: what it keeps, and what it computes, is its own affair.
         return unknown_operation(run, name, [*call.values], call.node)
-    result = derived_tensor(run, name, [*receiver.data.get("sources", []), *call.values], call.node, saves=True)
+    sources = _of_width(receiver) if name in ("entropy", "perplexity") else receiver.data["sources"]
+    result = derived_tensor(run, name, [*sources, *call.values], call.node, saves=True)
     if name == "log_prob" and isinstance(result, Tensor):
         run.event("log-prob", call.node, result, result.node, given=call.get(0, "value"))
     return result
@@ -61,7 +80,13 @@ def register() -> None:
     def attribute(run: Run, value: Instance, node: object) -> Value:
         if "sources" not in value.data:
             return run.unknown("attribute")
-        return derived_tensor(run, "parameter", value.data["sources"], node)  # type: ignore[arg-type]
+        location = value.data.get("location")
+        sources = value.data["sources"]
+        if location is not None and getattr(node, "attr", "") in ("stddev", "variance", "scale"):
+            sources = _of_width(value)
+        elif location is not None and getattr(node, "attr", "") in ("mean", "loc"):
+            sources = [location]
+        return derived_tensor(run, "parameter", sources, node)  # type: ignore[arg-type]
 
     for name in ("mean", "stddev", "variance", "probs", "logits", "loc", "scale"):
         for cls in (
