@@ -174,7 +174,7 @@ class Menu:
         file = self._configuration()
         if file is not None:
             obstacle = None
-            if self._analyst.overrides("ignore"):
+            if self._analyst.settings_of(self._label).config.get("ignore"):
                 obstacle = "the settings of the editor say which rules are ignored"
             title = f"Disable {finding.name} in this project ({file.name})"
             yield Offer(title, QUICK_FIX, self._choice(DISABLE, finding), about, obstacle=obstacle)

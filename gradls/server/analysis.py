@@ -122,7 +122,8 @@ class Analyst:
 
     def config_for(self, folder: Path) -> Config:
         """The configuration of files in `folder`. Reads files."""
-        return self._settings.config_for(folder)
+        root, _ = self._place(str(folder / "__init__.py"))
+        return self._settings.of(root).config_for(folder)
 
     def root_of(self, label: str) -> Path | None:
         """The workspace folder that `label` belongs to."""
@@ -144,9 +145,13 @@ class Analyst:
         """Whether the configuration says of an open document that nothing is to be said of it."""
         return self._opened[label].excluded
 
-    def overrides(self, key: str) -> bool:
-        """Whether the settings of the editor say something else for a key of the configuration."""
-        return bool(self._settings.config.get(key))
+    def settings_of(self, label: str) -> Settings:
+        """What the user has set in the editor for the folder of a document."""
+        return self._settings.of(self.root_of(label))
+
+    def hints_of(self, label: str) -> str | None:
+        """Which hints an open document is to show, if somebody says so."""
+        return self.settings_of(label).hints or self._opened[label].session.config.hints
 
     def version_of(self, label: str) -> int | None:
         """The client's version of the text that is known of an open document."""
@@ -155,13 +160,15 @@ class Analyst:
 
     def is_outdated(self) -> bool:
         """Whether the configuration of an open document is no longer what it was when that was opened."""
-        configs = {label: self._settings.config_for(self._place(label)[1]) for label in self._opened}
-        return any(config != self._opened[label].session.config for label, config in configs.items())
+        return any(self._config_of(label) != opened.session.config for label, opened in self._opened.items())
+
+    def _config_of(self, label: str) -> Config:
+        root, folder = self._place(label)
+        return self._settings.of(root).config_for(folder)
 
     def _open(self, snapshot: Snapshot) -> _Opened:
         label = snapshot.label
-        root, folder = self._place(label)
-        config = self._settings.config_for(folder)
+        root, config = self.root_of(label), self._config_of(label)
         key = (root, config.file)
         if key not in self._sessions:
             resolver = self.resolver_of(root)

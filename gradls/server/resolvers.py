@@ -23,15 +23,14 @@ class Resolvers:
     def __init__(self) -> None:
         self._made: dict[Path | None, NameResolver] = {}
         self._lock = threading.Lock()
-        self._python: str | None = None
-        self._trusted = False
+        self._settings = Settings()
 
     def configure(self, settings: Settings) -> None:
         """Use another environment from now on. Those that look into the old one are closed."""
-        if (settings.python, settings.trusted) != (self._python, self._trusted):
+        if _environments(settings) != _environments(self._settings):
             self.close()
         with self._lock:
-            self._python, self._trusted = settings.python, settings.trusted
+            self._settings = settings
 
     def for_root(self, root: Path | None) -> NameResolver:
         """The resolver for files below `root`; without a root one that looks near each file. From any thread."""
@@ -39,7 +38,7 @@ class Resolvers:
 
         with self._lock:
             if root not in self._made:
-                self._made[root] = Resolver(root, self._python, self._trusted)
+                self._made[root] = Resolver(root, self._settings.of(root).python, self._settings.trusted)
             return self._made[root]
 
     def changed(self, paths: Iterable[str]) -> dict[NameResolver, dict[str, set[Question]]]:
@@ -63,3 +62,8 @@ class Resolvers:
                 resolver.close()
             except Exception:
                 log.exception("a resolver could not be closed")
+
+
+def _environments(settings: Settings) -> object:
+    """All that says what resolvers look into."""
+    return settings.trusted, settings.python, {folder: each.python for folder, each in settings.by_folder.items()}

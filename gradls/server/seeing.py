@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from gradls.server.analysis import Analyst
     from gradls.server.features import Features
     from gradls.syntax.source import Source, Span
-    from gradls.workspace.config import Config
 
 T = TypeVar("T")
 
@@ -31,7 +30,7 @@ T = TypeVar("T")
 def register(features: Features, plain: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
     """Have `features` answer these requests; `plain` wraps handlers."""
 
-    async def asked(job: Callable[[Facts, Config], T]) -> T | None:
+    async def asked(job: Callable[[Facts, str], T]) -> T | None:
         subject = features.subject
         if subject is None:
             return None
@@ -39,14 +38,14 @@ def register(features: Features, plain: Callable[[Callable[..., Any]], Callable[
 
         def on_worker(analyst: Analyst) -> T | None:
             session = analyst.session_of(label, revision)
-            return None if analyst.excludes(label) else job(session.facts(label), session.config)
+            return None if analyst.excludes(label) else job(session.facts(label), analyst.hints_of(label) or CUTS)
 
         return await features.ask(on_worker)
 
     async def inlay_hint(params: types.InlayHintParams) -> list[types.InlayHint] | None:
-        client, chosen = features.client, features.settings.hints
+        client = features.client
         lines = params.range.start.line + 1, params.range.end.line + 1
-        return await asked(lambda facts, config: inlay_hints(facts, lines, chosen or config.hints or CUTS, client))
+        return await asked(lambda facts, which: inlay_hints(facts, lines, which, client))
 
     async def code_lens(params: types.CodeLensParams) -> list[types.CodeLens] | None:
         client = features.client

@@ -268,11 +268,13 @@ class Server:
     def _pull_settings(self) -> None:
         """Ask for the section `gradls`; clients that ask to be asked send no settings of their own accord."""
         if self.abilities.configuration:
-            self.connection.ask("workspace/configuration", {"items": [{"section": SOURCE}]}, self._pulled)
-
-    def _pulled(self, answer: object) -> None:
-        if isinstance(answer, list) and answer and isinstance(answer[0], Mapping):
-            self._use(self.settings.updated({SOURCE: answer[0]}))
+            folders = list(self.folders) if len(self.folders) > 1 else []
+            items = [{"scopeUri": self.documents.uri_of(str(folder)), "section": SOURCE} for folder in folders]
+            self.connection.ask(
+                "workspace/configuration",
+                {"items": [{"section": SOURCE}, *items]},
+                lambda answer: self._use(self.settings.pulled(answer, folders)),
+            )
 
     def _use(self, settings: Settings) -> None:
         if settings != self.settings:
@@ -314,6 +316,7 @@ class Server:
         self.folders = [folder for folder in self.folders if folder not in removed]
         self.folders += [folder for folder in added if folder not in self.folders]
         self._start_over()
+        self._pull_settings()
 
     def saved(self, label: str) -> None:
         """A document was saved: without a watcher what has changed on disk counts now at the latest."""

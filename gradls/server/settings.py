@@ -128,6 +128,7 @@ class Settings:
     `[tool.gradls]`; what it sets wins over the project's configuration. `hints` says which hints stand in the code
     (see `gradls.explain.hints`), None if the project is to say that; `commands` are those that the client itself can
     run, `rule_pages` and `shows_findings` are as in `Client`. `problems` are sentences about what makes no sense.
+    `by_folder` are the settings of those folders of the workspace that have their own.
     """
 
     trusted: bool = False
@@ -138,6 +139,7 @@ class Settings:
     shows_findings: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    by_folder: Mapping[Path, Settings] = field(default_factory=dict)
 
     @classmethod
     def of_initialize(cls, options: object) -> Settings:
@@ -172,6 +174,27 @@ class Settings:
             problems=tuple(_problems(section, is_ours or SOURCE in settings)),
         )
 
+    def pulled(self, answer: object, folders: Sequence[Path]) -> Settings:
+        """With the answer to `workspace/configuration`: the section `gradls` for nothing in particular, then for each
+        of `folders`."""
+        sections = [each if isinstance(each, Mapping) else None for each in answer] if isinstance(answer, list) else []
+        if not sections:
+            return self
+        whole = dataclasses.replace(self, by_folder={})
+        if sections[0] is not None:
+            whole = whole.updated({SOURCE: sections[0]})
+        own = {
+            folder: whole.updated({SOURCE: section})
+            for folder, section in zip(folders, sections[1:], strict=False)
+            if section is not None and section != sections[0]
+        }
+        problems = dict.fromkeys([*whole.problems, *(each for settings in own.values() for each in settings.problems)])
+        return dataclasses.replace(whole, by_folder=own, problems=tuple(problems))
+
+    def of(self, root: Path | None) -> Settings:
+        """The settings for what belongs to the workspace folder `root`."""
+        return self.by_folder.get(root, self) if root is not None else self
+
     def config_for(self, folder: Path | None) -> Config:
         """The configuration for files in `folder`: the project's, with the user's settings over it. Reads files."""
         from gradls.workspace.config import Config, config_from, load_config
@@ -191,7 +214,7 @@ _FITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "hints": (lambda value: value is None or value in HINTS, f"one of {', '.join(HINTS)}"),
 }
 """What settings must be if they say anything, and that in words."""
-_OF_CLIENTS = ("trusted", "commands", "rulePages", "path", "trace")
+_OF_CLIENTS = ("trusted", "commands", "rulePages", "showsFindings", "path", "trace")
 
 
 def _problems(section: Mapping[Any, Any], is_ours: bool) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Union
 
@@ -128,15 +129,21 @@ class Client(LanguageClient):
         folder: Path | None = None,
         options: object = None,
         environment: dict[str, str] | None = None,
+        others: Sequence[Path] = (),
     ) -> types.InitializeResult:
-        """Start the server as the editor `preset` does; `environment` are variables besides those there are."""
+        """Start the server as the editor `preset` does; `environment` are variables besides those there are, `others`
+        folders of the workspace besides `folder`."""
         await self.start_io(*SERVER, cwd=folder, env={**os.environ, **(environment or {})})
         uri = from_fs_path(str(folder)) if folder else None
         result = await self.initialize_session(
             types.InitializeParams(
                 capabilities=PRESETS[preset](),
                 root_uri=uri,
-                workspace_folders=[types.WorkspaceFolder(uri, "folder")] if uri else None,
+                workspace_folders=[
+                    types.WorkspaceFolder(from_fs_path(str(each)), each.name) for each in (folder, *others)
+                ]
+                if folder
+                else None,
                 initialization_options=options,
             )
         )
