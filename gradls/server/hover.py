@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from lsprotocol import types
 
 from gradls.explain.hover import about
+from gradls.explain.leads import Lead, leads
 from gradls.rules.finding import Finding
 from gradls.rules.page import page
 from gradls.rules.registry import rules_by_key
@@ -15,10 +16,12 @@ from gradls.rules.rule import Rule
 from gradls.server.positions import Position, Range, to_range
 from gradls.server.seeing import in_words, markup, place_of
 from gradls.server.settings import Client
-from gradls.syntax.separators import line_in_words
-from gradls.syntax.source import Span
+from gradls.syntax.separators import is_notebook, line_in_words
+from gradls.syntax.source import Source, Span
 from gradls.workspace.session import Session
 from gradls.workspace.suppression import rules_at
+
+MOST_LEADS = 3
 
 
 def hover(session: Session, label: str, at: tuple[int, int], client: Client) -> types.Hover | None:
@@ -32,6 +35,9 @@ def hover(session: Session, label: str, at: tuple[int, int], client: Client) -> 
         place = place or area
         parts.append(in_words(list(_about_finding(finding, client)), client))
     line, column = place_of(facts.source, at, client)
+    for lead in _leads_at(session.findings(label), facts.source, (line, column)):
+        place = place or to_range(lead.span, lines, client.encoding)
+        parts.append(in_words([_about_lead(lead, client)], client))
     ignored = rules_at(facts.source, line, column)
     if ignored is not None:
         (first, last), names = ignored
@@ -58,6 +64,26 @@ def _findings_at(findings: Sequence[Finding], at: tuple[int, int], client: Clien
             yield finding, place
 
 
+def _leads_at(findings: Sequence[Finding], source: Source, at: tuple[int, int]) -> Iterator[Lead]:
+    """What the stories of findings elsewhere tell of the 1-based place, the innermost first."""
+    found = [lead for lead in leads(findings, source) if lead.span[:2] <= at <= lead.span[2:]]
+    yield from sorted(found, key=lambda lead: (lead.span.end_line - lead.span.line, lead.finding.span))[:MOST_LEADS]
+
+
+def _about_lead(lead: Lead, client: Client) -> str:
+    finding = lead.finding
+    where = _linked(finding.place.source, finding.span, client)
+    return f"{lead.step.message[:1].upper()}{lead.step.message[1:]}: {finding.name} on {where}. {finding.message}"
+
+
+def _linked(source: Source, span: Span, client: Client) -> str:
+    """ "line 12", which leads there where the client can show links. Cells have no addresses that links could have."""
+    words = line_in_words(source, span.line)
+    if not client.abilities.markdown or is_notebook(source):
+        return words
+    return f"[{words}]({client.uri_of(source.path)}#L{span.line})"
+
+
 def _order(position: Position) -> tuple[int, int]:
     return position["line"], position["character"]
 
@@ -67,7 +93,7 @@ def _about_finding(finding: Finding, client: Client) -> Iterator[str]:
         yield finding.message
     if finding.story and not client.shows_findings:
         yield "\n".join(
-            f"{number}. {line_in_words(step.place.source, step.place.span.line)}: {step.message}"
+            f"{number}. {_linked(step.place.source, step.place.span, client)}: {step.message}"
             for number, step in enumerate(finding.story, 1)
         )
     rule = rules_by_key().get(finding.code)

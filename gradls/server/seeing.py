@@ -5,7 +5,7 @@ What is asked here is asked on the worker's thread; only the protocol's data lea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lsprotocol import types
@@ -20,9 +20,11 @@ from gradls.server.settings import Client
 
 if TYPE_CHECKING:
     from gradls.flow.facts import Facts
+    from gradls.rules.finding import Finding
     from gradls.server.analysis import Analyst
     from gradls.server.features import Features
     from gradls.syntax.source import Source, Span
+    from gradls.workspace.session import Session
 
 T = TypeVar("T")
 
@@ -30,7 +32,7 @@ T = TypeVar("T")
 def register(features: Features, plain: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
     """Have `features` answer these requests; `plain` wraps handlers."""
 
-    async def asked(job: Callable[[Facts, str], T]) -> T | None:
+    async def asked(job: Callable[[Analyst, Session, str], T]) -> T | None:
         subject = features.subject
         if subject is None:
             return None
@@ -38,40 +40,53 @@ def register(features: Features, plain: Callable[[Callable[..., Any]], Callable[
 
         def on_worker(analyst: Analyst) -> T | None:
             session = analyst.session_of(label, revision)
-            return None if analyst.excludes(label) else job(session.facts(label), analyst.hints_of(label) or CUTS)
+            return None if analyst.excludes(label) else job(analyst, session, label)
 
         return await features.ask(on_worker)
 
     async def inlay_hint(params: types.InlayHintParams) -> list[types.InlayHint] | None:
         client = features.client
         lines = params.range.start.line + 1, params.range.end.line + 1
-        return await asked(lambda facts, which: inlay_hints(facts, lines, which, client))
+
+        def job(analyst: Analyst, session: Session, label: str) -> list[types.InlayHint]:
+            which = analyst.hints_of(label) or CUTS
+            return inlay_hints(session.facts(label), session.findings(label), lines, which, client)
+
+        return await asked(job)
 
     async def code_lens(params: types.CodeLensParams) -> list[types.CodeLens] | None:
         client = features.client
         runs = client.abilities.shows_documents or PICTURE in features.settings.commands
         uri = params.text_document.uri
-        return await asked(lambda facts, _: code_lenses(facts, uri, client, runs))
+        return await asked(lambda _, session, label: code_lenses(session.facts(label), uri, client, runs))
 
     async def document_highlight(params: types.DocumentHighlightParams) -> list[types.DocumentHighlight] | None:
         client, at = features.client, (params.position.line, params.position.character)
-        return await asked(lambda facts, _: highlights(facts, at, client))
+        return await asked(lambda _, session, label: highlights(session.facts(label), at, client))
 
     features.feature(types.TEXT_DOCUMENT_INLAY_HINT)(plain(inlay_hint))
     features.feature(types.TEXT_DOCUMENT_CODE_LENS)(plain(code_lens))
     features.feature(types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT)(plain(document_highlight))
 
 
-def inlay_hints(facts: Facts, lines: tuple[int, int], which: str, client: Client) -> list[types.InlayHint]:
-    """The hints of these 1-based lines, both included."""
+def inlay_hints(
+    facts: Facts, findings: Sequence[Finding], lines: tuple[int, int], which: str, client: Client
+) -> list[types.InlayHint]:
+    """The hints of these 1-based lines, both included. A click on one leads to the cut, or to the finding."""
     found = []
-    for hint in hints(facts, *lines, which):
+    sources = {source.path: source for source in (facts.source, *(finding.place.source for finding in findings))}
+    for hint in hints(facts, *lines, which, findings):
         place = to_range(_point(hint.line, hint.column), facts.source.lines, client.encoding)["start"]
         text = in_words(hint.tooltip, client)
+        label: str | list[types.InlayHintLabelPart] = hint.label
+        if hint.to is not None:
+            path, span = hint.to
+            location = types.Location(client.uri_of(path), _range(span, sources[path], client))
+            label = [types.InlayHintLabelPart(hint.label, location=location)]
         found.append(
             types.InlayHint(
                 position=types.Position(**place),
-                label=hint.label,
+                label=label,
                 padding_left=True,
                 tooltip=types.MarkupContent(markup(client), text) if client.abilities.markdown else text,
             )

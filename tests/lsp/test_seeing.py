@@ -56,6 +56,10 @@ async def hints(client: Client, first: int = 0, last: int = 1000) -> list[types.
     return list(await client.text_document_inlay_hint_async(params) or [])
 
 
+def label_of(hint: types.InlayHint) -> str:
+    return hint.label if isinstance(hint.label, str) else "".join(part.value for part in hint.label)
+
+
 async def lenses(client: Client) -> list[types.CodeLens]:
     params = types.CodeLensParams(types.TextDocumentIdentifier(URI))
     return list(await client.text_document_code_lens_async(params) or [])
@@ -125,17 +129,51 @@ async def test_hints_stand_where_a_gradient_is_lost(client: Client):
     await client.begin()
     client.open(URI, PROGRAM)
     (hint,) = await hints(client)
-    assert hint.label == "no gradient: detach"
+    assert label_of(hint) == "no gradient: detach"
     assert hint.padding_left
     assert (hint.position.line, hint.position.character) == (11, len("        h"))
     assert "cuts it off" in hint.tooltip.value
     assert await hints(client, 12, 1000) == []
 
 
+FAR = """\
+import torch
+
+
+def hidden(model, x):
+    h = model(x).detach()
+    return h
+
+
+model = torch.nn.Linear(4, 1)
+loss = hidden(model, torch.randn(8, 4)).mean()
+loss.backward()
+"""
+
+
+@pytest.mark.parametrize("preset", ["vscode", "neovim", "emacs"])
+async def test_from_a_finding_to_its_cut_and_back(client: Client, preset: str):
+    await client.begin(preset)
+    client.open(URI, FAR)
+    (found,) = await client.diagnostics_of(URI, 1)
+    assert client.marked(URI, found.range) == "model(x).detach()"
+    if preset != "emacs":  # which knows no related information
+        raises = found.related_information[-1].location.range
+        assert client.marked(URI, raises) == "loss.backward()"
+    here, there = (hint.label[0] for hint in await hints(client))
+    assert (here.value, there.value) == ("no gradient: detach", "detached-loss: line 5")
+    for part in (here, there):
+        assert part.location.uri == URI
+        assert part.location.range == found.range
+    said = await hovered(client, place(FAR, "loss.backward"))
+    assert f"detached-loss on [line 5]({URI}#L5)" in said
+    assert found.message in said
+
+
 async def test_hints_of_all_sorts_and_none(client: Client):
     await client.begin(options={"hints": "all"})
     client.open(URI, PROGRAM)
-    labels = {hint.position.line: hint.label for hint in await hints(client)}
+    labels = {hint.position.line: label_of(hint) for hint in await hints(client)}
     assert labels[19] == "requires grad"
     assert labels[18] == "no gradient"
     assert labels[11] == "no gradient: detach"
@@ -165,7 +203,7 @@ async def test_a_gradient_that_begins_anew(client: Client):
         "i = w.argmax()\n"
     )
     client.open(URI, program)
-    labels = [(hint.position.line, hint.label) for hint in await hints(client)]
+    labels = [(hint.position.line, label_of(hint)) for hint in await hints(client)]
     assert labels == [
         (2, "gradient starts anew: detach"),
         (4, "no gradient: no_grad"),
