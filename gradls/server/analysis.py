@@ -5,16 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 from gradls.flow.analyze import Interrupted
 from gradls.rules.registry import all_rules
-from gradls.server.closed import ClosedFiles
 from gradls.server.diagnostics import Diagnostics, message
 from gradls.server.settings import Client, Settings
 from gradls.server.snapshots import Analysis, NameResolver, Outdated, Snapshot
-from gradls.syntax.source import Source
 from gradls.workspace.config import Config
 from gradls.workspace.selection import excludes
 from gradls.workspace.session import Session
@@ -52,7 +49,7 @@ class Analyst:
         self.folders = folders
         self._settings = settings
         self.client = client
-        self.resolver_of = resolver_for
+        self._resolver_for = resolver_for
         self._sessions: dict[tuple[Path | None, Path | None], tuple[Session, NameResolver | None]] = {}
         self._opened: dict[str, _Opened] = {}
         self._is_overtaken: Callable[[], bool] = bool
@@ -75,7 +72,6 @@ class Analyst:
             opened = self._opened[label] = self._open(snapshot)
             opened.affected.update(opened.session.open(label, "".join(snapshot.lines), snapshot.cells))
         elif opened.revision != snapshot.revision:
-            self.closed.forget()
             opened.affected.update(opened.session.change(label, snapshot.lines, snapshot.cells))
             opened.revision, opened.version = snapshot.revision, snapshot.version
         session, resolver = opened.session, opened.resolver
@@ -112,13 +108,7 @@ class Analyst:
     def changed_on_disk(self, paths: Iterable[str]) -> list[str]:
         """Files were written, made or removed: the labels of the open documents of which less is known now."""
         changed = list(paths)
-        self.closed.forget()
         return [label for session, _ in self._sessions.values() for label in session.changed_on_disk(*changed)]
-
-    @cached_property
-    def closed(self) -> ClosedFiles:
-        """The files of the workspace that are not open."""
-        return ClosedFiles(self)
 
     def config_for(self, folder: Path) -> Config:
         """The configuration of files in `folder`. Reads files."""
@@ -128,11 +118,6 @@ class Analyst:
     def root_of(self, label: str) -> Path | None:
         """The workspace folder that `label` belongs to."""
         return self._place(label)[0]
-
-    def opened_source(self, path: str) -> Source | None:
-        """The text of an open document, by its label."""
-        opened = self._opened.get(path)
-        return opened.session.source(path) if opened is not None else None
 
     def session_of(self, label: str, revision: int) -> Session:
         """The session that holds exactly this text; Outdated if it has moved on."""
@@ -171,7 +156,7 @@ class Analyst:
         root, config = self.root_of(label), self._config_of(label)
         key = (root, config.file)
         if key not in self._sessions:
-            resolver = self.resolver_of(root)
+            resolver = self._resolver_for(root)
             session = Session(root, config, resolver)
             session.interrupt_by(self._pause)
             self._sessions[key] = session, resolver

@@ -35,6 +35,11 @@ def label_of(uri: str) -> str:
     return to_fs_path(uri.replace(";", "%3B")) or uri
 
 
+def uri_of(label: str) -> str:
+    """The URI of what gradls calls `label`."""
+    return (from_fs_path(label) or label) if label.startswith(("/", "\\")) or label[1:2] == ":" else label
+
+
 class Document:
     """An open text.
 
@@ -130,7 +135,7 @@ class Documents:
         document = self._open.get(label)
         if document is not None:
             return document.uri
-        return (from_fs_path(label) or label) if label.startswith(("/", "\\")) or label[1:2] == ":" else label
+        return uri_of(label)
 
     def open(self, uri: str, version: int | None, text: str) -> Document:
         document = Document(uri, version, text)

@@ -38,11 +38,6 @@ class Urgency(IntEnum):
     TYPED = 2
 
 
-Spare = Callable[[Callable[[], bool]], "Task | None"]
-"""Gives what may be done when there is nothing else to do; that asks the argument whether there is by now, and raises
-`Interrupted` then."""
-
-
 class Task(NamedTuple):
     """One thing for the worker to do. `then` gets the result, or what was raised, on the loop's thread."""
 
@@ -97,9 +92,6 @@ class Scheduler:
         """For the worker's thread only."""
         self._busy = False
         self._running: _Running | None = None
-        self._spare: Spare = lambda is_overtaken: None
-        self._spare_running: _Running | None = None
-        self._is_quiet = False
         self._chores: deque[Task] = deque()
         self._waiting: dict[str, Urgency] = {}
         """The labels of the documents to analyse; the last of the most urgent ones is the next."""
@@ -113,7 +105,6 @@ class Scheduler:
     def touch(self, document: Document) -> None:
         """`document` is new or has changed: analyse it when the worker is free."""
         urgency = Urgency.TYPED if document.is_typed_in else Urgency.OPENED
-        self._is_quiet = False
         self._waiting.pop(document.label, None)
         self._waiting[document.label] = urgency
         self._overtake(document.label, urgency is Urgency.TYPED)
@@ -123,7 +114,6 @@ class Scheduler:
         for label in labels:
             if self._documents.by_label(label) is not None:
                 self._waiting.setdefault(label, Urgency.STALE)
-                self._leave_spare()
 
     def ask(self, document: Document, revision: int, job: Job, answer: Future[Any]) -> None:
         """Answer a request with what `job` returns, which is run when the document has been analysed.
@@ -157,12 +147,10 @@ class Scheduler:
 
     def do(self, job: Job, then: Callable[[Any], None] | None = None) -> None:
         """Run something short before everything else; `then` gets its result."""
-        self._leave_spare()
         self._chores.append(Task(job, partial(_unless_failed, then or _nothing)))
 
     def do_in_turns(self, jobs: Iterable[Job], then: Callable[[Any], None]) -> None:
         """Run jobs one by one, with what is urgent in between; `then` gets each result."""
-        self._leave_spare()
         self._series.append(Task(job, partial(_unless_failed, then)) for job in jobs)
 
     def close(self, document: Document) -> None:
@@ -190,10 +178,6 @@ class Scheduler:
         """What `document` has asked, and what has been forgotten since, is to be found out again."""
         self._names.ask_again(document, resolver, questions)
 
-    def in_spare_time(self, spare: Spare) -> None:
-        """Do what `spare` gives, bit by bit, whenever there is nothing else to do and nobody has typed for a while."""
-        self._spare = spare
-
     # -- doing it
 
     def prepare(self, function: Callable[[], None]) -> None:
@@ -210,26 +194,11 @@ class Scheduler:
             self._start(task)
         elif not self._collect(self._garbage.due()):
             self._names.begin()
-            self._begin_spare()
 
     def rest(self, seconds: float) -> None:
         """Nothing has happened for so long: time to clean up."""
-        self._is_quiet = True
         if not self._busy:
             self._collect(self._garbage.any(seconds))
-
-    def _begin_spare(self) -> None:
-        if self._is_quiet:
-            running = _Running("", Urgency.STALE)
-            task = self._spare(lambda: running.is_overtaken)
-            if task is not None:
-                self._spare_running = running
-                self._start(task)
-
-    def _leave_spare(self) -> None:
-        """There is something else to do."""
-        if self._spare_running is not None:
-            self._spare_running.is_overtaken = True
 
     def _collect(self, collect: Callable[[], None] | None) -> bool:
         if collect is not None:
@@ -251,7 +220,7 @@ class Scheduler:
         self._loop.call(partial(self._done, task, result, error))
 
     def _done(self, task: Task, result: Any, error: BaseException | None) -> None:
-        self._busy, self._spare_running = False, None
+        self._busy = False
         task.then(result, error)
 
     def _next(self) -> Task | None:
@@ -304,7 +273,6 @@ class Scheduler:
     def _overtake(self, label: str | None, urgent: bool) -> None:
         """Let the analysis that is under way come to no end if it is of `label`, or if something is `urgent` and nobody
         types in its file."""
-        self._leave_spare()
         running = self._running
         if running is not None and (running.label == label or (urgent and running.urgency is not Urgency.TYPED)):
             running.is_overtaken = True

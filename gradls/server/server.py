@@ -20,6 +20,7 @@ from gradls.server.loop import Loop
 from gradls.server.pull import Pulls
 from gradls.server.requests import NOTIFICATIONS, Requests, Subject
 from gradls.server.resolvers import Resolvers
+from gradls.server.scanner import Scanner
 from gradls.server.scheduling import Scheduler
 from gradls.server.settings import ORIGIN, SOURCE, Abilities, Client, Settings, encoding_of, folders_of
 from gradls.server.snapshots import Analysis, NameResolver, Snapshot
@@ -58,6 +59,7 @@ class Server:
         self.resolvers = Resolvers()
         self.process_id: int | None = None
         self.scheduler = Scheduler(loop, self.documents, self._publish, self._ask_again, self._settled)
+        self.scanner = Scanner(loop.call)
         self.requests = Requests(self)
         self.connection = Connection(writer, self._forward, NOTIFICATIONS)
         self.pulls: Pulls | None = None
@@ -100,12 +102,15 @@ class Server:
     def close(self) -> None:
         """End what outlives the connection."""
         self.resolvers.close()
+        self.scanner.close()
 
     def idle(self, seconds: float) -> None:
         """Nothing has happened for so long."""
         if self._has_published:
             self.requests.begin()
         self.scheduler.rest(seconds)
+        if self.workspace_pull is not None:
+            self.workspace_pull.sweep.rest()
 
     @property
     def status(self) -> int:
@@ -149,7 +154,7 @@ class Server:
             return self.notebooks if self.has_notebooks else None
 
         about = self.connection, self.documents, self.scheduler, self.abilities
-        self.workspace_pull = WorkspacePull(*about)
+        self.workspace_pull = WorkspacePull(*about, self.scanner)
         self.pulls = Pulls(*about, notebooks, self.workspace_pull.closed_file)
         self.connection.calls["textDocument/diagnostic"] = self.pulls.ask
         self.connection.calls["workspace/diagnostic"] = self.workspace_pull.ask
@@ -219,18 +224,18 @@ class Server:
     def _closed(self, document: Document) -> None:
         if self.pulls is not None:
             self.pulls.closed(document)
-        self._told_apart([document.label])
+        self._edited(document)
 
     def _settled(self, document: Document) -> None:
         if self.pulls is not None:
             self.pulls.settled(document)
             if document.is_typed_in:
-                self._told_apart([document.label])
+                self._edited(document)
 
-    def _told_apart(self, labels: list[str]) -> None:
-        """Closed files may look at these texts, which are others than they were."""
+    def _edited(self, document: Document) -> None:
+        """Closed files may look at this text, which is another one than it was."""
         if self.workspace_pull is not None:
-            self.workspace_pull.sweep.edited(labels)
+            self.workspace_pull.sweep.edited(document.label)
 
     def _publish(self, snapshot: Snapshot, analysis: Analysis) -> None:
         if self.pulls is not None:
@@ -302,7 +307,7 @@ class Server:
 
         self.scheduler.restart(make)
         if self.workspace_pull is not None:
-            self.workspace_pull.restart()
+            self.workspace_pull.restart(Scanner.settings(folders, settings, client))
         if self.has_configurations:
             self.configurations.look_again()
 

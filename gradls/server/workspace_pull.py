@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,8 @@ from gradls.server.sweep import Sweep
 
 if TYPE_CHECKING:
     from gradls.server.documents import Documents
-    from gradls.server.scheduling import Scheduler, Task
+    from gradls.server.scanner import Scanner
+    from gradls.server.scheduling import Scheduler
     from gradls.server.settings import Abilities
 
 MOST_AT_ONCE = 50
@@ -49,7 +49,12 @@ class WorkspacePull:
     """Answers `workspace/diagnostic`."""
 
     def __init__(
-        self, connection: Connection, documents: Documents, scheduler: Scheduler, abilities: Abilities
+        self,
+        connection: Connection,
+        documents: Documents,
+        scheduler: Scheduler,
+        abilities: Abilities,
+        scanner: Scanner,
     ) -> None:
         self._connection = connection
         self._documents = documents
@@ -60,8 +65,7 @@ class WorkspacePull:
         self._is_stopped = False
         self._own_progress: Progress | None = None
         self._total = 0
-        self.sweep = Sweep(documents, self._listed, self._found, self._finished)
-        scheduler.in_spare_time(self._next)
+        self.sweep = Sweep(scanner, documents, self._listed, self._found, self._finished)
 
     def ask(self, call: Call, params: Any) -> None:
         """Answer when there is something to say."""
@@ -83,11 +87,11 @@ class WorkspacePull:
         self.sweep.wanted = not self._is_stopped
         self.sweep.ask_again()
 
-    def restart(self) -> None:
-        """Everything may be otherwise: settings or folders have changed."""
+    def restart(self, settings: dict[str, Any]) -> None:
+        """Everything may be otherwise: `settings` (see Scanner) or folders have changed."""
         self._is_stopped = False
         self.sweep.wanted = bool(self._open_calls())
-        self.sweep.restart()
+        self.sweep.restart(settings)
 
     def closed_file(self, call: Call, uri: str, previous: object) -> None:
         """Answer what is found in a file that is not open: of the workspace, else nothing."""
@@ -98,10 +102,8 @@ class WorkspacePull:
 
         if self.sweep.has_listed and not self.sweep.lists(label):
             then(NOTHING)
-        elif label in self.sweep.diagnostics and not self.sweep.is_stale(label):
-            then(self.sweep.diagnostics[label])
         else:
-            self._scheduler.do_in_turns([lambda analyst: analyst.closed.check(label, bool).diagnostics], then)
+            self.sweep.check(label, then)
 
     def cancel(self, params: Params) -> None:
         """The user wants no more of it: nothing is looked at until settings change."""
@@ -117,14 +119,11 @@ class WorkspacePull:
 
     # -- what is found
 
-    def _next(self, is_overtaken: Callable[[], bool]) -> Task | None:
-        if not self._open_calls():
-            self.sweep.wanted = False
-            self._end_progress("")
-        return self.sweep.next(is_overtaken)
-
     def _open_calls(self) -> list[_Asked]:
         self._asked = [asked for asked in self._asked if asked.call.is_open]
+        if not self._asked:
+            self.sweep.wanted = False
+            self._end_progress("")
         return self._asked
 
     def _listed(self) -> None:
@@ -159,7 +158,7 @@ class WorkspacePull:
                     self._tell(asked, label, NOTHING)
             if asked.is_first or asked.is_news:
                 self._answer(asked)
-        self._asked = self._open_calls()
+        self._open_calls()
 
     # -- what is said
 
