@@ -7,11 +7,11 @@ first line in says how to look at files. It ends when its input does, and when i
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import gc
 import json
 import logging
 import os
+import pickle
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from typing import Any
 from gradls.server.analysis import Analyst
 from gradls.server.diagnostics import Diagnostics
 from gradls.server.documents import uri_of
-from gradls.server.settings import Abilities, Client, Settings
+from gradls.server.settings import Client, Settings
 from gradls.server.worker import STACK_BYTES
 from gradls.syntax.source import Source
 from gradls.workspace.config import Config
@@ -45,12 +45,9 @@ Reply = dict[str, Any]
 class ClosedFiles:
     """The Python files in some folders."""
 
-    def __init__(self, settings: Reply) -> None:
-        """`settings` as `Scanner.settings` makes them."""
-        self._client = Client(settings["encoding"], Abilities(**settings["abilities"]), uri_of)
-        folders = [Path(folder) for folder in settings["folders"]]
-        editor = dataclasses.replace(Settings(), config=settings["config"])
-        self._analyst = Analyst(folders, editor, self._client, lambda root: None)
+    def __init__(self, folders: list[Path], settings: Settings, client: Client) -> None:
+        self._client = client
+        self._analyst = Analyst(folders, settings, client, lambda *_: None)
         self._configs: dict[Path, Config] = {}
         self._texts: dict[str, Source] = {}
         self._listing = self._all()
@@ -114,7 +111,9 @@ def main() -> None:
     gc.disable()
 
     def serve() -> None:
-        files = ClosedFiles(json.loads(sys.stdin.buffer.readline()))
+        # What `Scanner.restart` wrote.
+        folders, settings, abilities, encoding = pickle.load(sys.stdin.buffer)
+        files = ClosedFiles(folders, settings, Client(encoding, abilities, uri_of))
         for line in sys.stdin.buffer:
             reply = _answer(files, json.loads(line))
             reply["leaves"] = is_large = _resident_bytes() > LARGE_BYTES

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import logging
 import os
+import pickle
 import queue
 import sys
 import threading
@@ -40,27 +40,17 @@ class Scanner:
         self._call = call
         self._requests: queue.SimpleQueue[tuple[Json, Callable[[Json | None], None]]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._settings: Json = {}
+        self._settings = b""
         self._process: subprocess.Popen[bytes] | None = None
-        self._used: Json = {}
+        self._used = b""
         """The settings that the process has."""
         self._texts: dict[str, str] = {}
         self._failures = 0
         self._is_closed = False
 
-    @staticmethod
-    def settings(folders: list[Path], settings: Settings, client: Client) -> Json:
-        """How to look at files."""
-        return {
-            "folders": [str(folder) for folder in folders],
-            "config": dict(settings.config),
-            "abilities": dataclasses.asdict(client.abilities),
-            "encoding": client.encoding,
-        }
-
-    def restart(self, settings: Json) -> None:
-        """Look at files in another way from now on. What is asked now is not answered."""
-        self._settings = settings
+    def restart(self, folders: list[Path], settings: Settings, client: Client) -> None:
+        """Look at the files in these folders in this way from now on. What is asked now is not answered."""
+        self._settings = pickle.dumps((folders, settings, client.abilities, client.encoding))
         self._failures = 0
         self._kill()
 
@@ -132,7 +122,7 @@ class Scanner:
         )
         assert process.stdin is not None
         self._used = self._settings
-        process.stdin.write(json.dumps(self._used).encode() + b"\n")
+        process.stdin.write(self._used)
         return process
 
     def _kill(self) -> None:

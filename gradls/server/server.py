@@ -307,7 +307,7 @@ class Server:
 
         self.scheduler.restart(make)
         if self.workspace_pull is not None:
-            self.workspace_pull.restart(Scanner.settings(folders, settings, client))
+            self.workspace_pull.restart(folders, settings, client)
         if self.has_configurations:
             self.configurations.look_again()
 

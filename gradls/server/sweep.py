@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 from gradls.server.scanner import Scanner
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gradls.server.documents import Documents
+    from gradls.server.settings import Client, Settings
 
 NOTHING = "[]"
 
@@ -85,10 +88,10 @@ class Sweep:
         self._is_finished = False
         self.proceed()
 
-    def restart(self, settings: Json) -> None:
+    def restart(self, folders: list[Path], settings: Settings, client: Client) -> None:
         """Everything may be otherwise: settings or folders have changed."""
         self._run += 1
-        self._scanner.restart(settings)
+        self._scanner.restart(folders, settings, client)
         self.diagnostics.clear()
         self._statuses.clear()
         self._looked.clear()

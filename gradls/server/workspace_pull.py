@@ -19,10 +19,12 @@ from gradls.server.pull import NOTHING, report, result_id
 from gradls.server.sweep import Sweep
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gradls.server.documents import Documents
     from gradls.server.scanner import Scanner
     from gradls.server.scheduling import Scheduler
-    from gradls.server.settings import Abilities
+    from gradls.server.settings import Abilities, Client, Settings
 
 MOST_AT_ONCE = 50
 SECONDS_BETWEEN_PARTS = 0.3
@@ -87,11 +89,11 @@ class WorkspacePull:
         self.sweep.wanted = not self._is_stopped
         self.sweep.ask_again()
 
-    def restart(self, settings: dict[str, Any]) -> None:
-        """Everything may be otherwise: `settings` (see Scanner) or folders have changed."""
+    def restart(self, folders: list[Path], settings: Settings, client: Client) -> None:
+        """Everything may be otherwise: settings or folders have changed."""
         self._is_stopped = False
         self.sweep.wanted = bool(self._open_calls())
-        self.sweep.restart(settings)
+        self.sweep.restart(folders, settings, client)
 
     def closed_file(self, call: Call, uri: str, previous: object) -> None:
         """Answer what is found in a file that is not open: of the workspace, else nothing."""
