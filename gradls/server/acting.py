@@ -13,7 +13,7 @@ from pygls.exceptions import JsonRpcContentModified, JsonRpcException, JsonRpcIn
 
 from gradls.server import action_edits, actions
 from gradls.server.actions import REPLACE, Choice, Offer
-from gradls.server.capabilities import COMMAND, DOCUMENTATION, QUICK_FIX
+from gradls.server.capabilities import COMMAND, DOCUMENTATION, QUICK_FIX, action_kinds
 from gradls.server.configurations import diagnostic, problems_of
 from gradls.server.documents import Document
 from gradls.server.requests import Subject
@@ -40,7 +40,7 @@ def register(features: Features, server: Server, plain: Callable[[Callable[..., 
     features.command(DOCUMENTATION)(plain(acting.open_documentation))
     options = None
     if abilities.code_action_literals:
-        options = types.CodeActionOptions(list(actions.KINDS), resolve_provider=abilities.resolves_edits)
+        options = types.CodeActionOptions(action_kinds(abilities), resolve_provider=abilities.resolves_edits)
     elif not abilities.applies_edits:
         return
     features.feature(types.TEXT_DOCUMENT_CODE_ACTION, options)(plain(acting.code_action))

@@ -11,7 +11,7 @@ from lsprotocol import types
 
 from gradls.rules.finding import Finding, Fix, Safety
 from gradls.server.analysis import Analyst
-from gradls.server.capabilities import FIX_ALL, QUICK_FIX
+from gradls.server.capabilities import FIX_ALL, FIX_NOTEBOOK, QUICK_FIX
 from gradls.server.diagnostics import diagnostic
 from gradls.server.ignoring import ignore_edit
 from gradls.server.positions import Encoding, Position, Range, to_range
@@ -19,8 +19,6 @@ from gradls.server.settings import SOURCE
 from gradls.syntax.source import Span
 from gradls.workspace.config_edits import file_for
 from gradls.workspace.session import Session
-
-KINDS = (QUICK_FIX, FIX_ALL)
 
 MEND, MEND_RULE, MEND_ALL, IGNORE, DISABLE, REPLACE = "mend", "mend-rule", "mend-all", "ignore", "disable", "replace"
 """What an action does: make a fix, all fixes of a rule, all safe fixes; silence a finding with a comment, a rule in the
@@ -140,6 +138,8 @@ class Menu:
         automatic = is_automatic(self._params.context) and not only
         if is_wanted(FIX_ALL, only) and not automatic and self._has_safe_fix():
             found.append(Offer("gradls: make all safe fixes", FIX_ALL, self._choice(MEND_ALL)))
+        if only and is_wanted(FIX_NOTEBOOK, only) and self._is_notebook and self._has_safe_fix():
+            found.append(Offer("gradls: make all safe fixes", FIX_NOTEBOOK, self._choice(MEND_ALL)))
         return found
 
     def _choice(self, does: str, finding: Finding | None = None, fix: int | None = None) -> Choice:
@@ -188,6 +188,10 @@ class Menu:
             return None
         file = file_for(self._session.config, path, self._session.root)
         return file if self._creates_files or file.is_file() else None
+
+    @property
+    def _is_notebook(self) -> bool:
+        return self._label.endswith(".ipynb")
 
     def _has_safe_fix(self) -> bool:
         return any(fix.safety is Safety.SAFE for finding in self._findings for fix in finding.fixes)

@@ -13,11 +13,18 @@ from gradls.server.settings import SOURCE, Abilities
 
 INCREMENTAL = 2
 QUICK_FIX, FIX_ALL = "quickfix", "source.fixAll.gradls"
+FIX_NOTEBOOK = f"notebook.{FIX_ALL}"
+"""What VS Code asks for when a notebook is saved."""
 # Nothing but `cells` cannot be read back by clients that use lsprotocol.
 NOTEBOOKS: dict[str, Any] = {"notebook": "jupyter-notebook", "cells": [{"language": "python"}]}
 COMMAND, PICTURE, EXPLAIN = "gradls.applyEdit", "gradls.showPicture", "gradls.explain"
 DOCUMENTATION = "gradls.openDocumentation"
 PULLED = {"identifier": SOURCE, "interFileDependencies": True, "workspaceDiagnostics": True}
+
+
+def action_kinds(abilities: Abilities) -> list[str]:
+    """The kinds of the actions that are offered to a client with these abilities."""
+    return [QUICK_FIX, FIX_ALL, *([FIX_NOTEBOOK] if abilities.notebooks else [])]
 
 
 def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any]:
@@ -39,7 +46,7 @@ def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any
     # The options may only be given to a client that knows action literals.
     if abilities.code_action_literals:
         capabilities["codeActionProvider"] = {
-            "codeActionKinds": [QUICK_FIX, FIX_ALL],
+            "codeActionKinds": action_kinds(abilities),
             "resolveProvider": abilities.resolves_edits,
         }
     elif abilities.applies_edits:

@@ -277,3 +277,33 @@ async def test_a_mistake_that_is_no_more_is_not_mended(client: Client, tmp_path:
 def test_the_presets_differ_in_what_matters_here():
     assert vscode().text_document.code_action.disabled_support
     assert not PRESETS["emacs"]().text_document.code_action.disabled_support
+
+
+IN_TEXT = """\
+import torch
+from torch import nn
+
+model = nn.Linear(3, 1)
+model(torch.randn(4, 3)).sum().backward()
+print(f"{nn.utils.clip_grad_norm(model.parameters(), 1.0)}")
+"""
+
+
+@pytest.mark.parametrize(("preset", "told"), [("vscode", True), ("neovim", False), ("emacs", False)])
+async def test_a_fix_that_cannot_be_made(client: Client, tmp_path: Path, preset: str, told: bool):
+    """Who can show why is told; who opens the menu is asked for; others do not see it."""
+    uri = uri_of(tmp_path / "train.py")
+    await client.begin(preset, folder=tmp_path)
+    client.open(uri, IN_TEXT)
+    found = [each for each in await client.diagnostics_of(uri) if each.code == "GRD901"]
+    offered = [each for each in await client.actions(uri, found) if "Rename" in each.title]
+    assert bool(offered) is told
+    if told:
+        assert offered[0].disabled.reason
+        assert (offered[0].edit, offered[0].data, offered[0].is_preferred) == (None, None, None)
+        automatic = types.CodeActionContext(found, trigger_kind=types.CodeActionTriggerKind.Automatic)
+        params = types.CodeActionParams(types.TextDocumentIdentifier(uri), found[0].range, automatic)
+        (lazily,) = [each for each in await client.text_document_code_action_async(params) if "Rename" in each.title]
+        assert lazily.disabled is None
+        with pytest.raises(JsonRpcException, match="cannot be made"):
+            await client.code_action_resolve_async(lazily)

@@ -147,3 +147,20 @@ async def test_the_hints_of_the_editor_win(client: Client, tmp_path: Path):
     assert await client.text_document_inlay_hint_async(
         types.InlayHintParams(types.TextDocumentIdentifier(uri), everything)
     )
+
+
+async def test_clients_that_ask_for_diagnostics_hear_nothing_of_programs_in_it(client: Client, tmp_path: Path):
+    """Mistakes in it are published; a client that attaches the server to TOML files asks all the same."""
+    project = tmp_path / "pyproject.toml"
+    project.write_text(WRONG, encoding="utf-8")
+    await client.begin("vscode", folder=tmp_path)
+    uri = uri_of(project)
+    ask = types.DocumentDiagnosticParams(types.TextDocumentIdentifier(uri))
+    assert not (await client.text_document_diagnostic_async(ask)).items
+    client.open(uri, WRONG, language="toml")
+    assert len(await client.told_of(uri, 3)) == 3
+    assert not (await client.text_document_diagnostic_async(ask)).items
+    at = types.Position(4, 2)
+    assert await client.text_document_hover_async(types.HoverParams(types.TextDocumentIdentifier(uri), at)) is None
+    asked = types.CodeLensParams(types.TextDocumentIdentifier(uri))
+    assert not await client.text_document_code_lens_async(asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from lsprotocol import types
@@ -199,6 +200,29 @@ async def test_a_fix_in_a_cell(client: Client):
     ignore = next(action for action in actions if "gnore" in action.title), titles
     assert (await client.choose(uri, ignore[0])).endswith(".detach()  # gradls: ignore[detached-loss]")
     assert not await client.actions(notebook.order[2], [], found.range)
+
+
+async def test_actions_about_a_notebook_and_its_project(client: Client, tmp_path: Path):
+    """All safe fixes when it is saved; those of a rule in all cells; its rules in the project's configuration."""
+    (tmp_path / "gradls.toml").write_text("exclude = []\n")
+    await client.begin("vscode", folder=tmp_path)
+    notebook = Notebook(client, f"file://{tmp_path}/train.ipynb")
+    stacked = "loss = torch.tensor([model(torch.randn(3)).sum()]).mean()\nloss.backward()"
+    notebook.open(IMPORTS, MODEL, stacked, stacked)
+    (found,) = await notebook.found(2, 1)
+    everywhere = types.Range(types.Position(0, 0), types.Position(9, 0))
+    (action,) = await client.actions(notebook.order[2], [], everywhere, only=["notebook.source.fixAll"])
+    assert action.kind == "notebook.source.fixAll.gradls"
+    (rule,) = [each for each in await client.actions(notebook.order[2], [found]) if "Fix all" in each.title]
+    for chosen in (action, rule):
+        edit = (await client.code_action_resolve_async(chosen)).edit
+        assert sorted(change.text_document.uri for change in edit.document_changes) == sorted(notebook.order[2:])
+    (disable,) = [each for each in await client.actions(notebook.order[2], [found]) if "Disable" in each.title]
+    (change,) = (await client.code_action_resolve_async(disable)).edit.document_changes
+    assert change.text_document.uri.endswith("/gradls.toml")
+    assert "tensor-of-tensors" in change.edits[0].new_text
+    kinds = {each.kind for each in await client.actions(notebook.order[2], [], everywhere)}
+    assert kinds == {"quickfix", "source.fixAll.gradls"}
 
 
 async def test_hover_in_a_cell(client: Client):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gradls.rules.finding import Severity
-from gradls.workspace.config import Config, Problem, load_config, read_config
+from gradls.workspace.config import Config, Problem, config_in, load_config, read_config
 
 
 def write(path: Path, text: str) -> Path:
@@ -142,3 +144,22 @@ def test_a_named_file(tmp_path: Path):
     file = write(tmp_path / "strict.toml", "select = ['ALL']")
     assert read_config(file).select == ("ALL",)
     assert load_config(tmp_path).select == ()
+
+
+PIECES = st.sampled_from(
+    [
+        *("[tool.gradls]", "[tool]", "[[ignore]]", "[severity]", "ignore", "select", "tool.gradls", "GRD1", "exclude"),
+        *("=", "=", "[", "]", "{", "}", ",", "\n", "\n", "\r\n", '"', '"""', "'", "#", "\\", ".", " "),
+        *("1", "2.1", '"a"', "'GRD1'", "😀"),
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=25).map("".join), st.sampled_from(["gradls.toml", "pyproject.toml"]))
+def test_whatever_is_typed_each_mistake_has_a_place(text: str, name: str):
+    config = config_in(text, Path(name))
+    lines = text.replace("\r\n", "\n").split("\n")
+    for problem in config.problems if config is not None else ():
+        assert 1 <= problem.span.line <= problem.span.end_line <= len(lines)
+        assert 1 <= problem.span.column <= len(lines[problem.span.line - 1]) + 2
+        assert problem.message
