@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     # It is not needed for what is known, and takes a while to import.
     from gradls.resolve.cache import Cache
     from gradls.resolve.disk import Folder
+
+log = logging.getLogger(__name__)
 
 STUBS = Path(__file__).parent / "stubs"
 MEMORY_BYTES = 2 << 30
@@ -214,6 +217,8 @@ class Resolver:
 
         folder = self._folder_for(self._cache_place, True)
         environment = find_environment(self.root, self._python)
+        found = environment.python or ", ".join(environment.packages) or "nothing: no environment was found"
+        log.info("%s: names are looked up in %s", self.root or "no folder", found)
         return {
             "cwd": str(folder),
             "cache": str(folder / TREES),

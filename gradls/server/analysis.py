@@ -105,6 +105,10 @@ class Analyst:
         if label in self._opened:
             self._opened[label].session.forget(label)
 
+    def looked_at(self) -> list[str]:
+        """The paths that what is known of the open documents rests on."""
+        return list({path for session, _ in self._sessions.values() for path in session.looked_at()})
+
     def changed_on_disk(self, paths: Iterable[str]) -> list[str]:
         """Files were written, made or removed: the labels of the open documents of which less is known now."""
         changed = list(paths)
@@ -159,6 +163,7 @@ class Analyst:
             resolver = self._resolver_for(root)
             session = Session(root, config, resolver)
             session.interrupt_by(self._pause)
+            log.info("%s: the configuration is %s", root or "no folder", config.file or "the default")
             self._sessions[key] = session, resolver
         session, resolver = self._sessions[key]
         diagnostics = Diagnostics(self.client)

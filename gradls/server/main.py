@@ -25,6 +25,9 @@ def serve(tcp: tuple[str, int] | None = None) -> int:
     """Serve one client, on stdio or listening at the host and port `tcp`; return the exit status when it has gone."""
     gc.disable()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        # Clients take what comes on stderr for errors; they are told of the rest as the protocol has it.
+        handler.setLevel(logging.WARNING)
     # It logs refusals like failures; these are logged here.
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
     if tcp is None:

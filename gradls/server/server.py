@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradls import __version__
 from gradls.server.capabilities import initialize_result
 from gradls.server.connection import INVALID_PARAMS, Connection, Params, Refused
 from gradls.server.documents import Document, Documents, label_of
@@ -24,6 +26,7 @@ from gradls.server.scanner import Scanner
 from gradls.server.scheduling import Scheduler
 from gradls.server.settings import ORIGIN, SOURCE, Abilities, Client, Settings, encoding_of, folders_of
 from gradls.server.snapshots import Analysis, NameResolver, Snapshot
+from gradls.server.telling import Refreshes, Trace, tell_client
 from gradls.server.transport import Writer
 from gradls.server.workspace_pull import WorkspacePull
 
@@ -62,6 +65,8 @@ class Server:
         self.scanner = Scanner(loop.call)
         self.requests = Requests(self)
         self.connection = Connection(writer, self._forward, NOTIFICATIONS)
+        self.trace = Trace(self.connection)
+        self._refresh_requests = Refreshes(self.connection)
         self.pulls: Pulls | None = None
         self.workspace_pull: WorkspacePull | None = None
         self.connection.requests = {"initialize": self._initialize, "shutdown": self._shut_down}
@@ -76,6 +81,7 @@ class Server:
             "notebookDocument/didSave": lambda params: self.saved(label_of(params["notebookDocument"]["uri"])),
             "notebookDocument/didClose": lambda params: self.notebooks.did_close(params),
             "workspace/didChangeConfiguration": self._did_change_configuration,
+            "$/setTrace": lambda params: self.trace.set(params.get("value")),
         }
         self._told: set[str] = set()
         self._has_published = False
@@ -138,6 +144,7 @@ class Server:
         self.connection.is_initialized = True
         process_id = params.get("processId")
         self.process_id = process_id if isinstance(process_id, int) and process_id > 0 else None
+        self.trace.set(params.get("trace"))
         self.abilities = Abilities.of(capabilities)
         self.documents.encoding = encoding_of(capabilities)
         self.settings = Settings.of_initialize(params.get("initializationOptions"))
@@ -146,6 +153,11 @@ class Server:
             self._let_pull()
         self._refresh()
         return initialize_result(self.abilities, self.documents.encoding)
+
+    def _say_hello(self) -> None:
+        where = ", ".join(map(str, self.folders)) or "no folder"
+        python = f"Python {'.'.join(map(str, sys.version_info[:3]))}, {sys.executable}"
+        log.info("gradls %s (%s) looks at %s", __version__, python, where)
 
     def _let_pull(self) -> None:
         """The client asks for diagnostics; none are published for it."""
@@ -161,6 +173,8 @@ class Server:
         self.connection.notifications["window/workDoneProgress/cancel"] = self.workspace_pull.cancel
 
     def _initialized(self, params: Params) -> None:
+        tell_client(self.connection)
+        self._say_hello()
         registrations: list[dict[str, Any]] = []
         if self.abilities.registers_watchers:
             watchers = [{"globPattern": pattern} for pattern in WATCHED_FILES]
@@ -245,6 +259,7 @@ class Server:
         else:
             self.notebooks.publish(snapshot, analysis.diagnostics)
         self._has_published = True
+        self.trace.analysed(snapshot, analysis)
         if analysis.problems is not self._noticed:
             self._noticed = analysis.problems
             self.notice(analysis.problems)
@@ -291,9 +306,9 @@ class Server:
     def _ask_again(self) -> None:
         """What the client has asked about texts is another answer now, though they are the same."""
         if self.abilities.refreshes_hints:
-            self.connection.ask("workspace/inlayHint/refresh", None)
+            self._refresh_requests.send("workspace/inlayHint/refresh")
         if self.abilities.refreshes_lenses:
-            self.connection.ask("workspace/codeLens/refresh", None)
+            self._refresh_requests.send("workspace/codeLens/refresh")
 
     def _refresh(self) -> None:
         """Begin anew with the settings and the configuration files as they are now."""
@@ -327,9 +342,9 @@ class Server:
         """A document was saved: without a watcher what has changed on disk counts now at the latest."""
         if not self.abilities.registers_watchers:
             self.scheduler.do_in_turns([lambda analyst: analyst.is_outdated()], self._refresh_if)
+            self.scheduler.do_in_turns([lambda analyst: [label, *analyst.looked_at()]], self.changed_on_disk)
             if self.workspace_pull is not None:
                 self.workspace_pull.sweep.look_around()
-            self.changed_on_disk([label])
 
     def _refresh_if(self, outdated: bool) -> None:
         if outdated:
@@ -340,7 +355,7 @@ class Server:
         if any(path.endswith(".toml") for path in paths):
             self._start_over()
         paths = [path for path in paths if not path.endswith(".toml")]
-        if self.workspace_pull is not None:
+        if self.workspace_pull is not None and self.abilities.registers_watchers:
             self.workspace_pull.sweep.changed(paths)
         turns = [paths[start : start + FILES_A_TURN] for start in range(0, len(paths), FILES_A_TURN)]
         self.scheduler.do_in_turns([self._change_on_disk(turn) for turn in turns], self._look_again)

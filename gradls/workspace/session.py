@@ -192,6 +192,10 @@ class Session:
         """The open paths."""
         return list(self._documents)
 
+    def looked_at(self) -> set[str]:
+        """The absolute paths that the analyses of the open files rest on, whether there is a file or not."""
+        return {path for document in self._documents.values() for path in document.looked.states}
+
     def source(self, path: str) -> Source:
         """The text of `path`, parsed. It is edited in place."""
         return self._documents[path].source
