@@ -181,9 +181,13 @@ def _ordered(roots: Iterable[Node]) -> list[Node]:
 
 
 def _hollow(order: Iterable[Node]) -> set[Node]:
-    """What is made of nothing but unknown values that are no arguments of the function in hand."""
+    """What is made of nothing but data and unknown values that are no arguments of the function in hand."""
     found: set[Node] = set()
     for node in order:
-        if node.kind == "opaque" and node.op != "argument" and all(edge.node in found for edge in node.edges):
+        if node.leaf is not None or node.cut is not None or (node.kind == "opaque" and node.op == "argument"):
+            continue
+        if (node.edges or node.kind == "opaque") and all(
+            edge.flows is False or edge.node in found for edge in node.edges
+        ):
             found.add(node)
     return found

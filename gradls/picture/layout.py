@@ -56,7 +56,7 @@ def lay_out(picture: Picture, graphviz: bool = True) -> Layout:
 
 def width_of(box: Box) -> float:
     """How wide a box must be for its two lines, in pixels."""
-    return max(LEAST_WIDTH, 22 + 7.6 * _columns(box.label), 22 + 6.1 * _columns(box.note))
+    return max(LEAST_WIDTH, 24 + 8.4 * _columns(box.label), 22 + 6.3 * _columns(box.note))
 
 
 def _columns(text: str) -> int:

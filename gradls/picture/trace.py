@@ -6,7 +6,7 @@ and next to it what else goes in: other cuts, data, frozen parameters.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from typing import NamedTuple
 
 from gradls.explain.names import Names
@@ -50,6 +50,7 @@ class _Tracer:
         self.subject = subject
         self.fates = Fates(facts, subject)
         self.place = {node: index for index, node in enumerate(self.fates.order)}
+        self.alike = _alike(self.fates)
         self.owners = Owners(facts)
         self.sketch = Sketch()
         self.states = self.fates.states()
@@ -59,7 +60,7 @@ class _Tracer:
     def run(self) -> tuple[Sketch, Parameters]:
         order = self.fates.order
         end = Piece("end", "none", len(order))
-        drawn = self._drawn()
+        drawn = {self.alike[node] for node in self._drawn()}
         for node in order:
             if node in drawn and node.kind != "phi":
                 self._piece(node)
@@ -180,6 +181,7 @@ class _Tracer:
         todo, seen = [(node, flows)], set()
         while todo:
             node, flows = todo.pop()
+            node = self.alike[node]
             if node in seen:
                 continue
             seen.add(node)
@@ -270,6 +272,29 @@ class _Tracer:
             if piece.kind in ("parameters", "operation"):
                 piece.owner = piece.owner[1:]
         return 1
+
+
+def _alike(fates: Fates) -> dict[Node, Node]:
+    """For each node one that stands for it: what the same expression makes of the same inputs is one and the same, also
+    where several branches or rounds of a loop compute it."""
+    known: dict[Hashable, Node] = {}
+    alike: dict[Node, Node] = {}
+    for node in fates.order:
+        inputs = tuple(dict.fromkeys(alike[edge.node] for edge in node.edges))
+        if node.kind == "phi" and len(inputs) == 1:
+            alike[node] = inputs[0]
+            continue
+        wanted = node.leaf is not None and (node.leaf in fates.leaves or node in fates.maybe)
+        if wanted or (node.at is None and node.kind != "phi"):
+            alike[node] = node
+            continue
+        key = (
+            (node.kind, node.op, node.label, inputs),
+            (node.at and node.at.node, node.layer and node.layer.node, node.cut and node.cut.kind),
+            (node in fates.yes, node in fates.maybe, fates.asked is not None and node in fates.asked),
+        )
+        alike[node] = known.setdefault(key, node)
+    return alike
 
 
 def _both(one: bool | None, other: bool | None) -> bool | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
@@ -9,11 +10,34 @@ from gradls.flow import classes
 from gradls.flow.arguments import Call
 from gradls.flow.join import options
 from gradls.flow.models.registry import find_method
-from gradls.flow.operations import apply, unknown_operation
-from gradls.flow.values import Instance, Lib, Mapping, Tensor, Value
+from gradls.flow.operations import apply, tensors_in, unknown_operation
+from gradls.flow.values import Host, Instance, Lib, Mapping, Tensor, Value, host
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
+
+
+_KINDS = {
+    "float": "acos acosh asin asinh atan atan2 atanh cbrt copysign cos cosh degrees dist erf erfc exp exp2 expm1 fabs "
+    "fmod fsum gamma hypot ldexp lgamma log log10 log1p log2 pow radians sin sinh sqrt tan tanh",
+    "int": "ceil comb factorial floor gcd isqrt lcm perm trunc",
+    "bool": "isclose isfinite isinf isnan",
+}
+_NUMBERS = {name: kind for kind, names in _KINDS.items() for name in names.split()}
+"""What the functions of `math` give, whatever they are given."""
+
+
+def _number(name: str, kind: str, call: Call) -> Value:
+    """What a function of `math` gives."""
+    given = [value.value for value in call.args if isinstance(value, Host) and value.known]
+    small = all(isinstance(number, (int, float)) and abs(number) < 1e6 for number in given)
+    if len(given) == len(call.args) and small and not call.kwargs and not call.unsure and kind != "bool":
+        try:
+            return host(getattr(math, name)(*given))
+        except (ArithmeticError, ValueError, TypeError, AttributeError):
+            pass
+    nodes = [value.node for value in call.values if isinstance(value, Host) and value.node is not None]
+    return Host(kind, node=nodes[0] if nodes else None)
 
 
 def call(run: Run, function: Lib, call: Call) -> Value:
@@ -59,6 +83,10 @@ def call(run: Run, function: Lib, call: Call) -> Value:
         for value in call.args:
             if isinstance(value, Tensor):
                 run.event("to-number", call.node, value, value.node, name="math")
+        kind = _NUMBERS.get(path.removeprefix("math."))
+        parts = [part for value in call.values for part in tensors_in(value)]
+        if kind is not None and not any(isinstance(part, Tensor) for part in parts):
+            return _number(path.removeprefix("math."), kind, call)
     if path.startswith(("math.", "random.", "time.", "os.", "sys.")):
         return unknown_operation(run, path, call.values, call.node)
     from gradls.flow.calls import escape
