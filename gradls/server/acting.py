@@ -12,7 +12,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcContentModified, JsonRpcException, JsonRpcInvalidParams
 
 from gradls.server import action_edits, actions
-from gradls.server.actions import REPLACE, Choice, Offer
+from gradls.server.actions import DISABLE, REPLACE, Choice, Offer
 from gradls.server.capabilities import COMMAND, DOCUMENTATION, QUICK_FIX, action_kinds
 from gradls.server.configurations import diagnostic, problems_of
 from gradls.server.documents import Document
@@ -163,6 +163,8 @@ class Acting:
         made = await self._features.ask(
             lambda analyst: action_edits.build(analyst, choice, opened), Subject(document, choice.revision)
         )
+        if choice.does == DISABLE:
+            self._owner.loop.call(self._owner.expect_configuration)
         return self._workspace_edit(made) if made else None
 
     def _workspace_edit(self, made: Sequence[action_edits.Edits]) -> types.WorkspaceEdit:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +48,7 @@ CONFIGURATION = ".toml"
 """How the names of files end that are no programs."""
 WARNING = 2
 FILES_A_TURN = 20
+SECONDS_BETWEEN_LOOKS, SECONDS_OF_LOOKS = 0.5, 300.0
 
 
 class Server:
@@ -84,6 +86,7 @@ class Server:
             "$/setTrace": lambda params: self.trace.set(params.get("value")),
         }
         self._told: set[str] = set()
+        self._next_look = self._last_look = 0.0
         self._has_published = False
         self._noticed: Sequence[Problem] = ()
         self.has_notebooks = False
@@ -117,6 +120,10 @@ class Server:
         self.scheduler.rest(seconds)
         if self.workspace_pull is not None:
             self.workspace_pull.sweep.rest()
+        now = time.monotonic()
+        if self._next_look <= now < self._last_look:
+            self._next_look = now + SECONDS_BETWEEN_LOOKS
+            self.scheduler.do_in_turns([lambda analyst: analyst.is_outdated()], self._refresh_if)
 
     @property
     def status(self) -> int:
@@ -345,6 +352,13 @@ class Server:
             self.scheduler.do_in_turns([lambda analyst: [label, *analyst.looked_at()]], self.changed_on_disk)
             if self.workspace_pull is not None:
                 self.workspace_pull.sweep.look_around()
+
+    def expect_configuration(self) -> None:
+        """The user is about to change the configuration: who has no watcher hears of it when it is saved all the same,
+        if that is soon."""
+        if not self.abilities.registers_watchers:
+            self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
+            self._last_look = self._next_look + SECONDS_OF_LOOKS
 
     def _refresh_if(self, outdated: bool) -> None:
         if outdated:

@@ -130,15 +130,18 @@ async def test_a_configuration_file_is_made_where_the_client_can(
         assert written(client, tmp_path / "gradls.toml", edit) == 'ignore = ["detached-loss"]\n'
 
 
-async def test_what_disables_a_rule_does_so(client: Client, tmp_path: Path):
+@pytest.mark.parametrize("preset", ["vscode", "neovim"])
+async def test_what_disables_a_rule_does_so(client: Client, tmp_path: Path, preset: str):
+    """Also where nobody watches the file, when it is saved."""
     file, uri = tmp_path / "gradls.toml", uri_of(tmp_path / "train.py")
     file.write_text('select = ["detached-loss"]\n')
-    await client.begin(folder=tmp_path)
+    await client.begin(preset, folder=tmp_path)
     client.open(uri, DETACHED)
     action = titled(await client.actions(uri, await client.diagnostics_of(uri, 1)), "Disable")
     file.write_text(written(client, file, await resolved(client, action)))
-    event = types.FileEvent(uri_of(file), types.FileChangeType.Changed)
-    client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([event]))
+    if preset == "vscode":
+        event = types.FileEvent(uri_of(file), types.FileChangeType.Changed)
+        client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([event]))
     assert await client.diagnostics_of(uri, 0) == []
 
 
