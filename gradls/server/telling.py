@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gradls.server.connection import Connection
     from gradls.server.snapshots import Analysis, Snapshot
 
+MOST_TOLD = 1000
 ERROR, WARNING, INFO, LOG = 1, 2, 3, 4
 _TYPES = {logging.ERROR: ERROR, logging.WARNING: WARNING, logging.INFO: INFO}
 
@@ -30,12 +31,18 @@ class _Client(logging.Handler):
     def __init__(self, connection: Connection) -> None:
         super().__init__(logging.INFO)
         self._connection = weakref.ref(connection)
+        self._told: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        connection = self._connection()
-        if connection is not None:
-            kind = _TYPES.get(record.levelno, LOG)
-            connection.notify("window/logMessage", {"type": kind, "message": self.format(record)})
+        connection, message = self._connection(), self.format(record)
+        if connection is None:
+            return
+        if record.levelno == logging.INFO:
+            # What was found is news once, however often it is found.
+            if message in self._told or len(self._told) == MOST_TOLD:
+                return
+            self._told.add(message)
+        connection.notify("window/logMessage", {"type": _TYPES.get(record.levelno, LOG), "message": message})
 
 
 class Trace:

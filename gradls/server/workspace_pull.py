@@ -102,7 +102,7 @@ class WorkspacePull:
         def then(diagnostics: str) -> None:
             call.answer(report(uri, diagnostics, previous))
 
-        if self.sweep.has_listed and not self.sweep.lists(label):
+        if not label.endswith(".py") or (self.sweep.has_listed and not self.sweep.lists(label)):
             then(NOTHING)
         else:
             self.sweep.check(label, then)

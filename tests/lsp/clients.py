@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -21,61 +22,11 @@ SECONDS = 20.0
 
 # The codec of each position encoding, and the bytes of a unit.
 UNITS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
-ACTION_KINDS = ["", "quickfix", "refactor", "refactor.extract", "refactor.inline", "refactor.rewrite", "source"]
 
-# What vscode-languageclient 9 sends, as far as it concerns a server like this one.
-VSCODE: dict[str, Any] = {
-    "workspace": {
-        "applyEdit": True,
-        "workspaceEdit": {
-            "documentChanges": True,
-            "resourceOperations": ["create", "rename", "delete"],
-            "failureHandling": "textOnlyTransactional",
-            "normalizesLineEndings": True,
-            "changeAnnotationSupport": {"groupsOnLabel": True},
-        },
-        "configuration": True,
-        "didChangeConfiguration": {"dynamicRegistration": True},
-        "didChangeWatchedFiles": {"dynamicRegistration": True, "relativePatternSupport": True},
-        "executeCommand": {"dynamicRegistration": True},
-        "workspaceFolders": True,
-        "diagnostics": {"refreshSupport": True},
-        "inlayHint": {"refreshSupport": True},
-        "codeLens": {"refreshSupport": True},
-    },
-    "textDocument": {
-        "synchronization": {"dynamicRegistration": True, "willSave": True, "willSaveWaitUntil": True, "didSave": True},
-        "publishDiagnostics": {
-            "relatedInformation": True,
-            "versionSupport": False,
-            "tagSupport": {"valueSet": [1, 2]},
-            "codeDescriptionSupport": True,
-            "dataSupport": True,
-        },
-        "diagnostic": {"dynamicRegistration": True, "relatedDocumentSupport": False},
-        "hover": {"dynamicRegistration": True, "contentFormat": ["markdown", "plaintext"]},
-        "codeAction": {
-            "dynamicRegistration": True,
-            "isPreferredSupport": True,
-            "disabledSupport": True,
-            "dataSupport": True,
-            "resolveSupport": {"properties": ["edit"]},
-            "codeActionLiteralSupport": {"codeActionKind": {"valueSet": [*ACTION_KINDS, "source.organizeImports"]}},
-            "honorsChangeAnnotations": True,
-        },
-        "inlayHint": {"dynamicRegistration": True, "resolveSupport": {"properties": ["tooltip", "textEdits"]}},
-    },
-    "window": {
-        "workDoneProgress": True,
-        "showDocument": {"support": True},
-        "showMessage": {"messageActionItem": {"additionalPropertiesSupport": True}},
-    },
-    "general": {
-        "staleRequestSupport": {"cancel": True, "retryOnContentModified": []},
-        "positionEncodings": ["utf-16"],
-    },
-    "notebookDocument": {"synchronization": {"dynamicRegistration": True, "executionSummarySupport": True}},
-}
+PRESET_FILES = Path(__file__).with_name("presets")
+# What editors say of which pytest-lsp knows none or an old one only.
+VSCODE: dict[str, Any] = json.loads((PRESET_FILES / "vscode.json").read_text())["capabilities"]
+HELIX: dict[str, Any] = json.loads((PRESET_FILES / "helix.json").read_text())["capabilities"]
 
 
 def vscode() -> types.ClientCapabilities:
@@ -98,12 +49,29 @@ def emacs() -> types.ClientCapabilities:
     return client_capabilities("emacs@v29.1")
 
 
+def helix() -> types.ClientCapabilities:
+    return get_converter().structure(HELIX, types.ClientCapabilities)
+
+
+def minimal() -> types.ClientCapabilities:
+    """A client that offers nothing."""
+    return types.ClientCapabilities()
+
+
 def plain() -> types.ClientCapabilities:
     """A client of the first days: no action literals, but it applies edits."""
     return types.ClientCapabilities(workspace=types.WorkspaceClientCapabilities(apply_edit=True))
 
 
-PRESETS = {"vscode": vscode, "older": older, "neovim": neovim, "emacs": emacs, "plain": plain}
+PRESETS = {
+    "vscode": vscode,
+    "older": older,
+    "neovim": neovim,
+    "emacs": emacs,
+    "helix": helix,
+    "plain": plain,
+    "minimal": minimal,
+}
 
 
 class Client(LanguageClient):
@@ -121,6 +89,8 @@ class Client(LanguageClient):
         self.refreshed: set[str] = set()
         self.applied: list[types.WorkspaceEdit] = []
         self.opened: list[types.ShowDocumentParams] = []
+        self.progressed: dict[int | str, list[Any]] = {}
+        self.traced: list[str] = []
         self._news = asyncio.Event()
 
     async def begin(
@@ -325,6 +295,16 @@ def _show(client: Client, params: types.ShowMessageParams) -> None:
     client.heard()
 
 
+def _progress(client: Client, params: types.ProgressParams) -> None:
+    client.progressed.setdefault(params.token, []).append(params.value)
+    client.heard()
+
+
+def _trace(client: Client, params: types.LogTraceParams) -> None:
+    client.traced.append(params.message)
+    client.heard()
+
+
 def _refresh(method: str) -> Any:
     def note(client: Client, *_: object) -> None:
         client.refreshed.add(method)
@@ -341,5 +321,7 @@ _FEATURES = {
     types.CLIENT_REGISTER_CAPABILITY: _register,
     types.WORKSPACE_APPLY_EDIT: _apply,
     types.WINDOW_SHOW_MESSAGE: _show,
+    types.PROGRESS: _progress,
+    types.LOG_TRACE: _trace,
     types.WINDOW_SHOW_DOCUMENT: _open,
 }

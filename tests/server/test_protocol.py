@@ -14,7 +14,7 @@ from gradls.server.requests import NOTIFICATIONS
 from gradls.server.server import Server
 from gradls.server.settings import Abilities, encoding_of
 from gradls.server.transport import Writer
-from tests.lsp.clients import PRESETS, VSCODE
+from tests.lsp.clients import HELIX, PRESETS, VSCODE
 
 SAVE = {"jsonrpc": "2.0", "method": "textDocument/didSave", "params": {"textDocument": {"uri": "file:///a.py"}}}
 TRACE = {"jsonrpc": "2.0", "method": "$/setTrace", "params": {"value": "off"}}
@@ -55,7 +55,7 @@ async def test_the_answer_to_initialize_is_what_pygls_would_say(preset: str):
     notebooks = said.pop("notebookDocumentSync", None)
     assert (notebooks is not None) == (preset in ("vscode", "older"))
     pulled = said.pop("diagnosticProvider", None)
-    assert (pulled is not None) == (preset in ("vscode", "neovim"))
+    assert (pulled is not None) == (preset in ("vscode", "neovim", "helix"))
     assert json.loads(json.dumps(said)) == found
 
 
@@ -77,3 +77,8 @@ async def test_the_notifications_that_pygls_handles_get_there():
 def test_capabilities_that_make_no_sense(capabilities: dict):
     assert Abilities.of(capabilities) == Abilities()
     assert encoding_of(capabilities) == "utf-16"
+
+
+def test_the_library_that_misspells_the_refresh_of_diagnostics():
+    """Helix and other clients in Rust say `workspace.diagnostic`."""
+    assert Abilities.of(HELIX).refreshes_diagnostics
