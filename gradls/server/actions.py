@@ -89,11 +89,6 @@ def is_wanted(kind: str, only: Sequence[str] | None) -> bool:
     return any(asked in ("", kind) or kind.startswith(f"{asked}.") for asked in only)
 
 
-def is_automatic(context: types.CodeActionContext) -> bool:
-    """Whether nobody has asked for the actions: many editors want to know at each move of the cursor."""
-    return context.trigger_kind is types.CodeActionTriggerKind.Automatic
-
-
 class Menu:
     """What can be done about the findings that `params` asks for in a document. For the worker's thread.
 
@@ -117,7 +112,7 @@ class Menu:
         self._params = params
         self._creates_files = creates_files
         self._shows_pages = shows_pages
-        self._findings = self._session.findings(label)
+        self._findings = [] if analyst.excludes(label) else self._session.findings(label)
 
     def offers(self) -> list[Offer]:
         """The actions, what mends first."""
@@ -135,7 +130,7 @@ class Menu:
             ):
                 for finding, its in of:
                     found += offers(finding, its)
-        automatic = is_automatic(self._params.context) and not only
+        automatic = self._params.context.trigger_kind is types.CodeActionTriggerKind.Automatic and not only
         if is_wanted(FIX_ALL, only) and not automatic and self._has_safe_fix():
             found.append(Offer("gradls: make all safe fixes", FIX_ALL, self._choice(MEND_ALL)))
         if only and is_wanted(FIX_NOTEBOOK, only) and self._is_notebook and self._has_safe_fix():
@@ -161,14 +156,17 @@ class Menu:
             yield Offer(title, QUICK_FIX, self._choice(MEND_RULE, finding), about)
 
     def _obstacle(self, fix: Fix) -> str | None:
-        """Why a fix cannot be made. To find that out is to make it, which is done for who has opened the menu."""
-        if is_automatic(self._params.context) or self._session.edits(fix):
+        """Why a fix cannot be made. To find that out is to make it, which is done for who has opened the menu; clients
+        that want the edit at once find out themselves."""
+        is_invoked = self._params.context.trigger_kind is types.CodeActionTriggerKind.Invoked
+        if not is_invoked or self._session.edits(fix):
             return None
         return "the code around it cannot be changed safely"
 
     def _comments(self, finding: Finding, about: Any) -> Iterator[Offer]:
-        if ignore_edit(finding) is not None:
-            yield Offer(f"Ignore {finding.name} on this line", QUICK_FIX, self._choice(IGNORE, finding), about)
+        obstacle = "a comment cannot stand on this line" if ignore_edit(finding) is None else None
+        title = f"Ignore {finding.name} on this line"
+        yield Offer(title, QUICK_FIX, self._choice(IGNORE, finding), about, obstacle=obstacle)
 
     def _about_rule(self, finding: Finding, about: Any) -> Iterator[Offer]:
         file = self._configuration()

@@ -6,6 +6,7 @@ the keys are.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import sys
@@ -69,13 +70,13 @@ def load_config(start: Path) -> Config:
             file = folder / name
             config = _read(file) if os.path.isfile(file) else None
             if config is not None:
-                return config
+                return config if name == PROJECT_FILE else _with_unused(config, folder / PROJECT_FILE)
     return Config()
 
 
 def read_config(file: Path) -> Config:
     """The configuration in `file`, a pyproject.toml or any other TOML file in gradls' own form."""
-    return _read(file) or Config(root=file.absolute().parent, file=file)
+    return _read(file, is_chosen=True) or Config(root=file.absolute().parent, file=file)
 
 
 def config_from(table: Mapping[str, Any]) -> Config:
@@ -86,9 +87,9 @@ def config_from(table: Mapping[str, Any]) -> Config:
     return Config(**values, problems=tuple(Problem(mistake.message) for mistake in mistakes))
 
 
-def config_in(text: str, file: Path) -> Config | None:
+def config_in(text: str, file: Path, is_chosen: bool = False) -> Config | None:
     """The configuration that `text` is, as the content of `file`; None for a pyproject.toml that says nothing about
-    gradls."""
+    gradls. Unless somebody has chosen it, one beside a gradls.toml does not count, which is a problem."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -109,18 +110,22 @@ def config_in(text: str, file: Path) -> Config | None:
         if not isinstance(tools, dict) or "gradls" not in tools:
             return None
         table, above = tools["gradls"], ("tool", "gradls")
+        if not is_chosen and os.path.isfile(root / OWN_FILE):
+            return _config({}, text, file, above, f"not used: the {OWN_FILE} beside it counts")
     return _config(table, text, file, above)
 
 
-def _config(table: object, text: str, file: Path, above: tuple[str, ...]) -> Config:
+def _config(table: object, text: str, file: Path, above: tuple[str, ...], objection: str | None = None) -> Config:
     from gradls.workspace.forms import Mistake
     from gradls.workspace.options import read_options
 
     values: dict[str, Any] = {}
+    mistakes = [Mistake((), objection)] if objection else []
     if isinstance(table, dict):
-        values, mistakes = read_options(table)
+        values, found = read_options(table)
+        mistakes += found
     else:
-        mistakes = [Mistake((), "`tool.gradls` must be a table")]
+        mistakes.append(Mistake((), "`tool.gradls` must be a table"))
     problems = tuple(_problem(mistake, text, file, above) for mistake in mistakes)
     return Config(**values, root=file.absolute().parent, file=file, problems=problems)
 
@@ -133,7 +138,15 @@ def _problem(mistake: Mistake, text: str, file: Path, above: Sequence[str]) -> P
     return Problem(mistake.message, file, span, mistake.instead)
 
 
-def _read(file: Path) -> Config | None:
+def _with_unused(config: Config, beside: Path) -> Config:
+    """`config`, with the problem of a configuration beside it that does not count."""
+    other = _read(beside) if os.path.isfile(beside) else None
+    if other is None or any(problem.is_fatal for problem in other.problems):
+        return config
+    return dataclasses.replace(config, problems=(*config.problems, *other.problems))
+
+
+def _read(file: Path, is_chosen: bool = False) -> Config | None:
     """None for a pyproject.toml that says nothing about gradls."""
     try:
         data = file.read_bytes()
@@ -142,7 +155,7 @@ def _read(file: Path) -> Config | None:
         return _unreadable(file, error.strerror or str(error), 1)
     except UnicodeDecodeError as error:
         return _unreadable(file, f"byte {data[error.start]:#04x} is not UTF-8", data.count(b"\n", 0, error.start) + 1)
-    return config_in(text.replace("\r\n", "\n"), file)
+    return config_in(text.replace("\r\n", "\n"), file, is_chosen)
 
 
 def _unreadable(file: Path, reason: str, line: int) -> Config:

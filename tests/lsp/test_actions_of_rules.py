@@ -299,7 +299,9 @@ async def test_a_fix_that_cannot_be_made(client: Client, tmp_path: Path, preset:
     await client.begin(preset, folder=tmp_path)
     client.open(uri, IN_TEXT)
     found = [each for each in await client.diagnostics_of(uri) if each.code == "GRD901"]
-    offered = [each for each in await client.actions(uri, found) if "Rename" in each.title]
+    invoked = types.CodeActionContext(found, trigger_kind=types.CodeActionTriggerKind.Invoked)
+    params = types.CodeActionParams(types.TextDocumentIdentifier(uri), found[0].range, invoked)
+    offered = [each for each in await client.text_document_code_action_async(params) if "Rename" in each.title]
     assert bool(offered) is told
     if told:
         assert offered[0].disabled.reason
@@ -310,3 +312,21 @@ async def test_a_fix_that_cannot_be_made(client: Client, tmp_path: Path, preset:
         assert lazily.disabled is None
         with pytest.raises(JsonRpcException, match="cannot be made"):
             await client.code_action_resolve_async(lazily)
+
+
+async def test_where_no_comment_can_stand(client: Client, tmp_path: Path):
+    uri = uri_of(tmp_path / "train.py")
+    await client.begin("vscode", folder=tmp_path)
+    client.open(uri, DETACHED.replace(".detach()", '.detach() ; s = """\n"""  \\\n'))
+    action = titled(await client.actions(uri, await client.diagnostics_of(uri, 1)), "Ignore")
+    assert "comment" in action.disabled.reason
+
+
+async def test_nothing_is_offered_in_files_that_are_left_alone(client: Client, tmp_path: Path):
+    (tmp_path / "gradls.toml").write_text('exclude = ["train.py"]\n')
+    uri = uri_of(tmp_path / "train.py")
+    await client.begin("vscode", folder=tmp_path)
+    client.open(uri, DETACHED + STACKED)
+    assert await client.diagnostics_of(uri) == []
+    assert await client.actions(uri, [], EVERYWHERE) == []
+    assert await client.actions(uri, [], EVERYWHERE, only=["source.fixAll"]) == []

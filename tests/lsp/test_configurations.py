@@ -164,3 +164,16 @@ async def test_clients_that_ask_for_diagnostics_hear_nothing_of_programs_in_it(c
     assert await client.text_document_hover_async(types.HoverParams(types.TextDocumentIdentifier(uri), at)) is None
     asked = types.CodeLensParams(types.TextDocumentIdentifier(uri))
     assert not await client.text_document_code_lens_async(asked)
+
+
+async def test_a_table_that_does_not_count(client: Client, tmp_path: Path):
+    project, own = tmp_path / "pyproject.toml", tmp_path / "gradls.toml"
+    project.write_text("[tool.gradls]\nignore = []\n")
+    own.write_text("")
+    await client.begin(folder=tmp_path)
+    client.open(uri_of(tmp_path / "train.py"), DETACHED)
+    (found,) = await client.told_of(uri_of(project), 1)
+    assert "not used" in found.message
+    own.unlink()
+    client.workspace_did_change_watched_files(changed(own))
+    await client.told_of(uri_of(project), 0)

@@ -67,6 +67,21 @@ def test_the_nearest_wins_and_own_file_before_the_project_file(tmp_path: Path):
     assert load_config(tmp_path / "inner").ignore == ("GRD3",)
 
 
+def test_what_does_not_count_is_told(tmp_path: Path):
+    text = "[project]\nname = 'x'\n[tool.gradls]\nselekt = []\n"
+    project = write(tmp_path / "pyproject.toml", text)
+    write(tmp_path / "gradls.toml", "ignore = ['GRD1']")
+    config = load_config(tmp_path)
+    assert config.ignore == ("GRD1",)
+    (problem,) = config.problems
+    assert problem.file == project
+    assert "gradls.toml beside it counts" in problem.message
+    assert of_span(text, problem) == "[tool.gradls]"
+    assert ["selekt" in problem.message for problem in read_config(project).problems] == [True]
+    write(tmp_path / "pyproject.toml", "[project]\n")
+    assert load_config(tmp_path).problems == ()
+
+
 @pytest.mark.parametrize(
     ("line", "marked", "words"),
     [
