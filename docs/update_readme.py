@@ -21,6 +21,7 @@ from gradls.workspace.session import Session
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ["check", "--exit-zero", "samples/lost_gradients.py"]
+ERROR = ["why", "samples/lost_gradients.log"]
 FAMILIES = {
     "1": "the graph is cut",
     "2": "in-place writes and saved tensors",
@@ -34,10 +35,10 @@ FAMILIES = {
 }
 
 
-def sample_output() -> str:
-    """What the command in the README prints."""
+def output(arguments: list[str]) -> str:
+    """What a command in the README prints."""
     run = subprocess.run(
-        [sys.executable, "-m", "gradls", *SAMPLE], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "gradls", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return f"```text\n{run.stdout}```"
 
@@ -53,7 +54,12 @@ def rules_table() -> str:
 
 def updated(readme: str) -> str:
     """`readme` with its generated parts as they must be."""
-    parts = {"sample": f"\n{sample_output()}\n", "rules": f"\n{rules_table()}\n", "beliefs": f"{len(all_beliefs())}"}
+    parts = {
+        "sample": f"\n{output(SAMPLE)}\n",
+        "why": f"\n{output(ERROR)}\n",
+        "rules": f"\n{rules_table()}\n",
+        "beliefs": f"{len(all_beliefs())}",
+    }
 
     def part(match: re.Match[str]) -> str:
         return f"<!-- {match[1]} -->{parts[match[1]]}<!-- /{match[1]} -->"

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from gradls.cli.fixing import mend, unified_diff
+from gradls.cli.fixing import mend
 from gradls.cli.inputs import Task
 from gradls.cli.notebooks import locate
 from gradls.cli.records import Record, Report, error_record, excerpts, finding_record, span_record
 from gradls.flow.facts import TensorState
 from gradls.flow.names import Question
+from gradls.workspace.edits import unified_diff
 from gradls.workspace.files import Unreadable, read_bytes
 from gradls.workspace.looked import Looked, digest
 from gradls.workspace.notebook import Stored, stored

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
-from gradls.syntax.text import split_lines
 from gradls.workspace.notebook import Stored
 from gradls.workspace.session import Session
 
@@ -24,10 +21,3 @@ def mend(session: Session, path: str, stored: Stored) -> Stored:
             break
         seen.add(stored.text)
     return stored
-
-
-def unified_diff(path: str, old: str, new: str) -> str:
-    """The change as `diff -u` prints it, and `patch` reads it."""
-    name = path.replace("\\", "/")
-    lines = difflib.unified_diff(split_lines(old), split_lines(new), name, name)
-    return "".join(line if line.endswith(("\n", "\r")) else f"{line}\n\\ No newline at end of file\n" for line in lines)

@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gradls {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_check(commands)
+    _add_why(commands)
     _add_explain(commands)
     _add_rules(commands)
     _add_inspect(commands)
@@ -124,6 +125,25 @@ def _add_explain(commands: Commands) -> None:
     )
     parser.add_argument("topic", nargs="+", metavar="CODE|NAME|WORDS")
     parser.set_defaults(run=_explain)
+
+
+def _add_why(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "why",
+        help="what an error of PyTorch means, and what in your code raised it",
+        description="Explain an error of PyTorch that has to do with gradients, by its traceback or just its message: "
+        "what it means, what in the code raised it, and what to write instead. Of a log the last traceback counts. The "
+        "program is read and not run.",
+        epilog="Exit status: 0 a cause was found in the code, 1 none was found, 2 usage or internal error.",
+    )
+    parser.add_argument(
+        "error", nargs="*", metavar="TEXT|FILE", help="the message, or a log or notebook with it (default: stdin)"
+    )
+    parser.add_argument(
+        "--in", dest="folder", default=".", metavar="FOLDER", help="where the program is (default: the current folder)"
+    )
+    parser.add_argument("--format", choices=["text", "json"], default="text", help="default: text")
+    parser.set_defaults(run=_why)
 
 
 def _add_rules(commands: Commands) -> None:
@@ -230,6 +250,12 @@ def _explain(arguments: argparse.Namespace) -> int:
     from gradls.cli.explain import explain
 
     return explain(" ".join(arguments.topic))
+
+
+def _why(arguments: argparse.Namespace) -> int:
+    from gradls.cli.why import why
+
+    return why(arguments)
 
 
 def _rules(arguments: argparse.Namespace) -> int:

@@ -51,3 +51,12 @@ def _parses(text: str) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
+
+
+def unified_diff(path: str, old: str, new: str) -> str:
+    """The change as `diff -u` prints it, and `patch` reads it."""
+    import difflib  # who only edits does not need it
+
+    name = path.replace("\\", "/")
+    lines = difflib.unified_diff(split_lines(old), split_lines(new), name, name)
+    return "".join(line if line.endswith(("\n", "\r")) else f"{line}\n\\ No newline at end of file\n" for line in lines)

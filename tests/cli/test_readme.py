@@ -23,6 +23,16 @@ def test_the_sample_prints_what_is_shown():
     assert run.stdout.count("\n  1. ") >= 3, "the sample has too few findings with a story"
 
 
+def test_the_error_is_explained_as_shown():
+    command = re.search(r"gradls (why samples.*)$", README, re.MULTILINE)
+    shown = re.search(r"<!-- why -->\n```text\n(.*?)```\n<!-- /why -->", README, re.DOTALL)
+    assert command is not None
+    assert shown is not None
+    run = gradls(*command[1].split(), cwd=ROOT)
+    assert run.returncode == 0
+    assert run.stdout == shown[1], "run: python docs/update_readme.py"
+
+
 def test_the_rules_listed_exist():
     listed = re.findall(r"`([a-z0-9-]+)` \((GRD\d+)\)", README)
     assert len(listed) > 30

@@ -1,0 +1,1 @@
+"""What PyTorch says when something is wrong with gradients: the messages, tracebacks, and what explains them."""
