@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gradls.workspace.options import HINTS, OPTIONS
 from tests.editors.vscode.host import Host, NotInstalled, installed
 from tests.editors.vscode.package import EXTENSION, package, run
 from tests.editors.vscode.served import environment_with, served
@@ -61,9 +62,16 @@ def test_the_package_is_small_and_complete(vsix: Path):
     assert not [name for name in names if "node_modules" in name or name.endswith(".ts")]
 
 
-def test_what_it_has_in_common_with_the_project():
-    samples = ROOT / "samples" / "lost_gradients.py", EXTENSION / "media" / "walkthrough" / "lost_gradients.py"
-    assert samples[0].read_bytes() == samples[1].read_bytes()
+def test_there_is_a_setting_for_each_key_of_the_configuration():
+    manifest = json.loads((EXTENSION / "package.json").read_text())
+    settings = manifest["contributes"]["configuration"]["properties"]
+    keys = {option.key for option in OPTIONS if option.key != "hints"}
+    assert {name.removeprefix("gradls.config.") for name in settings if name.startswith("gradls.config.")} == keys
+    assert tuple(settings["gradls.hints"]["enum"]) == HINTS
+    assert all(each.get("description") or each.get("markdownDescription") for each in settings.values())
+
+
+def test_its_files_are_the_projects():
     assert (EXTENSION / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     assert "resolved" not in (EXTENSION / "package-lock.json").read_text()
 

@@ -1,5 +1,6 @@
-// Bundles the extension into dist/, or with --tests the unit tests into build/tests/.
-import { readdirSync } from 'node:fs';
+// Bundles the extension into dist/ and takes what it shares with the project from there; with --tests it bundles the
+// unit tests into build/tests/ instead.
+import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import * as esbuild from 'esbuild';
 
 const production = process.argv.includes('--production');
@@ -15,6 +16,9 @@ if (process.argv.includes('--tests')) {
     external: ['vscode'],
   });
 } else {
+  mkdirSync('dist', { recursive: true });
+  copyFileSync('../../docs/gradls.schema.json', 'dist/gradls.schema.json');
+  copyFileSync('../../samples/lost_gradients.py', 'dist/lost_gradients.py');
   await esbuild.build({
     ...common,
     entryPoints: ['src/extension.ts'],

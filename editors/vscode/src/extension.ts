@@ -1,7 +1,7 @@
 // What happens when: the parts are elsewhere.
 import * as vscode from 'vscode';
-import type { LanguageClient } from 'vscode-languageclient/node';
-import { makeClient } from './client';
+import { Connection } from './client';
+import { Crashes } from './crashes';
 import { discover } from './discovery';
 import { Explanations } from './explain';
 import { fixAll } from './fixes';
@@ -25,10 +25,12 @@ export async function deactivate(): Promise<void> {
 class Extension {
   private readonly log = vscode.window.createOutputChannel('gradls', { log: true });
   private readonly status = new Status();
-  private readonly pictures = new Pictures(() => this.client);
-  private readonly explanations = new Explanations(() => this.client);
-  private client: LanguageClient | undefined;
+  private readonly pictures = new Pictures(() => this.connection?.client);
+  private readonly explanations = new Explanations(() => this.connection?.client);
+  private connection: Connection | undefined;
   private restarting: Promise<void> = Promise.resolve();
+  private wishes = 0;
+  private readonly crashes = new Crashes();
 
   constructor(private readonly context: vscode.ExtensionContext) {
     const commands: Record<string, (...args: unknown[]) => unknown> = {
@@ -62,24 +64,34 @@ class Extension {
 
   /** Look for the server and start it, when what went on before has ended. */
   restart(): Promise<void> {
-    this.restarting = this.restarting.then(() => this.start()).catch((error: unknown) => {
-      const why = error instanceof Error ? error.message : String(error);
-      this.log.error(`the server could not be started: ${why}`);
+    this.crashes.forget();
+    return this.queue((why) => {
       this.failed(`The server could not be started: ${why}`);
+    });
+  }
+
+  private queue(failed: (why: string) => void): Promise<void> {
+    const wish = ++this.wishes;
+    this.connection?.abort();
+    this.restarting = this.restarting.then(async () => {
+      try {
+        // Of several that wait, only the last is still wanted.
+        await (wish === this.wishes ? this.start() : undefined);
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        this.log.error(`the server could not be started: ${why}`);
+        if (wish === this.wishes) {
+          failed(why);
+        }
+      }
     });
     return this.restarting;
   }
 
   async stop(): Promise<void> {
-    const client = this.client;
-    this.client = undefined;
-    if (client?.needsStop() === true) {
-      // One that does not answer is ended by force.
-      await client.stop(2000).catch((error: unknown) => {
-        this.log.debug(String(error));
-      });
-    }
-    await client?.dispose();
+    const connection = this.connection;
+    this.connection = undefined;
+    await connection?.stop();
   }
 
   private async start(): Promise<void> {
@@ -96,20 +108,27 @@ class Extension {
       return;
     }
     this.log.info(`the server is ${[server.command, ...server.args].join(' ')}, version ${server.version}`);
-    let hasGivenUp = false;
-    this.client = makeClient(server, this.context, this.log, {
-      running: (isRunning) => {
-        if (!hasGivenUp) {
-          this.status.show(isRunning ? { kind: 'running', server } : { kind: 'starting' });
-        }
+    this.connection = new Connection(server, this.context.extensionPath, this.log, {
+      running: () => {
+        this.status.show({ kind: 'running', server });
       },
-      gaveUp: () => {
-        hasGivenUp = true;
-        this.failed('The server has ended five times within three minutes, and is not started any more.');
+      crashed: () => {
+        this.crashed();
       },
       picture: (args) => this.pictureOf(args),
     });
-    await this.client.start();
+    await this.connection.start();
+  }
+
+  private crashed(): void {
+    if (this.crashes.mayRestart(Date.now())) {
+      this.log.warn('the server has ended without being asked to, and is started again');
+      void this.queue(() => {
+        this.crashed();
+      });
+    } else {
+      this.failed('The server has ended five times within three minutes, and is not started any more.');
+    }
   }
 
   private failed(why: string): void {
@@ -146,7 +165,7 @@ class Extension {
   }
 
   private async openSample(): Promise<void> {
-    const file = vscode.Uri.joinPath(this.context.extensionUri, 'media', 'walkthrough', 'lost_gradients.py');
+    const file = vscode.Uri.joinPath(this.context.extensionUri, 'dist', 'lost_gradients.py');
     const content = new TextDecoder().decode(await vscode.workspace.fs.readFile(file));
     await vscode.window.showTextDocument(await vscode.workspace.openTextDocument({ language: 'python', content }));
   }

@@ -95,7 +95,7 @@ export class Editor {
     await this.page.keyboard.press('Control+G');
     const input = this.locator('.quick-input-widget input').first();
     await input.fill(`:${line}:${column}`);
-    await this.page.keyboard.press('Enter');
+    await this.locator('.quick-input-list .monaco-list-row', { hasText: `line ${line} at column ${column}` }).click();
     await this.at(line, column);
   }
 
@@ -152,6 +152,11 @@ export class Editor {
   async squiggles(count, kind = 'error') {
     await this.until(`${count} squiggles`, async () => (await this.squiggle(kind).count()) === count,
       async () => `there are ${await this.squiggle(kind).count()}`);
+  }
+
+  /** What the webview shows, if there is one. */
+  webview() {
+    return this.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
   }
 
   async text(locator) {

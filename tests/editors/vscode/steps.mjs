@@ -41,13 +41,12 @@ export const steps = {
     const hover = await editor.hover(editor.squiggle());
     await hover.locator('a', { hasText: 'GRD101' }).first().click();
     await editor.locator('.tab.active', { hasText: 'detached-loss' }).waitFor();
-    const page = editor.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
-    await page.locator('h1', { hasText: 'GRD101 detached-loss' }).waitFor();
+    await rulePage(editor).waitFor();
     await editor.shoot('rule');
     await editor.command('View: Close Editor');
     const words = await editor.hover(editor.squiggle());
     await words.locator('a', { hasText: 'GRD101 detached-loss' }).click();
-    await page.locator('h1', { hasText: 'GRD101 detached-loss' }).waitFor();
+    await rulePage(editor).waitFor();
   },
 
   async 'fix: remove .detach()'(editor) {
@@ -90,7 +89,7 @@ export const steps = {
     await editor.show('picture.py');
     await editor.squiggles(1);
     await editor.locator('.codelens-decoration a', { hasText: 'no gradient' }).first().click();
-    const page = editor.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+    const page = editor.webview();
     const cut = page.locator('a.box.cut');
     await cut.waitFor();
     await editor.shoot('picture', { x: 352, y: 36, width: 924, height: 732 });
@@ -111,6 +110,35 @@ export const steps = {
       await editor.locator('.view-line', { hasText: /^loss\s*no.gradient/ }).first().waitFor();
     });
     await editor.squiggles(1);
+  },
+
+  async sample(editor) {
+    await editor.command('gradls: Open a sample with lost gradients');
+    await editor.squiggles(2);
+    await editor.squiggles(2, 'warning');
+  },
+
+  async commands(editor, assert) {
+    editor.write('train.py', detached);
+    await editor.show('train.py');
+    await editor.squiggles(1);
+    await editor.goTo(9, 20);
+    await editor.command('gradls: Explain a rule');
+    const first = editor.locator('.quick-input-list .monaco-list-row').first();
+    await first.filter({ hasText: 'GRD101 detached-loss' }).click();
+    await rulePage(editor).waitFor();
+    await editor.command('View: Close Editor');
+    await editor.goTo(11, 1);
+    await editor.command('gradls: Show the gradient picture of this line');
+    await editor.locator('.tab', { hasText: /^Gradient/ }).waitFor();
+    const before = readFileSync(editor.pidFile, 'utf8');
+    await editor.command('gradls: Restart the server');
+    await editor.until('another server', () => readFileSync(editor.pidFile, 'utf8') !== before);
+    await editor.squiggles(1);
+    await editor.locator('.statusbar-item[id$="gradls"] a').click();
+    await editor.locator('.quick-input-list .monaco-list-row', { hasText: 'Show the log' }).click();
+    await editor.locator('.part.panel .action-label.checked, .part.panel .checked', { hasText: 'Output' }).first().waitFor();
+    await editor.command('View: Hide Panel');
   },
 
   async configuration(editor) {
@@ -141,10 +169,21 @@ export const steps = {
     editor.write('train.py', detached.replace('.detach()', ''));
     await editor.show('train.py');
     const before = Number(readFileSync(editor.pidFile, 'utf8'));
-    process.kill(before, 'SIGKILL');
+    kill(before);
     await editor.until('another server', () => Number(readFileSync(editor.pidFile, 'utf8')) !== before);
     await editor.goTo(9, 22);
     await editor.page.keyboard.type('.detach()');
+    await editor.squiggles(1);
+    // It is not started for ever.
+    const pid = () => Number(readFileSync(editor.pidFile, 'utf8'));
+    const message = editor.locator('.notification-list-item', { hasText: 'has ended five times' });
+    while (!(await message.isVisible())) {
+      const old = pid();
+      kill(old);
+      await editor.until('another server or none', async () => pid() !== old || (await message.isVisible()), () => editor.locator('.statusbar-item[id$="gradls"]').getAttribute('aria-label'));
+    }
+    await editor.squiggles(0);
+    await message.locator('.monaco-button', { hasText: 'Restart' }).click();
     await editor.squiggles(1);
   },
 };
@@ -179,6 +218,21 @@ export const newcomer = {
     assert.match(readFileSync(editor.runs, 'utf8'), /^-m pip install gradls>=\d/m);
   },
 };
+
+function rulePage(editor) {
+  return editor.webview().locator('h1', { hasText: 'GRD101 detached-loss' });
+}
+
+/** Ends a server as a crash does. */
+function kill(server) {
+  try {
+    process.kill(server, 'SIGKILL');
+  } catch (error) {
+    if (error.code !== 'ESRCH') {
+      throw error;
+    }
+  }
+}
 
 const allMended = both.replace('labels, model(x))', 'model(x), labels)').replace('torch.tensor(', 'torch.stack(');
 
