@@ -143,14 +143,17 @@ class Features(LanguageServer):
             asked = pictures.Asked.of(arguments)
         except ValueError as error:
             raise JsonRpcInvalidParams(str(error)) from None
-        document = self._owner.documents.get(asked.uri)
+        uri, line = asked.uri, asked.line
+        if self._owner.has_notebooks:
+            uri, line = self._owner.notebooks.in_module(uri, line)
+        document = self._owner.documents.get(uri)
         if document is None:
-            raise JsonRpcInvalidParams(f"{asked.uri} is not open")
+            raise JsonRpcInvalidParams(f"{uri} is not open")
         label, revision = document.label, document.revision
         client = self._client
         drawn = await self.ask(
             lambda analyst: pictures.draw(
-                analyst.session_of(label, revision), label, asked.line, client.encoding, client.uri_of
+                analyst.session_of(label, revision), label, line, client.encoding, client.uri_of
             ),
             Subject(document, revision),
         )

@@ -212,6 +212,15 @@ class Notebooks:
                 self._asked.pop(next(iter(self._asked)), None)
         return {**message, "params": {**from_cells(params, asked), "textDocument": {**item, "uri": notebook.uri}}}
 
+    def in_module(self, uri: str, line: int) -> tuple[str, int]:
+        """The notebook's URI and a line of its module, from 0, for a line of the cell `uri`; what is no cell, as it is.
+        From any thread."""
+        notebook = self._by_cell.get(uri)
+        layout = notebook.layout if notebook is not None else None
+        if layout is None or uri not in layout.uris:
+            return uri, line
+        return layout.uri, layout.cells.line(layout.uris.index(uri), line + 1) - 1
+
     def outward(self, message: dict[str, Any]) -> dict[str, Any]:
         """A message to the client, in terms of cells. From any thread."""
         asked = None if "method" in message else self._asked.pop(message.get("id"), None)

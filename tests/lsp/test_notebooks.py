@@ -297,3 +297,12 @@ async def test_lenses_hints_and_highlights_are_in_their_cells(client: Client):
     assert any(text.startswith("loss") for text in marked)
     area = types.Range(types.Position(0, 0), types.Position(3, 0))
     await client.text_document_inlay_hint_async(types.InlayHintParams(item, area))
+
+
+async def test_the_picture_for_a_line_of_a_cell(client: Client):
+    notebook = await begun(client, IMPORTS, LOST, f"x = 1\n{BACKWARD}")
+    asked = types.ExecuteCommandParams("gradls.showPicture", [notebook.order[2], {"line": 1, "character": 0}])
+    answer = await client.workspace_execute_command_async(asked)
+    places = {box["kind"]: box["location"] for box in answer["boxes"]}
+    assert places["cut"]["uri"] == notebook.order[1]
+    assert (places["end"]["uri"], places["end"]["range"]["start"]["line"]) == (notebook.order[2], 1)

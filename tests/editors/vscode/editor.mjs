@@ -154,9 +154,9 @@ export class Editor {
       async () => `there are ${await this.squiggle(kind).count()}`);
   }
 
-  /** What the webview shows, if there is one. */
+  /** What the webview shows that was opened last. */
   webview() {
-    return this.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+    return this.page.frameLocator('iframe.webview.ready').last().frameLocator('iframe#active-frame');
   }
 
   async text(locator) {

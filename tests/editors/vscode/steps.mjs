@@ -158,6 +158,11 @@ export const steps = {
     const cell = editor.locator('.notebook-editor .code-cell-row, .notebookOverlay .code-cell-row').nth(1);
     await cell.locator('.cdr.squiggly-error').waitFor();
     await editor.shoot('notebook', { x: 352, y: 36, width: 924, height: 470 });
+    await cell.locator('.codelens-decoration a', { hasText: 'no gradient' }).click();
+    await editor.webview().locator('a.box.cut').click();
+    await cell.locator('.selected-text').first().waitFor();
+    await editor.locator('.tab', { hasText: /^Gradient/ }).click();
+    await editor.command('View: Close Editor');
     await cell.locator('.view-line', { hasText: 'torch.tensor' }).click();
     const fix = await editor.fixes('Use `torch.stack`');
     await fix.click();
