@@ -55,7 +55,7 @@ export class Connection {
       revealOutputChannelOn: RevealOutputChannelOn.Never,
       initializationOptions: {
         trusted: vscode.workspace.isTrusted,
-        commands: [SHOW_PICTURE],
+        commands: [SHOW_PICTURE, OPEN_DOCUMENTATION],
         // Rules are shown as pages, not as the files that they are written in.
         rulePages: RULE_PAGES,
         // VS Code has findings in its hovers by itself.

@@ -47,6 +47,11 @@ export const steps = {
     const words = await editor.hover(editor.squiggle());
     await words.locator('a', { hasText: 'GRD101 detached-loss' }).click();
     await rulePage(editor).waitFor();
+    await editor.command('View: Close Editor');
+    await editor.command('Go to Next Problem (Error, Warning, Info)');
+    await editor.page.keyboard.press('Escape');
+    await (await editor.fixes('Open the documentation of detached-loss')).click();
+    await rulePage(editor).waitFor();
   },
 
   async 'fix: remove .detach()'(editor) {
