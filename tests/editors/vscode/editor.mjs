@@ -74,9 +74,7 @@ export class Editor {
 
   /** Runs a command from the palette. */
   async command(title, { optional = false } = {}) {
-    await this.page.keyboard.press('F1');
-    const input = this.locator('.quick-input-widget input').first();
-    await input.fill(`>${title}`);
+    await this.ask('F1', `>${title}`);
     // The row with this very text: the first one may be another that was used of late.
     const rows = this.locator('.quick-input-list .monaco-list-row .label-name');
     const row = rows.filter({ hasText: new RegExp(`^${title.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`) }).first();
@@ -90,11 +88,18 @@ export class Editor {
     }
   }
 
+  /** Opens the palette with a key and writes into it. While an earlier one closes the key is lost. */
+  async ask(key, text) {
+    const input = this.locator('.quick-input-widget input').first();
+    await this.until(`the palette after ${key}`, async () => {
+      await this.page.keyboard.press(key);
+      return input.fill(text, { timeout: 1500 }).then(() => true, () => false);
+    });
+  }
+
   /** Puts the cursor into the text, at a line and column from 1. */
   async goTo(line, column) {
-    await this.page.keyboard.press('Control+G');
-    const input = this.locator('.quick-input-widget input').first();
-    await input.fill(`:${line}:${column}`);
+    await this.ask('Control+G', `:${line}:${column}`);
     await this.locator('.quick-input-list .monaco-list-row', { hasText: `line ${line} at column ${column}` }).click();
     await this.at(line, column);
   }
