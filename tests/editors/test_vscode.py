@@ -95,6 +95,7 @@ def drive(host: Host, vsix: Path, folder: Path, server: str, patience: int = PAT
             "RUNS": str(python.with_name("runs")),
             "NEWCOMER": "yes" if server == "none" else "",
             "PATIENCE": str(patience),
+            "STOP": "" if server == "nothing" else "yes",
             "REPORT": str(report),
         }
         ended = subprocess.run(
