@@ -1,6 +1,6 @@
 // Drives VS Code through everything that the extension promises. The environment says where everything is (see
-// test_vscode.py); what came of each step goes to $REPORT as JSON. $STEPS chooses some,
-// and with $STOP it stops at the first that fails.
+// test_vscode.py); what came of each step goes to $REPORT as JSON. $STEPS chooses some, and
+// with $STOP it stops at the first that fails.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { Editor } from './editor.mjs';
