@@ -149,7 +149,13 @@ class Analyst:
 
     def is_outdated(self) -> bool:
         """Whether the configuration of an open document is no longer what it was when that was opened."""
-        return any(self._config_of(label) != opened.session.config for label, opened in self._opened.items())
+        used = {
+            (self._place(label), opened.session.config.file): opened.session for label, opened in self._opened.items()
+        }
+        return any(
+            self._settings.of(root).config_for(folder) != session.config
+            for ((root, folder), _), session in used.items()
+        )
 
     def _config_of(self, label: str) -> Config:
         root, folder = self._place(label)

@@ -346,9 +346,10 @@ class Server:
         self._pull_settings()
 
     def saved(self, label: str) -> None:
-        """A document was saved: without a watcher what has changed on disk counts now at the latest."""
+        """A document was saved: without a watcher what has changed on disk counts now at the latest. Nobody watches a
+        configuration that lies above the folders of the workspace."""
+        self.scheduler.do_in_turns([lambda analyst: analyst.is_outdated()], self._refresh_if)
         if not self.abilities.registers_watchers:
-            self.scheduler.do_in_turns([lambda analyst: analyst.is_outdated()], self._refresh_if)
             self.scheduler.do_in_turns([lambda analyst: [label, *analyst.looked_at()]], self.changed_on_disk)
             if self.workspace_pull is not None:
                 self.workspace_pull.sweep.look_around()
@@ -362,6 +363,7 @@ class Server:
 
     def _refresh_if(self, outdated: bool) -> None:
         if outdated:
+            self._last_look = 0.0
             self._start_over()
 
     def changed_on_disk(self, paths: list[str]) -> None:

@@ -84,6 +84,22 @@ async def test_without_a_watcher_mended_mistakes_are_gone_after_the_next_save(cl
     await client.told_of(uri_of(project), 0)
 
 
+async def test_a_file_above_the_workspace(client: Client, tmp_path: Path):
+    """Which no editor watches."""
+    folder = tmp_path / "repository" / "training"
+    folder.mkdir(parents=True)
+    project, uri = folder.parent / "pyproject.toml", uri_of(folder / "train.py")
+    project.write_text('[tool.gradls]\nignor = ["GRD1"]\n')
+    await client.begin("vscode", folder=folder)
+    client.open(uri, DETACHED)
+    await client.told_of(uri_of(project), 1)
+    assert len(await client.diagnostics_of(uri, 1)) == 1
+    project.write_text('[tool.gradls]\nignore = ["GRD1"]\n')
+    client.text_document_did_save(types.DidSaveTextDocumentParams(types.TextDocumentIdentifier(uri)))
+    await client.told_of(uri_of(project), 0)
+    assert await client.diagnostics_of(uri, 0) == []
+
+
 @pytest.mark.parametrize("preset", ["vscode", "emacs"])
 async def test_a_file_that_is_typed_in(client: Client, tmp_path: Path, preset: str):
     """What is typed is checked; what is saved counts."""
