@@ -12,7 +12,8 @@ from gradls.rules.registry import all_rules
 from gradls.server.diagnostics import Diagnostics, message
 from gradls.server.settings import Client, Settings
 from gradls.server.snapshots import Analysis, NameResolver, Outdated, Snapshot
-from gradls.workspace.config import Config
+from gradls.workspace.config import Config, load_config
+from gradls.workspace.project import project_root
 from gradls.workspace.selection import excludes
 from gradls.workspace.session import Session
 
@@ -178,16 +179,18 @@ class Analyst:
     def _place(self, label: str) -> tuple[Path | None, Path | None]:
         """The workspace folder that `label` belongs to, and where to begin to look for its configuration.
 
-        What lies outside of the workspace, like a library's source or an untitled buffer, belongs to the first folder.
+        A file outside of the workspace, like a library's source, belongs to its own project, with the configuration of
+        the first folder if that project has none. An untitled buffer, or whatever else is no file, belongs to the first
+        folder.
         """
-        path = Path(label)
-        if path.is_absolute():
-            around = [folder for folder in self.folders if folder in path.parents]
-            if around:
-                return max(around, key=lambda folder: len(folder.parts)), path.parent
-        if self.folders:
-            return self.folders[0], self.folders[0]
-        return (path.parent, path.parent) if path.is_absolute() else (None, None)
+        path, first = Path(label), self.folders[0] if self.folders else None
+        if not path.is_absolute():
+            return first, first
+        around = [folder for folder in self.folders if folder in path.parents]
+        if around:
+            return max(around, key=lambda folder: len(folder.parts)), path.parent
+        has_own = first is None or load_config(path.parent).file is not None
+        return project_root(str(path.parent)), path.parent if has_own else first
 
 
 def get_ready() -> None:
