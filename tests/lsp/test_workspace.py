@@ -62,9 +62,13 @@ async def test_a_file_without_any_folder_belongs_to_its_project(client: Client, 
 
 async def test_each_folder_has_its_own_environment(client: Client, tmp_path: Path):
     """`common` is installed in both, and makes names of PyTorch's known in one only."""
-    program = (
-        "import torch\nfrom common import nn\n\nm = nn.Linear(3, 1)\nloss = torch.tensor([m(torch.randn(3)).sum()])\n"
-    )
+    lines = [
+        "import torch",
+        "from common import nn",
+        "m = nn.Linear(3, 1)",
+        "loss = torch.tensor([m(torch.randn(3)).sum()])",
+        "loss.sum().backward()",
+    ]
     for name, text in (("one", "from torch import nn as nn\n"), ("two", "nn = None\n")):
         packages = tmp_path / name / ".venv" / "lib" / f"python3.{sys.version_info[1]}" / "site-packages"
         packages.mkdir(parents=True)
@@ -74,7 +78,7 @@ async def test_each_folder_has_its_own_environment(client: Client, tmp_path: Pat
     await client.begin("emacs", folder=tmp_path / "one", others=[tmp_path / "two"], environment=environment)
     one, two = (uri_of(tmp_path / name / "train.py") for name in ("one", "two"))
     for uri in (two, one):
-        client.open(uri, "\n".join([*lines, "loss.sum().backward()\n"]))
+        client.open(uri, "\n".join(lines))
     await codes(client, one, ["GRD102"])
     await codes(client, two, ["GRD110"])
 
