@@ -113,6 +113,8 @@ def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple
             grad, inference = wanted
             restore = set_mode(run, grad, inference, run.at(node))
             return manager, restore if before is None else partial(_set_back, run, before)
+        if "enters" in manager.data:
+            return manager.data["enters"], _nothing
         if isinstance(manager.cls, Class):
             function, _ = find_in_class(manager.cls, "__enter__")
             if isinstance(function, Function):

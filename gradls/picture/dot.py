@@ -29,7 +29,7 @@ def _attributes(box: Box) -> str:
         found.append('color="#cf222e" penwidth=2')
     elif box.state == "reached":
         found.append('color="#1a7f37"')
-    elif box.state in ("unknown", "none", "frozen", "elsewhere"):
+    elif box.state in ("unknown", "none", "frozen", "elsewhere", "untrained"):
         found.append('style="filled,dashed"')
     found.append(f'fillcolor="{_FILLS.get(box.state, "#ffffff")}"')
     return " ".join(found)

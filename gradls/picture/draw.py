@@ -6,6 +6,7 @@ import ast
 from collections.abc import Sequence
 
 from gradls.explain.lenses import backward_title
+from gradls.explain.names import Names
 from gradls.explain.reach import scores
 from gradls.flow.facts import Facts
 from gradls.flow.graph import At
@@ -133,7 +134,7 @@ class _Teller:
         elif piece.state == "none":
             notes.append("no gradient")
         elif piece.state == "unknown":
-            notes.append("gradient not known")
+            notes.append("?")
         elif any(node.zero for node in piece.nodes):
             notes.append("its gradient is 0")
         return label, " · ".join(filter(None, notes))
@@ -209,6 +210,7 @@ def _summary(facts: Facts, subject: Subject, parameters: Parameters, pieces: Seq
     for state, sentence in (
         ("lost", ""),
         ("elsewhere", "{} {} cut off here and trained by another backward: {}."),
+        ("untrained", "{} {} cut off here, and no optimizer has them: {}."),
         ("frozen", "{} {} frozen: {}."),
         ("unused", "{} {} not part of this loss: {}."),
     ):
@@ -217,11 +219,13 @@ def _summary(facts: Facts, subject: Subject, parameters: Parameters, pieces: Seq
             cuts = [f"{words.one_line(cut, 40)} (line {line})" for cut, line in _cuts(facts, pieces)]
             lose = "loses" if len(leaves) == 1 else "lose"
             where = f" at {listed(cuts)}" if cuts else ""
-            found.append(f"{parameters.number(leaves)} {lose} it{where}: {_owners(parameters, pieces, leaves)}.")
+            found.append(f"{parameters.number(leaves)} {lose} it{where}: {_owners(facts, parameters, pieces, leaves)}.")
         elif leaves:
             found.append(
                 sentence.format(
-                    parameters.number(leaves), "is" if len(leaves) == 1 else "are", _owners(parameters, pieces, leaves)
+                    parameters.number(leaves),
+                    "is" if len(leaves) == 1 else "are",
+                    _owners(facts, parameters, pieces, leaves),
                 )
             )
     if subject.calls > 1 and subject.event is None:
@@ -235,10 +239,16 @@ def _cuts(facts: Facts, pieces: Sequence[Piece]) -> list[tuple[str, int]]:
     return [(facts.segment(at.node).partition("\n")[0], at.source.line(at.node)) for at in dict.fromkeys(ats)]
 
 
-def _owners(parameters: Parameters, pieces: Sequence[Piece], leaves: Sequence[Tensor], most: int = 4) -> str:
+def _owners(
+    facts: Facts, parameters: Parameters, pieces: Sequence[Piece], leaves: Sequence[Tensor], most: int = 4
+) -> str:
     """The modules that these are in, as their boxes have it; the outermost ones if these are too many."""
     drawn = {leaf: piece.owner for piece in pieces if piece.kind == "parameters" for leaf in piece.leaves}
-    paths = {leaf: drawn.get(leaf, parameters.owners[leaf]) or (_name_of(leaf),) for leaf in leaves}
+    known = Names.of(facts)
+    paths = {
+        leaf: drawn.get(leaf, parameters.owners[leaf]) or tuple(known.name(leaf).split(".")[:-1]) or (_name_of(leaf),)
+        for leaf in leaves
+    }
     names = list(dict.fromkeys(map(".".join, paths.values())))
     if len(names) > most:
         names = list(dict.fromkeys(path[0].partition("[")[0] for path in paths.values()))

@@ -32,6 +32,7 @@ class Fates:
             leaf for event in backwards(facts) if event is not subject.event for leaf in _fills(event)
         )
         """The leaves that other calls of backward reach."""
+        self._held = _held(facts)
         self._look_behind()
         self._judge()
 
@@ -59,6 +60,8 @@ class Fates:
                 return "lost"
             if bit & self.elsewhere:
                 return "elsewhere"
+            if bit & self.untrained:
+                return "untrained"
         return "frozen"
 
     def states(self) -> dict[Tensor, State]:
@@ -66,7 +69,9 @@ class Fates:
         reaches."""
         found = {leaf: self.state(leaf) for leaf in self.leaves}
         # A value of an earlier round that was a leaf there is nobody's parameter.
-        return {leaf: state for leaf, state in found.items() if leaf.is_parameter or state != "elsewhere"}
+        return {
+            leaf: state for leaf, state in found.items() if leaf.is_parameter or state not in ("elsewhere", "untrained")
+        }
 
     def leaves_behind(self, node: Node) -> Iterator[Tensor]:
         """The leaves that a node depends on."""
@@ -131,8 +136,15 @@ class Fates:
         # A backward that has nothing left to reach raises, whatever others reach.
         self.elsewhere = cut_off & others if self.yes or self.maybe else 0
         """What loses its gradient here, and gets one of another backward."""
-        self.lost = cut_off & ~self.elsewhere
+        free = sum(bit for leaf, bit in self.leaves.items() if self._held is not None and leaf not in self._held)
+        trains = self._held is not None and any(leaf in self._held for leaf in self._reached_leaves())
+        self.untrained = cut_off & free & ~self.elsewhere if trains else 0
+        """What loses its gradient here, and is in no optimizer, where the optimizers have what gradient reaches."""
+        self.lost = cut_off & ~self.elsewhere & ~self.untrained
         """What loses its gradient and gets no other."""
+
+    def _reached_leaves(self) -> Iterator[Tensor]:
+        return (leaf for leaf, bit in self.leaves.items() if bit & self.reached)
 
     def _bits(self, nodes: Iterable[Node]) -> int:
         found = 0
@@ -181,13 +193,26 @@ def _ordered(roots: Iterable[Node]) -> list[Node]:
 
 
 def _hollow(order: Iterable[Node]) -> set[Node]:
-    """What is made of nothing but data and unknown values that are no arguments of the function in hand."""
+    """What is made of unknown values that are no arguments of the function in hand, and of data: most likely numbers,
+    such as those of a configuration."""
     found: set[Node] = set()
+    behind_cuts: set[Node] = set()
     for node in order:
-        if node.leaf is not None or node.cut is not None or (node.kind == "opaque" and node.op == "argument"):
-            continue
-        if (node.edges or node.kind == "opaque") and all(
-            edge.flows is False or edge.node in found for edge in node.edges
-        ):
-            found.add(node)
+        if node.cut is not None or any(edge.node in behind_cuts for edge in node.edges):
+            behind_cuts.add(node)
+        elif node.kind == "opaque" and node.op != "argument":
+            if all(edge.node in found for edge in node.edges):
+                found.add(node)
+        elif node.leaf is None:
+            flowing = [edge.node for edge in node.edges if edge.flows is not False]
+            if flowing and found.issuperset(flowing):
+                found.add(node)
     return found
+
+
+def _held(facts: Facts) -> frozenset[Tensor] | None:
+    """What optimizers hold; None if that is not known, or there is none."""
+    events = list(facts.of("optimizer-made", "group-added"))
+    if not events or any(event.open for event in events):
+        return None
+    return frozenset(leaf for event in events for leaf in event.parameters)

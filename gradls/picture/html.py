@@ -51,7 +51,7 @@ a { color: #4493f8; }
 _LEGEND = (
     ("✓", "the gradient arrives at these parameters (green)"),
     ("✗", "these parameters get no gradient (red)"),
-    ("–", "these get none here: they are frozen, or another backward() trains them (grey)"),
+    ("–", "these get none here: they are frozen, in no optimizer, or trained by another backward() (grey)"),
     ("?", "not known without running the code (dotted)"),
     ("✂", "a cut: no gradient passes (red; with a solid border if it costs parameters their gradient)"),
     ("⟶", "a value goes along an arrow; along a solid green one its gradient comes back, along a dashed one none does"),

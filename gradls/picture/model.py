@@ -9,11 +9,11 @@ from typing import Any, Literal
 from gradls.syntax.source import Span
 
 Kind = Literal["parameters", "operation", "cut", "input", "end"]
-State = Literal["reached", "lost", "elsewhere", "frozen", "unused", "unknown", "none"]
+State = Literal["reached", "lost", "elsewhere", "untrained", "frozen", "unused", "unknown", "none"]
 """Of parameters: `reached`, the gradient arrives; `lost`, it does not, because of a cut; `elsewhere`, the same, but
-another backward reaches them; `frozen`, they ask for none; `unused`, the loss does not depend on them. Of everything:
-`unknown`; of others than parameters: `reached`, gradient flows through it, or `none`. A cut is `lost` if it keeps
-parameters from their gradient, and otherwise `none`."""
+another backward reaches them; `untrained`, the same, and no optimizer has them; `frozen`, they ask for none; `unused`,
+the loss does not depend on them. Of everything: `unknown`; of others than parameters: `reached`, gradient flows through
+it, or `none`. A cut is `lost` if it keeps parameters from their gradient, and otherwise `none`."""
 
 
 @dataclass(frozen=True, slots=True)

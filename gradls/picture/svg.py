@@ -19,7 +19,8 @@ STYLE = """\
 .picture .note { font-size: 11px; fill: #57606a; }
 .picture .reached rect { fill: #e6f6ea; stroke: #1a7f37; }
 .picture .parameters rect { stroke-width: 2.5; }
-.picture .none rect, .picture .frozen rect, .picture .elsewhere rect { fill: #f0f1f3; stroke-dasharray: 5 3; }
+.picture .none rect, .picture .frozen rect, .picture .elsewhere rect,
+.picture .untrained rect { fill: #f0f1f3; stroke-dasharray: 5 3; }
 .picture .unknown rect { stroke-dasharray: 2 3; }
 .picture .cut rect { fill: #fff5f4; stroke: #cf222e; stroke-dasharray: 5 3; }
 .picture .lost rect, .picture .unused rect { fill: #ffe1de; stroke: #cf222e; stroke-width: 2.5; }
@@ -42,7 +43,8 @@ STYLE = """\
 .picture text { fill: #f0f6fc; }
 .picture .note { fill: #b1bac4; }
 .picture .reached rect { fill: #0f2d1a; stroke: #3fb950; }
-.picture .none rect, .picture .frozen rect, .picture .elsewhere rect { fill: #22272e; }
+.picture .none rect, .picture .frozen rect, .picture .elsewhere rect,
+.picture .untrained rect { fill: #22272e; }
 .picture .cut rect { fill: #2a1519; stroke: #ff7b72; }
 .picture .lost rect, .picture .unused rect { fill: #4a1a1f; stroke: #ff7b72; }
 .picture .cut .note, .picture .lost .note, .picture .unused .note { fill: #ffb3ad; }

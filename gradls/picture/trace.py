@@ -217,15 +217,16 @@ class _Tracer:
         """Draw the modules that a cut keeps from this gradient, and that another backward trains."""
         for leaf, bit in self.fates.leaves.items():
             behind = any(bit & self.fates.behind[node] for node in cut.nodes)
-            if behind and self.states.get(leaf) == "elsewhere":
+            state = self.states.get(leaf)
+            if behind and state in ("elsewhere", "untrained"):
                 top = self.owners.path(leaf)[:1]
-                key = ("elsewhere", top or leaf)
+                key = (state, top or leaf)
                 piece = self.blocks.get(key)
                 if piece is None:
-                    piece = self.blocks[key] = self.sketch.add(Piece("parameters", "elsewhere", -1, [], 1))
+                    piece = self.blocks[key] = self.sketch.add(Piece("parameters", state, -1, [], 1))
                     piece.owner = top
                 piece.nodes.append(leaf.node)
-                piece.leaves[leaf] = "elsewhere"
+                piece.leaves[leaf] = state
                 self.sketch.link(piece, cut, False)
 
     def _data(self, node: Node) -> Piece | None:

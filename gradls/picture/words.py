@@ -33,6 +33,7 @@ OWNED: dict[State, str] = {
     "reached": "✓ {}, gradient arrives",
     "lost": "✗ {}, gradient lost",
     "elsewhere": "– {}, another backward",
+    "untrained": "– {}, in no optimizer",
     "frozen": "– {}, frozen",
     "unused": "✗ {}, not in this loss",
     "unknown": "? {}, depends on the run",

@@ -126,6 +126,55 @@ b(h).sum().backward()
     ]
 
 
+def test_what_no_optimizer_has_is_not_missed():
+    text = """\
+import copy
+import torch
+from torch import nn
+
+policy = nn.Linear(3, 1)
+target = copy.deepcopy(policy)
+optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
+with torch.no_grad():
+    wanted = target(torch.randn(2, 3)).tanh()
+(policy(torch.randn(2, 3)) - wanted).pow(2).sum().backward()
+"""
+    picture = drawn(text)
+    assert picture.summary[-1] == "2 are cut off here, and no optimizer has them: target."
+    assert "parameters untrained: target | – 2 parameters, in no optimizer" in rows(picture)
+    lost = drawn(text.replace("policy.parameters()", "[*policy.parameters(), *target.parameters()]"))
+    assert any(row.startswith("parameters lost: target") for row in rows(lost))
+
+
+def test_the_same_computation_is_drawn_once_and_numbers_are_not():
+    picture = drawn(
+        """\
+import math
+import sys
+import torch
+from torch import nn
+
+layer = nn.Linear(3, 3)
+x = torch.randn(2, 3)
+if sys.argv:
+    model = nn.DataParallel(layer)
+else:
+    model = layer
+scale = 1.0 / math.sqrt(len(sys.argv))
+(model(x) * scale * sys.maxsize).sum().backward()
+"""
+    )
+    assert [row.partition(" | ")[0] for row in rows(picture)] == [
+        "input none: x",
+        "parameters reached: layer",
+        "operation reached: layer (Linear)",
+        "operation reached: model(…) * scale",
+        "operation reached: (…) * sys.maxsize",
+        "operation reached: sum",
+        "end none: (model(x) * scale * sys.maxsi…",
+    ]
+
+
 def test_a_function_that_nobody_calls():
     picture = drawn("def f(pred, target):\n    return ((pred - target.detach()) ** 2).mean()\n", 1)
     assert picture.title == "what f() returns"

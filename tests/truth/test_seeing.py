@@ -188,6 +188,16 @@ WHOLE = {
         net(torch.randn(2, 3)).sum().backward()
         optimizer.step()
     """,
+    "mixed precision, if there is a graphics card": """
+        from contextlib import nullcontext
+        model = nn.Linear(2, 2)
+        cuda = torch.cuda.is_available()
+        context = torch.amp.autocast("cuda") if cuda else nullcontext()
+        with context:
+            loss = model(torch.ones(1, 2)).sum()
+        with nullcontext(loss) as same:
+            same.backward()
+    """,
     "a deep copy as a teacher": """
         import copy
         student = nn.Linear(2, 2)
@@ -301,6 +311,7 @@ SAID = {
         "gradient reaches 4 of 6 parameters (2 frozen)",
         "steps 4 parameters",
     ],
+    "mixed precision, if there is a graphics card": ["gradient reaches 2 of 2 parameters"],
     "a branch that the data decides": ["gradient reaches at least 2 parameters"],
     "what is not known adds to it": ["gradient reaches at least 2 parameters"],
 }

@@ -83,3 +83,11 @@ def autocast(run: Run, path: str, call: Call) -> Value:
     instance = Instance(run.state, run.lib("torch.autocast"), run.at(call.node))
     instance.data["enabled"] = call.known(-1, "enabled", default=True)
     return instance
+
+
+@function("contextlib.nullcontext")
+def nullcontext(run: Run, path: str, call: Call) -> Value:
+    """Changes nothing."""
+    instance = Instance(run.state, run.lib(path), run.at(call.node))
+    instance.data["enters"] = call.get(0, "enter_result") or NONE
+    return instance
