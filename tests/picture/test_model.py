@@ -168,7 +168,7 @@ scale = 1.0 / math.sqrt(len(sys.argv))
         "input none: x",
         "parameters reached: layer",
         "operation reached: layer (Linear)",
-        "operation reached: model(…) * scale",
+        "operation reached: model(x) * scale",
         "operation reached: (…) * sys.maxsize",
         "operation reached: sum",
         "end none: (model(x) * scale * sys.maxsi…",
