@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gradls.cli.fixing import mend
 from gradls.cli.inputs import Task
-from gradls.cli.notebooks import locate
+from gradls.cli.notebooks import locate, module_line
 from gradls.cli.records import Record, Report, error_record, excerpts, finding_record, span_record
 from gradls.flow.facts import TensorState
 from gradls.flow.names import Question
@@ -89,8 +89,8 @@ def inspect_file(task: Task) -> Report:
     return report
 
 
-def graph_file(line: int, boxes: int, task: Task) -> Report:
-    """The picture for a line of one file, in at most so many boxes."""
+def graph_file(line: int, cell: int, boxes: int, task: Task) -> Report:
+    """The picture for a line of one file, or of a cell of a notebook, in at most so many boxes."""
     from gradls.picture.choose import NothingToDraw
     from gradls.picture.draw import picture
 
@@ -101,11 +101,10 @@ def graph_file(line: int, boxes: int, task: Task) -> Report:
             session = _open(task, text)
             _note_state(report, session, text)
             try:
-                if text.cells is not None:
-                    raise NothingToDraw("pictures of notebooks are drawn in editors only")
-                report.picture = picture(session, task.path, line, boxes)
-            except NothingToDraw as reason:
-                report.reason = str(reason)
+                place, numbers = module_line(text, line, cell)
+                report.picture = picture(session, task.path, place, boxes, numbers)
+            except (NothingToDraw, LookupError) as reason:
+                report.reason = str(reason.args[0])
     return report
 
 

@@ -20,7 +20,7 @@ from gradls.picture.render import FORMATS, render
 
 def graph(arguments: argparse.Namespace) -> int:
     """Run the command; its exit status: 1 if there is nothing to draw."""
-    path, line = arguments.place
+    path, line, cell = arguments.place
     form = arguments.format or _format_of(arguments.output)
     arguments.paths = [path]
     try:
@@ -30,7 +30,7 @@ def graph(arguments: argparse.Namespace) -> int:
     except UsageError as error:
         warn(str(error))
         return FAILED
-    draw = partial(graph_file, line, arguments.boxes)
+    draw = partial(graph_file, line, cell, arguments.boxes)
     ((_, report),) = analyse(partial(work, draw, lost=lost_file, jobs=1), inputs.tasks, arguments)
     print_errors([*inputs.problems, *report.errors])
     if report.picture is None:

@@ -184,7 +184,10 @@ def _add_graph(commands: Commands) -> None:
         epilog="Exit status: 0 drawn, 1 there is nothing to draw, 2 usage or internal error.",
     )
     parser.add_argument(
-        "place", type=_place, metavar="FILE:LINE", help="where the backward() is; `-- -:LINE` is a line of stdin"
+        "place",
+        type=_place,
+        metavar="FILE:LINE",
+        help="where the backward() is; in a notebook FILE:CELL:LINE; `-- -:LINE` is a line of stdin",
     )
     parser.add_argument(
         "--format", choices=["svg", "html", "dot", "json"], help="default: by the name of the output, or svg"
@@ -226,11 +229,17 @@ def _positive(text: str) -> int:
     return number
 
 
-def _place(text: str) -> tuple[str, int]:
+def _place(text: str) -> tuple[str, int, int]:
+    """The path, the line, and in notebooks the cell, else 0."""
     path, _, line = text.rpartition(":")
-    if not path or not line.isdecimal() or int(line) < 1:
-        raise argparse.ArgumentTypeError(f"must be FILE:LINE, with lines from 1, not {text!r}")
-    return path, int(line)
+    cell = "0"
+    if path.rpartition(":")[0].endswith(".ipynb"):
+        path, _, cell = path.rpartition(":")
+        cell = cell.removeprefix("cell").strip()
+    if not path or not line.isdecimal() or int(line) < 1 or not cell.isdecimal():
+        wanted = "FILE:LINE, in a notebook FILE:CELL:LINE"
+        raise argparse.ArgumentTypeError(f"must be {wanted}, with lines and cells from 1, not {text!r}")
+    return path, int(line), int(cell)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -56,21 +56,21 @@ def _result(finding: Record) -> dict[str, Any]:
         steps = [{"location": {**_location(step), "message": {"text": step["message"]}}} for step in finding["related"]]
         result["codeFlows"] = [{"threadFlows": [{"locations": steps}]}]
         result["relatedLocations"] = [step["location"] for step in steps]
-    # Their edits are of the cell, not of the file.
-    fixes = [_fix(fix) for fix in finding["fixes"]] if "cell" not in finding else []
+    fixes = [_fix(fix) for fix in finding["fixes"] if "cell" not in finding or "file_edits" in fix]
     if fixes:
         result["fixes"] = fixes
     return result
 
 
 def _fix(fix: Record) -> dict[str, Any]:
-    paths = dict.fromkeys(edit["path"] for edit in fix["edits"])
+    edits = fix.get("file_edits") or fix["edits"]
+    paths = dict.fromkeys(edit["path"] for edit in edits)
     changes = [
         {
             "artifactLocation": _artifact(path),
             "replacements": [
                 {"deletedRegion": _region(edit), "insertedContent": {"text": edit["text"]}}
-                for edit in fix["edits"]
+                for edit in edits
                 if edit["path"] == path
             ],
         }

@@ -11,6 +11,8 @@ from gradls.flow.graph import At, Node, leaves
 from gradls.flow.operations import tensors_in
 from gradls.flow.values import Function, Tensor, Value
 from gradls.picture.model import listed
+from gradls.picture.places import Places
+from gradls.syntax.separators import is_notebook
 
 
 class NothingToDraw(Exception):
@@ -30,8 +32,8 @@ class Subject:
     """In how many ways the analysis came here; one of them is drawn."""
 
 
-def choose(facts: Facts, line: int) -> Subject:
-    """What there is to draw for the 1-based `line` of the file that `facts` are about."""
+def choose(facts: Facts, line: int, places: Places | None = None) -> Subject:
+    """What there is to draw for the 1-based `line` of the file that `facts` are about. `places` words refusals."""
     if not 1 <= line <= max(len(facts.source.lines), 1):
         raise NothingToDraw(f"there is no line {line}: the file has {len(facts.source.lines)}")
     found = [event for event in facts.of("backward", "grad-call") if _is_on(facts, event.at, line)]
@@ -44,7 +46,7 @@ def choose(facts: Facts, line: int) -> Subject:
             )
         event, roots = max(enumerate(known), key=lambda item: (_losses(item[1][1]), item[0]))[1]
         return Subject(event.at, roots, event, calls=len(known))
-    return _function(facts, line)
+    return _function(facts, line, places or Places())
 
 
 def backwards(facts: Facts) -> Iterator[Event]:
@@ -76,7 +78,7 @@ def _short(facts: Facts, node: ast.AST, most: int = 40) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _function(facts: Facts, line: int) -> Subject:
+def _function(facts: Facts, line: int, places: Places) -> Subject:
     """What the innermost function around a line returns that depends on tensors."""
     around = _functions_around(facts, line)
     for node in around:
@@ -96,13 +98,17 @@ def _function(facts: Facts, line: int) -> Subject:
     inside = [number for number in lines if around and _is_on(facts, At(facts.source, around[0]), number)]
     if inside:
         return choose(facts, min(inside, key=lambda number: (number < line, abs(number - line))))
+    here = places.lines(facts.source, [line])
     if around:
         name = getattr(around[0], "name", "the function")
-        why = f"there is no backward() on line {line}, and `{name}` around it returns no tensor that is known"
+        why = f"there is no backward() on {here}, and `{name}` around it returns no tensor that is known"
     else:
-        why = f"there is no backward() on line {line}, and no function around it"
-    called = [str(number) for number in sorted(set(lines))]
-    where = f"; backward() is called on line{'s' * (len(called) > 1)} {listed(called, 6)}" if called else ""
+        why = f"there is no backward() on {here}, and no function around it"
+    if is_notebook(facts.source):
+        called, word = [places.lines(facts.source, [number]) for number in sorted(set(lines))], ""
+    else:
+        called, word = [str(number) for number in sorted(set(lines))], f"line{'s' * (len(set(lines)) > 1)} "
+    where = f"; backward() is called on {word}{listed(called, 6)}" if called else ""
     raise NothingToDraw(why + where)
 
 

@@ -14,7 +14,8 @@ from gradls.flow.values import Tensor
 from gradls.picture import words
 from gradls.picture.choose import NothingToDraw, Subject, choose
 from gradls.picture.fold import MOST_BOXES, fold
-from gradls.picture.model import Arrow, Box, Picture, Spot, State, listed, plural
+from gradls.picture.model import Arrow, Box, Picture, State, listed, plural
+from gradls.picture.places import Places
 from gradls.picture.sketch import Piece
 from gradls.picture.trace import Parameters, trace
 from gradls.rules.finding import Finding
@@ -23,24 +24,26 @@ from gradls.workspace.session import Session
 MOST_SPOTS = 12
 
 
-def picture(session: Session, path: str, line: int, most: int = MOST_BOXES) -> Picture:
-    """The gradient picture for the 1-based `line` of the open file `path`, in at most `most` boxes.
+def picture(session: Session, path: str, line: int, most: int = MOST_BOXES, numbers: Sequence[int] = ()) -> Picture:
+    """The gradient picture for the 1-based `line` of the open file `path`, in at most `most` boxes. `numbers` are those
+    of a notebook's code cells among all its cells, if these are known.
 
     NothingToDraw, with a sentence for the user, where there is none.
     """
     facts = session.facts(path)
-    subject = choose(facts, line)
+    places = Places(numbers)
+    subject = choose(facts, line, places)
     sketch, parameters = trace(facts, subject)
     fold(facts, sketch, most)
     pieces = sorted(sketch.inputs, key=lambda piece: (piece.index, piece.label))
     if len(pieces) == 1:
         raise NothingToDraw(f"nothing goes into `{_title(facts, subject)}` that could have a gradient")
     names = {piece: f"n{number}" for number, piece in enumerate(pieces, 1)}
-    teller = _Teller(facts, subject, parameters, session.findings(path))
+    teller = _Teller(facts, subject, parameters, session.findings(path), places)
     return Picture(
         _title(facts, subject),
-        tuple(_summary(facts, subject, parameters, pieces)),
-        _spot(subject.at),
+        tuple(_summary(facts, subject, parameters, pieces, places)),
+        places.spot(subject.at),
         tuple(teller.box(piece, names[piece]) for piece in pieces),
         tuple(
             Arrow(names[start], names[end], gradient)
@@ -48,10 +51,6 @@ def picture(session: Session, path: str, line: int, most: int = MOST_BOXES) -> P
             for start, gradient in sorted(sketch.inputs[end].items(), key=lambda item: item[0].index)
         ),
     )
-
-
-def _spot(at: At) -> Spot:
-    return Spot(at.source.path, at.source.span(at.node))
 
 
 def _title(facts: Facts, subject: Subject) -> str:
@@ -63,7 +62,10 @@ def _title(facts: Facts, subject: Subject) -> str:
 class _Teller:
     """Says what boxes are."""
 
-    def __init__(self, facts: Facts, subject: Subject, parameters: Parameters, findings: Sequence[Finding]) -> None:
+    def __init__(
+        self, facts: Facts, subject: Subject, parameters: Parameters, findings: Sequence[Finding], places: Places
+    ) -> None:
+        self.places = places
         self.parameters = parameters
         self.facts = facts
         self.subject = subject
@@ -86,7 +88,7 @@ class _Teller:
             note,
             words.one_line(self.facts.segment(ats[0].node), words.MOST_TEXT) if ats else "",
             count,
-            tuple(dict.fromkeys(map(_spot, ats)))[:MOST_SPOTS],
+            tuple(dict.fromkeys(map(self.places.spot, ats)))[:MOST_SPOTS],
             tuple(dict.fromkeys(message for at in ats for message in self.findings.get(at.node, ()))),
         )
 
@@ -104,11 +106,9 @@ class _Teller:
         ats = self._ats(piece)
         if not ats:
             return ""
-        lines = sorted({at.source.line(at.node) for at in ats})
         name = "" if ats[0].source is self.facts.source else f"{ats[0].source.path.rpartition('/')[2]} "
-        if len(lines) > 1 and piece.kind != "end":
-            return f"{name}lines {lines[0]}–{lines[-1]}" if len(lines) > 2 else f"{name}lines {lines[0]}, {lines[1]}"
-        return f"{name}line {lines[0]}"
+        lines = [at.source.line(at.node) for at in ats if at.source is ats[0].source]
+        return name + self.places.lines(ats[0].source, lines if piece.kind != "end" else lines[:1])
 
     def _end(self, piece: Piece) -> tuple[str, str]:
         if self.subject.function:
@@ -183,7 +183,9 @@ def _name_of(leaf: Tensor) -> str:
     return leaf.name or leaf.node.name or leaf.node.op
 
 
-def _summary(facts: Facts, subject: Subject, parameters: Parameters, pieces: Sequence[Piece]) -> list[str]:
+def _summary(
+    facts: Facts, subject: Subject, parameters: Parameters, pieces: Sequence[Piece], places: Places
+) -> list[str]:
     """What the picture shows, in sentences."""
     reached, unknown = parameters.of("reached"), parameters.of("unknown")
     all_of_them = list(parameters.states)
@@ -216,7 +218,11 @@ def _summary(facts: Facts, subject: Subject, parameters: Parameters, pieces: Seq
     ):
         leaves = parameters.of(state)  # type: ignore[arg-type]
         if leaves and state == "lost":
-            cuts = [f"{words.one_line(cut, 40)} (line {line})" for cut, line in _cuts(facts, pieces)]
+            cuts = [
+                f"{words.one_line(facts.segment(at.node).partition(chr(10))[0], 40)} "
+                f"({places.lines(at.source, [at.source.line(at.node)])})"
+                for at in _cuts(pieces)
+            ]
             lose = "loses" if len(leaves) == 1 else "lose"
             where = f" at {listed(cuts)}" if cuts else ""
             found.append(f"{parameters.number(leaves)} {lose} it{where}: {_owners(facts, parameters, pieces, leaves)}.")
@@ -233,10 +239,10 @@ def _summary(facts: Facts, subject: Subject, parameters: Parameters, pieces: Seq
     return list(filter(None, found))
 
 
-def _cuts(facts: Facts, pieces: Sequence[Piece]) -> list[tuple[str, int]]:
-    """The code and the lines of the cuts that cost something."""
+def _cuts(pieces: Sequence[Piece]) -> list[At]:
+    """Where the cuts are that cost something."""
     ats = [node.cut.at for piece in pieces if piece.state == "lost" for node in piece.nodes if node.cut is not None]
-    return [(facts.segment(at.node).partition("\n")[0], at.source.line(at.node)) for at in dict.fromkeys(ats)]
+    return list(dict.fromkeys(ats))
 
 
 def _owners(

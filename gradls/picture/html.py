@@ -7,7 +7,7 @@ import hashlib
 import os
 
 from gradls.picture.layout import Layout
-from gradls.picture.model import Box, Picture, plural
+from gradls.picture.model import Box, Picture, Spot, plural
 from gradls.picture.svg import STYLE, UriOf, data_of, file_link, safe, svg
 
 _PAGE_STYLE = """\
@@ -68,7 +68,7 @@ def html(picture: Picture, layout: Layout, uri_of: UriOf) -> str:
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     title = safe(f"Gradient of {picture.title}")
-    where = f"{os.path.basename(picture.spot.path)}, line {picture.spot.span.line}"
+    where = f"{os.path.basename(picture.spot.path)}, {_in_words(picture.spot)}"
     return "\n".join(
         [
             "<!DOCTYPE html>",
@@ -106,6 +106,10 @@ def html(picture: Picture, layout: Layout, uri_of: UriOf) -> str:
     )
 
 
+def _in_words(spot: Spot) -> str:
+    return f"line {spot.span.line}" if spot.cell is None else f"cell {spot.cell[0]}, line {spot.cell[1]}"
+
+
 def _item(box: Box, uri_of: UriOf) -> str:
     parts = [
         f'<li id="about-{box.id}" class="{box.kind} {box.state}"{data_of(box, uri_of)}>',
@@ -116,7 +120,8 @@ def _item(box: Box, uri_of: UriOf) -> str:
     parts += [f'<p class="message">{safe(message)}</p>' for message in box.messages]
     places = []
     for spot in box.spots:
-        name = safe(f"{os.path.basename(spot.path)}:{spot.span.line}")
+        line = spot.span.line if spot.cell is None else ":".join(map(str, spot.cell))
+        name = safe(f"{os.path.basename(spot.path)}:{line}")
         link = file_link(spot, uri_of)
         places.append(f'<a href="{safe(link)}">{name}</a>' if link else name)
     if places:

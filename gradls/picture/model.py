@@ -18,10 +18,12 @@ it, or `none`. A cut is `lost` if it keeps parameters from their gradient, and o
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A place in a file: `path` as the session knows it, lines and columns from 1 in code points, ends exclusive."""
+    """A place in a file: `path` as the session knows it, lines and columns from 1 in code points, ends exclusive. In a
+    notebook `span` is that of the module which the cells are, and `cell` the number of the cell and the line in it."""
 
     path: str
     span: Span
+    cell: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,11 @@ class Picture:
 
 
 def _spot(spot: Spot) -> dict[str, Any]:
-    return {"path": spot.path, **spot.span._asdict()}
+    found = {"path": spot.path, **spot.span._asdict()}
+    if spot.cell is not None:
+        cell, line = spot.cell
+        found |= {"cell": cell, "line": line, "end_line": line + spot.span.end_line - spot.span.line}
+    return found
 
 
 def plural(count: int, word: str) -> str:

@@ -123,16 +123,20 @@ def _href(link: str) -> str:
 def file_link(spot: Spot, uri_of: UriOf) -> str:
     """The address of a place, or nothing if it is in no file: other schemes are not to be followed."""
     uri = uri_of(spot.path)
-    return f"{uri}#L{spot.span.line}" if uri.startswith("file:") else ""
+    place = f"#L{spot.span.line}" if spot.cell is None else ""  # cells have no addresses
+    return f"{uri}{place}" if uri.startswith("file:") else ""
 
 
 def data_of(box: Box, uri_of: UriOf) -> str:
-    """Attributes that tell an editor where a box leads: a URI, and lines and columns from 1 in code points."""
+    """Attributes that tell an editor where a box leads: a URI, lines and columns from 1 in code points, and the cell of
+    a notebook that lines count in."""
     if not box.spots:
         return ""
     spot = box.spots[0]
     span = spot.span
+    cell, line = spot.cell or (0, span.line)
+    inside = f' data-cell="{cell}"' if cell else ""
     return (
-        f' data-uri="{safe(uri_of(spot.path))}" data-line="{span.line}" data-column="{span.column}" '
-        f'data-end-line="{span.end_line}" data-end-column="{span.end_column}"'
+        f' data-uri="{safe(uri_of(spot.path))}"{inside} data-line="{line}" data-column="{span.column}" '
+        f'data-end-line="{line + span.end_line - span.line}" data-end-column="{span.end_column}"'
     )

@@ -23,10 +23,16 @@ def is_notebook(source: Source) -> bool:
 
 def line_in_words(source: Source, line: int) -> str:
     """ "line 12"; in a notebook, where nobody sees the lines counted over all cells, "line 3 of code cell 2"."""
+    cell = cell_of(source, line)
+    return f"line {line}" if cell is None else f"line {cell[1]} of code cell {cell[0]}"
+
+
+def cell_of(source: Source, line: int) -> tuple[int, int] | None:
+    """The code cell, from 1, and its line for a line of a notebook; None in other texts."""
     if not is_notebook(source):
-        return f"line {line}"
+        return None
     starts = [number for number, text in enumerate(source.lines[:line], 1) if text in (SEPARATOR, BLOCK_FOLLOWS)]
-    return f"line {line - starts[-1]} of code cell {len(starts)}"
+    return len(starts), line - starts[-1]
 
 
 def is_rerun(source: Source, node: ast.AST) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from gradls.rules.finding import TextEdit
 from gradls.syntax.cells import Cell, Cells
+from gradls.syntax.source import Span
 from gradls.syntax.text import split_lines
 from gradls.workspace.edits import apply_edits
 from gradls.workspace.files import Text, Unreadable, decode
@@ -89,6 +90,21 @@ class Notebook:
 
     def edited(self, edits: Iterable[TextEdit]) -> Notebook:
         """With edits of the module. ValueError if one is not within a cell."""
+        return self.with_texts(self._texts(edits))
+
+    def file_edits(self, edits: Iterable[TextEdit]) -> list[TextEdit]:
+        """Edits of the module as edits of the file. ValueError if one is not within a cell."""
+        found = []
+        for start, end, text in self.splices(self._texts(edits)):
+            span = Span(*self._place_of(start), *self._place_of(end))
+            found.append(TextEdit(self.path, span, text))
+        return found
+
+    def _place_of(self, offset: int) -> tuple[int, int]:
+        return self.stored.count("\n", 0, offset) + 1, offset - self.stored.rfind("\n", 0, offset)
+
+    def _texts(self, edits: Iterable[TextEdit]) -> list[str]:
+        """The texts of the cells after edits of the module."""
         texts = [cell.text for cell in self.cells.cells]
         by_cell: dict[int, list[TextEdit]] = {}
         for edit in edits:
@@ -98,7 +114,7 @@ class Notebook:
             by_cell.setdefault(found.cell, []).append(TextEdit(self.path, found.span, found.text))
         for cell, own in by_cell.items():
             texts[cell] = apply_edits(texts[cell], own)
-        return self.with_texts(texts)
+        return texts
 
     def with_texts(self, texts: Sequence[str]) -> Notebook:
         """With these texts in its code cells. ValueError if they cannot be written."""

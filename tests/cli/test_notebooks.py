@@ -67,7 +67,14 @@ def test_the_sarif_output_counts_in_the_file(tmp_path: Path):
     line = location["physicalLocation"]["region"]["startLine"]
     assert "mean().detach()" in path.read_text(encoding="utf-8").split("\n")[line - 1]
     assert location["logicalLocations"] == [{"name": "cell 3, line 3"}]
-    assert "fixes" not in result
+    text = path.read_text(encoding="utf-8")
+    (fix,) = result["fixes"]
+    (replacement,) = fix["artifactChanges"][0]["replacements"]
+    region, lines = replacement["deletedRegion"], text.splitlines(keepends=True)
+    start = sum(map(len, lines[: region["startLine"] - 1])) + region["startColumn"] - 1
+    end = sum(map(len, lines[: region["endLine"] - 1])) + region["endColumn"] - 1
+    mended = text[:start] + replacement["insertedContent"]["text"] + text[end:]
+    assert mended == text.replace(".mean().detach()", ".mean()")
 
 
 def test_fixes_are_written_back(tmp_path: Path):
@@ -144,3 +151,25 @@ def test_a_cell_that_is_run_again_needs_its_graph(tmp_path: Path):
     assert "GRD711" not in gradls("check", ".", cwd=tmp_path).stdout
     (tmp_path / "a.py").write_text("".join([*IMPORTS[2:], "\n", *forward, "\n", *cell, "\n"]), encoding="utf-8")
     assert "GRD711" in gradls("check", "a.py", cwd=tmp_path).stdout
+
+
+def test_a_picture_of_a_cell(tmp_path: Path):
+    write(tmp_path, IMPORTS, LOST, ["loss.backward()"])
+    picture = as_json(gradls("graph", "train.ipynb:4:1", "--format", "json", cwd=tmp_path))["picture"]
+    assert (picture["cell"], picture["line"]) == (4, 1)
+    assert "(cell 3 line 3)" in picture["summary"][-1]
+    cut = next(box for box in picture["boxes"] if box["kind"] == "cut")
+    assert cut["note"].endswith("cell 3 line 3")
+    assert (cut["spots"][0]["cell"], cut["spots"][0]["line"]) == (3, 3)
+    page = gradls("graph", "train.ipynb:cell 4:1", "--format", "html", cwd=tmp_path).stdout
+    assert "train.ipynb, cell 4, line 1" in page
+    assert "train.ipynb:3:3" in page
+    for place, said in {
+        "4:7": "there is no line 7 in cell 4, which has 1",
+        "1:1": "cell 1 is none; the cells with code are 2, 3, 4",
+        "2:1": "no backward() on cell 2 line 1, and no function around it; backward() is called on cell 4 line 1",
+    }.items():
+        run = gradls("graph", f"train.ipynb:{place}", cwd=tmp_path)
+        assert run.returncode == 1
+        assert said in run.stderr
+    assert "FILE:CELL:LINE" in gradls("graph", "train.ipynb:4", cwd=tmp_path).stderr

@@ -164,15 +164,10 @@ scale = 1.0 / math.sqrt(len(sys.argv))
 (model(x) * scale * sys.maxsize).sum().backward()
 """
     )
-    assert [row.partition(" | ")[0] for row in rows(picture)] == [
-        "input none: x",
-        "parameters reached: layer",
-        "operation reached: layer (Linear)",
-        "operation reached: model(x) * scale",
-        "operation reached: (…) * sys.maxsize",
-        "operation reached: sum",
-        "end none: (model(x) * scale * sys.maxsi…",
-    ]
+    labels = [box.label for box in picture.boxes]
+    assert labels.count("layer (Linear)") == 1
+    assert not any("sqrt" in label or label == "maxsize" for label in labels)
+    assert {box.state for box in picture.boxes if box.kind == "operation"} == {"reached"}
 
 
 def test_a_function_that_nobody_calls():
