@@ -114,6 +114,21 @@ class Document:
         lines[first:last] = split_lines(text)
 
 
+class LooseCell(Document):
+    """A cell of a notebook that a client without notebooks opens as a document of its own."""
+
+    def snapshot(self) -> Snapshot:
+        """The cell as it is now, without what only IPython understands; everything else stands where it stands."""
+        from gradls.syntax.magics import masked
+
+        return Snapshot(self.label, self.uri, self.version, self.revision, masked(self.lines)[0])
+
+
+def is_cell(uri: str) -> bool:
+    """Is this the URI of a cell, or of cells put together?"""
+    return uri.startswith(("vscode-notebook-cell:", "vscode-interactive-input:")) or uri.endswith(".ipynb")
+
+
 class Documents:
     """The open documents by label."""
 
@@ -138,7 +153,7 @@ class Documents:
         return uri_of(label)
 
     def open(self, uri: str, version: int | None, text: str) -> Document:
-        document = Document(uri, version, text)
+        document = (LooseCell if is_cell(uri) else Document)(uri, version, text)
         if document.label in self._open:
             log.warning("%s was opened again without having been closed", uri)
         self._open[document.label] = document

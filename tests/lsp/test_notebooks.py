@@ -259,9 +259,11 @@ async def test_cells_as_documents_of_their_own(client: Client, preset: str):
     await client.begin(preset)
     uris = [f"vscode-notebook-cell:/t/train.ipynb#W{number}" for number in range(3)]
     program = "\n".join([IMPORTS, LOST.partition("\n")[2], BACKWARD])
-    for uri, text in zip(uris, [IMPORTS, "%%bash\nls | head", program], strict=True):
+    magical = program.replace("loss.backward()", "!nvidia-smi\n%time loss.backward()")
+    for uri, text in zip(uris, [IMPORTS, "%%bash\nls | head", magical], strict=True):
         client.open(uri, text)
-    await client.diagnostics_of(uris[2], 1)
+    (found,) = await client.diagnostics_of(uris[2], 1)
+    assert client.marked(uris[2], found.range).endswith(".detach()")
     assert await client.diagnostics_of(uris[0]) == await client.diagnostics_of(uris[1]) == []
     client.edit(uris[2], ".detach()", "")
     assert await client.diagnostics_of(uris[2]) == []
