@@ -308,3 +308,19 @@ async def test_the_picture_for_a_line_of_a_cell(client: Client):
     places = {box["kind"]: box["location"] for box in answer["boxes"]}
     assert places["cut"]["uri"] == notebook.order[1]
     assert (places["end"]["uri"], places["end"]["range"]["start"]["line"]) == (notebook.order[2], 1)
+
+
+async def test_the_picture_of_a_cell(client: Client):
+    notebook = await begun(client, "# Title", IMPORTS, LOST, f"x = 1\n{BACKWARD}")
+    (lens,) = await client.text_document_code_lens_async(
+        types.CodeLensParams(types.TextDocumentIdentifier(notebook.order[3]))
+    )
+    clicked = types.ExecuteCommandParams(lens.command.command, lens.command.arguments)
+    asked = types.ExecuteCommandParams("gradls.showPicture", [notebook.order[3], {"line": 1, "character": 0}])
+    for params in (clicked, asked):
+        answer = await client.workspace_execute_command_async(params)
+        assert "(code cell 2 line 3)" in answer["summary"][-1]
+        cut = next(box for box in answer["boxes"] if box["kind"] == "cut")
+        assert cut["note"].endswith("code cell 2 line 3")
+        assert cut["location"]["uri"] == notebook.order[2]
+        assert cut["location"]["range"]["start"]["line"] == 2
