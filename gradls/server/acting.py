@@ -236,15 +236,16 @@ class Acting:
             return None
         label, text, revision = asked
         lines, problems = await self._on_worker(lambda analyst: problems_of(label, text))
-        sent = {each.message: each for each in params.context.diagnostics if each.source in (None, SOURCE)}
+        sent = [each for each in params.context.diagnostics if each.source in (None, SOURCE)]
         offers = []
         for problem in problems:
             plain = diagnostic(problem, lines, client)
-            here = plain["message"] in sent or (not sent and actions.touch(plain["range"], actions.plain(params.range)))
+            about = next((each for each in sent if _is_of(each, plain)), None)
+            here = about is not None or (not sent and actions.touch(plain["range"], actions.plain(params.range)))
             if here and problem.instead is not None:
                 choice = Choice(REPLACE, uri, revision, span=problem.span, text=problem.instead)
-                about = sent.get(problem.message, plain)
-                offers.append(Offer(f"Replace by `{problem.instead}`", QUICK_FIX, choice, about, preferred=True))
+                title = f"Replace by `{problem.instead}`"
+                offers.append(Offer(title, QUICK_FIX, choice, about or plain, preferred=True))
         return offers
 
     def _replacement(self, choice: Choice) -> action_edits.Edits:
@@ -269,6 +270,10 @@ class Acting:
         answer: Future[T] = Future()
         self._owner.loop.call(lambda: self._owner.scheduler.do(lambda analyst: _settle(answer, lambda: job(analyst))))
         return await asyncio.wrap_future(answer)
+
+
+def _is_of(sent: types.Diagnostic, plain: dict[str, Any]) -> bool:
+    return sent.message == plain["message"] and actions.touch(actions.plain(sent.range), plain["range"])
 
 
 def _settle(answer: Future[T], function: Callable[[], T]) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from gradls.autograd.versions import Version
 from gradls.rules.finding import Severity
 from gradls.syntax.source import Span
+from gradls.syntax.text import split_lines
 
 if TYPE_CHECKING:
     from gradls.workspace.forms import Mistake
@@ -135,7 +136,10 @@ def _problem(mistake: Mistake, text: str, file: Path, above: Sequence[str]) -> P
 
     place = place_of(text, (*above, *mistake.path))
     span = place.key if mistake.at_key and place.key else place.value
-    return Problem(mistake.message, file, span, mistake.instead)
+    instead = mistake.instead
+    if mistake.wants_quotes and span.line == span.end_line:
+        instead = f'"{split_lines(text)[span.line - 1][span.column - 1 : span.end_column - 1]}"'
+    return Problem(mistake.message, file, span, instead)
 
 
 def _with_unused(config: Config, beside: Path) -> Config:

@@ -28,12 +28,14 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A value that cannot be used, or a key (`at_key`). `instead` is what was probably meant, in TOML."""
+    """A value that cannot be used, or a key (`at_key`). `instead` is what was probably meant, in TOML; `wants_quotes`
+    says that it is what stands there, in quotes."""
 
     path: Path
     message: str
     at_key: bool = False
     instead: str | None = None
+    wants_quotes: bool = False
 
 
 class Form(Protocol):
@@ -164,7 +166,9 @@ class TorchVersion:
 
     def read(self, value: object, path: Path, mistakes: list[Mistake]) -> tuple[int, int] | None:
         if not isinstance(value, str) or not _matches(self.expression, value):
-            mistakes.append(_wrong(path, self.words, value))
+            # Whether it was 2.1 or 2.10, the text knows.
+            is_number = isinstance(value, float) and _matches(self.expression, str(value))
+            mistakes.append(dataclasses.replace(_wrong(path, self.words, value), wants_quotes=is_number))
             return None
         major, minor = value.split(".")[:2]
         return int(major), int(minor)

@@ -262,6 +262,9 @@ async def test_a_mistake_in_a_configuration_file_is_mended(client: Client, tmp_p
             assert action.is_preferred
             assert await client.choose(uri, action) == new
     assert await client.actions(uri, found[3:]) == []
+    client.edit(uri, "hints = 3", "hints = 3\nignore = ['detached-los']")
+    twice = [each for each in await client.told_of(uri, 5) if "detached-loss" in each.message]
+    assert [len(await client.actions(uri, [each])) for each in twice] == [1, 1]
     assert await client.actions(uri, found, only=["source.fixAll"]) in (None, [])
 
 

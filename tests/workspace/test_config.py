@@ -126,6 +126,31 @@ def of_span(text: str, problem: Problem) -> str:
     return text.split("\n")[line - 1][column - 1 : end_column - 1]
 
 
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("ignored = []", "ignore"),
+        ("per_file_ignores = {}", "per-file-ignores"),
+        ("select = 'GRD1'", '["GRD1"]'),
+        ("select = ['detached-los']", '"detached-loss"'),
+        ("severity = {Detached-Loss = 'hint'}", '"detached-loss"'),
+        ("hints = 'cut'", '"cuts"'),
+        ("target-torch = 2.10  # newer", '"2.10"'),
+        ("target-torch = 9.5", None),
+        ("exclude = 'a'", '["a"]'),
+        ("severity = 3", None),
+    ],
+)
+def test_what_was_meant(line: str, instead: str | None):
+    """And with that in its place nothing is wrong."""
+    file = Path("gradls.toml")
+    (problem,) = config_in(f"# first\n{line}\n", file).problems
+    assert problem.instead == instead
+    if instead is not None:
+        _, column, _, end = problem.span
+        assert config_in(f"# first\n{line[: column - 1]}{instead}{line[end - 1 :]}\n", file).problems == ()
+
+
 def test_what_is_right_beside_a_mistake_counts(tmp_path: Path):
     write(tmp_path / "gradls.toml", "select = ['GRD1', 2]\nseverity = {GRD1 = 'fatal', GRD2 = 'hint'}\n")
     config = load_config(tmp_path)
