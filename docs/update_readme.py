@@ -1,5 +1,5 @@
 """Write into README.md what follows from the code: the sample's findings, the list of rules, the number of beliefs;
-and draw docs/gradient.svg.
+write docs/beliefs.md and draw docs/gradient.svg.
 
 Run `python docs/update_readme.py` before a release, and when the test says that the sample's findings read otherwise.
 """
@@ -67,6 +67,20 @@ def updated(readme: str) -> str:
     return re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", part, readme, flags=re.DOTALL)
 
 
+def beliefs_page() -> str:
+    """The false beliefs, each with the program that refutes it."""
+    parts = [
+        "# What is not true about autograd",
+        "Statements that are often read and are false. Each comes with what holds and a program that shows it, which\n"
+        "the tests of gradls run on PyTorch. `gradls explain` searches them:\n"
+        '`gradls explain "does clone().mul_() break the graph?"`.',
+    ]
+    for belief in all_beliefs():
+        parts += [f"## {belief.claim[0].upper()}{belief.claim[1:]}?", f"No. {belief.truth}"]
+        parts.append(f"```python\n{belief.program}```")
+    return "\n\n".join(parts) + "\n"
+
+
 def gradient_picture() -> str:
     """The gradient picture of the last `backward()` in the sample. Without Graphviz, whose versions differ."""
     path = "samples/lost_gradients.py"
@@ -78,6 +92,7 @@ def gradient_picture() -> str:
 
 
 def main() -> None:
+    (ROOT / "docs" / "beliefs.md").write_text(beliefs_page(), encoding="utf-8")
     (ROOT / "docs" / "gradient.svg").write_text(gradient_picture(), encoding="utf-8")
     file = ROOT / "README.md"
     file.write_text(updated(file.read_text(encoding="utf-8")), encoding="utf-8")

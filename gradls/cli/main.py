@@ -119,9 +119,9 @@ def _add_cache_folder(parser: argparse.ArgumentParser) -> None:
 def _add_explain(commands: Commands) -> None:
     parser = commands.add_parser(
         "explain",
-        help="what a rule finds and why, or whether a belief about autograd is true",
-        description="Explain a rule by its code or name, or search the rules and a list of false beliefs about "
-        'autograd: gradls explain "does h * 2.0 detach h?"',
+        help="what a rule finds and why, what a message means, whether a belief about autograd is true",
+        description="Explain a rule by its code or name, or a message of PyTorch, or search all of these and a list of "
+        'false beliefs about autograd: gradls explain "does h * 2.0 detach h?"',
     )
     parser.add_argument("topic", nargs="+", metavar="CODE|NAME|WORDS")
     parser.set_defaults(run=_explain)

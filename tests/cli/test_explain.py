@@ -63,6 +63,22 @@ def test_words_about_something_else(tmp_path: Path):
     assert "sourdough bread" in run.stderr
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "element 0 of tensors does not require grad and does not have a grad_fn",
+        "RuntimeError: element 0 of variables does not require grad and does not have a grad_fn",
+    ],
+)
+def test_a_message_of_pytorch(tmp_path: Path, message: str):
+    run = gradls("explain", message, cwd=tmp_path)
+    assert run.returncode == 0
+    assert "no graph to go back through" in run.stdout
+    assert "gradls explain GRD101 (detached-loss)" in run.stdout
+    assert "until about 0.4" in run.stdout
+    assert "What to do" in run.stdout
+
+
 def test_the_list_of_rules(tmp_path: Path):
     text = gradls("rules", cwd=tmp_path)
     rules = as_json(gradls("rules", "--format", "json", cwd=tmp_path))["rules"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from gradls.rules.beliefs import all_beliefs
 from gradls.rules.registry import rules_by_key
 from tests.cli.command import gradls
 
@@ -31,6 +32,13 @@ def test_the_error_is_explained_as_shown():
     run = gradls(*command[1].split(), cwd=ROOT)
     assert run.returncode == 0
     assert run.stdout == shown[1], "run: python docs/update_readme.py"
+
+
+def test_the_page_of_beliefs_has_all_of_them():
+    shown = (ROOT / "docs" / "beliefs.md").read_text(encoding="utf-8")
+    assert shown.count("\n## ") == len(all_beliefs()), "run: python docs/update_readme.py"
+    for belief in all_beliefs():
+        assert f"?\n\nNo. {belief.truth}\n\n```python\n{belief.program}```\n" in shown
 
 
 def test_the_rules_listed_exist():
