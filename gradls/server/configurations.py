@@ -34,8 +34,8 @@ class Configurations:
         self._scheduler = scheduler
         self._connection = connection
         self._client = client
-        self._told: set[str] = set()
-        """The labels of the files of which the client has diagnostics."""
+        self._told: dict[str, str] = {}
+        """By the labels of the files of which the client has diagnostics: their URIs as they were then."""
 
     def did_open(self, params: Params) -> None:
         item = params["textDocument"]
@@ -54,12 +54,12 @@ class Configurations:
 
     def notice(self, problems: Iterable[Problem]) -> None:
         """Something is wrong in these files."""
-        for label in {str(problem.file) for problem in problems if problem.file is not None} - self._told:
+        for label in {str(problem.file) for problem in problems if problem.file is not None} - self._told.keys():
             self._look(label)
 
     def look_again(self) -> None:
         """Files may have changed."""
-        for label in self._told:
+        for label in list(self._told):
             self._look(label)
 
     def _look(self, label: str) -> None:
@@ -75,17 +75,17 @@ class Configurations:
         self._scheduler.do(lambda analyst: diagnostics_of(label, text, client), tell)
 
     def _tell(self, label: str, document: Document | None, diagnostics: list[dict[str, Any]]) -> None:
-        if not diagnostics and label not in self._told:
-            return
+        uri = document.uri if document is not None else self._uri_of(label)
+        before = self._told.pop(label, None)
+        if before is not None and before != uri:
+            self._publish(before, [])
         if diagnostics:
-            self._told.add(label)
-        else:
-            self._told.discard(label)
-        params: dict[str, Any] = {"uri": self._uri_of(label), "diagnostics": diagnostics}
-        if document is not None:
-            params["uri"] = document.uri
-            if document.version is not None:
-                params["version"] = document.version
+            self._told[label] = uri
+        if diagnostics or before == uri:
+            self._publish(uri, diagnostics, document.version if document is not None else None)
+
+    def _publish(self, uri: str, diagnostics: list[dict[str, Any]], version: int | None = None) -> None:
+        params = {"uri": uri, "diagnostics": diagnostics, **({"version": version} if version is not None else {})}
         self._connection.notify("textDocument/publishDiagnostics", params)
 
 

@@ -100,6 +100,25 @@ async def test_a_file_above_the_workspace(client: Client, tmp_path: Path):
     assert await client.diagnostics_of(uri, 0) == []
 
 
+async def test_a_client_that_spells_the_file_otherwise(client: Client, tmp_path: Path):
+    """Each of its mistakes is told under one URI: that of the client while it is open there."""
+    folder = tmp_path / "a+b"
+    folder.mkdir()
+    own, program = folder / "gradls.toml", uri_of(folder / "train.py")
+    own.write_text("ignor = []\n")
+    ours = uri_of(own)
+    theirs = ours.replace("%2B", "+") if "%2B" in ours else ours.replace("+", "%2B")
+    await client.begin(folder=folder)
+    client.open(program, DETACHED)
+    await client.told_of(ours, 1)
+    client.open(theirs, "ignor = []\n", language="toml")
+    await client.told_of(theirs, 1)
+    await client.told_of(ours, 0)
+    client.shut(theirs)
+    await client.told_of(ours, 1)
+    await client.told_of(theirs, 0)
+
+
 @pytest.mark.parametrize("preset", ["vscode", "emacs"])
 async def test_a_file_that_is_typed_in(client: Client, tmp_path: Path, preset: str):
     """What is typed is checked; what is saved counts."""
