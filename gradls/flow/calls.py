@@ -159,6 +159,8 @@ def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
         found = unknowns.unknown_method(run, name, receiver, call)
         if found is not None:
             return found
+    if receiver is None and name == "item" and not call.values and isinstance(call.node, ast.Call):
+        return Host("number")  # whatever has this method: tensors, arrays, what NumPy counts with
     values = [*([receiver] if receiver is not None else []), *call.values]
     return operations.unknown_operation(run, name, values, call.node, pure=pure)
 

@@ -198,6 +198,13 @@ WHOLE = {
         with nullcontext(loss) as same:
             same.backward()
     """,
+    "numbers of NumPy": """
+        import numpy as np
+        model = nn.Linear(2, 2)
+        eps = np.finfo(np.float32).eps.item()
+        returns = torch.ones(3)
+        (model(torch.ones(2)).sum() * (returns.mean() / (returns.std() + eps))).backward()
+    """,
     "a deep copy as a teacher": """
         import copy
         student = nn.Linear(2, 2)
@@ -311,6 +318,7 @@ SAID = {
         "gradient reaches 4 of 6 parameters (2 frozen)",
         "steps 4 parameters",
     ],
+    "numbers of NumPy": ["gradient reaches 2 of 2 parameters"],
     "mixed precision, if there is a graphics card": ["gradient reaches 2 of 2 parameters"],
     "a branch that the data decides": ["gradient reaches at least 2 parameters"],
     "what is not known adds to it": ["gradient reaches at least 2 parameters"],
