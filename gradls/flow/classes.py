@@ -214,6 +214,8 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
     instance.open = has_unknown_base(cls)
     start_training(run, instance)
     init, _ = find_in_class(cls, "__init__")
+    if isinstance(init, Unknown):
+        instance.open = True
     if isinstance(init, Function):
         call_function(run, init, call, instance)
     elif _is_dataclass(cls):

@@ -135,6 +135,8 @@ def _takes_objects(event: Event) -> bool:
 
 def never_reached(facts: Facts) -> set[Tensor]:
     """The parameters that an optimizer steps though no backward reaches them."""
+    if facts.unfinished:
+        return set()
     trained: set[Tensor] = set()
     for event in facts.of("step"):
         trained |= event.trained

@@ -11,17 +11,21 @@ import re
 from collections.abc import Iterator
 
 from gradls.flow import calls
-from gradls.flow.run import Run
-from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor
+from gradls.flow.classes import is_module_path
+from gradls.flow.run import Run, Scope
+from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Value
+
+_OBJECTS = (Tensor, Instance, Host, Sequence, Mapping, Choice)
 
 _STRING_OR_COMMENT = re.compile(r"#[^\n]*|'[^'\n]*'|\"[^\"\n]*\"")
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
-_DEFINED = re.compile(r"\s*(?:async\s+def|def|class)\s+(\w+)")
+_DEFINED = re.compile(r"\s*(?:@[^\n]*\n\s*)*(?:async\s+def|def|class)\s+(\w+)")
 _TARGET = r"[A-Za-z_][\w.]*"
 _ASSIGNED = re.compile(rf"\s*\(?({_TARGET}(?:\s*,\s*{_TARGET})*),?\)?\s*(?::[^=]*)?[-+*/%@&|^<>]*=(?!=)")
 _LOOPED = re.compile(rf"\s*(?:async\s+)?for\s+\(?({_TARGET}(?:\s*,\s*{_TARGET})*)")
 _NAMED = re.compile(r"\bas\s+(\w+)")
 _HARMLESS = re.compile(r"\s*(?:(?:print|import|from|assert|global|nonlocal)\b|>>>|<<<<<<< |=======\s*$|>>>>>>> )")
+_OF_BASE = re.compile(r"\bsuper\b|\b__init__\b")
 _BEGINNING = re.compile(r"\s*[\w\"'(\[{)\]}@*.~-]")
 
 
@@ -41,22 +45,22 @@ def written_instead(run: Run, statement: ast.Pass) -> str:
 def execute(run: Run, statement: ast.Pass, text: str) -> bool:
     """What a statement with this text may do; False if it does not come to its end."""
     code = _STRING_OR_COMMENT.sub("", text)
+    if not _HARMLESS.match(code):
+        # Whatever is not seen to happen may happen here.
+        run.chapter.unfinished = True
     defined = _DEFINED.match(code.lstrip("\n"))
     if defined:
         _forget(run, defined[1])
         return True
     if _HARMLESS.match(code):
         return True
-    known = False
-    for name in dict.fromkeys(_NAME.findall(code)):
-        fields = run.frame.scope.find(name)
-        if fields is not None:
-            known = True
-            calls.escape(run, fields[name])
+    known = any(run.frame.scope.find(name) is not None for name in _NAME.findall(code))
     receiver = run.frame.receiver
-    if isinstance(receiver, Instance) and re.search(r"\bsuper\b|\b__init__\b", code):
+    if isinstance(receiver, Instance) and (not known or _OF_BASE.search(code)):
         # Nobody knows what a base class makes of it.
-        receiver.open = known = True
+        receiver.open = True
+        known = known or bool(_OF_BASE.search(code))
+    _hand_over(run)
     targets = list(_targets(code))
     for target in targets:
         _forget(run, target)
@@ -87,18 +91,49 @@ def _forget(run: Run, target: str) -> None:
     fields = scope.find(first)
     if fields is not None and isinstance(fields[first], Instance) and len(rest) == 1:
         run.state.set(fields[first].fields, rest[0], run.unknown("syntax", rest[0]))
+    elif fields is not None and isinstance(fields[first], Tensor):
+        run.state.set(fields, first, run.unknown("syntax", first))
+
+
+def _hand_over(run: Run) -> None:
+    """Code that may use every name that is visible has all that these are."""
+    scope: Scope | None = run.frame.scope
+    while scope is not None:
+        for value in list(scope.fields.values()):
+            if isinstance(value, _OBJECTS):
+                calls.escape(run, value)
+        scope = scope.parent
 
 
 def _anything(run: Run, statement: ast.Pass) -> bool:
     """It may change what every name is, and return."""
     scope = run.frame.scope
+    seen: set[int] = set()
     for name, value in list(scope.fields.items()):
-        if isinstance(name, str) and isinstance(value, (Tensor, Instance, Host, Sequence, Mapping, Choice)):
-            calls.escape(run, value)
+        if isinstance(name, str) and isinstance(value, _OBJECTS):
+            _shake(run, value, seen)
             run.state.set(scope.fields, name, run.unknown("syntax", name))
     if scope.kind != "function":
         return True
     return run.fork([(statement, True, lambda: _leave(run)), (statement, False, lambda: True)])
+
+
+def _shake(run: Run, value: Value, seen: set[int]) -> None:
+    """Of the lists and dictionaries that an object holds nobody knows what is in them."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, Sequence) and value.kind == "list":
+        run.state.set(value.fields, "items", ())
+        run.state.set(value.fields, "rest", run.unknown("element"))
+    elif isinstance(value, Mapping):
+        for key in list(value.entries):
+            run.state.drop(value.entries, key)
+        run.state.set(value.fields, "rest", run.unknown("element"))
+    elif isinstance(value, Instance) and not is_module_path(value.path):
+        for held in list(value.fields.values()):
+            if isinstance(held, _OBJECTS):
+                _shake(run, held, seen)
 
 
 def _leave(run: Run) -> bool:
