@@ -89,7 +89,10 @@ function steps.hints()
     return
   end
   local function shown()
-    return vim.tbl_map(function(each) return each.inlay_hint.label end, vim.lsp.inlay_hint.get({ bufnr = buffer }))
+    return vim.tbl_map(function(each)
+      local label = each.inlay_hint.label
+      return type(label) == 'string' and label or label[1].value
+    end, vim.lsp.inlay_hint.get({ bufnr = buffer }))
   end
   wait_for('hints', function() return #shown() > 0 end)
   report.hints = shown()

@@ -93,7 +93,7 @@ def test_a_finding_is_shown_explained_drawn_and_fixed(name: str, project: Path):
         assert seen["notices"] == ["gradls: hints need Neovim 0.10 or later"]
     else:
         assert seen["notices"] == []
-        assert seen["hints"] == ["no gradient: copied values"]
+        assert "no gradient: copied values" in seen["hints"]
     assert written(project) == MENDED
 
 
