@@ -139,7 +139,7 @@ def templates(cls: Class) -> Iterator[Function]:
             if not isinstance(method, Function) or method.kind or find_in_class(cls, method.name)[0] is not method:
                 continue
             names = method.source.once(_attributes, method.node)
-            if names & _OFF and names & cls.fields.keys():
+            if not names.isdisjoint(_OFF) and not names.isdisjoint(cls.fields):
                 yield method
 
 
@@ -171,13 +171,16 @@ def is_module_class(cls: Value) -> bool | None:
     return None
 
 
+_MODULE = "torch.nn.modules.module.Module"
+
+
 def _sort(cls: Class) -> str:
     """module, unknown or other."""
     if any(is_module_path(path) for path in library_bases(cls)):
         return "module"
     for base in linearize(cls):
         answer = getattr(base, "answer", None)
-        if answer is not None and "torch.nn.modules.module.Module" in [answer.name, *answer.bases]:
+        if answer is not None and (answer.name == _MODULE or _MODULE in answer.bases):
             return "module"
     return "unknown" if has_unknown_base(cls) else "other"
 

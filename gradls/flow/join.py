@@ -36,8 +36,11 @@ class Join:
     def slot(self, key: Any, values: list[Any]) -> Any:
         """The value of the slot `key` which is `values` by branch (at least two that are not identical)."""
         first = values[0]
+        if key == "rest":
+            present = [value for value in values if value is not None]
+            return self.values(present) if present else None
         if isinstance(first, Value):
-            return self.values(values)
+            return self.values(values) if None not in values else None
         if isinstance(first, Node):
             return self.nodes(values)
         if key in ("writes", "hidden"):
@@ -46,9 +49,6 @@ class Join:
             return self.items(values)
         if isinstance(first, tuple) and key in ("views", "parameters", "freed", "*hooks", "*hooked"):
             return _union(values)
-        if key == "rest":
-            present = [value for value in values if value is not None]
-            return self.values(present) if present else None
         return first if all(value == first for value in values) else None
 
     def nodes(self, nodes: Values[Node]) -> Node:

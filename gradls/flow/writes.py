@@ -164,7 +164,7 @@ def _check_fit(run: Run, target: Tensor, bound: dict[str, Value], op: Op, at: as
             run.event("unfit-write", at, target, target.node, op=op.name, dtype=found, target=target.dtype)
     elif plain.shape == "broadcast" and target.shape is not None:
         size = shapes.broadcast([value for name, value in bound.items() if name in ("input", "other")])
-        if size is not None and None not in [*size, *target.shape] and size != target.shape:
+        if size is not None and None not in size and None not in target.shape and size != target.shape:
             run.event("unfit-write", at, target, target.node, op=op.name, shape=size, target=target.shape)
 
 

@@ -274,7 +274,7 @@ def _new_leaves(event: Event, known: set[Tensor]) -> list[Tensor]:
     if not isinstance(event.assigned, (Instance, Tensor)) or event.assigned is event.old:
         return []
     leaves = [leaf for leaf in leaves_of(event.assigned) if leaf.is_parameter and leaf.requires_grad is True]
-    old = {id(leaf) for leaf in leaves_of(event.old)}
+    old = {id(leaf) for leaf in leaves_of(event.old)} if isinstance(event.old, (Instance, Tensor)) else set()
     return [] if any(leaf in known or id(leaf) in old for leaf in leaves) else leaves
 
 

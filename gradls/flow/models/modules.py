@@ -162,7 +162,7 @@ def members(instance: Instance) -> Iterator[tuple[str, Value]]:
     """The attributes and contents of a module."""
     yield from contents(instance)
     for name, value in instance.fields.items():
-        if isinstance(name, str) and name not in (ITEMS, "training", "escaped", "*dirty"):
+        if isinstance(name, str) and isinstance(value, Value) and name not in (ITEMS, "training"):
             yield name, value
 
 
