@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from gradls.flow import abroad, attributes, classes, contexts, lazies, nothing
@@ -111,21 +110,21 @@ def call_value(run: Run, function: Value, call: Call) -> Value:
 
 def _call_choice(run: Run, function: Choice, call: Call) -> Value:
     results: list[Value] = []
-
-    def arm(option: Value) -> Callable[[], bool]:
-        def body() -> bool:
-            results.append(call_value(run, option, call))
-            return True
-
-        return body
-
     callable_options = [option for option in function.options if not isinstance(option, Host)]
     if len(callable_options) == 1:
         return call_value(run, callable_options[0], call)
-    arms: list[Arm] = [(function, number, arm(option)) for number, option in enumerate(callable_options)]
+    arms: list[Arm] = [
+        (function, number, partial(_call_option, run, option, call, results))
+        for number, option in enumerate(callable_options)
+    ]
     if not arms or not run.fork(arms):
         return run.unknown("call")
     return run.join.values(results)
+
+
+def _call_option(run: Run, option: Value, call: Call, results: list[Value]) -> bool:
+    results.append(call_value(run, option, call))
+    return True
 
 
 def call_unknown(run: Run, function: Value, call: Call) -> Value:
@@ -262,9 +261,7 @@ def call_function(
     if home is (run.frame.file is run.file):
         return _call_function(run, function, call, receiver, owner)
 
-    def body() -> Value:
-        return _call_function(run, function, call, receiver, owner)
-
+    body = partial(_call_function, run, function, call, receiver, owner)
     if home:
         return abroad.come_back(run, body)
     given = [*call.values, *([receiver] if receiver is not None else [])]

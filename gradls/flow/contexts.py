@@ -30,12 +30,12 @@ def set_mode(run: Run, grad: bool | None, inference: bool, at: At | None) -> Cal
     run.state.set(run.mode, "grad", grad)
     run.state.set(run.mode, "inference", inference)
     run.state.set(run.mode, "at", at)
+    return partial(_restore, run, before)
 
-    def restore() -> None:
-        for key, value in before.items():
-            run.state.set(run.mode, key, value)
 
-    return restore
+def _restore(run: Run, before: dict[str, object]) -> None:
+    for key, value in before.items():
+        run.state.set(run.mode, key, value)
 
 
 class Leak:
@@ -71,11 +71,12 @@ def take_over(run: Run, iterated: Value) -> Callable[[], None] | None:
     run.state.set(run.mode, "leak", leak)
     run.frame.modes.append(before)
 
-    def leave() -> None:
-        run.frame.modes.remove(before)
-        restore()
+    return partial(_give_back, run, before, restore)
 
-    return leave
+
+def _give_back(run: Run, before: dict[str, object], restore: Callable[[], None]) -> None:
+    run.frame.modes.remove(before)
+    restore()
 
 
 def leave_blocks(run: Run, kept: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.flow import attributes, calls, contexts, nothing, operators, subscripts, truth
@@ -134,17 +135,19 @@ def _if_exp(run: Run, node: ast.IfExp) -> Value:
     if known is not None:
         return eval_expr(run, node.body if known else node.orelse)
     results: list[Value] = []
-
-    def arm(taken: bool) -> Callable[[], bool]:
-        def body() -> bool:
-            truth.narrow(run, node.test, taken)
-            results.append(eval_expr(run, node.body if taken else node.orelse))
-            return True
-
-        return body
-
-    run.fork([(test, True, arm(True)), (test, False, arm(False))])
+    run.fork(
+        [
+            (test, True, partial(_alternative, run, node.test, True, node.body, results)),
+            (test, False, partial(_alternative, run, node.test, False, node.orelse, results)),
+        ]
+    )
     return run.join.values(results)
+
+
+def _alternative(run: Run, test: ast.expr, taken: bool, node: ast.expr, results: list[Value]) -> bool:
+    truth.narrow(run, test, taken)
+    results.append(eval_expr(run, node))
+    return True
 
 
 def _tuple(run: Run, node: ast.Tuple | ast.List | ast.Set) -> Value:

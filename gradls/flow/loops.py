@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.flow import classes, contexts, nothing, truth
@@ -64,23 +65,16 @@ def container_elements(run: Run, value: Value) -> Value | None:
 
 def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     """`for`: whether it comes to its end."""
-    from gradls.flow.statements import assign, exec_block
+    from gradls.flow.statements import exec_block
 
     iterated = classes.iterator(run, expressions.eval_expr(run, statement.iter), statement.iter)
     run.event("loop", statement, iterated)
     nothing.note_use(run, statement.iter, iterated, "it is gone through")
     elements, exact = rounds(run, iterated)
 
-    def body(value: Value) -> Callable[[], bool]:
-        def one() -> bool:
-            assign(run, statement.target, value)
-            return exec_block(run, statement.body)
-
-        return one
-
     if not elements:
         return exec_block(run, statement.orelse)
-    bodies = [body(value) for value in elements]
+    bodies: list[Callable[[], bool]] = [partial(_with_element, run, statement, value) for value in elements]
     leave = contexts.take_over(run, iterated)
     try:
         completes = _loop(run, bodies, exact, statement.orelse, counted=(statement, _count(run, iterated, statement)))
@@ -96,6 +90,13 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     return completes
 
 
+def _with_element(run: Run, statement: ast.For | ast.AsyncFor, value: Value) -> bool:
+    from gradls.flow.statements import assign, exec_block
+
+    assign(run, statement.target, value)
+    return exec_block(run, statement.body)
+
+
 def _count(run: Run, iterated: Value, statement: ast.For | ast.AsyncFor) -> int | None:
     """How many rounds a loop has, if nothing in it leaves it early."""
     if not isinstance(iterated, Sequence) or run.frame.file.source.once(_may_be_left, statement):
@@ -108,18 +109,21 @@ def exec_while(run: Run, statement: ast.While) -> bool:
     """`while`: whether it comes to its end."""
     from gradls.flow.statements import exec_block
 
-    def one() -> bool:
-        expressions.eval_expr(run, statement.test)
-        return exec_block(run, statement.body)
-
     known = truth.asked(run, expressions.eval_expr(run, statement.test), statement.test)
     run.event("loop", statement)
     if known is False:
         return exec_block(run, statement.orelse)
     endless = isinstance(statement.test, ast.Constant) and bool(statement.test.value)
-    completes = _loop(run, [one, one], False, statement.orelse, endless)
+    completes = _loop(run, [partial(_while_true, run, statement)] * 2, False, statement.orelse, endless)
     _open_containers(run, statement)
     return completes
+
+
+def _while_true(run: Run, statement: ast.While) -> bool:
+    from gradls.flow.statements import exec_block
+
+    expressions.eval_expr(run, statement.test)
+    return exec_block(run, statement.body)
 
 
 FILLING = frozenset(("append", "appendleft", "add", "extend", "insert", "update", "setdefault"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from gradls.flow import attributes, classes
 from gradls.flow.arguments import Call
@@ -78,24 +79,18 @@ def run_template(run: Run, method: Function, receiver: Value) -> Chapter:
 
 def run_method_of_function(run: Run, method: Function) -> Chapter:
     """Run a method of a custom autograd Function, which is not recorded."""
+    return _run_alone(run, method.written.node, partial(_call_of_function, run, method))
 
-    def action() -> None:
-        run.isolated += 1
-        call_function(run, method, context_arguments(run, method, arguments(run, method, False)))
 
-    return _run_alone(run, method.written.node, action)
+def _call_of_function(run: Run, method: Function) -> None:
+    run.isolated += 1
+    call_function(run, method, context_arguments(run, method, arguments(run, method, False)))
 
 
 def make(run: Run, cls: Class) -> tuple[Chapter, Value]:
     """Make an object of a class, with arguments of which nothing is known."""
     holder: list[Value] = []
-
-    def action() -> None:
-        init, _ = classes.find_in_class(cls, "__init__")
-        call = arguments(run, init, True) if isinstance(init, Function) else Call(cls.node, [], {}, True)  # type: ignore[arg-type]
-        holder.append(classes.instantiate(run, cls, call))
-
-    chapter = _run_alone(run, cls.node, action)
+    chapter = _run_alone(run, cls.node, partial(_instantiate, run, cls, holder))
     if not holder:
         holder.append(Instance(run.state, cls))
         holder[0].open = True  # type: ignore[attr-defined]
@@ -106,6 +101,12 @@ def make(run: Run, cls: Class) -> tuple[Chapter, Value]:
             # Whoever made the object may have converted it.
             tensor.fields["exact"] = None
     return chapter, receiver
+
+
+def _instantiate(run: Run, cls: Class, holder: list[Value]) -> None:
+    init, _ = classes.find_in_class(cls, "__init__")
+    call = arguments(run, init, True) if isinstance(init, Function) else Call(cls.node, [], {}, True)  # type: ignore[arg-type]
+    holder.append(classes.instantiate(run, cls, call))
 
 
 def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from gradls.flow import (
     attributes,
@@ -147,14 +148,17 @@ def _if(run: Run, statement: ast.If) -> bool:
         truth.narrow(run, statement.test, known)
         return exec_block(run, statement.body if known else statement.orelse)
 
-    def arm(taken: bool) -> Callable[[], bool]:
-        def body() -> bool:
-            truth.narrow(run, statement.test, taken)
-            return exec_block(run, statement.body if taken else statement.orelse)
+    return run.fork(
+        [
+            (test, True, partial(_branch, run, statement.test, True, statement.body)),
+            (test, False, partial(_branch, run, statement.test, False, statement.orelse)),
+        ]
+    )
 
-        return body
 
-    return run.fork([(test, True, arm(True)), (test, False, arm(False))])
+def _branch(run: Run, test: ast.expr, taken: bool, body: list[ast.stmt]) -> bool:
+    truth.narrow(run, test, taken)
+    return exec_block(run, body)
 
 
 def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
@@ -189,28 +193,27 @@ def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
 
 
 def _try(run: Run, statement: ast.Try) -> bool:
-    catches = contexts.catches_errors(statement)
-
-    def body() -> bool:
-        run.caught += catches
-        try:
-            completes = exec_block(run, statement.body)
-        finally:
-            run.caught -= catches
-        return completes and exec_block(run, statement.orelse)
-
-    def handler(clause: ast.ExceptHandler) -> Callable[[], bool]:
-        def arm() -> bool:
-            if clause.name:
-                bind(run, clause.name, run.unknown("exception", clause.name))
-            return exec_block(run, clause.body)
-
-        return arm
-
-    arms: list[Arm] = [(statement, 0, body)]
-    arms += [(statement, number, handler(clause)) for number, clause in enumerate(statement.handlers, 1)]
-    completes = run.fork(arms) if len(arms) > 1 else body()
+    tried = partial(_tried, run, statement)
+    arms: list[Arm] = [(statement, 0, tried)]
+    arms += [(statement, number, partial(_handler, run, clause)) for number, clause in enumerate(statement.handlers, 1)]
+    completes = run.fork(arms) if len(arms) > 1 else tried()
     return exec_block(run, statement.finalbody) and completes
+
+
+def _tried(run: Run, statement: ast.Try) -> bool:
+    catches = contexts.catches_errors(statement)
+    run.caught += catches
+    try:
+        completes = exec_block(run, statement.body)
+    finally:
+        run.caught -= catches
+    return completes and exec_block(run, statement.orelse)
+
+
+def _handler(run: Run, clause: ast.ExceptHandler) -> bool:
+    if clause.name:
+        bind(run, clause.name, run.unknown("exception", clause.name))
+    return exec_block(run, clause.body)
 
 
 def _return(run: Run, statement: ast.Return) -> bool:
@@ -298,21 +301,17 @@ def _nonlocal(run: Run, statement: ast.Nonlocal) -> bool:
 
 
 def _match(run: Run, statement: ast.Match) -> bool:
-    subject = expressions.eval_expr(run, statement.subject)
-
-    def arm(case: ast.match_case) -> Callable[[], bool]:
-        def body() -> bool:
-            for node in walk(case.pattern):
-                name = getattr(node, "name", None)
-                if isinstance(name, str):
-                    bind(run, name, run.unknown("pattern", name))
-            return exec_block(run, case.body)
-
-        return body
-
-    del subject
-    arms: list[Arm] = [(statement, number, arm(case)) for number, case in enumerate(statement.cases)]
+    expressions.eval_expr(run, statement.subject)
+    arms: list[Arm] = [(statement, number, partial(_case, run, case)) for number, case in enumerate(statement.cases)]
     return run.fork([*arms, (statement, -1, lambda: True)])
+
+
+def _case(run: Run, case: ast.match_case) -> bool:
+    for node in walk(case.pattern):
+        name = getattr(node, "name", None)
+        if isinstance(name, str):
+            bind(run, name, run.unknown("pattern", name))
+    return exec_block(run, case.body)
 
 
 def _pass(run: Run, statement: ast.Pass) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
@@ -251,9 +252,7 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
     options = ("use_reentrant", "preserve_rng_state", "context_fn", "determinism_check", "debug", "early_stop")
     kwargs = {name: value for name, value in call.kwargs.items() if name not in options}
 
-    def compute() -> Value:
-        return call_value(run, call.args[0], Call(call.node, call.args[1:], kwargs, call.unsure))
-
+    compute = partial(call_value, run, call.args[0], Call(call.node, call.args[1:], kwargs, call.unsure))
     mark = run.state.mark()
     result = compute()
     if reentrant is False and "determinism_check" not in call.kwargs and not call.unsure:

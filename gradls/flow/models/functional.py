@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
@@ -105,24 +107,24 @@ def call_grad(run: Run, receiver: Instance, call: Call) -> Value:
     if target is None or "has_aux" in made.kwargs or len(made.args) > 2 or run.recording is not True:
         return run.unknown("call", "grad")
     given = call.args[index]
-
-    def inner(tensor: Tensor) -> Value:
-        leaf = run.leaf("argument", call.node, requires_grad=True, dtype=tensor.dtype, shape=tensor.shape)
-        leaf.fields["leaf"] = None
-        return leaf
-
-    inside = _each(run, given, inner)
+    inside = _each(run, given, partial(_argument, run, call.node))
     args = [*call.args[:index], inside, *call.args[index + 1 :]]
     result = call_value(run, target, Call(call.node, args, call.kwargs, call.unsure))
     flag = _requires_grad_outside(result, given, inside)
+    return _each(run, given, partial(_gradient, run, call.node, flag))
 
-    def gradient(tensor: Tensor) -> Value:
-        found = run.leaf("grad", call.node, requires_grad=flag, shape=tensor.shape)
-        if flag is None:
-            found.fields["leaf"] = None
-        return found
 
-    return _each(run, given, gradient)
+def _argument(run: Run, at: ast.AST, tensor: Tensor) -> Value:
+    leaf = run.leaf("argument", at, requires_grad=True, dtype=tensor.dtype, shape=tensor.shape)
+    leaf.fields["leaf"] = None
+    return leaf
+
+
+def _gradient(run: Run, at: ast.AST, flag: bool | None, tensor: Tensor) -> Value:
+    found = run.leaf("grad", at, requires_grad=flag, shape=tensor.shape)
+    if flag is None:
+        found.fields["leaf"] = None
+    return found
 
 
 def _requires_grad_outside(result: Value, given: Value, inside: Value) -> bool | None:

@@ -191,27 +191,23 @@ def _in_place_layer(run: Run, spec: ModuleSpec, first: Tensor, call: Call, optio
 
 def _structured(run: Run, spec: ModuleSpec, result: Tensor, options: dict[str, Value]) -> Value:
     """What forward returns: a tensor, or the tuple of a recurrent layer or of attention."""
-
-    def pair(*items: Value) -> Value:
-        return Sequence(run.state, "tuple", items)
-
-    def sibling() -> Tensor:
-        node = Node(run.state, "part", result.node.at, (Edge(result.node, result.requires_grad),), path=run.path)
-        tensor = Tensor(run.state, node, requires_grad=result.requires_grad, leaf=result.leaf, dtype="float")
-        tensor.inference = result.inference
-        return tensor
-
-    if spec.outputs == "rnn":
-        return pair(result, sibling())
+    other: Value
     if spec.outputs == "lstm":
-        return pair(result, pair(sibling(), sibling()))
-    if spec.outputs == "lstm_cell":
-        return pair(result, sibling())
-    if spec.outputs == "attention":
-        return pair(result, sibling())
-    if isinstance(options.get("return_indices"), Host) and options["return_indices"].value is True:  # type: ignore[attr-defined]
-        return pair(result, run.leaf("indices", None, dtype="int"))
-    return result
+        other = Sequence(run.state, "tuple", (_sibling(run, result), _sibling(run, result)))
+    elif spec.outputs in ("rnn", "lstm_cell", "attention"):
+        other = _sibling(run, result)
+    elif isinstance(options.get("return_indices"), Host) and options["return_indices"].value is True:  # type: ignore[attr-defined]
+        other = run.leaf("indices", None, dtype="int")
+    else:
+        return result
+    return Sequence(run.state, "tuple", (result, other))
+
+
+def _sibling(run: Run, result: Tensor) -> Tensor:
+    node = Node(run.state, "part", result.node.at, (Edge(result.node, result.requires_grad),), path=run.path)
+    tensor = Tensor(run.state, node, requires_grad=result.requires_grad, leaf=result.leaf, dtype="float")
+    tensor.inference = result.inference
+    return tensor
 
 
 @method(MODULE, "forward")
