@@ -16,6 +16,7 @@ from gradls.cli.notebooks import locate, module_line
 from gradls.cli.records import Record, Report, error_record, excerpts, finding_record, span_record
 from gradls.flow.facts import TensorState
 from gradls.flow.names import Question
+from gradls.flow.state import emptied_behind
 from gradls.workspace.edits import unified_diff
 from gradls.workspace.files import Unreadable, read_bytes
 from gradls.workspace.looked import Looked, digest
@@ -29,7 +30,7 @@ _ABOUT_GRADIENTS = re.compile(r"torch|backward|grad\b|lightning|accelerat")
 def check_file(edits: bool, task: Task) -> Report:
     """The findings of one file, with the edits that mend them if these are wanted."""
     report = Report(task.path)
-    with _failures_in(report):
+    with _failures_in(report), emptied_behind():
         text = _text(task, report)
         if text is not None:
             looked = Looked()
@@ -40,6 +41,7 @@ def check_file(edits: bool, task: Task) -> Report:
                 report.excerpts.update(excerpts(finding))
             locate(report, text)
             report.looked = None if looked.torn else looked.states
+            session.end()
     return report
 
 

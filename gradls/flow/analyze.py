@@ -126,6 +126,13 @@ class Analysis:
             self._facts = None
         return bool(answered)
 
+    def end(self) -> None:
+        """Let go of all that is known. Nothing is to be asked any more."""
+        if self._run is not None:
+            self._run.end_for_good()
+        self._run, self._run_of_known, self._facts = None, None, None
+        self._known, self._made, self._seen_before = {}, {}, {}
+
     @property
     def facts(self) -> Facts:
         """What is known of the source as it is now."""

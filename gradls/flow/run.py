@@ -231,6 +231,11 @@ class Run:
         chapter.steps = self.steps - chapter.steps
         return chapter
 
+    def end_for_good(self) -> None:
+        """Let go of what leads from a file's names back here."""
+        for file in self.files.values():
+            file.scope.pending = None
+
     # What is written down
 
     def event(

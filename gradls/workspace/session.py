@@ -128,6 +128,15 @@ class Session:
         self._project.changed()
         return self._replaced(path)
 
+    def end(self) -> None:
+        """Let go of all that is known, so that its memory is free at once. Nothing is to be asked any more."""
+        for document in self._documents.values():
+            if document.analysis is not None:
+                document.analysis.end()
+        self._documents.clear()
+        self._alone.clear()
+        del self._project
+
     def changed_on_disk(self, *paths: str) -> list[str]:
         """Files or folders were written, made, moved or removed. Returns the open paths that this is news for, of which
         all is forgotten that was concluded from these."""
