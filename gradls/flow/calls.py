@@ -209,6 +209,9 @@ def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:
         # An object of a subclass of Tensor: nothing is known of it as a tensor.
         return run.unknown("method", name.rpartition(".")[2])
     model = find_method(receiver, name)
+    if isinstance(receiver, Class) and classes.FUNCTION not in classes.library_bases(receiver):
+        # The methods that have models are those of objects.
+        model = None
     if model is not None:
         return model(run, receiver, call)
     if isinstance(receiver, Tensor):
