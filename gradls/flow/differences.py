@@ -109,15 +109,16 @@ class _Comparison:
             for value in (old, new)
         ]
         # What somebody asked of the old one since counts for nothing.
-        asked = {key: value for key, value in old.fields.items() if key in new.fields or not isinstance(key, str)}
+        asked = {key: value for key, value in old.fields.items() if key in new.fields or not _is_question(key)}
         return about[0] == about[1] and self.same(asked, dict(new.fields))
 
     def _nodes(self, old: Node, new: Node) -> bool:
         """Those of what is unknown: `label` and the value are known from whose they are."""
         return (
             old.kind == new.kind == "opaque"
-            and (old.op, old.edges, old.at, old.cut, old.saved) == (new.op, new.edges, new.at, new.cut, new.saved)
-            and not old.edges
+            and (old.op, old.at, old.cut, old.saved, old.path) == (new.op, new.at, new.cut, new.saved, new.path)
+            and [edge[1:] for edge in old.edges] == [edge[1:] for edge in new.edges]
+            and all(self.same(one.node, other.node) for one, other in zip(old.edges, new.edges, strict=True))
             and self.same(dict(old.fields), dict(new.fields))
         )
 
@@ -173,6 +174,11 @@ class _Comparison:
                     return False
                 self.different.add(name)
         return True
+
+
+def _is_question(key: object) -> bool:
+    """Is this a slot of something unknown that is filled when somebody asks: an attribute, its node, a comparison?"""
+    return isinstance(key, str) or (isinstance(key, tuple) and key[0] in ("node", "derived"))
 
 
 def _is_of_module(value: Function | Class) -> bool:
