@@ -255,18 +255,20 @@ class Analysis:
         mark = run.state.mark()
         other = any(base.name in self._different for base in classes.linearize(cls) if isinstance(base, Class))
         chapter = None if other else self._still_true(cls.node)
-        again = chapter is None
-        if chapter is None:
-            chapter = self._make(run, cls)
-        yield cls.node, chapter
         todo: list[tuple[Any, Function, bool]]
         todo = [((cls.node, method.node), method, True) for method in classes.templates(cls)]
         todo += [(method.written.node, method, False) for method in methods]
+        if chapter is None:
+            # It is another object, also for those that an interruption leaves for later.
+            for key, _, _ in todo:
+                self._known.pop(key, None)
+            chapter = self._make(run, cls)
+        yield cls.node, chapter
         applied = False
         for key, method, template in todo:
             if not template and key in executed:
                 continue
-            known = None if again else self._still_true(key)
+            known = self._still_true(key)
             if known is None:
                 if self._made[cls.node].run is not run:
                     self._make(run, cls)
