@@ -19,7 +19,7 @@ FIX_NOTEBOOK = f"notebook.{FIX_ALL}"
 NOTEBOOKS: dict[str, Any] = {"notebook": "jupyter-notebook", "cells": [{"language": "python"}]}
 COMMAND, PICTURE, EXPLAIN = "gradls.applyEdit", "gradls.showPicture", "gradls.explain"
 DOCUMENTATION = "gradls.openDocumentation"
-PULLED = {"identifier": SOURCE, "interFileDependencies": True, "workspaceDiagnostics": True}
+PULLED = {"identifier": SOURCE, "interFileDependencies": True}
 
 
 def action_kinds(abilities: Abilities) -> list[str]:
@@ -27,8 +27,8 @@ def action_kinds(abilities: Abilities) -> list[str]:
     return [QUICK_FIX, FIX_ALL, *([FIX_NOTEBOOK] if abilities.notebooks else [])]
 
 
-def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any]:
-    """For a client with these abilities."""
+def initialize_result(abilities: Abilities, encoding: Encoding, whole_workspace: bool = True) -> dict[str, Any]:
+    """For a client with these abilities, which may ask about the `whole_workspace` or only about open files."""
     capabilities: dict[str, Any] = {
         "positionEncoding": encoding,
         "textDocumentSync": {"openClose": True, "change": INCREMENTAL, "save": True},
@@ -40,7 +40,7 @@ def initialize_result(abilities: Abilities, encoding: Encoding) -> dict[str, Any
         "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
     }
     if abilities.pulls_diagnostics:
-        capabilities["diagnosticProvider"] = PULLED
+        capabilities["diagnosticProvider"] = {**PULLED, "workspaceDiagnostics": whole_workspace}
     if abilities.notebooks:
         capabilities["notebookDocumentSync"] = {"notebookSelector": [NOTEBOOKS], "save": True}
     # The options may only be given to a client that knows action literals.

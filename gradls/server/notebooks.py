@@ -177,6 +177,11 @@ class Notebooks:
         """The notebook that the cell `uri` belongs to."""
         return self._by_cell.get(uri)
 
+    def version_of(self, uri: str) -> int | None:
+        """The client's version of the cell `uri`."""
+        notebook = self._by_cell.get(uri)
+        return notebook.texts[uri].version if notebook is not None else None
+
     def of_cells(self, notebook: Document, diagnostics: str) -> dict[str, str]:
         """The diagnostics of the module that an open notebook is now, by the URIs of its cells; JSON lists all."""
         return self._by_cell_of(notebook.layout, diagnostics) if isinstance(notebook, Notebook) else {}

@@ -159,7 +159,7 @@ class Server:
         if self.abilities.pulls_diagnostics:
             self._let_pull()
         self._refresh()
-        return initialize_result(self.abilities, self.documents.encoding)
+        return initialize_result(self.abilities, self.documents.encoding, self.settings.whole_workspace)
 
     def _say_hello(self) -> None:
         where = ", ".join(map(str, self.folders)) or "no folder"
@@ -173,10 +173,11 @@ class Server:
             return self.notebooks if self.has_notebooks else None
 
         about = self.connection, self.documents, self.scheduler, self.abilities
-        self.workspace_pull = WorkspacePull(*about, self.scanner)
+        self.workspace_pull = WorkspacePull(*about, notebooks, self.scanner)
         self.pulls = Pulls(*about, notebooks, self.workspace_pull.closed_file)
         self.connection.calls["textDocument/diagnostic"] = self.pulls.ask
-        self.connection.calls["workspace/diagnostic"] = self.workspace_pull.ask
+        if self.settings.whole_workspace:
+            self.connection.calls["workspace/diagnostic"] = self.workspace_pull.ask
         self.connection.notifications["window/workDoneProgress/cancel"] = self.workspace_pull.cancel
 
     def _initialized(self, params: Params) -> None:

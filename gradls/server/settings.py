@@ -127,8 +127,8 @@ class Settings:
     of `initialize` can say so: later settings may come from a file in the very workspace. `config` has the keys of
     `[tool.gradls]`; what it sets wins over the project's configuration. `hints` says which hints stand in the code
     (see `gradls.explain.hints`), None if the project is to say that; `commands` are those that the client itself can
-    run, `rule_pages` and `shows_findings` are as in `Client`. `problems` are sentences about what makes no sense.
-    `by_folder` are the settings of those folders of the workspace that have their own.
+    run, `rule_pages` and `shows_findings` are as in `Client`. `whole_workspace`: clients may ask about files that are
+    not open. `problems` are sentences about what makes no sense. `by_folder` are the settings of those folders of the workspace that have their own.
     """
 
     trusted: bool = False
@@ -137,6 +137,7 @@ class Settings:
     commands: frozenset[str] = frozenset()
     rule_pages: str = ""
     shows_findings: bool = False
+    whole_workspace: bool = True
     config: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     by_folder: Mapping[Path, Settings] = field(default_factory=dict)
@@ -151,6 +152,7 @@ class Settings:
             commands=commands,
             rule_pages=pages if isinstance(pages, str) else "",
             shows_findings=_at(options, "showsFindings") is True,
+            whole_workspace=_at(options, "workspaceDiagnostics") is not False,
         )
         return settings.updated(options, is_ours=True)
 
@@ -214,7 +216,7 @@ _FITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "hints": (lambda value: value is None or value in HINTS, f"one of {', '.join(HINTS)}"),
 }
 """What settings must be if they say anything, and that in words."""
-_OF_CLIENTS = ("trusted", "commands", "rulePages", "showsFindings", "path", "trace")
+_OF_CLIENTS = ("trusted", "commands", "rulePages", "showsFindings", "workspaceDiagnostics", "path", "trace")
 
 
 def _problems(section: Mapping[Any, Any], is_ours: bool) -> Iterator[str]:

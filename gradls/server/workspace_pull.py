@@ -19,9 +19,11 @@ from gradls.server.pull import NOTHING, report, result_id
 from gradls.server.sweep import Sweep
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from gradls.server.documents import Documents
+    from gradls.server.notebooks import Notebooks
     from gradls.server.scanner import Scanner
     from gradls.server.scheduling import Scheduler
     from gradls.server.settings import Abilities, Client, Settings
@@ -56,8 +58,11 @@ class WorkspacePull:
         documents: Documents,
         scheduler: Scheduler,
         abilities: Abilities,
+        notebooks: Callable[[], Notebooks | None],
         scanner: Scanner,
     ) -> None:
+        """`notebooks` are those that are open, if there were any."""
+        self._notebooks = notebooks
         self._connection = connection
         self._documents = documents
         self._scheduler = scheduler
@@ -151,30 +156,44 @@ class WorkspacePull:
         """All is known: answer who does not have it yet."""
         self._end_progress(f"{self._total} files")
         for asked in self._open_calls():
-            for document in self._documents:
-                diagnostics = self._scheduler.known(document)
-                if diagnostics is not None and (asked.is_first or asked.is_news):
-                    self._tell(asked, document.label, diagnostics)
+            opened = self._opened()
+            if asked.is_first or asked.is_news:
+                for label, (uri, version, diagnostics) in opened.items():
+                    if diagnostics is not None:
+                        self._tell(asked, label, diagnostics, uri, version)
             for label in list(asked.has):
-                if not self.sweep.lists(label) and self._documents.by_label(label) is None:
+                if not self.sweep.lists(label) and label not in opened:
                     self._tell(asked, label, NOTHING)
             if asked.is_first or asked.is_news:
                 self._answer(asked)
         self._open_calls()
 
+    def _opened(self) -> dict[str, tuple[str, int | None, str | None]]:
+        """The URIs, versions and diagnostics of what is open, notebooks as their cells, by label. None for diagnostics
+        that are not known yet."""
+        found: dict[str, tuple[str, int | None, str | None]] = {}
+        notebooks = self._notebooks()
+        for document in self._documents:
+            diagnostics = self._scheduler.known(document)
+            cells = notebooks.of_cells(document, diagnostics or NOTHING) if notebooks else {}
+            for uri, of_cell in cells.items():
+                version = notebooks.version_of(uri) if notebooks else None
+                found[label_of(uri)] = uri, version, of_cell if diagnostics is not None else None
+            if not cells:
+                found[document.label] = document.uri, document.version, diagnostics
+        return found
+
     # -- what is said
 
-    def _tell(self, asked: _Asked, label: str, diagnostics: str) -> None:
-        """`label` has these diagnostics, unless the client knows that."""
+    def _tell(
+        self, asked: _Asked, label: str, diagnostics: str, uri: str | None = None, version: int | None = None
+    ) -> None:
+        """`label` has these diagnostics, unless the client knows that. With its URI and version if it is open."""
         name, has = result_id(label, diagnostics), asked.has.get(label)
         if has == name or (diagnostics == NOTHING and has is None):
             return
-        document = self._documents.by_label(label)
-        about = {
-            "uri": asked.uris.get(label) or self._documents.uri_of(label),
-            "version": document.version if document is not None else None,
-            "kind": "full",
-        }
+        uri = uri or asked.uris.get(label) or self._documents.uri_of(label)
+        about: dict[str, Any] = {"uri": uri, "version": version, "kind": "full"}
         if diagnostics == NOTHING:
             del asked.has[label]
         else:

@@ -15,6 +15,10 @@ from tests.lsp.clients import SECONDS, Client
 from tests.lsp.programs import DETACHED, STACKED
 from tests.lsp.raw import Raw, started
 from tests.lsp.test_names import uri_of
+from tests.lsp.test_notebooks import BACKWARD as CELL_BACKWARD
+from tests.lsp.test_notebooks import IMPORTS as CELL_IMPORTS
+from tests.lsp.test_notebooks import LOST as CELL_LOST
+from tests.lsp.test_notebooks import Notebook
 from tests.lsp.test_project import LOST, NET, TRAIN
 
 SERVER_CANCELLED, REQUEST_CANCELLED, INVALID_PARAMS = -32802, -32800, -32602
@@ -228,6 +232,30 @@ async def test_a_client_that_has_started_anew(client: Client, project: Path):
     puller.ids, puller.found = dict(known.ids), dict(known.found)
     answer = await puller.ask()
     assert [(Path(item.uri).name, list(item.items)) for item in answer.items] == [("lost.py", [])]
+
+
+async def test_open_notebooks_are_their_cells(client: Client, tmp_path: Path):
+    (tmp_path / "closed.ipynb").write_text("{}")
+    await client.begin("vscode", folder=tmp_path)
+    notebook = Notebook(client, uri_of(tmp_path / "open.ipynb"))
+    notebook.open(CELL_IMPORTS, CELL_LOST, CELL_BACKWARD)
+    await notebook.found(1, 1)
+    answer = await client.workspace_diagnostic_async(types.WorkspaceDiagnosticParams([]))
+    (item,) = answer.items
+    assert (item.uri, item.version) == (notebook.order[1], 1)
+    assert client.marked(item.uri, item.items[0].range).endswith(".detach()")
+    known = [types.PreviousResultId(item.uri, item.result_id)]
+    waiting = asyncio.ensure_future(client.workspace_diagnostic_async(types.WorkspaceDiagnosticParams(known)))
+    _, pending = await asyncio.wait([waiting], timeout=1)
+    assert pending
+
+
+async def test_a_user_who_wants_none_of_it(client: Client, project: Path):
+    result = await client.begin("vscode", folder=project, options={"workspaceDiagnostics": False})
+    assert result.capabilities.diagnostic_provider.workspace_diagnostics is False
+    client.open(uri_of(project / "lost.py"), DETACHED)
+    assert len(await client.diagnostics_of(uri_of(project / "lost.py"))) == 1
+    assert client.messages == []
 
 
 # -- streams, progress, cancelling
