@@ -128,7 +128,8 @@ class Settings:
     `[tool.gradls]`; what it sets wins over the project's configuration. `hints` says which hints stand in the code
     (see `gradls.explain.hints`), None if the project is to say that; `commands` are those that the client itself can
     run, `rule_pages` and `shows_findings` are as in `Client`. `whole_workspace`: clients may ask about files that are
-    not open. `problems` are sentences about what makes no sense. `by_folder` are the settings of those folders of the workspace that have their own.
+    not open. `problems` are sentences about what makes no sense. `by_folder` are the settings of those folders of the
+    workspace that have their own.
     """
 
     trusted: bool = False
