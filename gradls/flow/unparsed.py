@@ -92,6 +92,7 @@ def _forget(run: Run, target: str) -> None:
     if fields is not None and isinstance(fields[first], Instance) and len(rest) == 1:
         run.state.set(fields[first].fields, rest[0], run.unknown("syntax", rest[0]))
     elif fields is not None and isinstance(fields[first], Tensor):
+        run.state.set(fields[first].fields, "requires_grad", None)
         run.state.set(fields, first, run.unknown("syntax", first))
 
 
@@ -118,22 +119,32 @@ def _anything(run: Run, statement: ast.Pass) -> bool:
     return run.fork([(statement, True, lambda: _leave(run)), (statement, False, lambda: True)])
 
 
-def _shake(run: Run, value: Value, seen: set[int]) -> None:
-    """Of the lists and dictionaries that an object holds nobody knows what is in them."""
+def _shake(run: Run, value: Value, seen: set[int], within_layer: bool = False) -> None:
+    """Of the lists and dictionaries that an object holds nobody knows what is in them, and whether leaves require grad.
+    What layers of PyTorch consist of is not changed that easily."""
     if id(value) in seen:
         return
     seen.add(id(value))
-    if isinstance(value, Sequence) and value.kind == "list":
-        run.state.set(value.fields, "items", ())
-        run.state.set(value.fields, "rest", run.unknown("element"))
+    held: list[object] = []
+    if isinstance(value, Tensor):
+        if value.leaf is True:
+            run.state.set(value.fields, "requires_grad", None)
+    elif isinstance(value, Instance):
+        within_layer = is_module_path(value.path)
+        held = list(value.fields.values())
+    elif isinstance(value, Sequence):
+        held = list(value.items)
+        if value.kind == "list" and not within_layer:
+            run.state.set(value.fields, "items", ())
+            run.state.set(value.fields, "rest", run.unknown("element"))
     elif isinstance(value, Mapping):
-        for key in list(value.entries):
+        held = list(value.entries.values())
+        for key in list(value.entries) if not within_layer else ():
             run.state.drop(value.entries, key)
-        run.state.set(value.fields, "rest", run.unknown("element"))
-    elif isinstance(value, Instance) and not is_module_path(value.path):
-        for held in list(value.fields.values()):
-            if isinstance(held, _OBJECTS):
-                _shake(run, held, seen)
+            run.state.set(value.fields, "rest", run.unknown("element"))
+    for part in held:
+        if isinstance(part, _OBJECTS):
+            _shake(run, part, seen, within_layer)
 
 
 def _leave(run: Run) -> bool:

@@ -82,6 +82,14 @@ RIGHT = [
     ),
     ("GRD406", "weights = F.softmax()"),
     (
+        "GRD110",
+        """
+        model = something()
+        prediction = torch.func.functional_call(model, dict(model.named_parameters()), (torch.ones(2),))
+        prediction.sum().backward()
+        """,
+    ),
+    (
         "GRD316",
         """
         def plain(value):

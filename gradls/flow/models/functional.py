@@ -153,7 +153,8 @@ def functional_call(run: Run, path: str, call: Call) -> Value:
     replaced = _places(module, tensors)
     if not isinstance(module, Instance) or replaced is None or call.unsure:
         sources = [value for value in (tensors, args) if value is not None]
-        if all(isinstance(part, Tensor) for value in sources for part in tensors_in(value)) and sources:
+        own = tensors_in(tensors) if tensors is not None else []
+        if own and all(isinstance(part, Tensor) for value in sources for part in tensors_in(value)):
             return derived_tensor(run, "functional_call", sources, call.node, saves=True)
         return run.unknown("call", "functional_call")
     before = [(fields, name, fields[name]) for fields, name, _ in replaced]
