@@ -124,6 +124,10 @@ class Analyst:
         """The workspace folder that `label` belongs to."""
         return self._place(label)[0]
 
+    def opened_texts(self) -> dict[str, str]:
+        """What the open documents say, by their labels."""
+        return {label: opened.session.source(label).text for label, opened in self._opened.items()}
+
     def session_of(self, label: str, revision: int) -> Session:
         """The session that holds exactly this text; Outdated if it has moved on."""
         opened = self._opened.get(label)

@@ -18,7 +18,7 @@ FIX_NOTEBOOK = f"notebook.{FIX_ALL}"
 # Nothing but `cells` cannot be read back by clients that use lsprotocol.
 NOTEBOOKS: dict[str, Any] = {"notebook": "jupyter-notebook", "cells": [{"language": "python"}]}
 COMMAND, PICTURE, EXPLAIN = "gradls.applyEdit", "gradls.showPicture", "gradls.explain"
-DOCUMENTATION = "gradls.openDocumentation"
+DOCUMENTATION, WHY = "gradls.openDocumentation", "gradls.why"
 PULLED = {"identifier": SOURCE, "interFileDependencies": True}
 
 
@@ -36,7 +36,7 @@ def initialize_result(abilities: Abilities, encoding: Encoding, whole_workspace:
         "inlayHintProvider": {"resolveProvider": False},
         "codeLensProvider": {"resolveProvider": False},
         "documentHighlightProvider": True,
-        "executeCommandProvider": {"commands": [COMMAND, DOCUMENTATION, PICTURE, EXPLAIN]},
+        "executeCommandProvider": {"commands": [COMMAND, DOCUMENTATION, WHY, PICTURE, EXPLAIN]},
         "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
     }
     if abilities.pulls_diagnostics:

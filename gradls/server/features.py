@@ -18,7 +18,7 @@ from pygls.exceptions import JsonRpcContentModified, JsonRpcException, JsonRpcIn
 from pygls.lsp.server import LanguageServer
 
 from gradls import __version__
-from gradls.server import acting, seeing
+from gradls.server import acting, seeing, why
 from gradls.server.capabilities import EXPLAIN, PICTURE
 from gradls.server.documents import label_of
 from gradls.server.hover import hover
@@ -81,6 +81,7 @@ class Features(LanguageServer):
             self.feature(method)(_plain(handler))
         seeing.register(self, _plain)
         acting.register(self, self._owner, _plain)
+        why.register(self, self._owner, _plain)
         self.command(PICTURE)(_plain(self._show_picture))
         self.command(EXPLAIN)(_plain(self._explain))
 
