@@ -66,9 +66,9 @@ def causes(
             not cause.belongs,
             _SEVERITIES.index(finding.severity) > 1,  # told under a condition
             cause.nearness,
-            _SEVERITIES.index(finding.severity),
             operation not in _words(finding) if operation else False,
             rules.index(finding.code) if cause.belongs else 0,
+            _SEVERITIES.index(finding.severity),
             _distance(finding, calls),
             finding.span,
         )

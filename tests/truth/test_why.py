@@ -21,8 +21,8 @@ RAISING = [
     for number, program in enumerate(page(type(rule)).examples, 1)
     if any(claim.kind == "raises" for claim in programs.stated(program))
 ]
-BEHIND = {"GRD704": "GRD106", "GRD710": "GRD310"}
-"""Rules that explain how something came about of which another rule says what it is."""
+BEHIND = {"GRD306": "GRD608", "GRD710": "GRD310"}
+"""Rules behind another one that may be about the same error: the one says what it is, the other how it came about."""
 IN_DEFINITIONS = {"GRD801", "GRD804", "GRD809"}
 """Rules about functions that PyTorch calls: the calls of the user's code need not pass their lines."""
 _PRINTED = re.compile(r"^ {4}(\w+(?:Error|Warning)): (.+(?:\n {4}(?!\w+(?:Error|Warning):)\S.*)*)", re.MULTILINE)
