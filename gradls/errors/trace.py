@@ -33,6 +33,10 @@ _LIBRARY = re.compile(
 _ENDINGS = ("Error", "Exception", "Interrupt", "Exit", "Iteration")
 MOST_LINES = 40
 """So many lines of a message are read."""
+MOST_LINES_OF_LOG = 20_000
+"""So many lines are read of the end of a text."""
+MOST_COLUMNS = 4000
+"""So much of a line is read."""
 
 
 class Frame(NamedTuple):
@@ -89,7 +93,8 @@ class Trace:
 
 def read_trace(text: str) -> Trace:
     """The last traceback of a text with the exceptions before it; a text without one is a message."""
-    lines = _of_one_process([_COLOURS.sub("", line) for line in re.split(r"\r\n|\n|\r", text)])
+    printed = (line[:MOST_COLUMNS] for line in re.split(r"\r\n|\n|\r", text)[-MOST_LINES_OF_LOG:])
+    lines = _of_one_process([_COLOURS.sub("", line) for line in printed])
     forward, node, lines = _without_forward(lines)
     starts = [number for number, line in enumerate(lines) if _START.search(line)]
     if not starts:
@@ -217,7 +222,7 @@ def _message_only(lines: Sequence[str]) -> Raised:
         if warned:
             text = next(iter(lines[number + 1 : number + 2]), "").strip()
             return Raised(warned["type"], warned["message"], "", [Frame(warned["path"], int(warned["line"]), "", text)])
-        named = _NAMED_ERROR.search(lines[number])
+        named = _NAMED_ERROR.search(lines[number]) if ": " in lines[number] else None
         if named:
             more = "\n".join(_more(lines[number + 1 :]))
             return Raised(named["type"].rpartition(".")[2], named["message"].strip(), more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -159,6 +160,13 @@ def test_a_warning_with_its_place():
 @given(st.text(st.sampled_from('Traceback (most cn l)\n: File"x.py", line 3in[]0-> RuntimeError\x1b[m|é\t\\')))
 def test_any_text_is_read(text: str):
     assert read_trace(text).raised
+
+
+@pytest.mark.parametrize(
+    "part", ["a.", "x.py ", "Error: ", " ", "\x1b[", 'File "', "[0] Traceback (most recent call last):\n"]
+)
+def test_long_texts_are_read(part: str):
+    assert read_trace(part * 20_000).raised
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1), max_size=5))
