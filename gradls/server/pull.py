@@ -6,7 +6,6 @@ loop's thread.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +25,9 @@ NOTHING = "[]"
 def result_id(label: str, diagnostics: str) -> str:
     """A name for these diagnostics of the document `label`, JSON: another one's, and other ones, have another name,
     whichever server gave it and when."""
+    # It is not needed for the first findings, and takes a while to import.
+    import hashlib
+
     return hashlib.blake2b(f"{label}\n{diagnostics}".encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 

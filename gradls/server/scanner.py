@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 import os
-import pickle
 import queue
 import sys
 import threading
@@ -40,9 +39,9 @@ class Scanner:
         self._call = call
         self._requests: queue.SimpleQueue[tuple[Json, Callable[[Json | None], None]]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._settings = b""
+        self._settings: tuple[Any, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
-        self._used = b""
+        self._used: tuple[Any, ...] = ()
         """The settings that the process has."""
         self._texts: dict[str, str] = {}
         self._failures = 0
@@ -50,7 +49,7 @@ class Scanner:
 
     def restart(self, folders: list[Path], settings: Settings, client: Client) -> None:
         """Look at the files in these folders in this way from now on. What is asked now is not answered."""
-        self._settings = pickle.dumps((folders, settings, client.abilities, client.encoding))
+        self._settings = folders, settings, client.abilities, client.encoding
         self._failures = 0
         self._kill()
 
@@ -109,7 +108,8 @@ class Scanner:
         return json.loads(line) if line else None
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # It is not needed for the first findings, and takes a while to import.
+        # They are not needed for the first findings, and take a while to import.
+        import pickle
         import subprocess
 
         low = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
@@ -122,7 +122,7 @@ class Scanner:
         )
         assert process.stdin is not None
         self._used = self._settings
-        process.stdin.write(self._used)
+        process.stdin.write(pickle.dumps(self._used))
         return process
 
     def _kill(self) -> None:

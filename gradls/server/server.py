@@ -20,22 +20,22 @@ from gradls.server.capabilities import initialize_result
 from gradls.server.connection import INVALID_PARAMS, Connection, Params, Refused
 from gradls.server.documents import Document, Documents, label_of
 from gradls.server.loop import Loop
-from gradls.server.pull import Pulls
 from gradls.server.requests import NOTIFICATIONS, Requests, Subject
 from gradls.server.resolvers import Resolvers
-from gradls.server.scanner import Scanner
 from gradls.server.scheduling import Scheduler
 from gradls.server.settings import ORIGIN, SOURCE, Abilities, Client, Settings, encoding_of, folders_of
 from gradls.server.snapshots import Analysis, NameResolver, Snapshot
 from gradls.server.telling import Refreshes, Trace, tell_client
 from gradls.server.transport import Writer
-from gradls.server.workspace_pull import WorkspacePull
 
 if TYPE_CHECKING:
     from gradls.flow.names import Question
     from gradls.server.analysis import Analyst
     from gradls.server.configurations import Configurations
     from gradls.server.notebooks import Notebooks
+    from gradls.server.pull import Pulls
+    from gradls.server.scanner import Scanner
+    from gradls.server.workspace_pull import WorkspacePull
     from gradls.workspace.config import Problem
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Server:
         self.resolvers = Resolvers()
         self.process_id: int | None = None
         self.scheduler = Scheduler(loop, self.documents, self._publish, self._ask_again, self._settled)
-        self.scanner = Scanner(loop.call)
+        self.scanner: Scanner | None = None
         self.requests = Requests(self)
         self.connection = Connection(writer, self._forward, NOTIFICATIONS)
         self.trace = Trace(self.connection)
@@ -111,7 +111,8 @@ class Server:
     def close(self) -> None:
         """End what outlives the connection."""
         self.resolvers.close()
-        self.scanner.close()
+        if self.scanner is not None:
+            self.scanner.close()
 
     def idle(self, seconds: float) -> None:
         """Nothing has happened for so long."""
@@ -168,11 +169,15 @@ class Server:
 
     def _let_pull(self) -> None:
         """The client asks for diagnostics; none are published for it."""
+        from gradls.server.pull import Pulls
+        from gradls.server.scanner import Scanner
+        from gradls.server.workspace_pull import WorkspacePull
 
         def notebooks() -> Notebooks | None:
             return self.notebooks if self.has_notebooks else None
 
         about = self.connection, self.documents, self.scheduler, self.abilities
+        self.scanner = Scanner(self.loop.call)
         self.workspace_pull = WorkspacePull(*about, notebooks, self.scanner)
         self.pulls = Pulls(*about, notebooks, self.workspace_pull.closed_file)
         self.connection.calls["textDocument/diagnostic"] = self.pulls.ask
