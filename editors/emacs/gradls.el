@@ -114,7 +114,8 @@ and so drops what is said about it."
     :new-connection (lsp-stdio-connection (lambda () (list gradls-program "server")))
     :major-modes gradls--modes
     :add-on? t
-    :initialization-options #'gradls--options
+    ;; lsp-mode counts characters, whatever a server means, and does not say so.
+    :initialization-options (lambda () (append (list :positionEncoding "utf-32") (gradls--options)))
     :server-id 'gradls)))
 
 ;;;###autoload

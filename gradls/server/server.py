@@ -154,7 +154,7 @@ class Server:
         self.process_id = process_id if isinstance(process_id, int) and process_id > 0 else None
         self.trace.set(params.get("trace"))
         self.abilities = Abilities.of(capabilities)
-        self.documents.encoding = encoding_of(capabilities)
+        self.documents.encoding = encoding_of(capabilities, params.get("initializationOptions"))
         self.settings = Settings.of_initialize(params.get("initializationOptions"))
         self.folders = folders_of(params)
         if self.abilities.pulls_diagnostics:

@@ -81,9 +81,10 @@ class Abilities:
         )
 
 
-def encoding_of(capabilities: object) -> Encoding:
-    """How positions are counted: the first in the client's list that there is."""
-    offered = _list(capabilities, "general", "positionEncodings")
+def encoding_of(capabilities: object, options: object = None) -> Encoding:
+    """How positions are counted: the first in the client's list that there is. For one that has no list, and counts in
+    another way than the protocol says, `positionEncoding` in its initialization options."""
+    offered = _list(capabilities, "general", "positionEncodings") or [_at(options, "positionEncoding")]
     return next((encoding for one in offered for encoding in ENCODINGS if encoding == one), "utf-16")
 
 
@@ -217,7 +218,10 @@ _FITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "hints": (lambda value: value is None or value in HINTS, f"one of {', '.join(HINTS)}"),
 }
 """What settings must be if they say anything, and that in words."""
-_OF_CLIENTS = ("trusted", "commands", "rulePages", "showsFindings", "workspaceDiagnostics", "path", "trace")
+_OF_CLIENTS = (
+    *("trusted", "commands", "rulePages", "showsFindings", "workspaceDiagnostics", "positionEncoding"),
+    *("path", "trace"),
+)
 
 
 def _problems(section: Mapping[Any, Any], is_ours: bool) -> Iterator[str]:

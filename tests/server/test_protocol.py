@@ -79,6 +79,21 @@ def test_capabilities_that_make_no_sense(capabilities: dict):
     assert encoding_of(capabilities) == "utf-16"
 
 
+@pytest.mark.parametrize(
+    ("offered", "said", "expected"),
+    [
+        (None, "utf-8", "utf-8"),
+        (None, "utf-32", "utf-32"),
+        (["utf-16"], "utf-8", "utf-16"),
+        (None, "utf-7", "utf-16"),
+        (None, ["utf-8"], "utf-16"),
+    ],
+)
+def test_clients_that_count_in_their_own_way(offered: list[str] | None, said: object, expected: str):
+    capabilities = {"general": {"positionEncodings": offered}} if offered else {}
+    assert encoding_of(capabilities, {"positionEncoding": said}) == expected
+
+
 def test_the_library_that_misspells_the_refresh_of_diagnostics():
     """Helix and other clients in Rust say `workspace.diagnostic`."""
     assert Abilities.of(HELIX).refreshes_diagnostics

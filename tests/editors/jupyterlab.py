@@ -1,0 +1,50 @@
+"""Looks at a file in the JupyterLab at $ADDRESS with the browser $CHROMIUM; for the Python of JupyterLab's folder.
+
+What was seen goes to $REPORT as JSON, or why not. $PATIENCE is how many milliseconds it waits for anything.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+SQUIGGLE = ".cm-lintRange-error"
+HOVER = ".lsp-hover, .lsp-tooltip, .jp-Tooltip"
+
+
+def look(page: Page) -> dict[str, str]:
+    page.goto(os.environ["ADDRESS"])
+    squiggle = page.locator(SQUIGGLE).first
+    squiggle.wait_for()
+    seen = {"underlined": squiggle.inner_text()}
+    squiggle.hover(position={"x": 30, "y": 5})
+    page.locator(".cm-tooltip-lint").first.wait_for()
+    seen["message"] = page.locator(".cm-tooltip-lint").first.inner_text()
+    page.keyboard.down("Control")
+    squiggle.hover(position={"x": 40, "y": 5})
+    page.keyboard.press("Control")
+    shown = page.locator(HOVER).first
+    shown.wait_for()
+    page.keyboard.up("Control")
+    seen["hover"] = shown.inner_text()
+    return seen
+
+
+def main() -> None:
+    report: dict[str, str | None] = {"error": None}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=os.environ["CHROMIUM"], args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1200, "height": 640})
+        page.set_default_timeout(int(os.environ["PATIENCE"]))
+        try:
+            report.update(look(page))
+        except Exception as error:
+            report["error"] = str(error)
+        if "SHOT" in os.environ:
+            page.screenshot(path=os.environ["SHOT"])
+        browser.close()
+    Path(os.environ["REPORT"]).write_text(json.dumps(report), encoding="utf-8")
+
+
+main()
