@@ -58,7 +58,7 @@ class Terminal:
         from rich.terminal_theme import MONOKAI
         from rich.text import Text
 
-        coloured = _tmux(self.socket, "capture-pane", "-e", "-p", "-t", "editor")
+        coloured = _tmux(self.socket, "capture-pane", "-N", "-e", "-p", "-t", "editor")
         console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
         console.print(Text.from_ansi(coloured), end="", soft_wrap=True)
         path.write_text(console.export_svg(title=title, theme=MONOKAI, code_format=SVG))
@@ -66,12 +66,12 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    command: Sequence[str], environment: Mapping[str, str], folder: Path, patience: float
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, patience: float, lines: int = LINES
 ) -> Iterator[Terminal]:
     """A terminal that runs `command` in `folder` until the block ends. Its server's socket is in `folder`."""
     socket = str(folder / "tmux")
     variables = {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
-    size = ("-x", str(COLUMNS), "-y", str(LINES))
+    size = ("-x", str(COLUMNS), "-y", str(lines))
     subprocess.run(
         ["tmux", "-u", "-S", socket, "-f", os.devnull, "new-session", "-d", "-s", "editor", *size, *command],
         env=variables,
