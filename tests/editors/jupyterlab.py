@@ -1,7 +1,7 @@
 """Looks at a file in the JupyterLab at $ADDRESS with the browser $CHROMIUM; for the Python of JupyterLab's folder.
 
-What was seen goes to $REPORT as JSON, or why not. $PATIENCE is how many milliseconds it waits for anything; $SHOT, if it is
-set, is where a picture of the screen goes, as in the README.
+What was seen goes to $REPORT as JSON, or why not. $PATIENCE is how many milliseconds it waits for anything. If $SHOT is
+set, a picture of the screen goes there, as it stands in the README.
 """
 
 import json

@@ -65,7 +65,7 @@ def emacs(project: Path, picture: Path) -> None:
     found = editor("emacs-30")
     environment = {**os.environ, **found.environment, "HOME": str(home), "PATH": server_on_path(home / "bin")}
     command = [*found.command, "-nw", "-Q", "-l", str(home / "init.el"), f"+{LINE}:13", "train.py"]
-    take(command, environment, project, "", picture)
+    take(command, environment, project, "\x06\x06", picture)  # C-f C-f
 
 
 def take(command: Sequence[str], environment: Mapping[str, str], folder: Path, keys: str, picture: Path) -> None:
@@ -74,8 +74,7 @@ def take(command: Sequence[str], environment: Mapping[str, str], folder: Path, k
         shown.wait("distance")
         # Different editors show a finding in different ways, at the latest then.
         time.sleep(4)
-        if keys:
-            shown.write(keys)
+        shown.write(keys)
         time.sleep(2)
         shown.picture(picture, "train.py")
         print(shown.screen())
