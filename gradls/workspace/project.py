@@ -18,7 +18,9 @@ from gradls.workspace.files import Unreadable, decode
 from gradls.workspace.looked import ABSENT, OPEN, PRESENT, Looked, content_of, is_file
 from gradls.workspace.modules import find
 
-MOST_SOURCES = 400
+MOST_FILES = 400
+MOST_BYTES = 5_000_000
+"""Trees take some fifty times the memory of their text."""
 FRESH_NS = 100_000_000
 """A file that changed this short before it was read may have changed after it, too."""
 MOST_SECONDS = 2.0
@@ -33,10 +35,31 @@ class _Read(NamedTuple):
     status: tuple[int, ...] | None
     state: str
     source: Source | None
+    size: int = 0
+    """In bytes."""
 
 
-_sources: OrderedDict[str, _Read] = OrderedDict()
-"""What was read last, of all projects of this process, by path."""
+class _LastRead:
+    """What was read last, by path: so many files, and so many bytes of them."""
+
+    def __init__(self) -> None:
+        self._reads: OrderedDict[str, _Read] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, path: str) -> _Read | None:
+        return self._reads.get(path)
+
+    def use(self, path: str, read: _Read) -> None:
+        """Keep it longer than all others."""
+        old = self._reads.pop(path, None)
+        self._bytes += read.size - (old.size if old is not None else 0)
+        self._reads[path] = read
+        while len(self._reads) > MOST_FILES or (self._bytes > MOST_BYTES and len(self._reads) > 1):
+            self._bytes -= self._reads.popitem(last=False)[1].size
+
+
+_read_last = _LastRead()
+"""Of all projects of this process."""
 
 
 @cache
@@ -136,7 +159,7 @@ class Project:
 
 def _read(path: str) -> _Read:
     """What is in the file `path` now, which is read again only if it may be another one."""
-    known = _sources.get(path)
+    known = _read_last.get(path)
     before = time.time_ns()
     try:
         found = os.stat(path)
@@ -146,19 +169,17 @@ def _read(path: str) -> _Read:
     if known is None or known.status != status:
         state, data = content_of(path)
         if known is None or known.state != state:
-            known = _Read(None, state, _parsed(data, path) if data else None)
+            known = _Read(None, state, _parsed(data, path) if data else None, len(data or b""))
         settled = max(found.st_mtime_ns, found.st_ctime_ns) < before - FRESH_NS
-        known = _sources[path] = known._replace(status=status if settled else None)
-        while len(_sources) > MOST_SOURCES:
-            _sources.popitem(last=False)
-    _sources.move_to_end(path)
+        known = known._replace(status=status if settled else None)
+    _read_last.use(path, known)
     return known
 
 
 def reread(path: str) -> tuple[Source, Edit, str] | None:
     """If another text is in the file `path` than was read from it: make it that of the source which was read then, in
     place. Also what that did to the source, and the new state of the path. None if there is nothing to compare with."""
-    known = _sources.get(path)
+    known = _read_last.get(path)
     if known is None or known.source is None:
         return None
     state, data = content_of(path)
@@ -168,7 +189,7 @@ def reread(path: str) -> tuple[Source, Edit, str] | None:
         lines = split_lines(decode(data, path).text)
     except Unreadable:
         return None
-    _sources[path] = known._replace(status=None, state=state)
+    _read_last.use(path, known._replace(status=None, state=state, size=len(data)))
     return known.source, known.source.edit(lines), state
 
 

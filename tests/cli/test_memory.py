@@ -409,7 +409,7 @@ sys.addaudithook(spy)
 os.stat = spied
 for path in sys.argv[2:]:
     from gradls.workspace import project
-    project._sources.clear()
+    project._read_last = project._LastRead()
     touched.clear()
     report = check_file(True, Task(path, Config()))
     found[path] = [sorted(touched), sorted(report.looked)]

@@ -554,3 +554,16 @@ def test_another_text_on_disk_is_news_only_for_those_who_looked_there(tmp_path: 
     assert opened.changed_on_disk(path) == []
     (tmp_path / "tools.py").unlink()
     assert opened.changed_on_disk(path) == [train]
+
+
+def test_what_was_read_is_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trees of large projects would fill the memory of each process."""
+    monkeypatch.setattr("gradls.workspace.project.MOST_BYTES", 3000)
+    kept = project._LastRead()
+    for number in range(10):
+        kept.use(f"{number}.py", project._Read(None, "", None, 1000))
+    assert [number for number in range(10) if kept.get(f"{number}.py") is not None] == [7, 8, 9]
+    kept.use("7.py", project._Read(None, "", None, 2000))
+    assert [number for number in range(10) if kept.get(f"{number}.py") is not None] == [7, 9]
+    kept.use("large.py", project._Read(None, "", None, 9000))
+    assert kept.get("large.py") is not None
