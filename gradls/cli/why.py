@@ -13,6 +13,7 @@ from gradls.cli.main import FAILED, FOUND, FOUND_NOTHING
 from gradls.cli.notebooks import locate
 from gradls.cli.output import print_json, warn
 from gradls.cli.records import Record, Report, excerpts, finding_record
+from gradls.errors.details import details
 from gradls.errors.rank import Cause
 from gradls.errors.table import Message
 from gradls.errors.trace import Frame
@@ -118,6 +119,7 @@ def _record(found: Reasons) -> dict[str, Any]:
         "error": {
             "type": found.raised.type,
             "message": found.raised.message,
+            "details": details(found.raised.message),
             "calls": [_call(call, found) for call in found.calls],
             "forward": [_call(call, found) for call in found.forward],
         },

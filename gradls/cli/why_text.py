@@ -9,6 +9,7 @@ from rich.text import Text
 
 from gradls.cli.records import Report
 from gradls.cli.text import console_for, render, shown, visible
+from gradls.errors.details import details
 from gradls.errors.table import Wording
 from gradls.rules.registry import rules_by_key
 from gradls.workspace.frames import Call
@@ -34,7 +35,7 @@ def _parts(found: Reasons, reports: Sequence[Report], width: int) -> Iterator[Te
     if message is None:
         yield _paragraph("Meaning", "gradls does not know this message; autograd may have no part in it.", width)
     else:
-        yield _paragraph("Meaning", message.means, width)
+        yield _paragraph("Meaning", f"{message.means} {details(found.raised.message)}".strip(), width)
     likely = [report for report, cause in zip(reports, found.causes, strict=True) if cause.is_likely][:MOST_CAUSES]
     possible = [report for report in reports if report not in likely][: MOST_CAUSES - len(likely)]
     yield from _causes("Cause", likely)

@@ -71,11 +71,13 @@ def explained(text: str, analyst: Analyst, client: Client) -> dict[str, Any]:
 
 
 def _markdown(found: Reasons, causes: Sequence[Cause]) -> str:
+    from gradls.errors.details import details
     from gradls.workspace.reasons import diff_of
 
     parts = [f"```text\n{(found.raised.said or 'an error').replace('```', '')}\n```"]
     message = found.message
-    parts.append(message.means if message else "gradls does not know this message; autograd may have no part in it.")
+    means = message.means if message else "gradls does not know this message; autograd may have no part in it."
+    parts.append(f"{means} {details(found.raised.message)}".strip())
     for cause in causes:
         finding = cause.finding
         kind = "Cause" if cause.is_likely else "Possible cause"
