@@ -20,9 +20,14 @@ export class Editor {
     this.browser = await chromium.launch({ executablePath: this.chromium, headless: true, args: CHROMIUM });
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 800 } });
     this.page = await context.newPage();
-    await this.page.goto(`http://127.0.0.1:${this.port}/?folder=${encodeURIComponent(this.folder)}`);
-    await this.page.waitForSelector('.explorer-folders-view .monaco-list-row', { timeout: SECONDS_TO_OPEN * 1000 });
     this.page.setDefaultTimeout(this.patience);
+    await this.goto(`folder=${encodeURIComponent(this.folder)}`);
+  }
+
+  /** Opens a window for what the query names. */
+  async goto(query) {
+    await this.page.goto(`http://127.0.0.1:${this.port}/?${query}`);
+    await this.page.waitForSelector('.explorer-folders-view .monaco-list-row', { timeout: SECONDS_TO_OPEN * 1000 });
   }
 
   async close() {
@@ -47,9 +52,17 @@ export class Editor {
     return readFileSync(this.path(name), 'utf8');
   }
 
-  /** Opens a file that has been there from the beginning: where VS Code has no native modules it watches no files. */
-  async show(name) {
-    await this.locator('.explorer-folders-view .monaco-list-row').getByText(name, { exact: true }).dblclick();
+  /** Opens a file, or one in a folder of the workspace, that has been there from the beginning: where VS Code has no
+   * native modules it watches no files. */
+  async show(...names) {
+    const row = (each) => this.locator('.explorer-folders-view .monaco-list-row').getByText(each, { exact: true });
+    const name = names.pop();
+    for (const folder of names) {
+      await row(folder).click();
+      // A click opens or closes it; this only opens it.
+      await this.page.keyboard.press('ArrowRight');
+    }
+    await row(name).dblclick();
     await this.locator('.tab.active', { hasText: name }).waitFor();
   }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.editors.vscode.host import Host
@@ -17,8 +19,7 @@ class NotBuilt(Exception):
 
 def run(host: Host, *command: str, folder: Path = EXTENSION) -> str:
     """What a command of Node says, run in the folder of the extension once its libraries are there."""
-    with open(EXTENSION / "package.json") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone():
         _libraries(host)
     return _run(host, *command, folder=folder)
 
@@ -26,8 +27,18 @@ def run(host: Host, *command: str, folder: Path = EXTENSION) -> str:
 def package(host: Host, into: Path) -> Path:
     """The extension as a file to install, made in the folder `into`."""
     file = into / "gradls.vsix"
-    run(host, "npm", "run", "--silent", "package", "--", "--out", str(file))
+    with _alone():
+        _libraries(host)
+        _run(host, "npm", "run", "--silent", "package", "--", "--out", str(file), folder=EXTENSION)
     return file
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Whoever else builds there waits."""
+    with open(EXTENSION / "package.json") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _libraries(host: Host) -> None:

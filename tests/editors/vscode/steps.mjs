@@ -1,5 +1,5 @@
 // What the extension promises, step by step. Each begins with no file open.
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { both, detached, notebook, stacked, swapped } from './programs.mjs';
 
 const DETACHED = /^`model\(x\)\.detach\(\)` cuts the value off from its gradient: no gradient can reach the parameters of `model`/;
@@ -103,6 +103,13 @@ export const steps = {
     await page.locator('li.shown').waitFor();
     await page.locator('li.end').locator('a[href^="file:"]').first().click();
     await editor.at(11);
+    // It follows edits.
+    await editor.goTo(9, 31);
+    for (const _ of '.detach()') {
+      await editor.page.keyboard.press('Backspace');
+    }
+    await page.locator('header', { hasText: 'reaches 2 of 2 parameters' }).waitFor();
+    assert.equal(await cut.count(), 0);
   },
 
   async settings(editor, assert) {
@@ -196,6 +203,21 @@ export const steps = {
     await message.locator('.monaco-button', { hasText: 'Restart' }).click();
     await editor.squiggles(1);
   },
+
+  async 'several folders'(editor) {
+    for (const name of ['one', 'two']) {
+      mkdirSync(editor.path(name), { recursive: true });
+      editor.write(`${name}/${name}.py`, detached);
+    }
+    editor.write('two/gradls.toml', 'ignore = ["GRD101"]');
+    editor.write('both.code-workspace', JSON.stringify({ folders: [{ path: 'one' }, { path: 'two' }] }));
+    await editor.goto(`workspace=${encodeURIComponent(editor.path('both.code-workspace'))}`);
+    await editor.show('two', 'two.py');
+    await editor.locator('.codelens-decoration', { hasText: 'no gradient' }).waitFor();
+    await editor.squiggles(0);
+    await editor.show('one', 'one.py');
+    await editor.squiggles(1);
+  },
 };
 
 /** Somebody who opens a workspace for the first time: it is not trusted yet, and there is no server. */
@@ -255,7 +277,7 @@ async function mended(editor, before, title, after, shot) {
   await editor.page.keyboard.press('Escape');
   const fix = await editor.fixes(title);
   if (shot) {
-    await editor.shoot(shot, { x: 352, y: 36, width: 924, height: 280 });
+    await editor.shoot(shot, { x: 352, y: 36, width: 924, height: 340 });
   }
   await fix.click();
   await editor.squiggles(0);
