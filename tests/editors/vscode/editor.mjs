@@ -131,10 +131,21 @@ export class Editor {
     return entry;
   }
 
+  /** Clicks on the text that something is drawn around. */
+  async clickOn(target) {
+    const { x, y } = await this.middle(target);
+    await this.page.mouse.click(x, y);
+  }
+
+  async middle(target) {
+    const { x, y, width, height } = await target.boundingBox();
+    return { x: x + width / 2, y: y + height / 2 };
+  }
+
   /** Rests the pointer on something and gives the hover that opens. */
   async hover(target) {
-    const { x, y, width, height } = await target.boundingBox();
-    await this.page.mouse.move(x + width / 2, y + height / 2, { steps: 3 });
+    const { x, y } = await this.middle(target);
+    await this.page.mouse.move(x, y, { steps: 3 });
     const hover = this.locator('.monaco-hover:visible .monaco-hover-content').first();
     await hover.waitFor();
     return hover;

@@ -175,7 +175,7 @@ export const steps = {
     await cell.locator('.selected-text').first().waitFor();
     await editor.locator('.tab', { hasText: /^Gradient/ }).click();
     await editor.command('View: Close Editor');
-    await cell.locator('.view-line', { hasText: 'torch.tensor' }).click();
+    await editor.clickOn(cell.locator('.cdr.squiggly-error'));
     const fix = await editor.fixes('Use `torch.stack`');
     await fix.click();
     await cell.locator('.cdr.squiggly-error').waitFor({ state: 'detached' });
