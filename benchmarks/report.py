@@ -23,8 +23,8 @@ FULL = {
     "startup": ["--runs", "3"],
     "open": ["--runs", "2"],
     "memory": ["--seconds", "25"],
-    "batch": ["--large"],
-    "growth": [],
+    "batch": ["--large", "--seconds", "60"],
+    "growth": ["--seconds", "60"],
     "profile": ["--kind", "function,method"],
 }
 QUICK = {

@@ -73,7 +73,10 @@ def percentile(values: Sequence[float], part: float) -> float:
 
 def ratio(value: float | None, of: float | None) -> str:
     """How many times `of` a value is."""
-    return f"{value / of:.2g}×" if value is not None and of else "-"
+    if value is None or not of:
+        return "-"
+    times = value / of
+    return f"{times:,.0f}×" if times >= 9.95 else f"{times:.2g}×"
 
 
 def progress(text: str) -> None:

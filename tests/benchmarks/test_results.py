@@ -34,4 +34,5 @@ def test_percentiles_lie_between_values():
     assert percentile([3, 1, 2], 0.5) == 2
     assert percentile([0, 10], 0.95) == 9.5
     assert ratio(10, 4) == "2.5×"
+    assert ratio(2400, 10) == "240×"
     assert ratio(None, 4) == "-"
