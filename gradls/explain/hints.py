@@ -33,7 +33,9 @@ class Hint:
 
 
 def hints(facts: Facts, first: int, last: int, which: str = CUTS, findings: Iterable[Finding] = ()) -> Iterator[Hint]:
-    """The notes for the lines from `first` to `last`, in the order of the text."""
+    """The notes for the lines from `first` to `last`, in the order of the text.
+
+    `all` are more: what has a gradient, and what the findings tell of. Hover says that in any case."""
     if which == OFF:
         return
     source = facts.source
@@ -53,7 +55,8 @@ def hints(facts: Facts, first: int, last: int, which: str = CUTS, findings: Iter
             span = source.span(node)
             to = (source.path, source.span(cut.cut.at.node)) if cut is not None and cut.cut is not None else None
             found.append(Hint(span.end_line, span.end_column, label, tuple(about_tensor(facts, state)), to))
-    found += _leads(facts, first, last, findings)
+    if which == ALL:
+        found += _leads(facts, first, last, findings)
     yield from sorted(found, key=lambda hint: (hint.line, hint.column))
 
 

@@ -116,8 +116,8 @@ OPTIONS: Sequence[Option] = (
         "hints",
         Choice({each: each for each in HINTS}),
         '`"cuts"`',
-        "Which hints an editor shows behind names: `cuts` where a gradient is lost, `all` also where one is required, "
-        "`off` none. The setting of the editor, if there is one, wins.",
+        "Which hints an editor shows behind names: `cuts` where a gradient is lost, `all` also where one is required "
+        "and what findings tell of, `off` none. The setting of the editor, if there is one, wins.",
         '"all"',
     ),
 )
