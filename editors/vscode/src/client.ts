@@ -60,6 +60,7 @@ export class Connection {
         rulePages: RULE_PAGES,
         // VS Code has findings in its hovers by itself.
         showsFindings: true,
+        workspaceDiagnostics: vscode.workspace.getConfiguration(SECTION).get<boolean>('workspaceDiagnostics', true),
       },
       markdown: { isTrusted: { enabledCommands: [EXPLAIN_RULE] } },
       middleware: middleware(events),
@@ -177,9 +178,11 @@ function middleware(events: Events): Middleware {
           return sections;
         }
         const python = await commonInterpreter();
-        return sections.map((section: unknown, index): unknown =>
-          params.items[index]?.section === SECTION ? forServer(section, python) : section,
-        );
+        return sections.map((section: unknown, index): unknown => {
+          const item = params.items[index];
+          const scope = item?.scopeUri === undefined ? undefined : vscode.Uri.parse(item.scopeUri);
+          return item?.section === SECTION ? forServer(section, python, scope) : section;
+        });
       },
     },
     provideHover: async (document, position, token, next) => {

@@ -54,7 +54,7 @@ class Extension {
       ...Object.entries(commands).map(([name, run]) => vscode.commands.registerCommand(name, run)),
       vscode.workspace.onDidGrantWorkspaceTrust(again),
       vscode.workspace.onDidChangeConfiguration((change) => {
-        if (change.affectsConfiguration('gradls.path')) {
+        if (change.affectsConfiguration('gradls.path') || change.affectsConfiguration('gradls.workspaceDiagnostics')) {
           again();
         }
       }),

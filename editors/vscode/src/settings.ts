@@ -19,21 +19,21 @@ export function replaced(text: string, folder: string | undefined): string {
 
 /**
  * The section `gradls` as the server wants it: without what the user has not set, which the project decides, and with
- * the interpreter to look into.
+ * the interpreter to look into. `scope` is the folder that it is for.
  */
-export function forServer(section: unknown, python: string | undefined): Record<string, unknown> {
+export function forServer(section: unknown, python: string | undefined, scope?: vscode.Uri): Record<string, unknown> {
   const given = isRecord(section) ? section : {};
   const config = isRecord(given.config) ? given.config : {};
   const set = Object.entries(config).filter(([, value]) => !isEmpty(value));
   return {
     python: isEmpty(given.python) ? python : given.python,
-    ...(isSet('hints') && { hints: given.hints }),
+    ...(isSet('hints', scope) && { hints: given.hints }),
     config: Object.fromEntries(set),
   };
 }
 
-function isSet(key: string): boolean {
-  const found = vscode.workspace.getConfiguration(SECTION).inspect(key);
+function isSet(key: string, scope: vscode.Uri | undefined): boolean {
+  const found = vscode.workspace.getConfiguration(SECTION, scope).inspect(key);
   return found?.globalValue !== undefined || found?.workspaceValue !== undefined || found?.workspaceFolderValue !== undefined;
 }
 
