@@ -115,7 +115,7 @@ def test_requests_that_wait_can_be_cancelled(tmp_path: Path):
 
 def raw_choice(raw: Raw) -> dict[str, Any]:
     """What an action would bring along; the revision is never reached."""
-    return {"uri": URI, "revision": 10**9, "code": "GRD101", "span": [6, 1, 6, 2]}
+    return {"does": "mend", "uri": URI, "revision": 10**9, "code": "GRD101", "span": [6, 1, 6, 2], "fix": 0}
 
 
 def test_a_client_that_leaves_does_not_wait(tmp_path: Path):
