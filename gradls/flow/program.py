@@ -47,10 +47,11 @@ class Seen:
 
 
 def behind(source: Source, name: str) -> tuple[ast.stmt, ...] | tuple[str, ...]:
-    """The statements of a file that make a name what it is; for `*` the names that it gives."""
+    """The statements of a file that make a name what it is; for `*` the names that it gives, for a name that it does not
+    make the modules of which it imports all names."""
     if name == "*":
         return tuple(names_of(source))
-    return tuple(source.tree.body[number] for number in outline(source).behind(name))
+    return tuple(source.tree.body[number] for number in outline(source).behind(name)) or outline(source).stars
 
 
 class File:
@@ -112,7 +113,7 @@ def _bind(run: Run, file: File, name: str) -> bool:
     """Run what makes a name of an imported file what it is; whether there is such a name."""
     body = file.source.tree.body
     makes = tuple(body[number] for number in outline(file.source).behind(name))
-    file.seen.asked[name] = makes
+    file.seen.asked[name] = makes or outline(file.source).stars
     todo = [statement for statement in makes if statement not in file.seen.run]
     if todo:
         _run_statements(run, file, todo)

@@ -538,6 +538,19 @@ def test_an_edit_elsewhere_is_news_only_for_those_who_looked_there(tmp_path: Pat
     assert after("LIMIT = 4", "used = print")
 
 
+def test_where_all_names_come_from_is_news_for_those_who_use_one_of_them(tmp_path: Path):
+    cut = NET.replace("self.out(x)", "self.out(x).detach()")
+    write(tmp_path, {"one.py": NET, "two.py": cut, "both.py": "from one import *\n"})
+    train, both = str(tmp_path / "train.py"), str(tmp_path / "both.py")
+    opened = session(tmp_path, "train.py", f"from both import Net\n{textwrap.dedent(USE)}")
+    opened.open(both, "from one import *\n")
+    opened.facts(train)
+    assert opened.change(both, "from two import *\n") == [train]
+    states = [s for s in opened.facts(train).states if isinstance(s.node, ast.Name) and s.node.id == "y"]
+    assert states[-1].requires_grad is False
+    assert opened.change(both, "from two import *\n\nother = 1\n") == []
+
+
 def test_another_text_on_disk_is_news_only_for_those_who_looked_there(tmp_path: Path):
     tools = "def used(x):\n    return x.detach()\n\n\ndef unused(x):\n    return x * 2\n"
     write(tmp_path, {"tools.py": tools})
