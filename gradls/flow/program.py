@@ -47,8 +47,8 @@ class Seen:
 
 
 def behind(source: Source, name: str) -> tuple[ast.stmt, ...] | tuple[str, ...]:
-    """The statements of a file that make a name what it is; for `*` the names that it gives, for a name that it does not
-    make the modules of which it imports all names."""
+    """The statements of a file that make a name what it is; for `*` the names that it gives, for a name that it
+    does not make the modules of which it imports all names."""
     if name == "*":
         return tuple(names_of(source))
     return tuple(source.tree.body[number] for number in outline(source).behind(name)) or outline(source).stars
