@@ -188,9 +188,10 @@ class Client(LanguageClient):
             await self.news()
 
     async def news(self) -> None:
-        """Wait for the next message of any kind that is kept here."""
-        self._news.clear()
+        """Wait for the next message of any kind that is kept here, or for none if there was one since the last time:
+        it may have come together with the answer that was looked at."""
         await asyncio.wait_for(self._news.wait(), SECONDS)
+        self._news.clear()
 
     def heard(self) -> None:
         self._news.set()
