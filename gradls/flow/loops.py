@@ -114,12 +114,12 @@ def exec_while(run: Run, statement: ast.While) -> bool:
     if known is False:
         return exec_block(run, statement.orelse)
     endless = isinstance(statement.test, ast.Constant) and bool(statement.test.value)
-    completes = _loop(run, [partial(_while_true, run, statement)] * 2, False, statement.orelse, endless)
+    completes = _loop(run, [partial(_while_round, run, statement)] * 2, False, statement.orelse, endless)
     _open_containers(run, statement)
     return completes
 
 
-def _while_true(run: Run, statement: ast.While) -> bool:
+def _while_round(run: Run, statement: ast.While) -> bool:
     from gradls.flow.statements import exec_block
 
     expressions.eval_expr(run, statement.test)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from gradls.flow.analyze import Interrupted
 from gradls.rules.registry import all_rules
-from gradls.server.diagnostics import Diagnostics, message
+from gradls.server.connection import publication
+from gradls.server.diagnostics import Diagnostics
 from gradls.server.settings import Client, Settings
 from gradls.server.snapshots import Analysis, NameResolver, Outdated, Snapshot
 from gradls.workspace.config import Config, load_config
@@ -80,7 +81,7 @@ class Analyst:
         affected, opened.affected = opened.affected, set()
         return Analysis(
             diagnostics,
-            message(snapshot, diagnostics),
+            publication(snapshot.uri, snapshot.version, diagnostics),
             frozenset(session.questions(label)) if resolver else frozenset(),
             resolver,
             session.config.problems,

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gradls.flow.state import emptied_behind
 from gradls.server.analysis import Analyst
 from gradls.server.diagnostics import Diagnostics
 from gradls.server.documents import uri_of
@@ -89,10 +90,11 @@ class ClosedFiles:
         config, looked = self._config(Path(path).parent), Looked()
         diagnostics = "[]"
         if path.endswith(".py") and os.path.isfile(path) and not excludes(config, path):
-            with contextlib.suppress(Unreadable):
+            with contextlib.suppress(Unreadable), emptied_behind():
                 session = Session(self._analyst.root_of(path), config, None, looked, self._texts.get)
                 session.open(path, read(path).text)
                 diagnostics = Diagnostics(self._client).encode(session.findings(path))
+                session.end()
         return {"diagnostics": diagnostics, "looked": [path, *looked.states]}
 
     def _config(self, folder: Path) -> Config:

@@ -21,6 +21,19 @@ REQUEST_FAILED, SERVER_CANCELLED, REQUEST_CANCELLED = -32803, -32802, -32800
 Params = dict[str, Any]
 
 
+def notification(method: str, params: str) -> bytes:
+    """A notification with these parameters, which are JSON."""
+    return f'{{"jsonrpc":"2.0","method":"{method}","params":{params}}}'.encode()
+
+
+def publication(uri: str, version: int | None, diagnostics: str) -> bytes:
+    """The notification that `uri` has `diagnostics`, which are JSON, in this version if it has any."""
+    spelled = f'"version":{version},' if version is not None else ""
+    return notification(
+        "textDocument/publishDiagnostics", f'{{"uri":{json.dumps(uri)},{spelled}"diagnostics":{diagnostics}}}'
+    )
+
+
 class Refused(Exception):
     """A message that cannot be handled, with the code of JSON-RPC for it."""
 

@@ -14,7 +14,6 @@ from gradls.rules.finding import Finding, Severity, Tag
 from gradls.rules.registry import rules_by_key
 from gradls.server.positions import to_range
 from gradls.server.settings import SOURCE, Client
-from gradls.server.snapshots import Snapshot
 from gradls.syntax.source import Span
 
 SEVERITIES = {Severity.ERROR: 1, Severity.WARNING: 2, Severity.INFORMATION: 3, Severity.HINT: 4}
@@ -57,13 +56,6 @@ class Diagnostics:
         for span in spans:
             yield span.line - 1
             yield span.end_line - 1
-
-
-def message(snapshot: Snapshot, diagnostics: str) -> bytes:
-    """The notification that `snapshot` has `diagnostics`, as JSON both."""
-    version = f'"version":{json.dumps(snapshot.version)},' if snapshot.version is not None else ""
-    params = f'{{"uri":{json.dumps(snapshot.uri)},{version}"diagnostics":{diagnostics}}}'
-    return f'{{"jsonrpc":"2.0","method":"textDocument/publishDiagnostics","params":{params}}}'.encode()
 
 
 def diagnostic(finding: Finding, client: Client) -> dict[str, Any]:

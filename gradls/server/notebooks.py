@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gradls.server.cells import Asked, Layout, from_cells, to_cells
-from gradls.server.connection import Connection, Params
+from gradls.server.connection import Connection, Params, publication
 from gradls.server.documents import Document, Documents, new_revision
 from gradls.server.scheduling import Scheduler
 from gradls.server.snapshots import Snapshot
@@ -171,7 +171,7 @@ class Notebooks:
             found = version, by_cell[uri]
             if self._published.get(uri) != found:
                 self._published[uri] = found
-                self._connection.write(_published(uri, *found))
+                self._connection.write(publication(uri, *found))
 
     def of_cell(self, uri: str) -> Notebook | None:
         """The notebook that the cell `uri` belongs to."""
@@ -198,7 +198,7 @@ class Notebooks:
         """There is nothing to be shown any more for cells that are gone."""
         for uri in uris:
             if self._published.pop(uri, None) is not None:
-                self._connection.write(_published(uri, None, "[]"))
+                self._connection.write(publication(uri, None, "[]"))
 
     # -- requests
 
@@ -249,9 +249,3 @@ class Notebooks:
 
 def _of(cell: Mapping[str, Any]) -> tuple[str, int]:
     return str(cell["document"]), int(cell.get("kind", CODE))
-
-
-def _published(uri: str, version: int | None, diagnostics: str) -> bytes:
-    spelled = f'"version":{json.dumps(version)},' if version is not None else ""
-    params = f'{{"uri":{json.dumps(uri)},{spelled}"diagnostics":{diagnostics}}}'
-    return f'{{"jsonrpc":"2.0","method":"textDocument/publishDiagnostics","params":{params}}}'.encode()

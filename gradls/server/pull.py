@@ -10,7 +10,15 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gradls.server.connection import INVALID_PARAMS, REQUEST_FAILED, SERVER_CANCELLED, Call, Connection, Refused
+from gradls.server.connection import (
+    INVALID_PARAMS,
+    REQUEST_FAILED,
+    SERVER_CANCELLED,
+    Call,
+    Connection,
+    Refused,
+    publication,
+)
 from gradls.server.documents import label_of
 
 if TYPE_CHECKING:
@@ -162,10 +170,7 @@ class Pulls:
         self._pushed.add(document.label)
         if diagnostics == NOTHING:
             self._pushed.discard(document.label)
-        params = f'{{"uri":{json.dumps(document.uri)},"diagnostics":{diagnostics}}}'
-        self._connection.write(
-            f'{{"jsonrpc":"2.0","method":"textDocument/publishDiagnostics","params":{params}}}'.encode()
-        )
+        self._connection.write(publication(document.uri, None, diagnostics))
 
 
 def _cancel(call: Call) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gradls.server.pull import NOTHING
 from gradls.server.scanner import Scanner
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from gradls.server.documents import Documents
     from gradls.server.settings import Client, Settings
-
-NOTHING = "[]"
 
 Json = dict[str, Any]
 Status = tuple[int, int]

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gradls.server.connection import INVALID_PARAMS, SERVER_CANCELLED, Call, Connection, Params, Refused
+from gradls.server.connection import INVALID_PARAMS, SERVER_CANCELLED, Call, Connection, Params, Refused, notification
 from gradls.server.documents import label_of
 from gradls.server.progress import Progress
 from gradls.server.pull import NOTHING, report, result_id
@@ -208,7 +208,7 @@ class WorkspacePull:
         if asked.parts and asked.token is not None:
             value = f'{{"items":[{",".join(asked.parts)}]}}'
             params = f'{{"token":{json.dumps(asked.token)},"value":{value}}}'
-            self._connection.write(f'{{"jsonrpc":"2.0","method":"$/progress","params":{params}}}'.encode())
+            self._connection.write(notification("$/progress", params))
             asked.parts, asked.sent = [], time.monotonic()
 
     def _answer(self, asked: _Asked) -> None:
