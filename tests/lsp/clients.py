@@ -18,7 +18,8 @@ from pytest_lsp import LanguageClient, client_capabilities
 from pytest_lsp.client import DEFAULT_CLIENT_FEATURES, register_lsp_features
 
 SERVER = [sys.executable, "-m", "gradls", "server"]
-SECONDS = 20.0
+SECONDS = 120.0
+"""How long anything is waited for: a machine may be busy with much else."""
 
 # The codec of each position encoding, and the bytes of a unit.
 UNITS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
@@ -100,10 +101,11 @@ class Client(LanguageClient):
         options: object = None,
         environment: dict[str, str] | None = None,
         others: Sequence[Path] = (),
+        command: Sequence[str] = SERVER,
     ) -> types.InitializeResult:
         """Start the server as the editor `preset` does; `environment` are variables besides those there are, `others`
         folders of the workspace besides `folder`."""
-        await self.start_io(*SERVER, cwd=folder, env={**os.environ, **(environment or {})})
+        await self.start_io(*command, cwd=folder, env={**os.environ, **(environment or {})})
         uri = from_fs_path(str(folder)) if folder else None
         result = await self.initialize_session(
             types.InitializeParams(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.lsp.clients import SECONDS
 from tests.lsp.programs import DETACHED
 from tests.lsp.raw import Raw, started
 
@@ -127,7 +128,7 @@ def test_a_client_that_leaves_does_not_wait(tmp_path: Path):
         assert raw.request(2, "shutdown")["result"] is None
         assert raw.answer(1)["error"]["code"] == CANCELLED
         raw.notify("exit", None)
-        assert process.wait(20) == 0
+        assert process.wait(SECONDS) == 0
 
 
 @pytest.mark.parametrize("count", [300])

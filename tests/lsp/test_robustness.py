@@ -141,7 +141,8 @@ def test_the_server_ends_when_the_client_vanishes(busy: bool):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there the pipes close with the client")
 def test_the_server_ends_when_the_client_is_killed_but_the_pipe_stays_open():
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as editor, started() as (raw, process):
+    waits = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE) as editor, started() as (raw, process):
         raw.begin(processId=editor.pid)
         raw.open(URI, DETACHED)
         assert works(raw)

@@ -77,7 +77,7 @@ def project(projects: Callable[..., Project]) -> Project:
     return projects()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> bool:
     """Whether `condition` comes true in time."""
     until = time.monotonic() + seconds
     while not condition():

@@ -20,7 +20,7 @@ from gradls.server.settings import Abilities, Client, Settings
 from tests.lsp.programs import DETACHED
 from tests.lsp.test_project import LOST, NET, TRAIN
 
-SECONDS = 20
+SECONDS = 120
 
 
 class Asking:
@@ -80,11 +80,24 @@ def test_a_process_that_ended_is_followed_by_another_that_knows_what_is_typed(as
     assert not asking.finds(tmp_path / "train.py", texts={str(tmp_path / "net.py"): None})
 
 
+class Killing:
+    """The output of a process that is killed when somebody waits for it."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        self._kill, self._stream = process.kill, process.stdout
+        self.close = process.stdout.close
+
+    def readline(self) -> bytes:
+        self._kill()
+        return self._stream.readline()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are not stopped there")
 def test_a_process_that_ends_over_a_file_costs_that_file(asking: Asking, tmp_path: Path):
     assert asking.finds(tmp_path / "lost.py")
     os.kill(asking.process.pid, signal.SIGSTOP)
-    threading.Timer(0.3, asking.process.kill).start()
+    asking.process.stdout = Killing(asking.process)  # type: ignore[assignment]
     assert asking.ask(check=str(tmp_path / "lost.py")) is None
     assert asking.finds(tmp_path / "lost.py")
 
@@ -102,7 +115,7 @@ def test_it_ends_with_the_server_however_that_ends(tmp_path: Path):
     program = (
         "import sys, time\nfrom pathlib import Path\nfrom tests.server.test_scanner import Asking\n"
         "asking = Asking(Path(sys.argv[1]))\nasking.ask(listing=True)\n"
-        "print(asking.process.pid, flush=True)\ntime.sleep(60)\n"
+        "print(asking.process.pid, flush=True)\ntime.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE) as server:
         assert server.stdout is not None

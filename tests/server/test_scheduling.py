@@ -18,7 +18,7 @@ from gradls.server.settings import Abilities, Client, Settings
 from gradls.server.snapshots import Analysis, Outdated, Snapshot
 
 URI, OTHER, THIRD = "file:///t/train.py", "file:///t/other.py", "file:///t/third.py"
-SECONDS = 20
+SECONDS = 120
 
 
 class Watched(Analyst):
@@ -341,7 +341,7 @@ def test_jobs_that_take_turns_let_an_edit_in_between(editor: Editor):
 def test_a_failing_analysis_does_not_end_the_next(editor: Editor, caplog: pytest.LogCaptureFixture):
     editor.analyst.fails_on = 1
     editor.open(URI)
-    for _ in range(100):
+    for _ in range(SECONDS * 100):
         time.sleep(0.01)
         if "could not be analysed" in caplog.text:
             break
