@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,9 @@ def drive(host: Host, vsix: Path, folder: Path, server: str, patience: int = PAT
         )
     assert report.exists(), ended.stderr
     steps: list[dict[str, Any]] = json.loads(report.read_text())
+    for step in steps:
+        if step.get("first") and not step["failure"]:
+            warnings.warn(f"{step['name']} failed once: {step['first']}", stacklevel=2)
     return {step["name"]: step["failure"] and f"{step['failure']}\nsee {folder / 'shots'}" for step in steps}
 
 
