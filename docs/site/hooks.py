@@ -19,7 +19,7 @@ from gradls_site.examples import with_findings  # noqa: E402
 from gradls_site.files import ROOT, Pages  # noqa: E402
 from gradls_site.rules import errors_page, families, index_page, rule_page, rule_uri  # noqa: E402
 
-from gradls.cli.main import _parser  # noqa: E402
+from gradls.cli.arguments import parser  # noqa: E402
 
 _CHECKED = re.compile(r"^<!-- checked -->\n```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LOGO = "editors/vscode/media/icon.svg"
@@ -37,7 +37,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made["rules/index.md"] = index_page()
     made.update((rule_uri(rule), rule_page(rule)) for _, rules in families() for rule in rules)
     made["errors.md"] = errors_page()
-    made["command-line.md"] = commands_page(_parser())
+    made["command-line.md"] = commands_page(parser())
     made["assets/logo.svg"] = (ROOT / LOGO).read_bytes()
     made["assets/favicon.png"] = (ROOT / LOGO).with_suffix(".png").read_bytes()
     made["assets/gradient.svg"] = (ROOT / "docs" / "gradient.svg").read_bytes()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
+from functools import partial
 
 from gradls_site.markdown import escaped
+
+WIDTH = 90
 
 
 def commands_page(parser: argparse.ArgumentParser) -> str:
@@ -31,6 +34,7 @@ def _commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.A
 
 
 def _usage(command: argparse.ArgumentParser) -> str:
+    command.formatter_class = partial(argparse.HelpFormatter, width=WIDTH)  # not that of a terminal
     return command.format_usage().removeprefix("usage: ").strip()
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from itertools import groupby
 
 from gradls.errors.table import ANYTHING, Message, all_messages
 from gradls.rules.page import Page, page, programs
 from gradls.rules.registry import all_rules, rules_by_key
 from gradls.rules.rule import Rule
+from gradls.workspace.addresses import RULE_PAGE
 from gradls_site.examples import found_in, with_findings
 from gradls_site.markdown import escaped, for_mkdocs, outside_code
 
@@ -35,8 +35,8 @@ def families() -> list[tuple[str, list[Rule]]]:
 
 
 def rule_uri(rule: Rule) -> str:
-    """Where the page of a rule is, among the sources of the site. `gradls.workspace.addresses` knows the address."""
-    return f"rules/{rule.code}.md"
+    """Where the page of a rule is, among the sources of the site."""
+    return RULE_PAGE.format(code=rule.code).rstrip("/") + ".md"
 
 
 def rule_page(rule: Rule) -> str:
@@ -61,9 +61,9 @@ def index_page() -> str:
     count = len(all_rules())
     parts = [
         "# Rules",
-        f"gradls has {count} rules. Each has a code, which never changes its meaning, and a name; either can be used in "
-        "the [configuration](../configuration.md) and in comments. What the severities mean is said in [how sure gradls "
-        "is](../false-alarms.md); those of the severity *hint* are off until they are selected.",
+        f"gradls has {count} rules. Each has a code, which never changes its meaning, and a name; either can be used "
+        "in the [configuration](../configuration.md) and in comments. What the severities mean is said in [how sure "
+        "gradls is](../false-alarms.md); rules of the severity *hint* are off until they are selected.",
     ]
     for family, rules in families():
         parts.append(f"## {family} {{ #grd{rules[0].code[3]} }}")
@@ -86,10 +86,10 @@ def errors_page() -> str:
     for message in all_messages():
         parts += [
             f"## {escaped(_title(message))} {{ #{message.name} }}",
-            for_mkdocs(message.means),
+            message.means,
             f"**Usual cause.** {message.cause}",
             f"**What to do.** {message.fix}",
-            "**Found by** " + _enumerated(_link(rules_by_key()[code], "rules/") for code in message.rules) + ".",
+            "**Found by** " + ", ".join(_link(rules_by_key()[code]) for code in message.rules) + ".",
         ]
         if old := message.old:
             parts.append(
@@ -146,16 +146,12 @@ def _title(message: Message) -> str:
     return message.title.replace(ANYTHING, "...")
 
 
-def _link(rule: Rule, folder: str = "") -> str:
-    return f"[{rule.code} {rule.name}]({folder}{rule.code}.md)"
+def _link(rule: Rule) -> str:
+    return f"[{rule.code} {rule.name}]({rule_uri(rule)})"
 
 
 def _note(note: str) -> str:
     return f" ({note})" if note else ""
-
-
-def _enumerated(items: Iterable[str]) -> str:
-    return ", ".join(items)
 
 
 def _quoted(text: str) -> str:
