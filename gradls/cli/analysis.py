@@ -8,16 +8,13 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
-from gradls.cli.fixing import mend
 from gradls.cli.inputs import Task
 from gradls.cli.notebooks import locate, module_line
 from gradls.cli.records import Record, Report, error_record, excerpts, finding_record, span_record
 from gradls.flow.facts import TensorState
 from gradls.flow.names import Question
 from gradls.flow.state import emptied_behind
-from gradls.workspace.edits import unified_diff
 from gradls.workspace.files import Unreadable, read_bytes
 from gradls.workspace.looked import Looked, digest
 from gradls.workspace.notebook import Stored, stored
@@ -30,11 +27,11 @@ _ABOUT_GRADIENTS = re.compile(r"torch|backward|grad\b|lightning|accelerat")
 def check_file(edits: bool, task: Task) -> Report:
     """The findings of one file, with the edits that mend them if these are wanted."""
     report = Report(task.path)
-    with _failures_in(report), emptied_behind():
-        text = _text(task, report)
+    with failures_in(report), emptied_behind():
+        text = text_of(task, report)
         if text is not None:
             looked = Looked()
-            session = _open(task, text, looked)
+            session = open_task(task, text, looked)
             _note_state(report, session, text)
             for finding in session.findings(task.path):
                 report.findings.append(finding_record(finding, session, edits))
@@ -45,42 +42,13 @@ def check_file(edits: bool, task: Task) -> Report:
     return report
 
 
-class Mended(NamedTuple):
-    """A file with its safe fixes made: `content` as it is stored, and a `diff`, which is empty if there were none."""
-
-    content: bytes
-    diff: str
-
-
-def mend_file(task: Task) -> tuple[Report, Mended | None]:
-    """One file with its safe fixes made, and a report on failures only."""
-    report = Report(task.path)
-    mended = None
-    with _failures_in(report):
-        text = _text(task, report)
-        if text is not None:
-            session = _open(task, text)
-            new = mend(session, task.path, text)
-            diff = unified_diff(task.path, text.stored, new.stored) if new.stored != text.stored else ""
-            try:
-                mended = Mended(new.data, diff)
-            except UnicodeEncodeError as error:
-                report.fail(f"could not be written: {error}")
-    return report, mended
-
-
-def lost_mending(task: Task) -> tuple[Report, Mended | None]:
-    """The report on a file that ended the process which mended it."""
-    return lost_file(task), None
-
-
 def inspect_file(task: Task) -> Report:
     """What is known of the tensors in one file."""
     report = Report(task.path)
-    with _failures_in(report):
-        text = _text(task, report)
+    with failures_in(report):
+        text = text_of(task, report)
         if text is not None:
-            session = _open(task, text)
+            session = open_task(task, text)
             _note_state(report, session, text)
             facts = session.facts(task.path)
             report.tensors += [_state_record(state) for state in facts.states]
@@ -97,10 +65,10 @@ def graph_file(line: int, cell: int, boxes: int, task: Task) -> Report:
     from gradls.picture.draw import picture
 
     report = Report(task.path)
-    with _failures_in(report):
-        text = _text(task, report)
+    with failures_in(report):
+        text = text_of(task, report)
         if text is not None:
-            session = _open(task, text)
+            session = open_task(task, text)
             _note_state(report, session, text)
             try:
                 place, numbers = module_line(text, line, cell)
@@ -129,7 +97,8 @@ def lost_file(task: Task) -> Report:
     return report
 
 
-def _text(task: Task, report: Report) -> Stored | None:
+def text_of(task: Task, report: Report) -> Stored | None:
+    """What the file of a task says; None if that is not to be had, which goes to the report."""
     try:
         data = read_bytes(task.path) if task.data is None else task.data
         report.state = digest(data)
@@ -140,7 +109,8 @@ def _text(task: Task, report: Report) -> Stored | None:
         return None
 
 
-def _open(task: Task, text: Stored, looked: Looked | None = None) -> Session:
+def open_task(task: Task, text: Stored, looked: Looked | None = None) -> Session:
+    """A session of the project of a task, in which its file is open; what it looks at is noted in `looked`."""
     session = Session(task.root, task.config, task, looked)
     session.open(task.path, text.text, text.cells)
     return session
@@ -161,7 +131,7 @@ def _of_standard_library(question: Question) -> bool:
 
 
 @contextmanager
-def _failures_in(report: Report) -> Iterator[None]:
+def failures_in(report: Report) -> Iterator[None]:
     """Turn whatever goes wrong inside of gradls into errors of the report."""
     logger, handler = logging.getLogger("gradls"), _Failures(report)
     propagates = logger.propagate

@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 Commands = argparse._SubParsersAction
+FORMATS = ("text", "concise", "json", "github", "gitlab", "junit", "sarif")
 
 
 def _add_check(commands: Commands) -> None:
@@ -38,7 +39,9 @@ def _add_check(commands: Commands) -> None:
         epilog="Exit status: 0 nothing at or above --severity, 1 findings, 2 usage or internal error.",
     )
     _add_inputs(parser)
-    parser.add_argument("--format", choices=["text", "json", "concise", "sarif"], default="text", help="default: text")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the report there; a summary goes to stdout")
+    parser.add_argument("--statistics", action="store_true", help="how often each rule found something, and no more")
     parser.add_argument(
         "--select", type=_list, action="extend", metavar="RULES", help="only these codes, beginnings of codes or names"
     )
@@ -51,8 +54,9 @@ def _add_check(commands: Commands) -> None:
         default="warning",
         help="the least severity that makes the exit status 1 (default: warning)",
     )
-    parser.add_argument("--fix", action="store_true", help="apply safe fixes, then report what is left")
+    parser.add_argument("--fix", action="store_true", help="make safe fixes, then report what is left")
     parser.add_argument("--diff", action="store_true", help="print what --fix would change; change nothing")
+    parser.add_argument("--unsafe-fixes", action="store_true", help="make fixes that want a reader, too")
     parser.add_argument("--exit-zero", action="store_true", help="exit with 0 though there are findings")
 
 

@@ -1,23 +1,106 @@
-"""Safe fixes, made until there are none left."""
+"""`gradls check --fix` and `--diff`."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from gradls.cli.analysis import failures_in, lost_file, open_task, text_of
+from gradls.cli.inputs import Task
+from gradls.cli.pool import work
+from gradls.cli.records import Report
+from gradls.workspace.edits import unified_diff
 from gradls.workspace.notebook import Stored
 from gradls.workspace.session import Session
 
 MOST_ROUNDS = 25
+Fixes = Counter[tuple[str, str]]
+"""How many were made, by code and name of the rule."""
 
 
-def mend(session: Session, path: str, stored: Stored) -> Stored:
-    """A file, which is open in `session`, with its safe fixes made; `session` holds the new text then."""
+class Mended(NamedTuple):
+    """A file with its fixes made: `content` as it is stored, `diff` to what it was, and what was `made`."""
+
+    content: bytes
+    diff: str
+    made: Fixes
+
+
+def mend_all(told: Sequence[tuple[Task, Report]], unsafe: bool, jobs: int | None) -> dict[int, Mended]:
+    """The files that have fixes, with these made, by their number. Failures go to the reports. Only safe fixes are
+    made, or `unsafe` ones, too."""
+    wanted = ("safe", "suggested") if unsafe else ("safe",)
+    fixable = [
+        number
+        for number, (_, report) in enumerate(told)
+        if any(fix["safety"] in wanted for finding in report.findings for fix in finding["fixes"])
+    ]
+    found = {}
+    results = work(partial(_mend_file, unsafe), [told[number][0] for number in fixable], _lost, jobs)
+    for number, (report, mended) in zip(fixable, results, strict=True):
+        told[number][1].take_failures(report)
+        if mended is not None and mended.made:
+            found[number] = mended
+    return found
+
+
+def write(told: Sequence[tuple[Task, Report]], mended: dict[int, Mended]) -> tuple[list[Task], Fixes]:
+    """Write what was mended. The tasks as they are then, those of stdin with the new text; and what was fixed. What
+    cannot be written goes to the reports."""
+    tasks, made = [task for task, _ in told], Fixes()
+    for number, new in mended.items():
+        task, report = told[number]
+        if task.data is not None:
+            tasks[number] = dataclasses.replace(task, data=new.content)
+        else:
+            try:
+                Path(task.path).write_bytes(new.content)
+            except OSError as error:
+                report.fail(f"could not be written: {error}")
+                continue
+        made += new.made
+    return tasks, made
+
+
+def mend(session: Session, path: str, stored: Stored, unsafe: bool = False) -> tuple[Stored, Fixes]:
+    """A file, which is open in `session`, with its safe fixes made, or `unsafe` ones, too, until there are none left;
+    `session` holds the new text then."""
     seen = {stored.text}
+    made = Fixes()
     for _ in range(MOST_ROUNDS):
-        edits = session.fix_all(path)
+        edits, mended = session.fixes_together(path, unsafe)
         if not edits:
             break
         stored = stored.edited(edits)
         session.change(path, stored.text, stored.cells)
+        made.update((finding.code, finding.name) for finding in mended)
         if stored.text in seen:
             break
         seen.add(stored.text)
-    return stored
+    return stored, made
+
+
+def _mend_file(unsafe: bool, task: Task) -> tuple[Report, Mended | None]:
+    """One file with its fixes made, and a report on failures only."""
+    report = Report(task.path)
+    mended = None
+    with failures_in(report):
+        text = text_of(task, report)
+        if text is not None:
+            session = open_task(task, text)
+            new, made = mend(session, task.path, text, unsafe)
+            if new.stored != text.stored:
+                try:
+                    mended = Mended(new.data, unified_diff(task.path, text.stored, new.stored), made)
+                except UnicodeEncodeError as error:
+                    report.fail(f"could not be written: {error}")
+    return report, mended
+
+
+def _lost(task: Task) -> tuple[Report, Mended | None]:
+    """The report on a file that ended the process which mended it."""
+    return lost_file(task), None

@@ -11,11 +11,15 @@ from gradls import __version__
 from gradls.cli.records import Record, named
 
 
-def print_json(content: Mapping[str, Any]) -> None:
-    """One JSON object on stdout, in ASCII so that no terminal or pipe encoding can spoil it."""
+def as_json(content: Mapping[str, Any]) -> str:
+    """One JSON object on a line, in ASCII so that no terminal or pipe encoding can spoil it."""
     tool = {"version": 1, "tool": {"name": "gradls", "version": __version__}}
-    sys.stdout.write(json.dumps({**tool, **content}))
-    sys.stdout.write("\n")
+    return json.dumps({**tool, **content}) + "\n"
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(as_json(content))
 
 
 def warn(message: str) -> None:

@@ -5,12 +5,14 @@ The dictionaries are those of the JSON output. Lines and columns count from 1, c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gradls.flow.names import Question
 from gradls.rules.finding import Finding, Fix, Place, TextEdit
 from gradls.syntax.source import Span
+from gradls.workspace.identity import identity
 from gradls.workspace.session import Session
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ def finding_record(finding: Finding, session: Session, with_edits: bool) -> Reco
         "severity": finding.severity.value,
         **span_record(finding.span),
         "message": finding.message,
+        **identity(finding)._asdict(),
         "related": [
             {"path": step.place.source.path, **span_record(step.place.span), "message": step.message}
             for step in finding.story
@@ -99,6 +102,13 @@ def _fix_record(fix: Fix, session: Session, with_edits: bool) -> Record | None:
 
 def _edit_record(edit: TextEdit) -> Record:
     return {"path": edit.path, **span_record(edit.span), "text": edit.text}
+
+
+def fixable(findings: Iterable[Record]) -> dict[str, int]:
+    """How many findings have a `safe` fix, and how many only ones that want a reader (`unsafe`)."""
+    safety = [{fix["safety"] for fix in finding["fixes"]} for finding in findings]
+    safe = sum("safe" in each for each in safety)
+    return {"safe": safe, "unsafe": sum(map(bool, safety)) - safe}
 
 
 def named(place: Record) -> str:

@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from typing import TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from gradls.cli.records import Excerpts, Record, Report, excerpt_key, named
+from gradls.cli.outcome import Outcome
+from gradls.cli.records import Excerpts, Record, excerpt_key, fixable, named
 from gradls.rules.finding import Severity
 from gradls.workspace.addresses import rule_address
 
 STYLES = {"error": "bold red", "warning": "bold yellow", "information": "bold blue", "hint": "dim"}
 
 
-def console_for(to_stderr: bool = False) -> Console:
-    """A console that never wraps what is piped; colours and links only on a terminal."""
-    return Console(stderr=to_stderr, soft_wrap=True, highlight=False, emoji=False, markup=False)
+def console_for(out: TextIO | None = None) -> Console:
+    """A console on `out` (default: stdout) that never wraps what is piped; colours and links only on a terminal."""
+    return Console(file=out, soft_wrap=True, highlight=False, emoji=False, markup=False)
 
 
-def print_concise(findings: Iterable[Record], to_stderr: bool = False) -> None:
+def print_concise(findings: Iterable[Record], out: TextIO) -> None:
     """One line a finding, as compilers print them."""
-    out = sys.stderr if to_stderr else sys.stdout
     for finding in findings:
         message = " ".join(visible(finding["message"]).split())
         place = f"{named(finding)}:{finding['line']}:{finding['column']}"
         out.write(f"{place}: {finding['severity']}: {finding['code']} {finding['name']}: {message}\n")
 
 
-def print_text(reports: Sequence[Report], mended: int = 0, to_stderr: bool = False) -> None:
-    """Each finding with the line that it is on, its story and its fixes; then a summary, with how many were mended."""
-    console = console_for(to_stderr)
-    for report in reports:
+def print_text(outcome: Outcome, out: TextIO) -> None:
+    """Each finding with the line that it is on, its story and its fixes; then a summary."""
+    console = console_for(out)
+    for report in outcome.reports:
         for finding in report.findings:
             console.print(render(finding, report.excerpts))
-    console.print(_summary(reports, mended))
+    console.print(summary(outcome))
 
 
 def render(finding: Record, excerpts: Excerpts) -> Text:
@@ -93,17 +93,30 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def _summary(reports: Sequence[Report], mended: int) -> Text:
-    findings = [finding for report in reports for finding in report.findings]
-    files = _count(len(reports), "file")
-    start = f"Mended {mended}. " if mended else ""
+def summary(outcome: Outcome) -> Text:
+    """What was found and fixed, in numbers."""
+    findings = outcome.findings
+    text = Text()
+    if outcome.fixes:
+        text.append(f"Fixed {fixed(outcome.fixes)}\n")
+    files = _count(len(outcome.reports), "file")
     if not findings:
-        return Text(f"{start}Nothing found in {files}.")
+        return text.append(f"Nothing found in {files}.")
     counts = Counter(finding["severity"] for finding in findings)
     kinds = ", ".join(_count(counts[s.value], s.value) for s in Severity if counts[s.value])
-    safe = sum(any(fix["safety"] == "safe" for fix in finding["fixes"]) for finding in findings)
-    fixable = f" {safe} can be fixed with --fix." if safe else ""
-    return Text(f"{start}Found {kinds} in {files}.{fixable}")
+    text.append(f"Found {kinds} in {files}.")
+    safe, unsafe = fixable(findings).values()
+    if safe and unsafe:
+        text.append(f" {safe} can be fixed with --fix, {unsafe} more with --fix --unsafe-fixes.")
+    elif safe or unsafe:
+        text.append(f" {safe or unsafe} can be fixed with --fix{' --unsafe-fixes' if unsafe else ''}.")
+    return text
+
+
+def fixed(fixes: Mapping[tuple[str, str], int]) -> str:
+    """How many findings were fixed, of which rules: the end of a sentence."""
+    by_rule = ", ".join(f"{count} {code} {name}" for (code, name), count in sorted(fixes.items()))
+    return f"{_count(sum(fixes.values()), 'finding')}: {by_rule}."
 
 
 def _count(number: int, noun: str) -> str:

@@ -301,22 +301,34 @@ class Session:
 
     def fix_all(self, path: str, code: str | None = None) -> list[TextEdit]:
         """The edits of all safe fixes in `path` that can be made together, in the order of the text; with a `code`, of
-        all fixes of that rule, safe or not.
+        all fixes of that rule, safe or not."""
+        if code is None:
+            return self.fixes_together(path)[0]
+        return self.fixes_together(path, suggested=True, only=lambda finding: finding.code == code)[0]
+
+    def fixes_together(
+        self, path: str, suggested: bool = False, only: Callable[[Finding], bool] = lambda finding: True
+    ) -> tuple[list[TextEdit], list[Finding]]:
+        """The edits of all safe fixes in `path` that can be made together, in the order of the text, and the findings
+        that they mend; where there is no safe one, also of `suggested` ones, if these are wanted. `only` says for which
+        findings.
 
         Of two that overlap the first is made; the other one is found again in the text that results.
         """
         chosen: list[TextEdit] = []
-        for finding in self.findings(path):
-            for fix in finding.fixes:
-                if finding.code != code if code else fix.safety is not Safety.SAFE:
-                    continue
+        mended: list[Finding] = []
+        for finding in filter(only, self.findings(path)):
+            for fix in sorted(finding.fixes, key=lambda fix: fix.safety is not Safety.SAFE):
+                if fix.safety is not Safety.SAFE and not suggested:
+                    break
                 edits = self.edits(fix)
                 if edits and all(edit.path == path for edit in edits) and compatible(chosen, edits):
                     together = sorted({*chosen, *edits}, key=lambda edit: edit.span)
                     if not self._breaks(path, together):
                         chosen = together
+                        mended.append(finding)
                     break
-        return chosen
+        return chosen, mended
 
     def are_within_cells(self, edits: Sequence[TextEdit]) -> bool:
         """Whether each of `edits`, if it is one of a notebook, changes nothing but the Python of one cell."""

@@ -25,7 +25,8 @@ def test_json_says_what_where_and_why(tmp_path: Path):
     assert set(document) == {"version", "tool", "findings", "errors"}
     (finding,) = document["findings"]
     place = ("line", "column", "end_line", "end_column")
-    assert set(finding) == {"path", "code", "name", "severity", *place, "message", "related", "fixes"}
+    identity = ("scope", "snippet", "fingerprint")
+    assert set(finding) == {"path", "code", "name", "severity", *place, "message", "related", "fixes", *identity}
     assert (finding["path"], finding["severity"], finding["line"]) == ("train.py", "error", 5)
     assert finding["related"], "no story"
     for step in finding["related"]:
@@ -51,7 +52,7 @@ def test_text_shows_the_line_the_story_and_a_summary(tmp_path: Path):
     assert "^^^" in run.stdout
     assert "  1. " in run.stdout
     assert run.stdout.endswith("\n")
-    assert "Found 1 error in 1 file." in run.stdout
+    assert "Found 1 error in 1 file. 1 can be fixed with --fix --unsafe-fixes." in run.stdout
 
 
 def test_colours_and_links_on_a_terminal_only(tmp_path: Path):

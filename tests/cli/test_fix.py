@@ -28,7 +28,7 @@ def test_fix_changes_the_file_and_reports_what_is_left(tmp_path: Path):
     assert (tmp_path / "a.py").read_text(encoding="utf-8") == FIXED
     assert (tmp_path / "b.py").read_text(encoding="utf-8") == LOST, "a suggested fix was made"
     assert run.returncode == 1
-    assert "Mended 1. Found 1 error in 2 files." in run.stdout
+    assert "Fixed 1 finding: 1 GRD102 tensor-of-tensors.\nFound 1 error in 2 files." in run.stdout
 
 
 def test_fix_leaves_encoding_line_ends_and_the_last_line_alone(tmp_path: Path):
@@ -63,7 +63,7 @@ def test_diff_changes_nothing_and_patches(tmp_path: Path):
 def test_fix_on_stdin_prints_the_fixed_text_alone(tmp_path: Path):
     run = gradls("check", "-", "--fix", cwd=tmp_path, stdin=COPIED.encode())
     assert run.stdout == FIXED
-    assert "Mended 1." in run.stderr
+    assert "Fixed 1 finding" in run.stderr
     untouched = gradls("check", "-", "--fix", cwd=tmp_path, stdin=LOST.encode())
     assert untouched.stdout == LOST
     assert "detached-loss" in untouched.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.cells import cell_len
 
 from gradls.cli.records import Record
@@ -70,5 +72,5 @@ def test_text_of_others_neither_steers_the_terminal_nor_is_read_as_markup():
 
 
 def test_concise_is_one_line_whatever_the_message(capsys):
-    print_concise([finding(message="one\ntwo\x1b")])
+    print_concise([finding(message="one\ntwo\x1b")], sys.stdout)
     assert capsys.readouterr().out == "a.py:9:3: error: GRD101 detached-loss: one two\N{REPLACEMENT CHARACTER}\n"

@@ -143,7 +143,7 @@ def test_all_safe_fixes_at_once_leave_none_to_make(name: str) -> None:
 
 
 def _mended(session: Session, text: str) -> str:
-    return mend(session, FILE, decode(text.encode(), FILE)).text
+    return mend(session, FILE, decode(text.encode(), FILE))[0].text
 
 
 def _comments(text: str) -> Counter[str]:
