@@ -15,10 +15,11 @@ from gradls.cli.main import FAILED, FOUND, FOUND_NOTHING
 from gradls.cli.memory import Memory, kept
 from gradls.cli.names import analyse
 from gradls.cli.outcome import Outcome, at_least
-from gradls.cli.output import print_errors, warn
+from gradls.cli.output import print_errors, warn, warn_of_plugins
 from gradls.cli.printing import print_outcome
 from gradls.cli.records import Report
 from gradls.cli.text import fixed
+from gradls.rules.registry import plugins
 
 _WITH_EDITS = ("json", "sarif")
 
@@ -31,6 +32,7 @@ def check(arguments: argparse.Namespace) -> int:
     except UsageError as error:
         warn(str(error))
         return FAILED
+    warn_of_plugins()
     with_edits = arguments.format in _WITH_EDITS
     with kept(arguments) as folders, closing(Memory(with_edits, arguments.jobs, folders.results)) as memory:
         told = analyse(memory.reports, inputs.tasks, arguments, folders.answers)
@@ -84,7 +86,7 @@ def _fix(arguments: argparse.Namespace, told: Sequence[tuple[Task, Report]], mem
 
 
 def _status(arguments: argparse.Namespace, reports: Sequence[Report]) -> int:
-    if any(report.failed for report in reports):
+    if plugins().problems or any(report.failed for report in reports):
         return FAILED
     is_loud = at_least(arguments.severity)
     loud = any(is_loud(finding) for report in reports for finding in report.findings)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gradls.cli.inputs import did_you_mean
 from gradls.cli.main import FAILED, FOUND_NOTHING
-from gradls.cli.output import print_json, warn
+from gradls.cli.output import print_json, warn, warn_of_plugins
 from gradls.cli.search import Entry, Hit, Index, shortened
 from gradls.cli.text import STYLES
 from gradls.errors.table import ANYTHING, Message, all_messages, messages_in
@@ -51,6 +51,7 @@ def explain(topic: str) -> int:
 def list_rules(format_: str) -> int:
     """Print all rules; the exit status."""
     rules = all_rules()
+    warn_of_plugins()
     if format_ == "json":
         print_json({"rules": [record(rule) for rule in rules]})
         return FOUND_NOTHING

@@ -21,6 +21,7 @@ from gradls.cli.pool import work
 from gradls.cli.records import Report
 from gradls.flow.names import Question
 from gradls.resolve.disk import Folder, chosen_folder, fingerprint
+from gradls.rules.registry import plugins
 from gradls.workspace.config import Config
 from gradls.workspace.looked import OPEN, Disk, content_of, digest
 from gradls.workspace.results import Result, Results, absolute, key_of, relative
@@ -109,6 +110,7 @@ class Memory:
             sys.version,
             fingerprint("syntax", "autograd", "flow", "rules", "workspace", "cli"),
         ]
+        versions += [" ".join(version) for version in plugins().versions]
         if self._edits:
             spec = find_spec("libcst")
             origin = spec.origin if spec else None

@@ -27,6 +27,14 @@ def warn(message: str) -> None:
     print(f"gradls: {message}", file=sys.stderr)
 
 
+def warn_of_plugins() -> None:
+    """Say on stderr which rules of others are left out."""
+    from gradls.rules.registry import plugins  # all rules are imported with it
+
+    for problem in plugins().problems:
+        warn(f"a plugin is left out: {problem}")
+
+
 def print_errors(errors: Iterable[Record]) -> None:
     """Files that could not be read, and the like, on stderr."""
     for error in errors:

@@ -77,6 +77,7 @@ def markdown_of(rule: Rule) -> str:
 def record(rule: Rule) -> dict[str, str]:
     """What there is to say of a rule, for JSON."""
     return {
+        **({"plugin": rule.plugin} if rule.plugin else {}),
         "code": rule.code,
         "name": rule.name,
         "severity": rule.severity.value,

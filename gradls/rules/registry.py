@@ -1,4 +1,4 @@
-"""All rules: every class with a code in a module of this package whose name starts with `grd`."""
+"""All rules: every class with a code in a module of this package whose name starts with `grd`, and those of plugins."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Iterator
 from functools import cache
 
+from gradls.rules.plugins import Plugins, load
 from gradls.rules.rule import Rule
 
 log = logging.getLogger(__name__)
@@ -16,6 +17,18 @@ log = logging.getLogger(__name__)
 @cache
 def all_rules() -> tuple[Rule, ...]:
     """One object of each rule, in the order of their codes."""
+    return tuple(sorted([*own_rules(), *plugins().rules], key=lambda rule: rule.code))
+
+
+@cache
+def plugins() -> Plugins:
+    """The rules of others, and what is wrong with them."""
+    return load(own_rules())
+
+
+@cache
+def own_rules() -> tuple[Rule, ...]:
+    """The rules that come with gradls, in the order of their codes."""
     package = importlib.import_module("gradls.rules")
     for module in pkgutil.iter_modules(package.__path__):
         if module.name.startswith("grd"):
@@ -23,7 +36,7 @@ def all_rules() -> tuple[Rule, ...]:
                 importlib.import_module(f"gradls.rules.{module.name}")
             except Exception:
                 log.exception("the rules of %s cannot be loaded; please report this", module.name)
-    found = (cls() for cls in _subclasses(Rule) if cls.__module__.rpartition(".")[2].startswith("grd"))
+    found = (cls() for cls in _subclasses(Rule) if cls.__module__.startswith("gradls.rules.grd"))
     return tuple(sorted(found, key=lambda rule: rule.code))
 
 

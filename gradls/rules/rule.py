@@ -36,6 +36,9 @@ class Rule:
     """What it says is wrong if the same lines are run again: it says nothing of what is outside of functions in a
     notebook, whose cells are run again and again."""
 
+    plugin: str = ""
+    """The name and version of the package that a rule of others is from; set when it is loaded."""
+
     def check(self, facts: Facts) -> Iterable[Finding]:
         """The findings of this rule in what is known of one file, or of one chapter of it."""
         raise NotImplementedError

@@ -9,6 +9,7 @@ from functools import cache
 from gradls.flow.chapters import Chapter
 from gradls.flow.facts import Event, Facts
 from gradls.rules.finding import Finding
+from gradls.rules.plugins import require_sound
 from gradls.rules.registry import all_rules
 from gradls.rules.rule import Rule
 from gradls.syntax.separators import is_rerun, is_shown
@@ -68,9 +69,12 @@ def _in_chapter(facts: Facts, chapter: Chapter, rules: tuple[Rule, ...]) -> list
 
 def _checked(rule: Rule, facts: Facts) -> list[Finding]:
     try:
-        return list(rule.check(facts))
-    except Exception:
-        log.exception("rule %s failed on %s; please report this", rule.name, facts.source.path)
+        found = rule.check(facts)
+        return require_sound(rule, found) if rule.plugin else list(found)
+    except (Exception, SystemExit):
+        of = f" of {rule.plugin}" if rule.plugin else ""
+        whom = " to its authors" if rule.plugin else ""
+        log.exception("rule %s%s failed on %s; please report this%s", rule.name, of, facts.source.path, whom)
         return []
 
 
@@ -91,7 +95,7 @@ def _asks_for(rule: Rule) -> frozenset[str] | None:
     try:
         for _ in rule.check(view):
             return None
-    except Exception:
+    except (Exception, SystemExit):
         return None
     return frozenset(view.asked) if view.asked and not view.asked_for_more else None
 

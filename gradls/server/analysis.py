@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradls.flow.analyze import Interrupted
-from gradls.rules.registry import all_rules
+from gradls.rules.registry import all_rules, plugins
 from gradls.server.connection import publication
 from gradls.server.diagnostics import Diagnostics
 from gradls.server.settings import Client, Settings
@@ -201,3 +201,5 @@ class Analyst:
 def get_ready() -> None:
     """Import what an analysis takes, before there is anything to analyse."""
     all_rules()
+    for problem in plugins().problems:
+        log.warning("a plugin is left out: %s", problem)

@@ -10,7 +10,8 @@ from gradls.flow.analyze import analyze
 from gradls.rules.finding import Severity
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
-from tests.truth import programs, recorder
+from gradls.testing import programs
+from tests.truth import recorder
 
 HEAD = """\
 import torch

@@ -11,7 +11,7 @@ from gradls.flow.analyze import analyze
 from gradls.rules.finding import Severity
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
-from tests.truth import programs
+from gradls.testing import programs
 
 HEAD = """\
 import torch

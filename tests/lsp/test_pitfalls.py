@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 from lsprotocol import types
 
+from gradls.testing import programs
 from tests.lsp.clients import Client
-from tests.truth import programs
 
 URI = "file:///t/pitfall.py"
 ERROR, WARNING, INFORMATION = (

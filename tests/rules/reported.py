@@ -9,7 +9,7 @@ from gradls.rules.finding import Severity
 from gradls.rules.registry import rules_by_key
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
-from tests.truth import programs
+from gradls.testing import programs
 
 IMPORTS = "import torch\nfrom torch import nn\nimport torch.nn.functional as F\n"
 

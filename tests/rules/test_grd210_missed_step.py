@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradls.rules.grd210_written_behind_autograd import WrittenBehindAutograd
-from tests.truth.rule_checks import found_in
+from gradls.testing import found_in
 
 START = """
 import torch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradls.rules.grd315_function_transform import FunctionTransform
-from tests.truth.rule_checks import found_in
+from gradls.testing import found_in
 
 FUNCTIONS = """
 import torch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradls.rules.grd525_distributed_parameters import DistributedParameters
-from tests.truth.rule_checks import found_in
+from gradls.testing import found_in
 
 NET = """
 import torch

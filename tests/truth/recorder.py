@@ -12,7 +12,7 @@ import torch
 
 from gradls.flow.analyze import analyze
 from gradls.syntax.source import Source, Span
-from tests.truth import programs
+from gradls.testing import programs
 
 _SEEN = "__seen__"
 # These look at the frame that calls them, or at the class around it.

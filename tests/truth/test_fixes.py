@@ -20,10 +20,11 @@ from gradls.rules.page import page
 from gradls.rules.registry import all_rules
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
+from gradls.testing import programs
 from gradls.workspace.edits import apply_edits, compatible
 from gradls.workspace.files import decode
 from gradls.workspace.session import Session
-from tests.truth import fixable, programs, rewriting
+from tests.truth import fixable, rewriting
 from tests.truth.test_training import BROKEN, FOLDER
 
 FILE = "program.py"

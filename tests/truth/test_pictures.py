@@ -16,8 +16,8 @@ from gradls.flow.analyze import analyze
 from gradls.picture.choose import NothingToDraw
 from gradls.picture.draw import picture
 from gradls.syntax.source import Source
+from gradls.testing import programs
 from gradls.workspace.session import Session
-from tests.truth import programs
 from tests.truth.test_seeing import PROGRAMS
 
 FILES = sorted(Path(__file__).with_name("training").glob("*.py"))

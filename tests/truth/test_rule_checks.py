@@ -12,7 +12,8 @@ from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.page import page
 from gradls.rules.rule import Rule
-from tests.truth import programs, rule_checks
+from gradls.testing import programs
+from gradls.testing import rules as rule_checks
 
 
 class ItemThenBackward(Rule):

@@ -9,7 +9,7 @@ import pytest
 from gradls.rules.page import Page, page
 from gradls.rules.registry import all_rules
 from gradls.rules.rule import Rule
-from tests.truth import rule_checks
+from gradls.testing import rules as rule_checks
 
 RULES = all_rules()
 

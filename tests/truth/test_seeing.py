@@ -21,7 +21,8 @@ from gradls.rules.beliefs import all_beliefs
 from gradls.rules.page import page
 from gradls.rules.registry import all_rules
 from gradls.syntax.source import Source, Span
-from tests.truth import programs, recorder
+from gradls.testing import programs
+from tests.truth import recorder
 
 _REACHES = re.compile(r"gradient reaches (?:(\d+) of )?(\d+) parameters?")
 _LEAST = re.compile(r"gradient reaches at least (\d+) parameters?")

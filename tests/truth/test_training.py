@@ -12,7 +12,8 @@ from gradls.flow.analyze import analyze
 from gradls.rules.finding import Finding, Severity
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
-from tests.truth import programs, recorder
+from gradls.testing import programs
+from tests.truth import recorder
 
 FOLDER = Path(__file__).with_name("training")
 FILES = sorted(FOLDER.glob("*.py"))

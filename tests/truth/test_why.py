@@ -12,8 +12,8 @@ from gradls.errors.table import messages_in
 from gradls.rules.page import page
 from gradls.rules.registry import all_rules
 from gradls.rules.rule import Rule
+from gradls.testing import programs
 from gradls.workspace.reasons import Reasons, reasons
-from tests.truth import programs
 
 RAISING = [
     pytest.param(rule, program, id=f"{rule.code}-{number}")

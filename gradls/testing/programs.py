@@ -15,12 +15,12 @@ import sys
 import tempfile
 import tokenize
 import types
+import unittest
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import pytest
 import torch
 
 _STATEMENT = re.compile(r"#\s*(raises|warns)\s+(\w+)(?::\s*(.*?))?\s*$")
@@ -103,7 +103,7 @@ def run_code(code: types.CodeType, more: dict[str, object]) -> Outcome:
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in ("torch", "numpy"):
                 return Outcome(error, 0, warned)
-            pytest.skip(f"{error.name} is not installed")
+            raise unittest.SkipTest(f"{error.name} is not installed") from None
         except (Exception, SystemExit) as error:
             return Outcome(error, _line(error, name), warned)
     return Outcome(None, 0, warned)

@@ -1,4 +1,7 @@
-"""What is demanded of every rule: each function raises AssertionError where a rule, or its page, does not keep it."""
+"""What is demanded of every rule: each function raises AssertionError where a rule, or its page, does not keep it.
+
+Programs are run in this process, on PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,47 @@ from collections import defaultdict
 
 from gradls.autograd.versions import NEWEST
 from gradls.flow.analyze import analyze
-from gradls.rules.finding import Finding, Fix, Safety, Severity
+from gradls.rules.finding import Finding, Fix, Safety, Severity, TextEdit
 from gradls.rules.page import SECTIONS, page
-from gradls.rules.registry import all_rules
+from gradls.rules.plugins import objection_to, require_sound
+from gradls.rules.registry import all_rules, own_rules
 from gradls.rules.rule import Rule
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
-from tests.rules.applying import apply
-from tests.truth import programs
+from gradls.testing import programs
+from gradls.workspace.edits import apply_edits, compatible
 
 _TARGET = re.compile(r'# with target-torch = "(\d+)\.(\d+)"')
 """The first line of a program that is about an older version."""
 LOUD = (Severity.ERROR, Severity.WARNING)
 
 
+def check_rule(rule: Rule) -> None:
+    """All of it: the rule's code and name, its page, and each program on that: an example fails as it says and is
+    reported, its fixes mend it, and what is right runs and is not reported."""
+    own = {} if type(rule).__module__.startswith("gradls.rules.") else dict.fromkeys(_keys_of_own_rules(), "gradls")
+    objection = objection_to(type(rule), own) if own else None
+    assert objection is None, f"{type(rule).__name__} {objection}"
+    check_page(rule)
+    of = page(type(rule))
+    for program in of.examples:
+        check_example(rule, program)
+        check_fixes(rule, program)
+    for program in [*of.uses, *of.silent]:
+        check_right(rule, program)
+
+
+def _keys_of_own_rules() -> list[str]:
+    return [key for own in own_rules() for key in (own.code, own.name)]
+
+
 def found_in(program: str, rule: Rule) -> list[Finding]:
-    """What all rules, and `rule`, find in a program."""
+    """What all rules, and `rule`, find in a program, in the order of its text. What `rule` raises is raised."""
     source = Source.read(program, "program.py")
-    assert not source.problems
+    assert not source.problems, f"does not parse: {source.problems}"
     target = _TARGET.match(program)
     facts = analyze(source, target=(int(target[1]), int(target[2])) if target else NEWEST)
+    require_sound(rule, rule.check(facts))  # elsewhere a rule that raises finds nothing
     return findings(facts, list(dict.fromkeys([*all_rules(), rule])))
 
 
@@ -86,14 +110,14 @@ def check_fixes(rule: Rule, program: str) -> None:
 
 
 def _check_fix(rule: Rule, program: str, title: str, offered: list[tuple[Finding, Fix]]) -> None:
-    lines = Source.read(program).lines
-    edits = []
+    edits: list[TextEdit] = []
     for _, fix in offered:
         built = list(fix.build())
         assert built, f"{title}: no edit"
         assert {edit.path for edit in built} == {"program.py"}, f"{title}: edits another file"
+        assert compatible(edits, built), f"{title}: two findings change the same place"
         edits += [edit for edit in built if edit not in edits]
-    fixed = apply(program, edits, lines)
+    fixed = apply_edits(program, edits)
     said = f"{title}: gives\n{fixed}"
     try:
         ast.parse(fixed)
@@ -126,5 +150,5 @@ def _with_further_fixes(program: str, rule: Rule) -> str | None:
         fixes = [fix for finding in loud for fix in finding.fixes[:1]]
         if not fixes:
             return None
-        program = apply(program, list(fixes[0].build()), Source.read(program).lines)
+        program = apply_edits(program, list(fixes[0].build()))
     return None
