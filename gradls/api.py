@@ -147,7 +147,7 @@ class Session:
         `check`."""
         label = os.fspath(path)
         content = self._opened(label, text)
-        new = mend(self._session, label, content)
+        new, _ = mend(self._session, label, content)
         self._session.change(label, content.text, content.cells)
         return new.stored
 
@@ -202,5 +202,5 @@ def _fix(record: Record) -> Fix:
 
 
 def _location(place: dict[str, Any]) -> Location:
-    keys = ("path", "line", "column", "end_line", "end_column")
-    return Location(*(place[key] for key in keys), place.get("cell"))
+    start, end = (place["line"], place["column"]), (place["end_line"], place["end_column"])
+    return Location(place["path"], *start, *end, place.get("cell"))

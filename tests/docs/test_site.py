@@ -17,10 +17,10 @@ from gradls.rules.page import SECTIONS, page, programs
 from gradls.rules.registry import all_rules
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
+from gradls.testing import programs as truth
 from gradls.workspace import addresses
 from gradls.workspace.options import OPTIONS
 from tests.docs.site import SOURCES, built
-from tests.truth import programs as truth
 
 from gradls_site.markdown import for_mkdocs, outside_code, section  # isort: skip
 from links import faults  # isort: skip
