@@ -57,7 +57,27 @@ def _add_check(commands: Commands) -> None:
     parser.add_argument("--fix", action="store_true", help="make safe fixes, then report what is left")
     parser.add_argument("--diff", action="store_true", help="print what --fix would change; change nothing")
     parser.add_argument("--unsafe-fixes", action="store_true", help="make fixes that want a reader, too")
+    _add_baseline(parser)
     parser.add_argument("--exit-zero", action="store_true", help="exit with 0 though there are findings")
+
+
+def _add_baseline(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("known findings")
+    group.add_argument(
+        "--baseline",
+        metavar="FILE",
+        help="report only what this file does not list (default: as configured)",
+    )
+    group.add_argument(
+        "--no-baseline", action="store_false", dest="use_baseline", help="report all, whatever the configuration says"
+    )
+    change = group.add_mutually_exclusive_group()
+    change.add_argument(
+        "--write-baseline",
+        action="store_true",
+        help="list all that is found in that file (default: gradls-baseline.json), so that only what is new counts",
+    )
+    change.add_argument("--prune-baseline", action="store_true", help="remove from the file what is not found any more")
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:

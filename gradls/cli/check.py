@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 
+from gradls.cli.baselines import Baselines
 from gradls.cli.fingerprints import add_fingerprints, repository
 from gradls.cli.fixing import Fixes, mend_all, write
 from gradls.cli.inputs import STDIN, Inputs, Task, UsageError
@@ -29,6 +30,7 @@ def check(arguments: argparse.Namespace) -> int:
     try:
         _refuse_contradictions(arguments)
         inputs = Inputs(arguments)
+        baselines = Baselines(arguments, inputs.tasks)
     except UsageError as error:
         warn(str(error))
         return FAILED
@@ -36,17 +38,19 @@ def check(arguments: argparse.Namespace) -> int:
     with_edits = arguments.format in _WITH_EDITS
     with kept(arguments) as folders, closing(Memory(with_edits, arguments.jobs, folders.results)) as memory:
         told = analyse(memory.reports, inputs.tasks, arguments, folders.answers)
-        if arguments.diff:
-            return _diff(arguments, told, inputs)
         outcome = _fix(arguments, told, memory) if arguments.fix else Outcome([report for _, report in told])
     outcome.problems = inputs.problems
-    add_fingerprints(outcome.findings, repository(os.getcwd()))
     try:
-        print_outcome(arguments, outcome)
+        if arguments.diff:
+            _print_diff(arguments, told, outcome)
+        add_fingerprints(outcome.findings, repository(os.getcwd()))
+        baselines.apply(outcome)
+        if not arguments.diff:
+            print_outcome(arguments, outcome)
     except OSError as error:
-        if isinstance(error, BrokenPipeError) or arguments.output is None:
+        if isinstance(error, BrokenPipeError) or error.filename is None:
             raise
-        warn(f"{arguments.output} could not be written: {error.strerror}")
+        warn(f"{error.filename} could not be written: {error.strerror}")
         return FAILED
     return _status(arguments, outcome.reports)
 
@@ -61,19 +65,19 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         raise UsageError("--unsafe-fixes says which fixes --fix and --diff make: it needs one of them")
     if arguments.statistics and arguments.format not in ("text", "json"):
         raise UsageError("--statistics come as text or json")
+    if (arguments.write_baseline or arguments.prune_baseline) and (arguments.diff or not arguments.use_baseline):
+        raise UsageError("--write-baseline and --prune-baseline go neither with --diff nor with --no-baseline")
     if arguments.output and not os.path.isdir(os.path.dirname(os.path.abspath(arguments.output))):
         raise UsageError(f"{arguments.output} could not be written: there is no such folder")
 
 
-def _diff(arguments: argparse.Namespace, told: Sequence[tuple[Task, Report]], inputs: Inputs) -> int:
-    reports = [report for _, report in told]
+def _print_diff(arguments: argparse.Namespace, told: Sequence[tuple[Task, Report]], outcome: Outcome) -> None:
     mended = mend_all(told, arguments.unsafe_fixes, arguments.jobs)
-    print_errors([*inputs.problems, *(error for report in reports for error in report.errors)])
+    print_errors(outcome.errors)
     sys.stdout.write("".join(mended[number].diff for number in sorted(mended)))
     if mended:
         made = sum((each.made for each in mended.values()), Fixes())
         print(f"Would fix {fixed(made)}", file=sys.stderr)
-    return _status(arguments, reports)
 
 
 def _fix(arguments: argparse.Namespace, told: Sequence[tuple[Task, Report]], memory: Memory) -> Outcome:

@@ -15,12 +15,15 @@ _RANKS = {severity.value: rank for rank, severity in enumerate(reversed(Severity
 class Outcome:
     """The `reports` on files, with the findings that are to be told; `problems` of configurations, as errors.
 
-    `fixes` counts the fixes that were made, by the code and name of the rule, and `fixed` has the texts from stdin with
-    theirs.
+    `known` of the findings are in the baseline and not told, None if there is no baseline; `gone` are in it, and not
+    found any more. `fixes` counts the fixes that were made, by the code and name of the rule, and `fixed` has the texts
+    from stdin with theirs.
     """
 
     reports: list[Report]
     problems: list[Record] = field(default_factory=list)
+    known: int | None = None
+    gone: int = 0
     fixes: dict[tuple[str, str], int] = field(default_factory=dict)
     fixed: list[bytes] = field(default_factory=list)
 

@@ -52,7 +52,10 @@ def _document(arguments: argparse.Namespace, outcome: Outcome) -> str:
     findings, errors = outcome.findings, outcome.errors
     if arguments.format == "json":
         fixed = [{"code": code, "name": name, "count": count} for (code, name), count in outcome.fixes.items()]
-        return as_json({"findings": findings, "errors": errors} | ({"fixed": fixed} if arguments.fix else {}))
+        more: dict[str, object] = {"fixed": fixed} if arguments.fix else {}
+        if outcome.known is not None:
+            more["baseline"] = {"known": outcome.known, "gone": outcome.gone}
+        return as_json({"findings": findings, "errors": errors, **more})
     if arguments.format == "sarif":
         from gradls.cli.sarif import sarif  # it renders pages of rules
 

@@ -101,7 +101,8 @@ def summary(outcome: Outcome) -> Text:
         text.append(f"Fixed {fixed(outcome.fixes)}\n")
     files = _count(len(outcome.reports), "file")
     if not findings:
-        return text.append(f"Nothing found in {files}.")
+        text.append(f"Nothing {'new ' if outcome.known else ''}found in {files}.")
+        return text.append(_of_baseline(outcome))
     counts = Counter(finding["severity"] for finding in findings)
     kinds = ", ".join(_count(counts[s.value], s.value) for s in Severity if counts[s.value])
     text.append(f"Found {kinds} in {files}.")
@@ -110,7 +111,15 @@ def summary(outcome: Outcome) -> Text:
         text.append(f" {safe} can be fixed with --fix, {unsafe} more with --fix --unsafe-fixes.")
     elif safe or unsafe:
         text.append(f" {safe or unsafe} can be fixed with --fix{' --unsafe-fixes' if unsafe else ''}.")
-    return text
+    return text.append(_of_baseline(outcome))
+
+
+def _of_baseline(outcome: Outcome) -> str:
+    known = f" {outcome.known} more in the baseline." if outcome.known else ""
+    if not outcome.gone:
+        return known
+    are, them = ("is", "it") if outcome.gone == 1 else ("are", "them")
+    return f"{known} {outcome.gone} in the baseline {are} gone: --prune-baseline removes {them}."
 
 
 def fixed(fixes: Mapping[tuple[str, str], int]) -> str:

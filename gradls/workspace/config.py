@@ -48,7 +48,8 @@ class Config:
     `select` and `ignore` hold codes, beginnings of codes, names or ALL; an empty `select` is the default set.
     `per_file_ignores` maps a pattern as in .gitignore, relative to `root`, to what is ignored in the files that match.
     `target_torch` is the version that the user's code is meant for; None is the newest that gradls knows. `hints` are
-    those that an editor shows; None where nobody says.
+    those that an editor shows; None where nobody says. `baseline` is the path, as seen from `root`, of a file with
+    findings that are known.
     """
 
     select: tuple[str, ...] = ()
@@ -58,6 +59,7 @@ class Config:
     severity: Mapping[str, Severity] = field(default_factory=dict)
     target_torch: Version | None = None
     hints: str | None = None
+    baseline: str | None = None
     root: Path | None = None
     file: Path | None = None
     problems: tuple[Problem, ...] = ()

@@ -93,6 +93,23 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
+class FilePath:
+    """The path of a file."""
+
+    words: str = "the path of a file"
+    expression: str = rf"^[^\x00\n]*[^\x00\s][^\x00\n]*{END}"
+
+    def read(self, value: object, path: Path, mistakes: list[Mistake]) -> str | None:
+        if not isinstance(value, str) or not _matches(self.expression, value):
+            mistakes.append(_wrong(path, self.words, value))
+            return None
+        return value
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": self.expression}
+
+
+@dataclass(frozen=True, slots=True)
 class ListOf:
     """A list of things of one form."""
 

@@ -13,6 +13,7 @@ from gradls.autograd.versions import NEWEST, OLDEST, shown
 from gradls.rules.finding import Severity
 from gradls.workspace.forms import (
     Choice,
+    FilePath,
     Form,
     ListOf,
     Mistake,
@@ -119,5 +120,14 @@ OPTIONS: Sequence[Option] = (
         "Which hints an editor shows behind names: `cuts` where a gradient is lost, `all` also where one is required "
         "and what findings tell of, `off` none. The setting of the editor, if there is one, wins.",
         '"all"',
+    ),
+    Option(
+        "baseline",
+        "baseline",
+        FilePath(),
+        "none",
+        "A file with the findings that are known, which `gradls check --write-baseline` makes: `gradls check` reports "
+        "only others. The path is relative to the configuration file. Editors show all findings.",
+        '"gradls-baseline.json"',
     ),
 )

@@ -83,3 +83,32 @@ def test_edits_in_json_are_those_of_fix(tmp_path: Path):
         line = lines[edit["line"] - 1]
         lines[edit["line"] - 1] = line[: edit["column"] - 1] + edit["text"] + line[edit["end_column"] - 1 :]
     assert "".join(lines) == FIXED
+
+
+def test_unsafe_fixes_are_made_on_request_and_counted(tmp_path: Path):
+    (tmp_path / "a.py").write_text(COPIED, encoding="utf-8")
+    (tmp_path / "b.py").write_text(LOST, encoding="utf-8")
+    run = gradls("check", ".", "--diff", "--unsafe-fixes", cwd=tmp_path)
+    assert run.stderr == "Would fix 2 findings: 1 GRD101 detached-loss, 1 GRD102 tensor-of-tensors.\n"
+    assert (tmp_path / "b.py").read_text(encoding="utf-8") == LOST
+    run = gradls("check", ".", "--fix", "--unsafe-fixes", "--format", "json", cwd=tmp_path)
+    assert (tmp_path / "a.py").read_text(encoding="utf-8") == FIXED
+    assert (tmp_path / "b.py").read_text(encoding="utf-8") == LOST.replace(".detach()", "")
+    document = as_json(run)
+    assert (run.returncode, document["findings"]) == (0, [])
+    rules = [("GRD101", "detached-loss"), ("GRD102", "tensor-of-tensors")]
+    assert sorted((each["code"], each["name"]) for each in document["fixed"]) == rules
+    assert [each["count"] for each in document["fixed"]] == [1, 1]
+
+
+def test_unsafe_fixes_alone_make_no_sense(tmp_path: Path):
+    assert gradls("check", ".", "--unsafe-fixes", cwd=tmp_path).returncode == 2
+
+
+def test_what_is_fixed_and_left_is_said(tmp_path: Path):
+    (tmp_path / "a.py").write_text(COPIED, encoding="utf-8")
+    (tmp_path / "b.py").write_text(LOST, encoding="utf-8")
+    run = gradls("check", ".", cwd=tmp_path)
+    assert run.stdout.endswith("1 can be fixed with --fix, 1 more with --fix --unsafe-fixes.\n")
+    run = gradls("check", ".", "--fix", cwd=tmp_path)
+    assert run.stdout.endswith("in 2 files. 1 can be fixed with --fix --unsafe-fixes.\n")

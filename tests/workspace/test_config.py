@@ -28,6 +28,7 @@ def test_every_key(tmp_path: Path):
         exclude = ["legacy/"]
         target-torch = "2.1"
         hints = "all"
+        baseline = "known.json"
         [tool.gradls.per-file-ignores]
         "tests/*" = ["GRD7"]
         [tool.gradls.severity]
@@ -43,6 +44,7 @@ def test_every_key(tmp_path: Path):
         severity={"GRD2": Severity.INFORMATION},
         target_torch=(2, 1),
         hints="all",
+        baseline="known.json",
         root=tmp_path,
         file=tmp_path / "pyproject.toml",
     )
@@ -87,7 +89,7 @@ def test_what_does_not_count_is_told(tmp_path: Path):
     [
         ("ignored = ['GRD1']", "ignored", "did you mean `ignore`"),
         ("per_file_ignores = {}", "per_file_ignores", "did you mean `per-file-ignores`"),
-        ("zzz = 1", "zzz", "known: exclude, hints, ignore"),
+        ("zzz = 1", "zzz", "known: baseline, exclude, hints, ignore"),
         ("select = 'GRD1'", "'GRD1'", "`select` must be a list of rules"),
         ("select = ['GRD1', 'detached-los']", "'detached-los'", "did you mean `detached-loss`"),
         ("select = ['GRD1', 'grd101']", "'grd101'", "is written `GRD101`"),
@@ -103,6 +105,7 @@ def test_what_does_not_count_is_told(tmp_path: Path):
         ("target-torch = '0.4'", "'0.4'", 'from "1.13" to "2.'),
         ("target-torch = '9.0.1'", "'9.0.1'", 'from "1.13" to "2.'),
         ("hints = 'cut'", "'cut'", "did you mean `cuts`"),
+        ("baseline = ' '", "' '", "`baseline` must be the path of a file"),
     ],
 )
 @pytest.mark.parametrize("name", ["gradls.toml", "pyproject.toml"])
