@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,7 +46,7 @@ def work(
             done(tasks[index], result)
             advance(1)
 
-        if jobs == 1 or len(tasks) <= ENOUGH_FOR_PROCESSES:
+        if jobs == 1 or len(tasks) <= ENOUGH_FOR_PROCESSES or not _start_safely():
             _run(function, enumerate(tasks), finish)
         else:
             _in_processes(function, tasks, lost, jobs, finish)
@@ -56,6 +57,13 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _start_safely() -> bool:
+    """Whether processes can be had that import nothing from the current folder, which may be full of strangers' code:
+    those that are no forks begin with `python -c`, which looks there first unless it is told not to."""
+    os.environ["PYTHONSAFEPATH"] = "1"
+    return sys.version_info >= (3, 11) or multiprocessing.get_start_method() == "fork"
 
 
 def _in_processes(

@@ -86,9 +86,10 @@ def _from_corner(middles: dict[str, Point], widths: dict[str, float], routes: li
 
 
 def _dot() -> str | None:
-    """The `dot` on the search path; not one that lies in the working directory, as Windows would have it."""
-    found = shutil.which("dot")
-    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    """The `dot` on the search path; not one in the working directory, where Windows looks first, or in a folder below
+    it, which a relative part of the path means."""
+    folders = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if os.path.isabs(folder)]
+    found = shutil.which("dot", path=os.pathsep.join(folders))
     return (
         found if found and os.path.isabs(found) and os.path.dirname(found) in map(os.path.normpath, folders) else None
     )

@@ -94,21 +94,22 @@ def _installed(prefix: Path) -> Iterator[str]:
 
 
 def _settings(path: Path) -> dict[str, str]:
+    parts = (line.partition("=") for line in _lines(path))
+    return {key.strip(): value.strip() for key, found, value in parts if found}
+
+
+def _lines(path: Path) -> list[str]:
+    """None of what is no file: reading a pipe or a device may never end."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     except OSError:
-        return {}
-    return {key.strip(): value.strip() for key, found, value in (line.partition("=") for line in lines) if found}
+        return []
 
 
 def _editable(packages: Path) -> Iterator[str]:
     """The folders that .pth files name. Lines that are code are left alone."""
     for file in sorted(packages.glob("*.pth")):
-        try:
-            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            continue
-        for line in lines:
+        for line in _lines(file):
             if line.strip() and not line.startswith(("#", "import ", "import\t")):
                 folder = packages / line.strip()
                 if folder.is_dir():

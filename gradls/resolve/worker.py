@@ -96,6 +96,7 @@ class Worker:
         from gradls.resolve.inference import Place
 
         FileIO.get_last_modified = last_modified  # type: ignore[method-assign]
+        FileIO.read = content_of  # type: ignore[method-assign]
         jedi.settings.cache_directory = Path(settings["cache"])
         # Who calls a function elsewhere in the project says nothing about the call in question, and takes long to find.
         jedi.settings.dynamic_params = False
@@ -159,6 +160,14 @@ def last_modified(file: Any) -> float | None:
     except OSError:
         return None
     return max(status.st_mtime, status.st_ctime)
+
+
+def content_of(file: Any) -> bytes:
+    """What is in `file`, a parso FileIO. OSError if it is none: reading a pipe or a device may never end."""
+    if not os.path.isfile(file.path):
+        raise FileNotFoundError(file.path)
+    with open(file.path, "rb") as stream:
+        return stream.read()
 
 
 def state_of(path: str) -> tuple[int | None, int | None]:

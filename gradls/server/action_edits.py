@@ -82,7 +82,7 @@ def _disabling(analyst: Analyst, session: Session, finding: Finding, opened: Ope
     text, version = opened.get(str(file), (None, None))
     if text is None:
         try:
-            text = file.read_bytes().decode("utf-8-sig")
+            text = file.read_bytes().decode("utf-8-sig") if file.is_file() else ""
         except (OSError, UnicodeDecodeError):
             text = ""
     change = ignoring(text, file, finding.name)

@@ -97,10 +97,10 @@ def problems_of(label: str, text: str | None) -> tuple[list[str], tuple[Problem,
 
     file = Path(label)
     if text is None:
+        if not file.is_file():
+            return [], ()
         try:
             text = file.read_bytes().decode("utf-8-sig")
-        except FileNotFoundError:
-            return [], ()
         except (OSError, UnicodeDecodeError):
             return [], read_config(file).problems
     config = config_in(text, file) if file.name in (OWN_FILE, PROJECT_FILE) else None

@@ -153,7 +153,7 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
                 if entry.is_dir(follow_symlinks=False):
                     if entry.name not in SKIPPED_FOLDERS and not _is_environment(entry.path):
                         folders.append(entry.name)
-                elif entry.name.endswith((".py", ".ipynb")) and entry.is_file():
+                elif entry.name.endswith((".py", ".ipynb")) and os.path.isfile(entry.path):  # a link may lead to itself
                     files.append(entry.name)
     except OSError:
         return [], []
@@ -171,8 +171,11 @@ def _is_environment(folder: str) -> bool:
 def _ignores_in(folder: str) -> list[_Ignores]:
     import pathspec
 
+    path = os.path.join(folder, ".gitignore")
+    if not os.path.isfile(path):
+        return []
     try:
-        with open(os.path.join(folder, ".gitignore"), encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             return [_Ignores(os.path.abspath(folder), pathspec.GitIgnoreSpec.from_lines(file))]
     except (OSError, ValueError):
         return []
