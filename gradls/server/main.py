@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from io import BufferedReader
 from typing import BinaryIO
 
 from gradls.server.loop import Loop
@@ -18,6 +19,8 @@ from gradls.server.transport import Writer, read_messages
 
 log = logging.getLogger(__name__)
 
+CANNOT_LISTEN = 2
+"""An exit status."""
 SECONDS_BETWEEN_LOOKS_AT_THE_CLIENT = 2.0
 
 
@@ -49,13 +52,45 @@ def _serve_tcp(host: str, port: int) -> int:
     import socket
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family) as listener:
+    try:
+        address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0][4][0]
+    except OSError as error:
+        print(f"gradls: {host}: {error.strerror or error}", file=sys.stderr)
+        return CANNOT_LISTEN
+    if not _is_loopback(str(address)):
+        print(f"gradls: {host} can be reached from other machines; 127.0.0.1 and ::1 cannot", file=sys.stderr)
+        return CANNOT_LISTEN
+    with socket.create_server((address, port), family=family) as listener:
         # For whoever asked for port 0.
-        print(f"listening on {host}:{listener.getsockname()[1]}", file=sys.stderr, flush=True)
-        connection, _ = listener.accept()
+        where = f"{host}:{listener.getsockname()[1]}"
+        warning = "whoever on this machine connects first is served, and can read what you can read"
+        print(f"listening on {where}; {warning}", file=sys.stderr, flush=True)
+        while True:
+            connection, _ = listener.accept()
+            incoming = connection.makefile("rb")
+            if _is_client(incoming):
+                break
+            log.warning("somebody who is no editor has connected, and was sent away")
+            incoming.close()
+            connection.close()
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with connection:
-        return _serve(connection.makefile("rb"), connection.makefile("wb"))
+        return _serve(incoming, connection.makefile("wb"))
+
+
+def _is_loopback(address: str) -> bool:
+    import ipaddress
+
+    return ipaddress.ip_address(address).is_loopback
+
+
+def _is_client(incoming: BufferedReader) -> bool:
+    """Whether it begins as a client does, with the header Content-Length or Content-Type. A page in a browser can send
+    anything to a port of this machine, but only behind the name of a method of HTTP."""
+    try:
+        return incoming.peek(1)[:1] in (b"C", b"c")
+    except OSError:
+        return False
 
 
 def _serve(incoming: BinaryIO, outgoing: BinaryIO) -> int:

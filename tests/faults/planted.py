@@ -24,27 +24,27 @@ TRAIN = """\
 import torch
 from torch import nn
 from helpers import scaled
-import json, ast, pygls, jedi, numpy, extension, compiled, numpy.random, outside, loop, _bisect, trap_egg
+import json, ast, pygls, jedi, numpy, extension, compiled, numpy.random, outside, loop, trap_egg
 from installed import f
 
 model = nn.Linear(3, 1)
-noise = numpy.made(extension.made(), compiled.made(), outside.made(), trap_egg.made(), jedi.Made(), _bisect.made(), scaled(f()))
+noise = numpy.made(extension.made(), compiled.made(), outside.made(), trap_egg.made(), jedi.Made(), scaled(f()))
 loss = model(torch.randn(4, 3)).mean().detach()
 loss.backward()
 weights = torch.ones(3, requires_grad=True)
 torch.tensor([(weights * k).sum() for k in range(3)]).mean().backward()
 """
-"""What the user looks at: a detach in line 9, a backward() in line 10, a copy in line 12, and imports of what is planted."""
+"""What the user looks at: a detach in line 9, a backward() in line 10, a copy in line 12, imports of what is there."""
 
-LIBRARIES = """
+_LIBRARIES = """
     pygls lsprotocol jedi parso libcst rich pathspec platformdirs tomlkit tomli grandalf attr attrs cattrs cattr yaml
     markdown_it mdurl pygments typing_extensions torch numpy gi sitecustomize usercustomize conftest setup noxfile
     helpers_of_nobody pip setuptools pkg_resources distutils_hack
-""".split()
-PROGRAMS = """
+"""
+_PROGRAMS = """
     python python3 python.exe python3.exe pythonw.exe dot dot.exe dot.bat git git.exe gradls gradls.exe uname ldconfig
     gcc cc ld ps node npm conda pyenv poetry uv ruff jupyter sh bash which file stty tput less man clear locale
-""".split()
+"""
 ENVIRONMENTS = (".venv", "venv", "env", "interpreter")
 
 IGNORED = ("ignored/", "links/", "tools/", "cache/", "*.toml")
@@ -77,7 +77,7 @@ def search_path(root: Path) -> str:
 def _modules(root: Path, marker: Path) -> None:
     """All that gradls, its libraries and the standard library have a name for, in the way of it."""
     text = f"{code(marker)}from torch import nn\nclass Net(nn.Module): ...\n"
-    for name in sorted({*sys.stdlib_module_names, *LIBRARIES} - {"__main__"}):
+    for name in sorted({*sys.stdlib_module_names, *_LIBRARIES.split()} - {"__main__"}):
         _write(root, f"{name}.py", text)
     for name in ("multiprocessing", "importlib", "encodings", "concurrent", "json", "logging", "pygls", "jedi", "rich"):
         _write(root, f"{name}/__init__.py", text)
@@ -99,7 +99,7 @@ def _compiled(root: Path, marker: Path) -> None:
 
 def _programs(root: Path, marker: Path) -> None:
     for folder in ("", "tools", "bin", "Scripts", "node_modules/.bin"):
-        for name in PROGRAMS:
+        for name in _PROGRAMS.split():
             _program(root / folder / name, marker)
 
 
@@ -130,11 +130,8 @@ def _configurations(root: Path, marker: Path) -> None:
         f'plugins = ["helpers", "./tools/python"]\ndot = "./dot"\ntrusted = true\nextend = "/etc/passwd"\n'
         'exclude = ["ignored/", "links/"]\n'
     )
-    _write(
-        root,
-        "pyproject.toml",
-        f'[build-system]\nbackend-path = ["."]\nbuild-backend = "helpers"\n[tool.gradls]\n{table}',
-    )
+    backend = '[build-system]\nbackend-path = ["."]\nbuild-backend = "helpers"\n'
+    _write(root, "pyproject.toml", f"{backend}[tool.gradls]\n{table}")
     _write(root, "other/gradls.toml", table)
     _write(root, "other/train.py", TRAIN)
     _write(root, ".jedi/project.json", f'[1, {{"path": ".", "environment_path": "{evil}", "sys_path": ["{root}"]}}]')

@@ -2,9 +2,9 @@
 
     python -m tests.faults.trace RECORD COMMAND...
 
-RECORD gets a JSON object a line: `{"exe", "argv"}` for a program that was begun, `{"mapped"}` for the files that a process
-had mapped when it ended (libraries, extension modules). Linux only: it is done with ptrace, so that nothing has to be
-installed. The status is that of the command; 77 if processes cannot be traced here.
+RECORD gets a JSON object a line: `{"exe", "argv"}` for a program that was begun, `{"mapped"}` for the files that a
+process had mapped when it ended (libraries, extension modules). Linux only: it is done with ptrace, so that nothing has
+to be installed. The status is that of the command; 77 if processes cannot be traced here.
 """
 
 from __future__ import annotations
