@@ -204,7 +204,8 @@ def _add_server(commands: Commands) -> None:
         "server", help="speak the Language Server Protocol", description="Speak the Language Server Protocol on stdio."
     )
     parser.add_argument("--stdio", action="store_true", help="accepted since editors pass it; stdio is the default")
-    parser.add_argument("--tcp", type=_address, metavar="HOST:PORT", help="listen there instead of using stdio; only an address of this machine")
+    about = "listen there, on an address of this machine, instead of using stdio"
+    parser.add_argument("--tcp", type=_address, metavar="HOST:PORT", help=about)
 
 
 def _list(text: str) -> list[str]:

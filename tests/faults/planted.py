@@ -136,6 +136,9 @@ def _configurations(root: Path, marker: Path) -> None:
     _write(root, "other/train.py", TRAIN)
     _write(root, ".jedi/project.json", f'[1, {{"path": ".", "environment_path": "{evil}", "sys_path": ["{root}"]}}]')
     settings = f'{{"gradls.path": "{root}/tools/gradls", "python.defaultInterpreterPath": "{evil}"}}'
+    for name in ("trap-1.0.dist-info", "trap.egg-info"):
+        _write(root, f"{name}/METADATA", "Metadata-Version: 2.1\nName: trap\nVersion: 1.0\n")
+        _write(root, f"{name}/entry_points.txt", "[gradls.rules]\nhelpers = helpers\n")
     _write(root, ".vscode/settings.json", settings)
     _write(root, ".env", f"PYTHONPATH={root}\nPYTHONSTARTUP={root}/json.py\n")
     _write(root, ".envrc", f"touch {shlex.quote(str(marker))}\n")
