@@ -1,6 +1,7 @@
 """gradls: where a PyTorch gradient is lost, corrupted or never applied."""
 
-from typing import TYPE_CHECKING
+# Nothing is imported here: `__main__` has to see to it first where imports may come from.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from gradls.api import Edit, Finding, Fix, Location, Problem, Session, Step

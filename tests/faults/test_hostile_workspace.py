@@ -188,7 +188,8 @@ def spare_python(world: World) -> None:
     folder = world.root.parent / "own"
     folder.mkdir()
     (folder / "own.py").write_text("import sys\nprint(*sys.modules)\n")
-    run = subprocess.run([sys.executable, "-m", "own"], cwd=folder, capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-m", "own"], cwd=folder, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
     for name in {name.partition(".")[0] for name in run.stdout.split()} | {"sitecustomize", "usercustomize"}:
         (world.root / f"{name}.py").unlink(missing_ok=True)
         shutil.rmtree(world.root / name, ignore_errors=True)
@@ -205,7 +206,7 @@ def test_python_m(world: World, safely: bool):
     world = world._replace(command=[sys.executable, "-m", "gradls"], environment=environment)
     run = world.run("check", "--resolve", "--no-cache", "train.py", "other/train.py")
     assert run.returncode == 1, run.stderr
-    assert run.stdout.count("GRD101") == 2
+    assert run.stdout.count("GRD101") == 2, run.stderr
     assert set(kinds(world)) == {"gradls", "names", "jedi"}
 
 
