@@ -46,7 +46,7 @@ def work(
             done(tasks[index], result)
             advance(1)
 
-        if jobs == 1 or len(tasks) <= ENOUGH_FOR_PROCESSES or not _start_safely():
+        if jobs == 1 or len(tasks) <= ENOUGH_FOR_PROCESSES or not _can_start_safely():
             _run(function, enumerate(tasks), finish)
         else:
             _in_processes(function, tasks, lost, jobs, finish)
@@ -59,11 +59,23 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _start_safely() -> bool:
+def _can_start_safely() -> bool:
     """Whether processes can be had that import nothing from the current folder, which may be full of strangers' code:
     those that are no forks begin with `python -c`, which looks there first unless it is told not to."""
-    os.environ["PYTHONSAFEPATH"] = "1"
     return sys.version_info >= (3, 11) or multiprocessing.get_start_method() == "fork"
+
+
+@contextmanager
+def _started_safely() -> Iterator[None]:
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _in_processes(
@@ -74,7 +86,7 @@ def _in_processes(
     finish: Callable[[int, R], None],
 ) -> None:
     finished: set[int] = set()
-    with ProcessPoolExecutor(jobs, initializer=_start_worker) as pool:
+    with _started_safely(), ProcessPoolExecutor(jobs, initializer=_start_worker) as pool:
         chunks = list(_chunks(len(tasks), jobs))
         futures = {pool.submit(_run_chunk, function, [tasks[i] for i in chunk]): chunk for chunk in chunks}
         for future in _as_completed(futures):
@@ -114,7 +126,7 @@ def _as_completed(futures: dict[Future[R], range]) -> Iterator[Future[R]]:
 
 def _alone(function: Callable[[T], R], task: T, lost: Callable[[T], R]) -> R:
     """A task whose process ended, perhaps by the fault of another one: once more, in a process of its own."""
-    with ProcessPoolExecutor(1, initializer=_start_worker) as pool:
+    with _started_safely(), ProcessPoolExecutor(1, initializer=_start_worker) as pool:
         try:
             return pool.submit(function, task).result()
         except BrokenProcessPool:

@@ -188,7 +188,9 @@ def spare_python(world: World) -> None:
     folder = world.root.parent / "own"
     folder.mkdir()
     (folder / "own.py").write_text("import sys\nprint(*sys.modules)\n")
-    run = subprocess.run([sys.executable, "-m", "own"], cwd=folder, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "own"], cwd=folder, env=world.environment, capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr
     for name in {name.partition(".")[0] for name in run.stdout.split()} | {"sitecustomize", "usercustomize"}:
         (world.root / f"{name}.py").unlink(missing_ok=True)
