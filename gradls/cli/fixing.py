@@ -96,7 +96,7 @@ def _mend_file(unsafe: bool, task: Task) -> tuple[Report, Mended | None]:
             if new.stored != text.stored:
                 try:
                     mended = Mended(new.data, unified_diff(task.path, text.stored, new.stored), made)
-                except UnicodeEncodeError as error:
+                except UnicodeError as error:
                     report.fail(f"could not be written: {error}")
     return report, mended
 

@@ -54,8 +54,7 @@ def recovered(
             found = statements(filled, bool(margin), base)
         if isinstance(found, list):
             for gap in gaps:
-                if any(each.strip() not in ("", "pass") for each in gap.lines):
-                    keep_inside(found, gap, lines, base)
+                keep_inside(found, gap, lines, base)
             return found, _problems(line, said(error), gaps)
     return [], [SyntaxProblem(line, said(error))]
 

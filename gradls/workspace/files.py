@@ -59,7 +59,7 @@ class Text:
 
     @property
     def data(self) -> bytes:
-        """What is in the file. UnicodeEncodeError if the encoding has not all the characters."""
+        """What is in the file. UnicodeError if the encoding has not all the characters."""
         return self.text.encode(self.encoding)
 
     def edited(self, edits: Sequence[TextEdit]) -> Text:
@@ -78,6 +78,9 @@ def decode(data: bytes, path: str) -> Text:
         raise Unreadable(path, f"byte {data[error.start]:#04x} is not {encoding}", line) from None
     except SyntaxError as error:
         raise Unreadable(path, error.msg) from None
+    except (LookupError, ValueError):
+        # Python has codecs that are no encodings of texts, and some that give up in words of their own.
+        raise Unreadable(path, f"it is not {encoding}") from None
 
 
 def read_bytes(path: str) -> bytes:
