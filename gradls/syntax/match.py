@@ -78,19 +78,29 @@ def _inside(old: Sequence[Any], new: Sequence[Any], version: Version) -> list[An
         return None
     start, end = 0, len(old)
     if end and isinstance(old[0], ast.stmt) and isinstance(new[0], ast.stmt):
-        while start < end and _before(old[start], version.old_start) and _before(new[start], version.new_start):
+        while start < end and _are_before(old[start], new[start], version):
             start += 1
-        while end > start and _behind(old[end - 1], version.old_end) and _behind(new[end - 1], version.new_end):
+        while end > start and _are_behind(old[end - 1], new[end - 1], version):
             end -= 1
     return [node for pair in zip(old[start:end], new[start:end], strict=True) for node in pair]
 
 
-def _before(node: Any, number: int) -> bool:
-    return isinstance(node, ast.stmt) and (node.end_lineno or 0) < number
+def _are_before(old: Any, new: Any, version: Version) -> bool:
+    """Whether two statements are the same one, before what has changed."""
+    return (
+        (old.end_lineno or 0) < version.old_start
+        and (new.end_lineno or 0) < version.new_start
+        and version.old_start - old.lineno == version.new_start - new.lineno
+    )
 
 
-def _behind(node: Any, number: int) -> bool:
-    return isinstance(node, ast.stmt) and first_line(node) >= number
+def _are_behind(old: Any, new: Any, version: Version) -> bool:
+    """Whether they are, behind it."""
+    return (
+        first_line(old) >= version.old_end
+        and first_line(new) >= version.new_end
+        and old.lineno - version.old_end == new.lineno - version.new_end
+    )
 
 
 def _is_text(statement: ast.Expr) -> bool:
