@@ -86,7 +86,7 @@ def linearize(cls: Class) -> tuple[Value, ...]:
         order: list[Value] = [cls]
         for base in cls.bases:
             order += linearize(base) if isinstance(base, Class) else [base]
-        cls.order = tuple(value for index, value in enumerate(order) if value not in order[index + 1 :])
+        cls.order = tuple(dict.fromkeys(reversed(order)))[::-1]
     return cls.order
 
 
@@ -135,12 +135,23 @@ _OFF = frozenset(("no_grad", "inference_mode", "set_grad_enabled"))
 def templates(cls: Class) -> Iterator[Function]:
     """The inherited methods that switch gradients off and call methods of this class."""
     for base in linearize(cls)[1:]:
-        for method in base.fields.values() if isinstance(base, Class) else ():
-            if not isinstance(method, Function) or method.kind or find_in_class(cls, method.name)[0] is not method:
-                continue
+        for method in _switching(base) if isinstance(base, Class) and base.switches is not False else ():
             names = method.source.once(_attributes, method.node)
-            if not names.isdisjoint(_OFF) and not names.isdisjoint(cls.fields):
+            if not names.isdisjoint(cls.fields) and find_in_class(cls, method.name)[0] is method:
                 yield method
+
+
+def _switching(cls: Class) -> list[Function]:
+    """The methods of a class that switch gradients off. That it has none is known from then on."""
+    found = [
+        method
+        for method in cls.fields.values()
+        if isinstance(method, Function)
+        and not method.kind
+        and not method.source.once(_attributes, method.node).isdisjoint(_OFF)
+    ]
+    cls.switches = bool(found)
+    return found
 
 
 def _attributes(node: ast.AST) -> frozenset[str]:

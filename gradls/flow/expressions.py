@@ -14,6 +14,7 @@ from gradls.flow.join import options
 from gradls.flow.state import Fields
 from gradls.flow.values import (
     FALSE,
+    LONGEST,
     NONE,
     TRUE,
     Choice,
@@ -25,6 +26,7 @@ from gradls.flow.values import (
     Tensor,
     Unknown,
     Value,
+    computed,
     host,
     is_none,
 )
@@ -163,6 +165,8 @@ def _tuple(run: Run, node: ast.Tuple | ast.List | ast.Set) -> Value:
                 rest += elements_of(run, starred)
         else:
             items.append(eval_expr(run, element_node))
+    if len(items) > len(node.elts):
+        return operators.bounded(run, kind, tuple(items), run.join.values(rest) if rest else None)
     return Sequence(run.state, kind, tuple(items), run.join.values(rest) if rest else None)
 
 
@@ -228,11 +232,11 @@ def _joined_str(run: Run, node: ast.JoinedStr) -> Value:
         elif isinstance(part, ast.FormattedValue):
             value = eval_expr(run, part.value)
             plain = isinstance(value, Host) and value.kind in ("int", "str") and part.format_spec is None
-            if plain and value.known and part.conversion == -1:  # type: ignore[attr-defined]
+            if plain and value.known and part.conversion == -1 and len(text) < LONGEST:  # type: ignore[attr-defined]
                 text += str(value.value)  # type: ignore[attr-defined]
             else:
                 known = False
-    return host(text) if known else Host("str")
+    return computed(text) if known else Host("str")
 
 
 class _Elements:

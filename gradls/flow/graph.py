@@ -320,19 +320,25 @@ def way(root: Node, to: Node) -> list[Node]:
     return found[::-1]
 
 
+MOST_TERMS = 200
+"""Sums whose terms are such sums again have exponentially many."""
+
+
 def terms(root: Node) -> dict[Node, int]:
     """How often each term stands in the sum `root`: 0 where it cancels itself. Only terms that gradient flows to; what
-    stands for several tensors does not cancel."""
+    stands for several tensors does not cancel, and nothing does in a sum of very many."""
     found: dict[Node, int] = {}
     todo = [(root, 1)]
-    while todo and len(todo) < 100:
+    for _ in range(MOST_TERMS):
+        if not todo:
+            return found
         node, count = todo.pop()
         flowing = [edge for edge in node.edges if edge.flows is not False]
         if flowing and all(edge.sign for edge in flowing):
             todo += [(edge.node, count * edge.sign) for edge in flowing]
         else:
             found[node] = 1 if node.several else found.get(node, 0) + count
-    return found
+    return {edge.node: 1 for edge in root.edges if edge.flows is not False}
 
 
 def leaves(root: Node, *, follow: str = "flow") -> list[Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from typing import TYPE_CHECKING, Any
 
 from gradls.flow import calls, lazies, nothing, truth
@@ -13,6 +14,8 @@ from gradls.flow.join import options
 from gradls.flow.operations import apply, cut_node, host_history, tensors_in, unknown_operation
 from gradls.flow.values import (
     FALSE,
+    LONGEST,
+    MOST_ITEMS,
     TRUE,
     Choice,
     Class,
@@ -25,6 +28,7 @@ from gradls.flow.values import (
     Tensor,
     Unknown,
     Value,
+    computed,
     host,
     is_none,
 )
@@ -47,6 +51,9 @@ NAMES: dict[type, str] = {
     ast.LShift: "lshift",
     ast.RShift: "rshift",
 }
+_TEXTS = (str, bytes, tuple)
+_WIDE = re.compile(r"\d{4}|\*")
+"""A width that may be in a format."""
 _OF_TENSOR = {kind: f"torch.Tensor.__{name}__" for kind, name in NAMES.items()}
 _PLAIN_OPERANDS = frozenset((Tensor, Host, Unknown))
 """What is computed with as it stands: neither a None nor one of several values."""
@@ -153,12 +160,9 @@ def _of_hosts(run: Run, kind: type, left: Host, right: Host, node: ast.AST) -> V
     graph = None
     if history:
         graph = cut_node(run, "number", NAMES[kind], [Edge(item, False) for item in history], run.at(node))
-    if left.known and right.known and kind in _PYTHON:
+    if left.known and right.known and kind in _PYTHON and not _is_huge(kind, left.value, right.value):
         try:
-            if kind is not ast.Pow or (isinstance(right.value, (int, float)) and abs(right.value) < 64):
-                result = _PYTHON[kind](left.value, right.value)
-                if not isinstance(result, (str, bytes, tuple)) or len(result) < 10_000:
-                    return host(result, graph)
+            return computed(_PYTHON[kind](left.value, right.value), graph)
         except Exception:
             return run.unknown("operator")
     if left.kind == "str":
@@ -171,11 +175,23 @@ def _of_hosts(run: Run, kind: type, left: Host, right: Host, node: ast.AST) -> V
     return Host("float", node=graph)
 
 
+def _is_huge(kind: type, left: Any, right: Any) -> bool:
+    """Whether what an operator gives may be too much to be worked out."""
+    if kind is ast.Pow:
+        return not (isinstance(right, (int, float)) and abs(right) < 64)
+    if kind is ast.Mod and isinstance(left, (str, bytes)):
+        return _WIDE.search(left if isinstance(left, str) else left.decode("latin-1")) is not None
+    if kind is ast.Mult:
+        text, times = (left, right) if isinstance(left, _TEXTS) else (right, left)
+        return isinstance(text, _TEXTS) and isinstance(times, int) and len(text) * times > LONGEST
+    return False
+
+
 def _of_sequence(run: Run, kind: type, left: Sequence, right: Value) -> Value:
     if kind is ast.Add and isinstance(right, Sequence):
         rests = [rest for rest in (left.rest, right.rest) if rest is not None]
         rest = run.join.values(rests) if rests else None
-        return Sequence(run.state, left.kind, (*left.items, *right.items), rest)
+        return bounded(run, left.kind, (*left.items, *right.items), rest)
     times = right.value if isinstance(right, Host) and isinstance(right.value, int) else None
     if kind is ast.Mult and times is not None and left.rest is None and times * len(left.items) <= 64:
         return Sequence(run.state, left.kind, left.items * times)
@@ -185,6 +201,13 @@ def _of_sequence(run: Run, kind: type, left: Sequence, right: Value) -> Value:
         rest = run.join.values([*([left.rest] if left.rest is not None else []), run.unknown("element")])
         return Sequence(run.state, left.kind, left.items, rest)
     return run.unknown("operator")
+
+
+def bounded(run: Run, kind: str, items: tuple[Value, ...], rest: Value | None) -> Sequence:
+    """A sequence that is made of others: what doubles itself again and again has an end."""
+    if len(items) > MOST_ITEMS:
+        items, rest = items[:MOST_ITEMS], run.unknown("element")
+    return Sequence(run.state, kind, items, rest)
 
 
 def _note_repetition(run: Run, kind: type, sequence: Sequence, times: Value, node: ast.AST) -> None:

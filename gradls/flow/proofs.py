@@ -25,18 +25,19 @@ def prove(run: Run, chapter: Chapter) -> None:
     the branches around the backward.
     """
     proofs: dict[Place, set[Node | Unknown]] = {}
+    places: dict[ast.AST, Place] = {}
     for event in chapter.events:
         if event.kind == "backward" and event.info.get("requires_grad") is None and not event.caught:
             root = _node(event.value)
             if root is not None and event.at.source is run.source:
-                proofs.setdefault(_place(run, event.at.node), set()).update(_required(root))
+                proofs.setdefault(_place(run, event.at.node, places), set()).update(_required(root))
     for node, seen in chapter.open.items():
         if all(isinstance(value, Unknown) and (value.plain or value.unrecorded) for value in seen):
             # A later use showed that these are integers.
             _state(run, chapter, node, False)
         elif proofs:
             nodes = [value if isinstance(value, Node) else _node(value) for value in seen]
-            function, branches = _place(run, node)
+            function, branches = _place(run, node, places)
             if any(
                 place[0] is function and place[1] <= branches and all(found in required for found in nodes)
                 for place, required in proofs.items()
@@ -77,17 +78,27 @@ def _required(root: Node | Unknown) -> Iterator[Node | Unknown]:
             todo += inputs
 
 
-def _place(run: Run, node: ast.AST) -> Place:
-    """Where an expression is."""
-    branches = set()
-    inner, outer = node, run.parent(node)
-    while outer is not None and not isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+def _place(run: Run, node: ast.AST, known: dict[ast.AST, Place]) -> Place:
+    """Where an expression is; of those that are `known` it need not be found out."""
+    inner: list[ast.AST] = []
+    outer: ast.AST | None = node
+    place: Place | None = None
+    while outer is not None and place is None:
+        place = known.get(outer)
+        if place is None:
+            inner.append(outer)
+            outer = run.parent(outer)
+            if outer is None or isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                place = outer, frozenset()
+    assert place is not None
+    for part in reversed(inner):
         if isinstance(outer, (ast.If, ast.IfExp, ast.ExceptHandler, ast.match_case)):
-            field = next((name for name, part in ast.iter_fields(outer) if _holds(part, inner)), "")
+            field = next((name for name, value in ast.iter_fields(outer) if _holds(value, part)), "")
             if field not in ("test", "subject"):
-                branches.add((outer, field))
-        inner, outer = outer, run.parent(outer)
-    return outer, frozenset(branches)
+                place = place[0], place[1] | {(outer, field)}
+        known[part] = place
+        outer = part
+    return place
 
 
 def _holds(part: object, node: ast.AST) -> bool:

@@ -82,6 +82,22 @@ def host(value: Any, node: Node | None = None) -> Host:
     return Host(type(value).__name__, value, node)
 
 
+LARGEST, LONGEST = 1 << 512, 10_000
+MOST_ITEMS = 2000
+"""A list that grows has no more items: the others are one that is unknown."""
+
+
+def computed(value: Any, node: Node | None = None) -> Host:
+    """The host value of something that was worked out here. Of what is huge only the kind is known: programs may make
+    numbers and texts that no memory holds."""
+    kind = type(value)
+    if kind is int:
+        huge = not -LARGEST < value < LARGEST
+    else:
+        huge = kind in (str, bytes, tuple) and len(value) > LONGEST
+    return Host(kind.__name__, node=node) if huge else host(value, node)
+
+
 _INTEGERS = ("integers",)
 
 
@@ -364,6 +380,7 @@ class Class(Value):
         "order",
         "scope",
         "sort",
+        "switches",
         "source",
         "unknown_base",
         "uses",
@@ -384,6 +401,7 @@ class Class(Value):
         self.libraries: tuple[str, ...] | None = None
         self.sort: str = ""
         self.unknown_base: bool | None = None
+        self.switches: bool | None = None
 
 
 class Lib(Value):

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Instance
+from gradls.flow.values import Instance, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import Moment, is_on_the_way, order_of, rounds_of
@@ -94,13 +94,19 @@ class UndividedAccumulation(Rule):
         if any(moment.tensors is None for moment in order.moments):
             return
         told: set[ast.AST] = set()
+        of_tensors: dict[frozenset[Tensor], list[Moment]] = {}
         for step in order.moments:
             optimizer = step.event.value
             if step.kind != "step" or step.event.at.node in told or step.event.info.get("closure") is not None:
                 continue
             if not isinstance(optimizer, Instance) or optimizer.path not in _SCALED_BY_GRADIENT:
                 continue
-            mine = [m for m in order.moments if m.tensors and step.tensors and m.tensors & step.tensors]
+            if not step.tensors or not rounds_of(step.event.path):
+                continue
+            mine = of_tensors.get(step.tensors)
+            if mine is None:
+                mine = [moment for moment in order.moments if moment.tensors and moment.tensors & step.tensors]
+                of_tensors[step.tensors] = mine
             backward = _accumulated(mine, step)
             if backward is not None and _is_mean(facts, backward):
                 told.add(step.event.at.node)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
@@ -32,7 +34,12 @@ class Order:
 
     def between(self, first: int, last: int) -> Iterator[Moment]:
         """The moments after the event number `first` and before the event number `last`."""
-        return (moment for moment in self.moments if first < moment.number < last)
+        start = bisect_right(self.moments, first, key=_number_of)
+        return islice(self.moments, start, bisect_left(self.moments, last, lo=start, key=_number_of))
+
+
+def _number_of(moment: Moment) -> int:
+    return moment.number
 
 
 def order_of(facts: Facts) -> Order:

@@ -251,6 +251,7 @@ def _place(content: str, at: int) -> _Place:
         return _Place(at, end, (_Text(value, at, end),), False)
     strings = []
     for item in _items(content, at):
+        _expect(content, item, '"')
         value, end = scanstring(content, item + 1)
         strings.append(_Text(value, item, end))
     return _Place(at, _end_of(content, at), tuple(strings), True)

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (each program in as few lines as it takes)
 """Programs built to cost an analysis all its time, its stack or its memory.
 
 `python -m tests.faults.costly` checks each of them in a process of its own and tells the CPU seconds and the memory

@@ -242,7 +242,8 @@ def notebooks(corpus: Corpus, chance: random.Random) -> None:
     check_tree(Source.read(notebook.text))
     if texts:
         number = chance.randrange(len(texts))
-        texts[number] = mutated(texts[number], chance)
+        # Two halves of one character cannot be told from it in JSON.
+        texts[number] = mutated(texts[number], chance).replace("\ud83d\ude00", "")
         made = notebook.with_texts(texts)
         assert [cell.text for cell in made.cells.cells] == texts
         lines = notebook.cells.lines

@@ -26,6 +26,7 @@ from gradls.flow.values import (
     Tensor,
     Unknown,
     Value,
+    computed,
     host,
 )
 
@@ -75,10 +76,11 @@ def range_(run: Run, path: str, call: Call) -> Value:
             values = range(*(number for number in numbers if isinstance(number, int)))
         except (TypeError, ValueError):
             return run.unknown("call", "range")
-        if len(values) <= 64:
+        if not values[64:]:
             return Sequence(run.state, "range", tuple(host(number) for number in values))
         long = Sequence(run.state, "range", (), Host("int"))
-        long.fields["count"] = len(values)
+        # The length of a range is not what `len` can say of all.
+        long.fields["count"] = (values[-1] - values[0]) // values.step + 1
         return long
     return Sequence(run.state, "range", (), Host("int"))
 
@@ -274,7 +276,7 @@ def number(run: Run, path: str, call: Call) -> Value:
     if isinstance(value, Host):
         if value.known and isinstance(value.value, (int, float, str, bool)):
             try:
-                return host(_CONVERSIONS.get(name, float)(value.value), value.node)
+                return computed(_CONVERSIONS.get(name, float)(value.value), value.node)
             except (ValueError, OverflowError):
                 return Host(kind)
         return Host(kind, node=value.node)

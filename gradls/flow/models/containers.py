@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 from gradls.flow.arguments import Call
 from gradls.flow.iterators import exhausted
 from gradls.flow.models.registry import method
-from gradls.flow.values import NONE, Host, Mapping, Sequence, Value, host
+from gradls.flow.values import LONGEST, MOST_ITEMS, NONE, Host, Mapping, Sequence, Value, computed, host
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
+
+MANY = 50
+"""To copy so many elements is a step."""
 
 
 def to_sequence(run: Run, kind: str, value: Value | None) -> Sequence:
@@ -65,6 +68,8 @@ def to_mapping(run: Run, value: Value | None, kwargs: dict[str, Value]) -> Mappi
 def append(run: Run, receiver: Sequence, call: Call) -> Value:
     value = call.get(0)
     if value is not None:
+        # Each copies what is there.
+        run.steps += len(receiver.items) // MANY
         run.state.set(receiver.fields, "items", (*receiver.items, value))
         run.event("append", call.node, receiver, appended=value, held=receiver.elements)
     return NONE
@@ -77,6 +82,7 @@ def insert(run: Run, receiver: Sequence, call: Call) -> Value:
     index = call.known(0) if len(call.args) == 2 else 0
     if value is not None:
         place = index if isinstance(index, int) else len(receiver.items)
+        run.steps += len(receiver.items) // MANY
         items = list(receiver.items)
         items.insert(place, value)
         run.state.set(receiver.fields, "items", tuple(items))
@@ -89,7 +95,11 @@ def insert(run: Run, receiver: Sequence, call: Call) -> Value:
 def extend(run: Run, receiver: Sequence, call: Call) -> Value:
     value = call.get(0)
     added = to_sequence(run, "list", value)
-    run.state.set(receiver.fields, "items", (*receiver.items, *added.items))
+    items = (*receiver.items, *added.items)
+    if len(items) > MOST_ITEMS:
+        added = Sequence(run.state, "list", (), run.unknown("element"))
+        items = items[:MOST_ITEMS]
+    run.state.set(receiver.fields, "items", items)
     if added.rest is not None:
         old = receiver.rest
         run.state.set(receiver.fields, "rest", added.rest if old is None else run.join.values([old, added.rest]))
@@ -211,6 +221,8 @@ def clear_dict(run: Run, receiver: Mapping, call: Call) -> Value:
     return NONE
 
 
+MOST_CHARACTERS = 1_000_000
+"""So much a method of a string may have to do with."""
 _STRING_TESTS = ("startswith", "endswith", "isdigit")
 _STRING_NUMBERS = ("find", "rfind", "count")
 _STRING_MAKERS = ("lower", "upper", "strip", "lstrip", "rstrip", "replace", "removeprefix", "removesuffix")
@@ -221,9 +233,15 @@ def string(run: Run, receiver: Host, call: Call) -> Value:
     """Evaluated where everything is known, so that tests on parameter names are exact."""
     name = getattr(getattr(call.node, "func", None), "attr", "")
     values = [_plain(value) for value in call.args]
-    if receiver.known and isinstance(receiver.value, str) and all(value is not ... for value in values):
+    sizes = [len(value) for value in values if isinstance(value, str)]
+    if (
+        receiver.known
+        and isinstance(receiver.value, str)
+        and all(value is not ... for value in values)
+        and (len(receiver.value) + 1) * (sum(sizes) + 1) < MOST_CHARACTERS
+    ):
         try:
-            return host(getattr(receiver.value, name)(*values))
+            return computed(getattr(receiver.value, name)(*values))
         except (TypeError, ValueError, AttributeError):
             return run.unknown("call", name)
     return Host("bool" if name in _STRING_TESTS else "int" if name in _STRING_NUMBERS else "str")
@@ -249,6 +267,7 @@ def formatted(run: Run, receiver: Host, call: Call) -> Value:
 @method("str", "split", "splitlines")
 def split(run: Run, receiver: Host, call: Call) -> Value:
     values = [_plain(value) for value in call.args]
-    if receiver.known and isinstance(receiver.value, str) and all(isinstance(value, str) for value in values):
-        return Sequence(run.state, "list", tuple(host(part) for part in receiver.value.split(*values)))
+    text = receiver.value
+    if isinstance(text, str) and len(text) < LONGEST and all(isinstance(value, str) for value in values):
+        return Sequence(run.state, "list", tuple(host(part) for part in text.split(*values)))
     return Sequence(run.state, "list", (), Host("str"))

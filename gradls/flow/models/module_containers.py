@@ -9,6 +9,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.models.modules import ITEMS, contents, has_keys
 from gradls.flow.models.registry import function, method
 from gradls.flow.values import (
+    MOST_ITEMS,
     NONE,
     Host,
     Instance,
@@ -41,7 +42,9 @@ def extend(run: Run, receiver: Instance, call: Call) -> Value:
     items, value = receiver.fields.get(ITEMS), call.get(0)
     run.event("container-filled", call.node, receiver, how="extend", call=call)
     if isinstance(items, Sequence) and isinstance(value, Sequence):
-        run.state.set(items.fields, "items", (*items.items, *value.items))
+        run.state.set(items.fields, "items", (*items.items, *value.items)[:MOST_ITEMS])
+        if len(items.items) == MOST_ITEMS:
+            run.state.set(items.fields, "rest", run.unknown("element"))
         if value.rest is not None:
             run.state.set(items.fields, "rest", value.rest)
     elif isinstance(items, Mapping) and isinstance(value, Mapping):
