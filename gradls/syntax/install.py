@@ -46,7 +46,8 @@ class Installer:
     def reserve(self, i: int, j: int, count: int) -> int:
         """A number for the first of `count` lines that are to be parsed in the place of the units from `i` to `j`."""
         units = self.layout.units
-        self._reused = j == i + 1 and count <= units[i].room
+        # The first line of a text has number 1, which members of a class cannot have.
+        self._reused = j == i + 1 and count <= units[i].room and units[i].base > 1
         if self._reused:
             self._range = units[i].base, units[i].room
         else:
