@@ -380,8 +380,8 @@ class Class(Value):
         "order",
         "scope",
         "sort",
-        "switches",
         "source",
+        "switches",
         "unknown_base",
         "uses",
     )

@@ -132,14 +132,18 @@ def loops_of_many_rounds() -> str:
 @_program
 def tries_within_tries() -> str:
     head = "".join(f"{' ' * (n + 1)}try:\n{' ' * (n + 2)}x = g(x, {n})\n" for n in range(19))
-    tail = "".join(f"{' ' * (n + 1)}except E{n}:\n{' ' * (n + 2)}x = h(x)\n{' ' * (n + 1)}finally:\n{' ' * (n + 2)}x = k(x)\n" for n in reversed(range(19)))
+    tail = "".join(
+        f"{' ' * (n + 1)}except E{n}:\n{' ' * (n + 2)}x = h(x)\n{' ' * (n + 1)}finally:\n{' ' * (n + 2)}x = k(x)\n"
+        for n in reversed(range(19))
+    )
     return f"def f(x, g, h, k):\n{head}{tail} x.sum().backward()\n"
 
 
 @_program
 def tries_one_after_the_other() -> str:
     return "def f(x, g):\n" + _lines(
-        f"    try:\n        x = g(x)\n    except ValueError:\n        continue_{n} = x\n    else:\n        x = x + 1\n    finally:\n        y{n} = x" for n in range(2000)
+        f"    try:\n        x = g(x)\n    except ValueError:\n        continue_{n} = x\n    else:\n        x = x + 1\n    finally:\n        y{n} = x"
+        for n in range(2000)
     )
 
 
@@ -210,12 +214,26 @@ def powers() -> str:
 
 @_program
 def huge_numbers() -> str:
-    return f"N = 9 ** 9 ** 9 ** 9\nM = 10 ** 1_000_000 ** 2\nS = 'x' * 10 ** 12\nL = [0] * 10 ** 12\nK = 1 << (1 << 60)\nZ = {'9' * 4000} ** {'9' * 4000}\nR = range(10 ** 30)\nT = torch.zeros(N, M)\nx = torch.zeros(10 ** 400)\nfor i in range(K): x = x + i\nx.sum().backward()\nA = -7 % M, 10 ** -5000, 2.0 ** 100000, N // M, N % 7, (-1) ** 0.5, 1 / 0, 1 % 0, '%d' % N, f'{{N:{10 ** 9}}}'\n"
+    return f"N = 9 ** 9 ** 9 ** 9\nM = 10 ** 1_000_000 ** 2\nS = 'x' * 10 ** 12\nL = [0] * 10 ** 12\nK = 1 << (1 << 60)\nZ = {'9' * 4000} ** {'9' * 4000}\nR = range(10 ** 30)\nT = torch.zeros(N, M)\nx = torch.zeros(10 ** 400)\nfor i in range(K): x = x + i\nx.sum().backward()\nA = -7 % M, 10 ** -5000, 2.0 ** 100000, N // M, N % 7, (-1) ** 0.5, 1 / 0, 1 % 0, '%d' % N, f'{{N:{10**9}}}'\n"
 
 
 @_program
 def numbers_that_grow() -> str:
-    return "n = 3\n" + "n = n * n\n" * 200 + "s = 'ab'\n" + "s = s + s\n" * 200 + "l = [1, 2]\n" + "l = l + l\n" * 200 + "t = (1,)\n" + "t = (*t, *t)\n" * 100 + "t = (t, t)\n" * 200 + "d = {}\n" + "d = {1: d, 2: d}\n" * 200 + "x = torch.zeros(n)\nx = torch.cat([x] * n)\n" + "x = torch.cat([x, x])\n" * 200
+    return (
+        "n = 3\n"
+        + "n = n * n\n" * 200
+        + "s = 'ab'\n"
+        + "s = s + s\n" * 200
+        + "l = [1, 2]\n"
+        + "l = l + l\n" * 200
+        + "t = (1,)\n"
+        + "t = (*t, *t)\n" * 100
+        + "t = (t, t)\n" * 200
+        + "d = {}\n"
+        + "d = {1: d, 2: d}\n" * 200
+        + "x = torch.zeros(n)\nx = torch.cat([x] * n)\n"
+        + "x = torch.cat([x, x])\n" * 200
+    )
 
 
 @_program
@@ -264,7 +282,7 @@ def strings_side_by_side() -> str:
 
 @_program
 def f_strings() -> str:
-    return "def f(x):\n    s = f'" + "{x.relu()}" * 20_000 + "'\n    y = f\"{x!r:{x}{x}}\"\n    x.sum().backward()\n"
+    return "def f(x):\n    s = f'" + "{x.relu()}" * 20_000 + '\'\n    y = f"{x!r:{x}{x}}"\n    x.sum().backward()\n'
 
 
 @_program
@@ -278,7 +296,10 @@ def comprehension_towers() -> str:
 
 @_program
 def lambdas_within_lambdas() -> str:
-    return f"f = {'lambda x: ' * 180}x\ny = f{'(1)' * 180}\n" + "g = lambda x: g(g(g(x)))\ng(torch.ones(1))\nY = lambda h: (lambda x: h(lambda v: x(x)(v)))(lambda x: h(lambda v: x(x)(v)))\nY(lambda r: lambda n: r(r)(n))(1)\n(lambda x: x(x))(lambda x: x(x)(x(x)))\n"
+    return (
+        f"f = {'lambda x: ' * 180}x\ny = f{'(1)' * 180}\n"
+        + "g = lambda x: g(g(g(x)))\ng(torch.ones(1))\nY = lambda h: (lambda x: h(lambda v: x(x)(v)))(lambda x: h(lambda v: x(x)(v)))\nY(lambda r: lambda n: r(r)(n))(1)\n(lambda x: x(x))(lambda x: x(x)(x(x)))\n"
+    )
 
 
 @_program
@@ -294,21 +315,29 @@ def conditions_within_conditions() -> str:
 
 @_program
 def a_line_of_classes() -> str:
-    return "class C0(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.l = nn.Linear(2, 2)\n    def forward(self, x):\n        return self.l(x)\n" + _lines(
-        f"class C{n}(C{n - 1}):\n    def __init__(self):\n        super().__init__()\n        self.l{n} = nn.Linear(2, 2)\n    def forward(self, x):\n        return super().forward(self.l{n}(x))" for n in range(1, 2000)
+    return (
+        "class C0(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.l = nn.Linear(2, 2)\n    def forward(self, x):\n        return self.l(x)\n"
+        + _lines(
+            f"class C{n}(C{n - 1}):\n    def __init__(self):\n        super().__init__()\n        self.l{n} = nn.Linear(2, 2)\n    def forward(self, x):\n        return super().forward(self.l{n}(x))"
+            for n in range(1, 2000)
+        )
     )
 
 
 @_program
 def diamonds() -> str:
     return "class A0(nn.Module): pass\nclass B0(nn.Module): pass\n" + _lines(
-        f"class A{n}(A{n - 1}, B{n - 1}):\n    def f(self): return super().f()\nclass B{n}(A{n - 1}, B{n - 1}):\n    def f(self): return super().f()" for n in range(1, 300)
+        f"class A{n}(A{n - 1}, B{n - 1}):\n    def f(self): return super().f()\nclass B{n}(A{n - 1}, B{n - 1}):\n    def f(self): return super().f()"
+        for n in range(1, 300)
     )
 
 
 @_program
 def a_class_of_many_bases() -> str:
-    return _lines(f"class B{n}(nn.Module):\n    def m{n}(self): return {n}" for n in range(2000)) + f"class C({', '.join(f'B{n}' for n in range(2000))}):\n    def forward(self, x): return x\nC()\n"
+    return (
+        _lines(f"class B{n}(nn.Module):\n    def m{n}(self): return {n}" for n in range(2000))
+        + f"class C({', '.join(f'B{n}' for n in range(2000))}):\n    def forward(self, x): return x\nC()\n"
+    )
 
 
 @_program
@@ -331,27 +360,46 @@ def closures_within_closures() -> str:
 
 @_program
 def decorators() -> str:
-    return "def d(f):\n    def g(*a): return f(*a)\n    return g\n" + "@d\n" * 3000 + "def f(x):\n    x.sum().backward()\nf(torch.ones(1))\n"
+    return (
+        "def d(f):\n    def g(*a): return f(*a)\n    return g\n"
+        + "@d\n" * 3000
+        + "def f(x):\n    x.sum().backward()\nf(torch.ones(1))\n"
+    )
 
 
 @_program
 def many_functions() -> str:
-    return _lines(f"def f{n}(x, y=1):\n    z = x.relu() * y\n    z.sum().backward()\n    return z" for n in range(12_000))
+    return _lines(
+        f"def f{n}(x, y=1):\n    z = x.relu() * y\n    z.sum().backward()\n    return z" for n in range(12_000)
+    )
 
 
 @_program
 def many_names() -> str:
-    return "x0 = torch.ones(3, requires_grad=True)\n" + _lines(f"x{n} = x{n - 1}" for n in range(1, 30_000)) + "x29999.sum().backward()\n"
+    return (
+        "x0 = torch.ones(3, requires_grad=True)\n"
+        + _lines(f"x{n} = x{n - 1}" for n in range(1, 30_000))
+        + "x29999.sum().backward()\n"
+    )
 
 
 @_program
 def many_views() -> str:
-    return "def f(x):\n    x0 = x.clone()\n" + _lines(f"    x{n} = x{n - 1}.view(-1)\n    x{n}.add_(1)" for n in range(1, 4000)) + "    x3999.sum().backward()\n"
+    return (
+        "def f(x):\n    x0 = x.clone()\n"
+        + _lines(f"    x{n} = x{n - 1}.view(-1)\n    x{n}.add_(1)" for n in range(1, 4000))
+        + "    x3999.sum().backward()\n"
+    )
 
 
 @_program
 def many_views_of_one() -> str:
-    return "x = torch.ones(9, requires_grad=True) * 2\n" + _lines(f"x{n} = x[{n}:]" for n in range(1, 5000)) + "x.add_(1)\n" * 300 + "x.sum().backward()\n"
+    return (
+        "x = torch.ones(9, requires_grad=True) * 2\n"
+        + _lines(f"x{n} = x[{n}:]" for n in range(1, 5000))
+        + "x.add_(1)\n" * 300
+        + "x.sum().backward()\n"
+    )
 
 
 @_program
@@ -361,7 +409,10 @@ def many_operations() -> str:
 
 @_program
 def many_backwards() -> str:
-    return "net = nn.Linear(2, 2)\nopt = torch.optim.SGD(net.parameters(), 0.1)\nloss = net(torch.ones(2)).sum()\n" + "loss.backward(retain_graph=True)\nopt.step()\n" * 5000
+    return (
+        "net = nn.Linear(2, 2)\nopt = torch.optim.SGD(net.parameters(), 0.1)\nloss = net(torch.ones(2)).sum()\n"
+        + "loss.backward(retain_graph=True)\nopt.step()\n" * 5000
+    )
 
 
 @_program
@@ -371,7 +422,11 @@ def a_graph_of_doublings() -> str:
 
 @_program
 def a_graph_of_crossings() -> str:
-    return "a = torch.ones(2, requires_grad=True)\nb = a * 2\n" + "a, b = a + b, a * b\n" * 4000 + "(a + b).sum().backward()\nb.sum().backward()\n"
+    return (
+        "a = torch.ones(2, requires_grad=True)\nb = a * 2\n"
+        + "a, b = a + b, a * b\n" * 4000
+        + "(a + b).sum().backward()\nb.sum().backward()\n"
+    )
 
 
 # -- huge models
@@ -396,9 +451,14 @@ def a_list_of_many_layers() -> str:
 
 @_program
 def models_within_models() -> str:
-    return "class N0(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.l = nn.Linear(2, 2)\n    def forward(self, x):\n        return self.l(x)\n" + _lines(
-        f"class N{n}(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.a = N{n - 1}()\n        self.b = N{n - 1}()\n    def forward(self, x):\n        return self.a(x) + self.b(x)" for n in range(1, 60)
-    ) + "net = N59()\nnet(torch.ones(2)).sum().backward()\nlist(net.parameters())\n"
+    return (
+        "class N0(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.l = nn.Linear(2, 2)\n    def forward(self, x):\n        return self.l(x)\n"
+        + _lines(
+            f"class N{n}(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.a = N{n - 1}()\n        self.b = N{n - 1}()\n    def forward(self, x):\n        return self.a(x) + self.b(x)"
+            for n in range(1, 60)
+        )
+        + "net = N59()\nnet(torch.ones(2)).sum().backward()\nlist(net.parameters())\n"
+    )
 
 
 @_program
@@ -415,18 +475,29 @@ def imports_in_a_circle() -> dict[str, str]:
         f"m{n}.py": f"import torch\nfrom m{(n + 1) % 500} import f{(n + 1) % 500}\nfrom m{(n * 7 + 1) % 500} import *\n\ndef f{n}(x):\n    return f{(n + 1) % 500}(x).relu()\n"
         for n in range(500)
     }
-    return {**modules, "main.py": "from m0 import f0\nimport m1, m2\nx = f0(torch.ones(2, requires_grad=True))\nx.sum().backward()\n"}
+    return {
+        **modules,
+        "main.py": "from m0 import f0\nimport m1, m2\nx = f0(torch.ones(2, requires_grad=True))\nx.sum().backward()\n",
+    }
 
 
 @_program
 def names_of_huge_modules() -> dict[str, str]:
-    text = "import torch\n" + _lines(f"def f{n}(x):\n    return x * {n}\nN{n} = f{n}(torch.ones({n % 9 + 1}))" for n in range(10_000))
-    return {"big.py": text, "middle.py": "from big import *\n", "main.py": "from middle import *\nfrom big import *\n" + _lines(f"x{n} = f{n}(N{n})" for n in range(5000))}
+    text = "import torch\n" + _lines(
+        f"def f{n}(x):\n    return x * {n}\nN{n} = f{n}(torch.ones({n % 9 + 1}))" for n in range(10_000)
+    )
+    return {
+        "big.py": text,
+        "middle.py": "from big import *\n",
+        "main.py": "from middle import *\nfrom big import *\n" + _lines(f"x{n} = f{n}(N{n})" for n in range(5000)),
+    }
 
 
 @_program
 def a_chain_of_packages() -> dict[str, str]:
-    return {"a/" * n + "__init__.py": "from .a import *\nfrom . import a\n" for n in range(1, 40)} | {"main.py": f"import {'.'.join('a' * 39)}\nfrom {'.'.join('a' * 39)} import *\nx = {'.'.join('a' * 39)}.y\nfrom {'.' * 3000} import z\n"}
+    return {"a/" * n + "__init__.py": "from .a import *\nfrom . import a\n" for n in range(1, 40)} | {
+        "main.py": f"import {'.'.join('a' * 39)}\nfrom {'.'.join('a' * 39)} import *\nx = {'.'.join('a' * 39)}.y\nfrom {'.' * 3000} import z\n"
+    }
 
 
 def _limit() -> None:
@@ -444,7 +515,16 @@ def main() -> None:
             for path, text in files_of(name).items():
                 (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
                 (Path(folder) / path).write_text(text, encoding="utf-8")
-            command = [sys.executable, "-m", "gradls", "check", "--no-cache", "--format", "concise", f"{folder}/main.py"]
+            command = [
+                sys.executable,
+                "-m",
+                "gradls",
+                "check",
+                "--no-cache",
+                "--format",
+                "concise",
+                f"{folder}/main.py",
+            ]
             with open(f"{folder}/out", "w+") as out, open(f"{folder}/err", "w+") as err:
                 process = subprocess.Popen(command, stdout=out, stderr=err, preexec_fn=_limit)
                 _, status, used = os.wait4(process.pid, 0)

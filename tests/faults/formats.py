@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from pathlib import Path
@@ -25,7 +26,8 @@ from tests.faults.targets import check_tree, is_inside, no_mistakes, target
 
 URI = "file:///t/train.py"
 VALUES: list[Any] = [
-    *(None, True, False, 0, 1, -1, 2**31, 2**63, -(2**70), 0.5, 1e308, float("nan"), "", "x", "\0", "\ud800", "é😀", [], {}),
+    *(None, True, False, 0, 1, -1, 2**31, 2**63, -(2**70), 0.5, 1e308, float("nan"), "", "x", "\0", "\ud800", "é😀"),
+    *([], {}),
     *([[]], [None], {"": {}}, {"line": 0, "character": 0}, URI, "file://", "http://[", "untitled:a", "//", "utf-16"),
     *("textDocument/didChange", "2.0", {"uri": URI}, "x" * 5000),
 ]
@@ -47,8 +49,10 @@ def _messages(corpus: Corpus, chance: random.Random) -> list[dict[str, Any]]:
         area = {"start": _position(chance), "end": _position(chance)}
         changes = [{"range": area, "text": chance.choice([*STRANGE, "x = 1\n", ""])}]
         document = {"uri": URI, "version": version}
-        found.append({"method": "textDocument/didChange", "params": {"textDocument": document, "contentChanges": changes}})
-    found.append({"id": "h", "method": "textDocument/hover", "params": {"textDocument": {"uri": URI}, "position": _position(chance)}})
+        params = {"textDocument": document, "contentChanges": changes}
+        found.append({"method": "textDocument/didChange", "params": params})
+    params = {"textDocument": {"uri": URI}, "position": _position(chance)}
+    found.append({"id": "h", "method": "textDocument/hover", "params": params})
     found.append({"method": "$/cancelRequest", "params": {"id": chance.choice(["h", 1, 2.5, None])}})
     found.append({"id": "gradls-1", "result": None})
     found.append({"method": "textDocument/didClose", "params": {"textDocument": {"uri": URI}}})
@@ -209,10 +213,8 @@ def configuration(corpus: Corpus, chance: random.Random) -> None:
         line, column, end_line, end_column = problem.span
         # An error may be that there is nothing more.
         assert is_inside(Span(line, column, end_line, end_column - (end_column > column)), lines or [""]), problem
-    try:
+    with contextlib.suppress(NotPossible):
         ignoring(text, file, "GRD101")
-    except NotPossible:
-        pass
 
 
 @target
@@ -221,8 +223,10 @@ def notebooks(corpus: Corpus, chance: random.Random) -> None:
     cells = []
     for _ in range(chance.randint(0, 4)):
         text = mutated(corpus.piece(chance, 12), chance)
-        source: Any = text if chance.random() < 0.4 else split_lines(chance.choice(["", "%%bash\n", "!ls\n", "%time "]) + text)
-        cells.append({"cell_type": chance.choice(["code", "code", "markdown"]), "source": source, "metadata": {}, "outputs": []})
+        magic = chance.choice(["", "%%bash\n", "!ls\n", "%time "])
+        source: Any = text if chance.random() < 0.4 else split_lines(magic + text)
+        kind = chance.choice(["code", "code", "markdown"])
+        cells.append({"cell_type": kind, "source": source, "metadata": {}, "outputs": []})
     content: Any = {"cells": cells, "metadata": {"language_info": {"name": "python"}}, "nbformat": 4}
     if chance.random() < 0.5:
         content = _shaken(content, chance)
@@ -232,7 +236,8 @@ def notebooks(corpus: Corpus, chance: random.Random) -> None:
     try:
         notebook = Notebook.read(data, "train.ipynb")
     except Unreadable as error:
-        assert 1 <= error.line <= data.count(b"\n") + 1 + data.count(b"\r")
+        if not 1 <= error.line <= data.count(b"\n") + 1 + data.count(b"\r"):
+            raise
         return
     assert notebook.data == data
     texts = [cell.text for cell in notebook.cells.cells]
@@ -277,7 +282,7 @@ File ~/x.py:12, in f(x)
 RuntimeError: MESSAGE
 [rank0]: Traceback (most recent call last):
 [rank0]:   File "a.py", line 1, in <module>
-[rank0]: RuntimeError: one of the variables [torch.FloatTensor [3, 4]], which is output 0 of ReluBackward0, is at version 2; expected version 1 instead.
+[rank0]: RuntimeError: one of the variables: [torch.FloatTensor [3]], is at version 2; expected version 1 instead.
 """
 
 

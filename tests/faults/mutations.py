@@ -12,8 +12,29 @@ TOKEN = re.compile(r"\w+|\s+|'''|\"\"\"|[^\w\s]")
 STRANGE = [
     *("\0", "\ufeff", "\r", "\r\n", "\n\r", "\f", "\v", "\x1c", "\x1d", "\x85", "\u2028", "\u2029", "\xa0", "\u3000"),
     *("\ud800", "\udfff", "\ud83d\ude00", "😀", "𝕏", "é", "e\u0301", "\u202e", "\u200b", "\x1a", "\x7f", "ﬁ", "İ", "ß"),
-    *("\\", "\\\n", "\\\r\n", "\t", " \t", "\t ", "#", "'", '"', "'''", '"""', "f'{", "f'''{", "rb'", "{", "}", "(", ")"),
-    *("[", "]", ":", ";", ",", "=", ":=", "->", "@", "**", "*", "...", "!", "$", "?", "`", "lambda", "yield", "await"),
+    *("\\", "\\\n", "\\\r\n", "\t", " \t", "\t ", "#", "'", '"', "'''", '"""', "f'{", "f'''{", "rb'", "{", "}", "("),
+    *(
+        ")",
+        "[",
+        "]",
+        ":",
+        ";",
+        ",",
+        "=",
+        ":=",
+        "->",
+        "@",
+        "**",
+        "*",
+        "...",
+        "!",
+        "$",
+        "?",
+        "`",
+        "lambda",
+        "yield",
+        "await",
+    ),
     *("0x", "1e9999", "9" * 400, "1_", "0o9", "1if 1else 2", "async", "match", "case", "type", "lazy", "not", "del"),
 ]
 
@@ -41,7 +62,12 @@ NEWER = [
     "@(yield x)\n@a[b](c).d\ndef f(): pass\n",
 ]
 
-BLOCKS = ["if x:", "for x in y:", "while x:", "with x:", "try:", "def f(x):", "class C(C):", "else:", "match x:", "case 1:"]
+BLOCKS = ["if x:", "for x in y:", "while x:", "with x:", "try:", "def f(x):", "class C(C):", "else:", "match x:"]
+BRACKETS = [
+    *(("(", ")"), ("[", "]"), ("{", "}"), ("f(", ")"), ("x[", "]"), ("-", ""), ("not ", ""), ("x.", ""), ("a+", "")),
+    *(("", ".a"), ("", "()"), ("", "[0]"), ("lambda:", ""), ("x if y else ", ""), ("*", ""), ("await ", "")),
+    ("{0:", "}"),
+]
 
 
 class Corpus:
@@ -142,7 +168,8 @@ def line_ends(text: str, chance: random.Random) -> str:
     end = chance.choice(["\r\n", "\r", "\n\n", "\n\r", "\f\n", "\x0b\n"])
     if chance.random() < 0.5:
         return text.replace("\n", end)
-    return "".join(line.replace("\n", end) if chance.random() < 0.2 else line for line in text.splitlines(keepends=True))
+    lines = text.splitlines(keepends=True)
+    return "".join(line.replace("\n", end) if chance.random() < 0.2 else line for line in lines)
 
 
 @_mutation
@@ -177,10 +204,7 @@ def indentation_changed(text: str, chance: random.Random) -> str:
 @_mutation
 def deeply_nested(text: str, chance: random.Random) -> str:
     depth = chance.choice([5, 30, 95, 105, 250])
-    opening, closing = chance.choice(
-        [("(", ")"), ("[", "]"), ("{", "}"), ("f(", ")"), ("x[", "]"), ("-", ""), ("not ", ""), ("x.", ""), ("a+", "")]
-        + [("", ".a"), ("", "()"), ("", "[0]"), ("lambda:", ""), ("x if y else ", ""), ("*", ""), ("await ", ""), ("{0:", "}")]
-    )
+    opening, closing = chance.choice(BRACKETS)
     inner = opening * depth + "x" + closing * chance.choice([depth, depth, depth - 1, depth + 1])
     at = chance.randint(0, len(text))
     return text[:at] + inner + text[at:]
@@ -218,6 +242,9 @@ def mutated(text: str, chance: random.Random) -> str:
     return text
 
 
+STRANGE_BYTES = [b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\r", b"\n", b"\xed\xa0\x80", b"[" * 3000, b"1e999"]
+
+
 def mutated_bytes(data: bytes, chance: random.Random) -> bytes:
     """`data` after one to four mutations of bytes."""
     found = bytearray(data)
@@ -234,5 +261,5 @@ def mutated_bytes(data: bytes, chance: random.Random) -> bytes:
         elif how == 4 and at < len(found):
             found[at] ^= 1 << chance.randrange(8)
         else:
-            found[at:at] = chance.choice([b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\r", b"\n", b"\xed\xa0\x80", b"[" * 3000, b"1e999"])
+            found[at:at] = chance.choice(STRANGE_BYTES)
     return bytes(found)
