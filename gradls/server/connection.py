@@ -218,6 +218,21 @@ class Connection:
             self.send({"id": identifier, "error": {"code": error.code, "message": str(error)}})
 
 
+def document_in(params: Params, key: str = "textDocument") -> Params:
+    """The document that a notification is about; its `uri` is a string. Refused if there is none."""
+    item = params.get(key)
+    if not isinstance(item, dict) or not isinstance(item.get("uri"), str):
+        raise Refused(INVALID_PARAMS, "Invalid Params: no document")
+    return item
+
+
+def uris_in(params: Params, key: str) -> list[str]:
+    """The `uri` of each object in the list `key`, of those that have one."""
+    items = params.get(key)
+    uris = [item.get("uri") for item in (items if isinstance(items, list) else ()) if isinstance(item, dict)]
+    return [uri for uri in uris if isinstance(uri, str)]
+
+
 def is_identifier(value: Any) -> bool:
     """Whether `value` may be the id of a request."""
     return isinstance(value, (int, str)) and not isinstance(value, bool)

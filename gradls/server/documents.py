@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from gradls.syntax.text import split_lines
 log = logging.getLogger(__name__)
 
 _revisions = itertools.count()
+_HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
 def new_revision() -> int:
@@ -32,7 +34,10 @@ def label_of(uri: str) -> str:
 
     Two spellings of one file's URI (`%2B` and `+`) give one label.
     """
-    return to_fs_path(uri.replace(";", "%3B")) or uri
+    try:
+        return to_fs_path(uri.replace(";", "%3B")) or uri
+    except ValueError:
+        return uri
 
 
 def uri_of(label: str) -> str:
@@ -50,7 +55,7 @@ class Document:
     def __init__(self, uri: str, version: int | None, text: str) -> None:
         self.uri = uri
         self.label = label_of(uri)
-        self.version = version
+        self.version = _whole(version)
         self.revision = next(_revisions)
         self.is_typed_in = False
         self.lines = split_lines(text)
@@ -65,30 +70,25 @@ class Document:
 
     def edit(self, version: int | None, changes: Iterable[Mapping[str, Any]], encoding: Encoding) -> None:
         """Apply the `contentChanges` of a didChange; what cannot be read of them is left out."""
+        version = _whole(version)
         if version is not None and self.version is not None and version < self.version:
             log.warning("the version of %s went back from %s to %s", self.uri, self.version, version)
         self.version = version
         for change in changes:
             try:
                 self.change(change, encoding)
-            except (ValueError, AttributeError):
-                log.exception("a change of %s could not be read", self.uri)
+            except ValueError as error:
+                log.warning("a change of %s could not be read: %s", self.uri, error)
 
     def change(self, change: Mapping[str, Any], encoding: Encoding) -> None:
         """Apply one element of the `contentChanges` of a didChange. ValueError if it is not one."""
-        text, area = change.get("text"), change.get("range")
-        if not isinstance(text, str):
-            raise ValueError(f"a change without a text: {change!r}")
+        if not isinstance(change, Mapping) or not isinstance(change.get("text"), str):
+            raise ValueError("it has no text")
+        text, area = change["text"], change.get("range")
         if area is None:
             self.lines = split_lines(text)
         else:
-            try:
-                ends = [(int(area[end]["line"]), int(area[end]["character"])) for end in ("start", "end")]
-            except (KeyError, TypeError) as error:
-                raise ValueError(f"not a range: {area!r}") from error
-            if any(number < 0 for end in ends for number in end):
-                raise ValueError(f"not a range: {area!r}")
-            start, end = sorted(ends)
+            start, end = sorted(_ends(area))
             self._replace(self._locate(*start, encoding), self._locate(*end, encoding), text)
         self.revision = next(_revisions)
         self.is_typed_in = True
@@ -106,12 +106,36 @@ class Document:
         first, last = start[0], min(end[0] + 1, len(lines))
         before = lines[first][: start[1]] if first < len(lines) else ""
         after = lines[end[0]][end[1] :] if end[0] < len(lines) else ""
-        text = before + text + after
+        text = _whole_characters(before + text + after)
         # A \r and a \n that have come together are one line end. (A \r at the end of `text` was followed by no \n.)
         if text.startswith("\n") and first > 0 and lines[first - 1].endswith("\r"):
             first -= 1
             text = lines[first] + text
         lines[first:last] = split_lines(text)
+
+
+def _whole_characters(text: str) -> str:
+    """`text`, in which halves of a character that have come together, as UTF-16 has them, are that character."""
+    if text.isascii() or not _HALVES.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+
+
+def _whole(number: object) -> int | None:
+    """A whole number as JSON has it, in some clients with a fraction of nothing; None if it is none."""
+    if isinstance(number, float):
+        return int(number) if number.is_integer() else None
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def _ends(area: Any) -> Iterator[tuple[int, int]]:
+    """The lines and characters of a range's ends. ValueError if it is none."""
+    for name in ("start", "end"):
+        end = area.get(name) if isinstance(area, Mapping) else None
+        line, character = (_whole(end.get(key)) if isinstance(end, Mapping) else None for key in ("line", "character"))
+        if line is None or character is None or line < 0 or character < 0:
+            raise ValueError(f"it has no {name}")
+        yield line, character
 
 
 class LooseCell(Document):

@@ -74,7 +74,6 @@ class Features(LanguageServer):
         features: dict[str, Callable[..., Any]] = {
             types.TEXT_DOCUMENT_HOVER: self._hover,
             types.TEXT_DOCUMENT_DID_SAVE: self._did_save,
-            types.WORKSPACE_DID_CHANGE_WATCHED_FILES: self._did_change_watched_files,
             types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: self._did_change_folders,
         }
         for method, handler in features.items():
@@ -90,10 +89,6 @@ class Features(LanguageServer):
     def _did_save(self, params: types.DidSaveTextDocumentParams) -> None:
         label = label_of(params.text_document.uri)
         self._owner.loop.call(lambda: self._owner.saved(label))
-
-    def _did_change_watched_files(self, params: types.DidChangeWatchedFilesParams) -> None:
-        paths = [label_of(change.uri) for change in params.changes]
-        self._owner.loop.call(lambda: self._owner.changed_on_disk(paths))
 
     def _did_change_folders(self, params: types.DidChangeWorkspaceFoldersParams) -> None:
         removed = paths_of([folder.uri for folder in params.event.removed])

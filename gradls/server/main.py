@@ -22,20 +22,42 @@ log = logging.getLogger(__name__)
 CANNOT_LISTEN = 2
 """An exit status."""
 SECONDS_BETWEEN_LOOKS_AT_THE_CLIENT = 2.0
+SECONDS_TO_END = 10.0
+"""So long after the client has gone whatever still waits for it is given up."""
+FORMAT = "%(levelname)s %(name)s: %(message)s"
+MOST_ERRORS = 1 << 15
+"""So many bytes are written to stderr. A pipe takes twice as many; who writes more to one that nobody reads waits for
+ever."""
+MOST_UNANSWERED = 1 << 25
+"""So many bytes are read from a client that does not read what it is sent. One that writes all before it reads may need
+some; without an end they would fill the memory."""
 
 
 def serve(tcp: tuple[str, int] | None = None) -> int:
     """Serve one client, on stdio or listening at the host and port `tcp`; return the exit status when it has gone."""
     gc.disable()
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format=FORMAT)
     for handler in logging.getLogger().handlers:
         # Clients take what comes on stderr for errors; they are told of the rest as the protocol has it.
         handler.setLevel(logging.WARNING)
+        handler.addFilter(_while_it_fits(MOST_ERRORS))
     # It logs refusals like failures; these are logged here.
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
     if tcp is None:
         return _serve(*_take_stdio())
     return _serve_tcp(*tcp)
+
+
+def _while_it_fits(most: int) -> Callable[[logging.LogRecord], bool]:
+    """Lets records through, the first `most` bytes of them."""
+    left = most
+
+    def fits(record: logging.LogRecord) -> bool:
+        nonlocal left
+        left -= len(logging.Formatter(FORMAT).format(record).encode(errors="replace")) + 1
+        return left >= 0
+
+    return fits
 
 
 def _take_stdio() -> tuple[BinaryIO, BinaryIO]:
@@ -99,14 +121,16 @@ def _serve(incoming: BinaryIO, outgoing: BinaryIO) -> int:
 
     def lost() -> None:
         loop.call(lambda: loop.stop(server.status))
+        # What the loop does now may be to wait until somebody reads.
+        threading.Thread(target=_end, args=(server,), name="end", daemon=True).start()
 
     server = Server(loop, Writer(outgoing, lost))
     server.scheduler.prepare(_get_ready)
-    # A daemon: it cannot be interrupted while it waits for the client.
+    # Daemons: the one cannot be interrupted while it waits for the client.
     threading.Thread(target=_read, args=(incoming, server, lost), name="reader", daemon=True).start()
-    watch = _Watch(server, lost)
+    threading.Thread(target=_watch, args=(server, lost), name="watch", daemon=True).start()
     try:
-        return loop.run(server.scheduler.proceed, watch.idle)
+        return loop.run(server.scheduler.proceed, server.idle)
     finally:
         server.close()
 
@@ -119,9 +143,14 @@ def _get_ready() -> None:
 
 def _read(incoming: BinaryIO, server: Server, ended: Callable[[], None]) -> None:
     """Give the loop what the client says until it says no more."""
+    unanswered = 0
     try:
-        for messages in read_messages(incoming):
+        for messages, size in read_messages(incoming):
             server.loop.call(partial(server.connection.receive, messages))
+            unanswered = unanswered + size if server.writer.is_writing else 0
+            if unanswered > MOST_UNANSWERED:
+                server.writer.wait()
+                unanswered = 0
     except (OSError, ValueError) as error:
         log.error("reading from the client failed: %s", error)
     except MemoryError:
@@ -130,29 +159,24 @@ def _read(incoming: BinaryIO, server: Server, ended: Callable[[], None]) -> None
         ended()
 
 
-class _Watch:
-    """Stops the server when the process that the client named is gone: its end of our stdin may live on in another
-    process."""
-
-    def __init__(self, server: Server, gone: Callable[[], None]) -> None:
-        self._server = server
-        self._gone = gone
-        self._seen = False
-        self._last_look = time.monotonic()
-
-    def idle(self, seconds: float) -> None:
-        """Nothing has happened for so long."""
-        self._server.idle(seconds)
-        if time.monotonic() - self._last_look < SECONDS_BETWEEN_LOOKS_AT_THE_CLIENT:
-            return
-        self._last_look = time.monotonic()
-        process = self._server.process_id
+def _watch(server: Server, gone: Callable[[], None]) -> None:
+    """Call `gone` when the process that the client named is no more: its end of our stdin may live on in another."""
+    seen = False
+    while True:
+        time.sleep(SECONDS_BETWEEN_LOOKS_AT_THE_CLIENT)
+        process = server.process_id
         # A client in another container names a process that is not here: only one that was can be missed.
         alive = process is not None and _is_alive(process)
-        if self._seen and not alive:
-            log.warning("the client is gone")
-            self._gone()
-        self._seen = alive
+        if seen and not alive:
+            gone()
+            return
+        seen = alive
+
+
+def _end(server: Server) -> None:
+    """End the process, unless it does by itself. What it has started ends when nobody is there any more."""
+    time.sleep(SECONDS_TO_END)
+    os._exit(server.status)
 
 
 def _is_alive(process: int) -> bool:

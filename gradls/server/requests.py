@@ -24,7 +24,6 @@ NOTIFICATIONS = frozenset(
     {
         "$/cancelRequest",
         "textDocument/didSave",
-        "workspace/didChangeWatchedFiles",
         "workspace/didChangeWorkspaceFolders",
     }
 )

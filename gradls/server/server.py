@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradls import __version__
 from gradls.server.capabilities import initialize_result
-from gradls.server.connection import INVALID_PARAMS, Connection, Params, Refused
+from gradls.server.connection import INVALID_PARAMS, Connection, Params, Refused, document_in, uris_in
 from gradls.server.documents import Document, Documents, label_of
 from gradls.server.loop import Loop
 from gradls.server.requests import NOTIFICATIONS, Requests, Subject
@@ -83,6 +83,7 @@ class Server:
             "notebookDocument/didSave": lambda params: self.saved(label_of(params["notebookDocument"]["uri"])),
             "notebookDocument/didClose": lambda params: self.notebooks.did_close(params),
             "workspace/didChangeConfiguration": self._did_change_configuration,
+            "workspace/didChangeWatchedFiles": self._did_change_watched_files,
             "$/setTrace": lambda params: self.trace.set(params.get("value")),
         }
         self._told: set[str] = set()
@@ -221,14 +222,18 @@ class Server:
     # -- texts
 
     def _did_open(self, params: Params) -> None:
-        item = params["textDocument"]
+        item = document_in(params)
+        if not isinstance(item.get("text"), str):
+            raise Refused(INVALID_PARAMS, "Invalid Params: textDocument/didOpen without a text")
         if item["uri"].endswith(CONFIGURATION):
             self.configurations.did_open(params)
             return
         self.scheduler.touch(self.documents.open(item["uri"], item.get("version"), item["text"]))
 
     def _did_change(self, params: Params) -> None:
-        item = params["textDocument"]
+        item = document_in(params)
+        if not isinstance(params.get("contentChanges"), list):
+            raise Refused(INVALID_PARAMS, "Invalid Params: textDocument/didChange without changes")
         if item["uri"].endswith(CONFIGURATION):
             self.configurations.did_change(params)
             return
@@ -237,7 +242,7 @@ class Server:
             self.scheduler.touch(document)
 
     def _did_close(self, params: Params) -> None:
-        uri = params["textDocument"]["uri"]
+        uri = document_in(params)["uri"]
         if uri.endswith(CONFIGURATION):
             self.configurations.did_close(params)
             return
@@ -371,6 +376,9 @@ class Server:
         if outdated:
             self._last_look = 0.0
             self._start_over()
+
+    def _did_change_watched_files(self, params: Params) -> None:
+        self.changed_on_disk([label_of(uri) for uri in uris_in(params, "changes")])
 
     def changed_on_disk(self, paths: list[str]) -> None:
         """Files were written, made or removed."""

@@ -76,11 +76,12 @@ class WorkspacePull:
 
     def ask(self, call: Call, params: Any) -> None:
         """Answer when there is something to say."""
-        if not isinstance(params, dict):
+        previous = params.get("previousResultIds") if isinstance(params, dict) else 0
+        if not isinstance(previous, (list, type(None))):
             raise Refused(INVALID_PARAMS, "Invalid Params: workspace/diagnostic")
         has: dict[str, str] = {}
         uris: dict[str, str] = {}
-        for entry in params.get("previousResultIds") or ():
+        for entry in previous or ():
             uri, value = (entry.get("uri"), entry.get("value")) if isinstance(entry, dict) else (None, None)
             if not isinstance(uri, str) or not isinstance(value, str):
                 raise Refused(INVALID_PARAMS, "Invalid Params: workspace/diagnostic")

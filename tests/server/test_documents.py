@@ -96,7 +96,7 @@ def test_a_change_without_a_range_is_the_whole_text():
 def test_a_malformed_change_is_refused_and_the_text_kept(change):
     document = Document("file:///a.py", 1, "text")
     revision = document.revision
-    with pytest.raises(ValueError, match=r"a change without|not a range"):
+    with pytest.raises(ValueError, match="it has no"):
         document.change(change, "utf-16")
     assert (document.text, document.revision) == ("text", revision)
 
