@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     _add_cache(commands)
     _add_graph(commands)
     _add_schema(commands)
+    _add_completion(commands)
     _add_server(commands)
     return parser
 
@@ -197,6 +198,16 @@ def _add_schema(commands: Commands) -> None:
         help="print the JSON schema of a configuration, for editors",
         description="Print the JSON schema of gradls.toml, and of [tool.gradls] in a pyproject.toml.",
     )
+
+
+def _add_completion(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "completion",
+        help="print a script that completes commands, options and rules in a shell",
+        description="Print a script that completes commands, options and rules in a shell: "
+        'eval "$(gradls completion bash)"',
+    )
+    parser.add_argument("shell", choices=["bash", "zsh", "fish"])
 
 
 def _add_server(commands: Commands) -> None:

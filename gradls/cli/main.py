@@ -84,6 +84,12 @@ def _schema(arguments: argparse.Namespace) -> int:
     return FOUND_NOTHING
 
 
+def _completion(arguments: argparse.Namespace) -> int:
+    from gradls.cli.completion import completion
+
+    return completion(arguments.shell)
+
+
 def _server(arguments: argparse.Namespace) -> int:
     from gradls.server.main import serve
 
@@ -99,6 +105,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "cache": _cache,
     "graph": _graph,
     "schema": _schema,
+    "completion": _completion,
     "server": _server,
 }
 """What runs the commands, by name; each gives the exit status."""
