@@ -32,14 +32,19 @@ def check_file(edits: bool, task: Task) -> Report:
         if text is not None:
             looked = Looked()
             session = open_task(task, text, looked)
-            _note_state(report, session, text)
-            for finding in session.findings(task.path):
-                report.findings.append(finding_record(finding, session, edits))
-                report.excerpts.update(excerpts(finding))
-            locate(report, text)
+            tell(report, session, text, edits)
             report.looked = None if looked.torn else looked.states
             session.end()
     return report
+
+
+def tell(report: Report, session: Session, text: Stored, edits: bool) -> None:
+    """Note in `report` what is found in its file, which is open in `session` with this text."""
+    _note_state(report, session, text)
+    for finding in session.findings(report.path):
+        report.findings.append(finding_record(finding, session, edits))
+        report.excerpts.update(excerpts(finding))
+    locate(report, text)
 
 
 def inspect_file(task: Task) -> Report:

@@ -37,7 +37,8 @@ def _add_check(commands: Commands) -> None:
         "check",
         help="report mistakes in files and folders",
         description="Report mistakes in files and folders.",
-        epilog="Exit status: 0 nothing at or above --severity, 1 findings, 2 usage or internal error.",
+        epilog="Exit status: 0 nothing at or above --severity, 1 findings, 2 something could not be done (wrong usage, "
+        "a file that was named and not read, an internal error), 130 interrupted.",
     )
     _add_inputs(parser)
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
@@ -58,6 +59,7 @@ def _add_check(commands: Commands) -> None:
     parser.add_argument("--fix", action="store_true", help="make safe fixes, then report what is left")
     parser.add_argument("--diff", action="store_true", help="print what --fix would change; change nothing")
     parser.add_argument("--unsafe-fixes", action="store_true", help="make fixes that want a reader, too")
+    parser.add_argument("--watch", action="store_true", help="check again whenever a file changes, until Ctrl-C")
     _add_baseline(parser)
     parser.add_argument("--exit-zero", action="store_true", help="exit with 0 though there are findings")
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 
 from gradls.cli.baselines import Baselines
 from gradls.cli.fingerprints import add_fingerprints, repository
@@ -20,15 +21,20 @@ from gradls.cli.output import print_errors, warn, warn_of_plugins
 from gradls.cli.printing import print_outcome
 from gradls.cli.records import Report
 from gradls.cli.text import fixed
+from gradls.cli.watch import watch
 from gradls.rules.registry import plugins
 
 _WITH_EDITS = ("json", "sarif")
+_ONCE = ("fix", "diff", "output", "write_baseline", "prune_baseline")
+"""What --watch does not do again and again."""
 
 
 def check(arguments: argparse.Namespace) -> int:
     """Run the command; its exit status."""
     try:
         _refuse_contradictions(arguments)
+        if arguments.watch:
+            return watch(arguments, partial(_show, arguments))
         inputs = Inputs(arguments)
         baselines = Baselines(arguments, inputs.tasks)
     except UsageError as error:
@@ -43,8 +49,7 @@ def check(arguments: argparse.Namespace) -> int:
     try:
         if arguments.diff:
             _print_diff(arguments, told, outcome)
-        add_fingerprints(outcome.findings, repository(os.getcwd()))
-        baselines.apply(outcome)
+        _settle(outcome, baselines)
         if not arguments.diff:
             print_outcome(arguments, outcome)
     except OSError as error:
@@ -67,8 +72,25 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         raise UsageError("--statistics come as text or json")
     if (arguments.write_baseline or arguments.prune_baseline) and (arguments.diff or not arguments.use_baseline):
         raise UsageError("--write-baseline and --prune-baseline go neither with --diff nor with --no-baseline")
+    if arguments.watch and (STDIN in arguments.paths or arguments.format not in ("text", "concise")):
+        raise UsageError("--watch prints text, about files: it goes neither with stdin nor with formats for programs")
+    if arguments.watch and any(getattr(arguments, name) for name in _ONCE):
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in _ONCE)
+        raise UsageError(f"--watch only looks: it does not go with {options}")
     if arguments.output and not os.path.isdir(os.path.dirname(os.path.abspath(arguments.output))):
         raise UsageError(f"{arguments.output} could not be written: there is no such folder")
+
+
+def _show(arguments: argparse.Namespace, inputs: Inputs, told: Sequence[tuple[Task, Report]]) -> None:
+    """Print what one look of `--watch` came to."""
+    outcome = Outcome([report for _, report in told], inputs.problems)
+    _settle(outcome, Baselines(arguments, inputs.tasks))
+    print_outcome(arguments, outcome)
+
+
+def _settle(outcome: Outcome, baselines: Baselines) -> None:
+    add_fingerprints(outcome.findings, repository(os.getcwd()))
+    baselines.apply(outcome)
 
 
 def _print_diff(arguments: argparse.Namespace, told: Sequence[tuple[Task, Report]], outcome: Outcome) -> None:

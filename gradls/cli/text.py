@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TextIO
 
 from rich.cells import cell_len
@@ -36,18 +38,19 @@ def print_text(outcome: Outcome, out: TextIO) -> None:
     console = console_for(out)
     for report in outcome.reports:
         for finding in report.findings:
-            console.print(render(finding, report.excerpts))
+            console.print(render(finding, report.excerpts, out.isatty()))
     console.print(summary(outcome))
 
 
-def render(finding: Record, excerpts: Excerpts) -> Text:
-    """A finding as some lines of text."""
+def render(finding: Record, excerpts: Excerpts, links: bool = False) -> Text:
+    """A finding as some lines of text, with `links` to its file and to the page of its rule."""
     text = Text()
-    text.append(f"{named(finding)}:{finding['line']}:{finding['column']}", "bold")
+    place = _link(f"{_address(finding['path'])}#{finding.get('file_line', finding['line'])}") if links else ""
+    text.append(f"{named(finding)}:{finding['line']}:{finding['column']}", f"bold {place}")
     text.append(": ")
     text.append(finding["severity"], STYLES[finding["severity"]])
     text.append(" ")
-    text.append(f"{finding['code']} {finding['name']}", _link(finding["code"]))
+    text.append(f"{finding['code']} {finding['name']}", _link(rule_address(finding["code"])) if links else "")
     text.append(f"\n  {visible(finding['message'])}\n")
     width = len(str(max([finding["line"], *(step["line"] for step in finding["related"])])))
     _append_excerpt(text, finding, excerpts, width, STYLES[finding["severity"]], "^")
@@ -63,9 +66,12 @@ def render(finding: Record, excerpts: Excerpts) -> Text:
     return text
 
 
-def _link(code: str) -> str:
-    address = rule_address(code)
+def _link(address: str | None) -> str:
     return f"link {address}" if address else ""
+
+
+def _address(path: str) -> str:
+    return Path(os.path.abspath(path)).as_uri()
 
 
 def _append_excerpt(text: Text, place: Record, excerpts: Excerpts, width: int, style: str, mark: str) -> None:

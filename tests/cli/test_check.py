@@ -55,13 +55,6 @@ def test_text_shows_the_line_the_story_and_a_summary(tmp_path: Path):
     assert "Found 1 error in 1 file. 1 can be fixed with --fix --unsafe-fixes." in run.stdout
 
 
-def test_colours_and_links_on_a_terminal_only(tmp_path: Path):
-    write(tmp_path, train=LOST)
-    run = gradls("check", "train.py", cwd=tmp_path, FORCE_COLOR="1", TERM="xterm-256color")
-    assert "\x1b[" in run.stdout
-    assert "\x1b]8;" in run.stdout, "no link to the rule"
-
-
 def test_concise_is_one_line_each(tmp_path: Path):
     write(tmp_path, train=LOST, other=LOST)
     run = gradls("check", ".", "--format", "concise", cwd=tmp_path)
