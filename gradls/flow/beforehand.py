@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gradls.flow.run import OutOfBudget
+from gradls.flow.state import noted
 
 if TYPE_CHECKING:
     from gradls.flow.run import Frame, Run
@@ -31,7 +32,8 @@ def beforehand(run: Run, most_steps: int, frame: Frame | None = None, alone: boo
     run.mode.update({"grad": True, "inference": False, "at": None})
     run.state.clock = 0
     try:
-        yield
+        with noted(run.slots):
+            yield
     except OutOfBudget:
         pass
     finally:
