@@ -21,7 +21,7 @@ MOST_CHARACTERS = 160
 _Scope = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _SPACE = re.compile(r"\s+")
 _NEEDLESS_SPACE = re.compile(r"(?<!\w) | (?!\w)")
-_LAST_COMMA = re.compile(r",(?=[)\]}])")
+_LAST_COMMA = re.compile(r",+(?=[)\]}])")
 
 
 class Identity(NamedTuple):
