@@ -17,6 +17,7 @@ sys.path[:0] = [str(SITE), str(SITE.parents[1])]
 from gradls_site.commands import commands_page  # noqa: E402
 from gradls_site.examples import with_findings  # noqa: E402
 from gradls_site.files import ROOT, Pages  # noqa: E402
+from gradls_site.playground import FOLDER, built  # noqa: E402
 from gradls_site.rules import errors_page, families, index_page, rule_page, rule_uri  # noqa: E402
 
 from gradls.cli.arguments import parser  # noqa: E402
@@ -38,6 +39,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made.update((rule_uri(rule), rule_page(rule)) for _, rules in families() for rule in rules)
     made["errors.md"] = errors_page()
     made["command-line.md"] = commands_page(parser())
+    made.update(built())
     made["assets/logo.svg"] = (ROOT / LOGO).read_bytes()
     made["assets/favicon.png"] = (ROOT / LOGO).with_suffix(".png").read_bytes()
     made["assets/gradient.svg"] = (ROOT / "docs" / "gradient.svg").read_bytes()
@@ -48,7 +50,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """A program behind `<!-- checked -->` is shown with what gradls finds in it."""
+    if page.file.src_uri == "playground.md":
+        return markdown.replace("<!-- playground -->", _playground(files))
     return _CHECKED.sub(lambda found: with_findings(found[1], link="rules/{}.md"), markdown)
+
+
+def _playground(files: Files) -> str:
+    """What loads the playground, if it was built."""
+    if files.get_file_from_path(FOLDER + "main.js") is None:
+        return '!!! warning "It is not in this build of the site"\n    `python docs/site/build_playground.py` makes it.'
+    style = f'<link rel="stylesheet" href="../{FOLDER}picture.css">'
+    return f'{style}<script type="module" src="../{FOLDER}main.js"></script>'
 
 
 def _navigation() -> list[Any]:
@@ -59,6 +71,7 @@ def _navigation() -> list[Any]:
     writing: list[Any] = [{docs["writing-rules.md"]: "writing-rules.md"}] if "writing-rules.md" in docs else []
     return [
         {"Home": "index.md"},
+        {"Playground": "playground.md"},
         {
             "Use it": [
                 {"Installation": "installation.md"},

@@ -28,9 +28,12 @@ class _Reader(HTMLParser):
         self.links: list[str] = []
         self.loads: list[str] = []
         self.anchors: set[str] = set()
+        self.twice: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
+        if given.get("id") in self.anchors:
+            self.twice.add(given["id"])
         self.anchors.update(given[name] for name in ("id", "name") if given.get(name))
         if tag == "a" and "href" in given:
             self.links.append(given["href"])
@@ -47,6 +50,8 @@ def faults(site: Path) -> Iterator[str]:
         pages[file].feed(file.read_text(encoding="utf-8"))
     for file, page in pages.items():
         name = file.relative_to(site)
+        for anchor in sorted(page.twice):
+            yield f"{name} has the anchor {anchor} twice"
         for address in page.loads:
             if _is_elsewhere(address):
                 yield f"{name} loads {address} from elsewhere"
@@ -81,6 +86,8 @@ def _fault(address: str, file: Path, folder: Path, site: Path, pages: dict[Path,
             target /= "index.html"
     if not target.is_file():
         return f"{address} leads nowhere"
+    if anchor.startswith("code="):
+        return None  # a program for the playground
     if anchor and target in pages and unquote(anchor) not in pages[target].anchors:
         return f"{address} has an anchor that is not there"
     return None

@@ -29,12 +29,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def build(site: Path) -> None:
-    """Build as a developer does. Fails the test with what MkDocs says."""
+def build(site: Path, playground: Path | None = None) -> None:
+    """Build as a developer does, with the files of the playground if these are given. Fails the test with what MkDocs
+    says."""
     run = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)],
         cwd=ROOT,
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "GRADLS_PLAYGROUND": str(playground or site / "none")},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

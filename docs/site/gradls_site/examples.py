@@ -13,6 +13,7 @@ from gradls.rules.run import findings
 from gradls.syntax.source import Source
 from gradls.workspace.edits import apply_edits, unified_diff
 from gradls_site.markdown import escaped, indented
+from gradls_site.playground import link as playground_link
 
 _TARGET = re.compile(r'# with target-torch = "(\d+)\.(\d+)"')
 _SAFETY = {
@@ -31,13 +32,14 @@ def found_in(program: str, codes: Collection[str] = ()) -> list[Finding]:
     return findings(analyze(Source.read(program, "example.py"), target=version), rules)
 
 
-def with_findings(program: str, codes: Collection[str] = (), link: str = "") -> str:
+def with_findings(program: str, codes: Collection[str] = (), link: str = "", root: str = "") -> str:
     """The program, what is found in it, and the fixes as diffs. `link` leads to the pages of the rules, with `{}` for
-    the code; without it codes are not links."""
+    the code; without it codes are not links. `root` is the way from the page, as it is served, to that of the site."""
     found = found_in(program, codes)
     marked = sorted({line for finding in found for line in range(finding.span.line, finding.span.end_line + 1)})
     marks = f' hl_lines="{" ".join(map(str, marked))}"' if marked else ""
     parts = [f'```{{ .python linenums="1"{marks} }}\n{program.rstrip()}\n```']
+    parts.append(f'<a class="try" href="{root}{playground_link(program)}">Open in the playground</a>')
     parts += [_finding(finding, program, link) for finding in found]
     return "\n\n".join(parts)
 

@@ -119,7 +119,7 @@ def _examples(text: str, rule: Rule) -> str:
     parts, end = [], 0
     for block in _BLOCK.finditer(text):
         parts.append(_words(text[end : block.start()]))
-        parts.append(with_findings(programs(block[0])[0], {rule.code}))
+        parts.append(with_findings(programs(block[0])[0], {rule.code}, root="../../"))
         end = block.end()
     parts.append(_words(text[end:]))
     return "\n\n".join(part for part in parts if part.strip())
