@@ -16,6 +16,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gradls {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_check(commands)
+    _add_merge(commands)
     _add_why(commands)
     _add_explain(commands)
     _add_rules(commands)
@@ -50,18 +51,13 @@ def _add_check(commands: Commands) -> None:
     parser.add_argument(
         "--ignore", type=_list, action="extend", metavar="RULES", help="not these, besides what the configuration says"
     )
-    parser.add_argument(
-        "--severity",
-        choices=["error", "warning", "information", "hint"],
-        default="warning",
-        help="the least severity that makes the exit status 1 (default: warning)",
-    )
     parser.add_argument("--fix", action="store_true", help="make safe fixes, then report what is left")
     parser.add_argument("--diff", action="store_true", help="print what --fix would change; change nothing")
     parser.add_argument("--unsafe-fixes", action="store_true", help="make fixes that want a reader, too")
     parser.add_argument("--watch", action="store_true", help="check again whenever a file changes, until Ctrl-C")
     _add_baseline(parser)
-    parser.add_argument("--exit-zero", action="store_true", help="exit with 0 though there are findings")
+    _add_severity(parser)
+    parser.add_argument("--shard", type=_shard, metavar="I/N", help="only the I-th of N parts of the files")
 
 
 def _add_baseline(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +77,29 @@ def _add_baseline(parser: argparse.ArgumentParser) -> None:
         help="list all that is found in that file (default: gradls-baseline.json), so that only what is new counts",
     )
     change.add_argument("--prune-baseline", action="store_true", help="remove from the file what is not found any more")
+
+
+def _add_severity(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--severity",
+        choices=["error", "warning", "information", "hint"],
+        default="warning",
+        help="the least severity that makes the exit status 1 (default: warning)",
+    )
+    parser.add_argument("--exit-zero", action="store_true", help="exit with 0 though there are findings")
+
+
+def _add_merge(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "merge",
+        help="make one report of those that several machines wrote",
+        description="Make one report of those that `gradls check --shard` wrote with --format json or sarif. What is "
+        "in several of them is told once.",
+        epilog="Exit status: 0 nothing at or above --severity, 1 findings, 2 usage or internal error.",
+    )
+    parser.add_argument("reports", nargs="+", metavar="REPORT")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the report there (default: stdout)")
+    _add_severity(parser)
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
@@ -223,6 +242,13 @@ def _add_server(commands: Commands) -> None:
 
 def _list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"must be I/N with I from 1 to N, not {text!r}")
+    return int(number), int(count)
 
 
 def _positive(text: str) -> int:

@@ -20,6 +20,7 @@ from gradls.cli.outcome import Outcome, at_least
 from gradls.cli.output import print_errors, warn, warn_of_plugins
 from gradls.cli.printing import print_outcome
 from gradls.cli.records import Report
+from gradls.cli.shards import shared_out
 from gradls.cli.text import fixed
 from gradls.cli.watch import watch
 from gradls.rules.registry import plugins
@@ -36,6 +37,7 @@ def check(arguments: argparse.Namespace) -> int:
         if arguments.watch:
             return watch(arguments, partial(_show, arguments))
         inputs = Inputs(arguments)
+        inputs.tasks = shared_out(arguments, inputs.tasks)
         baselines = Baselines(arguments, inputs.tasks)
     except UsageError as error:
         warn(str(error))

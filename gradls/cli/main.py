@@ -39,6 +39,12 @@ def _check(arguments: argparse.Namespace) -> int:
     return check(arguments)
 
 
+def _merge(arguments: argparse.Namespace) -> int:
+    from gradls.cli.merge import merge
+
+    return merge(arguments)
+
+
 def _explain(arguments: argparse.Namespace) -> int:
     from gradls.cli.explain import explain
 
@@ -98,6 +104,7 @@ def _server(arguments: argparse.Namespace) -> int:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check": _check,
+    "merge": _merge,
     "why": _why,
     "explain": _explain,
     "rules": _rules,
