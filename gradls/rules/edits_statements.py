@@ -99,7 +99,12 @@ def delete_statement(place: Place) -> list[TextEdit]:
     if len(block) == 1 and not isinstance(path_to(source.tree, found.node)[-2], ast.Module):
         return _exactly(source, found.start, found.end, "pass")
     if found.owns_lines:
-        return _exactly(source, found.line_start, found.line_end, "")
+        is_last = found.line_end == len(source.text) and not source.text.endswith(("\n", "\r"))
+        # What had no line end at the end of the file still has none.
+        start = (
+            len(source.text[: found.line_start].removesuffix("\n").removesuffix("\r")) if is_last else found.line_start
+        )
+        return _exactly(source, start, found.line_end, "")
     if position + 1 < len(block):
         following = _Statement(source, block[position + 1], block)
         if following.line == found.end_line:
@@ -115,6 +120,13 @@ def _indented(source: Source, code: str, indent: str) -> str:
     LibCST knows which lines belong to a string and must not move.
     """
     newline = newline_of(source)
+    if newline == "\r" and "\n" not in code:
+        # LibCST does not take it for the end of a line.
+        return _reindented(source, code.replace("\r", "\n"), indent, "\n").replace("\n", "\r")
+    return _reindented(source, code, indent, newline)
+
+
+def _reindented(source: Source, code: str, indent: str, newline: str) -> str:
     margin = code[: len(code) - len(code.lstrip(" \t"))]
     try:
         module = cst.parse_module((f"if 1:{newline}" if margin else "") + code.rstrip("\r\n") + newline)

@@ -32,8 +32,9 @@ def _comment(source: Source, line: int, strings: list[Span], name: str) -> TextE
         if not any(string[:2] <= start < string[2:] for string in strings):
             at = present.end("rules") + 1
             return TextEdit(source.path, Span(line, at, line, at), f", {name}" if present["rules"].strip() else name)
-    at = len(text.rstrip()) + 1
-    return TextEdit(source.path, Span(line, at, line, len(text) + 1), f"  # gradls: ignore[{name}]")
+    # White space that is there stays: nothing else on the line is changed.
+    at, gap = len(text) + 1, " " * (2 - min(2, len(text) - len(text.rstrip(" \t"))))
+    return TextEdit(source.path, Span(line, at, line, at), f"{gap}# gradls: ignore[{name}]")
 
 
 def _strings(source: Source, line: int) -> Iterator[Span]:
