@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -13,7 +14,10 @@ from gradls.cli.analysis import failures_in, lost_file, open_task, text_of
 from gradls.cli.inputs import Task
 from gradls.cli.pool import work
 from gradls.cli.records import Report
+from gradls.cli.storing import write_bytes
 from gradls.workspace.edits import unified_diff
+from gradls.workspace.files import Unreadable, read_bytes
+from gradls.workspace.looked import digest
 from gradls.workspace.notebook import Stored
 from gradls.workspace.session import Session
 
@@ -23,8 +27,10 @@ Fixes = Counter[tuple[str, str]]
 
 
 class Mended(NamedTuple):
-    """A file with its fixes made: `content` as it is stored, `diff` to what it was, and what was `made`."""
+    """A file with its fixes made: `content` as it is stored, `diff` to what it was, and what was `made`; `before` is
+    the digest of what was stored."""
 
+    before: str | None
     content: bytes
     diff: str
     made: Fixes
@@ -57,13 +63,29 @@ def write(told: Sequence[tuple[Task, Report]], mended: dict[int, Mended]) -> tup
         if task.data is not None:
             tasks[number] = dataclasses.replace(task, data=new.content)
         else:
-            try:
-                Path(task.path).write_bytes(new.content)
-            except OSError as error:
-                report.fail(f"could not be written: {error}")
+            obstacle = _obstacle(task, new)
+            if obstacle is None:
+                try:
+                    write_bytes(task.path, new.content)
+                except OSError as error:
+                    obstacle = str(error)
+            if obstacle is not None:
+                report.fail(f"could not be written: {obstacle}")
                 continue
         made += new.made
     return tasks, made
+
+
+def _obstacle(task: Task, new: Mended) -> str | None:
+    """Why a file must not be written to."""
+    folder, target = os.path.realpath(task.among or os.curdir), os.path.realpath(task.path)
+    if not task.asked and not Path(target).is_relative_to(folder):
+        return f"it is a link out of {task.among or 'the current folder'}, to {target}"
+    try:
+        is_as_it_was = digest(read_bytes(task.path)) == new.before
+    except Unreadable:
+        is_as_it_was = False
+    return None if is_as_it_was else "it has changed meanwhile"
 
 
 def mend(session: Session, path: str, stored: Stored, unsafe: bool = False) -> tuple[Stored, Fixes]:
@@ -95,7 +117,7 @@ def _mend_file(unsafe: bool, task: Task) -> tuple[Report, Mended | None]:
             new, made = mend(session, task.path, text, unsafe)
             if new.stored != text.stored:
                 try:
-                    mended = Mended(new.data, unified_diff(task.path, text.stored, new.stored), made)
+                    mended = Mended(report.state, new.data, unified_diff(task.path, text.stored, new.stored), made)
                 except UnicodeError as error:
                     report.fail(f"could not be written: {error}")
     return report, mended

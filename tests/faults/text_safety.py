@@ -234,7 +234,7 @@ def differences(of: Editor, name: str, program: str, wanted: Iterable[str]) -> t
                 for index, text in enumerate(made)
                 if text is not None and not keeps_ends(changed, text)
             ]
-            expected, made = [[_plain(text) for text in texts] for texts in (plain, made)]
+            expected, made = [[with_plain_ends(text) for text in texts] for texts in (plain, made)]
         if len(made) != len(expected):
             found.append(f"{name}, {variant}: {len(made)} edits instead of {len(expected)}")
         found += [
@@ -245,7 +245,7 @@ def differences(of: Editor, name: str, program: str, wanted: Iterable[str]) -> t
     return count, found
 
 
-def _plain(text: str | None) -> str | None:
+def with_plain_ends(text: str | None) -> str | None:
     return text if text is None else "".join(line.rstrip("\r\n") + "\n" for line in split_lines(text))
 
 

@@ -17,7 +17,7 @@ COMMENT = "# gradls: ignore[detached-loss]"
     ("statement", "ignored"),
     [
         ("loss = m(x).sum().detach()", f"loss = m(x).sum().detach()  {COMMENT}"),
-        ("loss = m(x).sum().detach() \t", f"loss = m(x).sum().detach()  {COMMENT}"),
+        ("loss = m(x).sum().detach() \t", f"loss = m(x).sum().detach() \t{COMMENT}"),
         ("loss = m(x).sum().detach();\r", f"loss = m(x).sum().detach();  {COMMENT}\r"),
         ("loss = m(x).sum().detach()  # TODO", f"loss = m(x).sum().detach()  # TODO  {COMMENT}"),
         (
