@@ -156,7 +156,7 @@ async def test_fix_all_is_not_offered_where_nothing_is_safe(client: Client):
             "loss = model(x).sum().detach()  # gradls: ignore[GRD999]",
             "loss = model(x).sum().detach()  # gradls: ignore[GRD999, detached-loss]",
         ),
-        ("loss = model(x).sum().detach()   ", "loss = model(x).sum().detach()  # gradls: ignore[detached-loss]"),
+        ("loss = model(x).sum().detach()   ", "loss = model(x).sum().detach()   # gradls: ignore[detached-loss]"),
     ],
 )
 async def test_a_finding_is_ignored_on_its_line(client: Client, line: str, ignored: str):
