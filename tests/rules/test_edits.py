@@ -397,7 +397,7 @@ def test_insert_several_lines() -> None:
 DELETE = [
     ("a\nb()\nc\n", "a\nc\n"),
     ("b()", ""),
-    ("a\nb()", "a\n"),
+    ("a\nb()", "a"),
     ("def f():\n    b()\n", "def f():\n    pass\n"),
     ("try:\n    a\nexcept E:\n    b()\n", "try:\n    a\nexcept E:\n    pass\n"),
     ("if x:\n    a\nelse:\n    b()  # c\n", "if x:\n    a\nelse:\n    pass  # c\n"),
