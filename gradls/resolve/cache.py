@@ -1,6 +1,7 @@
 """Answers on disk: one SQLite file for each project and environment, which several servers may share.
 
-An answer is used again only while every file that it rests on has the time and the size that it had.
+An answer is used again only while every file that it rests on has the time and the size that it had, and if nothing
+has damaged it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from gradls.resolve.known import Key
 from gradls.resolve.process import FileState
 
 MOST_ROWS = 20_000
+SEAL_LENGTH = 32
 TABLES = """
 create table if not exists meta (version text not null);
 create table if not exists answers (
@@ -50,7 +52,9 @@ class Cache:
         for key in keys:
             with contextlib.suppress(ValueError, TypeError, KeyError, IndexError):
                 for stored_answer, stored_files in self._database.rows(FIND, self._columns(key)):
-                    answer, files = json.loads(stored_answer), json.loads(stored_files)
+                    if stored_answer[:SEAL_LENGTH] != self._seal(key, stored_answer[SEAL_LENGTH:], stored_files):
+                        continue
+                    answer, files = json.loads(stored_answer[SEAL_LENGTH:]), json.loads(stored_files)
                     paths = [os.path.normpath(self._root / relative) for relative, _, _ in files]
                     if all(self._holds(path, *state) for path, (_, *state) in zip(paths, files, strict=True)):
                         found[key] = Answer(answer[0], answer[1], tuple(answer[2])) if answer else None, paths
@@ -62,7 +66,8 @@ class Cache:
         for key, answer, files in entries:
             with contextlib.suppress(ValueError):
                 states = [(self._relative(path), modified, size) for path, modified, size in files]
-                rows.append((*self._columns(key), json.dumps(answer), json.dumps(states)))
+                stored = json.dumps(answer), json.dumps(states)
+                rows.append((*self._columns(key), self._seal(key, *stored) + stored[0], stored[1]))
         self._database.write(STORE, rows)
 
     def close(self) -> None:
@@ -77,6 +82,11 @@ class Cache:
             else:
                 self._states[path] = (status.st_mtime_ns, status.st_size)
         return self._states[path] == (None if modified is None else (modified, size))
+
+    def _seal(self, key: Key, answer: str, files: str) -> str:
+        """What only this answer to this question has."""
+        text = json.dumps([self._columns(key), answer, files])
+        return hashlib.blake2b(text.encode(), digest_size=SEAL_LENGTH // 2, key=self._version.encode()[:64]).hexdigest()
 
     def _columns(self, key: Key) -> tuple[str, str, str, int]:
         module, name, called = key.question

@@ -66,16 +66,17 @@ class Folder:
         """`folder` defaults to the user's cache folder, which is private as `private` ones are: only this user can
         read or write there."""
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self.lasting = True
         try:
             self.path = _usable(folder or own_folder(), private or folder is None)
         except OSError as error:
             log.info("nothing is kept on disk: %s", error)
-            self._temporary = tempfile.TemporaryDirectory(prefix="gradls-")
-            self.path = Path(self._temporary.name)
-
-    @property
-    def lasting(self) -> bool:
-        return self._temporary is None
+            self.lasting = False
+            # Where there is no room at all it is none. Those who read and write here can do without.
+            self.path = Path(os.devnull, "gradls")
+            with contextlib.suppress(OSError):
+                self._temporary = tempfile.TemporaryDirectory(prefix="gradls-")
+                self.path = Path(self._temporary.name)
 
     def close(self) -> None:
         if self._temporary:
@@ -141,7 +142,14 @@ class Database:
                 break
             try:
                 return work(self._open())
+            except UnicodeError:
+                # A path that is no text.
+                break
             except sqlite3.OperationalError as error:
+                if "UTF-8" in str(error):
+                    # What was text is none.
+                    self._discard()
+                    continue
                 # Locked for long by another process, or nothing can be written.
                 log.info("%s is left alone for a while: %s", self.file, error)
                 self.close()

@@ -106,20 +106,12 @@ def attempt(asking: Asking, phrase: Phrase, called: bool) -> tuple[Reply, bool]:
     except (MemoryError, jedi.InternalError):
         raise
     except Exception as fault:
-        if in_cache(fault):
-            raise
         error = "".join(traceback.format_exception(fault))
     try:
         return Reply(found, tuple(asking.files()), error), not asking.torch_is_missing()
     except AttributeError as fault:
         # Another jedi. An answer that rests on nothing known would never be given up.
         return Reply(None, (), "".join(traceback.format_exception(fault))), True
-
-
-def in_cache(error: BaseException) -> bool:
-    """Whether `error` comes from reading or writing a parsed file in jedi's cache."""
-    place = os.path.join("parso", "cache.py")
-    return any(frame.filename.endswith(place) for frame in traceback.extract_tb(error.__traceback__))
 
 
 def phrased(question: Question) -> Phrase | None:

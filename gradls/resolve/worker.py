@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import shutil
 import signal
 import sys
 import threading
@@ -19,12 +18,10 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from gradls.flow.names import Question
 from gradls.resolve.process import TOO_MUCH
+from gradls.resolve.trees import FRESH_NS
 
 if TYPE_CHECKING:
     from gradls.resolve.inference import Reply
-
-FRESH_NS = 50_000_000
-"""A file that changed this short before it was read may have changed after it, too."""
 
 
 def main() -> None:
@@ -94,15 +91,15 @@ class Worker:
 
         from gradls.resolve import reader
         from gradls.resolve.inference import Place
+        from gradls.resolve.trees import Trees
 
-        FileIO.get_last_modified = last_modified  # type: ignore[method-assign]
+        Trees(Path(settings["cache"])).install()
         FileIO.read = content_of  # type: ignore[method-assign]
         jedi.settings.cache_directory = Path(settings["cache"])
         # Who calls a function elsewhere in the project says nothing about the call in question, and takes long to find.
         jedi.settings.dynamic_params = False
         jedi.settings.auto_import_modules = []
         self.replies = replies
-        self.cache = Path(settings["cache"])
         trusted = settings["python"]
         try:
             self.environment = reader.create(trusted)
@@ -127,20 +124,15 @@ class Worker:
             self.send({"request": request["request"], **said})
 
     def answer(self, question: list[Any], root: Path, folder: Path) -> Reply:
-        from gradls.resolve.inference import Reply, answer, in_cache
+        from gradls.resolve.inference import answer
 
-        for _ in range(2):
-            try:
-                return answer(Question(*question), root, folder, self.place, self.environment)
-            except MemoryError:
-                leave(TOO_MUCH)
-            except Exception as error:
-                if not in_cache(error):
-                    # jedi's helper has died, say.
-                    leave(1)
-                # A worker that was killed while it wrote leaves half a file.
-                shutil.rmtree(self.cache, ignore_errors=True)
-        return Reply(None, error="the cache cannot be used")
+        try:
+            return answer(Question(*question), root, folder, self.place, self.environment)
+        except MemoryError:
+            leave(TOO_MUCH)
+        except Exception:
+            # jedi's helper has died, say.
+            leave(1)
 
     def send(self, reply: dict[str, Any]) -> None:
         try:
@@ -148,18 +140,6 @@ class Worker:
             self.replies.flush()
         except OSError:
             leave(0)
-
-
-def last_modified(file: Any) -> float | None:
-    """When `file`, a parso FileIO, came to be what it is, in seconds; parso keeps trees by that.
-
-    One that was moved here, copied with its times or unpacked is older than it looks.
-    """
-    try:
-        status = os.stat(file.path)
-    except OSError:
-        return None
-    return max(status.st_mtime, status.st_ctime)
 
 
 def content_of(file: Any) -> bytes:

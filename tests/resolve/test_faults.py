@@ -17,16 +17,36 @@ from types import SimpleNamespace
 import pytest
 
 from gradls.flow.names import Answer, Question
+from gradls.resolve import process
 from gradls.resolve.process import WorkerFailed
 from gradls.resolve.resolver import Resolver
 from tests.resolve.conftest import MODULE, Project, alive, bare_environment, children, wait_until, write
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="hangs on a pipe in the file system")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="looks at processes and kills them")
 
 GOOD = "from torch import nn\nclass Net(nn.Module): ...\n"
 NET = Question("good", "Net", False)
 HANGS = Question("hangs", "Net", False)
+# What is read from a file that says so does not come.
+HANGING = """\
+import time
+from gradls.resolve import worker
+content_of = worker.content_of
+def hanging(file):
+    data = content_of(file)
+    while data == b"# hangs":
+        time.sleep(1)
+    return data
+worker.content_of = hanging
+main()
+"""
+HUNG = process.CODE.replace("main()\n", HANGING)
 ANSWER = Answer("class", "good.Net", (MODULE,))
+
+
+@pytest.fixture(autouse=True)
+def hanging(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "CODE", HUNG)
 
 
 @pytest.fixture
@@ -36,7 +56,7 @@ def project(projects: Callable[..., Project]) -> Project:
     project.write("good.py", GOOD)
     project.write("better.py", GOOD)
     project.write("hangs.py", GOOD)
-    os.mkfifo(project.root / "hangs.pyi")
+    project.write("hangs.pyi", "# hangs")
     assert project.ask(*NET) == ANSWER
     project.resolver._worker._timeout = 1.0
     return project
@@ -90,7 +110,7 @@ def test_after_several_failures_it_waits(projects: Callable[..., Project], monke
     project = projects(timeout=0.2)
     for number in range(4):
         project.write(f"hangs{number}.py")
-        os.mkfifo(project.root / f"hangs{number}.pyi")
+        project.write(f"hangs{number}.pyi", "# hangs")
     assert not ask(project, *(Question(f"hangs{number}", "Net", False) for number in range(4)))
     assert project.resolver.worker_pid is None
     project.resolver._worker._timeout = 60.0
@@ -206,13 +226,15 @@ def test_nobody_is_left_when_the_parent_is_killed(tmp_path: Path, shared_cache: 
     bare_environment(root)
     write(root, "good.py", GOOD)
     write(root, "hangs.py", GOOD)
-    os.mkfifo(root / "hangs.pyi")
+    write(root, "hangs.pyi", "# hangs")
     program = f"""
         import threading, time
         from pathlib import Path
+        from gradls.resolve import process
         from gradls.flow.names import Question
         from gradls.resolve.resolver import Resolver
         resolver = Resolver(Path({str(root)!r}), timeout=60, cache=Path({str(shared_cache)!r}))
+        process.CODE = {HUNG!r}
         near = {str(root / "train.py")!r}
         assert resolver.resolve_now([Question("good", "Net", False)], near)
         if {busy}:
