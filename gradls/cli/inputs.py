@@ -93,7 +93,7 @@ class Inputs:
     def _chosen_file(self, name: str | None) -> Config | None:
         if name is None:
             return None
-        if not Path(name).is_file():
+        if not os.path.isfile(name):
             raise UsageError(f"there is no configuration file {name}")
         return read_config(Path(name))
 

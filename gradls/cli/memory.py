@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from gradls.cli.analysis import check_file, lost_file
@@ -205,8 +204,8 @@ class Kept(NamedTuple):
 def kept(arguments: argparse.Namespace) -> Iterator[Kept]:
     """The folders that the arguments, or the environment, choose for what is kept."""
     if not arguments.cache:
-        with TemporaryDirectory(prefix="gradls-") as folder:
-            yield Kept(None, Path(folder))
+        with closing(Folder(lasting=False)) as nothing:
+            yield Kept(None, nothing.path)
         return
     chosen = Path(os.path.abspath(arguments.cache_dir)) if arguments.cache_dir else chosen_folder()
     with closing(Folder(chosen)) as found:

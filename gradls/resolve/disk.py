@@ -62,16 +62,18 @@ def fingerprint(*packages: str) -> str:
 class Folder:
     """A folder for what is kept. Where it cannot be had it is a temporary one, which goes with `close`."""
 
-    def __init__(self, folder: Path | None = None, private: bool = False) -> None:
+    def __init__(self, folder: Path | None = None, private: bool = False, lasting: bool = True) -> None:
         """`folder` defaults to the user's cache folder, which is private as `private` ones are: only this user can
-        read or write there."""
+        read or write there. Unless it is to be `lasting` it is a temporary one in any case."""
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self.lasting = True
+        self.lasting = lasting
         try:
-            self.path = _usable(folder or own_folder(), private or folder is None)
+            if lasting:
+                self.path = _usable(folder or own_folder(), private or folder is None)
         except OSError as error:
             log.info("nothing is kept on disk: %s", error)
             self.lasting = False
+        if not self.lasting:
             # Where there is no room at all it is none. Those who read and write here can do without.
             self.path = Path(os.devnull, "gradls")
             with contextlib.suppress(OSError):
@@ -86,7 +88,7 @@ class Folder:
 
 def _usable(folder: Path, private: bool) -> Path:
     """`folder`, made if need be. OSError if it cannot be written, or should be private and belongs to somebody else."""
-    made = not folder.exists()
+    made = not os.path.exists(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if private and hasattr(os, "getuid"):
         status = os.lstat(folder)

@@ -53,8 +53,8 @@ def modified(path: str) -> int:
 
 def _candidates(root: Path | None, python: str | None) -> Iterator[Path]:
     if python:
-        path = Path(python).expanduser()
-        if root and not path.is_absolute() and (root / path).exists():
+        path = Path(os.path.expanduser(python))
+        if root and not path.is_absolute() and os.path.exists(root / path):
             path = root / path
         elif not path.is_absolute():
             from shutil import which
@@ -62,16 +62,16 @@ def _candidates(root: Path | None, python: str | None) -> Iterator[Path]:
             path = Path(which(python) or python)
         yield path
     if root:
-        yield from (root / name for name in (".venv", "venv", "env") if (root / name / "pyvenv.cfg").is_file())
+        yield from (root / name for name in (".venv", "venv", "env") if os.path.isfile(root / name / "pyvenv.cfg"))
     yield from (Path(os.environ[name]) for name in ("VIRTUAL_ENV", "CONDA_PREFIX") if os.environ.get(name))
 
 
 def _prefix(path: Path) -> Path | None:
     """The folder of the environment whose interpreter, or which itself, is at `path`. Links are not followed: the
     interpreter of a virtual environment is one."""
-    if path.is_dir():
+    if os.path.isdir(path):
         return path
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     return path.parent.parent if path.parent.name in ("bin", "Scripts") else path.parent
 
@@ -87,10 +87,18 @@ def _packages(prefix: Path) -> list[str]:
 
 def _installed(prefix: Path) -> Iterator[str]:
     for pattern in ("lib/python3*/site-packages", "lib64/python3*/site-packages", "Lib/site-packages"):
-        yield from (str(path) for path in sorted(prefix.glob(pattern), reverse=True) if path.is_dir())
+        yield from (path for path in reversed(_matching(prefix, pattern)) if os.path.isdir(path))
     if prefix == Path("/usr"):
-        yield from (str(path) for path in sorted(prefix.glob("lib/python3/dist-packages")) if path.is_dir())
-        yield from map(str, sorted(prefix.glob("local/lib/python3*/dist-packages"), reverse=True))
+        yield from (path for path in _matching(prefix, "lib/python3/dist-packages") if os.path.isdir(path))
+        yield from reversed(_matching(prefix, "local/lib/python3*/dist-packages"))
+
+
+def _matching(folder: Path, pattern: str) -> list[str]:
+    """The paths below `folder` that match, sorted; none where that cannot be read."""
+    try:
+        return [str(path) for path in sorted(folder.glob(pattern))]
+    except OSError:
+        return []
 
 
 def _settings(path: Path) -> dict[str, str]:
@@ -101,16 +109,16 @@ def _settings(path: Path) -> dict[str, str]:
 def _lines(path: Path) -> list[str]:
     """None of what is no file: reading a pipe or a device may never end."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+        return path.read_text(encoding="utf-8", errors="replace").splitlines() if os.path.isfile(path) else []
     except OSError:
         return []
 
 
 def _editable(packages: Path) -> Iterator[str]:
     """The folders that .pth files name. Lines that are code are left alone."""
-    for file in sorted(packages.glob("*.pth")):
-        for line in _lines(file):
+    for file in _matching(packages, "*.pth"):
+        for line in _lines(Path(file)):
             if line.strip() and not line.startswith(("#", "import ", "import\t")):
                 folder = packages / line.strip()
-                if folder.is_dir():
+                if os.path.isdir(folder):
                     yield os.path.normpath(folder)

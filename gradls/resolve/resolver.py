@@ -220,7 +220,7 @@ class Resolver:
         found = environment.python or ", ".join(environment.packages) or "nothing: no environment was found"
         log.info("%s: names are looked up in %s", self.root or "no folder", found)
         return {
-            "cwd": str(folder if folder.is_dir() else Path.home().anchor),
+            "cwd": str(folder if os.path.isdir(folder) else Path.home().anchor),
             "cache": str(folder / TREES),
             "python": environment.python if self._trusted else None,
             "packages": [*environment.packages, *environment.editable],

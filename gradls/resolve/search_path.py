@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ def project_folders(root: Path, folder: Path, relative: bool) -> ProjectFolders:
     as a script all the same, so its siblings come last.
     """
     top = package_top(folder)
-    roots = [path for path in (root / "src", root) if path.is_dir()]
+    roots = [path for path in (root / "src", root) if os.path.isdir(path)]
     if relative:
         # The name of the package decides what the dots mean: no folder inside it may be a place to import from.
         base = [top] if top != folder else [] if root in (folder, *folder.parents) else [folder.parent]
@@ -39,7 +40,7 @@ def package_top(folder: Path) -> Path:
 
 
 def is_package(folder: Path) -> bool:
-    return (folder / "__init__.py").is_file()
+    return os.path.isfile(folder / "__init__.py")
 
 
 def module_files(folder: str, names: tuple[str, ...]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -82,13 +83,13 @@ def _disabling(analyst: Analyst, session: Session, finding: Finding, opened: Ope
     text, version = opened.get(str(file), (None, None))
     if text is None:
         try:
-            text = file.read_bytes().decode("utf-8-sig") if file.is_file() else ""
+            text = file.read_bytes().decode("utf-8-sig") if os.path.isfile(file) else ""
         except (OSError, UnicodeDecodeError):
             text = ""
     change = ignoring(text, file, finding.name)
     new = change.text.replace("\n", "\r\n") if "\r\n" in text else change.text
     edit = text_edit(change.span, new, split_lines(text), analyst.client.encoding)
-    return Edits(str(file), version, [edit], is_new=str(file) not in opened and not file.exists())
+    return Edits(str(file), version, [edit], is_new=str(file) not in opened and not os.path.exists(file))
 
 
 def _lines(session: Session, path: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,7 +186,7 @@ class Menu:
         if not path.is_absolute() and self._session.root is None:
             return None
         file = file_for(self._session.config, path, self._session.root)
-        return file if self._creates_files or file.is_file() else None
+        return file if self._creates_files or os.path.isfile(file) else None
 
     @property
     def _is_notebook(self) -> bool:

@@ -6,6 +6,7 @@ is wrong with it. Everything here runs on the loop's thread, but for what the wo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,7 +98,7 @@ def problems_of(label: str, text: str | None) -> tuple[list[str], tuple[Problem,
 
     file = Path(label)
     if text is None:
-        if not file.is_file():
+        if not os.path.isfile(file):
             return [], ()
         try:
             text = file.read_bytes().decode("utf-8-sig")

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from pygls.uris import from_fs_path, to_fs_path
 
@@ -35,14 +38,24 @@ def label_of(uri: str) -> str:
     Two spellings of one file's URI (`%2B` and `+`) give one label.
     """
     try:
-        return to_fs_path(uri.replace(";", "%3B")) or uri
+        label = to_fs_path(uri.replace(";", "%3B")) or uri
     except ValueError:
         return uri
+    if "\ufffd" in label and uri.startswith("file:///"):
+        # The name of a file need not be text.
+        return os.fsdecode(unquote_to_bytes(uri[len("file://") :]))
+    return label
 
 
 def uri_of(label: str) -> str:
     """The URI of what gradls calls `label`."""
-    return (from_fs_path(label) or label) if label.startswith(("/", "\\")) or label[1:2] == ":" else label
+    if not label.startswith(("/", "\\")) and label[1:2] != ":":
+        return label
+    try:
+        return from_fs_path(label) or label
+    except UnicodeEncodeError:
+        # The name of a file need not be text.
+        return Path(label).as_uri()
 
 
 class Document:

@@ -187,12 +187,12 @@ def _ignores_in(folder: str) -> list[_Ignores]:
 def _ignores_above(folder: str) -> list[_Ignores]:
     """The .gitignore files above `folder` in its repository, outermost first; none outside of a repository."""
     inner = Path(os.path.abspath(folder))
-    if (inner / ".git").exists():
+    if os.path.exists(inner / ".git"):
         return []
     found: list[_Ignores] = []
     for parent in inner.parents:
         found = [*_ignores_in(str(parent)), *found]
-        if (parent / ".git").exists():
+        if os.path.exists(parent / ".git"):
             return found
     return []
 

@@ -71,12 +71,12 @@ def project_root(folder: str, among: str | None = None) -> Path:
     """
     path = Path(folder)
     for candidate in (path, *path.parents):
-        if any((candidate / name).exists() for name in PROJECT_FILES):
+        if any(os.path.exists(candidate / name) for name in PROJECT_FILES):
             return candidate
     if among is not None and among != path.anchor and path.is_relative_to(among):
         path = Path(among)
     around = (path, *path.parents)
-    return next((candidate for candidate in around if not (candidate / "__init__.py").exists()), path)
+    return next((candidate for candidate in around if not os.path.exists(candidate / "__init__.py")), path)
 
 
 class Answers(Protocol):

@@ -1,0 +1,3 @@
+from tests.resolve.conftest import projects, shared_cache
+
+__all__ = ["projects", "shared_cache"]
