@@ -65,53 +65,43 @@ def _playground(files: Files) -> str:
 
 def _navigation() -> list[Any]:
     pages = Pages()
-    named = {"beliefs.md", "configuration.md", "lsp.md", "benchmarks.md", "architecture.md", "writing-rules.md"}
-    docs = dict(reversed(entry) for entry in pages.titles("docs"))
-    others: list[Any] = [{title: uri} for uri, title in docs.items() if uri not in named]
-    writing: list[Any] = [{docs["writing-rules.md"]: "writing-rules.md"}] if "writing-rules.md" in docs else []
+    docs = {uri: title for title, uri in pages.titles("docs")}
+    editors = {uri: re.sub("^gradls (in|for) ", "", title) for title, uri in pages.titles("editors/*")}
+
+    def there(*uris: str) -> list[Any]:
+        """Pages that come from docs/, as far as there are such."""
+        return [{docs.pop(uri): uri} for uri in uris if uri in docs]
+
+    use = [
+        {"Installation": "installation.md"},
+        {"On the command line": "check.md"},
+        {"When it has already failed": "why.md"},
+        {"In an editor": ["editors/index.md", *({title: uri} for uri, title in editors.items())]},
+        *there("ci.md"),
+        {"How sure it is": "false-alarms.md"},
+        {"Limits": "limits.md"},
+    ]
+    rules = ({family: [{rule.name: rule_uri(rule)} for rule in rules]} for family, rules in families())
+    autograd = [*there("beliefs.md"), {"What PyTorch says": "errors.md"}]
+    commands = {"Command line": "command-line.md"}
+    reference = [
+        *there("configuration.md"),
+        commands,
+        *there("api.md", "lsp.md", "versioning.md"),
+        {"Changes": "changelog.md"},
+    ]
+    inside = [
+        *there("architecture.md", "writing-rules.md", "benchmarks.md"),
+        {"How that is measured": "measuring.md"},
+        *there(*sorted(docs)),
+        *([{"Contributing": "contributing.md"}] if (ROOT / "CONTRIBUTING.md").exists() else []),
+    ]
     return [
         {"Home": "index.md"},
         {"Playground": "playground.md"},
-        {
-            "Use it": [
-                {"Installation": "installation.md"},
-                {"On the command line": "check.md"},
-                {"When it has already failed": "why.md"},
-                {
-                    "In an editor": [
-                        "editors/index.md",
-                        *(
-                            {title.removeprefix("gradls ").removeprefix("in ").removeprefix("for "): uri}
-                            for title, uri in pages.titles("editors/*")
-                        ),
-                    ]
-                },
-                {"How sure it is": "false-alarms.md"},
-                {"Limits": "limits.md"},
-            ]
-        },
-        {
-            "Rules": [
-                "rules/index.md",
-                *({family: [{f"{rule.name}": rule_uri(rule)} for rule in rules]} for family, rules in families()),
-            ]
-        },
-        {"Autograd": [{"What is not true about it": "beliefs.md"}, {"What PyTorch says": "errors.md"}]},
-        {
-            "Reference": [
-                {"Configuration": "configuration.md"},
-                {"Command line": "command-line.md"},
-                {"Language Server Protocol": "lsp.md"},
-            ]
-        },
-        {
-            "How it works": [
-                {"Architecture": "architecture.md"},
-                *writing,
-                {"How fast it is": "benchmarks.md"},
-                {"How that is measured": "measuring.md"},
-                *others,
-                {"Changes": "changelog.md"},
-            ]
-        },
+        {"Use it": use},
+        {"Rules": ["rules/index.md", *rules]},
+        {"Autograd": autograd},
+        {"Reference": reference},
+        {"How it works": inside},
     ]

@@ -45,6 +45,17 @@ async function paste(page, text) {
   await page.keyboard.insertText(text);
 }
 
+/** The mouse over the name at the beginning of a line tells this. */
+async function told(page, line, what) {
+  const { x, y } = await page.locator('.cm-line', { hasText: line }).boundingBox();
+  const about = page.locator('.about', { hasText: what }).first();
+  for (let tries = 0; !(await about.isVisible()); tries += 1) {
+    assert.ok(tries < 60, 'nothing is told');
+    await page.mouse.move(x + 20 + (tries % 5), y + 8);
+    await about.waitFor({ timeout: 2000 }).catch(() => undefined);
+  }
+}
+
 const found = (page, name) => page.locator('.finding .head', { hasText: name });
 const code = (page) => page.evaluate(() => [...document.querySelectorAll('.cm-line')].map((line) => line.textContent).join('\n'));
 const until = (page, check, argument) => page.waitForFunction(check, argument);
@@ -67,15 +78,7 @@ const steps = {
   },
 
   async 'the mouse over a name tells of its gradient'() {
-    const name = play.locator('.cm-line', { hasText: 'loss = prediction' });
-    const { x, y } = await name.boundingBox();
-    await until(play, () => document.querySelectorAll('.cm-lintRange-error').length > 0);
-    for (let tries = 0; !(await play.locator('.about').count()); tries += 1) {
-      assert.ok(tries < 100, 'nothing is told');
-      await play.mouse.move(x + 20 + (tries % 5), y + 8);
-      await play.locator('.about').waitFor({ timeout: 2000 }).catch(() => undefined);
-    }
-    assert.match(await play.locator('.about').innerText(), /loss does not require grad/);
+    await told(play, 'loss = prediction', /loss does not require grad/);
   },
 
   async 'the tensors are listed'() {
@@ -134,15 +137,18 @@ const steps = {
   },
 
   async 'a program is never HTML'() {
-    const evil = '<img src=x onerror=window.hacked=1>';
-    await paste(play, `import torch\n\nw = torch.ones(2, requires_grad=True)\nstates = {}\nstates["${evil}"] = w.detach()\n`
-      + `loss = states["${evil}"].sum()\nloss.backward()\n`);
-    await found(play, 'GRD').first().waitFor();
+    for (const evil of ['<img src=x onerror=window.hacked=1>', '`![](https://elsewhere.example)', '`<b onclick=hacked>']) {
+      await paste(play, `import torch\n\nw = torch.ones(2, requires_grad=True)\nd = {"${evil}": w}\n`
+        + `loss = d["${evil}"].detach().sum()\nloss.backward()\n`);
+      const word = evil.replace(/.*?(onerror|elsewhere|onclick).*/, '$1');
+      await play.locator('.finding', { hasText: word }).waitFor();
+      await told(play, '.detach().sum()', new RegExp(word));
+    }
     await play.getByRole('tab', { name: 'Picture' }).click();
-    await play.locator('svg.picture, .panel .nothing').first().waitFor();
+    await play.locator('svg.picture a.cut').first().waitFor();
     await play.getByRole('tab', { name: 'Findings' }).click();
     assert.equal(await play.evaluate(() => window.hacked), undefined);
-    assert.equal(await play.locator('#gradls-playground img:not([class^="cm-"])').count(), 0);
+    assert.equal(await play.locator('#gradls-playground :is(.said, .about) :is(img:not([class^="cm-"]), b)').count(), 0);
   },
 
   async 'a program that is too deep for Python does not end it'() {

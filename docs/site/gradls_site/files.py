@@ -12,6 +12,7 @@ from gradls_site.markdown import for_mkdocs, raised, section
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = {
     "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
     "docs/beliefs.md": "beliefs.md",
     "docs/configuration.md": "configuration.md",
     "docs/lsp.md": "lsp.md",

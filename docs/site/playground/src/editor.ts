@@ -120,7 +120,7 @@ class Note extends WidgetType {
   }
 
   toDOM(): HTMLElement {
-    const made = element('span', this.label.startsWith('requires') ? 'note' : 'note cut', this.label);
+    const made = element('span', this.label.includes(':') ? 'note cut' : 'note', this.label);
     made.title = this.about.replaceAll(/[*`]/g, '');
     return made;
   }

@@ -15,10 +15,13 @@ export function words(text: string): (Node | string)[] {
     part.startsWith('`') && part.length > 2 ? element('code', '', part.slice(1, -1)) : part);
 }
 
-/** Markdown of gradls. HTML in it is shown as text. */
+// What a program says may stand in Markdown as well: it brings no links and no pictures, and HTML is shown as text.
+const PLAIN = { disable: { null: ['labelStartImage', 'labelStartLink', 'autolink', 'definition'] } };
+
+/** Markdown of gradls. */
 export function markdown(text: string): HTMLElement {
   const made = element('div', 'about');
-  made.innerHTML = micromark(text);
+  made.innerHTML = micromark(text, { extensions: [PLAIN] });
   return made;
 }
 
