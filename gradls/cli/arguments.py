@@ -57,6 +57,11 @@ def _add_check(commands: Commands) -> None:
     parser.add_argument("--watch", action="store_true", help="check again whenever a file changes, until Ctrl-C")
     _add_baseline(parser)
     _add_severity(parser)
+    parser.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="let the workers of the Dask scheduler there do it, which see the files at the same paths",
+    )
     parser.add_argument("--shard", type=_shard, metavar="I/N", help="only the I-th of N parts of the files")
 
 

@@ -18,6 +18,7 @@ from gradls.cli.memory import Memory, kept
 from gradls.cli.names import analyse
 from gradls.cli.outcome import Outcome, at_least
 from gradls.cli.output import print_errors, warn, warn_of_plugins
+from gradls.cli.pool import Pool
 from gradls.cli.printing import print_outcome
 from gradls.cli.records import Report
 from gradls.cli.shards import shared_out
@@ -26,7 +27,7 @@ from gradls.cli.watch import watch
 from gradls.rules.registry import plugins
 
 _WITH_EDITS = ("json", "sarif")
-_ONCE = ("fix", "diff", "output", "write_baseline", "prune_baseline")
+_ONCE = ("fix", "diff", "output", "write_baseline", "prune_baseline", "shard", "dask")
 """What --watch does not do again and again."""
 
 
@@ -43,14 +44,27 @@ def check(arguments: argparse.Namespace) -> int:
         warn(str(error))
         return FAILED
     warn_of_plugins()
+    if arguments.dask is None:
+        return _run(arguments, inputs, baselines, arguments.jobs)
+    from gradls.cli.cluster import ClusterError, cluster
+
+    try:
+        with cluster(arguments.dask, next((task.path for task in inputs.tasks if task.data is None), None)) as pool:
+            return _run(arguments, inputs, baselines, pool)
+    except ClusterError as error:
+        warn(str(error))
+        return FAILED
+
+
+def _run(arguments: argparse.Namespace, inputs: Inputs, baselines: Baselines, jobs: int | Pool | None) -> int:
     with_edits = arguments.format in _WITH_EDITS
-    with kept(arguments) as folders, closing(Memory(with_edits, arguments.jobs, folders.results)) as memory:
+    with kept(arguments) as folders, closing(Memory(with_edits, jobs, folders.results)) as memory:
         told = analyse(memory.reports, inputs.tasks, arguments, folders.answers)
-        outcome = _fix(arguments, told, memory) if arguments.fix else Outcome([report for _, report in told])
+        outcome = _fix(arguments, told, memory, jobs) if arguments.fix else Outcome([report for _, report in told])
     outcome.problems = inputs.problems
     try:
         if arguments.diff:
-            _print_diff(arguments, told, outcome)
+            _print_diff(arguments, told, outcome, jobs)
         _settle(outcome, baselines)
         if not arguments.diff:
             print_outcome(arguments, outcome)
@@ -68,6 +82,8 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         raise UsageError("--diff prints a diff: it does not go with --format, --statistics or --output")
     if arguments.fix and STDIN in arguments.paths and arguments.format not in ("text", "concise"):
         raise UsageError("--fix prints what was on stdin, fixed: that does not go with --format")
+    if arguments.dask is not None and arguments.jobs is not None:
+        raise UsageError("--jobs is for this machine, --dask for others")
     if arguments.unsafe_fixes and not (arguments.fix or arguments.diff):
         raise UsageError("--unsafe-fixes says which fixes --fix and --diff make: it needs one of them")
     if arguments.statistics and arguments.format not in ("text", "json"):
@@ -95,8 +111,10 @@ def _settle(outcome: Outcome, baselines: Baselines) -> None:
     baselines.apply(outcome)
 
 
-def _print_diff(arguments: argparse.Namespace, told: Sequence[tuple[Task, Report]], outcome: Outcome) -> None:
-    mended = mend_all(told, arguments.unsafe_fixes, arguments.jobs)
+def _print_diff(
+    arguments: argparse.Namespace, told: Sequence[tuple[Task, Report]], outcome: Outcome, jobs: int | Pool | None
+) -> None:
+    mended = mend_all(told, arguments.unsafe_fixes, jobs)
     print_errors(outcome.errors)
     sys.stdout.write("".join(mended[number].diff for number in sorted(mended)))
     if mended:
@@ -104,9 +122,11 @@ def _print_diff(arguments: argparse.Namespace, told: Sequence[tuple[Task, Report
         print(f"Would fix {fixed(made)}", file=sys.stderr)
 
 
-def _fix(arguments: argparse.Namespace, told: Sequence[tuple[Task, Report]], memory: Memory) -> Outcome:
+def _fix(
+    arguments: argparse.Namespace, told: Sequence[tuple[Task, Report]], memory: Memory, jobs: int | Pool | None
+) -> Outcome:
     """Make the fixes, and see what is left. All are worked out before the first is written: files import each other."""
-    tasks, made = write(told, mend_all(told, arguments.unsafe_fixes, arguments.jobs))
+    tasks, made = write(told, mend_all(told, arguments.unsafe_fixes, jobs))
     reports = memory.reports(tasks)
     for report, (_, before) in zip(reports, told, strict=True):
         report.take_failures(before)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gradls.cli.analysis import failures_in, lost_file, open_task, text_of
 from gradls.cli.inputs import Task
-from gradls.cli.pool import work
+from gradls.cli.pool import Pool, work
 from gradls.cli.records import Report
 from gradls.cli.storing import write_bytes
 from gradls.workspace.edits import unified_diff
@@ -36,7 +36,7 @@ class Mended(NamedTuple):
     made: Fixes
 
 
-def mend_all(told: Sequence[tuple[Task, Report]], unsafe: bool, jobs: int | None) -> dict[int, Mended]:
+def mend_all(told: Sequence[tuple[Task, Report]], unsafe: bool, jobs: int | Pool | None) -> dict[int, Mended]:
     """The files that have fixes, with these made, by their number. Failures go to the reports. Only safe fixes are
     made, or `unsafe` ones, too."""
     wanted = ("safe", "suggested") if unsafe else ("safe",)

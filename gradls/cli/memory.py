@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from gradls.cli.analysis import check_file, lost_file
 from gradls.cli.inputs import Task
-from gradls.cli.pool import work
+from gradls.cli.pool import Pool, work
 from gradls.cli.records import Report
 from gradls.flow.names import Question
 from gradls.resolve.disk import Folder, chosen_folder, fingerprint
@@ -32,7 +32,7 @@ MOST_AT_ONCE = 64
 class Memory:
     """Checks files, or remembers what that gave."""
 
-    def __init__(self, edits: bool, jobs: int | None, folder: Path | None) -> None:
+    def __init__(self, edits: bool, jobs: int | Pool | None, folder: Path | None) -> None:
         """`edits` says whether reports have the edits of fixes; `folder` is where they are kept, None to keep none."""
         self._edits = edits
         self._jobs = jobs
@@ -105,16 +105,18 @@ class Memory:
 
     @cached_property
     def _versions(self) -> list[str | None]:
-        versions: list[str | None] = [
-            sys.version,
-            fingerprint("syntax", "autograd", "flow", "rules", "workspace", "cli"),
-        ]
-        versions += [" ".join(version) for version in plugins().versions]
+        versions: list[str | None] = [sys.version, *own_versions()]
         if self._edits:
             spec = find_spec("libcst")
             origin = spec.origin if spec else None
             versions.append(content_of(os.path.join(os.path.dirname(origin), "_version.py"))[0] if origin else None)
         return versions
+
+
+def own_versions() -> list[str]:
+    """What changes whenever gradls, or a plugin, may find something else."""
+    own = fingerprint("syntax", "autograd", "flow", "rules", "workspace", "cli")
+    return [own, *(" ".join(version) for version in plugins().versions)]
 
 
 def _described(config: Config, root: str) -> list[object] | None:

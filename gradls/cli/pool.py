@@ -1,4 +1,5 @@
-"""Work on many files: in this process, or on all cores, with a progress bar where somebody watches."""
+"""Work on many files: in this process, on all cores, or wherever an executor has its processes, with a progress bar
+where somebody watches."""
 
 from __future__ import annotations
 
@@ -7,11 +8,12 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import Progress
@@ -25,19 +27,35 @@ MANY_OBJECTS = 500_000
 """So many new ones, some 100 MB, are worth a collection."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """So many processes, `count`, and how work gets to them.
+
+    `start` gives an executor of so many of them. What is submitted there is `run` with a function and tasks, of which
+    it gives the results. `lost` is raised for those whose process ended.
+    """
+
+    count: int
+    start: Callable[[int], AbstractContextManager[Executor]]
+    run: Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+    lost: type[BaseException]
+
+
 def work(
     function: Callable[[T], R],
     tasks: Sequence[T],
     lost: Callable[[T], R],
-    jobs: int | None = None,
+    jobs: int | Pool | None = None,
     done: Callable[[T, R], None] = lambda task, result: None,
 ) -> list[R]:
     """`function` of each of `tasks`, in their order. `lost` is the result for a task that ended its process.
 
     `function` and `lost` travel to other processes, so they are functions of modules, or partial ones. `done` is told
-    here of each task and its result as soon as it is there, in any order.
+    here of each task and its result as soon as it is there, in any order. `jobs` says how many processes of this
+    machine there are to be, by default one for each core; or it has others.
     """
-    jobs = jobs or _cores()
+    pool = jobs if isinstance(jobs, Pool) else Pool(jobs or _cores(), _local_processes, run_chunk, BrokenProcessPool)
+    stays = pool is not jobs and (pool.count == 1 or len(tasks) <= ENOUGH_FOR_PROCESSES or not _can_start_safely())
     results: dict[int, R] = {}
     with _progress(len(tasks)) as advance:
 
@@ -46,10 +64,10 @@ def work(
             done(tasks[index], result)
             advance(1)
 
-        if jobs == 1 or len(tasks) <= ENOUGH_FOR_PROCESSES or not _can_start_safely():
+        if stays:
             _run(function, enumerate(tasks), finish)
         else:
-            _in_processes(function, tasks, lost, jobs, finish)
+            _in_processes(function, tasks, lost, pool, finish)
     return [results[index] for index in range(len(tasks))]
 
 
@@ -78,28 +96,34 @@ def _started_safely() -> Iterator[None]:
             os.environ["PYTHONSAFEPATH"] = before
 
 
+@contextmanager
+def _local_processes(count: int) -> Iterator[Executor]:
+    with _started_safely(), ProcessPoolExecutor(count, initializer=_start_worker) as executor:
+        yield executor
+
+
 def _in_processes(
     function: Callable[[T], R],
     tasks: Sequence[T],
     lost: Callable[[T], R],
-    jobs: int,
+    pool: Pool,
     finish: Callable[[int, R], None],
 ) -> None:
     finished: set[int] = set()
-    with _started_safely(), ProcessPoolExecutor(jobs, initializer=_start_worker) as pool:
-        chunks = list(_chunks(len(tasks), jobs))
-        futures = {pool.submit(_run_chunk, function, [tasks[i] for i in chunk]): chunk for chunk in chunks}
+    with pool.start(pool.count) as executor:
+        chunks = list(_chunks(len(tasks), pool.count))
+        futures = {executor.submit(pool.run, function, [tasks[i] for i in chunk]): chunk for chunk in chunks}
         for future in _as_completed(futures):
             try:
                 results = future.result()
-            except BrokenProcessPool:
+            except pool.lost:
                 continue
             for index, result in zip(futures[future], results, strict=True):
                 finish(index, result)
                 finished.add(index)
     for index, task in enumerate(tasks):
         if index not in finished:
-            finish(index, _alone(function, task, lost))
+            finish(index, _alone(function, task, lost, pool))
 
 
 def _chunks(count: int, jobs: int) -> Iterator[range]:
@@ -124,12 +148,12 @@ def _as_completed(futures: dict[Future[R], range]) -> Iterator[Future[R]]:
             future.cancel()
 
 
-def _alone(function: Callable[[T], R], task: T, lost: Callable[[T], R]) -> R:
-    """A task whose process ended, perhaps by the fault of another one: once more, in a process of its own."""
-    with _started_safely(), ProcessPoolExecutor(1, initializer=_start_worker) as pool:
+def _alone(function: Callable[[T], R], task: T, lost: Callable[[T], R], pool: Pool) -> R:
+    """A task whose process ended, perhaps by the fault of another one: once more, with a process to itself."""
+    with pool.start(1) as executor:
         try:
-            return pool.submit(function, task).result()
-        except BrokenProcessPool:
+            return executor.submit(pool.run, function, [task]).result()[0]
+        except pool.lost:
             return lost(task)
 
 
@@ -141,7 +165,8 @@ def _start_worker() -> None:
     gc.freeze()
 
 
-def _run_chunk(function: Callable[[T], R], tasks: Sequence[T]) -> list[R]:
+def run_chunk(function: Callable[[T], R], tasks: Sequence[T]) -> list[R]:
+    """`function` of each of `tasks`, in this process."""
     results: list[R] = []
     _run(function, enumerate(tasks), lambda index, result: results.append(result))
     return results
