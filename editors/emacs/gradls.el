@@ -14,8 +14,9 @@
 ;;   (gradls-setup-lsp)      with lsp-mode, beside other servers
 ;;
 ;; Whichever it is, `gradls-explain' explains the rule of the finding at
-;; point, `gradls-show-picture' draws the gradient of a line, and
-;; `gradls-fix-buffer' makes all safe fixes.
+;; point, `gradls-show-picture' draws the gradient of a line,
+;; `gradls-fix-buffer' makes all safe fixes, and `gradls-why' explains a
+;; traceback.
 
 ;;; Code:
 
@@ -276,6 +277,23 @@ The default is the rule of a finding on this line."
   (let ((page (gradls--run "explain" rule)))
     (with-help-window "*gradls*"
       (princ page))))
+
+;;;###autoload
+(defun gradls-why (error)
+  "Say what ERROR of PyTorch means, and what in the code raised it.
+ERROR is a message or a traceback: the region if there is one, as in a
+shell or in a compilation, or else what is typed; the default is what
+was killed or copied last."
+  (interactive
+   (list (if (use-region-p)
+             (buffer-substring-no-properties (region-beginning) (region-end))
+           (let ((last (ignore-errors (current-kill 0 t))))
+             (read-string "Error (empty: what was copied last): " nil nil (and last (substring-no-properties last)))))))
+  (let ((said (with-temp-buffer
+                (insert error)
+                (gradls--run "why"))))
+    (with-help-window "*gradls*"
+      (princ said))))
 
 ;;;###autoload
 (defun gradls-show-picture ()

@@ -156,7 +156,13 @@
                (driver-note :rules (length rules))
                (or (car default) (error "No rule is offered")))))
     (call-interactively #'gradls-explain))
-  (driver-note :page (with-current-buffer "*gradls*" (buffer-string))))
+  (driver-note :page (with-current-buffer "*gradls*" (buffer-string)))
+  (kill-new (format "Traceback (most recent call last):\n  File \"%s\", line %d, in <module>\nRuntimeError: %s\n"
+                    buffer-file-name (line-number-at-pos (point-max))
+                    "element 0 of tensors does not require grad and does not have a grad_fn"))
+  (cl-letf (((symbol-function 'read-string) (lambda (_prompt _initial _history default) default)))
+    (call-interactively #'gradls-why))
+  (driver-note :why (with-current-buffer "*gradls*" (buffer-string))))
 
 (condition-case problem
     (progn

@@ -68,6 +68,37 @@ function steps.explain()
   report.rules = vim.fn.getcompletion('GradlsExplain tensor-of', 'cmdline')
 end
 
+function steps.why()
+  local traceback = {
+    'Traceback (most recent call last):',
+    ('  File "%s", line %d, in <module>'):format(vim.api.nvim_buf_get_name(buffer), vim.fn.line('$')),
+    '    loss.backward()',
+    'RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn',
+  }
+  local function page()
+    wait_for('the reason', function() return vim.bo.filetype == 'markdown' end)
+    local text = table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), '\n')
+    vim.cmd('normal q')
+    return text
+  end
+  vim.fn.setreg('"', table.concat(traceback, '\n'))
+  vim.cmd('GradlsWhy')
+  report.why = page()
+  report.causes = {}
+  for _, item in ipairs(vim.fn.getqflist()) do
+    table.insert(report.causes, { line = item.lnum, name = vim.fn.fnamemodify(vim.fn.bufname(item.bufnr), ':t'), text = item.text })
+  end
+  vim.cmd('new')
+  local log = vim.api.nvim_get_current_buf()
+  vim.api.nvim_buf_set_lines(0, 0, -1, false, traceback)
+  vim.cmd('%GradlsWhy')
+  report.same = page() == report.why
+  vim.cmd('bwipeout! ' .. log)
+  vim.cmd('GradlsWhy Trying to backward through the graph a second time')
+  report.of_words = page()
+  vim.api.nvim_set_current_win(vim.fn.bufwinid(buffer))
+end
+
 function steps.picture()
   vim.fn.cursor(vim.fn.line('$'), 1)
   vim.cmd('GradlsPicture')

@@ -94,6 +94,7 @@ def test_a_finding_is_shown_and_fixed(name: str, client: str, project: Path):
     if client != "lsp":
         assert seen["picture"] is True
         assert "tensor-of-tensors" in seen["page"]
+        assert "GRD102 tensor-of-tensors" in seen["why"]
         assert seen["rules"] > 100
     assert written(project) == MENDED
 

@@ -75,7 +75,7 @@ def drive(name: str, project: Path, *steps: str, works: bool = True, init: str =
 
 @pytest.mark.parametrize("name", VERSIONS)
 def test_a_finding_is_shown_explained_drawn_and_fixed(name: str, project: Path):
-    steps = ("hover", "explain", "picture", "hints", "health", "action")
+    steps = ("hover", "explain", "why", "picture", "hints", "health", "action")
     seen = drive(name, project, *steps, KIND="quickfix", WORD=programs.FIX)
     (found,) = seen["diagnostics"]
     assert (found["code"], found["source"], found["error"]) == (programs.CODE, "gradls", True)
@@ -85,6 +85,11 @@ def test_a_finding_is_shown_explained_drawn_and_fixed(name: str, project: Path):
     assert seen["page"].startswith("# ")
     assert seen["read_only"]
     assert seen["rules"] == ["tensor-of-tensors"]
+    assert f"**Cause**, {project}/train.py:{programs.LINE}" in seen["why"]
+    first, *_ = seen["causes"]
+    assert (first["line"], first["name"]) == (programs.LINE, "train.py")
+    assert seen["same"]
+    assert "**What to do.**" in seen["of_words"]
     assert "<svg" in seen["picture"]
     assert [place["line"] for place in seen["places"] if place["is_cut"]] == [programs.LINE]
     assert "attached to 1 buffer" in seen["health"]

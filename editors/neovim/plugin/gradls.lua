@@ -16,6 +16,11 @@ end, {
   desc = "Explain a rule, or that of the finding on the cursor's line",
 })
 
+vim.api.nvim_create_user_command('GradlsWhy', function(command)
+  local ranged = command.range > 0
+  require('gradls.commands').why(command.args, ranged and command.line1, command.line2)
+end, { nargs = '*', range = true, desc = 'Explain an error of PyTorch: a message, the selected lines, or what was yanked' })
+
 vim.api.nvim_create_user_command('GradlsHints', function(command)
   require('gradls.commands').hints(command.args)
 end, {

@@ -9,6 +9,7 @@ import { install, offer, summary } from './install';
 import { Pictures } from './picture';
 import { watchEnvironments } from './python';
 import { Status } from './status';
+import { Reasons } from './why';
 import { world } from './world';
 
 let extension: Extension | undefined;
@@ -27,6 +28,7 @@ class Extension {
   private readonly status = new Status();
   private readonly pictures = new Pictures(() => this.connection?.client);
   private readonly explanations = new Explanations(() => this.connection?.client);
+  private readonly reasons = new Reasons(() => this.connection?.client);
   private connection: Connection | undefined;
   private restarting: Promise<void> = Promise.resolve();
   private wishes = 0;
@@ -41,6 +43,8 @@ class Extension {
       'gradls.fixAll': fixAll,
       'gradls.picture': () => this.pictureHere(),
       'gradls.explainRule': (key) => this.explanations.show(key),
+      'gradls.explainError': () => this.reasons.explain(),
+      'gradls.explainErrorInTerminal': () => this.reasons.explainTerminal(),
       'gradls.install': () => this.install(),
       'gradls.openSample': () => this.openSample(),
       'gradls.showMenu': () => this.status.menu(),
@@ -51,6 +55,7 @@ class Extension {
       this.status,
       this.pictures,
       this.explanations,
+      this.reasons,
       ...Object.entries(commands).map(([name, run]) => vscode.commands.registerCommand(name, run)),
       vscode.workspace.onDidGrantWorkspaceTrust(again),
       vscode.workspace.onDidChangeConfiguration((change) => {

@@ -12,6 +12,15 @@ loss.backward()
 optimizer.step()
 `;
 
+/** What it prints where it is the file at a path. */
+export const raised = (path) => `Traceback (most recent call last):
+  File "${path}", line 11, in <module>
+    loss.backward()
+  File "/usr/lib/python3/dist-packages/torch/_tensor.py", line 648, in backward
+    torch.autograd.backward(
+RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+`;
+
 export const swapped = `${HEAD}model = nn.Linear(8, 3)
 criterion = nn.CrossEntropyLoss()
 x, labels = torch.randn(32, 8), torch.randint(0, 3, (32,))

@@ -1,11 +1,11 @@
 // What the extension promises, step by step. Each begins with no file open.
 import { mkdirSync, readFileSync } from 'node:fs';
-import { both, detached, notebook, stacked, swapped } from './programs.mjs';
+import { both, detached, notebook, raised, stacked, swapped } from './programs.mjs';
 
 const DETACHED = /^`model\(x\)\.detach\(\)` cuts the value off from its gradient: no gradient can reach the parameters of `model`/;
 
 /** The files that there are: those that a step wants to be otherwise it writes before it opens them. */
-export const files = ['all.py', 'fix.py', 'picture.py', 'save.py', 'train.ipynb', 'train.py'];
+export const files = ['all.py', 'error.log', 'fix.py', 'picture.py', 'save.py', 'train.ipynb', 'train.py'];
 
 export const steps = {
   async squiggle(editor, assert) {
@@ -151,6 +151,21 @@ export const steps = {
     await editor.locator('.quick-input-list .monaco-list-row', { hasText: 'Show the log' }).click();
     await editor.locator('.part.panel .action-label.checked, .part.panel .checked', { hasText: 'Output' }).first().waitFor();
     await editor.command('View: Hide Panel');
+  },
+
+  async why(editor, assert) {
+    editor.write('train.py', detached);
+    editor.write('error.log', raised(editor.path('train.py')));
+    await editor.show('error.log');
+    await editor.locator('.view-line', { hasText: 'Traceback' }).click();
+    await editor.page.keyboard.press('Control+A');
+    await editor.command('gradls: Explain an error of PyTorch');
+    const page = editor.webview();
+    await page.locator('strong', { hasText: 'Cause' }).waitFor();
+    assert.match(await editor.text(page.locator('body')), /GRD101 detached-loss/);
+    await editor.locator('.tab.active', { hasText: 'train.py' }).waitFor();
+    await editor.locator('.tab', { hasText: 'train.py' }).click();
+    await editor.at(9);
   },
 
   async configuration(editor) {

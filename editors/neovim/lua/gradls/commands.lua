@@ -144,6 +144,35 @@ function M.explain(rule)
   end
 end
 
+-- Explains an error of PyTorch: the text `given`, or else the lines `first` to `last` of the buffer if there are such, or
+-- else what was yanked or copied last. The places of its causes go into the quickfix list.
+function M.why(given, first, last)
+  local client = client_of.current()
+  if not client then
+    return
+  end
+  local text = given
+  if text == '' and first then
+    text = table.concat(vim.api.nvim_buf_get_lines(0, first - 1, last, false), '\n')
+  end
+  for _, register in ipairs({ '"', '+' }) do
+    text = text ~= '' and text or vim.fn.getreg(register)
+  end
+  if not text:find('%S') then
+    return client_of.say('no error to explain: select its traceback, yank it, or give its message', vim.log.levels.WARN)
+  end
+  client_of.run(client, 'gradls.why', { text }, function(answer)
+    local items = {}
+    for _, location in ipairs(answer.locations) do
+      local item = vim.lsp.util.locations_to_items({ location }, client.offset_encoding or 'utf-16')[1]
+      item.text, item.type = location.message, location.likely and 'E' or 'W'
+      table.insert(items, item)
+    end
+    vim.fn.setqflist({}, ' ', { title = 'gradls: causes', items = items })
+    show_page('why', answer.markdown)
+  end)
+end
+
 -- The codes and names of rules that begin with `start`.
 function M.complete_rule(start)
   local client = client_of.all()[1]
