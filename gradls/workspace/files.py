@@ -171,10 +171,10 @@ def _is_environment(folder: str) -> bool:
     return os.path.exists(os.path.join(folder, "pyvenv.cfg"))
 
 
-def _ignores_in(folder: str) -> list[_Ignores]:
+def _ignores_in(folder: str, name: str = ".gitignore") -> list[_Ignores]:
     import pathspec
 
-    path = os.path.join(folder, ".gitignore")
+    path = os.path.join(folder, name)
     if not os.path.isfile(path):
         return []
     try:
@@ -185,15 +185,15 @@ def _ignores_in(folder: str) -> list[_Ignores]:
 
 
 def _ignores_above(folder: str) -> list[_Ignores]:
-    """The .gitignore files above `folder` in its repository, outermost first; none outside of a repository."""
+    """The .gitignore files above `folder` in its repository, and what is ignored in this clone only, outermost first;
+    none outside of a repository."""
     inner = Path(os.path.abspath(folder))
-    if os.path.exists(inner / ".git"):
-        return []
     found: list[_Ignores] = []
-    for parent in inner.parents:
-        found = [*_ignores_in(str(parent)), *found]
+    for parent in (inner, *inner.parents):
+        if parent != inner:
+            found = [*_ignores_in(str(parent)), *found]
         if os.path.exists(parent / ".git"):
-            return found
+            return [*_ignores_in(str(parent), os.path.join(".git", "info", "exclude")), *found]
     return []
 
 

@@ -64,6 +64,15 @@ def test_gitignore_with_negation_and_nesting(tmp_path: Path):
     assert names(tmp_path) == ["a.py", "keep_pb2.py", "sub/d.py", "sub/e_pb2.py"]
 
 
+def test_what_is_ignored_in_a_clone_only_counts_last(tmp_path: Path):
+    touch(tmp_path, ".git/HEAD", "mine.py", "scratch/a.py", "sub/keep.py", "sub/mine.py")
+    (tmp_path / ".git" / "info").mkdir()
+    (tmp_path / ".git" / "info" / "exclude").write_text("mine.py\nscratch/\n/sub/keep.py\n", encoding="utf-8")
+    (tmp_path / "sub" / ".gitignore").write_text("!keep.py\n", encoding="utf-8")
+    assert names(tmp_path) == ["sub/keep.py"]
+    assert names(tmp_path, "sub") == ["sub/keep.py"]
+
+
 def test_gitignore_above_the_folder_in_its_repository(tmp_path: Path):
     touch(tmp_path, ".git/HEAD", "src/pkg/a.py", "src/pkg/b_gen.py")
     (tmp_path / ".gitignore").write_text("*_gen.py\n", encoding="utf-8")
