@@ -75,6 +75,7 @@ def _navigation() -> list[Any]:
     use = [
         {"Installation": "installation.md"},
         {"On the command line": "check.md"},
+        *there("reports.md"),
         {"When it has already failed": "why.md"},
         {"In an editor": ["editors/index.md", *({title: uri} for uri, title in editors.items())]},
         *there("ci.md"),

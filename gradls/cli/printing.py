@@ -12,8 +12,8 @@ from typing import TextIO
 
 from gradls.cli.fingerprints import repository
 from gradls.cli.outcome import Outcome, at_least
-from gradls.cli.output import as_json, print_errors
-from gradls.cli.text import console_for, print_concise, print_text, summary
+from gradls.cli.output import as_json, print_errors, warn
+from gradls.cli.text import console_for, fixed, print_concise, print_text, summary
 
 DOCUMENTS = ("json", "sarif")
 """Formats that say themselves what could not be read."""
@@ -34,6 +34,10 @@ def print_outcome(arguments: argparse.Namespace, outcome: Outcome) -> None:
             print_text(outcome, out)
         else:
             out.write(_document(arguments, outcome))
+    if outcome.fixes and arguments.format != "text" and not arguments.output:
+        print(f"Fixed {fixed(outcome.fixes)}", file=sys.stderr)
+    if not outcome.reports:
+        warn("there are no Python files and no notebooks to check")
     if arguments.output:
         console_for(sys.stderr if outcome.fixed else sys.stdout).print(summary(outcome))
 

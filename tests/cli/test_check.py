@@ -159,6 +159,12 @@ def test_a_file_in_a_folder_that_is_no_text_does_not_fail_the_run(tmp_path: Path
     assert "latin.py:1: could not be read" in run.stderr
 
 
+def test_a_folder_without_anything_to_check(tmp_path: Path):
+    run = gradls("check", ".", cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (0, "Nothing found in 0 files.\n")
+    assert run.stderr == "gradls: there are no Python files and no notebooks to check\n"
+
+
 def test_stdin(tmp_path: Path):
     (tmp_path / "gradls.toml").write_text("per-file-ignores = {'tests/*' = ['GRD']}", encoding="utf-8")
     run = gradls("check", "-", "--format", "json", cwd=tmp_path, stdin=LOST.encode())

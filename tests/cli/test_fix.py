@@ -101,6 +101,13 @@ def test_unsafe_fixes_are_made_on_request_and_counted(tmp_path: Path):
     assert [each["count"] for each in document["fixed"]] == [1, 1]
 
 
+@pytest.mark.parametrize("form", ["concise", "github"])
+def test_what_was_fixed_is_said_beside_a_report_for_programs(tmp_path: Path, form: str):
+    (tmp_path / "a.py").write_text(COPIED, encoding="utf-8")
+    run = gradls("check", ".", "--fix", "--format", form, cwd=tmp_path)
+    assert (run.stdout, run.stderr) == ("", "Fixed 1 finding: 1 GRD102 tensor-of-tensors.\n")
+
+
 def test_unsafe_fixes_alone_make_no_sense(tmp_path: Path):
     assert gradls("check", ".", "--unsafe-fixes", cwd=tmp_path).returncode == 2
 

@@ -41,6 +41,19 @@ def test_the_page_of_beliefs_has_all_of_them():
         assert f"?\n\nNo. {belief.truth}\n\n```python\n{belief.program}```\n" in shown
 
 
+def test_the_reports_shown_are_written(tmp_path: Path):
+    page = (ROOT / "docs" / "check.md").read_text(encoding="utf-8")
+    program = re.search(r"<!-- program -->\n```python\n(.*?)```", page, re.DOTALL)
+    assert program is not None
+    (tmp_path / "train.py").write_text(program[1], encoding="utf-8")
+    (tmp_path / ".git").mkdir()
+    shown = re.findall(r"<!-- output: (\w+) -->\n```\w+\n(.*?)```", page, re.DOTALL)
+    assert len(shown) == 4
+    for kind, output in shown:
+        run = gradls("check", "train.py", "--no-resolve", "--format", kind, cwd=tmp_path)
+        assert run.stdout == output, kind
+
+
 def test_the_rules_listed_exist():
     listed = re.findall(r"`([a-z0-9-]+)` \((GRD\d+)\)", README)
     assert len(listed) > 30

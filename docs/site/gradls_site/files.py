@@ -19,6 +19,7 @@ PAGES = {
     "docs/benchmarks.md": "benchmarks.md",
     "benchmarks/README.md": "measuring.md",
     "docs/architecture.md": "architecture.md",
+    "docs/check.md": "reports.md",  # check.md is a section of the README
     "docs/rules.md": "writing-rules.md",  # rules/ is the list of them
 }
 """Files that are pages, with the pages' names. Other ones in docs/, and those of editors, are pages, too."""
