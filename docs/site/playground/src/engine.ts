@@ -15,7 +15,9 @@ export class Engine {
   private count = 0;
   private ready = false;
 
-  constructor(private readonly address: URL, private readonly status: (text: string, failed: boolean) => void) {}
+  constructor(private readonly address: URL, private readonly status: (text: string, failed: boolean) => void) {
+    this.started();
+  }
 
   /** An answer of `Engine` in engine.py. Fails with what Python says, or when it takes too long: then Python is started
    * anew, and knows nothing of what it was told before. */

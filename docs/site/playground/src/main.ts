@@ -6,6 +6,7 @@ import { findings, picture, pictures, tensors } from './panels';
 import type { Answers, Checked } from './protocol';
 import { button, element } from './words';
 
+const NOTHING: Checked = { findings: [], hints: [], lenses: [], tensors: [], problems: [] };
 const PAUSE = 200; // milliseconds without a keystroke
 
 interface Sample {
@@ -123,6 +124,9 @@ class Playground {
         }
       }
     } catch (error) {
+      this.checked = undefined;
+      this.editor.show(NOTHING);
+      this.panel.replaceChildren();
       this.tell(`This could not be checked: ${said(error)}`, true);
     } finally {
       this.asking = false;
