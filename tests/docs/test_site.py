@@ -81,6 +81,16 @@ def test_messages_beliefs_options_and_commands_are_all_there(site: Path):
     assert not [option for option in options if option not in shown]
 
 
+def test_no_markdown_is_left_over(site: Path):
+    """Python-Markdown reads some things otherwise than GitHub does."""
+    left = re.compile(r"```|\|---|\]\(|<!--|\{ ?[.#]\w|^\s*(?:[-*]|\d+\.) \w", re.MULTILINE)
+    for file in site.rglob("index.html"):
+        html = file.read_text(encoding="utf-8")
+        body = html[html.index("<article") : html.index("</article>")]
+        words = unescape(re.sub(r"<[^>]*>", "", re.sub(r"<(pre|code)\b.*?</\1>", "", body, flags=re.DOTALL)))
+        assert not left.findall(words), file
+
+
 def test_the_search_knows_the_rules(site: Path):
     index = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))
     places = {entry["location"] for entry in index["docs"]}

@@ -72,7 +72,7 @@ def index_page() -> str:
             title = outside_code(page(type(rule)).title, lambda words: words.replace("|", "\\|"))
             severity = f'<span class="severity {rule.severity.value}">{rule.severity.value}</span>'
             rows.append(f"| [{rule.code}]({rule.code}.md) | [{rule.name}]({rule.code}.md) | {severity} | {title} |")
-        parts.append("\n".join(rows) + "\n{ .rules }")
+        parts.append("\n".join(rows))
     return "\n\n".join(parts) + "\n"
 
 
