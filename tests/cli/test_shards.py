@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gradls as package
+from gradls.cli.main import main
 from gradls.cli.shards import shard_of
 from tests.cli.command import FINE, LOST, as_json, gradls
 
@@ -55,14 +57,12 @@ def seen(findings: list[dict[str, Any]]) -> Counter[str]:
     return Counter(json.dumps(finding, sort_keys=True) for finding in findings)
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_the_shards_are_the_whole(project: Path, count: int):
+def test_the_shards_are_the_whole(project: Path):
     whole = as_json(gradls("check", "--format", "json", cwd=project))
     assert len(whole["findings"]) >= 13
-    parts = [json.loads(path.read_text(encoding="utf-8")) for path in shards(project, count)]
+    parts = [json.loads(path.read_text(encoding="utf-8")) for path in shards(project, 3)]
     assert sum((seen(part["findings"]) for part in parts), Counter()) == seen(whole["findings"])
-    if count > 1:
-        assert all(part["findings"] for part in parts)
+    assert all(part["findings"] for part in parts)
     run = gradls("merge", *map(str, project.parent.glob("*.json")), cwd=project)
     assert run.returncode == 1
     merged = as_json(run)
@@ -73,7 +73,7 @@ def test_the_shards_are_the_whole(project: Path, count: int):
 
 def test_sarif(project: Path):
     whole = json.loads(gradls("check", "--format", "sarif", cwd=project).stdout)
-    paths = shards(project, 3, "sarif")
+    paths = shards(project, 2, "sarif")
     # A report that is given twice changes nothing.
     merged_file = project.parent / "merged.sarif"
     run = gradls("merge", "-o", str(merged_file), *map(str, [*paths, paths[0]]), cwd=project)
@@ -89,17 +89,29 @@ def test_sarif(project: Path):
         assert other["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
 
 
-def test_what_merge_exits_with(project: Path):
-    (project / "gradls.toml").unlink()
-    paths = [str(path) for path in shards(project, 2)]
-    assert gradls("merge", "--exit-zero", *paths, cwd=project).returncode == 0
-    assert gradls("merge", "--severity", "error", *paths, cwd=project).returncode == 1
-    for name in ("calls", "lost"):
-        for path in project.glob(f"{name}*.py"):
-            path.unlink()
-    (project / "nested" / "deep" / "wörse.py").unlink()
-    paths = [str(path) for path in shards(project, 2)]
-    assert gradls("merge", *paths, cwd=project).returncode == 0
+@pytest.mark.parametrize(
+    ("severities", "options", "status"),
+    [
+        (["information", "warning"], [], 1),
+        (["information", "hint"], [], 0),
+        (["information"], ["--severity", "information"], 1),
+        (["warning"], ["--severity", "error"], 0),
+        (["error"], ["--exit-zero"], 0),
+        ([], [], 0),
+    ],
+)
+def test_what_merge_exits_with(tmp_path: Path, severities: list[str], options: list[str], status: int):
+    """As one run would have: whatever a shard exited with."""
+    paths = []
+    for number, severity in enumerate([*severities, None]):
+        place = {"path": "a.py", "line": number + 1, "column": 1, "code": "GRD101", "severity": severity}
+        report = {"version": 1, "tool": {"name": "gradls", "version": package.__version__}, "errors": []}
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps({**report, "findings": [place] if severity else []}), encoding="utf-8")
+        paths.append(str(path))
+    assert main(["merge", *options, "-o", str(tmp_path / "merged.json"), *paths]) == status
+    merged = json.loads((tmp_path / "merged.json").read_text(encoding="utf-8"))
+    assert [finding["severity"] for finding in merged["findings"]] == severities
 
 
 BAD = {
@@ -115,15 +127,15 @@ BAD = {
 
 
 @pytest.mark.parametrize(("text", "message"), BAD.items())
-def test_what_cannot_be_merged(tmp_path: Path, text: str, message: str):
-    version = json.loads(gradls("rules", "--format", "json", cwd=tmp_path).stdout)["tool"]["version"]
+def test_what_cannot_be_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str):
+    version = package.__version__
     good = {"version": 1, "tool": {"name": "gradls", "version": version}, "findings": [], "errors": []}
     (tmp_path / "good.json").write_text(json.dumps(good), encoding="utf-8")
     (tmp_path / "bad.json").write_text(text.replace("%s", version), encoding="utf-8")
-    run = gradls("merge", "good.json", "bad.json", cwd=tmp_path)
-    assert (run.returncode, run.stdout) == (2, "")
-    assert message in run.stderr
-    assert "Traceback" not in run.stderr
+    assert main(["merge", str(tmp_path / "good.json"), str(tmp_path / "bad.json")]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
 
 
 def test_a_report_that_is_not_there(tmp_path: Path):
@@ -133,10 +145,9 @@ def test_a_report_that_is_not_there(tmp_path: Path):
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2", ""])
-def test_shards_that_are_none(tmp_path: Path, shard: str):
-    run = gradls("check", f"--shard={shard}", cwd=tmp_path)
-    assert run.returncode == 2
-    assert "must be I/N with I from 1 to N" in run.stderr
+def test_shards_that_are_none(capsys: pytest.CaptureFixture[str], shard: str):
+    assert main(["check", f"--shard={shard}"]) == 2
+    assert "must be I/N with I from 1 to N" in capsys.readouterr().err
 
 
 def test_stdin_cannot_be_shared_out(tmp_path: Path):
