@@ -14,7 +14,7 @@ from pathlib import Path
 from gradls.cli.records import Record, error_record
 from gradls.flow.names import Answer, Question
 from gradls.rules.registry import rules_by_key
-from gradls.workspace.config import Config, Problem, load_config, read_config
+from gradls.workspace.config import OWN_FILE, PROJECT_FILE, Config, Problem, load_config, read_config
 from gradls.workspace.files import collect
 from gradls.workspace.project import project_root
 from gradls.workspace.selection import unknown_selectors
@@ -101,10 +101,17 @@ class Inputs:
         """The configuration for files in `folder`, with what the command line says on top."""
         folder = folder.absolute()
         if folder not in self._configs:
+            if self._chosen is None and not _may_configure(folder) and folder != folder.parent:
+                self._configs[folder] = self._config(folder.parent)
+                return self._configs[folder]
             config = self._chosen or load_config(folder)
             select = self._select or config.select
             self._configs[folder] = dataclasses.replace(config, select=select, ignore=(*config.ignore, *self._ignore))
         return self._configs[folder]
+
+
+def _may_configure(folder: Path) -> bool:
+    return any(os.path.isfile(folder / name) for name in (OWN_FILE, PROJECT_FILE))
 
 
 def _selectors(arguments: argparse.Namespace) -> tuple[tuple[str, ...], tuple[str, ...]]:
