@@ -20,7 +20,8 @@ from concurrent.futures import Future
 from gradls.server import server
 from gradls.syntax.text import split_lines
 
-# The real server, with a request that says what it takes a text for: where edits are applied, and where it is analysed.
+# The real server, with requests that say what it takes a text for, where edits are applied and where it is analysed,
+# and whether it has nothing to do.
 make = server.Server.__init__
 
 def with_texts(self, *arguments):
@@ -50,7 +51,14 @@ def with_texts(self, *arguments):
         found.add_done_callback(said)
         self.scheduler.ask(document, revision, lambda a: a.session_of(label, revision).source(label).text, found)
 
+    def quiet(call, params):
+        scheduler, names = self.scheduler, self.scheduler._names
+        jobs = scheduler._chores, scheduler._waiting, scheduler._requests, scheduler._series
+        work = *jobs, names._wanted, names._asking
+        call.answer(json.dumps(not scheduler._busy and not any(work)))
+
     self.connection.calls["tests/text"] = text
+    self.connection.calls["tests/quiet"] = quiet
 
 server.Server.__init__ = with_texts
 from gradls.cli.main import main
@@ -111,6 +119,13 @@ class Wire:
         del self.answered[identifier]
         assert "result" in answer, answer
         return answer["result"]
+
+    def settle(self) -> None:
+        """Wait until the server has nothing to do and wants to know nothing."""
+        until = time.monotonic() + SECONDS
+        while not self.ask(f"quiet {time.monotonic_ns()}", "tests/quiet")["result"]:
+            assert time.monotonic() < until, "it does not come to rest"
+            time.sleep(0.02)
 
     def wait(self, condition: Callable[[], Any], what: str = "it") -> Any:
         """What `condition` gives, once that is true."""
