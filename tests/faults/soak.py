@@ -359,7 +359,7 @@ def soak(folder: Path, edits: int, opened: int, others: int, seed: int, pulls: b
         with served(env=environment) as (wire, process):
             day = Day(wire, process.pid, root, copied(folder, root, opened + others, seed), opened, seed, environment)
             day.begin(pulls)
-            parts = min(edits, 20)
+            parts = max(4, min(edits // 100, 20))
             for number in range(edits):
                 if number % max(edits // 100, 1) == 0:
                     day.sample(number)

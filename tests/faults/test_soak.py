@@ -25,7 +25,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_end_is_like_the_beginning(programs: Path, pulls: bool):
     course = soak(programs, 150, 12, 60, 1, pulls)
     assert not course.drifts, course.drifts[0]
-    assert course.compared >= 12 * 10
+    assert course.compared >= 12
     warm, last = course.samples[len(course.samples) // 3], course.samples[-1]
     assert last.files <= warm.files
     assert last.threads <= warm.threads
