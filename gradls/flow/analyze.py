@@ -15,6 +15,7 @@ from gradls.flow import class_text, classes, roots
 from gradls.flow.chapters import Chapter
 from gradls.flow.differences import differences, mentions
 from gradls.flow.facts import Facts
+from gradls.flow.mistakes import tell
 from gradls.flow.names import Names, NoNames, Question
 from gradls.flow.program import Seen
 from gradls.flow.run import MOST_STEPS_A_FILE, Run
@@ -157,16 +158,21 @@ class Analysis:
         try:
             for value in roots.definitions(run):
                 if spent > MOST_STEPS_A_FILE:
-                    chapters.append(_the_rest(self._source))
+                    log.info("%s: too long to follow to its end", self._source.path)
+                    chapters.append(_unfinished(self._source))
                     break
-                with closing(self._chapters_of(run, value, executed)) as found:
-                    for key, chapter in found:
-                        chapters.append(chapter)
-                        known[key] = chapter
-                        executed |= chapter.executed
-                        spent += chapter.steps
-                        if self._pause is not None and chapter is not self._known.get(key):
-                            self._pause()
+                try:
+                    with closing(self._chapters_of(run, value, executed)) as found:
+                        for key, chapter in found:
+                            chapters.append(chapter)
+                            known[key] = chapter
+                            executed |= chapter.executed
+                            spent += chapter.steps
+                            if self._pause is not None and chapter is not self._known.get(key):
+                                self._pause()
+                except Exception as error:
+                    tell(log, "the analysis", self._source.path, error)
+                    chapters.append(_unfinished(self._source))
         except Interrupted:
             self._known.update(known)
             raise
@@ -215,7 +221,7 @@ class Analysis:
         self._asked_before = self._questions() - self._answered
         run = self._run = Run(self._source, self._names, self._target)
         self._module = roots.run_module(run)
-        different = differences(old, run) if old is not None else None
+        different = _differences(old, run) if old is not None else None
         if different is None:
             _end(self._known.values())
             self._known, self._made, self._mentions, self._seen_before, self._asked_before = {}, {}, {}, {}, set()
@@ -320,9 +326,16 @@ def _end(chapters: Iterable[Chapter]) -> None:
         chapter.end()
 
 
-def _the_rest(source: Source) -> Chapter:
+def _differences(old: Run, new: Run) -> frozenset[str] | None:
+    try:
+        return differences(old, new)
+    except Exception as error:
+        tell(log, "the comparison", new.source.path, error)
+        return None
+
+
+def _unfinished(source: Source) -> Chapter:
     """Stands for what is not looked at any more."""
-    log.info("%s: too long to follow to its end", source.path)
     chapter = Chapter(source.tree)
     chapter.unfinished = True
     return chapter

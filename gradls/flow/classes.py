@@ -93,9 +93,9 @@ def linearize(cls: Class) -> tuple[Value, ...]:
 def find_in_class(cls: Class, name: str, behind: Class | None = None) -> tuple[Value | None, Value | None]:
     """The attribute `name` of a class and the class that has it; with `behind`, what `super()` finds."""
     order = linearize(cls)
-    if behind is not None and behind in order:
-        order = order[order.index(behind) + 1 :]
-    for base in order:
+    start = order.index(behind) + 1 if behind is not None and behind in order else 0
+    for index in range(start, len(order)):
+        base = order[index]
         if isinstance(base, Class):
             if name in base.fields:
                 return base.fields[name], base

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
-from gradls.flow import attributes, classes
+from gradls.flow import attributes, classes, unparsed
 from gradls.flow.arguments import Call
 from gradls.flow.backward import check_result
 from gradls.flow.calls import call_function
 from gradls.flow.chapters import Chapter, forget_unclear
+from gradls.flow.mistakes import tell
 from gradls.flow.models.autograd_functions import context_arguments
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.proofs import prove
@@ -25,13 +26,44 @@ log = logging.getLogger(__name__)
 
 
 def run_module(run: Run) -> Chapter:
-    """Run the module's statements, as Python would."""
+    """Run the module's statements, as Python would. What a statement does of which the analysis fails nobody knows;
+    those behind it are run all the same, and where there are too many steps to do still those that define something."""
     run.begin(run.source.tree)
-    _attempt(run, lambda: exec_block(run, run.source.tree.body), MOST_STEPS)
+    run.limit = MOST_STEPS
+    rest, reached = iter(run.source.tree.body), [run.source.tree.body[:1]]
+    while not _attempt(run, partial(_run_statements, run, rest, reached)):
+        is_over = run.steps > run.limit
+        for statement in reached[0]:
+            _attempt(run, partial(unparsed.anything, run, statement))
+        if is_over:
+            _define(run, rest)
+            break
     chapter = run.end()
-    prove(run, chapter)
+    _attempt(run, partial(prove, run, chapter))
     forget_unclear(chapter)
     return chapter
+
+
+def _run_statements(run: Run, statements: Iterator[ast.stmt], reached: list[list[ast.stmt]]) -> None:
+    """Run statements one after the other; `reached` holds the one that it has come to."""
+    for statement in statements:
+        reached[0] = [statement]
+        if not exec_block(run, reached[0]):
+            return
+
+
+def _define(run: Run, statements: Iterator[ast.stmt]) -> None:
+    """Make what statements define that are not run any more."""
+    for statement in statements:
+        if isinstance(statement, _DEFINITIONS):
+            run.limit = run.steps + MOST_STEPS_A_DEFINITION
+            _attempt(run, partial(exec_block, run, [statement]))
+        else:
+            _attempt(run, partial(unparsed.forget_targets, run, statement))
+
+
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+MOST_STEPS_A_DEFINITION = 1000
 
 
 def definitions(run: Run) -> list[Function | Class]:
@@ -124,22 +156,23 @@ def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter
     if not isinstance(node, ast.ClassDef):
         run.read[node] = run.source
     run.chapter.began = run.state.clock
+    run.limit = run.steps + MOST_STEPS_A_ROOT
     with noted(run.chapter.slots):
-        _attempt(run, action, MOST_STEPS_A_ROOT)
+        _attempt(run, action)
     chapter = run.end()
     made = isinstance(node, ast.ClassDef)
     chapter.recorded = made or any(event.kind in ("backward", "grad-call") for event in chapter.events)
     for event in chapter.events:
         event.hypothetical = not chapter.recorded
-    prove(run, chapter)
+    _attempt(run, partial(prove, run, chapter))
     for state in chapter.states.values():
         state.called = False
     return chapter
 
 
-def _attempt(run: Run, action: Callable[[], object], budget: int) -> None:
-    """Do something within a budget of steps. What goes wrong inside costs this chapter only."""
-    run.limit = run.steps + budget
+def _attempt(run: Run, action: Callable[[], object]) -> bool:
+    """Do something within the limit of steps; whether it came to its end. What goes wrong inside costs this chapter, or
+    this statement of the module, only."""
     frame, path, mode, isolated = run.frame, run.path, dict(run.mode), run.isolated
     try:
         action()
@@ -149,16 +182,25 @@ def _attempt(run: Run, action: Callable[[], object], budget: int) -> None:
         )
     except RecursionError:
         log.info("%s: an expression is nested too deeply to follow", run.source.path)
-    except Exception:
-        log.exception("the analysis failed in %s; please report this", run.source.path)
+    except Exception as error:
+        tell(log, "the analysis", f"{run.source.path}:{_line(run)}", error)
     else:
         run.isolated = isolated
-        return
+        return True
     run.chapter.unfinished = True
     run.frame, run.path = frame, path
     run.mode.update(mode)
     run.stack.clear()
-    run.rough = run.isolated = run.casting = run.forwards = 0
+    run.rough = run.isolated = run.casting = run.forwards = run.expected = run.caught = run.autocast = 0
+    return False
+
+
+def _line(run: Run) -> int:
+    """Where the chapter begins."""
+    try:
+        return run.source.line(run.chapter.node) or 1
+    except Exception:
+        return 1
 
 
 def _call(run: Run, function: Function, call: Call, receiver: Value | None = None) -> None:

@@ -20,9 +20,13 @@ from gradls.flow import (
 )
 from gradls.flow.loops import exec_for, exec_while
 from gradls.flow.run import Arm, OutOfBudget, Run
-from gradls.flow.state import Fields
+from gradls.flow.state import Changes, Fields
 from gradls.flow.values import NONE, Function, Instance, Mapping, Sequence, Tensor, Value
 from gradls.syntax.walk import walk
+
+
+MANY = 50
+"""To keep so many changes is a step."""
 
 
 def exec_block(run: Run, body: Iterable[ast.stmt]) -> bool:
@@ -220,9 +224,16 @@ def _return(run: Run, statement: ast.Return) -> bool:
     value = expressions.eval_expr(run, statement.value) if statement.value is not None else NONE
     frame = run.frame
     contexts.leave_blocks(run, 0)
-    frame.exits.append((run.state.peek(frame.mark) if frame.forks else None, value))
+    frame.exits.append((_peek(run, frame.mark) if frame.forks else None, value))
     run.event("return", statement, value, function=frame.function)
     return False
+
+
+def _peek(run: Run, mark: tuple[int, int]) -> Changes:
+    """What was written since `mark`. Each way out of a function has its own."""
+    changes = run.state.peek(mark)
+    run.steps += len(changes) // MANY
+    return changes
 
 
 def _raise(run: Run, statement: ast.Raise) -> bool:
@@ -235,7 +246,7 @@ def _break(run: Run, statement: ast.stmt) -> bool:
     if run.frame.loops:
         loop = run.frame.loops[-1]
         contexts.leave_blocks(run, loop.modes)
-        loop.breaks.append(run.state.peek(loop.mark))
+        loop.breaks.append(_peek(run, loop.mark))
     return False
 
 
@@ -243,7 +254,7 @@ def _continue(run: Run, statement: ast.stmt) -> bool:
     if run.frame.loops:
         loop = run.frame.loops[-1]
         contexts.leave_blocks(run, loop.modes)
-        loop.continues.append(run.state.peek(loop.round_mark))
+        loop.continues.append(_peek(run, loop.round_mark))
     return False
 
 

@@ -14,6 +14,7 @@ from gradls.flow import calls
 from gradls.flow.classes import is_module_path
 from gradls.flow.run import Run, Scope
 from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Value
+from gradls.syntax.walk import walk
 
 _OBJECTS = (Tensor, Instance, Host, Sequence, Mapping, Choice)
 
@@ -108,15 +109,43 @@ def _hand_over(run: Run) -> None:
 
 def _anything(run: Run, statement: ast.Pass) -> bool:
     """It may change what every name is, and return."""
+    _shake_all(run)
     scope = run.frame.scope
-    seen: set[int] = set()
+    if scope.kind != "function":
+        return True
+    return run.fork([(statement, True, lambda: _leave(run)), (statement, False, lambda: True)])
+
+
+def anything(run: Run, statement: ast.stmt) -> None:
+    """A statement of the module does what nobody knows."""
+    run.chapter.unfinished = True
+    _hand_over(run)
+    _shake_all(run)
+    forget_targets(run, statement)
+
+
+def forget_targets(run: Run, statement: ast.stmt) -> None:
+    """What the names are that a statement binds, or sets attributes of, is not known."""
+    for node in walk(statement):
+        while isinstance(node, (ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
+            node = node.value
+            if isinstance(node, ast.Name):
+                _forget(run, node.id)
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            _forget(run, node.id)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            _forget(run, node.name)
+        elif isinstance(node, ast.alias):
+            _forget(run, node.asname or node.name.partition(".")[0])
+
+
+def _shake_all(run: Run) -> None:
+    """What the names around a statement are is not known."""
+    scope, seen = run.frame.scope, set[int]()
     for name, value in list(scope.fields.items()):
         if isinstance(name, str) and isinstance(value, _OBJECTS):
             _shake(run, value, seen)
             run.state.set(scope.fields, name, run.unknown("syntax", name))
-    if scope.kind != "function":
-        return True
-    return run.fork([(statement, True, lambda: _leave(run)), (statement, False, lambda: True)])
 
 
 def _shake(run: Run, value: Value, seen: set[int], within_layer: bool = False) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SINGLE = ("", "expand", "no_grad", "inference_mode", "backward_hook")
 """What `Tensor.multi` is for views that do not come from an operation with several."""
 
+MANY = 50
+"""To copy so many is a step."""
 _RESHAPING = frozenset((
     "squeeze", "unsqueeze", "t", "transpose", "swapaxes", "swapdims", "resize", "resize_as", "set_", "as_strided",
 ))  # fmt: skip
@@ -41,7 +43,9 @@ def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
         tensor.multi = "" if base.multi == "expand" else base.multi
     if not tensor.multi and run.recording is False:
         tensor.multi = "inference_mode" if run.mode["inference"] else "no_grad"
-    run.state.set(tensor.family, "views", (*tensor.family["views"], tensor))
+    views = tensor.family["views"]
+    run.steps += len(views) // MANY
+    run.state.set(tensor.family, "views", (*views, tensor))
 
 
 def as_hooked(run: Run, value: Value) -> Value:
@@ -116,6 +120,7 @@ def bump(run: Run, target: Tensor, op: str, at: ast.AST, by: object = None) -> N
     fields = target.storage.fields
     write = Write(run.at(at), op, run.path, by)
     write.clock = run.state.clock
+    run.steps += len(fields["writes"]) // MANY
     run.state.set(fields, "writes", (*fields["writes"], write))
     if target.storage.behind is not None:
         hide(run, target.storage.behind, write)
@@ -131,7 +136,9 @@ def hide(run: Run, storage: Storage | None, write: Write) -> None:
 def rebase(run: Run, target: Tensor, node: Node, flag: bool | None) -> None:
     """Give a tensor the node of the operation that wrote to it; its views and its base have the write in their
     history too."""
-    for view in target.family["views"]:
+    views = target.family["views"]
+    run.steps += len(views) // 2
+    for view in views:
         if view is target:
             _set(run, view, node, flag)
             continue

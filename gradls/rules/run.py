@@ -8,6 +8,7 @@ from functools import cache
 
 from gradls.flow.chapters import Chapter
 from gradls.flow.facts import Event, Facts
+from gradls.flow.mistakes import tell
 from gradls.rules.finding import Finding
 from gradls.rules.plugins import require_sound
 from gradls.rules.registry import all_rules
@@ -70,11 +71,11 @@ def _in_chapter(facts: Facts, chapter: Chapter, rules: tuple[Rule, ...]) -> list
 def _checked(rule: Rule, facts: Facts) -> list[Finding]:
     try:
         found = rule.check(facts)
-        return require_sound(rule, found) if rule.plugin else list(found)
-    except (Exception, SystemExit):
+        return require_sound(rule, found)
+    except (Exception, SystemExit) as error:
         of = f" of {rule.plugin}" if rule.plugin else ""
         whom = " to its authors" if rule.plugin else ""
-        log.exception("rule %s%s failed on %s; please report this%s", rule.name, of, facts.source.path, whom)
+        tell(log, f"rule {rule.name}{of}", facts.source.path, error, whom)
         return []
 
 

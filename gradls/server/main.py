@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from gradls.server.loop import Loop
 from gradls.server.server import Server
+from gradls.server.telling import Once
 from gradls.server.transport import Writer, read_messages
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ def serve(tcp: tuple[str, int] | None = None) -> int:
     for handler in logging.getLogger().handlers:
         # Clients take what comes on stderr for errors; they are told of the rest as the protocol has it.
         handler.setLevel(logging.WARNING)
+        handler.addFilter(Once())
         handler.addFilter(_while_it_fits(MOST_ERRORS))
     # It logs refusals like failures; these are logged here.
     logging.getLogger("pygls").setLevel(logging.CRITICAL)

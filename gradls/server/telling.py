@@ -32,6 +32,7 @@ class _Client(logging.Handler):
         super().__init__(logging.INFO)
         self._connection = weakref.ref(connection)
         self._told: set[str] = set()
+        self.addFilter(Once())
 
     def emit(self, record: logging.LogRecord) -> None:
         connection, message = self._connection(), self.format(record)
@@ -43,6 +44,22 @@ class _Client(logging.Handler):
                 return
             self._told.add(message)
         connection.notify("window/logMessage", {"type": _TYPES.get(record.levelno, LOG), "message": message})
+
+
+class Once(logging.Filter):
+    """Lets each mistake of gradls pass once: it would be made again with each keystroke."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[object] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        mistake = getattr(record, "mistake", None)
+        if mistake is None:
+            return True
+        is_new = mistake not in self._told
+        self._told.add(mistake)
+        return is_new
 
 
 class Trace:

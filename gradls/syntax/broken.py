@@ -11,7 +11,7 @@ from gradls.syntax.gaps import Gap, fill, statements
 from gradls.syntax.install import Installer
 from gradls.syntax.layout import EVERYTHING, Layout
 from gradls.syntax.parse import SyntaxProblem, recovered
-from gradls.syntax.text import first_code, has_code, level, readable
+from gradls.syntax.text import first_code, first_code_of_text, has_code, level, readable
 from gradls.syntax.units import Family, Unit, split
 
 
@@ -86,7 +86,7 @@ class StandIn:
         units = self.units
         after = units[j].family if j < len(units) and not units[j].head else None
         if i == j:
-            first = first_code(self.lines, start, end)
+            first = first_code_of_text(self.lines, start, end)
             assert first is not None
             before = units[i - 1].family if i else None
             yield before if before is after or level(self.lines[first]) != (0, 0) else None, i, j
@@ -167,7 +167,7 @@ class StandIn:
     def _header(self, index: int, start: int, end: int, doom: Doom) -> Unit:
         """The header of a class stays what it was."""
         unit = self.units[index]
-        first = first_code(self.lines, start, end)
+        first = first_code_of_text(self.lines, start, end)
         self.layout.remove([unit])
         unit.at = start if first is None else first
         while end > unit.at and not has_code(self.lines[end - 1]):

@@ -22,7 +22,7 @@ from gradls.syntax.broken import Doom, StandIn
 from gradls.syntax.gaps import INCOMPLETE, Outside, may_go_on, said, statements
 from gradls.syntax.install import NOTHING, Installer, Touched
 from gradls.syntax.layout import EVERYTHING, Layout
-from gradls.syntax.text import Change, first_code, has_code, is_continued, level, readable, scattered
+from gradls.syntax.text import Change, first_code, first_code_of_text, has_code, is_continued, level, readable, scattered
 from gradls.syntax.units import Family, Unit, end_of, split, start_of
 
 _CLAUSE = re.compile(r"\s*(?:(?:else|elif|except|finally)\b|\\)")
@@ -122,7 +122,7 @@ class _Attempt:
         units = self.units
         i, j, start, end = self.i, self.j, self.start, self.end
         while True:
-            first = first_code(self.lines, start, end)
+            first = first_code_of_text(self.lines, start, end)
             before = units[i - 1] if i else None
             following = units[j] if j < len(units) else None
             orphans = following is not None and following.family is not None and not following.head

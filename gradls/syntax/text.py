@@ -102,6 +102,14 @@ def first_code(lines: Sequence[str], start: int = 0, end: int | None = None) -> 
     return None
 
 
+def first_code_of_text(lines: Sequence[str], start: int, end: int) -> int | None:
+    """The same for the lines of a whole text, which may begin with a mark of the byte order."""
+    found = first_code(lines, start, end)
+    if found == 0 and lines[0].startswith("\ufeff") and not has_code(lines[0][1:]):
+        return first_code(lines, 1, end)
+    return found
+
+
 def is_continued(line: str) -> bool:
     """Whether the next line may go on with what stands on this one."""
     return line.rstrip("\r\n").endswith("\\")

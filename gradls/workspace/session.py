@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from gradls.autograd.versions import NEWEST
 from gradls.flow.analyze import Analysis, analyze
 from gradls.flow.facts import Facts
+from gradls.flow.mistakes import tell
 from gradls.flow.names import Question
 from gradls.rules.abroad import told_here
 from gradls.rules.finding import Finding, Fix, Safety, TextEdit
@@ -216,7 +217,7 @@ class Session:
             try:
                 return self._analysis(path, document).facts
             except Exception as error:
-                log.exception("the analysis of %s failed; please report this", path)
+                tell(log, "the analysis", path, error)
                 document.failure = f"internal error: {type(error).__name__}: {error}"
                 document.analysis = None
         return Facts(document.source)
@@ -292,8 +293,8 @@ class Session:
         """The edits of `fix`, or None if it cannot be made here or would leave text that does not parse."""
         try:
             edits = list(fix.build())
-        except Exception:
-            log.exception("the fix %r failed; please report this", fix.title)
+        except Exception as error:
+            tell(log, "a fix", "an open file", error)
             return None
         if not edits or any(self._breaks(path, edits) for path in {edit.path for edit in edits}):
             return None

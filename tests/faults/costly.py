@@ -370,7 +370,7 @@ def decorators() -> str:
 @_program
 def many_functions() -> str:
     return _lines(
-        f"def f{n}(x, y=1):\n    z = x.relu() * y\n    z.sum().backward()\n    return z" for n in range(12_000)
+        f"def f{n}(x, y=1):\n    z = x.relu() * y\n    z.sum().backward()\n    return z" for n in range(10_000)
     )
 
 

@@ -58,6 +58,11 @@ EDITS = {
         "if a:\n if a:\n  if a:\n   if a:\n    if a:\n     pass\n",
         "if a:\n   if a:\n    if a:\n     pass\n",
     ],
+    "a mark of the byte order before a comment": [
+        'class Q\n  ""\n\n  \n   "  "\n   "  a  "\n   "  "\n\n  \n',
+        '\ufeff#class C\n  ""\n\n  \n   "  "\n   "  a  "\n   "  "\n\n  \n',
+        '\ufeff#class C\n"',
+    ],
     "the first line becomes a member of a class": [" x", ":\nclass C\n c\n :\n C\n :\n x"],
 }
 
