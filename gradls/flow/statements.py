@@ -24,7 +24,6 @@ from gradls.flow.state import Changes, Fields
 from gradls.flow.values import NONE, Function, Instance, Mapping, Sequence, Tensor, Value
 from gradls.syntax.walk import walk
 
-
 MANY = 50
 """To keep so many changes is a step."""
 

@@ -22,7 +22,16 @@ from gradls.syntax.broken import Doom, StandIn
 from gradls.syntax.gaps import INCOMPLETE, Outside, may_go_on, said, statements
 from gradls.syntax.install import NOTHING, Installer, Touched
 from gradls.syntax.layout import EVERYTHING, Layout
-from gradls.syntax.text import Change, first_code, first_code_of_text, has_code, is_continued, level, readable, scattered
+from gradls.syntax.text import (
+    Change,
+    first_code,
+    first_code_of_text,
+    has_code,
+    is_continued,
+    level,
+    readable,
+    scattered,
+)
 from gradls.syntax.units import Family, Unit, end_of, split, start_of
 
 _CLAUSE = re.compile(r"\s*(?:(?:else|elif|except|finally)\b|\\)")
