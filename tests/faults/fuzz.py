@@ -29,6 +29,8 @@ from tests.faults.targets import TARGETS
 
 SECONDS = 2.0
 """An execution that takes more CPU time than this hangs, unless somebody says otherwise."""
+LIMITS = {"session": 4 * SECONDS}
+"""The same for targets that analyse a text several times."""
 SHARES = {"engine": 2, "session": 1, "syntax": 25, "truncation": 15, "encodings": 15}
 OTHER_SHARES = 20
 HERE = Path(__file__).parent
@@ -125,7 +127,8 @@ def main() -> int:
     for name in names:
         count = max(1, arguments.executions * shares[name] // sum(shares.values()))
         start = time.process_time()
-        run(name, corpus, arguments.seed, arguments.first, count, failures)
+        limit = LIMITS.get(name, SECONDS)
+        run(name, corpus, arguments.seed, arguments.first, count, failures, limit)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         took = time.process_time() - start
         print(f"{name}: {count} executions, {took:.0f} s of CPU, {memory} MB at most", flush=True)
