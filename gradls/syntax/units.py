@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gradls.syntax.gaps import Gap
@@ -109,7 +109,9 @@ def split(
         unit.room = end - unit.base
     for problem, gap in zip(problems, gaps, strict=True):
         unit = next(unit for unit in units if unit.at - at <= gap.start < unit.end - at)
-        unit.flaws.append(problem.moved(at - unit.at))
+        flaw = problem.moved(at - unit.at)
+        # What is said of lines above goes with the unit.
+        unit.flaws.append(flaw if flaw.line > 0 else replace(flaw, line=1))
     return units
 
 

@@ -63,6 +63,11 @@ EDITS = {
         '\ufeff#class C\n  ""\n\n  \n   "  "\n   "  a  "\n   "  "\n\n  \n',
         '\ufeff#class C\n"',
     ],
+    "the comment above a broken line goes": [
+        "class e\n    t\n            # x\n            assert x\n    x x\n",
+        "            # x\n            assert x\n    x x\n",
+        "            assert x\n    x x\n",
+    ],
     "the first line becomes a member of a class": [" x", ":\nclass C\n c\n :\n C\n :\n x"],
 }
 
@@ -74,6 +79,7 @@ def test_edits(texts: list[str]) -> None:
         source.edit(split_lines(text))
         check(source)
         check_tree(source)
+        assert all(1 <= problem.line <= len(source.lines) for problem in source.problems)
 
 
 @pytest.mark.parametrize("text", ["def f():\n  x(\n", "(\n", "if x:\n   $\n", "class C:\n def f(s):\n  [\n"])
