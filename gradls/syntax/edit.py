@@ -229,7 +229,8 @@ class _Attempt:
             if end < len(self.lines):
                 installer.release()
                 return SyntaxError(INCOMPLETE)
-            drafts[-1].size = end - drafts[-1].at
+            if drafts:
+                drafts[-1].size = end - drafts[-1].at
         installer.install(i, j, drafts)
         self.editor.changed.append((first, end))
         return None

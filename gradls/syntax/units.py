@@ -104,6 +104,9 @@ def split(
             units += _class(node, group, lines, base, at, gaps)
         else:
             units.append(_unit(group, base, at, family))
+    if not units and not gaps and (first := first_code(lines)) is not None:
+        # There is nothing but lines that go on with nothing.
+        units = [_unit(_Group(first, len(lines), []), base, at, family)]
     ends = [*(unit.base for unit in units[1:]), base + len(lines)]
     for unit, end in zip(units, ends, strict=False):
         unit.room = end - unit.base

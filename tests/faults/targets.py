@@ -125,6 +125,73 @@ def syntax(corpus: Corpus, chance: random.Random) -> None:
 
 
 @target
+def joints(corpus: Corpus, chance: random.Random) -> None:
+    """Texts of a few pieces are edited into others: all that may come to stand beside each other."""
+    texts = ["".join(chance.choice(PIECES) for _ in range(chance.randint(0, 9))) for _ in range(chance.randint(2, 4))]
+    if chance.random() < 0.5:
+        for index in range(1, len(texts)):
+            lines = split_lines(texts[index - 1])
+            at = chance.randint(0, len(lines))
+            new = [chance.choice(PIECES) + chance.choice(["\n", "\r\n", ""]) for _ in range(chance.randint(0, 2))]
+            lines[at : at + chance.randint(0, 2)] = new
+            texts[index] = "".join(lines)
+    check_edited(texts)
+
+
+def check_edited(texts: list[str]) -> None:
+    """That a text, edited into others one after the other, has the tree of each of those that parse."""
+    source = Source.read(texts[0])
+    for text in texts:
+        source.edit(split_lines(text))
+        assert source.text == text
+        assert all(1 <= problem.line <= max(len(source.lines), 1) for problem in source.problems)
+        if check(source):
+            check_tree(source)
+
+
+PIECES = [
+    *(
+        "x",
+        "\\",
+        "\n",
+        "\n",
+        "\n",
+        "\r\n",
+        "\r",
+        "\f",
+        " ",
+        "    ",
+        "\t",
+        "#c",
+        "\ufeff",
+        "\0",
+        "if x:",
+        "else:",
+        "class C:",
+    ),
+    *(
+        "def f():",
+        "pass",
+        "(",
+        ")",
+        "[",
+        "'''",
+        '"',
+        ";",
+        "@d",
+        "=",
+        "\ud800",
+        "é",
+        "try:",
+        "except A:",
+        "finally:",
+        "x;",
+    ),
+    *("f'{x}'", ",", "async ", "match x:", "case 1:", "return", "lambda:", "\n    ", " x\n"),
+]
+
+
+@target
 def truncation(corpus: Corpus, chance: random.Random) -> None:
     """A text ends somewhere."""
     text = corpus.piece(chance, 25)

@@ -8,13 +8,11 @@ import logging
 import pytest
 
 from gradls.syntax.source import Source
-from gradls.syntax.text import split_lines
 from gradls.workspace.files import Unreadable, decode
 from gradls.workspace.notebook import Notebook
 from tests.faults.fuzz import Failures, examples, run
 from tests.faults.mutations import MUTATIONS, Corpus
-from tests.faults.targets import TARGETS, check_tree
-from tests.syntax.editing import check
+from tests.faults.targets import TARGETS, check_edited, check_tree
 
 SHARES = {"engine": 25, "session": 12, "syntax": 80}
 OTHER_SHARES = 150
@@ -68,18 +66,15 @@ EDITS = {
         "            # x\n            assert x\n    x x\n",
         "            assert x\n    x x\n",
     ],
+    "a line that goes on with nothing": ["", "\\\r\n", "\\\n\nx", "\\\n\n", "\\\n"],
     "the first line becomes a member of a class": [" x", ":\nclass C\n c\n :\n C\n :\n x"],
 }
 
 
 @pytest.mark.parametrize("texts", EDITS.values(), ids=EDITS.keys())
 def test_edits(texts: list[str]) -> None:
-    source = Source.read(texts[0])
-    for text in texts[1:]:
-        source.edit(split_lines(text))
-        check(source)
-        check_tree(source)
-        assert all(1 <= problem.line <= len(source.lines) for problem in source.problems)
+    check_tree(Source.read(texts[0]))
+    check_edited(texts)
 
 
 @pytest.mark.parametrize("text", ["def f():\n  x(\n", "(\n", "if x:\n   $\n", "class C:\n def f(s):\n  [\n"])

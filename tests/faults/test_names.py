@@ -157,6 +157,7 @@ def test_an_environment_that_cannot_be_read(
 
 PYTHONS = {
     "says nothing": "#!/bin/sh\nexit 0\n",
+    "hangs": "#!/bin/sh\nexec sleep 1000\n",
     "fails": "#!/bin/sh\nexit 3\n",
     "says something else": "#!/bin/sh\necho hello; cat\n",
     "is no program": "\x00\x01 no program",
