@@ -16,9 +16,10 @@ NEEDED = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", ".gitignore", ".pr
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """That of this process, without what makes Python find this checkout."""
+    """That of this process, without what makes Python find this checkout, or git behave as somebody wants it."""
     left_out = ("PYTHONPATH", "VIRTUAL_ENV", "PIP_TARGET", "PIP_REQUIRE_VIRTUALENV", "FORCE_COLOR", "NO_COLOR")
-    return {**{key: value for key, value in os.environ.items() if key not in left_out}, **more}
+    kept = {key: value for key, value in os.environ.items() if key not in left_out and not key.startswith("GIT_")}
+    return {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", **more}
 
 
 def copy_of_the_project(folder: Path) -> Path:
