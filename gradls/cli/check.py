@@ -25,6 +25,7 @@ from gradls.cli.shards import shared_out
 from gradls.cli.text import fixed
 from gradls.cli.watch import watch
 from gradls.rules.registry import plugins
+from gradls.syntax.text import visible
 
 _WITH_EDITS = ("json", "sarif")
 _ONCE = ("fix", "diff", "output", "write_baseline", "prune_baseline", "shard", "dask")
@@ -116,7 +117,9 @@ def _print_diff(
 ) -> None:
     mended = mend_all(told, arguments.unsafe_fixes, jobs)
     print_errors(outcome.errors)
-    sys.stdout.write("".join(mended[number].diff for number in sorted(mended)))
+    diffs = "".join(mended[number].diff for number in sorted(mended))
+    # What is piped is to be a patch; a terminal must not follow what is in it.
+    sys.stdout.write(visible(diffs.replace("\r\n", "\n").replace("\t", "    ")) if sys.stdout.isatty() else diffs)
     if mended:
         made = sum((each.made for each in mended.values()), Fixes())
         print(f"Would fix {fixed(made)}", file=sys.stderr)

@@ -15,7 +15,7 @@ from gradls.cli.memory import kept
 from gradls.cli.names import analyse
 from gradls.cli.output import print_errors, print_json, warn
 from gradls.cli.pool import work
-from gradls.cli.records import Record, Report
+from gradls.cli.records import Record, Report, named
 
 _SPAN = ("cell", "file_line", "line", "column", "end_line", "end_column")
 _REQUIRES = {True: "requires grad", False: "no grad", None: "grad unknown"}
@@ -83,7 +83,7 @@ def _together(
 
 
 def _line(path: str, tensor: Record) -> str:
-    path = f"{path}:cell {tensor['cell']}" if "cell" in tensor else path
-    place = f"{path}:{tensor['line']}:{tensor['column']}-{tensor['end_line']}:{tensor['end_column']}"
+    file = named({**tensor, "path": path})
+    place = f"{file}:{tensor['line']}:{tensor['column']}-{tensor['end_line']}:{tensor['end_column']}"
     dtype = tensor["dtype"] or "dtype unknown"
     return f"{place}: {_REQUIRES[tensor['requires_grad']]}, {dtype}, {_LEAF[tensor['leaf']]}\n"

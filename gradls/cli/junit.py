@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from gradls.cli.fingerprints import from_folder
 from gradls.cli.records import Record, Report, named
+from gradls.syntax.text import visible
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -71,5 +72,5 @@ def _steps(finding: Record) -> list[str]:
 
 
 def _text(text: str) -> str:
-    """`text` without what XML cannot say."""
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    """`text` without what XML cannot say, or a terminal would follow."""
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", visible(text))

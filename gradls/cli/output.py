@@ -9,6 +9,7 @@ from typing import Any
 
 from gradls import __version__
 from gradls.cli.records import Record, named
+from gradls.syntax.text import visible
 
 
 def as_json(content: Mapping[str, Any]) -> str:
@@ -24,7 +25,7 @@ def print_json(content: Mapping[str, Any]) -> None:
 
 def warn(message: str) -> None:
     """A sentence on stderr."""
-    print(f"gradls: {message}", file=sys.stderr)
+    print(f"gradls: {visible(message)}", file=sys.stderr)
 
 
 def warn_of_plugins() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gradls.flow.names import Question
 from gradls.rules.finding import Finding, Fix, Place, TextEdit
 from gradls.syntax.source import Span
+from gradls.syntax.text import visible
 from gradls.workspace.identity import identity
 from gradls.workspace.session import Session
 
@@ -112,8 +113,9 @@ def fixable(findings: Iterable[Record]) -> dict[str, int]:
 
 
 def named(place: Record) -> str:
-    """The file of a place, in a notebook with the cell."""
-    return f"{place['path']}:cell {place['cell']}" if "cell" in place else str(place["path"])
+    """The file of a place, in a notebook with the cell, to be shown."""
+    path = visible(str(place["path"])).replace("\n", "\N{REPLACEMENT CHARACTER}")
+    return f"{path}:cell {place['cell']}" if "cell" in place else path
 
 
 def excerpts(finding: Finding) -> Excerpts:

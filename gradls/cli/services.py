@@ -7,6 +7,7 @@ from typing import Any
 
 from gradls.cli.fingerprints import from_folder
 from gradls.cli.records import Record, named
+from gradls.syntax.text import visible
 
 _COMMANDS = {"error": "error", "warning": "warning", "information": "notice", "hint": "notice"}
 _GRADES = {"error": "critical", "warning": "major", "information": "minor", "hint": "info"}
@@ -43,7 +44,7 @@ def _command(name: str, properties: dict[str, object], message: str) -> str:
 
 def _escaped(text: str, more: str = "") -> str:
     """`text` as it stands in a workflow command: what would end it, or a line of it, in percent encoding."""
-    return "".join(f"%{ord(c):02X}" if c in f"%\r\n{more}" else c for c in text)
+    return "".join(f"%{ord(c):02X}" if c in f"%\r\n{more}" else c for c in visible(text))
 
 
 def gitlab(findings: Sequence[Record], base: str) -> list[dict[str, Any]]:

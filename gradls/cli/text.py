@@ -15,6 +15,7 @@ from rich.text import Text
 from gradls.cli.outcome import Outcome
 from gradls.cli.records import Excerpts, Record, excerpt_key, fixable, named
 from gradls.rules.finding import Severity
+from gradls.syntax.text import visible
 from gradls.workspace.addresses import rule_address
 
 STYLES = {"error": "bold red", "warning": "bold yellow", "information": "bold blue", "hint": "dim"}
@@ -92,11 +93,6 @@ def _append_excerpt(text: Text, place: Record, excerpts: Excerpts, width: int, s
 def shown(line: str) -> str:
     """A line of source, with tabs as four blanks, and without what would steer the terminal."""
     return visible(line.replace("\t", "    "))
-
-
-def visible(text: str) -> str:
-    """`text` with control characters other than the line feed replaced."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def summary(outcome: Outcome) -> Text:

@@ -20,6 +20,7 @@ from gradls.cli.names import Learned, analyse
 from gradls.cli.output import warn
 from gradls.cli.records import Report
 from gradls.cli.text import console_for
+from gradls.syntax.text import visible
 
 MOST_NAMED = 5
 
@@ -92,6 +93,6 @@ def _roots(tasks: Sequence[Task]) -> list[str]:
 
 
 def _named(changed: set[str]) -> str:
-    names = sorted(os.path.relpath(path) for path in changed)
+    names = sorted(visible(os.path.relpath(path)) for path in changed)
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"Changed: {', '.join(names[:MOST_NAMED])}{more}"

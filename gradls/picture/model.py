@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from gradls.syntax.source import Span
+from gradls.syntax.text import visible
 
 Kind = Literal["parameters", "operation", "cut", "input", "end"]
 State = Literal["reached", "lost", "elsewhere", "untrained", "frozen", "unused", "unknown", "none"]
@@ -41,6 +42,9 @@ class Box:
     spots: tuple[Spot, ...] = ()
     messages: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        _show(self, "label", "note", "text", "messages")
+
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
@@ -62,6 +66,9 @@ class Picture:
     boxes: tuple[Box, ...]
     arrows: tuple[Arrow, ...]
 
+    def __post_init__(self) -> None:
+        _show(self, "title", "summary")
+
     def to_json(self) -> dict[str, Any]:
         """For `--format json`."""
         return {
@@ -74,6 +81,15 @@ class Picture:
             ],
             "arrows": [asdict(arrow) for arrow in self.arrows],
         }
+
+
+def _show(of: Box | Picture, *names: str) -> None:
+    """Put what can be shown anywhere in the place of what these attributes say."""
+    for name in names:
+        said = getattr(of, name)
+        shown = visible(said) if isinstance(said, str) else tuple(map(visible, said))
+        if shown != said:
+            object.__setattr__(of, name, shown)
 
 
 def _spot(spot: Spot) -> dict[str, Any]:

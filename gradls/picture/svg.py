@@ -7,6 +7,7 @@ from html import escape
 
 from gradls.picture.layout import HEIGHT, Layout, Route
 from gradls.picture.model import Box, Picture, Spot
+from gradls.syntax.text import visible
 
 UriOf = Callable[[str], str]
 """Gives the URI of a path."""
@@ -58,8 +59,8 @@ STYLE = """\
 
 
 def safe(text: str) -> str:
-    """Text for XML and HTML: escaped, and without what neither allows."""
-    return escape("".join(character if _is_allowed(ord(character)) else "\ufffd" for character in text))
+    """Text for XML and HTML: escaped, without what neither allows or what changes the order in which it is shown."""
+    return escape("".join(each if _is_allowed(ord(each)) else "\ufffd" for each in visible(text)))
 
 
 def _is_allowed(code: int) -> bool:

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from gradls.syntax.source import Source, Span
+from gradls.syntax.text import visible
 
 
 class Severity(str, Enum):
@@ -69,10 +70,15 @@ class Fix:
     safety: Safety
     build: Callable[[], Sequence[TextEdit]]
 
+    def __post_init__(self) -> None:
+        if not self.title.isprintable():
+            object.__setattr__(self, "title", visible(self.title))
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A mistake, where it is, the story of it in order, and what to write instead."""
+    """A mistake, where it is, the story of it in order, and what to write instead. What it says can be shown anywhere:
+    no character in it does anything but be seen."""
 
     code: str
     name: str
@@ -81,6 +87,13 @@ class Finding:
     message: str
     story: tuple[Step, ...] = ()
     fixes: tuple[Fix, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.message.isprintable():
+            object.__setattr__(self, "message", visible(self.message))
+        if not all(step.message.isprintable() for step in self.story):
+            shown = tuple(step._replace(message=visible(step.message)) for step in self.story)
+            object.__setattr__(self, "story", shown)
 
     @property
     def span(self) -> Span:

@@ -16,6 +16,7 @@ from gradls.server.documents import Document, Documents
 from gradls.server.positions import to_range
 from gradls.server.scheduling import Scheduler
 from gradls.server.settings import SOURCE, Client
+from gradls.syntax.text import visible
 
 if TYPE_CHECKING:
     from gradls.workspace.config import Problem
@@ -122,5 +123,5 @@ def diagnostic(problem: Problem, lines: list[str], client: Client) -> dict[str, 
         "severity": ERROR if problem.is_fatal else WARNING,
         "code": CODE,
         "source": SOURCE,
-        "message": problem.message,
+        "message": visible(problem.message),
     }

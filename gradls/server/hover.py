@@ -14,7 +14,7 @@ from gradls.rules.page import page
 from gradls.rules.registry import rules_by_key
 from gradls.rules.rule import Rule
 from gradls.server.positions import Position, Range, to_range
-from gradls.server.seeing import in_words, markup, place_of
+from gradls.server.seeing import in_words, markup, place_of, shown
 from gradls.server.settings import Client
 from gradls.syntax.separators import is_notebook, line_in_words
 from gradls.syntax.source import Source, Span
@@ -48,7 +48,7 @@ def hover(session: Session, label: str, at: tuple[int, int], client: Client) -> 
         found = about(facts, line, column)
         if found is not None:
             place = place or to_range(found.span, lines, client.encoding)
-            parts.append(in_words(found.paragraphs, client))
+            parts.append(in_words(shown(found.paragraphs, client), client))
     if place is None or not parts:
         return None
     return types.Hover(
@@ -73,7 +73,8 @@ def _leads_at(findings: Sequence[Finding], source: Source, at: tuple[int, int]) 
 def _about_lead(lead: Lead, client: Client) -> str:
     finding = lead.finding
     where = _linked(finding.place.source, finding.span, client)
-    return f"{lead.step.message[:1].upper()}{lead.step.message[1:]}: {finding.name} on {where}. {finding.message}"
+    step, message = shown([lead.step.message, finding.message], client)
+    return f"{step[:1].upper()}{step[1:]}: {finding.name} on {where}. {message}"
 
 
 def _linked(source: Source, span: Span, client: Client) -> str:
@@ -90,11 +91,12 @@ def _order(position: Position) -> tuple[int, int]:
 
 def _about_finding(finding: Finding, client: Client) -> Iterator[str]:
     if not client.shows_findings:
-        yield finding.message
+        yield from shown([finding.message], client)
     if finding.story and not client.shows_findings:
+        messages = shown([step.message for step in finding.story], client)
         yield "\n".join(
-            f"{number}. {_linked(step.place.source, step.place.span, client)}: {step.message}"
-            for number, step in enumerate(finding.story, 1)
+            f"{number}. {_linked(step.place.source, step.place.span, client)}: {message}"
+            for number, (step, message) in enumerate(zip(finding.story, messages, strict=True), 1)
         )
     rule = rules_by_key().get(finding.code)
     if rule is not None:

@@ -42,6 +42,7 @@ def serve(tcp: tuple[str, int] | None = None) -> int:
         # Clients take what comes on stderr for errors; they are told of the rest as the protocol has it.
         handler.setLevel(logging.WARNING)
         handler.addFilter(Once())
+        handler.setFormatter(_Harmless("%(levelname)s %(name)s: %(message)s"))
         handler.addFilter(_while_it_fits(MOST_ERRORS))
     # It logs refusals like failures; these are logged here.
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
@@ -60,6 +61,15 @@ def _while_it_fits(most: int) -> Callable[[logging.LogRecord], bool]:
         return left >= 0
 
     return fits
+
+
+class _Harmless(logging.Formatter):
+    """Names of files, say, do nothing to a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from gradls.syntax.text import visible
+
+        return visible(super().format(record))
 
 
 def _take_stdio() -> tuple[BinaryIO, BinaryIO]:

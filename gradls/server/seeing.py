@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lsprotocol import types
 
+from gradls.explain.harmless import harmless
 from gradls.explain.hints import CUTS, hints
 from gradls.explain.lenses import lenses
 from gradls.explain.paths import path
@@ -17,6 +18,7 @@ from gradls.explain.places import expressions_at
 from gradls.server.capabilities import PICTURE
 from gradls.server.positions import code_points, to_range
 from gradls.server.settings import Client
+from gradls.syntax.text import visible
 
 if TYPE_CHECKING:
     from gradls.flow.facts import Facts
@@ -77,12 +79,12 @@ def inlay_hints(
     sources = {source.path: source for source in (facts.source, *(finding.place.source for finding in findings))}
     for hint in hints(facts, *lines, which, findings):
         place = to_range(_point(hint.line, hint.column), facts.source.lines, client.encoding)["start"]
-        text = in_words(hint.tooltip, client)
-        label: str | list[types.InlayHintLabelPart] = hint.label
+        text = in_words(shown(hint.tooltip, client), client)
+        label: str | list[types.InlayHintLabelPart] = visible(hint.label)
         if hint.to is not None:
             path, span = hint.to
             location = types.Location(client.uri_of(path), _range(span, sources[path], client))
-            label = [types.InlayHintLabelPart(hint.label, location=location)]
+            label = [types.InlayHintLabelPart(visible(hint.label), location=location)]
         found.append(
             types.InlayHint(
                 position=types.Position(**place),
@@ -99,12 +101,13 @@ def code_lenses(facts: Facts, uri: str, client: Client, runs: bool) -> list[type
     found = []
     for lens in lenses(facts):
         area = _range(lens.span, facts.source, client)
-        tooltip = "\n".join(lens.details) or None
-        command = types.Command(lens.title, "", tooltip)
+        details, title = [visible(each) for each in lens.details], visible(lens.title)
+        tooltip = "\n".join(details) or None
+        command = types.Command(title, "", tooltip)
         if runs and lens.kind == "backward":
             position = {"line": area.start.line, "character": area.start.character}
-            command = types.Command(lens.title, PICTURE, tooltip, [uri, position, {"details": list(lens.details)}])
-        data = {"kind": lens.kind, "details": list(lens.details)}
+            command = types.Command(title, PICTURE, tooltip, [uri, position, {"details": details}])
+        data = {"kind": lens.kind, "details": details}
         found.append(types.CodeLens(range=area, command=command, data=data))
     return found
 
@@ -134,6 +137,11 @@ def place_of(source: Source, at: tuple[int, int], client: Client) -> tuple[int, 
 def markup(client: Client) -> types.MarkupKind:
     """What the client shows texts as."""
     return types.MarkupKind.Markdown if client.abilities.markdown else types.MarkupKind.PlainText
+
+
+def shown(messages: Sequence[str], client: Client) -> list[str]:
+    """Messages that tell of code, such that nothing in that code does anything to what they are shown in."""
+    return [harmless(each) if client.abilities.markdown else visible(each) for each in messages]
 
 
 def in_words(paragraphs: tuple[str, ...] | list[str], client: Client) -> str:

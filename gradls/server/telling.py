@@ -7,6 +7,8 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gradls.syntax.text import visible
+
 if TYPE_CHECKING:
     from gradls.server.connection import Connection
     from gradls.server.snapshots import Analysis, Snapshot
@@ -35,7 +37,7 @@ class _Client(logging.Handler):
         self.addFilter(Once())
 
     def emit(self, record: logging.LogRecord) -> None:
-        connection, message = self._connection(), self.format(record)
+        connection, message = self._connection(), visible(self.format(record))
         if connection is None:
             return
         if record.levelno == logging.INFO:

@@ -16,6 +16,16 @@ _FEW, _TOO_MANY = 20, 10_000  # lines of a change that are not worth a closer lo
 _MOST_CHANGES = 16
 
 
+def visible(text: str) -> str:
+    """`text` with what would steer a terminal, or the order in which text is shown, replaced: control characters but
+    the line feed, and those without a form of their own."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in "\n\xa0\u3000" else "\N{REPLACEMENT CHARACTER}" for each in text
+    )
+
+
 def split_lines(text: str) -> list[str]:
     r"""The lines of `text`, line ends kept; only `\n`, `\r\n` and `\r` end a line (`str.splitlines` knows more)."""
     return _LINE.findall(text)
