@@ -169,8 +169,7 @@ class Acting:
 
     def _workspace_edit(self, made: Sequence[action_edits.Edits]) -> types.WorkspaceEdit:
         uri_of = self._uri_of
-        # Neovim makes files, but does not say that it knows the only form of an edit that does.
-        if not self._abilities.document_changes and not any(each.is_new for each in made):
+        if not self._abilities.document_changes:
             return types.WorkspaceEdit(changes={uri_of(each.path): each.edits for each in made})
         changes: list[types.CreateFile | types.TextDocumentEdit] = [
             types.CreateFile(uri=uri_of(each.path), options=types.CreateFileOptions(ignore_if_exists=True))

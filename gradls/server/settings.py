@@ -60,7 +60,9 @@ class Abilities:
             code_action_literals=_at(action, "codeActionLiteralSupport") is not None,
             resolves_edits="edit" in _list(action, "resolveSupport", "properties")
             and _at(action, "dataSupport") is True,
-            document_changes=_at(workspace, "workspaceEdit", "documentChanges") is True,
+            # Neovim does not say that it takes them, but names what can only stand in them.
+            document_changes=_at(workspace, "workspaceEdit", "documentChanges") is True
+            or bool(_list(workspace, "workspaceEdit", "resourceOperations")),
             disabled_actions=_at(action, "disabledSupport") is True,
             creates_files="create" in _list(workspace, "workspaceEdit", "resourceOperations"),
             applies_edits=_at(workspace, "applyEdit") is True,

@@ -55,6 +55,25 @@ function steps.hover()
   report.hover = hover and hover.contents.value
 end
 
+-- An edit that was asked for before the text has changed is applied, and asked for, after it.
+function steps.outdated()
+  to_finding()
+  local params = vim.lsp.util.make_range_params(0, client.offset_encoding)
+  params.context = { diagnostics = {}, only = { 'quickfix' } }
+  for _, action in ipairs(request('textDocument/codeAction', params) or {}) do
+    if action.title:find(env.WORD, 1, true) then
+      local edit = request('codeAction/resolve', action).edit
+      report.offered = edit.documentChanges[1].edits[1].newText
+      vim.api.nvim_buf_set_lines(buffer, 0, 0, false, { '# a line above' })
+      vim.lsp.util.apply_workspace_edit(edit, client.offset_encoding)
+      report.lines = vim.api.nvim_buf_get_lines(buffer, 0, -1, false)
+      report.resolved = request('codeAction/resolve', action) ~= nil
+      return
+    end
+  end
+  fail('there is no such action')
+end
+
 function steps.explain()
   to_finding()
   vim.cmd('GradlsExplain')

@@ -18,6 +18,9 @@ title = "😀 e\u0301"; loss = torch.tensor(losses).mean()
 loss.backward()
 """
 MENDED = STACKED.replace("torch.tensor(", "torch.stack(")
+ODD = f"\ufeff{STACKED}".replace("\n", "\r\n").replace("import nn", "import nn  # \t 😀 e\u0301 \xa0")
+"""The same program, with a mark in front, the line ends of Windows, and white space of several kinds."""
+MENDED_ODD = ODD.replace("torch.tensor(", "torch.stack(")
 LINE, CODE, CULPRIT = 6, "GRD102", "torch.tensor(losses)"
 FIX = "torch.stack"
 """A word in the title of the fix that makes `MENDED` of `STACKED`."""
@@ -32,6 +35,16 @@ def project(folder: Path) -> Path:
     (folder / "pyproject.toml").write_text("[project]\n")
     (folder / "train.py").write_text(STACKED, encoding="utf-8")
     return folder
+
+
+def write_oddly(folder: Path) -> None:
+    """Have the program of the project be `ODD`."""
+    (folder / "train.py").write_bytes(ODD.encode())
+
+
+def written_exactly(folder: Path) -> str:
+    """What is on the disk, each byte of it."""
+    return (folder / "train.py").read_bytes().decode()
 
 
 def written(folder: Path) -> str:

@@ -99,6 +99,13 @@ def test_a_finding_is_shown_and_fixed(name: str, client: str, project: Path):
     assert written(project) == MENDED
 
 
+@pytest.mark.parametrize(("name", "client"), CLIENTS)
+def test_nothing_else_of_a_file_changes(name: str, client: str, project: Path):
+    programs.write_oddly(project)
+    drive(name, client, project)
+    assert programs.written_exactly(project) == programs.MENDED_ODD
+
+
 @pytest.mark.parametrize(("name", "client"), [each for each in CLIENTS if each[1] != "flymake"])
 def test_nothing_is_seen_of_a_server_that_does_nothing(name: str, client: str, project: Path):
     assert drive(name, client, project, works=False)["error"]

@@ -107,6 +107,20 @@ def test_all_safe_fixes_at_once(project: Path):
     assert written(project) == MENDED
 
 
+@pytest.mark.parametrize("name", VERSIONS)
+def test_nothing_else_of_a_file_changes(name: str, project: Path):
+    programs.write_oddly(project)
+    drive(name, project, "action", KIND="quickfix", WORD=programs.FIX)
+    assert programs.written_exactly(project) == programs.MENDED_ODD
+
+
+def test_an_outdated_fix_is_refused(project: Path):
+    seen = drive(NEWEST, project, "outdated", WORD=programs.FIX)
+    assert seen["offered"] == "torch.stack"
+    assert seen["lines"] == ["# a line above", *STACKED.splitlines()]
+    assert seen["resolved"] is False
+
+
 def test_a_finding_is_ignored_by_a_comment(project: Path):
     drive(NEWEST, project, "action", KIND="quickfix", WORD="Ignore")
     assert written(project) == STACKED.replace(".mean()\n", ".mean()  # gradls: ignore[tensor-of-tensors]\n")

@@ -4,7 +4,7 @@ import pytest
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
 
-from tests.lsp.clients import Client
+from tests.lsp.clients import PRESETS, Client, neovim
 from tests.lsp.programs import DETACHED, STACKED
 
 URI = "file:///t/train.py"
@@ -48,13 +48,26 @@ async def test_edits_come_when_the_client_says(client: Client, preset: str, late
         assert (action.edit is None) is later
 
 
-async def test_versions_of_edits_only_for_clients_that_take_them(client: Client):
+@pytest.mark.parametrize("takes_them", [True, False])
+async def test_versions_of_edits_only_for_clients_that_take_them(
+    client: Client, takes_them: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """Neovim does, though it does not say so: it says that it makes files, which only such edits do."""
+    able = neovim()
+    assert able.workspace.workspace_edit.document_changes is None
+    if not takes_them:
+        able.workspace.workspace_edit = None
+    monkeypatch.setitem(PRESETS, "neovim", lambda: able)
     await client.begin("neovim")
     client.open(URI, DETACHED)
     action = titled(await client.actions(URI, await client.diagnostics_of(URI)), "remove")
-    resolved = await client.code_action_resolve_async(action)
-    assert resolved.edit.document_changes is None
-    assert list(resolved.edit.changes) == [URI]
+    edit = (await client.code_action_resolve_async(action)).edit
+    if takes_them:
+        (change,) = edit.document_changes
+        assert (change.text_document.uri, change.text_document.version) == (URI, 1)
+    else:
+        assert edit.document_changes is None
+        assert list(edit.changes) == [URI]
 
 
 def stripped(diagnostic: types.Diagnostic) -> types.Diagnostic:
