@@ -62,14 +62,17 @@ def fingerprint(*packages: str) -> str:
 class Folder:
     """A folder for what is kept. Where it cannot be had it is a temporary one, which goes with `close`."""
 
-    def __init__(self, folder: Path | None = None, private: bool = False, lasting: bool = True) -> None:
+    def __init__(
+        self, folder: Path | None = None, private: bool = False, lasting: bool = True, workspace: Path | None = None
+    ) -> None:
         """`folder` defaults to the user's cache folder, which is private as `private` ones are: only this user can
-        read or write there. Unless it is to be `lasting` it is a temporary one in any case."""
+        read or write there, and which are not used if they lie in the `workspace`. Unless it is to be `lasting` it is a
+        temporary one in any case."""
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self.lasting = lasting
         try:
             if lasting:
-                self.path = _usable(folder or own_folder(), private or folder is None)
+                self.path = _usable(folder or own_folder(), private or folder is None, workspace)
         except OSError as error:
             log.info("nothing is kept on disk: %s", error)
             self.lasting = False
@@ -86,8 +89,12 @@ class Folder:
                 self._temporary.cleanup()
 
 
-def _usable(folder: Path, private: bool) -> Path:
-    """`folder`, made if need be. OSError if it cannot be written, or should be private and belongs to somebody else."""
+def _usable(folder: Path, private: bool, workspace: Path | None) -> Path:
+    """`folder`, made if need be. OSError if it cannot be written, or should be private and may hold what is somebody
+    else's."""
+    if private and workspace is not None and _is_within(folder, workspace) and not _is_within(Path.home(), workspace):
+        # What is in it may have come with the rest.
+        raise PermissionError(f"{folder} is in the workspace")
     made = not os.path.exists(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if private and hasattr(os, "getuid"):
@@ -100,6 +107,10 @@ def _usable(folder: Path, private: bool) -> Path:
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     with tempfile.TemporaryFile(dir=folder):
         return folder
+
+
+def _is_within(inner: Path, outer: Path) -> bool:
+    return Path(os.path.realpath(inner)).is_relative_to(os.path.realpath(outer))
 
 
 class Database:

@@ -237,7 +237,7 @@ class Resolver:
 
         key = place, private
         if key not in self._folders:
-            self._folders[key] = Folder(place, private)
+            self._folders[key] = Folder(place, private, workspace=self.root)
         return self._folders[key].path
 
     def _open_cache(self) -> Cache:

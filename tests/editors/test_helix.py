@@ -56,6 +56,7 @@ def drive(project: Path, *, works: bool = True) -> None:
 def find(helix: Terminal) -> None:
     helix.wait("said by another server")
     helix.wait("`torch.tensor(losses)` copies")  # at the end of the line
+    helix.type("Escape")  # it asks for hints when it is idle after a key, which a busy server has missed
     helix.wait("no gradient: copied values")  # a hint
     helix.write("]D")
     helix.wait("no gradient can reach")

@@ -299,6 +299,18 @@ def test_an_empty_part_of_pythonpath(world: World):
     assert kinds(world) == ["gradls", "names", "jedi"]
 
 
+def test_a_cache_folder_in_the_workspace_is_not_used(world: World):
+    """Trees that jedi has parsed are pickles: those that came with the workspace are left alone."""
+    kept = world.root / ".cache" / "gradls" / "jedi"
+    before = sorted(kept.rglob("*"))
+    assert before
+    world = world._replace(environment={**world.environment, "XDG_CACHE_HOME": str(world.root / ".cache")})
+    run = world.run("check", "--resolve", "--no-cache", "train.py")
+    assert "GRD101" in run.stdout, run.stderr
+    assert kinds(world) == ["gradls", "names", "jedi"]
+    assert sorted(kept.rglob("*")) == before
+
+
 class Session:
     """What an editor does in a folder."""
 
