@@ -6,6 +6,7 @@ import argparse
 import os
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from gradls.cli.fingerprints import identity_of
 from gradls.cli.inputs import Task, UsageError
@@ -65,7 +66,13 @@ class Baselines:
         if self._arguments.baseline:
             return os.path.abspath(self._arguments.baseline)
         if config.baseline and self._arguments.use_baseline:
-            return os.path.normpath(os.path.join(config.root or os.getcwd(), config.baseline))
+            root = str(config.root or os.getcwd())
+            path = os.path.normpath(os.path.join(root, config.baseline))
+            writes = self._arguments.write_baseline or self._arguments.prune_baseline
+            if writes and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+                # The configuration may be a stranger's.
+                raise UsageError(f"{_shown(path)} is not in {root}: it is written to if --baseline names it")
+            return path
         self._by_default = self._arguments.write_baseline
         return os.path.abspath(DEFAULT) if self._by_default else None
 

@@ -218,7 +218,8 @@ class Resolver:
         folder = self._folder_for(self._cache_place, True)
         environment = find_environment(self.root, self._python)
         found = environment.python or ", ".join(environment.packages) or "nothing: no environment was found"
-        log.info("%s: names are looked up in %s", self.root or "no folder", found)
+        how = "" if self._trusted or not environment.python else ", which is read and not run: it is not `trusted`"
+        log.info("%s: names are looked up in %s%s", self.root or "no folder", found, how)
         return {
             "cwd": str(folder if os.path.isdir(folder) else Path.home().anchor),
             "cache": str(folder / TREES),

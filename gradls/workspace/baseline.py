@@ -44,6 +44,8 @@ class Baseline:
     @classmethod
     def read(cls, path: str) -> Baseline:
         """The baseline in the file `path`. FileNotFoundError if there is none, BadBaseline for what is no baseline."""
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise BadBaseline("it is no file")
         try:
             with open(path, "rb") as file:
                 content = json.loads(file.read().decode("utf-8-sig"))

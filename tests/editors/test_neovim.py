@@ -116,8 +116,8 @@ def test_nothing_else_of_a_file_changes(name: str, project: Path):
 
 def test_an_outdated_fix_is_refused(project: Path):
     seen = drive(NEWEST, project, "outdated", WORD=programs.FIX)
-    assert seen["offered"] == "torch.stack"
-    assert seen["lines"] == ["# a line above", *STACKED.splitlines()]
+    assert seen["offered"] == "stack"
+    assert seen["lines"] == ["# a line above", *STACKED.splitlines(), "# edited"]
     assert seen["resolved"] is False
 
 

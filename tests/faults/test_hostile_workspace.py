@@ -262,6 +262,21 @@ def test_pipes_and_devices_are_not_read(blocked: World, arguments: list[str]):
     ]
 
 
+@pytest.mark.parametrize("path", ["fifo", "/dev/zero", "../outside.json", "link.json"])
+def test_a_baseline_that_the_configuration_names(empty: World, path: str):
+    """Is read if it is a file, and written in its folder only."""
+    (empty.root / "train.py").write_text(BLOCKED)
+    (empty.root / "gradls.toml").write_text(f"baseline = {path!r}\n")
+    os.mkfifo(empty.root / "fifo")
+    outside = empty.root.parent / "outside.json"
+    (empty.root / "link.json").symlink_to(outside)
+    for arguments in ([], ["--write-baseline"], ["--prune-baseline"]):
+        run = empty.run("check", "--no-cache", "--no-resolve", "train.py", *arguments)
+        assert run.returncode == 2, run.stdout
+        assert "baseline" in run.stderr or path in run.stderr
+    assert not outside.exists()
+
+
 def test_the_server_does_not_read_pipes_and_devices(blocked: World):
     with started(blocked.traced("server"), cwd=blocked.root, env=blocked.environment) as (raw, process):
         session = Session(raw, blocked.root)
