@@ -91,17 +91,22 @@ def ask(project: Project, *questions: Question) -> bool:
     return project.resolver.resolve_now(questions, str(project.root / "train.py"))
 
 
-def test_a_worker_that_is_stopped_is_replaced(projects: Callable[..., Project]) -> None:  # noqa: F811
-    project = projects(timeout=6.0)
+def test_a_worker_that_is_stopped_is_replaced(
+    projects: Callable[..., Project],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = projects()
     project.write("good.py", GOOD)
     project.write("better.py", GOOD)
     assert wait_until(lambda: ask(project, NET), SECONDS)
     first = project.resolver.worker_pid
     assert first is not None
     os.kill(first, signal.SIGSTOP)
+    monkeypatch.setattr(project.resolver._worker, "_timeout", 1.0)
     # What it was at counts as too much for it.
     assert not ask(project, Question("good", "Other", False))
     assert not alive(first)
+    monkeypatch.undo()
     assert wait_until(lambda: ask(project, BETTER), SECONDS)
     assert project.resolver.ask(NET, str(project.root / "train.py")) == ANSWER
 
