@@ -131,7 +131,6 @@ class Analysis:
         """Let go of all that is known. Nothing is to be asked any more."""
         if self._run is not None:
             self._run.end_for_good()
-        _end(self._known.values())
         self._run, self._run_of_known, self._facts = None, None, None
         self._known, self._made, self._seen_before = {}, {}, {}
 
@@ -151,7 +150,6 @@ class Analysis:
             self._mentions.pop(node, None)
         if run is None or self._concerns_module(run):
             run = self._run_module_again()
-        self._drop_what_is_not_true()
         chapters = [self._module]
         known: dict[Any, Chapter] = {}
         spent, executed = self._module.steps, set(self._module.executed)
@@ -181,7 +179,6 @@ class Analysis:
                 # Nothing is left that rests on an earlier run.
                 self._seen_before, self._asked_before = {}, set()
             self._made = {node: made for node, made in self._made.items() if node in known}
-        _end(set(self._known.values()).difference(known.values()))
         self._known, self._run_of_known, self._different = known, run, frozenset()
         self._forget_mentions_of_what_is_gone()
         return Facts(
@@ -192,10 +189,6 @@ class Analysis:
             torch_name=run.torch_name,
             target=run.target,
         )
-
-    def _drop_what_is_not_true(self) -> None:
-        """Before anything is run: what comes takes the place of what goes."""
-        _end([self._known.pop(key) for key in list(self._known) if self._still_true(key) is None])
 
     def _forget_mentions_of_what_is_gone(self) -> None:
         """Nothing of earlier texts is kept for long: it would hold all that was known of them."""
@@ -223,7 +216,6 @@ class Analysis:
         self._module = roots.run_module(run)
         different = _differences(old, run) if old is not None else None
         if different is None:
-            _end(self._known.values())
             self._known, self._made, self._mentions, self._seen_before, self._asked_before = {}, {}, {}, {}, set()
         else:
             # There are some from before if that was interrupted.
@@ -274,7 +266,8 @@ class Analysis:
         todo += [(method.written.node, method, False) for method in methods]
         if chapter is None:
             # It is another object, also for those that an interruption leaves for later.
-            _end([self._known.pop(key) for key, _, _ in todo if key in self._known])
+            for key, _, _ in todo:
+                self._known.pop(key, None)
             chapter = self._make(run, cls)
         yield cls.node, chapter
         applied = False
@@ -319,11 +312,6 @@ class Analysis:
             if words is None:
                 words = self._mentions[node] = mentions(source, node)
             yield from words
-
-
-def _end(chapters: Iterable[Chapter]) -> None:
-    for chapter in chapters:
-        chapter.end()
 
 
 def _differences(old: Run, new: Run) -> frozenset[str] | None:

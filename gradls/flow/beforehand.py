@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gradls.flow.run import OutOfBudget
-from gradls.flow.state import noted
 
 if TYPE_CHECKING:
     from gradls.flow.run import Frame, Run
@@ -32,8 +31,7 @@ def beforehand(run: Run, most_steps: int, frame: Frame | None = None, alone: boo
     run.mode.update({"grad": True, "inference": False, "at": None})
     run.state.clock = 0
     try:
-        with noted(run.slots):
-            yield
+        yield
     except OutOfBudget:
         pass
     finally:

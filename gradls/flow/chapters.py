@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from gradls.flow.facts import Event, TensorState
     from gradls.flow.graph import Node
     from gradls.flow.names import Question
-    from gradls.flow.state import Fields
 
 
 class Chapter:
@@ -34,7 +33,6 @@ class Chapter:
 
     __slots__ = (
         "asked",
-        "began",
         "calls",
         "entered",
         "events",
@@ -45,7 +43,6 @@ class Chapter:
         "reached",
         "read",
         "recorded",
-        "slots",
         "states",
         "steps",
         "switched_off",
@@ -84,19 +81,6 @@ class Chapter:
         self.steps = 0
         self.memo: dict[Any, Any] = {}
         """What others worked out from this chapter alone."""
-        self.slots: list[Fields] = []
-        """The slots of all that was made in it."""
-        self.began = 0
-        """What the clock said when it began."""
-
-    def end(self) -> None:
-        """Let go of what was found out: nobody needs it any more, and it refers to itself in many ways. What is older
-        than the chapter others need: some of its slots may have been made here because it was here that somebody asked
-        for them first."""
-        for fields in self.slots:
-            if fields.born > self.began:
-                fields.clear()
-        self.slots = []
 
     def of(self, kinds: tuple[str, ...]) -> list[Event]:
         """The events of these kinds, in order. To be asked when the chapter is finished; not to be changed."""

@@ -17,7 +17,6 @@ from gradls.flow.models.autograd_functions import context_arguments
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.proofs import prove
 from gradls.flow.run import MOST_STEPS, MOST_STEPS_A_ROOT, MOST_STEPS_ABROAD_ALONE, OutOfBudget, Run
-from gradls.flow.state import noted
 from gradls.flow.statements import exec_block
 from gradls.flow.values import Bound, Class, Function, Host, Instance, Mapping, Sequence, Value
 from gradls.syntax.source import Source
@@ -155,10 +154,8 @@ def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter
     run.begin(node)
     if not isinstance(node, ast.ClassDef):
         run.read[node] = run.source
-    run.chapter.began = run.state.clock
     run.limit = run.steps + MOST_STEPS_A_ROOT
-    with noted(run.chapter.slots):
-        _attempt(run, action)
+    _attempt(run, action)
     chapter = run.end()
     made = isinstance(node, ast.ClassDef)
     chapter.recorded = made or any(event.kind in ("backward", "grad-call") for event in chapter.events)

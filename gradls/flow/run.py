@@ -156,8 +156,6 @@ class Run:
         """What was asked about imported names and is not known."""
         self.module = Scope(Fields(self.state), None, "module")
         self.file = File(source, names, self.module)
-        self.slots: list[Fields] = []
-        """The slots of what was made beforehand, whichever chapter asked for it."""
         self.files = {source: self.file}
         """The files that were looked into, by their sources."""
         self.frame = Frame(self.module, self.state.mark(), self.file)

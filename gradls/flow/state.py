@@ -15,10 +15,7 @@ class _Missing:
 MISSING: Any = _Missing()
 
 
-_noted: list[Fields] | None = None
-"""Where the slots are noted that are made now."""
-_all: list[Fields] | None = None
-"""Where all slots are noted, wherever else they are."""
+_born: list[Fields] | None = None
 
 
 class Fields(dict):
@@ -30,8 +27,8 @@ class Fields(dict):
         if values:
             self.update(values)
         state.clock = self.born = state.clock + 1
-        if _noted is not None:
-            _noted.append(self)
+        if _born is not None:
+            _born.append(self)
 
     @classmethod
     def of(cls, born: int, values: dict | None = None) -> Fields:
@@ -54,30 +51,16 @@ def emptied_behind() -> Iterator[None]:
     What is known of a program refers to itself in many ways. With the slots empty it is given back at once, and nobody
     has to search for it.
     """
-    global _noted, _all
-    before = _noted, _all
+    global _born
+    before: list[Fields] | None = _born
     made: list[Fields] = []
-    _noted = _all = made
+    _born = made
     try:
         yield
     finally:
-        _noted, _all = before
+        _born = before
         for fields in made:
             fields.clear()
-
-
-@contextmanager
-def noted(slots: list[Fields]) -> Iterator[None]:
-    """Add to `slots` those that are made in the block, and not to those of a block around it."""
-    global _noted
-    before, length = _noted, len(slots)
-    _noted = slots
-    try:
-        yield
-    finally:
-        _noted = before
-        if _all is not None:
-            _all.extend(slots[length:])
 
 
 Changes = dict[tuple[int, Any], tuple[Fields, Any, Any]]
