@@ -97,6 +97,13 @@ class Analyst:
         opened = self._opened.pop(label, None)
         return opened.session.close(label) if opened is not None else []
 
+    def end(self) -> None:
+        """Let go of all that is known: another one has taken the place of this one."""
+        for session, _ in self._sessions.values():
+            session.end()
+        self._sessions.clear()
+        self._opened.clear()
+
     def learned(self, label: str) -> None:
         """Names have become known: what was concluded about `label` without them is void."""
         if label in self._opened:

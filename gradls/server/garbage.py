@@ -19,11 +19,19 @@ LONG_SECONDS = 10.0
 """Who has typed nothing for so long may read, or be away."""
 
 
+PAUSE_SECONDS = 2.0
+"""Who has typed nothing for so long does something else for a moment."""
+GROWTH = 0.25
+"""By so much may grow what is frozen until it is worth such a moment to look for garbage in it."""
+
+
 class Garbage:
     """Says what is to be collected when. Automatic collection is to be switched off (`gc.disable()`)."""
 
     def __init__(self) -> None:
         self._collections = 0
+        self._frozen = 0
+        """So many objects were frozen after the last thorough collection."""
 
     def keep(self) -> None:
         """Much was made that will stay."""
@@ -40,6 +48,9 @@ class Garbage:
         """What is to be done after nothing has happened for so long."""
         if seconds >= LONG_SECONDS and self._collections:
             return self._thorough
+        grown = gc.get_freeze_count() - self._frozen
+        if seconds >= PAUSE_SECONDS and grown > max(MANY, GROWTH * self._frozen):
+            return self._thorough
         return self._quick if gc.get_count()[0] >= SOME else None
 
     def _quick(self) -> None:
@@ -52,3 +63,4 @@ class Garbage:
         gc.unfreeze()
         gc.collect()
         gc.freeze()
+        self._frozen = gc.get_freeze_count()

@@ -166,7 +166,9 @@ class Scheduler:
         """Analyse everything anew, with an analyst that `make` makes on the worker's thread."""
 
         def replace(analyst: Analyst) -> None:
-            self._analyst = make()
+            old, self._analyst = self._analyst, make()
+            if old is not None:
+                old.end()
 
         self._names.restart()
         self._published.clear()

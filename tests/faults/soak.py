@@ -366,7 +366,7 @@ def soak(folder: Path, edits: int, opened: int, others: int, seed: int, pulls: b
                     if say:
                         print(day.course.samples[-1], len(day.course.drifts), flush=True)
                 if number and number % max(edits // parts, 1) == 0:
-                    _between(day, number // max(edits // parts, 1))
+                    _between(day, number // max(edits // parts, 1), 4.0 if say else 0.0)
                 day.edit()
             day.compare()
             day.sample(edits)
@@ -375,12 +375,13 @@ def soak(folder: Path, edits: int, opened: int, others: int, seed: int, pulls: b
     return day.course
 
 
-def _between(day: Day, number: int) -> None:
-    """What happens less often."""
+def _between(day: Day, number: int, pause: float) -> None:
+    """What happens less often, and a pause of so many seconds."""
     day.work_in_a_notebook()
     day.switch()
     if number % 4 == 1:
         day.configure()
+    time.sleep(pause)
     if number % 2:
         day.compare()
 
