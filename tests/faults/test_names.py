@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -80,11 +81,17 @@ def test_findings_go_on_when_the_worker_is_killed(server: tuple[Raw, int, str], 
 
 def test_findings_go_on_while_the_worker_hangs(server: tuple[Raw, int, str]) -> None:
     raw, process, uri = server
-    for worker in children(process):
+    workers = children(process)
+    for worker in workers:
         os.kill(worker, signal.SIGSTOP)
-    for version in range(2, 6):
-        write(raw, uri, version, f"{MORE}# {version}\n")
-        assert CODE in [each["code"] for each in raw.published(version)["diagnostics"]]
+    try:
+        for version in range(2, 6):
+            write(raw, uri, version, f"{MORE}# {version}\n")
+            assert CODE in [each["code"] for each in raw.published(version)["diagnostics"]]
+    finally:
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
 
 
 def ask(project: Project, *questions: Question) -> bool:
