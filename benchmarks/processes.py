@@ -14,7 +14,7 @@ from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 HELPERS = re.compile(r"gradls\.resolve")
-"""The command line of the process in which gradls looks names up."""
+"""The command line of the process in which gradls looks names up; those that it starts, as jedi does, belong to it."""
 
 
 class Failed(Exception):
@@ -34,6 +34,7 @@ class Usage:
 def usage(process: int) -> Usage:
     """What `process` and those below it take now. Those which have ended count with their CPU time only."""
     memory = helpers = cpu = 0.0
+    looking_up: set[int] = set()
     for number in _tree(process):
         try:
             fields = _fields(number)
@@ -42,7 +43,9 @@ def usage(process: int) -> Usage:
         except OSError:
             continue
         cpu += sum(int(ticks) for ticks in fields[11:15]) / TICKS
-        if HELPERS.search(command):
+        # Who started a process comes before it.
+        if int(fields[1]) in looking_up or HELPERS.search(command):
+            looking_up.add(number)
             helpers += resident
         else:
             memory += resident
