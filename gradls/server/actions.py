@@ -61,7 +61,7 @@ class Choice:
                 int(fix) if fix is not None else None,
                 data.get("text"),
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"not an action of gradls: {data!r}") from error
 
 

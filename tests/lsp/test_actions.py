@@ -194,13 +194,18 @@ async def test_a_fix_for_a_text_that_is_no_more_is_refused(client: Client):
 
 
 @pytest.mark.parametrize(
-    "data", [None, {}, {"uri": 1}, "x", {"uri": URI, "revision": 0, "code": "?", "span": [1], "fix": 0}]
+    "data",
+    [
+        *(None, {}, {"uri": 1}, "x", {"uri": URI, "revision": 0, "code": "?", "span": [1], "fix": 0}),
+        {"does": "fix", "uri": URI, "revision": float("inf")},
+    ],
 )
 async def test_nonsense_to_resolve_is_refused(client: Client, data: object):
     await client.begin("vscode")
     client.open(URI, DETACHED)
-    with pytest.raises(JsonRpcException):
+    with pytest.raises(JsonRpcException) as refused:
         await client.code_action_resolve_async(types.CodeAction(title="Remove", data=data))
+    assert refused.value.code == -32602
     assert len(await client.diagnostics_of(URI)) == 1
 
 
