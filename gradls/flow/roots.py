@@ -16,12 +16,21 @@ from gradls.flow.mistakes import tell
 from gradls.flow.models.autograd_functions import context_arguments
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.proofs import prove
-from gradls.flow.run import MOST_STEPS, MOST_STEPS_A_ROOT, MOST_STEPS_ABROAD_ALONE, OutOfBudget, Run
+from gradls.flow.run import (
+    MOST_STEPS,
+    MOST_STEPS_A_DEFINITION,
+    MOST_STEPS_A_ROOT,
+    MOST_STEPS_ABROAD_ALONE,
+    OutOfBudget,
+    Run,
+)
 from gradls.flow.statements import exec_block
 from gradls.flow.values import Bound, Class, Function, Host, Instance, Mapping, Sequence, Value
 from gradls.syntax.source import Source
 
 log = logging.getLogger(__name__)
+
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 
 
 def run_module(run: Run) -> Chapter:
@@ -59,10 +68,6 @@ def _define(run: Run, statements: Iterator[ast.stmt]) -> None:
             _attempt(run, partial(exec_block, run, [statement]))
         else:
             _attempt(run, partial(unparsed.forget_targets, run, statement))
-
-
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
-MOST_STEPS_A_DEFINITION = 1000
 
 
 def definitions(run: Run) -> list[Function | Class]:

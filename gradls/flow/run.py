@@ -31,6 +31,9 @@ MOST_STEPS_ALL_ABROAD = 60_000
 """The same for all calls into other files that the module makes."""
 MOST_STEPS_ABROAD_ALONE = 4_000
 """The same for all that one function makes that nobody calls."""
+MOST_STEPS_A_DEFINITION = 1_000
+"""For each function, class or import of a module whose statements take too many."""
+COPIES_A_STEP = 50
 MOST_CALLS_DEEP = 14
 
 
@@ -282,6 +285,10 @@ class Run:
         """Leave a question that has no answer with the facts."""
         self.questions.add(question)
         self.chapter.asked.add(question)
+
+    def copied(self, count: int) -> None:
+        """So many things were copied: where that is done again and again, it costs steps."""
+        self.steps += count // COPIES_A_STEP
 
     def step(self) -> None:
         self.steps += 1

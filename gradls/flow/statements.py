@@ -24,9 +24,6 @@ from gradls.flow.state import Changes, Fields
 from gradls.flow.values import NONE, Function, Instance, Mapping, Sequence, Tensor, Value
 from gradls.syntax.walk import walk
 
-MANY = 50
-"""To keep so many changes is a step."""
-
 
 def exec_block(run: Run, body: Iterable[ast.stmt]) -> bool:
     """Run statements in order; False if the end is not reached (return, raise, break, continue)."""
@@ -231,7 +228,7 @@ def _return(run: Run, statement: ast.Return) -> bool:
 def _peek(run: Run, mark: tuple[int, int]) -> Changes:
     """What was written since `mark`. Each way out of a function has its own."""
     changes = run.state.peek(mark)
-    run.steps += len(changes) // MANY
+    run.copied(len(changes))
     return changes
 
 

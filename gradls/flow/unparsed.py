@@ -127,12 +127,12 @@ def anything(run: Run, statement: ast.stmt) -> None:
 def forget_targets(run: Run, statement: ast.stmt) -> None:
     """What the names are that a statement binds, or sets attributes of, is not known."""
     for node in walk(statement):
-        while isinstance(node, (ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
-            node = node.value
-            if isinstance(node, ast.Name):
-                _forget(run, node.id)
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            _forget(run, node.id)
+        if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
+            inner: ast.AST = node
+            while isinstance(inner, (ast.Attribute, ast.Subscript)):
+                inner = inner.value
+            if isinstance(inner, ast.Name):
+                _forget(run, inner.id)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             _forget(run, node.name)
         elif isinstance(node, ast.alias):

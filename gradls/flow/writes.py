@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 SINGLE = ("", "expand", "no_grad", "inference_mode", "backward_hook")
 """What `Tensor.multi` is for views that do not come from an operation with several."""
 
-MANY = 50
-"""To copy so many is a step."""
 _RESHAPING = frozenset((
     "squeeze", "unsqueeze", "t", "transpose", "swapaxes", "swapdims", "resize", "resize_as", "set_", "as_strided",
 ))  # fmt: skip
@@ -44,7 +42,7 @@ def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
     if not tensor.multi and run.recording is False:
         tensor.multi = "inference_mode" if run.mode["inference"] else "no_grad"
     views = tensor.family["views"]
-    run.steps += len(views) // MANY
+    run.copied(len(views))
     run.state.set(tensor.family, "views", (*views, tensor))
 
 
@@ -120,7 +118,7 @@ def bump(run: Run, target: Tensor, op: str, at: ast.AST, by: object = None) -> N
     fields = target.storage.fields
     write = Write(run.at(at), op, run.path, by)
     write.clock = run.state.clock
-    run.steps += len(fields["writes"]) // MANY
+    run.copied(len(fields["writes"]))
     run.state.set(fields, "writes", (*fields["writes"], write))
     if target.storage.behind is not None:
         hide(run, target.storage.behind, write)

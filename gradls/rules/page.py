@@ -7,6 +7,7 @@ import re
 import textwrap
 from dataclasses import dataclass
 
+from gradls.autograd.versions import NEWEST, Version
 from gradls.rules.rule import Rule
 
 SECTIONS = (
@@ -21,6 +22,8 @@ SECTIONS = (
 )
 
 _FENCE = re.compile(r"^(?P<indent>[ ]*)(?P<fence>`{3,}|~{3,})[ ]*(?P<language>\w*)[^`\n]*$")
+
+_TARGET = re.compile(r'# with target-torch = "(\d+)\.(\d+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,12 @@ def page(rule: type[Rule]) -> Page:
             continue
         current.append(line)
     return Page(" ".join(title).strip(), {heading: "\n".join(text).strip("\n") for heading, text in sections.items()})
+
+
+def target_of(program: str) -> Version:
+    """The version of PyTorch that a program on a page is about: its first line may name an older one."""
+    found = _TARGET.match(program)
+    return (int(found[1]), int(found[2])) if found else NEWEST
 
 
 def markdown_of(rule: Rule) -> str:

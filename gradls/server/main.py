@@ -17,6 +17,7 @@ from gradls.server.loop import Loop
 from gradls.server.server import Server
 from gradls.server.telling import Once
 from gradls.server.transport import Writer, read_messages
+from gradls.syntax.text import visible
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,6 @@ CANNOT_LISTEN = 2
 SECONDS_BETWEEN_LOOKS_AT_THE_CLIENT = 2.0
 SECONDS_TO_END = 10.0
 """So long after the client has gone whatever still waits for it is given up."""
-FORMAT = "%(levelname)s %(name)s: %(message)s"
 MOST_ERRORS = 1 << 15
 """So many bytes are written to stderr. A pipe takes twice as many; who writes more to one that nobody reads waits for
 ever."""
@@ -37,13 +37,14 @@ some; without an end they would fill the memory."""
 def serve(tcp: tuple[str, int] | None = None) -> int:
     """Serve one client, on stdio or listening at the host and port `tcp`; return the exit status when it has gone."""
     gc.disable()
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format=FORMAT)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    shape = _Harmless("%(levelname)s %(name)s: %(message)s")
     for handler in logging.getLogger().handlers:
         # Clients take what comes on stderr for errors; they are told of the rest as the protocol has it.
         handler.setLevel(logging.WARNING)
         handler.addFilter(Once())
-        handler.setFormatter(_Harmless("%(levelname)s %(name)s: %(message)s"))
-        handler.addFilter(_while_it_fits(MOST_ERRORS))
+        handler.setFormatter(shape)
+        handler.addFilter(_while_it_fits(MOST_ERRORS, shape))
     # It logs refusals like failures; these are logged here.
     logging.getLogger("pygls").setLevel(logging.CRITICAL)
     if tcp is None:
@@ -51,13 +52,13 @@ def serve(tcp: tuple[str, int] | None = None) -> int:
     return _serve_tcp(*tcp)
 
 
-def _while_it_fits(most: int) -> Callable[[logging.LogRecord], bool]:
-    """Lets records through, the first `most` bytes of them."""
+def _while_it_fits(most: int, shape: logging.Formatter) -> Callable[[logging.LogRecord], bool]:
+    """Lets records through, the first `most` bytes of them as `shape` has them."""
     left = most
 
     def fits(record: logging.LogRecord) -> bool:
         nonlocal left
-        left -= len(logging.Formatter(FORMAT).format(record).encode(errors="replace")) + 1
+        left -= len(shape.format(record).encode(errors="replace")) + 1
         return left >= 0
 
     return fits
@@ -67,8 +68,6 @@ class _Harmless(logging.Formatter):
     """Names of files, say, do nothing to a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        from gradls.syntax.text import visible
-
         return visible(super().format(record))
 
 

@@ -6,13 +6,11 @@ Programs are run in this process, on PyTorch.
 from __future__ import annotations
 
 import ast
-import re
 from collections import defaultdict
 
-from gradls.autograd.versions import NEWEST
 from gradls.flow.analyze import analyze
 from gradls.rules.finding import Finding, Fix, Safety, Severity, TextEdit
-from gradls.rules.page import SECTIONS, page
+from gradls.rules.page import SECTIONS, page, target_of
 from gradls.rules.plugins import objection_to, require_sound
 from gradls.rules.registry import all_rules, own_rules
 from gradls.rules.rule import Rule
@@ -21,8 +19,6 @@ from gradls.syntax.source import Source
 from gradls.testing import programs
 from gradls.workspace.edits import apply_edits, compatible
 
-_TARGET = re.compile(r'# with target-torch = "(\d+)\.(\d+)"')
-"""The first line of a program that is about an older version."""
 LOUD = (Severity.ERROR, Severity.WARNING)
 
 
@@ -49,8 +45,7 @@ def found_in(program: str, rule: Rule) -> list[Finding]:
     """What all rules, and `rule`, find in a program, in the order of its text. What `rule` raises is raised."""
     source = Source.read(program, "program.py")
     assert not source.problems, f"does not parse: {source.problems}"
-    target = _TARGET.match(program)
-    facts = analyze(source, target=(int(target[1]), int(target[2])) if target else NEWEST)
+    facts = analyze(source, target=target_of(program))
     require_sound(rule, rule.check(facts))  # elsewhere a rule that raises finds nothing
     return findings(facts, list(dict.fromkeys([*all_rules(), rule])))
 

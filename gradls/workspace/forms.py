@@ -77,27 +77,10 @@ class RuleName:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A line as in a .gitignore."""
+    """A text that matches `expression`, which JSON schemas understand, too; `words` say what that is."""
 
-    words: str = "a pattern as in .gitignore"
-    expression: str = rf"^(?!!\s*$)([^\\\n]|\\[^\s/])*{END}"
-
-    def read(self, value: object, path: Path, mistakes: list[Mistake]) -> str | None:
-        if not isinstance(value, str) or not _matches(self.expression, value):
-            mistakes.append(_wrong(path, self.words, value))
-            return None
-        return value
-
-    def schema(self) -> Schema:
-        return {"type": "string", "pattern": self.expression}
-
-
-@dataclass(frozen=True, slots=True)
-class FilePath:
-    """The path of a file."""
-
-    words: str = "the path of a file"
-    expression: str = rf"^[^\x00\n]*[^\x00\s][^\x00\n]*{END}"
+    words: str
+    expression: str
 
     def read(self, value: object, path: Path, mistakes: list[Mistake]) -> str | None:
         if not isinstance(value, str) or not _matches(self.expression, value):
@@ -107,6 +90,10 @@ class FilePath:
 
     def schema(self) -> Schema:
         return {"type": "string", "pattern": self.expression}
+
+
+IGNORED = Pattern("a pattern as in .gitignore", rf"^(?!!\s*$)([^\\\n]|\\[^\s/])*{END}")
+FILE_PATH = Pattern("the path of a file", rf"^[^\x00\n]*[^\x00\s][^\x00\n]*{END}")
 
 
 @dataclass(frozen=True, slots=True)

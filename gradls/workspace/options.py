@@ -12,12 +12,12 @@ from typing import Any
 from gradls.autograd.versions import NEWEST, OLDEST, shown
 from gradls.rules.finding import Severity
 from gradls.workspace.forms import (
+    FILE_PATH,
+    IGNORED,
     Choice,
-    FilePath,
     Form,
     ListOf,
     Mistake,
-    Pattern,
     RuleName,
     TableOf,
     TorchVersion,
@@ -81,7 +81,7 @@ OPTIONS: Sequence[Option] = (
     Option(
         "per-file-ignores",
         "per_file_ignores",
-        TableOf(Pattern(), _RULES, "a table from patterns of files to lists of rules"),
+        TableOf(IGNORED, _RULES, "a table from patterns of files to lists of rules"),
         "none",
         "Rules that are off in some files: a table from patterns, as in a .gitignore and relative to the configuration "
         "file, to lists of rules.",
@@ -90,7 +90,7 @@ OPTIONS: Sequence[Option] = (
     Option(
         "exclude",
         "exclude",
-        ListOf(Pattern(), 'a list of patterns, as in `["third_party/"]`'),
+        ListOf(IGNORED, 'a list of patterns, as in `["third_party/"]`'),
         "none",
         "Files and folders that are left alone: patterns as in a .gitignore, relative to the configuration file.",
         '["third_party/"]',
@@ -124,7 +124,7 @@ OPTIONS: Sequence[Option] = (
     Option(
         "baseline",
         "baseline",
-        FilePath(),
+        FILE_PATH,
         "none",
         "A file with the findings that are known, which `gradls check --write-baseline` makes: `gradls check` reports "
         "only others. The path is relative to the configuration file. Editors show all findings.",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from gradls.workspace.config import Config, config_in
-from gradls.workspace.forms import Pattern
+from gradls.workspace.forms import IGNORED
 from gradls.workspace.options import OPTIONS, read_options
 from gradls.workspace.schema import schema
 from tests.cli.command import gradls
@@ -89,7 +89,7 @@ def test_all_of_it_can_be_used(data: st.DataObject):
 @given(st.text("!\\ /a*[]#\n\x00", max_size=6))
 def test_every_pattern_that_is_accepted_can_be_used(text: str):
     mistakes: list = []
-    if Pattern().read(text, (), mistakes) is not None:
+    if IGNORED.read(text, (), mistakes) is not None:
         pathspec.GitIgnoreSpec.from_lines([text])
 
 

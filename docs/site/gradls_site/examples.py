@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
-from gradls.autograd.versions import NEWEST
 from gradls.flow.analyze import analyze
 from gradls.rules.finding import Finding, Fix, Safety, Severity
+from gradls.rules.page import target_of
 from gradls.rules.registry import rules_by_key
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
@@ -15,7 +14,6 @@ from gradls.workspace.edits import apply_edits, unified_diff
 from gradls_site.markdown import escaped, indented
 from gradls_site.playground import link as playground_link
 
-_TARGET = re.compile(r'# with target-torch = "(\d+)\.(\d+)"')
 _SAFETY = {
     Safety.SAFE: "safe: `gradls check --fix` makes it",
     Safety.SUGGESTED: "suggested: read it before you take it",
@@ -24,12 +22,10 @@ _SAFETY = {
 
 def found_in(program: str, codes: Collection[str] = ()) -> list[Finding]:
     """The findings in a program, of the rules with `codes` or of all that are on by default."""
-    target = _TARGET.match(program)
-    version = (int(target[1]), int(target[2])) if target else NEWEST
     rules = [rule for rule in set(rules_by_key().values()) if rule.code in codes or not codes]
     if not codes:
         rules = [rule for rule in rules if rule.severity is not Severity.HINT]
-    return findings(analyze(Source.read(program, "example.py"), target=version), rules)
+    return findings(analyze(Source.read(program, "example.py"), target=target_of(program)), rules)
 
 
 def with_findings(program: str, codes: Collection[str] = (), link: str = "", root: str = "") -> str:

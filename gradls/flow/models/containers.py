@@ -12,9 +12,6 @@ from gradls.flow.values import LONGEST, MOST_ITEMS, NONE, Host, Mapping, Sequenc
 if TYPE_CHECKING:
     from gradls.flow.run import Run
 
-MANY = 50
-"""To copy so many elements is a step."""
-
 
 def to_sequence(run: Run, kind: str, value: Value | None) -> Sequence:
     """A list, tuple or set of what `value` holds."""
@@ -69,7 +66,7 @@ def append(run: Run, receiver: Sequence, call: Call) -> Value:
     value = call.get(0)
     if value is not None:
         # Each copies what is there.
-        run.steps += len(receiver.items) // MANY
+        run.copied(len(receiver.items))
         run.state.set(receiver.fields, "items", (*receiver.items, value))
         run.event("append", call.node, receiver, appended=value, held=receiver.elements)
     return NONE
@@ -82,7 +79,7 @@ def insert(run: Run, receiver: Sequence, call: Call) -> Value:
     index = call.known(0) if len(call.args) == 2 else 0
     if value is not None:
         place = index if isinstance(index, int) else len(receiver.items)
-        run.steps += len(receiver.items) // MANY
+        run.copied(len(receiver.items))
         items = list(receiver.items)
         items.insert(place, value)
         run.state.set(receiver.fields, "items", tuple(items))
