@@ -1,5 +1,6 @@
 """The command `gradls`, and `python -m gradls`, which is the same."""
 
+import gc
 import os
 import sys
 
@@ -13,7 +14,9 @@ def main() -> int:
     sys.path[:] = [folder for folder in sys.path if not _is_current(folder) or _is_ours(folder)]
     from gradls.cli.main import main as run
 
-    return run()
+    status = run()
+    gc.freeze()  # Python looks for garbage once more when it ends: in all trees
+    return status
 
 
 def _is_current(folder: str) -> bool:

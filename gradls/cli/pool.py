@@ -194,6 +194,7 @@ def _rare_collections() -> Iterator[Callable[[], object]]:
     try:
         yield _collect_if_much_is_new
     finally:
+        gc.freeze()  # else what is new would be looked through at once
         gc.unfreeze()
         gc.enable()
 

@@ -12,6 +12,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.models.registry import find_function, find_method, find_method_of_library
 from gradls.flow.program import is_stub
 from gradls.flow.run import Scope
+from gradls.flow.state import empty_behind
 from gradls.flow.values import (
     TRUE,
     Bound,
@@ -87,6 +88,7 @@ def linearize(cls: Class) -> tuple[Value, ...]:
         for base in cls.bases:
             order += linearize(base) if isinstance(base, Class) else [base]
         cls.order = tuple(dict.fromkeys(reversed(order)))[::-1]
+        empty_behind(cls)
     return cls.order
 
 

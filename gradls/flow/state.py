@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 
 class _Missing:
@@ -15,7 +15,11 @@ class _Missing:
 MISSING: Any = _Missing()
 
 
-_born: list[Fields] | None = None
+class _Emptied(Protocol):
+    def clear(self) -> None: ...
+
+
+_born: list[_Emptied] | None = None
 
 
 class Fields(dict):
@@ -52,15 +56,21 @@ def emptied_behind() -> Iterator[None]:
     has to search for it.
     """
     global _born
-    before: list[Fields] | None = _born
-    made: list[Fields] = []
+    before: list[_Emptied] | None = _born
+    made: list[_Emptied] = []
     _born = made
     try:
         yield
     finally:
         _born = before
-        for fields in made:
-            fields.clear()
+        for each in made:
+            each.clear()
+
+
+def empty_behind(what: _Emptied) -> None:
+    """Empty this, too, when the block of `emptied_behind` is left."""
+    if _born is not None:
+        _born.append(what)
 
 
 Changes = dict[tuple[int, Any], tuple[Fields, Any, Any]]

@@ -403,6 +403,10 @@ class Class(Value):
         self.unknown_base: bool | None = None
         self.switches: bool | None = None
 
+    def clear(self) -> None:
+        """Let go of what leads back here."""
+        self.order = None
+
 
 class Lib(Value):
     """Something of a library, by its canonical full name."""

@@ -306,9 +306,20 @@ def isinstance_(run: Run, path: str, call: Call) -> Value:
             return truth.derived(
                 run,
                 call.args[0],
-                ("isinstance", ast.dump(call.node.args[1]) if isinstance(call.node, ast.Call) else ""),
+                ("isinstance", _written(call.node.args[1]) if isinstance(call.node, ast.Call) else ""),
             )
     return Host("bool")
+
+
+def _written(node: ast.expr) -> object:
+    """The same for expressions that are written alike; `ast.dump` takes long, and leaves garbage behind."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return _written(node.value), node.attr
+    if isinstance(node, ast.Tuple):
+        return "(", *(_written(element) for element in node.elts)
+    return ast.dump(node)
 
 
 @function("builtins.hasattr")
