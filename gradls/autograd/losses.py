@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 
@@ -37,6 +38,12 @@ class LossSpec:
     target_dtype: str
     swapped: str
     refuses: tuple[tuple[str, str], ...]
+
+
+def loss_spellings() -> Collection[str]:
+    """All that `find_loss` knows."""
+    found: dict[str, str] = table("losses")["spellings"]
+    return found.keys()
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradls.autograd.ops import find_op
 from gradls.flow.graph import At
-from gradls.flow.values import Unknown, Value
+from gradls.flow.values import Bound, Lib, Unknown, Value
 from gradls.syntax.source import Source
 
 if TYPE_CHECKING:
@@ -91,14 +91,50 @@ class Chapter:
 
     def numbered(self, kinds: tuple[str, ...]) -> list[tuple[int, Event]]:
         """The same with their places in `events`."""
+        by_kind = self._by_kind
         if len(kinds) == 1:
-            return self._by_kind.get(kinds[0], [])
-        return sorted(chain.from_iterable(self._by_kind.get(kind, ()) for kind in set(kinds)), key=itemgetter(0))
+            return by_kind.get(kinds[0], [])
+        found = [by_kind[kind] for kind in set(kinds) if kind in by_kind]
+        return found[0] if len(found) == 1 else sorted(chain.from_iterable(found), key=itemgetter(0))
 
     @property
     def kinds(self) -> KeysView[str]:
         """The kinds of its events."""
         return self._by_kind.keys()
+
+    def called(self, names: tuple[str, ...]) -> list[ast.Call]:
+        """The calls, in order, of what goes by one of these names: a function of a library, or a method."""
+        by_name = self._by_name
+        if len(names) == 1:
+            return [node for _, node in by_name.get(names[0], ())]
+        found = {node: number for name in names for number, node in by_name.get(name, ())}
+        return sorted(found, key=found.__getitem__)
+
+    @property
+    def names(self) -> KeysView[str]:
+        """The names of what it calls."""
+        return self._by_name.keys()
+
+    @property
+    def _by_name(self) -> dict[str, list[tuple[int, ast.Call]]]:
+        found: dict[str, list[tuple[int, ast.Call]]] | None = self.memo.get("by name")
+        if found is None:
+            found = self.memo["by name"] = {}
+            for number, (node, records) in enumerate(self.calls.items()):
+                before = ""
+                for function, _, _ in records:
+                    if isinstance(function, (Bound, Unknown)):
+                        name = function.name
+                    elif isinstance(function, Lib):
+                        name = function.path[function.path.rfind(".") + 1 :]
+                    else:
+                        continue
+                    if name != before:
+                        known = found.setdefault(name, [])
+                        if not known or known[-1][0] != number:
+                            known.append((number, node))
+                        before = name
+        return found
 
     @property
     def _by_kind(self) -> dict[str, list[tuple[int, Event]]]:

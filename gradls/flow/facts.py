@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, TypeVar
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple, TypeVar
 
 from gradls.autograd.versions import NEWEST, Version
 from gradls.flow.chapters import Chapter, settled
@@ -131,17 +131,21 @@ class Facts:
         """The version of PyTorch that the file is meant for."""
         self.memo: dict[Any, Any] = {}
         """What rules worked out from these facts, for other rules."""
+        self._of_chapters: dict[Chapter, Facts] = {}
 
     def of_chapter(self, chapter: Chapter) -> Facts:
         """The facts of one chapter of these."""
-        return Facts(
-            self.source,
-            (chapter,),
-            others=self.others,
-            questions=self.questions,
-            torch_name=self.torch_name,
-            target=self.target,
-        )
+        found = self._of_chapters.get(chapter)
+        if found is None:
+            found = self._of_chapters[chapter] = Facts(
+                self.source,
+                (chapter,),
+                others=self.others,
+                questions=self.questions,
+                torch_name=self.torch_name,
+                target=self.target,
+            )
+        return found
 
     def of(self, *kinds: str) -> Iterator[Event]:
         """The events of these kinds, in order."""
@@ -188,6 +192,13 @@ class Facts:
                 found[node] = records if known is None else [*known, *records]
         return found
 
+    def called(self, *names: str) -> Iterator[tuple[ast.Call, list[tuple[Value, Any, Value]]]]:
+        """Those of `calls` in which something is called that goes by one of these names: a function of a library, or a
+        method."""
+        for chapter in self.chapters:
+            for node in chapter.called(names):
+                yield node, chapter.calls[node]
+
     def evaluations(self, node: ast.AST) -> list[tuple[Value, Any, Value]]:
         """The same for one expression, which need not be a call."""
         return [record for chapter in self.chapters for record in chapter.calls.get(node, ())]  # type: ignore[call-overload]
@@ -195,10 +206,12 @@ class Facts:
     def each(self, work: Callable[[Facts], Iterable[T]]) -> Iterator[T]:
         """What `work` gives for the facts of each chapter by itself. That is kept for as long as the chapter is true:
         it may depend on nothing else."""
+        asked = asked_by(work)
         for chapter in self.chapters:
             found = chapter.memo.get(work)
             if found is None:
-                found = chapter.memo[work] = list(work(self.of_chapter(chapter)))
+                concerned = asked is None or asked.has(chapter)
+                found = chapter.memo[work] = list(work(self.of_chapter(chapter))) if concerned else ()
             yield from found
 
     @cached_property
@@ -255,6 +268,63 @@ class Facts:
         while node is not None and not isinstance(node, ast.stmt):
             node = self.parent(node)
         return node
+
+
+class Asked(NamedTuple):
+    """What somebody asks a chapter for first: one that has none of it is to them as one in which nothing happens."""
+
+    kinds: frozenset[str]
+    """Of events."""
+    names: frozenset[str]
+    """Of what is called."""
+
+    def has(self, chapter: Chapter) -> bool:
+        """Does the chapter have any of it?"""
+        return not chapter.kinds.isdisjoint(self.kinds) or (
+            bool(self.names) and not chapter.names.isdisjoint(self.names)
+        )
+
+
+@lru_cache(1024)
+def asked_by(work: Callable[[Facts], Iterable[Any]]) -> Asked | None:
+    """What `work` asks first of the facts of one chapter. None if it looks at anything else, too."""
+    view = _Nothing()
+    try:
+        for _ in work(view):
+            return None
+    except (Exception, SystemExit):
+        return None
+    kinds, names = view.asked
+    return Asked(frozenset(kinds), frozenset(names)) if (kinds or names) and not view.asked_for_more else None
+
+
+class _Nothing(Facts):
+    """Facts of a chapter in which nothing happens: they write down what they are asked for."""
+
+    ANYWAY = frozenset(("of", "numbered", "called", "asked", "asked_for_more", "memo", "torch_name", "unfinished"))
+    """What says nothing by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(Source.read(""))
+        self.asked: tuple[set[str], set[str]] = set(), set()
+        self.asked_for_more = False
+
+    def of(self, *kinds: str) -> Iterator[Event]:
+        self.asked[0].update(kinds)
+        return iter(())
+
+    def numbered(self, *kinds: str) -> list[tuple[int, Event]]:
+        self.asked[0].update(kinds)
+        return []
+
+    def called(self, *names: str) -> Iterator[tuple[ast.Call, list[tuple[Value, Any, Value]]]]:
+        self.asked[1].update(names)
+        return iter(())
+
+    def __getattribute__(self, name: str) -> object:
+        if not name.startswith("_") and name not in _Nothing.ANYWAY:
+            object.__setattr__(self, "asked_for_more", True)
+        return object.__getattribute__(self, name)
 
 
 def _attribute_read(node: ast.AST) -> Iterator[tuple[str, ast.Attribute]]:

@@ -75,9 +75,10 @@ class LeafLeftBehind(Rule):
     code, name, severity = "GRD318", "leaf-left-behind", Severity.INFORMATION
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        kept = _kept(facts)
+        backwards = list(facts.of("backward"))
+        kept = _kept(facts) if backwards else set()
         told: set[ast.AST] = set()
-        for event in facts.of("backward"):
+        for event in backwards:
             for leaf in sorted(event.reached, key=lambda leaf: leaf.fields.born):
                 at = leaf.node.at
                 if leaf in kept or leaf.name or leaf.owner is not None or at is None or event.caught:

@@ -84,10 +84,11 @@ class CriterionCalledLikeFunction(Rule):
     code, name, severity = "GRD402", "criterion-called-like-function", Severity.ERROR
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        used = _used_as_tensors(facts)
-        for event in facts.of("module-made"):
+        made = [event for event in facts.of("module-made") if _is_criterion(event.value)]
+        used = _used_as_tensors(facts) if made else {}
+        for event in made:
             criterion = event.value
-            if isinstance(criterion, Instance) and find_loss(criterion.path) is not None and not event.caught:
+            if isinstance(criterion, Instance) and not event.caught:
                 use = used.get(criterion)
                 wrong = _tensor_options(criterion, event.call)
                 if wrong or (use is not None and _has_inputs(event.call)):
@@ -105,6 +106,10 @@ class CriterionCalledLikeFunction(Rule):
             made = Place(event.at.source, event.at.node.func)
             fixes.append(Fix("Call the criterion", Safety.SUGGESTED, edits.add_call(made, "()")))
         return self.finding(place(event.at), message, story, fixes)
+
+
+def _is_criterion(value: Value | None) -> bool:
+    return isinstance(value, Instance) and find_loss(value.path) is not None
 
 
 def _tensor_options(criterion: Instance, call: Call) -> bool:
@@ -127,9 +132,9 @@ def _has_inputs(call: Call) -> bool:
 def _used_as_tensors(facts: Facts) -> dict[Instance, tuple[Event, str]]:
     """The criteria on which a method of tensors is called."""
     found: dict[Instance, tuple[Event, str]] = {}
-    for node, records in facts.calls.items():
+    for node, records in facts.called("backward", "item"):
         for function, _, _ in records:
             receiver, name = of_call(function)
-            if isinstance(receiver, Instance) and name in ("backward", "item") and find_loss(receiver.path) is not None:
+            if isinstance(receiver, Instance) and name in ("backward", "item") and _is_criterion(receiver):
                 found.setdefault(receiver, (Event("call", At(facts.source_of(node), node)), name))
     return found

@@ -2,8 +2,9 @@
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import cache
 
-from gradls.autograd.losses import find_loss
+from gradls.autograd.losses import find_loss, loss_spellings
 from gradls.flow.arguments import Call
 from gradls.flow.facts import Facts
 from gradls.flow.values import Lib
@@ -100,17 +101,16 @@ class LossOptions(Rule):
     code, name, severity = "GRD406", "loss-options", Severity.INFORMATION
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        for node, records in facts.calls.items():
+        for node, records in facts.called(*_names()):
             function, call, _ = records[0]
             if isinstance(function, Lib) and not call.unsure:
                 yield from self._of_call(facts, node, function.path, call)
 
     def _of_call(self, facts: Facts, node: ast.Call, path: str, call: Call) -> Iterator[Finding]:
-        at = Place(facts.source_of(node), node)
         empty = not call.args and not call.kwargs and ".functional." in path
         if path in _WITHOUT_DIM and call.get(_WITHOUT_DIM[path], "dim") is None and not empty:
             message = f"{code(facts, node)} chooses a dimension by itself, and the choice is deprecated: give it `dim`"
-            yield self.finding(at, message)
+            yield self.finding(Place(facts.source_of(node), node), message)
         loss = find_loss(path)
         if loss is None:
             return
@@ -124,7 +124,7 @@ class LossOptions(Rule):
                     f"{code(facts, node.func)} with the reduction `mean` divides by the number of elements: "
                     '`reduction="batchmean"` gives the divergence'
                 )
-                yield self.finding(at, message)
+                yield self.finding(Place(facts.source_of(node), node), message)
 
     def _of_flags(self, facts: Facts, node: ast.Call, call: Call, flags: list[str]) -> Finding:
         given = {name: call.known(99, name, default=True) for name in ("size_average", "reduce")}
@@ -140,3 +140,9 @@ class LossOptions(Rule):
             edit = TextEdit(at.source.path, at.source.span(keyword), f'reduction="{wanted}"')
             fixes.append(Fix(f"Use reduction={wanted}", Safety.SAFE, lambda: [edit]))
         return self.finding(at, message, (), fixes)
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    """The last parts of the names of all that is looked at here."""
+    return tuple(sorted({path.rpartition(".")[2] for path in (*loss_spellings(), *_WITHOUT_DIM)}))

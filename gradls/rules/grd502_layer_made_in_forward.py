@@ -167,7 +167,7 @@ def _kept(facts: Facts) -> set[Instance | Tensor]:
         found.update(value for value in (event.assigned, event.value) if isinstance(value, (Instance, Tensor)))
     for event in facts.of("unknown-call"):
         found.update(value for value in event.arguments if isinstance(value, (Instance, Tensor)))
-    for records in facts.calls.values():
+    for _, records in facts.called(*_CHANGING):
         receivers = [of_call(function) for function, _, _ in records]
         found.update(value for value, name in receivers if isinstance(value, Instance) and name in _CHANGING)
     for event in facts.of("append"):

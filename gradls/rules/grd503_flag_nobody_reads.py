@@ -3,6 +3,7 @@
 import ast
 import difflib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from gradls.autograd.optimizers import find_optimizer
 from gradls.flow.classes import is_module
@@ -143,19 +144,23 @@ class FlagNobodyReads(Rule):
                 yield self.finding(place(event.at), message)
         for node, records in facts.calls.items():
             function = records[0][0]
-            at = Place(facts.source_of(node), node)
-            if isinstance(function, Lib) and function.path.startswith("torch."):
+            if isinstance(function, Lib):
+                if not node.keywords:
+                    continue
                 wrong = next((keyword for keyword in node.keywords if keyword.arg and _meant(keyword.arg)), None)
-                if wrong is not None:
+                if wrong is not None and function.path.startswith("torch."):
+                    at = Place(facts.source_of(node), node)
                     message = f"{code(facts, node)} raises: the argument is called `requires_grad`, not `{wrong.arg}`"
                     edit = TextEdit(
                         at.source.path, Place(at.source, wrong).span, f"requires_grad={facts.segment(wrong.value)}"
                     )
                     fix = Fix("Rename to requires_grad", Safety.SAFE, lambda edit=edit: [edit])  # type: ignore[misc]
                     yield self.finding(at, message, (), [fix], Severity.ERROR)
-            elif isinstance(function, Bound) and function.function is None and _is_torch(function.receiver):
+            elif isinstance(function, Bound) and function.function is None:
                 name = function.name
-                if name != "requires_grad_" and name.endswith("_") and _meant(name):
+                wants = name != "requires_grad_" and name.endswith("_") and _meant(name)
+                if wants and _is_torch(function.receiver):
+                    at = Place(facts.source_of(node), node)
                     message = f"{code(facts, node)} raises: the method is called `requires_grad_`"
                     fix = Fix("Rename to requires_grad_", Safety.SAFE, edits.rename_attribute(at, "requires_grad_"))
                     yield self.finding(at, message, (), [fix], Severity.ERROR)
@@ -246,6 +251,7 @@ def _is_from(value: Value | None, methods: frozenset[str]) -> bool:
     return isinstance(iterated, Unknown) and iterated.origin == "call" and iterated.name in methods
 
 
+@lru_cache(1 << 14)
 def _meant(name: str) -> str:
     """The flag of tensors that a name resembles, without being one."""
     plain = name.lower().replace("_", "")

@@ -110,8 +110,10 @@ class AssignedBeforeInit(Rule):
     code, name, severity = "GRD504", "assigned-before-init", Severity.ERROR
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        if _calls_unknown_init(facts):
-            return
+        found = list(self._found(facts))
+        return [] if found and _calls_unknown_init(facts) else found
+
+    def _found(self, facts: Facts) -> Iterator[Finding]:
         ready: set[Instance] = set()
         for event in facts.of("module-init", "attribute-set", "register-parameter", "register-buffer"):
             module = event.value
@@ -164,7 +166,7 @@ def _uses(facts: Facts) -> Iterator[tuple[Place, Instance]]:
     for event in facts.of("module-call"):
         if isinstance(event.value, Instance) and not event.caught:
             yield place(event.at), event.value
-    for node, records in facts.calls.items():
+    for node, records in facts.called(*_SETTING_UP):
         for function, _, _ in records:
             receiver, name = of_call(function)
             library = isinstance(function, Bound) and function.function is None

@@ -147,10 +147,13 @@ class TensorAttribute(Rule):
 def _kept(facts: Facts) -> Iterator[tuple[Event, Instance, Tensor]]:
     """Tensors that require grad and are no parameters, which modules keep when they are made."""
     for event in facts.of("attribute-set"):
-        module, tensor = event.value, event.assigned
-        if not isinstance(module, Instance) or not isinstance(tensor, Tensor) or not made_in(event, "__init__"):
+        module = event.value
+        if not isinstance(module, Instance):
             continue
-        if tensor.is_parameter or tensor.requires_grad is not True:
+        tensor = event.assigned
+        if not isinstance(tensor, Tensor) or tensor.is_parameter or tensor.requires_grad is not True:
+            continue
+        if not made_in(event, "__init__"):
             continue
         if is_module(module) is True and not has_own_ways(module):
             yield event, module, tensor

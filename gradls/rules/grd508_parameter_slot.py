@@ -89,9 +89,11 @@ class ParameterSlot(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("attribute-set"):
             module = event.value
-            if event.caught or (event.old is None and not isinstance(event.assigned, Tensor)):
+            if not isinstance(module, Instance) or event.caught:
                 continue
-            if not isinstance(module, Instance) or is_module(module) is not True or module.data.get("reparametrized"):
+            if event.old is None and not isinstance(event.assigned, Tensor):
+                continue
+            if is_module(module) is not True or module.data.get("reparametrized"):
                 continue
             if isinstance(event.old, Tensor) and event.old.is_parameter and event.old.node.kind != "phi":
                 kind, given = "a parameter", _is_no_parameter(event.assigned)

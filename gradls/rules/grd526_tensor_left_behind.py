@@ -108,14 +108,16 @@ class TensorLeftBehind(Rule):
     code, name, severity = "GRD526", "tensor-left-behind", Severity.INFORMATION
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        backwards = [event for event in facts.of("backward") if event.node is not None]
+        if not backwards:
+            return
         kept = {event.assigned: event for event in facts.of("attribute-set") if _is_plain(event)}
         if not kept:
             return
         moved: dict[Value | None, At] = dict(_moved(facts))
         used = {
             node.leaf or node
-            for event in facts.of("backward")
-            if event.node is not None
+            for event in backwards
             for user in walk(event.node, follow="maybe")
             if user.op not in _CONVERTS
             for node in (edge.node for edge in user.edges)
@@ -135,22 +137,26 @@ _CONVERTS = frozenset(("to", "cuda", "cpu", "double", "float", "half", "bfloat16
 
 def _is_plain(event: Event) -> bool:
     """Does a constructor keep a new tensor that does not require grad, on the default device?"""
-    tensor, module, calls = event.assigned, event.value, event.calls
-    if not isinstance(tensor, Tensor) or not isinstance(module, Instance) or is_module(module) is not True:
+    module, calls = event.value, event.calls
+    if calls is None or calls[1].name != "__init__" or not isinstance(module, Instance):
         return False
-    if calls is None or calls[1].name != "__init__" or not isinstance(module.cls, Class) or tensor.node.at is None:
+    tensor = event.assigned
+    if not isinstance(tensor, Tensor) or not isinstance(module.cls, Class) or tensor.node.at is None:
+        return False
+    if tensor.is_parameter or tensor.leaf is not True or tensor.requires_grad is not False:
+        return False
+    if is_module(module) is not True:
         return False
     keywords = {keyword.arg for keyword in getattr(tensor.node.at.node, "keywords", ())}
     statement = event.at.source.parent(event.at.node)
     if any(getattr(part, "attr", "") in ("to", "cuda") for part in ast.walk(statement or event.at.node)):
         return False  # it is moved by hand
-    free = not tensor.is_parameter and tensor.leaf is True and tensor.requires_grad is False
-    return free and "device" not in keywords and event.name not in module.data.get("buffers", ())
+    return "device" not in keywords and event.name not in module.data.get("buffers", ())
 
 
 def _moved(facts: Facts) -> Iterator[tuple[Value, At]]:
     """The modules that are converted, with those inside of them, and where."""
-    for node, records in facts.calls.items():
+    for node, records in facts.called(*_MOVES):
         for function, call, _ in records:
             if isinstance(function, Bound) and function.name in _MOVES and (call.args or function.name != "to"):
                 for module in _with_inner(function.receiver, 0):

@@ -12,10 +12,8 @@ from gradls.rules.rule import Rule
 from gradls.rules.words import code
 from gradls.syntax.walk import walk
 
-_POSITION = {
-    f"torch.nn.functional.{name}": 2
-    for name in ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
-}
+_NAMES = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
+_POSITION = {f"torch.nn.functional.{name}": 2 for name in _NAMES}
 
 
 class FunctionalDropout(Rule):
@@ -105,7 +103,7 @@ class FunctionalDropout(Rule):
 
 def _drops(facts: Facts) -> Iterator[ast.Call]:
     """The calls of a dropout that are not told whether it is training."""
-    for node, records in facts.calls.items():
+    for node, records in facts.called(*_NAMES):
         function, call, _ = records[0]
         position = _POSITION.get(function.path) if isinstance(function, Lib) else None
         if position is not None and not call.unsure and call.get(position, "training") is None:

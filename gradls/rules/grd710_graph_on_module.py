@@ -154,11 +154,12 @@ def _keeping(facts: Facts) -> Iterator[Event]:
 
 def _keeps_graph(event: Event) -> bool:
     """Does `forward` put a computed tensor with a graph into an attribute of its module?"""
-    tensor, module, calls = event.assigned, event.value, event.calls
+    module, calls = event.value, event.calls
     if calls is None or calls[1].name != "forward" or event.caught:
         return False
     if not isinstance(module, Instance) or is_module(module) is not True or module.path:
         return False
+    tensor = event.assigned
     return isinstance(tensor, Tensor) and tensor.requires_grad is True and tensor.leaf is False
 
 

@@ -159,6 +159,8 @@ class WrongNumberOfGradients(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         applied, defined = applications(facts), definitions(facts)
+        if not defined:
+            return
         seen: set[ast.AST] = set()
         for event in facts.of("return", "end"):
             function = event.function

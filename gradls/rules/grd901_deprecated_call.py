@@ -29,6 +29,8 @@ _MOVED = {
     "torch.cpu.amp.autocast": "torch.amp.autocast('cpu')",
     "torch.nn.utils.weight_norm": "torch.nn.utils.parametrizations.weight_norm",
 }
+_NAMES = sorted({"get_lr", "step", *(path.rpartition(".")[2] for path in (*_RENAMED, *_MOVED))})
+"""Of all that is looked at here."""
 _MOVED_SINCE = {"torch.nn.utils.weight_norm": WEIGHT_NORM_DEPRECATED}
 
 
@@ -105,7 +107,7 @@ class DeprecatedCall(Rule):
     tag = Tag.DEPRECATED
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        for node, records in facts.calls.items():
+        for node, records in facts.called(*_NAMES):
             for function, call, _ in records:
                 if isinstance(function, Lib):
                     yield from self._of_name(facts, node, function.path)

@@ -100,7 +100,7 @@ class RemovedApi(Rule):
     tag = Tag.DEPRECATED
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        for node, records in facts.calls.items():
+        for node, records in facts.called("variable", "Variable"):
             paths = {function.path for function, _, _ in records if isinstance(function, Lib)}
             at = Place(facts.source_of(node), node)
             if "torch.autograd.variable" in paths:

@@ -43,7 +43,7 @@ def asked_for_parameters(facts: Facts) -> set[Instance]:
 
 
 def _asked_for_parameters(facts: Facts) -> Iterator[Instance]:
-    for records in facts.calls.values():
+    for _, records in facts.called("parameters", "named_parameters", "state_dict"):
         for function, _, _ in records:
             receiver, name = of_call(function)
             if isinstance(receiver, Instance) and name in ("parameters", "named_parameters", "state_dict"):
@@ -56,7 +56,7 @@ def lists_of_parameters(facts: Facts) -> list[set[Tensor]]:
 
 
 def _lists_of_parameters(facts: Facts) -> Iterator[set[Tensor]]:
-    for records in facts.calls.values():
+    for _, records in facts.called("parameters", "named_parameters"):
         for function, _, result in records:
             receiver, name = of_call(function)
             if isinstance(receiver, Instance) and name in ("parameters", "named_parameters"):

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import lru_cache
 
 from gradls.flow.chapters import Chapter
-from gradls.flow.facts import Event, Facts
+from gradls.flow.facts import Asked, Facts, asked_by
 from gradls.flow.mistakes import tell
 from gradls.rules.finding import Finding
 from gradls.rules.plugins import require_sound
 from gradls.rules.registry import all_rules
 from gradls.rules.rule import Rule
 from gradls.syntax.separators import is_rerun, is_shown
-from gradls.syntax.source import Source
+
+MOST_CHOICES = 5_000
 
 log = logging.getLogger(__name__)
 
@@ -27,19 +28,21 @@ def findings(
     What the rules find in a chapter is remembered with it. `pause` is called after each that is new, and may
     raise.
     """
-    chosen = all_rules() if rules is None else tuple(rules)
+    plan = _plan(all_rules() if rules is None else tuple(rules))
     found: dict[tuple[str, str, object], Finding] = {}
     for chapter in facts.chapters:
-        is_new = chosen not in chapter.memo
-        for finding in _in_chapter(facts, chapter, chosen):
+        is_new = plan not in chapter.memo
+        for finding in _in_chapter(facts, chapter, plan):
             found.setdefault(_key(finding), finding)
         if is_new and pause is not None:
             pause()
-    for rule in chosen:
+    for rule in plan.rules:
         if rule.whole_file and not (rule.of_absence and facts.unfinished):
             for finding in _checked(rule, facts):
                 found.setdefault(_key(finding), finding)
-    return sorted(_in_cells(found.values(), chosen), key=lambda finding: (finding.span, finding.code))
+    if not found:
+        return []
+    return sorted(_in_cells(found.values(), plan.rules), key=lambda finding: (finding.span, finding.code))
 
 
 def _in_cells(findings: Iterable[Finding], rules: Iterable[Rule]) -> Iterator[Finding]:
@@ -58,13 +61,11 @@ def _key(finding: Finding) -> tuple[str, str, object]:
     return finding.code, finding.path, finding.span
 
 
-def _in_chapter(facts: Facts, chapter: Chapter, rules: tuple[Rule, ...]) -> list[Finding]:
-    found: list[Finding] | None = chapter.memo.get(rules)
+def _in_chapter(facts: Facts, chapter: Chapter, plan: _Plan) -> list[Finding]:
+    found: list[Finding] | None = chapter.memo.get(plan)
     if found is None:
         view = facts.of_chapter(chapter)
-        found = chapter.memo[rules] = [
-            finding for rule in _concerned(chapter, rules) for finding in _checked(rule, view)
-        ]
+        found = chapter.memo[plan] = [finding for rule in plan.concerned(chapter) for finding in _checked(rule, view)]
     return found
 
 
@@ -79,44 +80,42 @@ def _checked(rule: Rule, facts: Facts) -> list[Finding]:
         return []
 
 
-def _concerned(chapter: Chapter, rules: tuple[Rule, ...]) -> Iterator[Rule]:
-    """The rules that look at one chapter at a time, and at a kind of events that this one has."""
-    for rule in rules:
-        if not rule.whole_file:
-            asked = _asks_for(rule)
-            if asked is None or not chapter.kinds.isdisjoint(asked):
-                yield rule
+class _Plan:
+    """Some rules, and which of them look at a chapter: sets of them are numbers, a bit for each."""
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self.rules = rules
+        self._always = 0
+        self._of_kinds: dict[str, int] = {}
+        self._of_names: dict[str, int] = {}
+        self._chosen: dict[int, list[Rule]] = {}
+        for number, rule in enumerate(rules):
+            if not rule.whole_file:
+                self._note(1 << number, asked_by(rule.check))
+
+    def _note(self, rule: int, asked: Asked | None) -> None:
+        if asked is None:
+            self._always |= rule
+            return
+        for kind in asked.kinds:
+            self._of_kinds[kind] = self._of_kinds.get(kind, 0) | rule
+        for name in asked.names:
+            self._of_names[name] = self._of_names.get(name, 0) | rule
+
+    def concerned(self, chapter: Chapter) -> list[Rule]:
+        """The rules that look at one chapter at a time, and at something that this one has."""
+        wanted = self._always
+        for kind in chapter.kinds:
+            wanted |= self._of_kinds.get(kind, 0)
+        for name in chapter.names:
+            wanted |= self._of_names.get(name, 0)
+        found = self._chosen.get(wanted)
+        if found is None:
+            if len(self._chosen) > MOST_CHOICES:
+                self._chosen.clear()
+            found = [rule for number, rule in enumerate(self.rules) if wanted >> number & 1]
+            self._chosen[wanted] = found
+        return found
 
 
-@cache
-def _asks_for(rule: Rule) -> frozenset[str] | None:
-    """The kinds of events that a rule looks at first: a chapter with none of these is to it as one where nothing
-    happens. None if it looks at anything else, too."""
-    view = _Nothing()
-    try:
-        for _ in rule.check(view):
-            return None
-    except (Exception, SystemExit):
-        return None
-    return frozenset(view.asked) if view.asked and not view.asked_for_more else None
-
-
-class _Nothing(Facts):
-    """Facts of a chapter in which nothing happens: they write down what they are asked for."""
-
-    ANYWAY = frozenset(("of", "asked", "asked_for_more", "memo", "torch_name", "unfinished"))
-    """What says nothing by itself."""
-
-    def __init__(self) -> None:
-        super().__init__(Source.read(""))
-        self.asked: set[str] = set()
-        self.asked_for_more = False
-
-    def of(self, *kinds: str) -> Iterator[Event]:
-        self.asked.update(kinds)
-        return iter(())
-
-    def __getattribute__(self, name: str) -> object:
-        if not name.startswith("_") and name not in _Nothing.ANYWAY:
-            object.__setattr__(self, "asked_for_more", True)
-        return object.__getattribute__(self, name)
+_plan = lru_cache(16)(_Plan)
