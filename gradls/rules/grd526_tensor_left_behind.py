@@ -108,8 +108,8 @@ class TensorLeftBehind(Rule):
     code, name, severity = "GRD526", "tensor-left-behind", Severity.INFORMATION
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        backwards = [event for event in facts.of("backward") if event.node is not None]
-        if not backwards:
+        roots = [event.node for event in facts.of("backward") if event.node is not None]
+        if not roots:
             return
         kept = {event.assigned: event for event in facts.of("attribute-set") if _is_plain(event)}
         if not kept:
@@ -117,8 +117,8 @@ class TensorLeftBehind(Rule):
         moved: dict[Value | None, At] = dict(_moved(facts))
         used = {
             node.leaf or node
-            for event in backwards
-            for user in walk(event.node, follow="maybe")
+            for root in roots
+            for user in walk(root, follow="maybe")
             if user.op not in _CONVERTS
             for node in (edge.node for edge in user.edges)
         }
