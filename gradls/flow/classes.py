@@ -297,16 +297,17 @@ def call_instance(run: Run, instance: Instance, call: Call) -> Value:
     hooks, around = instance.fields.get("*hooks"), instance.fields.get("*hooked")
     if not hooks and not around:
         return _call_noted(run, instance, call)
-    from gradls.flow.models.module_hooks import after_forward, before_forward
+    from gradls.flow.models.module_hooks import BACKWARD, after_forward, before_forward, certain
     from gradls.flow.writes import as_hooked
 
+    around = certain(run, instance, BACKWARD)
     call = before_forward(run, instance, call)
     if around:
         # A full backward hook puts a custom Function around the module: its tensors are views of what goes in and out.
         call = Call(call.node, [as_hooked(run, value) for value in call.args], call.kwargs, call.unsure)
     result = after_forward(run, instance, call, _call_noted(run, instance, call))
     if around and isinstance(result, (Mapping, Sequence)) and getattr(result, "kind", "dict") != "tuple":
-        run.event("hooked-no-tensor", call.node, result, hooks=around)
+        run.event("hooked-no-tensor", call.node, result, hooks=[hook.handle.at for hook in around])
     return as_hooked(run, result) if around else result
 
 
@@ -377,6 +378,10 @@ def note_direct_forward(run: Run, node: ast.Call, function: Bound) -> None:
     if not isinstance(receiver, Instance) or not isinstance(written, ast.Attribute) or through_super:
         return
     hooks = receiver.fields.get("*hooks") or receiver.fields.get("*hooked")
+    if hooks:
+        from gradls.flow.models.module_hooks import is_there
+
+        hooks = [hook for hook in hooks if is_there(run, hook)]
     if hooks or receiver.data.get("renormalized"):
         run.event("direct-forward", node, receiver, hooks=bool(hooks))
 

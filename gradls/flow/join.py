@@ -47,8 +47,14 @@ class Join:
             return _union(values)
         if key == "items":
             return self.items(values)
-        if isinstance(first, tuple) and key in ("views", "parameters", "freed", "*hooks", "*hooked"):
+        if isinstance(first, tuple) and key in ("views", "parameters", "freed"):
             return _union(values)
+        if key == "unhooked":
+            return max(values)
+        if key in ("*hooks", "*hooked"):
+            from gradls.flow.models.module_hooks import joined
+
+            return joined(values)
         return first if all(value == first for value in values) else None
 
     def nodes(self, nodes: Values[Node]) -> Node:

@@ -73,6 +73,8 @@ def empty_behind(what: _Emptied) -> None:
         _born.append(what)
 
 
+ABSENT: dict[Any, Any] = {"*hooks": (), "*hooked": (), "*backward-hooks": None}
+"""What it is that a slot is not there, for those of which the absence means something."""
 Changes = dict[tuple[int, Any], tuple[Fields, Any, Any]]
 """What a stretch of the analysis wrote: (identity of the fields, key) to (fields, key, last value)."""
 
@@ -142,7 +144,7 @@ class State:
 
         `join(key, values)` makes one value of those that differ. What was born inside a branch is not joined: the
         other branches never had it. A slot that a branch left empty does not count: code that reads it later would
-        fail on that branch, so it is taken that it does not come that way.
+        fail on that branch, so it is taken that it does not come that way; but for those in `ABSENT` that says what it is.
         """
         if len(outcomes) == 1:
             self.apply(outcomes[0])
@@ -159,6 +161,8 @@ class State:
             differ = False
             for changes in outcomes:
                 value = changes[slot][2] if slot in changes else before
+                if value is MISSING and fields.born <= since:
+                    value = ABSENT.get(key, MISSING)
                 if value is not MISSING:
                     if first is MISSING:
                         first = value

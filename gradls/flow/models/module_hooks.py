@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradls.flow import truth
@@ -28,17 +29,20 @@ HANDLE = "torch.utils.hooks.RemovableHandle"
 HOOKS = "*hooks"
 """The field of a module with its forward hooks, in the order in which they run."""
 BACKWARD = "*hooked"
-"""The field of a module with the places where full backward hooks were registered; none: there are none."""
+"""The field of a module with its full backward hooks."""
 KIND = "*backward-hooks"
 """The field of a module that says of which kind its backward hooks are. Removing them does not change it."""
 
 
 class Hook(NamedTuple):
-    """A forward hook. `before`: it runs before the module. `keywords`: it gets the keyword arguments as well."""
+    """A hook of a module, and the handle that removes it. `before`: it runs before the module. `keywords`: it gets the
+    keyword arguments as well. `certain`: no branch went by without registering it, or removed it."""
 
-    function: Value
+    function: Value | None
     before: bool
     keywords: bool | None
+    handle: Instance
+    certain: bool = True
 
 
 @method(MODULE, "register_forward_hook", "register_forward_pre_hook")
@@ -49,11 +53,11 @@ def register_forward(run: Run, receiver: Instance, call: Call) -> Value:
     if function is None:
         return run.unknown("handle")
     keywords = truth.truth(run, call.kwargs["with_kwargs"]) if "with_kwargs" in call.kwargs else False
-    hook = Hook(function, name.endswith("pre_hook"), keywords)
+    hook = Hook(function, name.endswith("pre_hook"), keywords, _handle(run, receiver, call, HOOKS))
     hooks = receiver.fields.get(HOOKS, ())
     first = "prepend" in call.kwargs and truth.truth(run, call.kwargs["prepend"]) is not False
     run.state.set(receiver.fields, HOOKS, (hook, *hooks) if first else (*hooks, hook))
-    return _handle(run, receiver, call, HOOKS, hook)
+    return hook.handle
 
 
 @method(MODULE, "register_full_backward_hook", "register_full_backward_pre_hook", "register_backward_hook")
@@ -69,23 +73,51 @@ def register_backward(run: Run, receiver: Instance, call: Call) -> Value:
         run.state.set(receiver.fields, KIND, (kind, place))
     if kind == "old":
         return run.unknown("handle")
-    run.state.set(receiver.fields, BACKWARD, (*receiver.fields.get(BACKWARD, ()), place))
-    return _handle(run, receiver, call, BACKWARD, place)
+    hook = Hook(call.get(0, "hook"), False, None, _handle(run, receiver, call, BACKWARD))
+    run.state.set(receiver.fields, BACKWARD, (*receiver.fields.get(BACKWARD, ()), hook))
+    return hook.handle
 
 
-def _handle(run: Run, module: Instance, call: Call, field: str, entry: object) -> Instance:
+def _handle(run: Run, module: Instance, call: Call, field: str) -> Instance:
     handle = Instance(run.state, run.lib(HANDLE), run.at(call.node))
-    handle.data = {"module": module, "field": field, "entry": entry}
+    handle.data = {"module": module, "field": field}
     return handle
 
 
 @method(HANDLE, "remove", "__exit__")
 def remove(run: Run, receiver: Instance, call: Call) -> Value:
-    module, field, entry = (receiver.data.get(name) for name in ("module", "field", "entry"))
+    module, field = receiver.data.get("module"), receiver.data.get("field")
     if isinstance(module, Instance) and isinstance(field, str):
-        kept = tuple(other for other in module.fields.get(field, ()) if other is not entry)
+        kept = tuple(hook for hook in module.fields.get(field, ()) if hook.handle is not receiver)
         run.state.set(module.fields, field, kept)
     return NONE
+
+
+def removed_by_unknown(run: Run) -> None:
+    """Something unknown was told to remove itself: it may have been the handle of any hook that there is."""
+    run.state.set(run.outside, "unhooked", run.state.tick())
+
+
+def is_there(run: Run, hook: Hook) -> bool:
+    """Whether it is certain that a hook is still registered."""
+    fields = hook.handle.fields
+    return hook.certain and "escaped" not in fields and fields.born > run.outside.get("unhooked", 0)
+
+
+def certain(run: Run, module: Instance, field: str) -> tuple[Hook, ...]:
+    """The hooks in one of the fields of a module that are there for certain."""
+    return tuple(hook for hook in module.fields.get(field, ()) if is_there(run, hook))
+
+
+def joined(branches: list[tuple[Hook, ...]]) -> tuple[Hook, ...]:
+    """The hooks of a module after branches that left it with these."""
+    found: dict[Instance, Hook] = {}
+    for hooks in branches:
+        for hook in hooks:
+            before = found.get(hook.handle, hook)
+            everywhere = all(any(hook.handle is other.handle for other in others) for others in branches)
+            found[hook.handle] = hook._replace(certain=hook.certain and before.certain and everywhere)
+    return tuple(found.values())
 
 
 def before_forward(run: Run, module: Instance, call: Call) -> Call:
@@ -118,16 +150,24 @@ def after_forward(run: Run, module: Instance, call: Call, result: Value) -> Valu
 
 
 def _call(run: Run, hook: Hook, call: Call, args: list[Value], *more: Value) -> Value:
+    """What a hook gives. One that may be gone by now is run as what may happen, of which nothing is told."""
     from gradls.flow.calls import call_value
 
-    if hook.keywords is None:
+    if hook.keywords is None or hook.function is None:
         return run.unknown("hook")
     if hook.keywords:
         args.append(Mapping(run.state, dict(call.kwargs)))
-    return call_value(run, hook.function, Call(call.node, [*args, *more]))
+    body = partial(call_value, run, hook.function, Call(call.node, [*args, *more]))
+    if is_there(run, hook):
+        return body()
+    results: list[Value] = []
+    told = len(run.events)
+    run.fork([(hook, True, lambda: results.append(body()) is None), (hook, False, lambda: True)])
+    del run.events[told:]
+    return NONE if all(is_none(result) for result in results) else run.unknown("hook")
 
 
-def _is_known(function: Value) -> bool:
+def _is_known(function: Value | None) -> bool:
     """Is a hook a function of the program? What others do is not followed."""
     if isinstance(function, Instance) and isinstance(function.cls, Class):
         return isinstance(find_in_class(function.cls, "__call__")[0], Function)

@@ -60,6 +60,16 @@ def train(run: Run, receiver: Unknown, call: Call) -> Value:
     return receiver if name == "eval" and not call.values else run.unknown("call", name)
 
 
+@method(UNKNOWN, "remove")
+def remove(run: Run, receiver: Unknown, call: Call) -> Value:
+    """Without arguments it is how the handle of a hook removes it; a list is told what to remove."""
+    from gradls.flow.models.module_hooks import removed_by_unknown
+
+    if not call.values and not call.unsure:
+        removed_by_unknown(run)
+    return unknown_operation(run, "remove", [receiver, *call.values], call.node, pure=receiver.plain)
+
+
 _SAME = frozenset(
     ("to", "type", "type_as", "cuda", "cpu", "xpu", "float", "double", "half", "bfloat16", "contiguous", "pin_memory")
 )
