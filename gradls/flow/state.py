@@ -144,7 +144,7 @@ class State:
 
         `join(key, values)` makes one value of those that differ. What was born inside a branch is not joined: the
         other branches never had it. A slot that a branch left empty does not count: code that reads it later would
-        fail on that branch, so it is taken that it does not come that way; but for those in `ABSENT` that says what it is.
+        fail on that branch, so it is taken that it does not come that way. For those in `ABSENT` it says what they are.
         """
         if len(outcomes) == 1:
             self.apply(outcomes[0])
