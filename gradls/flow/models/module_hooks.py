@@ -161,8 +161,13 @@ def _call(run: Run, hook: Hook, call: Call, args: list[Value], *more: Value) -> 
     if is_there(run, hook):
         return body()
     results: list[Value] = []
+
+    def there() -> bool:
+        results.append(body())
+        return True
+
     told = len(run.events)
-    run.fork([(hook, True, lambda: results.append(body()) is None), (hook, False, lambda: True)])
+    run.fork([(hook, True, there), (hook, False, lambda: True)])
     del run.events[told:]
     return NONE if all(is_none(result) for result in results) else run.unknown("hook")
 
