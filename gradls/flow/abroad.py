@@ -12,13 +12,22 @@ from gradls.flow.values import Bound, Class, Function, Instance, Mapping, Sequen
 if TYPE_CHECKING:
     from gradls.flow.run import Run
 
+OFTEN = 2
+"""A function that was followed so often in vain, by what this file does, is not followed any more."""
+IN_VAIN = 2_000
+"""That counts if it took so many steps."""
+
 
 def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[], Value]) -> Value | None:
     """Run `body`, a call of a function of another file that is given these values.
 
-    None if that takes too long to follow; then it is as if nothing had happened.
+    None if that takes too long to follow, or did so before; then it is as if nothing had happened.
     """
-    if run.abroad <= 0 and not isinstance(function.node, ast.Lambda):
+    chapter, node = run.chapter, function.node
+    if run.abroad <= 0 and not isinstance(node, ast.Lambda):
+        return None
+    before_chapter = chapter.tried.setdefault(node, min(run.in_vain.get(node, 0), OFTEN))
+    if before_chapter + chapter.in_vain.get(node, 0) >= OFTEN:
         return None
     mark, limit, home, before = run.state.mark(), run.limit, run.home, run.steps
     kept = run.frame, run.path, dict(run.mode), run.isolated, run.caught, run.rough
@@ -36,6 +45,8 @@ def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[
         run.executed &= executed
         run.frame, run.path, mode, run.isolated, run.caught, run.rough = kept
         run.mode.update(mode)
+        if run.steps - before >= IN_VAIN:
+            chapter.in_vain[node] = chapter.in_vain.get(node, 0) + 1
         return None
     finally:
         run.limit, run.home = limit, home

@@ -6,12 +6,13 @@ import ast
 import gc
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from gradls.autograd.versions import NEWEST, Version
-from gradls.flow import class_text, classes, roots
+from gradls.flow import abroad, class_text, classes, roots
 from gradls.flow.chapters import Chapter
 from gradls.flow.differences import differences, mentions
 from gradls.flow.facts import Facts
@@ -90,6 +91,8 @@ class Analysis:
         """And what these asked."""
         self._answered: set[Question] = set()
         """Those that have an answer by now, which they had not for the chapters that are known."""
+        self._in_vain: Counter[ast.AST] = Counter()
+        """How often the chapters until now have tried to follow functions of other files in vain."""
         self._facts: Facts | None = None
 
     def edited(self, blocks: Iterable[ast.AST], reworded: Collection[ast.AST] = ()) -> None:
@@ -151,6 +154,7 @@ class Analysis:
         if run is None or self._concerns_module(run):
             run = self._run_module_again()
         chapters = [self._module]
+        run.in_vain = self._in_vain = Counter(self._module.in_vain)
         known: dict[Any, Chapter] = {}
         spent, executed = self._module.steps, set(self._module.executed)
         try:
@@ -165,6 +169,7 @@ class Analysis:
                             chapters.append(chapter)
                             known[key] = chapter
                             executed |= chapter.executed
+                            self._in_vain.update(chapter.in_vain)
                             spent += chapter.steps
                             if self._pause is not None and chapter is not self._known.get(key):
                                 self._pause()
@@ -301,6 +306,8 @@ class Analysis:
         if chapter is None or not self._edited.isdisjoint(chapter.read):
             return None
         if not self._answered.isdisjoint(chapter.asked):
+            return None
+        if any(min(self._in_vain[node], abroad.OFTEN) != count for node, count in chapter.tried.items()):
             return None
         if self._different and not self._different.isdisjoint(self._mentioned(chapter)):
             return None

@@ -37,6 +37,7 @@ class Chapter:
         "entered",
         "events",
         "executed",
+        "in_vain",
         "memo",
         "node",
         "open",
@@ -46,6 +47,7 @@ class Chapter:
         "states",
         "steps",
         "switched_off",
+        "tried",
         "unclear",
         "unfinished",
     )
@@ -72,6 +74,11 @@ class Chapter:
         """What it would have liked to know about imported names."""
         self.entered: dict[ast.AST, At] = {}
         """For each function of another file that was run, the call that it was run for first."""
+        self.tried: dict[ast.AST, int] = {}
+        """The functions of other files that it called, and how often the chapters before it had tried to follow them in
+        vain (`flow/abroad.py`)."""
+        self.in_vain: dict[ast.AST, int] = {}
+        """How often it did."""
         self.recorded = True
         """Gradients are certain to be on: it calls backward itself, or makes an object, or is what the module does."""
         self.switched_off = False

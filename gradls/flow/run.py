@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradls.autograd.versions import NEWEST, Version
@@ -175,6 +175,8 @@ class Run:
         self.steps = 0
         self.abroad = MOST_STEPS_ALL_ABROAD
         """How many more it may take in other files."""
+        self.in_vain: Mapping[ast.AST, int] = {}
+        """How often the chapters before this one have tried to follow functions of other files in vain."""
         self.limit = MOST_STEPS
         self.home = MOST_STEPS
         """The limit for what is called back from other files."""

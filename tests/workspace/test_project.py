@@ -229,6 +229,32 @@ def test_a_function_of_another_file_that_takes_too_long_is_left_alone(tmp_path: 
     assert [code for code, _, _ in found(tmp_path, text)] == ["GRD101"]
 
 
+def test_a_function_that_was_followed_in_vain_is_not_followed_any_more(tmp_path: Path):
+    deep = "".join(f"def f{n}(x):\n    return f{n + 1}(x) + f{n + 1}(x) + f{n + 1}(x)\n" for n in range(12))
+    write(tmp_path, {"deep.py": f"import torch\n{deep}def f12(x):\n    return x\n"})
+    callers = "".join(f"\n\ndef g{n}(x):\n    return f0(x)\n" for n in range(5))
+    text = f"from deep import f0{callers}"
+
+    def steps(opened: Session) -> list[bool]:
+        """Which of the chapters tried to follow it?"""
+        return [chapter.steps > 1000 for chapter in opened.facts(path).chapters]
+
+    path = str(tmp_path / "train.py")
+    opened = session(tmp_path, "train.py", text)
+    assert steps(opened) == [False, True, True, False, False, False]
+    for old, new, tried in (
+        ("g0(x):\n    return f0(x)", "g0(x):\n    return x", [False, False, True, True, False, False]),
+        ("g0(x):\n    return x", "g0(x):\n    return f0(x)", [False, True, True, False, False, False]),
+        ("g4(x):\n    return f0(x)", "g4(x):\n    return f0(x) + 1", [False, True, True, False, False, False]),
+    ):
+        text = text.replace(old, new)
+        opened.change(path, text)
+        assert steps(opened) == tried == steps(session(tmp_path, "train.py", text))
+    write(tmp_path, {"deep.py": "def f0(x):\n    return x\n"})
+    opened.changed_on_disk(str(tmp_path / "deep.py"))
+    assert not any(steps(opened))
+
+
 def test_the_root_of_a_project(tmp_path: Path):
     write(tmp_path, {"repo/pyproject.toml": "", "repo/pkg/__init__.py": "", "loose/pkg/__init__.py": ""})
     assert project.project_root(str(tmp_path / "repo" / "pkg")) == tmp_path / "repo"
