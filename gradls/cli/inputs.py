@@ -46,7 +46,7 @@ class Task:
 
     def names_for(self, path: str) -> Task:
         """What is known of the imports of a file: nothing, but for those of this one."""
-        return self if path == self.path else dataclasses.replace(self, answers={})
+        return self if path == self.path or not self.answers else dataclasses.replace(self, answers={})
 
     def ask(self, question: Question) -> Answer | None:
         return self.answers.get(question)

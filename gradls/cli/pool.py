@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import Progress
 
+from gradls.workspace.project import one_look
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -173,7 +175,7 @@ def run_chunk(function: Callable[[T], R], tasks: Sequence[T]) -> list[R]:
 
 
 def _run(function: Callable[[T], R], tasks: Iterable[tuple[int, T]], finish: Callable[[int, R], None]) -> None:
-    with _rare_collections() as collect:
+    with _rare_collections() as collect, one_look():
         for index, task in tasks:
             finish(index, function(task))
             collect()

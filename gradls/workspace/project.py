@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -23,10 +24,45 @@ MOST_BYTES = 5_000_000
 """Trees take some fifty times the memory of their text."""
 FRESH_NS = 100_000_000
 """A file that changed this short before it was read may have changed after it, too."""
+MOST_FOUND = 20_000
+"""So many imports are remembered at once."""
 MOST_SECONDS = 2.0
 """So long it is taken for granted that an import leads where it led, unless somebody says that something changed."""
 
 PROJECT_FILES = ("pyproject.toml", "gradls.toml", "setup.py", "setup.cfg", ".git")
+
+
+class _Found(NamedTuple):
+    """Where an import statement leads, and what was looked at to find that out."""
+
+    path: str | None
+    shown: str
+    """The path as it is told to who asked."""
+    tried: dict[str, str]
+
+
+class _Look:
+    """What was found out since one began to look; see `one_look`."""
+
+    def __init__(self) -> None:
+        self.found: dict[str | None, dict[tuple[str, str], _Found]] = {}
+        """By root."""
+        self.read: set[str] = set()
+
+
+_look: _Look | None = None
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Within the block projects take it for granted that nothing changes on disk: where an import leads is found out
+    once, whoever asks, and a file that was read is not looked at again."""
+    global _look
+    before, _look = _look, _Look()
+    try:
+        yield
+    finally:
+        _look = before
 
 
 class _Read(NamedTuple):
@@ -104,7 +140,8 @@ class Project:
         self._opened = opened
         self._answers = answers
         self._looked = looked
-        self._found: dict[tuple[str, str], tuple[str | None, dict[str, str]]] = {}
+        # Keyed by the file that asks and the module.
+        self._found: dict[tuple[str, str], _Found] = {}
         self._since = 0.0
 
     def names_for(self, path: str) -> ProjectNames:
@@ -130,28 +167,42 @@ class Project:
 
         A relative path if `near` is one; that of an open file is the one that it is open under.
         """
-        key = near, module
-        if time.monotonic() - self._since > MOST_SECONDS:
-            self._found.clear()
-            self._since = time.monotonic()
-        if key not in self._found:
-            tried: dict[str, str] = {}
-
-            def look(path: str, base: str) -> bool:
-                present = is_file(path, base)
-                tried[path] = PRESENT if present else ABSENT
-                return present
-
-            self._found[key] = find(module, os.path.abspath(near), self._root, look), tried
-        found, tried = self._found[key]
-        for path, state in tried.items():
+        found = self._once(module, near)
+        for path, state in found.tried.items():
             looked.note(path, state)
-        if found is None:
+        if found.path is None:
             return None
-        opened = self._opened(found)
-        if opened is not None:
-            return opened.path
-        return found if os.path.isabs(near) else os.path.relpath(found)
+        opened = self._opened(found.path)
+        return opened.path if opened is not None else found.shown
+
+    def _once(self, module: str, near: str) -> _Found:
+        if _look is not None:
+            known = _look.found.setdefault(self._root, {})
+            if len(known) > MOST_FOUND:
+                known.clear()
+        else:
+            known = self._found
+            if time.monotonic() - self._since > MOST_SECONDS:
+                known.clear()
+                self._since = time.monotonic()
+        key = near, module
+        found = known.get(key)
+        if found is None:
+            found = known[key] = self._find(module, near)
+        return found
+
+    def _find(self, module: str, near: str) -> _Found:
+        tried: dict[str, str] = {}
+
+        def look(path: str, base: str) -> bool:
+            present = is_file(path, base)
+            tried[path] = PRESENT if present else ABSENT
+            return present
+
+        path = find(module, os.path.abspath(near), self._root, look)
+        if path is None:
+            return _Found(None, "", tried)
+        return _Found(path, path if os.path.isabs(near) else os.path.relpath(path), tried)
 
     def _answers_for(self, path: str) -> Answers:
         return self._answers(path) if self._answers else NoNames()
@@ -160,6 +211,11 @@ class Project:
 def _read(path: str) -> _Read:
     """What is in the file `path` now, which is read again only if it may be another one."""
     known = _read_last.get(path)
+    if _look is not None:
+        if known is not None and path in _look.read:
+            _read_last.use(path, known)
+            return known
+        _look.read.add(path)
     before = time.time_ns()
     try:
         found = os.stat(path)

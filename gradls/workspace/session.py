@@ -270,10 +270,12 @@ class Session:
 
     def _opened_source(self, path: str) -> Source | None:
         """The text of a file that is open, by whatever path."""
-        label = self._labels.get(os.path.abspath(path))
+        if path not in self._labels:
+            path = os.path.abspath(path)
+        label = self._labels.get(path)
         if label is not None:
             return self.source(label)
-        return self._elsewhere(os.path.abspath(path)) if self._elsewhere else None
+        return self._elsewhere(path) if self._elsewhere else None
 
     def problems(self, path: str) -> list[SyntaxProblem]:
         """What kept parts of `path` from being checked: syntax errors, and an analysis that failed."""
