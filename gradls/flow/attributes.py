@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.autograd.spelling import canonical
@@ -34,7 +35,7 @@ from gradls.flow.values import (
 )
 
 if TYPE_CHECKING:
-    from gradls.flow.run import Run
+    from gradls.flow.run import Arm, Run
 
 
 def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
@@ -214,7 +215,15 @@ def set_attribute(
 ) -> None:
     """`receiver.name = value`."""
     if isinstance(receiver, Choice):
-        receiver = next((option for option in receiver.options if not is_none(option)), receiver)
+        options = [option for option in receiver.options if not isinstance(option, Host)]
+        if len(options) > 1:
+            arms: list[Arm] = [
+                (receiver, number, partial(_set_of_option, run, option, name, value, target, augmented))
+                for number, option in enumerate(options)
+            ]
+            run.fork(arms)
+            return
+        receiver = options[0] if options else receiver
     if isinstance(receiver, Tensor):
         setter = find_setter("torch.Tensor", name)
         if setter is not None:
@@ -232,6 +241,11 @@ def set_attribute(
         elif isinstance(receiver, Unknown):
             run.event("unknown-attribute-set", target, receiver, name=name, assigned=value)
         run.state.set(fields, name, value)
+
+
+def _set_of_option(run: Run, option: Value, name: str, value: Value, target: ast.expr, augmented: bool) -> bool:
+    set_attribute(run, option, name, value, target, augmented)
+    return True
 
 
 def _register(run: Run, receiver: Instance, name: str, value: Value, target: ast.expr, augmented: bool) -> None:

@@ -108,7 +108,9 @@ def find_in_class(cls: Class, name: str, behind: Class | None = None) -> tuple[V
 
 @lru_cache(1 << 14)
 def _has(path: str, name: str) -> bool:
-    """Is there a model of something in a library class?"""
+    """Is there a model of something in a library class? All modules are called by `nn.Module.__call__`."""
+    if name == "__call__" and is_module_path(path):
+        return True
     return find_function(f"{path}.{name}") is not None or find_method_of_library(path, name) is not None
 
 

@@ -15,7 +15,7 @@ from gradls.flow import dropout, dtypes, nothing, ranges, shapes, steep, unfit_i
 from gradls.flow.arguments import Call
 from gradls.flow.graph import At, Cut, Edge, Node, Saved, edge, saved
 from gradls.flow.second_order import about_edges
-from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import NONE, Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -269,6 +269,8 @@ def _output(
     node = Node(run.state, op.name, place, tuple(own), cut=cut, path=run.path)
     if recorded and requires_grad is True and op.frees_when:
         node.frees = any(requires_grad_in(bound.get(name)) for name in op.frees_when)
+        if op.name == "einsum" and not _multiplies(bound):
+            node.frees = False
     if output.gradient == "zero":
         node.zero = True
     elif output.gradient == "raises":
@@ -387,6 +389,8 @@ def _save(run: Run, op: Op, bound: dict[str, Value], results: list[Tensor]) -> N
 
 def saved_by(op: Op, bound: dict[str, Value], results: list[Tensor]) -> Iterable[Saved]:
     """What a node of `op` keeps for backward, for these arguments and results."""
+    if op.name == "einsum" and not _multiplies(bound):
+        return
     for entry in op.saved:
         if entry.gates and not any(requires_grad_in(bound.get(gate)) for gate in entry.gates):
             continue
@@ -399,6 +403,11 @@ def saved_by(op: Op, bound: dict[str, Value], results: list[Tensor]) -> Iterable
             for value in tensors_in(bound[entry.what]):
                 if isinstance(value, Tensor):
                     yield saved(entry.what, value)
+
+
+def _multiplies(bound: dict[str, Value]) -> bool:
+    """Whether there is something to multiply: of one tensor `einsum` takes diagonals, sums and other orders only."""
+    return len(tensors_in(bound.get("operands", NONE))) != 1
 
 
 def requires_grad_in(value: Value | None) -> bool:

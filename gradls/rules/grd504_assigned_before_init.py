@@ -183,7 +183,9 @@ def _init_alone(module: Instance, cls: Class) -> Function | None:
     init = find_in_class(cls, "__init__")[0]
     if not isinstance(init, Function) or init.decorated:
         return None
-    names = {getattr(node, "attr", getattr(node, "id", "")) for node in walk(init.node)}
+    # A decorator of the program may have put another function in the place of what is written, which that calls.
+    parts = dict.fromkeys((init.node, init.written.node))
+    names = {getattr(node, "attr", getattr(node, "id", "")) for part in parts for node in walk(part)}
     return None if names & {"super", "__init__", "__dict__", "__setstate__"} else init
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
@@ -162,10 +163,23 @@ def set_requires_grad(run: Run, receiver: Tensor, value: Value, target: ast.expr
     change_flag(run, receiver, flag)
 
 
+def _leaves_of(node: Node) -> Iterator[Tensor]:
+    """The leaves one of which a tensor is, by branch."""
+    for edge in node.edges:
+        if edge.node.kind == "phi":
+            yield from _leaves_of(edge.node)
+        elif isinstance(edge.node.leaf, Tensor):
+            yield edge.node.leaf
+
+
 def change_flag(run: Run, tensor: Tensor, flag: bool | None) -> None:
     """Make a leaf require grad or not. For integers that raises, and what follows is unknown."""
     if flag and tensor.dtype in ("int", "bool"):
         flag = None
+    if tensor.node.kind == "phi":
+        for leaf in _leaves_of(tensor.node):
+            if leaf.requires_grad is not flag:
+                run.state.set(leaf.fields, "requires_grad", None)
     if flag is True and tensor.requires_grad is False and tensor.node.leaf is None:
         # A result that had no graph becomes a leaf of its own; what it was made of stays its history.
         node = Node(run.state, "leaf", tensor.node.at, (Edge(tensor.node, False),), kind="leaf", path=run.path)
