@@ -42,7 +42,6 @@ class Interrupted(BaseException):
 class _Made(NamedTuple):
     """The object on which the methods of a class are run that nobody in the file calls."""
 
-    run: Run
     receiver: Value
     changes: Changes
     """What making it wrote."""
@@ -78,6 +77,7 @@ class Analysis:
         self._known: dict[Any, Chapter] = {}
         """The chapters that are still true, by what was run."""
         self._made: dict[ast.AST, _Made] = {}
+        """In the run that `_run` is."""
         self._edited: set[ast.AST] = set()
         self._different: frozenset[str] = frozenset()
         """Names that mean something else than they did for the chapters that are known."""
@@ -221,10 +221,13 @@ class Analysis:
         self._module = roots.run_module(run)
         different = _differences(old, run) if old is not None else None
         if different is None:
-            self._known, self._made, self._mentions, self._seen_before, self._asked_before = {}, {}, {}, {}, set()
+            self._known, self._mentions, self._seen_before, self._asked_before = {}, {}, {}, set()
         else:
             # There are some from before if that was interrupted.
             self._different |= different
+        self._made = {}
+        if old is not None:
+            old.end_for_good()
         return run
 
     def _concerns_module(self, run: Run) -> bool:
@@ -281,23 +284,23 @@ class Analysis:
                 continue
             known = self._still_true(key)
             if known is None:
-                if self._made[cls.node].run is not run:
+                if cls.node not in self._made:
                     self._make(run, cls)
-                receiver = self._made[cls.node].receiver
+                made = self._made[cls.node]
                 if not applied:
-                    run.state.apply(self._made[cls.node].changes)
+                    run.state.apply(made.changes)
                     applied, mark = True, run.state.mark()
                 if template:
-                    known = roots.run_template(run, method, receiver)
+                    known = roots.run_template(run, method, made.receiver)
                 else:
-                    known = roots.run_method(run, cls, method, receiver)
+                    known = roots.run_method(run, cls, method, made.receiver)
                 run.state.undo(mark)
             yield key, known
 
     def _make(self, run: Run, cls: Class) -> Chapter:
         mark = run.state.mark()
         chapter, receiver = roots.make(run, cls)
-        self._made[cls.node] = _Made(run, receiver, run.state.capture(mark))
+        self._made[cls.node] = _Made(receiver, run.state.capture(mark))
         return chapter
 
     def _still_true(self, key: Any) -> Chapter | None:

@@ -237,9 +237,13 @@ class Run:
         return chapter
 
     def end_for_good(self) -> None:
-        """Let go of what leads from a file's names back here."""
+        """Forget what the names of files stand for: nothing is to be run any more.
+
+        Chapters that are kept hold functions of these files, which would hold all that their files define."""
+        self.state.trail.clear()
         for file in self.files.values():
             file.scope.pending = None
+            file.scope.fields.clear()
 
     # What is written down
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import random
 import textwrap
 from pathlib import Path
@@ -13,7 +14,10 @@ import torch
 from gradls.flow.analyze import Analysis, Interrupted, analyze
 from gradls.flow.chapters import Chapter
 from gradls.flow.facts import Facts
+from gradls.flow.graph import Node
 from gradls.flow.names import Answer, ImportedFile, Names, Question
+from gradls.flow.state import Fields
+from gradls.flow.values import Value
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
 from gradls.syntax.text import split_lines
@@ -425,4 +429,21 @@ def test_memory_of_earlier_texts_is_given_back() -> None:
         edited.replace("def kept(" if number == 0 else f"def kept{number - 1}(", f"def kept{number}(")
     assert len(edited.chapters) == len(Analysis(Source.read(edited.source.text)).facts.chapters)
     assert len(edited.analysis._mentions) < 40
-    assert len(edited.analysis._made) == 2
+
+
+def test_a_chapter_that_is_kept_does_not_hold_the_run_that_it_was_made_in() -> None:
+    """Each function is run again in another run of the module's statements, which makes all definitions anew."""
+    count = 20
+    tested = "".join(f"def used{number}(x):\n    return Block(0)(x).detach()\n\n\n" for number in range(count))
+    others = "".join(f"class Other{number}:\n    size = {number}\n\n\n" for number in range(200))
+    edited = Edited(textwrap.dedent(PROGRAM) + "\n\n" + tested + others + "setting = 0\n")
+    first = _objects()
+    for number in range(count):
+        edited.replace(f"used{number}(x):\n    return Block(0)", f"used{number}(x):\n    return Block(1)")
+        edited.replace(f"setting = {number}\n", f"setting = {number + 1}\n")
+    assert _objects() < first * 2
+
+
+def _objects() -> int:
+    gc.collect()
+    return sum(isinstance(each, (Fields, Value, Node)) for each in gc.get_objects())
