@@ -31,7 +31,7 @@ def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[
         return None
     mark, limit, home, before = run.state.mark(), run.limit, run.home, run.steps
     kept = run.frame, run.path, dict(run.mode), run.isolated, run.caught, run.rough
-    executed, events = set(run.executed), len(run.events)
+    executed, events = len(run.executed), len(run.events)
     follow = run.files[function.source].about_tensors or any(_may_hold_tensors(run, value) for value in given)
     run.home = limit
     run.limit = min(limit, before + min(MOST_STEPS_ABROAD if follow else MOST_STEPS_BESIDES, run.abroad))
@@ -42,7 +42,7 @@ def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[
             raise
         run.state.undo(mark)
         del run.events[events:]
-        run.executed &= executed
+        run.forget_executed(executed)
         run.frame, run.path, mode, run.isolated, run.caught, run.rough = kept
         run.mode.update(mode)
         if run.steps - before >= IN_VAIN:

@@ -168,7 +168,7 @@ class Analysis:
                         for key, chapter in found:
                             chapters.append(chapter)
                             known[key] = chapter
-                            executed |= chapter.executed
+                            executed.update(chapter.executed)
                             self._in_vain.update(chapter.in_vain)
                             spent += chapter.steps
                             if self._pause is not None and chapter is not self._known.get(key):

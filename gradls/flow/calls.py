@@ -226,8 +226,6 @@ def call_library(run: Run, function: Lib, call: Call) -> Value:
     model = find_function(function.path)
     if model is not None:
         return model(run, function.path, call)
-    from gradls.flow.models import fallback
-
     return fallback.call(run, function, call)
 
 
@@ -291,7 +289,7 @@ def _call_function(
 ) -> Value:
     scope = Scope(Fields(run.state), function.scope, "function")
     bind_arguments(run, function, call, scope.fields, receiver)
-    run.executed.add(function.node)
+    run.executed[function.node] = None
     run.read[function.node] = function.source
     if run.recording is not False:
         run.reached.add(function.node)
@@ -315,6 +313,8 @@ def _call_function(
         run.casting -= may_cast
         run.frame, run.caught = caller, caught
         run.path = path
+    if not scope.held:
+        run.state.forget(frame.mark, scope.fields)
     if isinstance(value, Unknown) and value.origin == "never":
         # What is said of the arguments may not hold for those that the program has.
         _leave_open(function, call, receiver)
@@ -352,7 +352,7 @@ def _run_body(run: Run, function: Function, frame: Frame) -> Value:
         if completes or any(changes is None for changes, _ in exits):
             outcomes.append(run.state.peek(frame.mark))
         run.state.undo(frame.mark)
-        run.state.merge(frame.mark, outcomes, run.join.slot)
+        run.state.merge(frame.mark, outcomes, run.join.slot, None if frame.scope.held else frame.scope.fields)
     return run.join.values(values)
 
 
@@ -385,7 +385,12 @@ def bind_arguments(run: Run, function: Function, call: Call, fields: Fields, rec
 
 def define_function(run: Run, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Function:
     """The function that a `def` or `lambda` makes."""
-    function = Function(run.state, node, run.frame.scope, run.frame.file.source)
+    scope: Scope = run.frame.scope
+    function = Function(run.state, node, scope, run.frame.file.source)
+    scope.held = True
+    while scope.kind == "comprehension" and scope.parent is not None:
+        scope = scope.parent
+        scope.held = True
     arguments = node.args
     positional = [*arguments.posonlyargs, *arguments.args]
     for parameter, default in zip(
@@ -415,4 +420,4 @@ def iterate(run: Run, value: Instance) -> Value:
 
 # These begin calls themselves: they are needed only when everything is there.
 from gradls.flow import expressions, imports, operations, statements  # noqa: E402
-from gradls.flow.models import unknowns  # noqa: E402
+from gradls.flow.models import fallback, unknowns  # noqa: E402

@@ -64,8 +64,9 @@ class Chapter:
         """What was seen in expressions of which it is not known whether they require grad; None: both were."""
         self.unclear: set[ast.AST] = set()
         """The expressions that it came to at least once with a value of which nothing is known."""
-        self.executed: set[ast.AST] = set()
-        """The functions whose body was run, and the classes of which objects were made."""
+        self.executed: dict[ast.AST, None] = {}
+        """The functions whose body was run, and the classes of which objects were made, in the order in which that was
+        done first."""
         self.reached: set[ast.AST] = set()
         """The functions that it called while gradients were on, and itself."""
         self.read: dict[ast.AST, Source] = {}

@@ -60,6 +60,7 @@ def define_class(run: Run, node: ast.ClassDef) -> Class:
     scope = Scope(cls.fields, run.frame.scope, "class")
     cls.scope = run.frame.scope
     outer = run.frame.scope
+    outer.held = True
     run.frame.scope = scope
     try:
         exec_block(run, node.body)
@@ -220,7 +221,7 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
     """Make an object of a class of the program."""
     from gradls.flow.calls import call_function, escape
 
-    run.executed.add(cls.node)
+    run.executed[cls.node] = None
     if not _TUPLES.isdisjoint(library_bases(cls)):
         return _named_tuple(run, cls, call)
     if isinstance(find_in_class(cls, "__new__")[0], Function):

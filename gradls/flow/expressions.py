@@ -61,11 +61,12 @@ def _constant(run: Run, node: ast.Constant) -> Value:
 
 
 def _name(run: Run, node: ast.Name) -> Value:
-    fields = run.frame.scope.find(node.id)
+    name = node.id
+    fields = run.frame.scope.find(name)
     if fields is not None:
-        value = fields[node.id]
+        value = fields[name]
         return load(run, value) if type(value) is Imported else value
-    return calls.builtin(run, node.id)
+    return calls.builtin(run, name)
 
 
 def _attribute(run: Run, node: ast.Attribute) -> Value:
@@ -258,7 +259,8 @@ def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
 
     frame = run.frame
     outer = frame.scope
-    frame.scope = Scope(Fields(run.state), outer, "comprehension")
+    frame.scope = scope = Scope(Fields(run.state), outer, "comprehension")
+    mark = run.state.mark()
     for generator in node.generators:
         for target in walk(generator.target):
             if isinstance(target, ast.Name):
@@ -272,6 +274,8 @@ def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
     finally:
         frame.scope = outer
         run.rough -= 1
+    if not scope.held:
+        run.state.forget(mark, scope.fields)
     items = found.items
     if isinstance(node, ast.DictComp):
         return _dictionary(run, found.keys, items, found.exact)

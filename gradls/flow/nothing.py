@@ -30,7 +30,11 @@ def result(run: Run, node: ast.Call, function: Value, value: Value) -> Value:
     if isinstance(function, Bound) and function.function is None:
         return Nothing(run.at(node), None) if _is_procedure(function, node) else value
     called = _body(function)
-    if called is None or (run.alone and _may_be_another(function)) or returns_something(called.node):
+    if (
+        called is None
+        or (run.alone and _may_be_another(function))
+        or called.source.once(returns_something, called.node)
+    ):
         return value
     return Nothing(run.at(node), called)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.flow.names import ImportedFile, Names
@@ -85,7 +86,7 @@ def file_of(run: Run, imported: ImportedFile) -> File:
         fields = Fields(run.state, {"__name__": host("imported")})
         scope = Scope(fields, None, "module")
         file = File(imported.source, imported.names, scope, imported=True)
-        scope.pending = lambda name, file=file: _bind(run, file, name)
+        scope.pending = partial(_bind, run, file)
         run.files[imported.source] = file
     return file
 
@@ -111,6 +112,8 @@ def names_in(run: Run, file: File, seen: tuple[File, ...] = ()) -> list[str]:
 
 def _bind(run: Run, file: File, name: str) -> bool:
     """Run what makes a name of an imported file what it is; whether there is such a name."""
+    if file.seen.asked.get(name) == ():
+        return False
     body = file.source.tree.body
     makes = tuple(body[number] for number in outline(file.source).behind(name))
     file.seen.asked[name] = makes or outline(file.source).stars

@@ -44,7 +44,7 @@ _at = tuple.__new__
 class Scope:
     """A namespace and the one around it."""
 
-    __slots__ = ("fields", "kind", "parent", "pending", "redirect")
+    __slots__ = ("fields", "held", "kind", "parent", "pending", "redirect")
 
     def __init__(self, fields: Fields, parent: Scope | None, kind: str) -> None:
         self.fields = fields
@@ -55,6 +55,8 @@ class Scope:
         """Names that `global` and `nonlocal` send elsewhere."""
         self.pending: Callable[[str], bool] | None = None
         """Of an imported file: finds a name out that was not looked at before; whether there is such a name."""
+        self.held = False
+        """Of a function: it may be looked at when the call has come to its end, by what was defined in it."""
 
     def find(self, name: str) -> Fields | None:
         """The fields that hold `name`, as Python looks names up."""
@@ -232,9 +234,13 @@ class Run:
     def end(self) -> Chapter:
         """End the chapter, which is not written to any more."""
         chapter = self.chapter
-        chapter.executed = self.executed
         chapter.steps = self.steps - chapter.steps
         return chapter
+
+    def forget_executed(self, count: int) -> None:
+        """Take back that anything was executed but the first `count`."""
+        for node in list(self.executed)[count:]:
+            del self.executed[node]
 
     def end_for_good(self) -> None:
         """Forget what the names of files stand for: nothing is to be run any more.

@@ -139,12 +139,25 @@ class State:
             else:
                 self.set(fields, key, value)
 
-    def merge(self, mark: tuple[int, int], outcomes: Sequence[Changes], join: Callable[[Any, list[Any]], Any]) -> None:
+    def forget(self, mark: tuple[int, int], fields: Fields) -> None:
+        """Forget that `fields`, at which nobody will look any more, were written since `mark`."""
+        trail, start = self.trail, mark[0]
+        if len(trail) > start:
+            trail[start:] = [write for write in trail[start:] if write[0] is not fields]
+
+    def merge(
+        self,
+        mark: tuple[int, int],
+        outcomes: Sequence[Changes],
+        join: Callable[[Any, list[Any]], Any],
+        over: Fields | None = None,
+    ) -> None:
         """Continue from several outcomes of branches that all began at `mark`.
 
         `join(key, values)` makes one value of those that differ. What was born inside a branch is not joined: the
         other branches never had it. A slot that a branch left empty does not count: code that reads it later would
         fail on that branch, so it is taken that it does not come that way. For those in `ABSENT` it says what they are.
+        Slots of `over` are not joined, at which nobody will look any more.
         """
         if len(outcomes) == 1:
             self.apply(outcomes[0])
@@ -154,13 +167,16 @@ class State:
             slots.update(changes)
         since = mark[1]
         # What holds something new is joined when it is what the branches made it.
-        for slot, (fields, key, _) in sorted(slots.items(), key=lambda item: item[1][0].born <= since):
-            before = MISSING if fields.born > since else fields.get(key, MISSING)
+        young = [item for item in slots.items() if item[1][0].born > since and item[1][0] is not over]
+        old = [item for item in slots.items() if item[1][0].born <= since] if len(young) < len(slots) else []
+        for slot, (fields, key, _) in young + old:
+            before: Any = MISSING if fields.born > since else fields.get(key, MISSING)
             first: Any = MISSING
             present: list[Any] = []
             differ = False
             for changes in outcomes:
-                value = changes[slot][2] if slot in changes else before
+                change = changes.get(slot)
+                value = before if change is None else change[2]
                 if value is MISSING and fields.born <= since:
                     value = ABSENT.get(key, MISSING)
                 if value is not MISSING:

@@ -140,6 +140,8 @@ class Layout:
 
     def unit_of(self, node: ast.AST) -> Unit | None:
         """The unit that `node` is in if it is in this tree; None for the module."""
+        if node is self.tree:
+            return None
         while True:
             number = getattr(node, "lineno", None)
             if number is not None:

@@ -79,7 +79,7 @@ def _look_at(run: Run, call: Call, target: Value | None, args: list[Value] | Non
     at = run.mode["at"]
     if run.recording is not False or at is None or args is None or not isinstance(target, (Function, Bound)):
         return
-    count, executed, mark = len(run.events), set(run.executed), run.state.mark()
+    count, executed, mark = len(run.events), len(run.executed), run.state.mark()
     leak = contexts.Leak(True, False, None, run.at(call.node))
     contexts.set_mode(run, True, False, None)
     run.state.set(run.mode, "leak", leak)
@@ -88,7 +88,6 @@ def _look_at(run: Run, call: Call, target: Value | None, args: list[Value] | Non
     finally:
         run.state.undo(mark)
         del run.events[count:]
-        run.executed.clear()
-        run.executed.update(executed)
+        run.forget_executed(executed)
     if leak.uses:
         run.event("thread-start", call.node, target, off=at, uses=list[At](leak.uses))
