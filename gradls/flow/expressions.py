@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gradls.flow import attributes, calls, contexts, nothing, operators, subscripts, truth
 from gradls.flow.imports import load
@@ -36,14 +36,19 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 
+_NAME: Final = ast.Name
+
+
 def eval_expr(run: Run, node: ast.expr) -> Value:
     """The value of an expression."""
     run.steps += 1
-    value = EVAL[type(node)](run, node)
-    if type(value) is Tensor:
-        run.observe(node, value)
-    elif type(value) is Unknown:
+    kind = type(node)
+    # A third of all expressions, and more, are names.
+    value = _name(run, node) if kind is _NAME else EVAL[kind](run, node)  # type: ignore[arg-type]
+    if type(value) is Unknown:
         run.observe_unknown(node, value)
+    elif type(value) is Tensor:
+        run.observe(node, value)
     elif type(value) is Choice:
         for option in value.options:
             if type(option) is Tensor:

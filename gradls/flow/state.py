@@ -111,13 +111,18 @@ class State:
 
     def peek(self, mark: tuple[int, int]) -> Changes:
         """What was written since `mark`; nothing is undone."""
-        return {(id(fields), key): (fields, key, fields.get(key, MISSING)) for fields, key, _ in self.trail[mark[0] :]}
+        trail, start = self.trail, mark[0]
+        if len(trail) == start:
+            return {}
+        return {(id(fields), key): (fields, key, fields.get(key, MISSING)) for fields, key, _ in trail[start:]}
 
     def undo(self, mark: tuple[int, int]) -> None:
         """Go back to `mark`."""
-        trail = self.trail
-        written = trail[mark[0] :]
-        del trail[mark[0] :]
+        trail, start = self.trail, mark[0]
+        if len(trail) == start:
+            return
+        written = trail[start:]
+        del trail[start:]
         written.reverse()
         for fields, key, old in written:
             if old is MISSING:

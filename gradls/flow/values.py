@@ -121,7 +121,7 @@ class Unknown(Value):
     def unrecorded(self) -> bool:
         """If it is a tensor, it does not require grad: it was computed while gradients were off, or holds integers.
         Nothing is said of its attributes, nor of what calling it gives."""
-        return self._unrecorded or _INTEGERS in self.fields
+        return self._unrecorded or (len(self.fields) > 0 and _INTEGERS in self.fields)
 
     @unrecorded.setter
     def unrecorded(self, is_so: bool) -> None:
