@@ -64,7 +64,7 @@ def _works(python: Path, version: tuple[int, int]) -> bool:
     """A shim of pyenv may stand for a version that is not chosen, and Debian's Python may come without venv."""
     program = "import sys, venv, ensurepip, sqlite3, ssl; print(sys.version_info[:2])"
     try:
-        run = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, timeout=60)
+        run = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, timeout=600)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return run.stdout.strip() == str(version)

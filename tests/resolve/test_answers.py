@@ -83,7 +83,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Ite
     write(root, "pkg/deep/heads.py", "from ..models import Base\nclass Head(Base): ...\n")
     write(root, "scripts/helpers.py", "from torch import nn\ndef head(): return nn.Linear(1, 1)\n")
     write(root, "src/library/__init__.py", "from torch import nn\nclass Layer(nn.Module): ...\n")
-    with Resolver(root, timeout=60, cache=shared_cache) as resolver:
+    with Resolver(root, timeout=600, cache=shared_cache) as resolver:
         yield Project(root, resolver)
 
 
@@ -240,7 +240,7 @@ def test_a_buffer_without_a_file_asks_from_the_root(project: Project) -> None:
 
 
 def test_without_a_root(project: Project, shared_cache: Path) -> None:
-    with Resolver(None, python=str(project.root / ".venv"), timeout=60, cache=shared_cache) as resolver:
+    with Resolver(None, python=str(project.root / ".venv"), timeout=600, cache=shared_cache) as resolver:
         near = str(project.root / "pkg/train.py")
         resolver.resolve_now({Question(".models", "Net", False), Question("losses", "Net", False)}, near)
         found = resolver.ask(Question(".models", "Net", False), near)

@@ -52,7 +52,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def project(projects: Callable[..., Project]) -> Project:
     """A project where jedi waits for ever for the stub of `hangs`, warm, with a short time limit."""
-    project = projects(timeout=60.0)
+    project = projects(timeout=600.0)
     project.write("good.py", GOOD)
     project.write("better.py", GOOD)
     project.write("hangs.py", GOOD)
@@ -156,7 +156,7 @@ def test_memory_is_limited(projects: Callable[..., Project], monkeypatch: pytest
     if sys.platform != "linux":
         pytest.skip("only Linux keeps the limit")
     monkeypatch.setattr("gradls.resolve.resolver.MEMORY_BYTES", 300 << 20)
-    project = projects(timeout=60.0)
+    project = projects(timeout=600.0)
     project.write("good.py", GOOD)
     project.write("endless.py")
     (project.root / "endless.pyi").symlink_to("/dev/zero")
@@ -233,7 +233,7 @@ def test_nobody_is_left_when_the_parent_is_killed(tmp_path: Path, shared_cache: 
         from gradls.resolve import process
         from gradls.flow.names import Question
         from gradls.resolve.resolver import Resolver
-        resolver = Resolver(Path({str(root)!r}), timeout=60, cache=Path({str(shared_cache)!r}))
+        resolver = Resolver(Path({str(root)!r}), timeout=600, cache=Path({str(shared_cache)!r}))
         process.CODE = {HUNG!r}
         near = {str(root / "train.py")!r}
         assert resolver.resolve_now([Question("good", "Net", False)], near)
@@ -264,11 +264,11 @@ def test_a_resolver_that_is_never_closed_lets_python_end(tmp_path: Path, shared_
         from pathlib import Path
         from gradls.flow.names import Question
         from gradls.resolve.resolver import Resolver
-        resolver = Resolver(Path({str(tmp_path)!r}), timeout=60, cache=Path({str(shared_cache)!r}))
+        resolver = Resolver(Path({str(tmp_path)!r}), timeout=600, cache=Path({str(shared_cache)!r}))
         assert asyncio.run(resolver.resolve([Question("good", "Net", False)], {str(tmp_path / "train.py")!r}))
         print(resolver.worker_pid)
     """
-    ran = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=600)
     assert ran.returncode == 0, ran.stderr
     assert wait_until(lambda: not alive(int(ran.stdout)))
 

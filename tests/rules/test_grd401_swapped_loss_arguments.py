@@ -118,7 +118,7 @@ loss = criterion(net(x), y)
 def test_the_criterion_may_come_from_another_file(tmp_path: Path) -> None:
     (tmp_path / "losses.py").write_text(LOSSES)
     path = str(tmp_path / "train.py")
-    resolver = Resolver(tmp_path, timeout=60.0, cache=tmp_path / "cache", stubs_first=True)
+    resolver = Resolver(tmp_path, timeout=600.0, cache=tmp_path / "cache", stubs_first=True)
     try:
         session = Session(tmp_path, resolver=resolver)
         session.open(path, USE)
