@@ -116,7 +116,10 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
         return _memo(run, value.fields, name, declared)
     if name == "training":
         return _memo(run, value.fields, "training", run.unknown("training", "training"))
-    return _memo(run, value.fields, name, run.unknown("attribute", name))
+    found = run.unknown("attribute", name)
+    if name in _REGISTRIES:
+        found.fields["registry"] = value
+    return _memo(run, value.fields, name, found)
 
 
 def _is_switched_off(value: Instance, name: str) -> bool:

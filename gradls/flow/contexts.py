@@ -237,6 +237,12 @@ def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> 
         function.casts = True
     elif isinstance(node, ast.Attribute) and node.attr in ("setter", "deleter", "getter"):
         function.kind = "setter"
+        names = run.frame.scope.fields
+        read = names.get(function.name)
+        if isinstance(read, Function) and read.kind == "property":
+            # The name is still that of what reads the property; the function is kept where no attribute is found.
+            run.state.set(names, f"{function.name}.{node.attr}", function)
+            return read
     elif not _is_transparent(node):
         function.decorated = True
     return function

@@ -38,9 +38,13 @@ def truth(run: Run, value: Value) -> bool | None:
         if assumed is not None:
             return assumed
         origin = value.fields.get("derived")
-        if origin is not None and origin[1] == "not":
+        if origin is None:
+            return None
+        if origin[1] == "not":
             inner = truth(run, origin[0])
             return None if inner is None else not inner
+        if isinstance(origin[1], tuple) and origin[1][0] in ("eq", "ne") and _is_another(run, origin[0], origin[1][1]):
+            return origin[1][0] == "ne"
         return None
     if isinstance(value, Sequence):
         return bool(value.items) if value.rest is None else (True if value.items else None)
@@ -57,6 +61,17 @@ def truth(run: Run, value: Value) -> bool | None:
         verdicts = {truth(run, option) for option in value.options}
         return verdicts.pop() if len(verdicts) == 1 else None
     return None
+
+
+def _is_another(run: Run, value: Unknown, text: object) -> bool:
+    """Has a branch found that `value` equals another text than the one that it is compared with here?"""
+    for key, answer in value.fields.items() if isinstance(text, str) else ():
+        if isinstance(key, tuple) and key[0] == "derived" and isinstance(key[1], tuple):
+            sort, other = key[1][:2]
+            differs = sort in ("eq", "ne") and isinstance(other, str) and other != text
+            if differs and run.assumed.get(answer) is (sort == "eq"):
+                return True
+    return False
 
 
 def asked(run: Run, value: Value, node: ast.expr) -> bool | None:

@@ -79,3 +79,109 @@ Anchors(sizes=[3])(torch.ones(3))
 def test_a_decorator_of_the_program_calls_the_constructor_in_a_way_that_is_not_known() -> None:
     assert not reported("GRD504", DECORATED)
     assert reported("GRD504", DECORATED.replace("        super().__init__()\n", ""))
+
+
+def test_one_text_is_not_two() -> None:
+    program = """
+    from somewhere import kind
+    def train(mask, index):
+        if kind == "whole":
+            given = (index, mask)
+        else:
+            given = (mask, index)
+        if kind == "whole":
+            weight = nn.Parameter(mask)
+            if kind == "index":
+                weight = nn.Parameter(index)
+    train(torch.ones(3), torch.tensor([1, 2]))
+    """
+    assert not reported("GRD304", program)
+    assert reported("GRD304", program.replace('kind == "index"', 'kind == "whole"'))
+
+
+def test_what_a_tensor_certainly_has() -> None:
+    program = """
+import torch
+
+
+def item(tensor):
+    if torch.is_tensor(tensor) and tensor.device.type == "xla":
+        return tensor.detach()
+    if hasattr(tensor, "item"):
+        return tensor.item()
+    if hasattr(tensor, "__getitem__"):
+        return tensor[0]
+    return tensor
+
+
+def same(one, other):
+    if not torch.is_tensor(one):
+        assert one == other
+    elif torch.jit.is_tracing():
+        assert one == other
+    else:
+        assert (one == other).all()
+
+
+item(torch.ones(3).sum())
+same(torch.ones(3), torch.ones(3))
+"""
+    check_right(program)
+    assert not reported("GRD902", program)
+    assert not reported("GRD316", program)
+    assert reported("GRD316", program.replace("if not torch.is_tensor(one)", "if torch.is_tensor(one)"))
+
+
+def test_a_property_that_may_be_set_is_read_by_its_getter() -> None:
+    program = """
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.raw = nn.Parameter(torch.ones(3))
+
+    @property
+    def scale(self):
+        return self.raw.{read}()
+
+    @scale.setter
+    def scale(self, value):
+        loss = torch.ones(3).sum()
+        loss.backward()
+
+    def forward(self, x):
+        return x * self.scale
+
+scaled = Scaled()
+optimizer = torch.optim.SGD(scaled.parameters(), lr=0.1)
+scaled.scale
+loss = scaled(torch.ones(3)).sum()
+loss.backward()
+optimizer.step()
+"""
+    assert not reported("GRD604", program.replace("{read}", "exp"))
+    assert reported("GRD101", program.replace("{read}", "detach"))
+    assert [text for _, text in reported("GRD110", program.replace("{read}", "exp"))] == ["loss.backward()"]
+
+
+def test_a_parameter_is_registered_under_its_name() -> None:
+    check_right("""
+import torch
+from torch import nn
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_parameter("raw", nn.Parameter(torch.zeros(3)))
+        self.initialize(raw=torch.ones(3))
+
+    def initialize(self, **values):
+        for name, value in values.items():
+            if name not in self._parameters and name not in self._buffers:
+                setattr(self, name, value)
+            else:
+                getattr(self, name).data.copy_(value)
+
+
+Scaled()
+""")

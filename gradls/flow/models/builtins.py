@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gradls.autograd.ops import find_op
 from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.classes import is_instance
@@ -311,6 +312,23 @@ def isinstance_(run: Run, path: str, call: Call) -> Value:
     return Host("bool")
 
 
+@function("torch.is_tensor")
+def is_tensor(run: Run, path: str, call: Call) -> Value:
+    value = call.get(0, "obj")
+    if value is None:
+        return Host("bool")
+    verdict = is_instance(run, value, run.lib("torch.Tensor"))
+    if verdict is not None:
+        return TRUE if verdict else FALSE
+    return truth.derived(run, value, "is_tensor") if isinstance(value, Unknown) else Host("bool")
+
+
+@function("torch.jit.is_scripting", "torch.jit.is_tracing")
+def is_compiled(run: Run, path: str, call: Call) -> Value:
+    """What is analysed is what Python does with the program."""
+    return FALSE
+
+
 def _written(node: ast.expr) -> object:
     """The same for expressions that are written alike; `ast.dump` takes long, and leaves garbage behind."""
     if isinstance(node, ast.Name):
@@ -326,6 +344,8 @@ def _written(node: ast.expr) -> object:
 def hasattr_(run: Run, path: str, call: Call) -> Value:
     value, name = call.get(0), call.known(1)
     if isinstance(value, Instance) and isinstance(name, str) and name in value.fields:
+        return TRUE
+    if isinstance(value, Tensor) and isinstance(name, str) and find_op(f"torch.Tensor.{name}") is not None:
         return TRUE
     if isinstance(value, Unknown) and isinstance(name, str):
         return truth.derived(run, value, ("hasattr", name))
