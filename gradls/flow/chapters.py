@@ -32,6 +32,8 @@ class Chapter:
     """
 
     __slots__ = (
+        "_calls_by_name",
+        "_events_by_kind",
         "asked",
         "calls",
         "entered",
@@ -89,6 +91,8 @@ class Chapter:
         self.steps = 0
         self.memo: dict[Any, Any] = {}
         """What others worked out from this chapter alone."""
+        self._calls_by_name: dict[str, list[tuple[int, ast.Call]]] | None = None
+        self._events_by_kind: dict[str, list[tuple[int, Event]]] | None = None
 
     def of(self, kinds: tuple[str, ...]) -> list[Event]:
         """The events of these kinds, in order. To be asked when the chapter is finished; not to be changed."""
@@ -125,9 +129,9 @@ class Chapter:
 
     @property
     def _by_name(self) -> dict[str, list[tuple[int, ast.Call]]]:
-        found: dict[str, list[tuple[int, ast.Call]]] | None = self.memo.get("by name")
+        found = self._calls_by_name
         if found is None:
-            found = self.memo["by name"] = {}
+            found = self._calls_by_name = {}
             for number, (node, records) in enumerate(self.calls.items()):
                 before = ""
                 for function, _, _ in records:
@@ -146,9 +150,9 @@ class Chapter:
 
     @property
     def _by_kind(self) -> dict[str, list[tuple[int, Event]]]:
-        found: dict[str, list[tuple[int, Event]]] | None = self.memo.get("by kind")
+        found = self._events_by_kind
         if found is None:
-            found = self.memo["by kind"] = {}
+            found = self._events_by_kind = {}
             for number, event in enumerate(self.events):
                 found.setdefault(event.kind, []).append((number, event))
         return found

@@ -184,9 +184,13 @@ def _init_alone(module: Instance, cls: Class) -> Function | None:
     if not isinstance(init, Function) or init.decorated:
         return None
     # A decorator of the program may have put another function in the place of what is written, which that calls.
-    parts = dict.fromkeys((init.node, init.written.node))
-    names = {getattr(node, "attr", getattr(node, "id", "")) for part in parts for node in walk(part)}
-    return None if names & {"super", "__init__", "__dict__", "__setstate__"} else init
+    parts = dict.fromkeys((init, init.written))
+    return init if all(part.source.once(_sets_up_nothing, part.node) for part in parts) else None
+
+
+def _sets_up_nothing(function: ast.AST) -> bool:
+    names = {getattr(node, "attr", getattr(node, "id", "")) for node in walk(function)}
+    return not names & {"super", "__init__", "__dict__", "__setstate__"}
 
 
 def _kind(event: Event) -> str:
