@@ -14,7 +14,7 @@ from gradls.flow.second_order import Gradient, gradients, is_constant
 from gradls.flow.values import Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
-    from gradls.flow.facts import Event
+    from gradls.flow.notes import Event
     from gradls.flow.run import Run
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gradls.flow import abroad, attributes, classes, contexts, lazies, nothing
 from gradls.flow.arguments import Call
@@ -34,10 +34,14 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 
+_NAME: Final = ast.Name
+_STARRED: Final = ast.Starred
+
+
 def eval_call(run: Run, node: ast.Call) -> Value:
     """The value of a call expression."""
     named = node.func
-    if type(named) is ast.Name and named.id == "super" and run.frame.scope.find("super") is None:
+    if type(named) is _NAME and named.id == "super" and run.frame.scope.find("super") is None:
         return classes.super_of(run, node)
     function = expressions.eval_expr(run, named)
     call = evaluate_arguments(run, node)
@@ -59,7 +63,7 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
     unsure = False
     rest: Value | None = None
     for argument in node.args:
-        if type(argument) is ast.Starred:
+        if type(argument) is _STARRED:
             value = expressions.eval_expr(run, argument.value)
             nothing.note_use(run, argument, value, "it is gone through")
             if isinstance(value, Sequence):
@@ -129,12 +133,13 @@ def _call_option(run: Run, option: Value, call: Call, results: list[Value]) -> b
 
 def call_unknown(run: Run, function: Value, call: Call) -> Value:
     """A call of something unknown: its arguments may go anywhere and be changed."""
-    for value in call.values:
+    given = call.values
+    for value in given:
         escape(run, value)
-    if run.recording is False and (call.args or call.kwargs):
+    if run.recording is False and given:
         run.chapter.switched_off = run.chapter.switched_off or may_be_of_the_file(function)
     if isinstance(function, Unknown):
-        event = run.event("unknown-call", call.node, function, arguments=call.values, grad=run.mode["grad"])
+        event = run.event("unknown-call", call.node, function, arguments=given, grad=run.mode["grad"])
         if function.question is not None:
             question = function.question._replace(called=True)
             answer = run.ask(question)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Iterable, Iterator, KeysView
 from itertools import chain
 from operator import itemgetter
@@ -15,9 +14,9 @@ from gradls.flow.values import Bound, Lib, Unknown, Value
 from gradls.syntax.source import Source
 
 if TYPE_CHECKING:
-    from gradls.flow.facts import Event, TensorState
     from gradls.flow.graph import Node
     from gradls.flow.names import Question
+    from gradls.flow.notes import Event, TensorState
 
 
 class Chapter:
@@ -193,7 +192,7 @@ def _of_group(group: list[Chapter], switched_off: bool) -> dict[ast.AST, TensorS
     for entry in group:
         unclear |= entry.unclear
         for node, known in entry.states.items():
-            state = copy.copy(known)
+            state = known.copied()
             if not entry.recorded and switched_off:
                 _doubt(state)
             seen = found.setdefault(node, state)

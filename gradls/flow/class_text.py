@@ -24,7 +24,7 @@ def makes_layers(cls: Class) -> bool:
 def declarations(cls: Class) -> dict[str, ast.expr]:
     """What a class declares its attributes to be: `actor: Actor` in its body, `self.actor: Actor = ...` in a method."""
     if cls.declarations is None:
-        cls.declarations = _declarations(cls.node)
+        cls.declarations = cls.source.once(_declarations, cls.node)
     return cls.declarations
 
 
@@ -40,7 +40,7 @@ def reads_otherwise(cls: Class) -> bool:
 
 def _uses(cls: Class) -> frozenset[str]:
     if cls.uses is None:
-        cls.uses = _read_uses(cls.node)
+        cls.uses = cls.source.once(_read_uses, cls.node)
     return cls.uses
 
 

@@ -4,106 +4,18 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from gradls.autograd.versions import NEWEST, Version
 from gradls.flow.chapters import Chapter, settled
-from gradls.flow.graph import At, Node, Path
+from gradls.flow.graph import At
 from gradls.flow.names import Question
+from gradls.flow.notes import Event, TensorState
 from gradls.flow.values import Value
 from gradls.syntax.source import Source
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True, eq=False)
-class Event:
-    """Something that happens in the program, in order.
-
-    `kind` says what (see `gradls.flow.events`), `at` where, `value` to what, `node` is the graph node that it made or
-    concerns, `path` the branches taken, `info` what that kind of event has besides.
-    """
-
-    kind: str
-    at: At
-    value: Value | None = None
-    node: Node | None = None
-    path: Path | None = None
-    info: dict[str, Any] = field(default_factory=dict)
-    alone: bool = False
-    """It happens in a function that nobody in the file calls."""
-    calls: Any = None
-    """The calls that led there (`gradls.flow.run.Calls`)."""
-    caught: bool = False
-    """An error there would be caught."""
-    clock: int = 0
-    """When: things that come to be later are born later than this."""
-    hypothetical: bool = False
-    """It is not certain that gradients are on there."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.info[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-
-Seen = tuple[tuple[Node, "bool | None", "bool | None"], ...]
-
-
-@dataclass(slots=True, eq=False)
-class TensorState:
-    """What is known of the tensor that an expression gives; None means unknown."""
-
-    source: Source
-    node: ast.AST
-    requires_grad: bool | None
-    dtype: str | None
-    leaf: bool | None
-    called: bool = True
-    """It was seen in code that runs when the file does, not only in functions that nobody in the file calls."""
-    off: bool = False
-    """It was seen only while gradients were off."""
-    torn: bool = False
-    """It requires grad in one call and not in another, or is unknown in one of them and gradients are off in the
-    other."""
-    seen: Seen = ()
-    """What it was, each time that it was something else: the node of the graph, whether it required grad and whether it
-    was a leaf then. The first and the last of them if there were more than `MOST_SEEN`."""
-
-    def blur(self, other: TensorState) -> None:
-        """Keep what holds in both states."""
-        differs = self.requires_grad is not other.requires_grad
-        known = self.requires_grad is not None and other.requires_grad is not None
-        self.torn = self.torn or other.torn or (differs and (known or self.off is not other.off))
-        self.off = self.off and other.off
-        if differs:
-            self.requires_grad = None
-        if self.dtype != other.dtype:
-            self.dtype = None
-        if self.leaf is not other.leaf:
-            self.leaf = None
-        self.was_also(other.seen)
-
-    def was_also(self, seen: Seen) -> None:
-        """It was `seen` as something else, too."""
-        if seen and seen != self.seen:
-            self.seen = _joined(self.seen, seen)
-
-    def doubt(self) -> None:
-        """Take back what is known: the same code may also run in another way."""
-        self.torn = True
-        self.requires_grad = self.leaf = None
-
-
-MOST_SEEN = 4
-
-
-def _joined(first: Seen, second: Seen) -> Seen:
-    found = tuple(dict.fromkeys(first + second))
-    return found if len(found) <= MOST_SEEN else (*found[: MOST_SEEN - 1], found[-1])
 
 
 class Facts:

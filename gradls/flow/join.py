@@ -74,7 +74,7 @@ class Join:
         for value in values:
             if value is not first or type(value) is Choice:
                 for option in value.options if type(value) is Choice else (value,):
-                    if not any(option is other or _same(option, other) for other in flat):
+                    if option not in flat and not any(_same(option, other) for other in flat):
                         flat.append(option)
         if len(flat) == 1:
             return first
@@ -217,8 +217,7 @@ def _agree(values: list[Any]) -> Any:
 
 
 def _are_one(values: Values[Value]) -> bool:
-    first = values[0]
-    return all(value is first for value in values)
+    return values.count(values[0]) == len(values)
 
 
 def _same(one: Value, other: Value) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gradls.flow.chapters import Chapter
-from gradls.flow.facts import TensorState
 from gradls.flow.graph import Node
+from gradls.flow.notes import TensorState
 from gradls.flow.values import Tensor, Unknown, Value
 
 if TYPE_CHECKING:

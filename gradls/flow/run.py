@@ -8,10 +8,10 @@ from typing import Any
 
 from gradls.autograd.versions import NEWEST, Version
 from gradls.flow.chapters import Chapter
-from gradls.flow.facts import Event, TensorState
 from gradls.flow.graph import At, Node, Path
 from gradls.flow.join import Join
 from gradls.flow.names import Names, Question
+from gradls.flow.notes import Event, TensorState
 from gradls.flow.program import File
 from gradls.flow.state import Changes, Fields, State
 from gradls.flow.values import Class, Function, Instance, Lib, Tensor, Unknown, Value
@@ -317,14 +317,14 @@ class Run:
         state = self.states.get(node)
         was = ((fields["node"], flag, leaf),)
         if state is None:
-            self.states[node] = TensorState(file.source, node, flag, tensor.dtype, leaf, True, off, False, was)
+            self.states[node] = TensorState(file.source, node, flag, tensor.dtype, leaf, off, was)
         elif (
             state.requires_grad is not flag
             or state.leaf is not leaf
             or state.off is not off
             or state.dtype != tensor.dtype
         ):
-            self._blur(state, TensorState(file.source, node, flag, tensor.dtype, leaf, True, off, False, was))
+            self._blur(state, TensorState(file.source, node, flag, tensor.dtype, leaf, off, was))
         elif state.seen[-1:] != was:
             state.was_also(was)
 
@@ -340,7 +340,7 @@ class Run:
             if self.frame.file is self.file:
                 self.open.setdefault(node, []).append(value)
         elif value.origin != "metadata":
-            state = TensorState(self.frame.file.source, node, False, None, True, True, self.recording is False)
+            state = TensorState(self.frame.file.source, node, False, None, True, self.recording is False)
             seen = self.states.setdefault(node, state)
             if seen is not state:
                 self._blur(seen, state)

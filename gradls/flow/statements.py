@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Final
 
 from gradls.flow import (
     attributes,
@@ -67,9 +68,12 @@ def _aug_assign(run: Run, statement: ast.AugAssign) -> bool:
     return True
 
 
+_NAME: Final = ast.Name
+
+
 def assign(run: Run, target: ast.expr, value: Value, augmented: bool = False) -> None:
     """Bind `value` to a target of an assignment."""
-    if type(target) is ast.Name:
+    if type(target) is _NAME:
         if type(value) is Tensor:
             _note_rebinding(run, target, value)
             bind(run, target.id, value)

@@ -17,7 +17,7 @@ from gradls.flow.operations import tensors_in
 from gradls.flow.values import Bound, Class, Host, Instance, Mapping, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
-    from gradls.flow.facts import Event
+    from gradls.flow.notes import Event
     from gradls.flow.run import Run
 
 TRANSFORMED = "torch.func.transformed"
