@@ -1,66 +1,71 @@
 """Garbage is collected when nobody waits: one collection may take longer than an edit and its diagnostics together.
 
-What lives long is frozen, so that a collection looks only at what was made since the last one. Garbage among what is
-frozen stays until a thorough collection, which looks at everything.
+Memory that was in use once is seldom given back to the system, for something that stays is everywhere in it. So what
+counts is how much garbage there is at one time. That of edits at one place is young: a quick collection, which looks at
+nothing else, finds it. Edits that replace what is old make a thorough one necessary, which looks at everything.
 """
 
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
 
-MANY = 200_000
-"""So many new objects are worth a collection, even while somebody types."""
+MANY = 30_000
+"""So many new objects are worth a quick collection, even while somebody types."""
 SOME = 5_000
 """So many are worth one while nothing happens."""
-UNTIL_THOROUGH = 4
-"""So many collections are followed by a thorough one, even while somebody types."""
-LONG_SECONDS = 10.0
-"""Who has typed nothing for so long may read, or be away."""
-
-
+GROWTH = 0.3
+"""By so much may grow what is in use until a thorough one is worth it, even while somebody types."""
+GROWTH_IN_PAUSE = 0.1
 PAUSE_SECONDS = 2.0
 """Who has typed nothing for so long does something else for a moment."""
-GROWTH = 0.25
-"""By so much may grow what is frozen until it is worth such a moment to look for garbage in it."""
+LONG_SECONDS = 10.0
+"""Who has typed nothing for so long may read, or be away."""
 
 
 class Garbage:
     """Says what is to be collected when. Automatic collection is to be switched off (`gc.disable()`)."""
 
     def __init__(self) -> None:
-        self._collections = 0
-        self._frozen = 0
-        """So many objects were frozen after the last thorough collection."""
+        self._blocks = 0
+        """Of memory, which were in use after the last thorough collection."""
+        self._is_clean = True
+        """Nothing was collected since by a quick one, which leaves some."""
 
     def keep(self) -> None:
-        """Much was made that will stay."""
+        """Much was made that will stay: no quick collection is to look at it."""
         gc.freeze()
-        self._collections += 1
+        gc.unfreeze()
+        self._blocks = sys.getallocatedblocks()
+        self._is_clean = False
 
     def due(self) -> Callable[[], None] | None:
         """What is to be done now, though somebody types."""
-        if gc.get_count()[0] < MANY:
+        young = gc.get_count()[0]
+        if young < SOME:
             return None
-        return self._thorough if self._collections >= UNTIL_THOROUGH else self._quick
+        if self._blocks and self._growth() > GROWTH:
+            return self._thorough
+        return self._quick if young >= MANY else None
 
     def any(self, seconds: float) -> Callable[[], None] | None:
         """What is to be done after nothing has happened for so long."""
-        if seconds >= LONG_SECONDS and self._collections:
+        young = gc.get_count()[0]
+        if seconds >= LONG_SECONDS and not (self._is_clean and young < SOME):
             return self._thorough
-        grown = gc.get_freeze_count() - self._frozen
-        if seconds >= PAUSE_SECONDS and grown > max(MANY, GROWTH * self._frozen):
+        if seconds >= PAUSE_SECONDS and self._blocks and self._growth() > GROWTH_IN_PAUSE:
             return self._thorough
-        return self._quick if gc.get_count()[0] >= SOME else None
+        return self._quick if young >= SOME else None
+
+    def _growth(self) -> float:
+        return sys.getallocatedblocks() / self._blocks - 1
 
     def _quick(self) -> None:
-        self._collections += 1
-        gc.collect()
-        gc.freeze()
+        self._is_clean = False
+        gc.collect(0)
 
     def _thorough(self) -> None:
-        self._collections = 0
-        gc.unfreeze()
         gc.collect()
-        gc.freeze()
-        self._frozen = gc.get_freeze_count()
+        self._blocks = sys.getallocatedblocks()
+        self._is_clean = True

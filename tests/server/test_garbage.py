@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from types import SimpleNamespace
+import weakref
+from collections.abc import Callable
 
 import pytest
 
@@ -36,26 +37,104 @@ def test_an_analyst_that_is_replaced_gives_most_back_at_once():
     assert left < made / 2
 
 
-def test_in_a_pause_is_collected_what_has_grown(monkeypatch: pytest.MonkeyPatch):
-    collected: list[int] = []
-    frozen = [1_000_000]
-    about = SimpleNamespace(
-        get_count=lambda: (0, 0, 0),
-        get_freeze_count=lambda: frozen[0],
-        freeze=lambda: None,
-        unfreeze=lambda: None,
-        collect=lambda: collected.append(frozen[0]),
-    )
-    monkeypatch.setattr(garbage, "gc", about)
+class Collector:
+    """Stands in for `gc` and `sys`: so many objects are young, old, or garbage among these; notes the collections."""
+
+    def __init__(self) -> None:
+        self.young, self.old, self.young_garbage, self.old_garbage = 0, 300_000, 0, 0
+        self.collected: list[str] = []
+
+    def edit(self, young: int, old: int, new: int) -> None:
+        """One that makes so many objects of young ones and old ones garbage, and so many new ones."""
+        self.young += new
+        self.young_garbage += young
+        self.old_garbage += old
+
+    def getallocatedblocks(self) -> int:
+        return 2 * (self.young + self.old)
+
+    def get_count(self) -> tuple[int, int, int]:
+        return self.young, 0, 0
+
+    def freeze(self) -> None:
+        self.young, self.old = 0, self.old + self.young
+        self.young_garbage, self.old_garbage = 0, self.old_garbage + self.young_garbage
+
+    def unfreeze(self) -> None:
+        pass
+
+    def collect(self, generation: int = 2) -> int:
+        found, self.young_garbage = self.young_garbage, 0
+        self.young -= found
+        self.freeze()
+        if generation:
+            found, self.old, self.old_garbage = found + self.old_garbage, self.old - self.old_garbage, 0
+        self.collected.append("thorough" if generation else "quick")
+        return found
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Collector:
+    found = Collector()
+    monkeypatch.setattr(garbage, "gc", found)
+    monkeypatch.setattr(garbage, "sys", found)
+    return found
+
+
+def _collect(work: Callable[[], None] | None) -> None:
+    if work is not None:
+        work()
+
+
+def test_edits_at_one_place_have_only_what_is_young_looked_at(collector: Collector):
     one = Garbage()
+    one.keep()
+    for _ in range(100):
+        collector.edit(young=8_000, old=0, new=8_000)
+        _collect(one.due())
+    assert len(collector.collected) > 20
+    assert set(collector.collected) == {"quick"}
+
+
+def test_there_is_never_much_garbage_whatever_the_edits_replace(collector: Collector):
+    one = Garbage()
+    one.keep()
+    most = 0
+    for _ in range(200):
+        collector.edit(young=0, old=12_000, new=12_000)
+        most = max(most, collector.young + collector.old)
+        _collect(one.due())
+    assert most < 420_000
+    assert collector.collected.count("thorough") < 60
+
+
+def test_in_a_pause_is_collected_what_has_grown(collector: Collector):
+    one = Garbage()
+    one.keep()
+    collector.edit(young=0, old=3_000, new=3_000)
     assert one.any(0.5) is None
-    first = one.any(2.5)
-    assert first is not None
-    first()
-    frozen[0] = 1_200_000
     assert one.any(2.5) is None
-    frozen[0] = 1_300_000
-    second = one.any(2.5)
-    assert second is not None
-    second()
-    assert collected == [1_000_000, 1_300_000]
+    collector.edit(young=0, old=40_000, new=40_000)
+    _collect(one.any(2.5))
+    assert collector.collected == ["thorough"]
+    assert one.any(15) is None
+
+
+def test_what_is_to_stay_is_looked_at_by_thorough_collections_only():
+    gc.collect()
+    gc.disable()
+    try:
+        reference = weakref.ref(Cyclic())
+        one = Garbage()
+        one.keep()
+        one._quick()
+        assert reference() is not None
+        one._thorough()
+        assert reference() is None
+    finally:
+        gc.enable()
+
+
+class Cyclic:
+    def __init__(self) -> None:
+        self.me = self
