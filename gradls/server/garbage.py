@@ -15,7 +15,7 @@ MANY = 30_000
 """So many new objects are worth a quick collection, even while somebody types."""
 SOME = 5_000
 """So many are worth one while nothing happens."""
-GROWTH = 0.3
+GROWTH = 0.15
 """By so much may grow what is in use until a thorough one is worth it, even while somebody types."""
 GROWTH_IN_PAUSE = 0.1
 PAUSE_SECONDS = 2.0
