@@ -11,7 +11,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.graph import Edge, Freed, Node, Write, compatible, meets, walk
 from gradls.flow.operations import cut_node, derived_tensor, tensors_in
 from gradls.flow.second_order import Gradient, gradients, is_constant
-from gradls.flow.values import Sequence, Tensor, Value, is_none
+from gradls.flow.values import Host, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.notes import Event
@@ -87,10 +87,12 @@ def unknown_backward(run: Run, root: Value, call: Call) -> None:
 
 
 def _flag(run: Run, call: Call, name: str, index: int) -> bool | None:
-    """A boolean option of backward: False if it is not given, None if it is not known."""
+    """A boolean option of backward: False if it is not given, None if it is not known, or not what this option is."""
     given = call.get(index, name)
     if given is None or is_none(given):
         return False
+    if isinstance(given, Host) and given.kind == "str":
+        return None
     return truth.truth(run, given)
 
 

@@ -120,9 +120,12 @@ class _Freeze(NamedTuple):
 
 
 def _is_used(facts: Facts, freeze: _Freeze) -> bool:
-    """Was anything computed with what was frozen, before it was thawed?"""
+    """Was anything computed with what was frozen, or written into it, before it was thawed?"""
     frozen = set(_changed(freeze.event))
     start, end = freeze.event.clock, freeze.thawed[0].clock
+    for write in facts.of("write"):
+        if start <= write.clock <= end and (write.value in frozen or getattr(write.value, "base", None) in frozen):
+            return True
     made = (value for records in facts.calls.values() for _, _, value in records if isinstance(value, Tensor))
     between = (value.node for value in made if start < value.node.fields.born < end)
     return any(part.leaf in frozen for node in between for part in walk(node))

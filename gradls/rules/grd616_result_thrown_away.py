@@ -86,10 +86,28 @@ class ResultThrownAway(Rule):
             if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call) or event.caught or node in seen:
                 continue
             records = facts.calls.get(node.value, ())
-            if records and all(_does_nothing(*record) for record in records):
+            if records and all(_does_nothing(*record) for record in records) and not _is_tried(facts, node):
                 seen.add(node)
                 message = f"{code(facts, node)} changes nothing, and its result is not used: assign it"
                 yield self.finding(place(event.at), message)
+
+
+_TELLING = frozenset((
+    "torch.rand", "torch.randn", "torch.randint", "torch.randperm", "torch.normal", "torch.cholesky",
+    "torch.linalg.cholesky",
+))  # fmt: skip
+"""Functions that are called for something else than what they give: for the next random numbers to be others, or to
+raise where a matrix is not positive definite."""
+
+
+def _is_tried(facts: Facts, node: ast.AST) -> bool:
+    """Does this stand in a `try` block, which may be about whether it raises?"""
+    outer = facts.parent(node)
+    while outer is not None and not isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(outer, ast.Try) and node in outer.body:
+            return True
+        node, outer = outer, facts.parent(outer)
+    return False
 
 
 def _does_nothing(function: Value, call: object, result: Value) -> bool:
@@ -101,6 +119,8 @@ def _does_nothing(function: Value, call: object, result: Value) -> bool:
         op = find_op(f"torch.Tensor.{name}") if isinstance(receiver, Tensor) else None
         return op is not None and not op.inplace and not name.endswith("_") and name not in _WITH_EFFECT
     if isinstance(function, Lib):
+        if function.path in _TELLING:
+            return False
         op = find_op(function.path)
         inplace = getattr(call, "kwargs", {}).get("inplace")
         return op is not None and not op.inplace and not function.path.endswith("_") and inplace is None

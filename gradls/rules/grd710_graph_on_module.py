@@ -128,7 +128,7 @@ class GraphOnModule(Rule):
 
     def _report(self, facts: Facts, event: Event) -> Finding:
         what = code(facts, event.at.node)
-        if _goes_on(event):
+        if _goes_on(facts, event):
             message = (
                 f"{what} is carried from one call to the next with its graph: the next `backward()` goes through both; "
                 "`detach()` it first"
@@ -142,7 +142,7 @@ class GraphOnModule(Rule):
         story = [Step(place(node.at), "its graph comes from here")] if node.at is not None else []
         statement = facts.statement(event.at.node)
         fixes = []
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Name) and not _goes_on(event):
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Name) and not _goes_on(facts, event):
             kept = place(event.at)._replace(node=statement.value)
             fixes.append(Fix("Keep it without its graph", Safety.SUGGESTED, edits.add_call(kept, ".detach()")))
         return self.finding(place(event.at), message, story, fixes)
@@ -163,12 +163,12 @@ def _keeps_graph(event: Event) -> bool:
     return isinstance(tensor, Tensor) and tensor.requires_grad is True and tensor.leaf is False
 
 
-def _goes_on(event: Event) -> bool:
-    """Is what was in the attribute before part of what is put there?"""
+def _goes_on(facts: Facts, event: Event) -> bool:
+    """Is what was in the attribute before this call part of what is put there?"""
     old = event.old
-    if not isinstance(old, Tensor):
+    if not isinstance(old, Tensor) or not any(part is old.node for part in walk(event.assigned.node, follow="maybe")):
         return False
-    return any(part is old.node for part in walk(event.assigned.node, follow="maybe"))
+    return not any(set_.assigned is old and set_.calls is event.calls for set_ in facts.of("attribute-set"))
 
 
 def _is_detached(facts: Facts, node: ast.AST) -> bool:
@@ -179,7 +179,7 @@ def _is_detached(facts: Facts, node: ast.AST) -> bool:
 def _computed_with(facts: Facts, event: Event) -> bool:
     """Does the file read the attribute, other than to look at it? What the same function reads after it is set is the
     value itself."""
-    if _goes_on(event):
+    if _goes_on(facts, event):
         return False
     own = event.calls[1].node
     inside = set(ast.walk(own))

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tests.rules.reported import check_right, reported
+import textwrap
+
+from gradls.flow.analyze import analyze
+from gradls.rules.run import findings
+from gradls.syntax.source import Source
+from tests.rules.reported import IMPORTS, check_right, reported
 
 
 def test_a_module_is_called_by_the_module_class_and_not_by_a_base_behind_it() -> None:
@@ -185,3 +190,50 @@ class Scaled(nn.Module):
 
 Scaled()
 """)
+
+
+def test_a_parameter_is_frozen_while_it_is_written() -> None:
+    program = """
+    layer = nn.Linear(3, 1)
+    layer.weight.requires_grad_(False)
+    layer.weight[:] = 0.0
+    layer.weight.requires_grad_(True)
+    layer(torch.randn(8, 3)).pow(2).mean().backward()
+    """
+    assert not reported("GRD609", program)
+    assert reported("GRD609", program.replace("    layer.weight[:] = 0.0\n", ""))
+
+
+def test_what_one_call_makes_in_two_steps_is_not_carried_to_the_next() -> None:
+    program = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Parameter(torch.ones(3, 4))
+            self.w = torch.zeros(3, 4)
+
+        def forward(self, x):
+            self.w = self.first * 2{old}
+            self.w = self.w.view(4, 3)
+            return x @ self.w
+
+    net = Net()
+    net(torch.ones(2, 4))
+    """
+
+    def carried(old: str) -> bool:
+        source = Source.read(IMPORTS + textwrap.dedent(program).replace("{old}", old), "net.py")
+        return any("is carried" in finding.message for finding in findings(analyze(source)))
+
+    assert not carried("")
+    assert carried(" + self.w.view(3, 4)")
+
+
+def test_calls_for_something_else_than_their_result() -> None:
+    assert not reported("GRD616", "torch.rand(1)\ntorch.linalg.cholesky(torch.eye(3))\n")
+    assert len(reported("GRD616", "x = torch.ones(3)\ntorch.exp(x)\n")) == 1
+    assert not reported("GRD616", "x = torch.ones(3)\ntry:\n    torch.exp(x)\nexcept RuntimeError as e:\n    raise\n")
+
+
+def test_a_text_is_no_flag_of_backward() -> None:
+    assert not reported("GRD312", "def test(precision, loss):\n    precision.backward(loss, 1, 'text', key='other')\n")
