@@ -210,7 +210,7 @@ def test_what_one_call_makes_in_two_steps_is_not_carried_to_the_next() -> None:
         def __init__(self):
             super().__init__()
             self.first = nn.Parameter(torch.ones(3, 4))
-            self.w = torch.zeros(3, 4)
+            self.w = self.first * 1
 
         def forward(self, x):
             self.w = self.first * 2{old}
@@ -218,6 +218,7 @@ def test_what_one_call_makes_in_two_steps_is_not_carried_to_the_next() -> None:
             return x @ self.w
 
     net = Net()
+    net(torch.ones(2, 4))
     net(torch.ones(2, 4))
     """
 
