@@ -101,7 +101,8 @@ class _Comparison:
         return old.path == new.path and self.same(dict(old.fields), dict(new.fields))
 
     def _imported(self, old: Imported, new: Imported) -> bool:
-        return (old.module, old.name) == (new.module, new.name) and old.names is new.names
+        named = (old.module, old.name) == (new.module, new.name) and old.names is new.names
+        return named and self.same(old.options, new.options)
 
     def _unknown(self, old: Unknown, new: Unknown) -> bool:
         about = [

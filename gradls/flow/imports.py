@@ -54,9 +54,7 @@ def names_from(run: Run, statement: ast.ImportFrom, alias: ast.alias) -> Iterato
         return
     names = run.frame.file.names
     if names.find(module) is not None or names.find(_inside(module, alias.name)) is not None:
-        value = Imported(run.state, module, alias.name, names)
-        # Where the import is tried, what it gives goes on from here in one of two ways.
-        yield name, load(run, value) if run.frame.forks else value
+        yield name, Imported(run.state, module, alias.name, names)
         return
     yield name, _outside(run, module, alias.name, names)
 
@@ -77,6 +75,8 @@ def load(run: Run, value: Imported) -> Value:
 
 
 def _load(run: Run, value: Imported) -> Value:
+    if value.options:
+        return run.join.values([load(run, one) if type(one) is Imported else one for one in value.options])
     if not value.name:
         return value
     imported = value.names.find(value.module)

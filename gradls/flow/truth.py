@@ -13,6 +13,7 @@ from gradls.flow.values import (
     Class,
     Function,
     Host,
+    Imported,
     Instance,
     Lib,
     Mapping,
@@ -149,13 +150,19 @@ def _narrow_none(run: Run, node: ast.expr, none: bool) -> None:
     if found is None:
         return
     fields, key = found
-    value = fields[key]
+    value = _looked_at(run, fields[key])
     if isinstance(value, Choice):
         kept = tuple(option for option in value.options if is_none(option) == none)
         if kept:
             run.state.set(fields, key, kept[0] if len(kept) == 1 else Choice(kept))
     elif none and isinstance(value, Unknown):
         run.state.set(fields, key, NONE)
+
+
+def _looked_at(run: Run, value: Value) -> Value:
+    from gradls.flow.imports import load
+
+    return load(run, value) if type(value) is Imported else value
 
 
 def _narrow_isinstance(run: Run, test: ast.Call, taken: bool) -> None:
@@ -166,7 +173,7 @@ def _narrow_isinstance(run: Run, test: ast.Call, taken: bool) -> None:
     if found is None:
         return
     fields, key = found
-    value = fields[key]
+    value = _looked_at(run, fields[key])
     if isinstance(value, Choice):
         classes = eval_expr(run, test.args[1])
         kept = tuple(option for option in value.options if is_instance(run, option, classes) is not (not taken))

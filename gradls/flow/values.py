@@ -140,7 +140,7 @@ class Imported(Unknown):
     """A name of another file of the program, until somebody looks at it, or that file itself, if `name` is empty.
     `module` is as the import statement says, in the file whose `names` these are."""
 
-    __slots__ = ("loaded", "loading", "module", "names")
+    __slots__ = ("loaded", "loading", "module", "names", "options")
 
     def __init__(self, state: State, module: str, name: str, names: Names) -> None:
         super().__init__(state, "import", name)
@@ -148,6 +148,8 @@ class Imported(Unknown):
         self.names = names
         self.loaded: Value | None = None
         self.loading = False
+        self.options: tuple[Value, ...] = ()
+        """By branch it is one of these, if there are any: `module` and `name` are those of the first that is imported."""
 
 
 class Tensor(Value):

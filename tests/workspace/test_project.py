@@ -213,6 +213,31 @@ def test_huge_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert requires_grad(tmp_path, f"from net import Net\n{textwrap.dedent(USE)}") is None
 
 
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "from .net import Net\nfrom .big import Big",
+        "if TYPE_CHECKING:\n    from .net import Net\n    from .big import Big",
+        "try:\n    from .net import Net\n    from .big import Big\nexcept ImportError:\n    Net = Big = None",
+        "if flag():\n    from .net import Net\n    from .big import Big\nelse:\n    from .dummy import Big",
+    ],
+)
+@pytest.mark.parametrize("of", ["from pkg import Net", "from pkg import *", "import pkg; Net = pkg.Net"])
+def test_only_names_that_somebody_uses_are_found_out(tmp_path: Path, imports: str, of: str):
+    write(
+        tmp_path,
+        {
+            "pkg/__init__.py": f"from typing import TYPE_CHECKING\nfrom flags import flag\n{imports}",
+            "pkg/net.py": NET,
+            "pkg/big.py": "class Big: pass",
+            "pkg/dummy.py": "class Big: pass",
+        },
+    )
+    found = facts(tmp_path, f"import torch\n{of}\ny = Net()(torch.randn(2, 3))\ny")
+    assert {s.requires_grad for s in found.states if isinstance(s.node, ast.Name) and s.node.id == "y"} == {True}
+    assert "big.py" not in [Path(source.path).name for source in found.others]
+
+
 def test_a_function_of_another_file_that_takes_too_long_is_left_alone(tmp_path: Path):
     deep = "".join(f"def f{n}(x):\n    return f{n + 1}(x) + f{n + 1}(x) + f{n + 1}(x)\n" for n in range(12))
     write(tmp_path, {"deep.py": f"{deep}def f12(x):\n    return x\n"})
