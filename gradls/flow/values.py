@@ -149,7 +149,7 @@ class Imported(Unknown):
         self.loaded: Value | None = None
         self.loading = False
         self.options: tuple[Value, ...] = ()
-        """By branch it is one of these, if there are any: `module` and `name` are those of the first that is imported."""
+        """By branch it is one of these, if there are any; `module` and `name` are those of the first imported one."""
 
 
 class Tensor(Value):
