@@ -243,6 +243,9 @@ def set_attribute(
             _register(run, receiver, name, value, target, augmented)
         elif isinstance(receiver, Unknown):
             run.event("unknown-attribute-set", target, receiver, name=name, assigned=value)
+            setter = find_setter("unknown", name)
+            if setter is not None:
+                setter(run, receiver, value, target)
         run.state.set(fields, name, value)
 
 

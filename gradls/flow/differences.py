@@ -111,7 +111,7 @@ class _Comparison:
         ]
         # What somebody asked of the old one since counts for nothing.
         asked = {key: value for key, value in old.fields.items() if key in new.fields or not _is_question(key)}
-        return about[0] == about[1] and self.same(asked, dict(new.fields))
+        return about[0] == about[1] and self.same(old.among, new.among) and self.same(asked, dict(new.fields))
 
     def _nodes(self, old: Node, new: Node) -> bool:
         """Those of what is unknown: `label` and the value are known from whose they are."""

@@ -134,7 +134,10 @@ def _bool_op(run: Run, node: ast.BoolOp) -> Value:
     if all(isinstance(value, Host) or truth.is_condition(value) for value in results):
         # Whatever the others are, one decides.
         return host(wanted) if known is wanted else Host("bool")
-    return run.join.values(results)
+    joined = run.join.values(results)
+    if known is wanted and isinstance(joined, Unknown):
+        run.state.set(run.assumed, joined, wanted)
+    return joined
 
 
 def _if_exp(run: Run, node: ast.IfExp) -> Value:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gradls.flow.state import State
 
 MOST_OPTIONS = 6
+MOST_KNOWN = 50
+"""So many of the values that something unknown may be are remembered."""
 
 
 class Join:
@@ -92,6 +94,7 @@ class Join:
             joined = Unknown(self.state, "branches", unknown.name)
             joined.unrecorded = all(_is_quiet(value) for value in flat)
             joined.plain = all(isinstance(value, Unknown) and value.plain for value in flat)
+            joined.among = _known_among(flat)
             return joined
         options = self._by_sort(flat)
         if len(options) == 1:
@@ -225,6 +228,16 @@ def _agree(values: list[Any]) -> Any:
 
 def _are_one(values: Values[Value]) -> bool:
     return values.count(values[0]) == len(values)
+
+
+def _known_among(values: list[Value]) -> tuple[Value, ...]:
+    found: dict[Value, None] = {}
+    for value in values:
+        if isinstance(value, Unknown):
+            found.update(dict.fromkeys(value.among))
+        elif isinstance(value, (Tensor, Instance)):
+            found[value] = None
+    return tuple(found)[:MOST_KNOWN]
 
 
 def _same(one: Value, other: Value) -> bool:

@@ -105,13 +105,15 @@ class Unknown(Value):
     """A value of which nothing is known but its identity. `fields` remembers its attributes and comparisons, so that
     the same question about it gets the same answer."""
 
-    __slots__ = ("_unrecorded", "answer", "fields", "name", "origin", "plain", "question")
+    __slots__ = ("_unrecorded", "among", "answer", "fields", "name", "origin", "plain", "question")
 
     def __init__(self, state: State, origin: str = "", name: str = "", question: Question | None = None) -> None:
         self.origin = origin
         self.name = name
         self.question = question
         self.answer: object = None
+        self.among: tuple[Value, ...] = ()
+        """Tensors and objects one of which it may be, by branch."""
         self.plain = False
         """It is data from a loader, or was computed from such only: it carries no gradient."""
         self._unrecorded = False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
+import pytest
+
 from gradls.flow.analyze import analyze
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
@@ -238,3 +240,56 @@ def test_calls_for_something_else_than_their_result() -> None:
 
 def test_a_text_is_no_flag_of_backward() -> None:
     assert not reported("GRD312", "def test(precision, loss):\n    precision.backward(loss, 1, 'text', key='other')\n")
+
+
+@pytest.mark.parametrize("test", ["chosen(name)", "chosen(name) and isinstance(module, nn.Linear)"])
+@pytest.mark.parametrize("thaw", ["weight.requires_grad = True", "weight.requires_grad_()", "requires_grad_()"])
+def test_some_of_what_is_frozen_is_thawed(test: str, thaw: str) -> None:
+    check_right(f"""
+import re
+
+import torch
+from torch import nn
+
+
+def chosen(name):
+    return re.match("first", name)
+
+
+def targets(model):
+    for name, module in model.named_modules():
+        if {test}:
+            yield name, module
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 3)
+        self.second = nn.Conv2d(3, 16, 3)
+
+    def forward(self, x):
+        return self.first(x)
+
+
+model = Net()
+for parameter in model.parameters():
+    parameter.requires_grad = False
+for name, module in list(targets(model)):
+    module.{thaw}
+model(torch.randn(2, 3)).sum().backward()
+""")
+
+
+def test_what_is_false_with_whatever_is_before_it() -> None:
+    check_right("""
+import os
+
+import torch
+
+x = torch.ones(3, requires_grad=True)
+y = x * 2
+if os.environ.get("CUT") and isinstance(y, torch.nn.Module):
+    y.detach().sum().backward()
+y.sum().backward()
+""")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
 from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.graph import Edge
-from gradls.flow.models.registry import method
+from gradls.flow.models.modules import parameters_of
+from gradls.flow.models.registry import method, setter
 from gradls.flow.operations import bind, cut_node, opaque, unknown_operation
-from gradls.flow.values import Host, Tensor, Unknown, Value
+from gradls.flow.values import Host, Instance, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -68,6 +70,36 @@ def remove(run: Run, receiver: Unknown, call: Call) -> Value:
     if not call.values and not call.unsure:
         removed_by_unknown(run)
     return unknown_operation(run, "remove", [receiver, *call.values], call.node, pure=receiver.plain)
+
+
+@method(UNKNOWN, "requires_grad_")
+def requires_grad_(run: Run, receiver: Unknown, call: Call) -> Value:
+    doubt_flags(run, receiver)
+    found = unknown_method(run, "requires_grad_", receiver, call)
+    return found if found is not None else run.unknown("call", "requires_grad_")
+
+
+@setter(UNKNOWN, "requires_grad")
+def set_requires_grad(run: Run, receiver: Unknown, value: Value, target: ast.expr) -> None:
+    doubt_flags(run, receiver)
+
+
+def doubt_flags(run: Run, value: Unknown) -> None:
+    """Something unknown is frozen or thawed: what it may be may not require grad as it did."""
+    for one in _may_be(value):
+        for tensor in [tensor for _, tensor in parameters_of(one)[0]] if isinstance(one, Instance) else [one]:
+            if isinstance(tensor, Tensor) and tensor.leaf is not False:
+                run.state.set(tensor.fields, "requires_grad", None)
+
+
+def _may_be(value: Unknown) -> list[Value]:
+    """What something unknown may be, as far as that is known."""
+    found = list(value.among)
+    owner = value.fields.get("of")
+    if isinstance(owner, Unknown):
+        held = [one.fields.get(value.name) for one in _may_be(owner) if isinstance(one, Instance)]
+        found += [one for one in held if isinstance(one, Value)]
+    return found
 
 
 _SAME = frozenset(
