@@ -151,7 +151,7 @@ COLLECTING = """\
 import gc, sys
 from gradls.server import garbage
 from gradls.server.analysis import Analyst
-garbage.MANY = garbage.SOME = 500
+garbage.MANY = garbage.SOME = 50
 running = []
 analyse = Analyst.analyse
 def watched(self, snapshot, *rest):
