@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from gradls.autograd.versions import NEWEST, Version
-from gradls.flow import abroad, class_text, classes, roots
+from gradls.flow import abroad, class_text, classes, declared, roots
 from gradls.flow.chapters import Chapter
 from gradls.flow.differences import differences, mentions
 from gradls.flow.facts import Facts
@@ -153,6 +153,8 @@ class Analysis:
             self._mentions.pop(node, None)
         if run is None or self._concerns_module(run):
             run = self._run_module_again()
+        elif self._edited:
+            declared.forget(run, self._edited)
         chapters = [self._module]
         run.in_vain = self._in_vain = Counter(self._module.in_vain)
         known: dict[Any, Chapter] = {}

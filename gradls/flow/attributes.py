@@ -85,6 +85,9 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
         held = value.fields[name]
         if run.alone and type(held) is Unknown and isinstance(value.cls, Class) and not (held.plain or held.unrecorded):
             held = _declared(run, value, name) or held
+        elif type(held) is Instance and "declared" in held.data:
+            # What this chapter does rests on how that is made.
+            held = _declared(run, value, name) or held
         return held
     if name == "__class__":
         return value.cls
@@ -113,6 +116,7 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
         return Bound(value, None, name)
     declared = _declared(run, value, name) if run.alone else None
     if declared is not None:
+        run.held_declared.append((value.fields, name))
         return _memo(run, value.fields, name, declared)
     if name == "training":
         return _memo(run, value.fields, "training", run.unknown("training", "training"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from gradls.flow import class_text, classes
@@ -78,6 +79,17 @@ def _made(run: Run, cls: Class) -> Instance | None:
     run.chapter.asked |= making.asked
     run.chapter.switched_off |= making.switched_off
     return instance
+
+
+def forget(run: Run, edited: Set[ast.AST]) -> None:
+    """Other statements have come into `edited`: objects that were made by running these are to be made anew."""
+    old = {cls: made for cls, (made, making) in run.declared.items() if not edited.isdisjoint(making.read)}
+    for cls in old:
+        del run.declared[cls]
+    gone = [made for made in old.values() if made is not None]
+    for fields, name in run.held_declared:
+        if any(fields.get(name) is made for made in gone):
+            del fields[name]
 
 
 def _has_state(cls: Class) -> bool:

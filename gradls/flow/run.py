@@ -187,6 +187,8 @@ class Run:
         self.declared: dict[Class, tuple[Instance | None, Chapter]] = {}
         """For a class, the object that stands for all that are only declared to be of it, and what was found out when
         it was made."""
+        self.held_declared: list[tuple[Fields, str]] = []
+        """The attributes that hold such objects because they are declared to."""
         self.classes: list[Class] = []
         """The classes that the file and the files that it imports define."""
         self.libs: dict[str, Lib] = {}

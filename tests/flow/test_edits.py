@@ -447,3 +447,55 @@ def test_a_chapter_that_is_kept_does_not_hold_the_run_that_it_was_made_in() -> N
 def _objects() -> int:
     gc.collect()
     return sum(issubclass(type(each), (Fields, Value, Node)) for each in gc.get_objects())
+
+
+DECLARED = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+class First:
+    net: Net
+
+    def __init__(self):
+        self.count = 1
+
+    def one(self, x):
+        return self.net(x)
+
+    def two(self, x):
+        return self.net(x) * 2
+
+
+class Second(nn.Module):
+    def __init__(self, net: Net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x)
+
+
+def third(net: Net, first: First):
+    return net(torch.ones(3)) + first.net(torch.ones(3))
+"""
+
+
+def test_what_is_declared_to_be_of_a_class_is_made_anew_when_that_is_made_otherwise() -> None:
+    edited = Edited(DECLARED)
+    for old, new in (
+        ("nn.Linear(3, 3)", "nn.Linear(3, 3).requires_grad_(False)"),
+        ("self.count = 1", "self.count = 2"),
+        ("nn.Linear(3, 3).requires_grad_(False)", "nn.Identity()"),
+        ("nn.Identity()", "nn.Linear(3, 3)"),
+    ):
+        edited.replace(old, new)
