@@ -15,6 +15,7 @@ from gradls.flow.chapters import Chapter, forget_unclear
 from gradls.flow.mistakes import tell
 from gradls.flow.models.autograd_functions import context_arguments
 from gradls.flow.models.modules import parameters_of
+from gradls.flow.models.registry import load
 from gradls.flow.proofs import prove
 from gradls.flow.run import (
     MOST_STEPS,
@@ -36,6 +37,7 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import,
 def run_module(run: Run) -> Chapter:
     """Run the module's statements, as Python would. What a statement does of which the analysis fails nobody knows;
     those behind it are run all the same, and where there are too many steps to do still those that define something."""
+    load()
     run.begin(run.source.tree)
     run.limit = MOST_STEPS
     rest, reached = iter(run.source.tree.body), [run.source.tree.body[:1]]

@@ -7,6 +7,8 @@ The engine may say that it does not know; what it says must be true, and it must
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -341,3 +343,18 @@ def test_what_is_said_is_true(name: str) -> None:
         ]
     assert not wrong
     assert known >= count * 0.95, f"only {known} of {count} are known"
+
+
+def test_the_first_analysis_of_a_process_says_what_later_ones_say() -> None:
+    program = """
+from gradls.flow.analyze import analyze
+from gradls.syntax.source import Source
+
+text = "from torch import Tensor\\ndef f(x: Tensor, y: Tensor):\\n    return x.shape[-2:] == y.shape[-2:]\\n"
+states = []
+for _ in range(2):
+    source = Source.read(text)
+    states.append([(source.span(state.node), state.requires_grad) for state in analyze(source).states])
+assert states[0] == states[1], states
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
