@@ -350,7 +350,12 @@ def test_the_first_analysis_of_a_process_says_what_later_ones_say() -> None:
 from gradls.flow.analyze import analyze
 from gradls.syntax.source import Source
 
-text = "from torch import Tensor\\ndef f(x: Tensor, y: Tensor):\\n    return x.shape[-2:] == y.shape[-2:]\\n"
+text = (
+    "from torch import Tensor\\n"
+    "def f(x: Tensor, y: Tensor):\\n"
+    "    if not x.shape[-2:] == y.shape[-2:]:\\n"
+    "        raise ValueError\\n"
+)
 states = []
 for _ in range(2):
     source = Source.read(text)
