@@ -10,6 +10,7 @@ from gradls.flow.run import MOST_STEPS_ABROAD, MOST_STEPS_BESIDES, OutOfBudget
 from gradls.flow.values import Bound, Class, Function, Instance, Mapping, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
+    from gradls.flow.chapters import Chapter
     from gradls.flow.run import Run
 
 OFTEN = 2
@@ -26,8 +27,7 @@ def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[
     chapter, node = run.chapter, function.node
     if run.abroad <= 0 and not isinstance(node, ast.Lambda):
         return None
-    before_chapter = chapter.tried.setdefault(node, min(run.in_vain.get(node, 0), OFTEN))
-    if before_chapter + chapter.in_vain.get(node, 0) >= OFTEN:
+    if chapter.tried.setdefault(node, _often(run, node)) + chapter.in_vain.get(node, 0) >= OFTEN:
         return None
     mark, limit, home, before = run.state.mark(), run.limit, run.home, run.steps
     kept = run.frame, run.path, dict(run.mode), run.isolated, run.caught, run.rough
@@ -51,6 +51,15 @@ def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[
     finally:
         run.limit, run.home = limit, home
         run.abroad -= run.steps - before
+
+
+def would_try_the_same(run: Run, chapter: Chapter) -> bool:
+    """Have the chapters before one followed in vain what they had when it was run, as far as it calls that?"""
+    return all(_often(run, node) == count for node, count in chapter.tried.items())
+
+
+def _often(run: Run, node: ast.AST) -> int:
+    return min(run.in_vain.get(node, 0), OFTEN)
 
 
 def come_back(run: Run, body: Callable[[], Value]) -> Value:

@@ -91,8 +91,6 @@ class Analysis:
         """And what these asked."""
         self._answered: set[Question] = set()
         """Those that have an answer by now, which they had not for the chapters that are known."""
-        self._in_vain: Counter[ast.AST] = Counter()
-        """How often the chapters until now have tried to follow functions of other files in vain."""
         self._facts: Facts | None = None
 
     def edited(self, blocks: Iterable[ast.AST], reworded: Collection[ast.AST] = ()) -> None:
@@ -156,7 +154,7 @@ class Analysis:
         elif self._edited:
             declared.forget(run, self._edited)
         chapters = [self._module]
-        run.in_vain = self._in_vain = Counter(self._module.in_vain)
+        run.in_vain = Counter(self._module.in_vain)
         known: dict[Any, Chapter] = {}
         spent, executed = self._module.steps, set(self._module.executed)
         try:
@@ -171,7 +169,7 @@ class Analysis:
                             chapters.append(chapter)
                             known[key] = chapter
                             executed.update(chapter.executed)
-                            self._in_vain.update(chapter.in_vain)
+                            run.in_vain.update(chapter.in_vain)
                             spent += chapter.steps
                             if self._pause is not None and chapter is not self._known.get(key):
                                 self._pause()
@@ -251,12 +249,12 @@ class Analysis:
             if isinstance(value, Function):
                 node = value.written.node
                 if node not in executed:
-                    yield node, self._still_true(node) or roots.run_function(run, value)
+                    yield node, self._still_true(run, node) or roots.run_function(run, value)
             elif classes.FUNCTION in classes.library_bases(value):
                 for method in roots.methods(value):
                     node = method.written.node
                     if node not in executed:
-                        yield node, self._still_true(node) or roots.run_method_of_function(run, method)
+                        yield node, self._still_true(run, node) or roots.run_method_of_function(run, method)
                         run.state.undo(mark)
             else:
                 yield from self._chapters_of_class(run, value, executed)
@@ -270,7 +268,7 @@ class Analysis:
             return
         mark = run.state.mark()
         other = any(base.name in self._different for base in classes.linearize(cls) if isinstance(base, Class))
-        chapter = None if other else self._still_true(cls.node)
+        chapter = None if other else self._still_true(run, cls.node)
         todo: list[tuple[Any, Function, bool]]
         todo = [((cls.node, method.node), method, True) for method in classes.templates(cls)]
         todo += [(method.written.node, method, False) for method in methods]
@@ -284,7 +282,7 @@ class Analysis:
         for key, method, template in todo:
             if not template and key in executed:
                 continue
-            known = self._still_true(key)
+            known = self._still_true(run, key)
             if known is None:
                 if cls.node not in self._made:
                     self._make(run, cls)
@@ -305,14 +303,14 @@ class Analysis:
         self._made[cls.node] = _Made(receiver, run.state.capture(mark))
         return chapter
 
-    def _still_true(self, key: Any) -> Chapter | None:
+    def _still_true(self, run: Run, key: Any) -> Chapter | None:
         """The chapter of something, if nothing that it rests on has changed."""
         chapter = self._known.get(key)
         if chapter is None or not self._edited.isdisjoint(chapter.read):
             return None
         if not self._answered.isdisjoint(chapter.asked):
             return None
-        if any(min(self._in_vain[node], abroad.OFTEN) != count for node, count in chapter.tried.items()):
+        if not abroad.would_try_the_same(run, chapter):
             return None
         if self._different and not self._different.isdisjoint(self._mentioned(chapter)):
             return None

@@ -86,8 +86,10 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
         if run.alone and type(held) is Unknown and isinstance(value.cls, Class) and not (held.plain or held.unrecorded):
             held = _declared(run, value, name) or held
         elif type(held) is Instance and "declared" in held.data:
-            # What this chapter does rests on how that is made.
-            held = _declared(run, value, name) or held
+            # What this chapter does rests on how that is made; an edit may have had it made anew.
+            made = _declared(run, value, name)
+            if made is not None and made.cls is held.cls:
+                held = _memo(run, value.fields, name, made)
         return held
     if name == "__class__":
         return value.cls
@@ -116,7 +118,6 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
         return Bound(value, None, name)
     declared = _declared(run, value, name) if run.alone else None
     if declared is not None:
-        run.held_declared.append((value.fields, name))
         return _memo(run, value.fields, name, declared)
     if name == "training":
         return _memo(run, value.fields, "training", run.unknown("training", "training"))
@@ -134,7 +135,7 @@ def _is_switched_off(value: Instance, name: str) -> bool:
     return spec is not None and any(parameter == name and condition for parameter, condition in spec.parameters)
 
 
-def _declared(run: Run, value: Instance, name: str) -> Value | None:
+def _declared(run: Run, value: Instance, name: str) -> Instance | None:
     from gradls.flow import declared
 
     return declared.of_attribute(run, value.cls, name) if isinstance(value.cls, Class) else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import class_text, classes
 from gradls.flow.beforehand import beforehand
-from gradls.flow.imports import attribute, load
+from gradls.flow.imports import attribute, looked_at
 from gradls.flow.run import Scope
 from gradls.flow.values import Class, Function, Imported, Instance, Value
 
@@ -60,8 +60,7 @@ def _is_none(node: ast.expr) -> bool:
 def _named(run: Run, annotation: ast.expr | None, scope: Scope) -> Value | None:
     if isinstance(annotation, ast.Name):
         fields = scope.find(annotation.id)
-        value = fields[annotation.id] if fields is not None else None
-        return load(run, value) if type(value) is Imported else value
+        return looked_at(run, fields[annotation.id]) if fields is not None else None
     if isinstance(annotation, ast.Attribute):
         module = _named(run, annotation.value, scope)
         return attribute(run, module, annotation.attr) if type(module) is Imported else None
@@ -83,13 +82,8 @@ def _made(run: Run, cls: Class) -> Instance | None:
 
 def forget(run: Run, edited: Set[ast.AST]) -> None:
     """Other statements have come into `edited`: objects that were made by running these are to be made anew."""
-    old = {cls: made for cls, (made, making) in run.declared.items() if not edited.isdisjoint(making.read)}
-    for cls in old:
+    for cls in [cls for cls, (_, making) in run.declared.items() if not edited.isdisjoint(making.read)]:
         del run.declared[cls]
-    gone = [made for made in old.values() if made is not None]
-    for fields, name in run.held_declared:
-        if any(fields.get(name) is made for made in gone):
-            del fields[name]
 
 
 def _has_state(cls: Class) -> bool:

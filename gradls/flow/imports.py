@@ -74,15 +74,20 @@ def load(run: Run, value: Imported) -> Value:
     return value.loaded
 
 
+def looked_at(run: Run, value: Value) -> Value:
+    """What a name of a scope stands for that has this value: an imported one is found out."""
+    return load(run, value) if type(value) is Imported else value
+
+
 def _load(run: Run, value: Imported) -> Value:
     if value.options:
-        return run.join.values([load(run, one) if type(one) is Imported else one for one in value.options])
+        return run.join.values([looked_at(run, one) for one in value.options])
     if not value.name:
         return value
     imported = value.names.find(value.module)
     found = member(run, file_of(run, imported), value.name) if imported is not None else None
     if found is not None:
-        return load(run, found) if type(found) is Imported else found
+        return looked_at(run, found)
     module = _inside(value.module, value.name)
     if value.names.find(module) is not None:
         return Imported(run.state, module, "", value.names)

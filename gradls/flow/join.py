@@ -84,13 +84,13 @@ class Join:
         if type(first) is Choice:
             del flat[0]
         unknown = next((value for value in flat if isinstance(value, Unknown)), None)
-        imported = next((value for value in flat if type(value) is Imported and value.name), None)
-        if imported is not None:
-            # Nobody has looked at it, and it may be that nobody will.
-            one = Imported(self.state, imported.module, imported.name, imported.names)
-            one.options = tuple(flat)
-            return one
         if unknown is not None:
+            imported = next((value for value in flat if type(value) is Imported and value.name), None)
+            if imported is not None:
+                # Nobody has looked at it, and it may be that nobody will.
+                one = Imported(self.state, imported.module, imported.name, imported.names)
+                one.options = tuple(flat)
+                return one
             joined = Unknown(self.state, "branches", unknown.name)
             joined.unrecorded = all(_is_quiet(value) for value in flat)
             joined.plain = all(isinstance(value, Unknown) and value.plain for value in flat)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from gradls.autograd.versions import NEWEST, Version
@@ -177,7 +178,7 @@ class Run:
         self.steps = 0
         self.abroad = MOST_STEPS_ALL_ABROAD
         """How many more it may take in other files."""
-        self.in_vain: Mapping[ast.AST, int] = {}
+        self.in_vain: Counter[ast.AST] = Counter()
         """How often the chapters before this one have tried to follow functions of other files in vain."""
         self.limit = MOST_STEPS
         self.home = MOST_STEPS
@@ -187,8 +188,6 @@ class Run:
         self.declared: dict[Class, tuple[Instance | None, Chapter]] = {}
         """For a class, the object that stands for all that are only declared to be of it, and what was found out when
         it was made."""
-        self.held_declared: list[tuple[Fields, str]] = []
-        """The attributes that hold such objects because they are declared to."""
         self.classes: list[Class] = []
         """The classes that the file and the files that it imports define."""
         self.libs: dict[str, Lib] = {}

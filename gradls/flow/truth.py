@@ -13,7 +13,6 @@ from gradls.flow.values import (
     Class,
     Function,
     Host,
-    Imported,
     Instance,
     Lib,
     Mapping,
@@ -146,11 +145,13 @@ def slot(run: Run, node: ast.expr) -> tuple[Fields, str] | None:
 
 
 def _narrow_none(run: Run, node: ast.expr, none: bool) -> None:
+    from gradls.flow.imports import looked_at
+
     found = slot(run, node)
     if found is None:
         return
     fields, key = found
-    value = _looked_at(run, fields[key])
+    value = looked_at(run, fields[key])
     if isinstance(value, Choice):
         kept = tuple(option for option in value.options if is_none(option) == none)
         if kept:
@@ -159,21 +160,16 @@ def _narrow_none(run: Run, node: ast.expr, none: bool) -> None:
         run.state.set(fields, key, NONE)
 
 
-def _looked_at(run: Run, value: Value) -> Value:
-    from gradls.flow.imports import load
-
-    return load(run, value) if type(value) is Imported else value
-
-
 def _narrow_isinstance(run: Run, test: ast.Call, taken: bool) -> None:
     from gradls.flow.calls import is_instance
     from gradls.flow.expressions import eval_expr
+    from gradls.flow.imports import looked_at
 
     found = slot(run, test.args[0])
     if found is None:
         return
     fields, key = found
-    value = _looked_at(run, fields[key])
+    value = looked_at(run, fields[key])
     if isinstance(value, Choice):
         classes = eval_expr(run, test.args[1])
         kept = tuple(option for option in value.options if is_instance(run, option, classes) is not (not taken))

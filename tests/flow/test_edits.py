@@ -429,6 +429,7 @@ def test_memory_of_earlier_texts_is_given_back() -> None:
         edited.replace("def kept(" if number == 0 else f"def kept{number - 1}(", f"def kept{number}(")
     assert len(edited.chapters) == len(Analysis(Source.read(edited.source.text)).facts.chapters)
     assert len(edited.analysis._mentions) < 40
+    assert len(edited.analysis._made) <= 2
 
 
 def test_a_chapter_that_is_kept_does_not_hold_the_run_that_it_was_made_in() -> None:

@@ -48,6 +48,34 @@ CASES: dict[str, tuple[str, dict[str, Said]]] = {
         """,
         {"self.layer(x)": True, "self(x) + 1": False},
     ),
+    "an attribute that is declared to be of a class and holds an object of one that derives from it": (
+        """
+        class Base(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Linear(3, 3)
+
+            def forward(self, x):
+                return self.layer(x).detach()
+
+        class Special(Base):
+            def __init__(self):
+                super().__init__()
+
+            def forward(self, x):
+                return self.layer(x)
+
+        class Holder:
+            net: Base
+
+            def __init__(self, net: Special):
+                self.net = net
+
+            def step(self):
+                return self.net(torch.ones(3))
+        """,
+        {"self.net(torch.ones(3))": True},
+    ),
     "something unknown is called with gradients off": (
         """
         class Net(nn.Module):
