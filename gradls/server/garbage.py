@@ -3,6 +3,9 @@
 Memory that was in use once is seldom given back to the system, for something that stays is everywhere in it. So what
 counts is how much garbage there is at one time. That of edits at one place is young: a quick collection, which looks at
 nothing else, finds it. Edits that replace what is old make a thorough one necessary, which looks at everything.
+
+Parsing a file takes large blocks of memory for a moment. The C library keeps them when a thread frees them that is not
+the main one, until it is told to give them back.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable
+from functools import cache
 
 MANY = 30_000
 """So many new objects are worth a quick collection, even while somebody types."""
@@ -32,6 +36,8 @@ class Garbage:
         """Of memory, which were in use after the last thorough collection."""
         self._is_clean = True
         """Nothing was collected since by a quick one, which leaves some."""
+        self._is_given_back = True
+        """No file was read since memory was last given back."""
 
     def keep(self) -> None:
         """Much was made that will stay: no quick collection is to look at it."""
@@ -39,6 +45,7 @@ class Garbage:
         gc.unfreeze()
         self._blocks = sys.getallocatedblocks()
         self._is_clean = False
+        self._is_given_back = False
 
     def due(self) -> Callable[[], None] | None:
         """What is to be done now, though somebody types."""
@@ -56,7 +63,9 @@ class Garbage:
             return self._thorough
         if seconds >= PAUSE_SECONDS and self._blocks and self._growth() > GROWTH_IN_PAUSE:
             return self._thorough
-        return self._quick if young >= SOME else None
+        if young >= SOME:
+            return self._quick
+        return self._give_back if seconds >= PAUSE_SECONDS and not self._is_given_back else None
 
     def _growth(self) -> float:
         return sys.getallocatedblocks() / self._blocks - 1
@@ -69,3 +78,23 @@ class Garbage:
         gc.collect()
         self._blocks = sys.getallocatedblocks()
         self._is_clean = True
+        self._give_back()
+
+    def _give_back(self) -> None:
+        self._is_given_back = True
+        trim = _malloc_trim()
+        if trim is not None:
+            trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], object] | None:
+    """What gives free memory back to the system, `malloc_trim(3)`; None where the C library has none."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    try:
+        return getattr(ctypes.CDLL(None), "malloc_trim", None)
+    except OSError:
+        return None

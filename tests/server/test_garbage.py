@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
+import textwrap
 import weakref
 from collections.abc import Callable
 
@@ -43,6 +46,7 @@ class Collector:
     def __init__(self) -> None:
         self.young, self.old, self.young_garbage, self.old_garbage = 0, 300_000, 0, 0
         self.collected: list[str] = []
+        self.given_back = 0
 
     def edit(self, young: int, old: int, new: int) -> None:
         """One that makes so many objects of young ones and old ones garbage, and so many new ones."""
@@ -72,12 +76,16 @@ class Collector:
         self.collected.append("thorough" if generation else "quick")
         return found
 
+    def trim(self, left: int) -> None:
+        self.given_back += 1
+
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Collector:
     found = Collector()
     monkeypatch.setattr(garbage, "gc", found)
     monkeypatch.setattr(garbage, "sys", found)
+    monkeypatch.setattr(garbage, "_malloc_trim", lambda: found.trim)
     return found
 
 
@@ -113,11 +121,45 @@ def test_in_a_pause_is_collected_what_has_grown(collector: Collector):
     one.keep()
     collector.edit(young=0, old=3_000, new=3_000)
     assert one.any(0.5) is None
+    _collect(one.any(2.5))
+    assert collector.collected == []
+    assert collector.given_back == 1
     assert one.any(2.5) is None
     collector.edit(young=0, old=40_000, new=40_000)
     _collect(one.any(2.5))
     assert collector.collected == ["thorough"]
+    assert collector.given_back == 2
     assert one.any(15) is None
+
+
+@pytest.mark.skipif(garbage._malloc_trim() is None, reason="the C library does not give memory back")
+def test_what_parsing_took_in_a_thread_is_given_back():
+    """In a process of its own: in this one other threads have memory that is free."""
+    program = textwrap.dedent("""
+        import gc, inspect, re, tarfile, threading, typing, zipfile
+        from gradls.server.garbage import Garbage
+        from gradls.syntax.source import Source
+
+        def resident():
+            with open("/proc/self/status") as status:
+                return int(re.search(r"VmRSS:\\s+(\\d+) kB", status.read())[1])
+
+        def work():
+            kept = Source.read("".join(map(inspect.getsource, (tarfile, zipfile, typing, inspect))))
+            one = Garbage()
+            one.keep()
+            before = resident()
+            one.any(2.5)()
+            print(before - resident())
+            del kept
+
+        gc.disable()
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    """)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 1_000
 
 
 def test_what_is_to_stay_is_looked_at_by_thorough_collections_only():
