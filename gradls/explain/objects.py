@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from gradls.explain.names import Names
 from gradls.explain.places import where
-from gradls.flow.classes import is_module
 from gradls.flow.facts import Event, Facts
+from gradls.flow.hierarchy import is_module
 from gradls.flow.models.optimizers import held
 from gradls.flow.values import Host, Instance, Mapping, Sequence, Tensor, Value
 

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from gradls.autograd.versions import NEWEST, Version
-from gradls.flow import abroad, class_text, classes, declared, roots
+from gradls.flow import abroad, class_text, declared, hierarchy, roots
 from gradls.flow.chapters import Chapter
 from gradls.flow.differences import differences, mentions
 from gradls.flow.facts import Facts
@@ -250,7 +250,7 @@ class Analysis:
                 node = value.written.node
                 if node not in executed:
                     yield node, self._still_true(run, node) or roots.run_function(run, value)
-            elif classes.FUNCTION in classes.library_bases(value):
+            elif hierarchy.FUNCTION in hierarchy.library_bases(value):
                 for method in roots.methods(value):
                     node = method.written.node
                     if node not in executed:
@@ -267,10 +267,10 @@ class Analysis:
         if all(method.written.node in executed for method in methods):
             return
         mark = run.state.mark()
-        other = any(base.name in self._different for base in classes.linearize(cls) if isinstance(base, Class))
+        other = any(base.name in self._different for base in hierarchy.linearize(cls) if isinstance(base, Class))
         chapter = None if other else self._still_true(run, cls.node)
         todo: list[tuple[Any, Function, bool]]
-        todo = [((cls.node, method.node), method, True) for method in classes.templates(cls)]
+        todo = [((cls.node, method.node), method, True) for method in hierarchy.templates(cls)]
         todo += [(method.written.node, method, False) for method in methods]
         if chapter is None:
             # It is another object, also for those that an interruption leaves for later.

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.autograd.spelling import canonical
-from gradls.flow import classes, imports, nothing
+from gradls.flow import classes, hierarchy, imports, nothing
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import family_of, find_attribute, find_setter
 from gradls.flow.state import Fields
@@ -105,7 +105,7 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
         family = family_of(value.path)
         model = find_attribute(family, name) if family != value.path else None
         return model(run, value, node) if model is not None else Bound(value, None, name)
-    found, owner = classes.find_in_class(value.cls, name)
+    found, owner = hierarchy.find_in_class(value.cls, name)
     if isinstance(found, Function):
         if found.kind == "property":
             from gradls.flow.calls import call_function
@@ -150,7 +150,7 @@ def _memo(run: Run, fields: Fields, name: str, value: Value) -> Value:
 def _has_module_method(value: Instance, name: str) -> bool:
     from gradls.flow.models.registry import METHODS
 
-    return bool(classes.is_module(value)) and (classes.MODULE, name) in METHODS
+    return bool(hierarchy.is_module(value)) and (hierarchy.MODULE, name) in METHODS
 
 
 _CONSTANTS = {"inf": math.inf, "pi": math.pi, "e": math.e}
@@ -206,14 +206,14 @@ def _of_unknown(run: Run, value: Unknown, name: str, node: ast.expr) -> Value:
 def _of_class(run: Run, value: Class, name: str) -> Value:
     if name == "__name__":
         return host(value.name)
-    found, owner = classes.find_in_class(value, name)
+    found, owner = hierarchy.find_in_class(value, name)
     if isinstance(found, Function):
         return Bound(value, found, name) if found.kind == "class" else found
     if found is not None:
         return found
     if isinstance(owner, Lib):
         return Bound(value, None, name)
-    if classes.FUNCTION in classes.library_bases(value) and name == "apply":
+    if hierarchy.FUNCTION in hierarchy.library_bases(value) and name == "apply":
         return Bound(value, None, "apply")
     return run.unknown("attribute", name)
 
@@ -268,7 +268,7 @@ def _register(run: Run, receiver: Instance, name: str, value: Value, target: ast
         value.owner = receiver
     run.event("attribute-set", target, receiver, name=name, assigned=value, old=old, augmented=augmented)
     if modules.ITEMS in receiver.fields:
-        if isinstance(value, Instance) and classes.is_module(value):
+        if isinstance(value, Instance) and hierarchy.is_module(value):
             modules.hold(run, receiver, name, value)
         else:
             modules.let_go(run, receiver, name)

@@ -6,7 +6,7 @@ import ast
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
-from gradls.flow import abroad, attributes, classes, contexts, lazies, nothing
+from gradls.flow import abroad, attributes, classes, contexts, hierarchy, lazies, nothing
 from gradls.flow.arguments import Call
 from gradls.flow.chapters import may_be_of_the_file
 from gradls.flow.models.registry import find_function, find_method
@@ -206,15 +206,15 @@ def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:
     """Call a method that has a model, on a receiver that is no object of the program."""
     if name == "backward" and isinstance(receiver, (Host, Sequence, Mapping)):
         run.event("backward-of-no-tensor", call.node, receiver)
-    if isinstance(receiver, Class) and call.args and classes.is_instance(run, call.args[0], receiver):
+    if isinstance(receiver, Class) and call.args and hierarchy.is_instance(call.args[0], receiver):
         # `Base.__init__(self)`: the object comes as an argument.
         return call_method(run, call.args[0], name, Call(call.node, call.args[1:], call.kwargs, call.unsure))
     own = receiver.cls if isinstance(receiver, Instance) else None
-    if isinstance(own, Class) and "torch.Tensor" in classes.library_bases(own):
+    if isinstance(own, Class) and "torch.Tensor" in hierarchy.library_bases(own):
         # An object of a subclass of Tensor: nothing is known of it as a tensor.
         return run.unknown("method", name.rpartition(".")[2])
     model = find_method(receiver, name)
-    if isinstance(receiver, Class) and classes.FUNCTION not in classes.library_bases(receiver):
+    if isinstance(receiver, Class) and hierarchy.FUNCTION not in hierarchy.library_bases(receiver):
         # The methods that have models are those of objects.
         model = None
     if model is not None:
@@ -413,10 +413,6 @@ def define_function(run: Run, node: ast.FunctionDef | ast.AsyncFunctionDef | ast
 
 def define_class(run: Run, node: ast.ClassDef) -> Class:
     return classes.define_class(run, node)
-
-
-def is_instance(run: Run, value: Value, of: Value) -> bool | None:
-    return classes.is_instance(run, value, of)
 
 
 def iterate(run: Run, value: Instance) -> Value:

@@ -11,6 +11,7 @@ from gradls.autograd.versions import BARE_MODE_DECORATES, since
 from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.graph import At
+from gradls.flow.hierarchy import find_in_class
 from gradls.flow.values import Bound, Choice, Function, Instance, Lib, Sequence, Unknown, Value
 from gradls.syntax.walk import walk
 
@@ -103,7 +104,6 @@ def wanted_mode(run: Run, path: str, call: Call | None) -> tuple[bool | None, bo
 def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple[Value, Callable[[], None]]:
     """Enter a context manager: the value that `as` binds, and what leaves it."""
     from gradls.flow.calls import call_value
-    from gradls.flow.classes import find_in_class
     from gradls.flow.models.registry import find_method
     from gradls.flow.values import Class
 
@@ -155,7 +155,6 @@ def _set_back(run: Run, before: tuple[bool | None, bool, At | None]) -> None:
 
 def _leave(run: Run, manager: Instance, node: ast.expr) -> None:
     from gradls.flow.calls import call_value
-    from gradls.flow.classes import find_in_class
     from gradls.flow.values import NONE, Class
 
     if isinstance(manager.cls, Class):

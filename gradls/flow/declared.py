@@ -6,7 +6,7 @@ import ast
 from collections.abc import Set
 from typing import TYPE_CHECKING
 
-from gradls.flow import class_text, classes
+from gradls.flow import class_text, classes, hierarchy
 from gradls.flow.beforehand import beforehand
 from gradls.flow.imports import attribute, looked_at
 from gradls.flow.run import Scope
@@ -22,7 +22,7 @@ MOST_STEPS = 3_000
 
 def of_attribute(run: Run, cls: Class, name: str) -> Instance | None:
     """The object that the attribute `name` of an object holds, as the class or a base declares it."""
-    for base in classes.linearize(cls):
+    for base in hierarchy.linearize(cls):
         if isinstance(base, Class):
             annotation = class_text.declarations(base).get(name)
             if annotation is not None:
@@ -88,7 +88,7 @@ def forget(run: Run, edited: Set[ast.AST]) -> None:
 
 def _has_state(cls: Class) -> bool:
     """Is there an `__init__` to say what the object holds? The class may be an interface or a record."""
-    return isinstance(classes.find_in_class(cls, "__init__")[0], Function)
+    return isinstance(hierarchy.find_in_class(cls, "__init__")[0], Function)
 
 
 def _make(run: Run, cls: Class) -> tuple[Instance, Chapter]:
@@ -98,7 +98,7 @@ def _make(run: Run, cls: Class) -> tuple[Instance, Chapter]:
     """
     from gradls.flow.roots import arguments
 
-    init, _ = classes.find_in_class(cls, "__init__")
+    init, _ = hierarchy.find_in_class(cls, "__init__")
     assert isinstance(init, Function)
     made: Value | None = None
     chapter = run.chapter

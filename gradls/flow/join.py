@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Values
 from typing import TYPE_CHECKING, Any
 
+from gradls.flow import hooks
 from gradls.flow.graph import Edge, Node, flow_of
 from gradls.flow.state import MISSING
 from gradls.flow.values import (
@@ -54,10 +55,8 @@ class Join:
             return _union(values)
         if key == "unhooked":
             return max(values)
-        if key in ("*hooks", "*hooked"):
-            from gradls.flow.models.module_hooks import joined
-
-            return joined(values)
+        if key in (hooks.HOOKS, hooks.BACKWARD):
+            return hooks.joined(values)
         return first if all(value == first for value in values) else None
 
     def nodes(self, nodes: Values[Node]) -> Node:

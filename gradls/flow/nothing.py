@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from gradls.flow.classes import find_in_class, is_module
+from gradls.flow.hierarchy import find_in_class, is_module
 from gradls.flow.values import NONE, Bound, Class, Function, Instance, Mapping, Nothing, Sequence, Tensor, Value
 
 if TYPE_CHECKING:

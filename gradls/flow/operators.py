@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gradls.flow import calls, lazies, nothing, truth
 from gradls.flow.arguments import Call
 from gradls.flow.graph import Edge
+from gradls.flow.hierarchy import find_in_class
 from gradls.flow.join import options
 from gradls.flow.operations import apply, cut_node, host_history, tensors_in, unknown_operation
 from gradls.flow.values import (
@@ -220,8 +221,6 @@ def _note_repetition(run: Run, kind: type, sequence: Sequence, times: Value, nod
 
 
 def _own_operator(run: Run, left: Instance, name: str, right: Value, node: ast.AST) -> Value | None:
-    from gradls.flow.classes import find_in_class
-
     if isinstance(left.cls, Class):
         function, _ = find_in_class(left.cls, name)
         if isinstance(function, Function):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradls.flow.classes import is_module
+from gradls.flow.hierarchy import is_module
 from gradls.flow.values import Choice, Instance, Mapping, Sequence, Tensor, Value
 
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from gradls.flow import attributes, classes, unparsed
+from gradls.flow import attributes, classes, hierarchy, unparsed
 from gradls.flow.arguments import Call
 from gradls.flow.backward import check_result
 from gradls.flow.calls import call_function
@@ -143,7 +143,7 @@ def make(run: Run, cls: Class) -> tuple[Chapter, Value]:
 
 
 def _instantiate(run: Run, cls: Class, holder: list[Value]) -> None:
-    init, _ = classes.find_in_class(cls, "__init__")
+    init, _ = hierarchy.find_in_class(cls, "__init__")
     call = arguments(run, init, True) if isinstance(init, Function) else Call(cls.node, [], {}, True)  # type: ignore[arg-type]
     holder.append(classes.instantiate(run, cls, call))
 

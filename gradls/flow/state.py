@@ -73,8 +73,8 @@ def empty_behind(what: _Emptied) -> None:
         _born.append(what)
 
 
-ABSENT: dict[Any, Any] = {"*hooks": (), "*hooked": (), "*backward-hooks": None}
-"""What it is that a slot is not there, for those of which the absence means something."""
+ABSENT: dict[Any, Any] = {}
+"""What it is that a slot is not there, for those of which the absence means something. Who has such slots adds them."""
 Changes = dict[tuple[int, Any], tuple[Fields, Any, Any]]
 """What a stretch of the analysis wrote: (identity of the fields, key) to (fields, key, last value)."""
 

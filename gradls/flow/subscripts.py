@@ -9,6 +9,7 @@ from gradls.autograd.ops import Op, Output
 from gradls.flow import calls, nothing, truth, writes
 from gradls.flow.arguments import Call
 from gradls.flow.graph import Storage, saved
+from gradls.flow.hierarchy import find_in_class
 from gradls.flow.operations import result_of, unknown_operation
 from gradls.flow.values import (
     Choice,
@@ -177,7 +178,6 @@ def _of_mapping(run: Run, receiver: Mapping, index: Value) -> Value:
 
 
 def _of_instance(run: Run, receiver: Instance, index: Value, node: ast.AST) -> Value:
-    from gradls.flow.classes import find_in_class
     from gradls.flow.models.registry import find_method
 
     call = Call(node, [index])  # type: ignore[arg-type]
@@ -255,7 +255,6 @@ def _replace(run: Run, receiver: Sequence, index: Value, new: tuple[Value, ...],
 
 
 def _set_on_instance(run: Run, receiver: Instance, index: Value, value: Value, target: ast.expr) -> None:
-    from gradls.flow.classes import find_in_class
     from gradls.flow.models.registry import find_method
 
     call = Call(target, [index, value])

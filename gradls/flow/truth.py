@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from gradls.flow.hierarchy import is_instance
 from gradls.flow.state import Fields
 from gradls.flow.values import (
     NONE,
@@ -161,7 +162,6 @@ def _narrow_none(run: Run, node: ast.expr, none: bool) -> None:
 
 
 def _narrow_isinstance(run: Run, test: ast.Call, taken: bool) -> None:
-    from gradls.flow.calls import is_instance
     from gradls.flow.expressions import eval_expr
     from gradls.flow.imports import looked_at
 
@@ -172,6 +172,6 @@ def _narrow_isinstance(run: Run, test: ast.Call, taken: bool) -> None:
     value = looked_at(run, fields[key])
     if isinstance(value, Choice):
         classes = eval_expr(run, test.args[1])
-        kept = tuple(option for option in value.options if is_instance(run, option, classes) is not (not taken))
+        kept = tuple(option for option in value.options if is_instance(option, classes) is not (not taken))
         if kept:
             run.state.set(fields, key, kept[0] if len(kept) == 1 else Choice(kept))

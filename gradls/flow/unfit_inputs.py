@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.modules import ModuleSpec
 from gradls.flow import dtypes, ranges
+from gradls.flow.hooks import HOOKS
 from gradls.flow.values import TRUE, Host, Instance, Tensor, Value
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ PRODUCTS = frozenset((
 
 def check_layer(run: Run, instance: Instance, spec: ModuleSpec, first: Value | None, at: ast.AST) -> None:
     """Write down an input of a layer with which the call certainly raises."""
-    if not isinstance(first, Tensor) or any(hook.before for hook in instance.fields.get("*hooks", ())):
+    if not isinstance(first, Tensor) or any(hook.before for hook in instance.fields.get(HOOKS, ())):
         return
     name = spec.name.rpartition(".")[2]
     if name in ("Embedding", "EmbeddingBag"):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from gradls.flow import calls
-from gradls.flow.classes import is_module_path
+from gradls.flow.hierarchy import is_module_path
 from gradls.flow.run import Run, Scope
 from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Value
 from gradls.syntax.walk import walk

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gradls.flow.classes import FUNCTION, library_bases
 from gradls.flow.facts import Event, Facts
+from gradls.flow.hierarchy import FUNCTION, library_bases
 from gradls.flow.values import Class, Function
 
 

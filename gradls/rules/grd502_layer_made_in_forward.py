@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from gradls.autograd.modules import find_module
-from gradls.flow.classes import is_module_class
 from gradls.flow.facts import Event, Facts
+from gradls.flow.hierarchy import is_module_class
 from gradls.flow.models.modules import contents, parameters_of
 from gradls.flow.values import Instance, Tensor
 from gradls.rules.finding import Finding, Severity

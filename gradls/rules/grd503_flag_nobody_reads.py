@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from gradls.autograd.optimizers import find_optimizer
-from gradls.flow.classes import is_module
 from gradls.flow.facts import Event, Facts
+from gradls.flow.hierarchy import is_module
 from gradls.flow.values import Bound, Class, Host, Instance, Lib, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, TextEdit

@@ -3,8 +3,8 @@
 import ast
 from collections.abc import Iterable, Iterator
 
-from gradls.flow.classes import find_in_class, is_module, linearize
 from gradls.flow.facts import Event, Facts
+from gradls.flow.hierarchy import find_in_class, is_module, linearize
 from gradls.flow.values import Bound, Class, Function, Instance, Tensor, Unknown
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.loss_arguments import of_call

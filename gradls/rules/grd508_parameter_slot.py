@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from gradls.autograd.modules import find_module
-from gradls.flow.classes import is_module
 from gradls.flow.facts import Event, Facts
+from gradls.flow.hierarchy import is_module
 from gradls.flow.values import Function, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 from gradls.rules.finding import Finding, Severity
 from gradls.rules.rule import Rule

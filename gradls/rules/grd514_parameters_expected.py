@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.hierarchy import find_in_class, is_module
 from gradls.flow.values import Bound, Function, Host, Instance, Mapping, Sequence, Tensor, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
@@ -137,7 +138,6 @@ def _wrong(given: Value) -> tuple[str, str]:
 
 def _is_plain_module(given: Instance) -> bool:
     """Is it an object of a class of the program that certainly cannot be iterated over?"""
-    from gradls.flow.classes import find_in_class, is_module
     from gradls.flow.values import Class
 
     if not isinstance(given.cls, Class) or is_module(given) is not True:

@@ -3,9 +3,9 @@
 import ast
 from collections.abc import Iterable, Iterator
 
-from gradls.flow.classes import is_module
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At, walk
+from gradls.flow.hierarchy import is_module
 from gradls.flow.models.modules import members
 from gradls.flow.values import Bound, Class, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step

@@ -3,8 +3,8 @@
 import ast
 from collections.abc import Iterable
 
-from gradls.flow.classes import is_module
 from gradls.flow.facts import Event, Facts
+from gradls.flow.hierarchy import is_module
 from gradls.flow.values import Bound, Instance, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Tag

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from gradls.autograd.modules import find_module
 from gradls.autograd.ops import find_op
 from gradls.flow.facts import Facts
+from gradls.flow.hooks import HOOKS
 from gradls.flow.values import Bound, Instance, Lib, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Tag
 from gradls.rules.rule import Rule
@@ -125,7 +126,7 @@ def _does_nothing(function: Value, call: object, result: Value) -> bool:
         inplace = getattr(call, "kwargs", {}).get("inplace")
         return op is not None and not op.inplace and not function.path.endswith("_") and inplace is None
     spec = find_module(function.path) if isinstance(function, Instance) else None
-    if spec is None or not isinstance(function, Instance) or function.fields.get("*hooks"):
+    if spec is None or not isinstance(function, Instance) or function.fields.get(HOOKS):
         return False
     inplace = function.data.get("options", {}).get("inplace")
     return spec.kind in ("activation", "dropout") and (inplace is None or getattr(inplace, "value", None) is False)

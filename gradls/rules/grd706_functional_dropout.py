@@ -3,8 +3,8 @@
 import ast
 from collections.abc import Iterable, Iterator
 
-from gradls.flow.classes import is_module_class
 from gradls.flow.facts import Facts
+from gradls.flow.hierarchy import is_module_class
 from gradls.flow.values import Class, Lib
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity

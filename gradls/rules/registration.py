@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gradls.flow.classes import library_bases, linearize
 from gradls.flow.facts import Event, Facts
+from gradls.flow.hierarchy import library_bases, linearize
 from gradls.flow.models.modules import contents, members, modules_of, parameters_of
 from gradls.flow.operations import tensors_in
 from gradls.flow.values import Choice, Class, Instance, Tensor, Value

@@ -69,9 +69,9 @@ def check(self, facts):
 TensorOfTensors.check = check
 """
 TEMPLATES = """
-from gradls.flow import classes
+from gradls.flow import hierarchy
 def fail(*arguments): {act}
-classes.templates = fail
+hierarchy.templates = fail
 """
 COMPARISON = """
 from gradls.flow import analyze

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import truth
 from gradls.flow.arguments import Call
-from gradls.flow.classes import FUNCTION, find_in_class, has_unknown_base
 from gradls.flow.graph import saved
+from gradls.flow.hierarchy import FUNCTION, find_in_class, has_unknown_base
 from gradls.flow.models import recomputation
 from gradls.flow.models.registry import attribute, function, method
 from gradls.flow.operations import cut_tensor, derived_tensor, tensors_in

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import find_op
 from gradls.flow import truth
 from gradls.flow.arguments import Call
-from gradls.flow.classes import is_instance
 from gradls.flow.graph import Edge
+from gradls.flow.hierarchy import is_instance
 from gradls.flow.iterators import consume
 from gradls.flow.models.containers import to_mapping, to_sequence
 from gradls.flow.models.registry import function
@@ -300,7 +300,7 @@ def number(run: Run, path: str, call: Call) -> Value:
 @function("builtins.isinstance")
 def isinstance_(run: Run, path: str, call: Call) -> Value:
     if len(call.args) == 2:
-        verdict = is_instance(run, call.args[0], call.args[1])
+        verdict = is_instance(call.args[0], call.args[1])
         if verdict is not None:
             return TRUE if verdict else FALSE
         if isinstance(call.args[0], Unknown):
@@ -317,7 +317,7 @@ def is_tensor(run: Run, path: str, call: Call) -> Value:
     value = call.get(0, "obj")
     if value is None:
         return Host("bool")
-    verdict = is_instance(run, value, run.lib("torch.Tensor"))
+    verdict = is_instance(value, run.lib("torch.Tensor"))
     if verdict is not None:
         return TRUE if verdict else FALSE
     return truth.derived(run, value, "is_tensor") if isinstance(value, Unknown) else Host("bool")

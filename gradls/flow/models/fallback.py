@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
-from gradls.flow import classes
+from gradls.flow import hierarchy
 from gradls.flow.arguments import Call
 from gradls.flow.join import options
 from gradls.flow.models.registry import find_method
@@ -47,7 +47,7 @@ def call(run: Run, function: Lib, call: Call) -> Value:
         if find_op(path) is not None:
             return apply(run, path, call)
         last = path.rpartition(".")[2]
-        if classes.is_module_path(path) and last[:1].isupper():
+        if hierarchy.is_module_path(path) and last[:1].isupper():
             from gradls.flow.models.modules import create
 
             return create(run, path, call)
@@ -63,7 +63,7 @@ def call(run: Run, function: Lib, call: Call) -> Value:
             from gradls.flow.models.distributions import create_distribution
 
             return create_distribution(run, path, call)
-    if call.args and isinstance(call.args[0], Instance) and classes.is_module_path(path.rpartition(".")[0]):
+    if call.args and isinstance(call.args[0], Instance) and hierarchy.is_module_path(path.rpartition(".")[0]):
         # `nn.Module.__init__(self)`: a method looked up on its class.
         method = find_method(call.args[0], path)
         if method is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
-from gradls.flow.classes import find_in_class, has_unknown_base
 from gradls.flow.graph import Node
+from gradls.flow.hierarchy import find_in_class, has_unknown_base
 from gradls.flow.models.function_transforms import fault
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import derived_tensor

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import find_op
 from gradls.flow.arguments import Call
 from gradls.flow.graph import Node, walk
+from gradls.flow.hierarchy import find_in_class, has_unknown_base
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import tensors_in
 from gradls.flow.values import Bound, Class, Host, Instance, Mapping, Sequence, Tensor, Value
@@ -215,7 +216,6 @@ def _is_shown(value: Value, fresh: set[Node]) -> bool:
 
 def _custom(run: Run, kind: str, cls: Class, call: Call, shown: bool = True) -> None:
     """A custom Function inside a transform has to be made for it. `shown`: it is given what the transform looks at."""
-    from gradls.flow.classes import find_in_class, has_unknown_base
 
     def has(name: str) -> bool:
         return find_in_class(cls, name)[0] is not None

@@ -11,9 +11,9 @@ from gradls.autograd.ops import find_op
 from gradls.autograd.versions import FUSED_LSTM, since
 from gradls.flow import dtypes, layer_shapes, nothing, truth, unfit_inputs
 from gradls.flow.arguments import Call
-from gradls.flow.classes import MODULE
 from gradls.flow.graph import Edge, Node, Saved
 from gradls.flow.graph import saved as keep
+from gradls.flow.hierarchy import MODULE, is_module_path, library_bases
 from gradls.flow.models.modules import CONTAINERS, contents, initialize
 from gradls.flow.models.registry import method
 from gradls.flow.operations import apply, check_saved, derived_tensor, tensors_in
@@ -213,8 +213,6 @@ def _sibling(run: Run, result: Tensor) -> Tensor:
 @method(MODULE, "forward")
 def forward_by_name(run: Run, receiver: Instance, call: Call) -> Value:
     """`module.forward(x)`, and `super().forward(x)`."""
-    from gradls.flow.classes import library_bases
-
     path = receiver.path or next((p for p in library_bases(receiver.cls) if p != MODULE), "")  # type: ignore[arg-type]
     return forward(run, receiver, path, call) if path else run.unknown("call")
 
@@ -222,8 +220,6 @@ def forward_by_name(run: Run, receiver: Instance, call: Call) -> Value:
 @method(MODULE, "__init__")
 def init_by_name(run: Run, receiver: Instance, call: Call) -> Value:
     """`super().__init__(...)` of a class that derives from a library module."""
-    from gradls.flow.classes import is_module_path, library_bases
-
     if isinstance(receiver.cls, Class):
         for path in library_bases(receiver.cls):
             if is_module_path(path):

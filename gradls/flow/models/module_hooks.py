@@ -1,13 +1,14 @@
-"""The hooks of modules: what registers them, and what they do when the module is called."""
+"""What registers the hooks of modules, and what they do when the module is called."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gradls.flow import truth
 from gradls.flow.arguments import Call
-from gradls.flow.classes import MODULE, find_in_class
+from gradls.flow.hierarchy import MODULE, find_in_class
+from gradls.flow.hooks import BACKWARD, HOOKS, KIND, Hook, is_there
 from gradls.flow.models.registry import method
 from gradls.flow.values import (
     NONE,
@@ -26,23 +27,6 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 HANDLE = "torch.utils.hooks.RemovableHandle"
-HOOKS = "*hooks"
-"""The field of a module with its forward hooks, in the order in which they run."""
-BACKWARD = "*hooked"
-"""The field of a module with its full backward hooks."""
-KIND = "*backward-hooks"
-"""The field of a module that says of which kind its backward hooks are. Removing them does not change it."""
-
-
-class Hook(NamedTuple):
-    """A hook of a module, and the handle that removes it. `before`: it runs before the module. `keywords`: it gets the
-    keyword arguments as well. `certain`: no branch went by without registering it, or removed it."""
-
-    function: Value | None
-    before: bool
-    keywords: bool | None
-    handle: Instance
-    certain: bool = True
 
 
 @method(MODULE, "register_forward_hook", "register_forward_pre_hook")
@@ -91,33 +75,6 @@ def remove(run: Run, receiver: Instance, call: Call) -> Value:
         kept = tuple(hook for hook in module.fields.get(field, ()) if hook.handle is not receiver)
         run.state.set(module.fields, field, kept)
     return NONE
-
-
-def removed_by_unknown(run: Run) -> None:
-    """Something unknown was told to remove itself: it may have been the handle of any hook that there is."""
-    run.state.set(run.outside, "unhooked", run.state.tick())
-
-
-def is_there(run: Run, hook: Hook) -> bool:
-    """Whether it is certain that a hook is still registered."""
-    fields = hook.handle.fields
-    return hook.certain and "escaped" not in fields and fields.born > run.outside.get("unhooked", 0)
-
-
-def certain(run: Run, module: Instance, field: str) -> tuple[Hook, ...]:
-    """The hooks in one of the fields of a module that are there for certain."""
-    return tuple(hook for hook in module.fields.get(field, ()) if is_there(run, hook))
-
-
-def joined(branches: list[tuple[Hook, ...]]) -> tuple[Hook, ...]:
-    """The hooks of a module after branches that left it with these."""
-    found: dict[Instance, Hook] = {}
-    for hooks in branches:
-        for hook in hooks:
-            before = found.get(hook.handle, hook)
-            everywhere = all(any(hook.handle is other.handle for other in others) for others in branches)
-            found[hook.handle] = hook._replace(certain=hook.certain and before.certain and everywhere)
-    return tuple(found.values())
 
 
 def before_forward(run: Run, module: Instance, call: Call) -> Call:

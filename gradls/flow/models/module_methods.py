@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import truth
 from gradls.flow.arguments import Call
-from gradls.flow.classes import MODULE, find_in_class, is_module
 from gradls.flow.dtypes import exactly, of_value
+from gradls.flow.hierarchy import MODULE, find_in_class, is_module
 from gradls.flow.models.modules import (
     buffers_of,
     clear_grads,

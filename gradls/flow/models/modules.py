@@ -10,7 +10,8 @@ from gradls.autograd.modules import ModuleSpec, find_module, recurrent_parameter
 from gradls.autograd.versions import ZERO_GRAD_TO_NONE, since
 from gradls.flow import dtypes, truth
 from gradls.flow.arguments import Call
-from gradls.flow.classes import MODULE, is_module, start_training
+from gradls.flow.classes import start_training
+from gradls.flow.hierarchy import MODULE, is_module
 from gradls.flow.values import (
     NONE,
     Choice,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import truth
 from gradls.flow.arguments import Call
-from gradls.flow.classes import is_module
+from gradls.flow.hierarchy import is_module
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.models.registry import function, method
 from gradls.flow.values import FALSE, Instance, Sequence, Tensor, Value

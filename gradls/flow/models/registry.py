@@ -136,10 +136,10 @@ def find_method(receiver: Value, name: str) -> Model | None:
     if isinstance(receiver, Lib):
         return find_method_of_library(receiver.path, name)
     if isinstance(receiver, Class):
-        return next(filter(None, (METHODS.get((path, name)) for path in classes.library_bases(receiver))), None)
+        return next(filter(None, (METHODS.get((path, name)) for path in hierarchy.library_bases(receiver))), None)
     if not isinstance(receiver, Instance):
         return None
-    paths = (receiver.cls.path,) if isinstance(receiver.cls, Lib) else classes.library_bases(receiver.cls)
+    paths = (receiver.cls.path,) if isinstance(receiver.cls, Lib) else hierarchy.library_bases(receiver.cls)
     for path in paths:
         model = find_method_of_library(path, name)
         if model is not None:
@@ -152,8 +152,8 @@ def find_method(receiver: Value, name: str) -> Model | None:
 @lru_cache(1 << 12)
 def family_of(path: str) -> str:
     """The base class that has the models of a whole family of library classes."""
-    if classes.is_module_path(path):
-        return classes.MODULE
+    if hierarchy.is_module_path(path):
+        return hierarchy.MODULE
     if path.startswith("torch.optim.lr_scheduler."):
         return "torch.optim.lr_scheduler.LRScheduler"
     if path.startswith("torch.optim."):
@@ -164,4 +164,4 @@ def family_of(path: str) -> str:
 
 
 # This begins the registry itself: it is needed only when everything is there.
-from gradls.flow import classes  # noqa: E402
+from gradls.flow import hierarchy  # noqa: E402

@@ -9,6 +9,7 @@ from gradls.autograd.ops import find_op
 from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.graph import Edge
+from gradls.flow.hooks import removed_by_unknown
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.models.registry import method, setter
 from gradls.flow.operations import bind, cut_node, opaque, unknown_operation
@@ -65,8 +66,6 @@ def train(run: Run, receiver: Unknown, call: Call) -> Value:
 @method(UNKNOWN, "remove")
 def remove(run: Run, receiver: Unknown, call: Call) -> Value:
     """Without arguments it is how the handle of a hook removes it; a list is told what to remove."""
-    from gradls.flow.models.module_hooks import removed_by_unknown
-
     if not call.values and not call.unsure:
         removed_by_unknown(run)
     return unknown_operation(run, "remove", [receiver, *call.values], call.node, pure=receiver.plain)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
-from gradls.flow.classes import find_in_class
 from gradls.flow.graph import At, Node
+from gradls.flow.hierarchy import find_in_class
 from gradls.flow.models.registry import function
 from gradls.flow.values import (
     NONE,
