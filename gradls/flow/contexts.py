@@ -26,17 +26,22 @@ MODES: dict[str, tuple[bool | None, bool]] = {
 
 
 def set_mode(run: Run, grad: bool | None, inference: bool, at: At | None) -> Callable[[], None]:
-    """Set the grad mode; what is returned sets it back."""
+    """Set the grad mode; what is returned sets it back. Where it is turned on inside a custom Function, what follows is
+    recorded as anywhere else."""
     before = dict(run.mode)
     run.state.set(run.mode, "grad", grad)
     run.state.set(run.mode, "inference", inference)
     run.state.set(run.mode, "at", at)
-    return partial(_restore, run, before)
+    restore = partial(_restore, run, before, run.isolated)
+    if grad is True:
+        run.isolated = 0
+    return restore
 
 
-def _restore(run: Run, before: dict[str, object]) -> None:
+def _restore(run: Run, before: dict[str, object], isolated: int) -> None:
     for key, value in before.items():
         run.state.set(run.mode, key, value)
+    run.isolated = isolated
 
 
 class Leak:
@@ -149,8 +154,9 @@ def casts_for_certain(manager: Value) -> bool:
     return isinstance(manager, Instance) and manager.data.get("enabled") is True
 
 
-def _set_back(run: Run, before: tuple[bool | None, bool, At | None]) -> None:
-    set_mode(run, *before)
+def _set_back(run: Run, before: tuple[bool | None, bool, At | None, int]) -> None:
+    set_mode(run, *before[:3])
+    run.isolated = before[3]
 
 
 def _leave(run: Run, manager: Instance, node: ast.expr) -> None:

@@ -210,6 +210,12 @@ class Round:
         self.loop = loop
 
 
+class Evaluations:
+    """In place of the loop of a `Round`: an optimizer calls its closure several times in one step."""
+
+    __slots__ = ()
+
+
 def meets(here: Path | None, earlier: Path | None) -> bool:
     """Has what was done on the path `earlier` certainly been done in a run that comes to `here`, given that the program
     takes that earlier branch at all?

@@ -27,6 +27,9 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
     args = [receiver, *call.args] if receiver is not None else call.args
     if op is None:
         return unknown_operation(run, spelling.rpartition(".")[2], [*args, *call.kwargs.values()], call.node)
+    if call.kwargs and not call.kwargs.keys().isdisjoint(_NUMPY_NAMES) and "axis" not in op.params:
+        named = {_NUMPY_NAMES.get(key, key): value for key, value in call.kwargs.items()}
+        call = Call(call.node, call.args, named, call.unsure)
     for index, argument in enumerate(args):
         if type(argument) is Choice:
             return _for_each_option(run, spelling, call, args, index)
@@ -47,6 +50,10 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
             write.certain = drops is True
         return result
     return result_of(run, op, bound, call.node)
+
+
+_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
+"""What NumPy calls a parameter, which PyTorch takes as well, and how PyTorch calls it."""
 
 
 @lru_cache(1 << 13)

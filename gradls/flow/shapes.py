@@ -116,7 +116,7 @@ def differ(one: Shape | None, other: Shape | None) -> bool:
 
 
 def _reduced(op: Op, bound: dict[str, Value], shape: Shape | None) -> Shape | None:
-    dim = bound.get("dim", bound.get("axis"))
+    dim = bound.get("dim")
     keeps = bound.get("keepdim")
     if dim is None or is_none(dim):
         if op.shape == "reduce" and "dim" in op.params:

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, frontier, walk
 from gradls.flow.lost import backwards
+from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.registration import optimized
 from gradls.rules.rule import Rule
+from gradls.rules.training_order import gradient_of
 from gradls.rules.words import backward_step, code, place
 
 
@@ -16,7 +18,8 @@ class ForcedRequiresGrad(Rule):
 
     ## What it finds
     `loss.requires_grad_(True)`, `loss.requires_grad = True` or `torch.tensor(value, requires_grad=True)` on something
-    that was computed, but has no history, and is then the root of `backward()`.
+    that was computed, but has no history, and is then the root of `backward()`: a gradient that was stored in `grad`,
+    too.
 
     ## Why it matters
     The flag silences the error and mends nothing. The loss becomes a leaf of its own: `backward()` runs, fills
@@ -39,8 +42,19 @@ class ForcedRequiresGrad(Rule):
     assert model.weight.grad is None
     ```
 
+    ```python
+    import torch
+
+    x = torch.tensor(2.0, requires_grad=True)
+    x.pow(3).backward()
+    first = x.grad
+    first.requires_grad_(True)
+    first.backward()
+    assert x.grad == 12  # the first derivative, still
+    ```
+
     ## Use instead
-    A loss that keeps its history; no flag is needed.
+    A loss that keeps its history; no flag is needed. For a second derivative, a first that has a graph.
 
     ```python
     import torch
@@ -50,6 +64,15 @@ class ForcedRequiresGrad(Rule):
     loss = torch.nn.functional.cross_entropy(model(torch.randn(8, 3)), labels)
     loss.backward()
     assert model.weight.grad is not None
+    ```
+
+    ```python
+    import torch
+
+    x = torch.tensor(2.0, requires_grad=True)
+    (first,) = torch.autograd.grad(x.pow(3), x, create_graph=True)
+    first.backward()
+    assert x.grad == 12  # the second derivative
     ```
 
     ## When it is silent
@@ -79,10 +102,13 @@ class ForcedRequiresGrad(Rule):
         read = {event.value for event in facts.of("grad-read")}
         for event in backwards(facts):
             root = event.node
-            if root is None or root.leaf is None or not root.edges or event.gradient or root.leaf in trained:
+            if root is None or root.leaf is None or event.gradient or root.leaf in trained:
+                continue
+            stored = gradient_of(root.leaf) is not None
+            if not root.edges and not stored:
                 continue
             cuts = [node for node in frontier(root) if node is not root]
-            computed = any(node.kind == "op" for node in walk(root.edges[0].node))
+            computed = stored or any(node.kind == "op" for node in walk(root.edges[0].node))
             forced = _forced_at(facts, event)
             if forced is None:
                 continue
@@ -95,7 +121,8 @@ class ForcedRequiresGrad(Rule):
         what = code(facts, forced.at.node)
         end = f"{code(facts, event.at.node)} runs and reaches no parameter"
         story = []
-        reason = "the value has no history"
+        stored = isinstance(event.value, Tensor) and gradient_of(event.value) is not None
+        reason = "the gradient was stored without a history" if stored else "the value has no history"
         for cut in cuts[:1]:
             if cut.cut is not None and cut.cut.at.node is not forced.at.node:
                 reason = f"its history ends at {code(facts, cut.cut.at.node)}"

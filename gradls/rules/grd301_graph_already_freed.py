@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 
 from gradls.flow.backward import of_other_elements
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Freed, Node, before_loop, from_earlier_round, way
+from gradls.flow.graph import Evaluations, Freed, Node, before_loop, from_earlier_round, way
 from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import maker, shown
+from gradls.rules.training_order import rounds_of
 from gradls.rules.words import code, place
 
 
@@ -64,6 +65,22 @@ class GraphAlreadyFreed(Rule):
         optimizer.zero_grad()
         (scale * torch.randn(3)).sum().backward()  # raises RuntimeError: Trying to backward through the graph
         optimizer.step()
+    ```
+
+    ```python
+    import torch
+
+    model, data = torch.nn.Linear(3, 1), torch.randn(8, 3)
+    optimizer = torch.optim.LBFGS(model.parameters())
+    predicted = model(data)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = predicted.pow(2).mean()
+        loss.backward()  # raises RuntimeError: Trying to backward through the graph a second time
+        return loss
+
+    optimizer.step(closure)
     ```
 
     ## Use instead
@@ -167,6 +184,12 @@ def _carried(facts: Facts, event: Event, value: Node) -> str:
 
 def _made_before(facts: Facts, event: Event, value: Node) -> str:
     backward = code(facts, event.at.node)
+    if _runs_in_closure(event, value):
+        return (
+            f"{backward} runs each time that the optimizer calls its closure, several times in one step, and goes "
+            f"through {_value(facts, value)}, which was computed once, outside: the first backward frees its graph, "
+            "and the second raises. Compute it in the closure"
+        )
     if value is event.value.node:  # type: ignore[union-attr]
         return (
             f"{backward} runs in every round of a loop, but its forward ran once, before the loop: the second round "
@@ -176,6 +199,12 @@ def _made_before(facts: Facts, event: Event, value: Node) -> str:
         f"{backward} goes through {_value(facts, value)} in every round, but it was computed once, before the loop, "
         f"and the first backward frees its graph: the second raises. Compute it in each round"
     )
+
+
+def _runs_in_closure(event: Event, value: Node) -> bool:
+    """Is what makes it run again that an optimizer calls its closure several times?"""
+    closures = {step.loop for step in rounds_of(event.path) if isinstance(step.loop, Evaluations)}
+    return bool(closures) and closures.isdisjoint(step.loop for step in rounds_of(value.path))
 
 
 def _shared(facts: Facts, event: Event, value: Node) -> str:

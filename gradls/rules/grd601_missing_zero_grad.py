@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Evaluations
 from gradls.flow.values import Instance, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
@@ -29,8 +30,8 @@ class MissingZeroGrad(Rule):
     ## What it finds
     `step()` of an optimizer in round after round of a loop, with a `backward()` before each, and nothing in between
     that clears the gradients of its parameters: no `zero_grad()` of the optimizer or of the model, and no write to
-    `grad`. The same for an update written by hand; and as information, gradients that are read after several rounds
-    have added to them.
+    `grad`. A closure that does not clear them, of an optimizer that calls it several times in a step, LBFGS. The same
+    for an update written by hand; and as information, gradients that are read after several rounds have added to them.
 
     ## Why it matters
     `backward()` adds to the gradients that are there. Each step follows the sum over all batches so far, most of them
@@ -52,6 +53,23 @@ class MissingZeroGrad(Rule):
         optimizer.step()
         gradients.append(model.weight.grad.item())
     assert gradients == [1, 2, 3]
+    ```
+
+    ```python
+    import torch
+
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight], lr=0.0)
+    gradients = []
+
+    def closure():
+        loss = weight.sum()
+        loss.backward()
+        gradients.append(weight.grad.item())
+        return loss
+
+    optimizer.step(closure)
+    assert gradients[:2] == [1, 2]
     ```
 
     ## Use instead
@@ -117,6 +135,10 @@ class MissingZeroGrad(Rule):
             if moment.kind != "step" or moment.event.kind != "step" or not isinstance(optimizer, Instance):
                 continue
             before, last[optimizer] = last.get(optimizer), moment
+            summed = _summed_in_closure(order, before, moment)
+            if summed is not None:
+                yield self._report_closure(facts, moment.event, summed)
+                continue
             if before is None or not _are_rounds(before.event, moment.event):
                 continue
             kept = _uncleared(order, before, moment)
@@ -144,6 +166,13 @@ class MissingZeroGrad(Rule):
             edits.insert_after(place(event.at), f"{name}.zero_grad()"),
         )
         return self.finding(place(event.at), message, story, [fix])
+
+    def _report_closure(self, facts: Facts, step: Event, backward: Event) -> Finding:
+        message = (
+            f"{code(facts, step.at.node)} calls the closure several times, and each {code(facts, backward.at.node)} in "
+            "it adds to the gradients of the call before: clear them in the closure"
+        )
+        return self.finding(place(backward.at), message, [Step(place(step.at), "it is called from here")])
 
     def _of_hand(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """Tensors that no optimizer has, and whose gradients are read after several rounds."""
@@ -202,6 +231,26 @@ class MissingZeroGrad(Rule):
             )
             story = [Step(place(backward.event.at), "this adds to the gradients of the last round")]
             yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+
+
+def _summed_in_closure(order: Order, before: Moment | None, step: Moment) -> Event | None:
+    """The backward with which one step of an optimizer adds up the gradients of several calls of its closure."""
+    held = frozenset(step.event.parameters)
+    first: Event | None = None
+    for moment in order.between(before.number if before is not None else -1, step.number):
+        concerns = None if moment.tensors is None else not moment.tensors.isdisjoint(held)
+        if moment.kind == "clear" and concerns is not False:
+            first = None
+        elif moment.kind == "backward" and concerns:
+            event = moment.event
+            if first is not None and first.at.node is event.at.node and _evaluations(first) & _evaluations(event):
+                return event
+            first = event
+    return None
+
+
+def _evaluations(event: Event) -> set[int]:
+    return {id(one.loop) for one in rounds_of(event.path) if isinstance(one.loop, Evaluations)}
 
 
 def _summed(mine: list[Moment]) -> tuple[Moment, Moment] | None:

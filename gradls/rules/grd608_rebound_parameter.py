@@ -1,5 +1,6 @@
 """GRD608."""
 
+import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
@@ -16,7 +17,8 @@ class ReboundParameter(Rule):
 
     ## What it finds
     `p = p - lr * p.grad` in a loop, where `p` is the variable of the loop or another name for a leaf that requires
-    grad. Outside of loops, as information, the same for a leaf that a list or an optimizer has too.
+    grad. Outside of loops, as information, the same for a leaf that a list or an optimizer has too. Whatever a loop
+    over parameters assigns to its own variable and does not use: `target = tau * source + (1 - tau) * target`.
 
     ## Why it matters
     The assignment changes what the name means, not the tensor. The model, the list or the optimizer that holds the
@@ -41,6 +43,19 @@ class ReboundParameter(Rule):
     assert torch.equal(model.weight, before)
     ```
 
+    ```python
+    import copy
+    import torch
+
+    online = torch.nn.Linear(3, 1)
+    average = copy.deepcopy(online)
+    torch.nn.init.zeros_(online.weight)
+    before = average.weight.clone()
+    for mean, parameter in zip(average.parameters(), online.parameters()):
+        mean = 0.9 * mean.data + 0.1 * parameter.data
+    assert torch.equal(average.weight, before)
+    ```
+
     ## Use instead
     Write into the parameter, without recording it.
 
@@ -54,6 +69,20 @@ class ReboundParameter(Rule):
         for parameter in model.parameters():
             parameter -= 0.1 * parameter.grad
     assert not torch.equal(model.weight, before)
+    ```
+
+    ```python
+    import copy
+    import torch
+
+    online = torch.nn.Linear(3, 1)
+    average = copy.deepcopy(online)
+    torch.nn.init.zeros_(online.weight)
+    before = average.weight.clone()
+    with torch.no_grad():
+        for mean, parameter in zip(average.parameters(), online.parameters()):
+            mean.mul_(0.9).add_(parameter, alpha=0.1)
+    assert not torch.equal(average.weight, before)
     ```
 
     ## When it is silent
@@ -83,7 +112,12 @@ class ReboundParameter(Rule):
             if not isinstance(event.value, Tensor):
                 continue
             old = event.old
-            if old.leaf is not True or old.node.leaf is not old or not _is_update(event.value.node, old):
+            if old.leaf is not True or old.node.leaf is not old:
+                continue
+            if old.is_parameter and _is_never_read(facts, event.at.node):
+                yield self._report_unused(facts, event, old)
+                continue
+            if not _is_update(event.value.node, old):
                 continue
             if (event.value.leaf is True and event.value.requires_grad is True) or _is_kept(facts, number, event.value):
                 continue
@@ -111,6 +145,39 @@ class ReboundParameter(Rule):
         story = [Step(place(old.node.at), "this is the tensor that should change")] if old.node.at is not None else []
         severity = None if loops_of(event.path) else Severity.INFORMATION
         return self.finding(place(event.at), message, story, severity=severity)
+
+    def _report_unused(self, facts: Facts, event: Event, old: Tensor) -> Finding:
+        name = facts.segment(event.at.node)
+        what = code(facts, facts.statement(event.at.node) or event.at.node)
+        message = (
+            f"{what} only changes what `{name}` means, and nothing reads it before the next round: the parameter stays "
+            f"as it was; write into it instead: `{name}.copy_(...)` under `torch.no_grad()`"
+        )
+        story = [Step(place(old.node.at), "this is the tensor that should change")] if old.node.at is not None else []
+        return self.finding(place(event.at), message, story)
+
+
+def _is_never_read(facts: Facts, target: ast.AST) -> bool:
+    """Is this name the variable of the loop that the assignment stands in, and read by nothing after it?"""
+    statement = facts.statement(target)
+    if not isinstance(target, ast.Name) or not isinstance(statement, ast.Assign):
+        return False
+    after: list[ast.AST] = []
+    inner: ast.AST = statement
+    while (outer := facts.parent(inner)) is not None:
+        for _, value in ast.iter_fields(outer):
+            if isinstance(value, list) and inner in value:
+                after += value[value.index(inner) + 1 :]
+        if isinstance(outer, (ast.For, ast.AsyncFor)) and _names(outer.target, target.id):
+            return not any(_names(later, target.id) for later in after)
+        if isinstance(outer, (ast.For, ast.AsyncFor, ast.While, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            return False
+        inner = outer
+    return False
+
+
+def _names(tree: ast.AST, name: str) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree))
 
 
 def _is_update(node: Node, old: Tensor) -> bool:

@@ -19,7 +19,8 @@ class ScalerOrder(Rule):
     ## What it finds
     `scaler.step()` without a scaled loss before, twice without `update()`, or with a closure; `unscale_()` twice or
     after the step; `update()` without either; gradients that are clipped before `unscale_()`; and `backward()` on a
-    loss that is not scaled, while the step is taken through the scaler.
+    loss that is not scaled, while the step is taken through the scaler. As information, a step or `unscale_()` in each
+    round of a loop, and `update()` only in a branch.
 
     ## Why it matters
     Most of these raise. Clipping scaled gradients makes them almost vanish, as they are thousands of times too large;
@@ -60,6 +61,21 @@ class ScalerOrder(Rule):
     scaler.step(optimizer)
     scaler.update()
     assert weight.item() > 0.99
+    ```
+
+    ```python
+    import torch
+
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    scaler = torch.amp.GradScaler("cpu")
+    for data in torch.ones(3, 1):
+        scaler.scale((weight * data).sum()).backward()
+        scaler.unscale_(optimizer)  # raises RuntimeError: unscale_() has already been called on this optimizer
+        if weight.grad.norm() < 0.5:
+            scaler.step(optimizer)
+            scaler.update()
+        optimizer.zero_grad()
     ```
 
     ## Use instead
@@ -122,6 +138,14 @@ class ScalerOrder(Rule):
             if message:
                 story = [] if other is None else [Step(place(other.at), "this came before")]
                 yield self._report(facts, event, message, story, Severity.ERROR, enabled)
+                return
+            skipped = _may_be_skipped(event, before)
+            if skipped is not None:
+                message = (
+                    f"it raises in the round after one that skips {code(facts, skipped.at.node)}; update in each round"
+                )
+                story = [Step(place(skipped.at), "this depends on a test")]
+                yield self._report(facts, event, message, story, Severity.INFORMATION, enabled)
                 return
         yield from self._of_gradients(facts, events, made, enabled)
 
@@ -186,6 +210,22 @@ def _broken(event: Event, before: list[Event], since: list[Event]) -> tuple[str,
         if not inner and any(other.kind == "scale" for other in before):
             return "there was neither a step nor `unscale_()` before, and it raises", None
     return "", None
+
+
+def _may_be_skipped(event: Event, before: list[Event]) -> Event | None:
+    """The only update since the same call of the round before, if it stands in a branch that this call is not in."""
+    if event.kind not in ("scaler-step", "scaler-unscale"):
+        return None
+    for number in range(len(before) - 1, -1, -1):
+        other = before[number]
+        if other.kind == event.kind and other.info.get("optimizer") is event.info.get("optimizer"):
+            updates = [one for one in before[number:] if one.kind == "scaler-update"]
+            one = updates[0] if updates else None
+            if one is None or any(update.at.node is not one.at.node for update in updates):
+                return None
+            is_sure = is_on_the_way(one.path, other.path) or is_on_the_way(one.path, event.path)
+            return None if is_sure or other.at.node is not event.at.node else one
+    return None
 
 
 def _enabled(made: Event) -> bool | None:

@@ -6,8 +6,8 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import leaves
 from gradls.flow.lost import lost_gradients, never_reached
 from gradls.flow.operations import tensors_in
-from gradls.flow.values import Host, Instance, Tensor, Value
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.flow.values import Function, Host, Instance, Tensor, Value
+from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import Moment, Order, is_handed_out, loops_of, order_of
 from gradls.rules.words import code, owners, place
@@ -20,7 +20,8 @@ class StepWithoutGradient(Rule):
     `step()` where the gradients were computed with `torch.autograd.grad`, which returns them and fills no `grad`; and
     `step()` that comes before the only `backward()`, or whose parameters no `backward()` reaches at all: the parameters
     of a model of which only a deep copy was trained. And `step()` beside a model that is called, without any
-    `backward()`.
+    `backward()`. An optimizer that calls its closure several times in a step, LBFGS, with one that calls no
+    `backward()`: every time it takes the same gradients for new ones.
 
     ## Why it matters
     An optimizer passes over parameters whose `grad` is None. Nothing is learned.
@@ -54,6 +55,16 @@ class StepWithoutGradient(Rule):
     assert model.weight.grad is None
     ```
 
+    ```python
+    import torch
+
+    model, data = torch.nn.Linear(3, 1), torch.randn(8, 3)
+    optimizer = torch.optim.LBFGS(model.parameters())
+    before = model.weight.clone()
+    optimizer.step(lambda: model(data).pow(2).mean())
+    assert torch.equal(model.weight, before)
+    ```
+
     ## Use instead
     `backward()`, or put the gradients where the optimizer looks for them.
 
@@ -69,6 +80,23 @@ class StepWithoutGradient(Rule):
         for parameter, gradient in zip(model.parameters(), gradients):
             parameter.grad = gradient
         optimizer.step()
+    assert not torch.equal(model.weight, before)
+    ```
+
+    ```python
+    import torch
+
+    model, data = torch.nn.Linear(3, 1), torch.randn(8, 3)
+    optimizer = torch.optim.LBFGS(model.parameters())
+    before = model.weight.clone()
+
+    def closure():
+        optimizer.zero_grad()
+        loss = model(data).pow(2).mean()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
     assert not torch.equal(model.weight, before)
     ```
 
@@ -117,7 +145,11 @@ class StepWithoutGradient(Rule):
     ) -> Iterator[Finding]:
         steps = [moment for moment in mine if moment.kind == "step" and moment.event.value is optimizer]
         filling = [m for m in mine if m.kind == "backward" or (m.kind == "clear" and m.event.kind != "zero-grad")]
-        if not steps or any(step.event.closure is not None for step in steps):
+        if not steps or any(step.event.closure is not None and not step.event.quiet for step in steps):
+            return
+        closing = next((step.event for step in steps if step.event.closure is not None), None)
+        if closing is not None and optimizer.data.get("searches"):
+            yield self._report_closure(facts, closing)
             return
         if not filling:
             computed = next((event for event in facts.of("grad-call") if held & set(_targets(event))), None)
@@ -138,6 +170,15 @@ class StepWithoutGradient(Rule):
             f"`grad` of {who}; use `backward()`, or assign them"
         )
         return self.finding(place(step.at), message, [Step(place(computed.at), "they are computed here")])
+
+    def _report_closure(self, facts: Facts, step: Event) -> Finding:
+        message = (
+            f"{code(facts, step.at.node)} calls the closure again and again to get new gradients, and nothing in it "
+            "calls `backward()`: clear the gradients, compute the loss and call `backward()` there"
+        )
+        closure = step.closure
+        story = [Step(Place(closure.source, closure.node), "the closure")] if isinstance(closure, Function) else []
+        return self.finding(place(step.at), message, story)
 
     def _report_unreached(self, facts: Facts, step: Event) -> Finding:
         who = owners(tensor for tensor in step.parameters if isinstance(tensor, Tensor))

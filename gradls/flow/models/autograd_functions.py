@@ -72,12 +72,12 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
         setup, _ = find_in_class(receiver, "setup_context")
         event.info["split"] = isinstance(setup, Function)
         args = call.args if isinstance(setup, Function) else [context, *call.args]
-        run.isolated += 1
+        isolated, run.isolated = run.isolated, run.isolated + 1
         kind, forward.kind = forward.kind, "static"
         try:
             shape_of_result = call_function(run, forward, Call(call.node, args, call.kwargs, call.unsure))
         finally:
-            run.isolated -= 1
+            run.isolated = isolated
             forward.kind = kind
     event.info["given"] = shape_of_result
     if run.outside["dual"] is True:
@@ -130,13 +130,13 @@ def _run_backward_of(run: Run, cls: Class, call: Call, result: Value | None, use
         return
     kind, found.kind = found.kind, "static"
     mark = run.state.mark()
-    run.isolated += 1
+    isolated, run.isolated = run.isolated, run.isolated + 1
     outputs = list(result.items) if isinstance(result, Sequence) and result.kind == "tuple" else [result]
     given = [output for output in outputs if output is not None]
     try:
         call_function(run, found, context_arguments(run, found, Call(call.node, []), given, used.data.get("kept")))
     finally:
-        run.isolated -= 1
+        run.isolated = isolated
         run.state.undo(mark)
         found.kind = kind
 

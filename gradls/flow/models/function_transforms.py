@@ -117,11 +117,11 @@ def inside(run: Run, target: Value, arguments: list[Value], call: Call) -> tuple
 
     start, evaluated, states = len(run.events), run.calls, run.states
     run.calls, run.states = {}, {}
-    run.isolated += 1
+    isolated, run.isolated = run.isolated, run.isolated + 1
     try:
         result = call_value(run, target, Call(call.node, list(arguments), call.kwargs))
     finally:
-        run.isolated -= 1
+        run.isolated = isolated
         run.calls, run.states = evaluated, states
     events = run.events[start:]
     run.events[start:] = [event for event in events if event.kind == "transform-fault"]

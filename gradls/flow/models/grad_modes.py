@@ -40,7 +40,7 @@ def decorate(run: Run, receiver: Instance, call: Call) -> Value:
 @function("torch.set_grad_enabled")
 def set_grad_enabled(run: Run, path: str, call: Call) -> Value:
     """Works at once, and as a context manager sets back what was before."""
-    before = (run.mode["grad"], run.mode["inference"], run.mode["at"])
+    before = (run.mode["grad"], run.mode["inference"], run.mode["at"], run.isolated)
     grad, inference = contexts.wanted_mode(run, path, call)
     contexts.set_mode(run, grad, inference, run.at(call.node))
     instance = Instance(run.state, run.lib(path), run.at(call.node))

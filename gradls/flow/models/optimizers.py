@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from gradls.autograd.optimizers import find_optimizer
 from gradls.flow import dtypes
 from gradls.flow.arguments import Call
-from gradls.flow.graph import At
+from gradls.flow.graph import At, Evaluations, Round
 from gradls.flow.iterators import consume, exhausted
+from gradls.flow.loops import forget_counters
 from gradls.flow.models.attributes import lacks_grad
 from gradls.flow.models.modules import clear_grads, contents
 from gradls.flow.models.registry import attribute, function, method
@@ -28,6 +30,9 @@ def create_optimizer(run: Run, path: str, call: Call) -> Value:
     tensors, more = held(given) if given is not None else ([], True)
     instance.fields["parameters"] = tuple(tensors)
     instance.fields["more"] = more
+    spec = find_optimizer(path)
+    most = call.known(2, "max_iter", default=spec.defaults["max_iter"]) if spec and spec.closure_calls == "many" else 1
+    instance.data["searches"] = type(most) is int and most > 1
     used_up = exhausted(given)
     run.event(
         "optimizer-made",
@@ -91,14 +96,12 @@ def held(value: Value) -> tuple[list[Tensor], bool]:
 
 @method(OPTIMIZER, "step")
 def step(run: Run, receiver: Instance, call: Call) -> Value:
-    """Writes to every parameter, under no_grad; with a closure, runs it first."""
-    from gradls.flow.calls import call_value
-    from gradls.flow.writes import bump
-
+    """Writes to every parameter, under no_grad; with a closure, runs it first, and as often as the optimizer does."""
     closure = call.get(0, "closure")
     result: Value = NONE
+    start = len(run.events)
     if closure is not None and not is_none(closure):
-        result = call_value(run, closure, Call(call.node, []))
+        result = _evaluate(run, receiver, closure, call)
     parameters = receiver.fields.get("parameters", ())
     trained = frozenset(t for t in parameters if t.requires_grad is True and not t.fields.get("escaped"))
     run.event(
@@ -106,16 +109,44 @@ def step(run: Run, receiver: Instance, call: Call) -> Value:
         call.node,
         receiver,
         closure=closure,
+        quiet=all(event.kind not in _MAY_DIFFERENTIATE for event in run.events[start:]),
         trained=trained,
         parameters=parameters,
         filled=frozenset(t for t in parameters if not is_none(t.fields.get("grad", NONE))),
         empty=frozenset(t for t in parameters if lacks_grad(run, t, t.fields.get("grad"))),
         escaped=bool(receiver.fields.get("escaped")),
     )
-    for tensor in parameters:
+    _move(run, receiver, call)
+    return result
+
+
+_MAY_DIFFERENTIATE = frozenset(("backward", "grad-call", "functional", "unknown-call", "unknown-step", "scale"))
+"""What happens where a closure computes gradients, or unknown code that may do so."""
+
+
+def _evaluate(run: Run, receiver: Instance, closure: Value, call: Call) -> Value:
+    """Run the closure, which some optimizers do more than once, having moved the parameters in between."""
+    from gradls.flow.calls import call_value
+
+    if not receiver.data.get("searches"):
+        return call_value(run, closure, Call(call.node, []))
+    path, mark, rounds = run.path, run.state.mark(), Evaluations()
+    run.path = (path, Round(rounds), True)
+    call_value(run, closure, Call(call.node, []))
+    forget_counters(run, mark)
+    _move(run, receiver, call)
+    run.path = (path, Round(rounds), True)
+    result = call_value(run, closure, Call(call.node, []))
+    run.path = path
+    return result
+
+
+def _move(run: Run, receiver: Instance, call: Call) -> None:
+    from gradls.flow.writes import bump
+
+    for tensor in receiver.fields.get("parameters", ()):
         if tensor.requires_grad is not False:
             bump(run, tensor, "step", call.node, receiver)
-    return result
 
 
 @attribute(OPTIMIZER, "param_groups")
