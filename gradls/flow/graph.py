@@ -370,7 +370,8 @@ def frontier(root: Node) -> list[Node]:
 
 
 def lost_leaves(cut: Node) -> list[Tensor]:
-    """The leaves whose gradient ends at `cut`: those that its inputs would have reached."""
+    """The leaves whose gradient ends at `cut`: those that its inputs would have reached. Behind a draw from a
+    distribution that has no gradient by any means, there are none."""
     found: list[Tensor] = []
     seen: set[Node] = set()
     for given in cut.edges:
@@ -380,7 +381,7 @@ def lost_leaves(cut: Node) -> list[Tensor]:
             node = todo.pop()
             if node.leaf is not None and node.leaf.requires_grad:
                 found.append(node.leaf)
-            for inner, _, _, _ in node.edges[::-1]:
+            for inner, _, _, _ in () if node.get("drawn") else node.edges[::-1]:
                 if inner not in seen:
                     seen.add(inner)
                     todo.append(inner)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from gradls.autograd.distributions import find_distribution
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, frontier, lost_leaves, walk
 from gradls.flow.models.modules import parameters_of
@@ -122,7 +123,21 @@ def _grouped(found: list[Lost]) -> list[Lost]:
                 break
         else:
             kept.append(lost)
-    return kept
+    return [lost for lost in kept if not _is_beside(lost, kept)]
+
+
+def _is_beside(lost: Lost, every: list[Lost]) -> bool:
+    """Is this a draw that has no gradient by any means, of an action for example, and something else to blame?"""
+    if lost.cut.cut is None or lost.cut.cut.kind != "sample":
+        return False
+    spec = find_distribution(lost.cut.label)
+    if spec is None or spec.has_rsample == "yes":
+        return False
+    leaves = set(lost.leaves)
+    return any(
+        other.cut.cut is not None and other.cut.cut.kind != "sample" and not leaves.isdisjoint(other.leaves)
+        for other in every
+    )
 
 
 _OPTIMIZING = ("optimizer-made", "unknown-step", "unknown-call")

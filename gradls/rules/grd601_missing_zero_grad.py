@@ -32,6 +32,7 @@ class MissingZeroGrad(Rule):
     that clears the gradients of its parameters: no `zero_grad()` of the optimizer or of the model, and no write to
     `grad`. A closure that does not clear them, of an optimizer that calls it several times in a step, LBFGS. The same
     for an update written by hand; and as information, gradients that are read after several rounds have added to them.
+    And of two optimizers, a step that also applies what another loss left, for which the other optimizer had stepped.
 
     ## Why it matters
     `backward()` adds to the gradients that are there. Each step follows the sum over all batches so far, most of them
@@ -70,6 +71,21 @@ class MissingZeroGrad(Rule):
 
     optimizer.step(closure)
     assert gradients[:2] == [1, 2]
+    ```
+
+    ```python
+    import torch
+
+    generator, critic = torch.nn.Linear(3, 3), torch.nn.Linear(3, 1)
+    theirs = torch.optim.SGD(generator.parameters(), lr=0.1)
+    own = torch.optim.SGD(critic.parameters(), lr=0.1)
+    critic(generator(torch.randn(8, 3))).mean().backward()
+    theirs.step()
+    theirs.zero_grad()
+    left = critic.bias.grad.item()
+    (0 * critic(torch.randn(8, 3))).mean().backward()
+    own.step()
+    assert left == critic.bias.grad.item() == 1
     ```
 
     ## Use instead
@@ -139,6 +155,10 @@ class MissingZeroGrad(Rule):
             if summed is not None:
                 yield self._report_closure(facts, moment.event, summed)
                 continue
+            other = _of_another_loss(order, before, moment)
+            if other is not None:
+                yield self._report_other(facts, moment, *other)
+                continue
             if before is None or not _are_rounds(before.event, moment.event):
                 continue
             kept = _uncleared(order, before, moment)
@@ -173,6 +193,24 @@ class MissingZeroGrad(Rule):
             "it adds to the gradients of the call before: clear them in the closure"
         )
         return self.finding(place(backward.at), message, [Step(place(step.at), "it is called from here")])
+
+    def _report_other(
+        self, facts: Facts, step: Moment, left: Event, taken: Event, own: Event, tensors: frozenset[Tensor]
+    ) -> Finding:
+        written = receiver_of(step.event.at.node)
+        name = facts.segment(written) if written is not None else "optimizer"
+        who = owners(tensor for tensor in step.event.parameters if tensor in tensors)
+        message = (
+            f"{code(facts, step.event.at.node)} also applies what {code(facts, left.at.node)} left in the gradients of "
+            f"{who}, for the step of another optimizer. If that loss is not meant to train them, too, call "
+            f"`{name}.zero_grad()` before {code(facts, own.at.node)}"
+        )
+        story = [
+            Step(place(left.at), "this fills them, too"),
+            Step(place(taken.at), "that loss is applied here"),
+            Step(place(own.at), "this adds to them"),
+        ]
+        return self.finding(place(step.event.at), message, story, severity=Severity.INFORMATION)
 
     def _of_hand(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """Tensors that no optimizer has, and whose gradients are read after several rounds."""
@@ -231,6 +269,36 @@ class MissingZeroGrad(Rule):
             )
             story = [Step(place(backward.event.at), "this adds to the gradients of the last round")]
             yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+
+
+def _of_another_loss(
+    order: Order, before: Moment | None, step: Moment
+) -> tuple[Event, Event, Event, frozenset[Tensor]] | None:
+    """The backward for the step of another optimizer that left gradients in the parameters of this one, that other
+    step, the backward that added to them without their having been cleared, and the parameters."""
+    held = frozenset(step.event.parameters)
+    since: list[Moment] = []
+    for moment in order.between(before.number if before is not None else -1, step.number):
+        if moment.tensors is None:
+            return None
+        if moment.kind == "clear" and moment.tensors & held:
+            since = []
+        elif moment.kind == "step" or (moment.kind == "backward" and moment.tensors & held):
+            since.append(moment)
+    for number, left in enumerate(since):
+        if left.kind != "backward" or left.tensors is None or not is_on_the_way(left.event.path, step.event.path):
+            continue
+        taken = None
+        for later in since[number + 1 :]:
+            assert later.tensors is not None
+            if later.kind == "step" and later.tensors & left.tensors and not later.tensors & held:
+                taken = later
+            elif later.kind == "backward" and taken is not None and later.tensors & left.tensors & held:
+                alike = left.event.at.node is later.event.at.node
+                if alike and taken.event.at.node is not step.event.at.node:
+                    continue
+                return left.event, taken.event, later.event, later.tensors & left.tensors & held
+    return None
 
 
 def _summed_in_closure(order: Order, before: Moment | None, step: Moment) -> Event | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradls.autograd.distributions import find_distribution
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import method
 from gradls.flow.operations import cut_node, derived_tensor, edges_of, unknown_operation
@@ -70,6 +71,9 @@ def sample(run: Run, receiver: Instance, call: Call) -> Value:
     edges, _ = edges_of(run, bound, None)
     node = cut_node(run, "sample", "sample", edges, run.at(call.node))
     node.label = receiver.path
+    spec = find_distribution(receiver.path)
+    if spec is not None and spec.has_rsample == "no":
+        node.fields["drawn"] = True
     dtype = "int" if receiver.path.endswith(".Categorical") else "float"
     return Tensor(run.state, node, requires_grad=False, leaf=True, dtype=dtype)
 
