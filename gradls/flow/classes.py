@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import truth
 from gradls.flow.arguments import Call
+from gradls.flow.dataclass_fields import fill_fields, is_dataclass
 from gradls.flow.hierarchy import (
     FUNCTION,
     MODULE,
@@ -35,7 +36,6 @@ from gradls.flow.values import (
     Unknown,
     Value,
 )
-from gradls.syntax.walk import walk
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -97,8 +97,8 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
         instance.open = True
     if isinstance(init, Function):
         call_function(run, init, call, instance)
-    elif _is_dataclass(cls):
-        _dataclass_fields(run, cls, instance, call)
+    elif is_dataclass(cls):
+        fill_fields(run, cls, instance, call)
     else:
         for base in linearize(cls):
             if isinstance(base, Lib) and is_module_path(base.path):
@@ -121,25 +121,6 @@ def start_training(run: Run, instance: Instance) -> None:
     """A module is in train mode until somebody says otherwise; in code that nobody in the file calls, who knows."""
     if not run.alone and is_module_class(instance.cls):
         instance.fields["training"] = TRUE
-
-
-def _is_dataclass(cls: Class) -> bool:
-    names = (node for decorator in cls.node.decorator_list for node in walk(decorator))
-    return any("dataclass" in str(getattr(node, "id", getattr(node, "attr", ""))) for node in names)
-
-
-def _dataclass_fields(run: Run, cls: Class, instance: Instance, call: Call) -> None:
-    names = [
-        statement.target.id
-        for statement in cls.node.body
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
-    ]
-    for index, name in enumerate(names):
-        value = call.get(index, name)
-        if value is None:
-            default = cls.fields.get(name)
-            value = default if default is not None else run.unknown("argument", name)
-        instance.fields[name] = value
 
 
 def _named_tuple(run: Run, cls: Class, call: Call) -> Value:

@@ -138,8 +138,8 @@ class UntouchedParameter(Rule):
         assert at is not None
         what = f"`{name}`" if name else "this layer"
         message = (
-            f"no loss is computed with {what}: it is registered and given to the optimizer, but never used, and "
-            "keeps the values that it was made with"
+            f"no loss is computed with {what}: it is registered and given to the optimizer, and keeps the values that "
+            "it was made with"
         )
         return self.finding(place(at), message, [Step(place(step.at), "the optimizer steps the others here")])
 

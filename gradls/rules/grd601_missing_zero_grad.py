@@ -4,10 +4,10 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Evaluations
 from gradls.flow.values import Instance, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.gradient_sums import Left, left_by_another_loss, summed_in_closure
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import (
     Moment,
@@ -146,24 +146,27 @@ class MissingZeroGrad(Rule):
 
     def _of_known(self, facts: Facts, order: Order) -> Iterator[Finding]:
         last: dict[Instance, Moment] = {}
+        told: set[ast.AST] = set()
+        others: dict[ast.AST, tuple[Moment, Left]] = {}
         for moment in order.moments:
             optimizer = moment.event.value
             if moment.kind != "step" or moment.event.kind != "step" or not isinstance(optimizer, Instance):
                 continue
             before, last[optimizer] = last.get(optimizer), moment
-            summed = _summed_in_closure(order, before, moment)
+            summed = summed_in_closure(order, before, moment)
             if summed is not None:
                 yield self._report_closure(facts, moment.event, summed)
                 continue
-            other = _of_another_loss(order, before, moment)
-            if other is not None:
-                yield self._report_other(facts, moment, *other)
-                continue
-            if before is None or not _are_rounds(before.event, moment.event):
-                continue
-            kept = _uncleared(order, before, moment)
+            again = before is not None and _are_rounds(before.event, moment.event)
+            kept = _uncleared(order, before, moment) if before is not None and again else None
             if kept is not None:
+                told.add(moment.event.at.node)
                 yield self._report(facts, order, moment, *kept)
+            elif (left := left_by_another_loss(order, before, moment)) is not None:
+                others.setdefault(moment.event.at.node, (moment, left))
+        for node, (moment, left) in others.items():
+            if node not in told:
+                yield self._report_other(facts, moment, left)
 
     def _report(self, facts: Facts, order: Order, step: Moment, backward: Event, tensors: frozenset[Tensor]) -> Finding:
         event = step.event
@@ -194,9 +197,8 @@ class MissingZeroGrad(Rule):
         )
         return self.finding(place(backward.at), message, [Step(place(step.at), "it is called from here")])
 
-    def _report_other(
-        self, facts: Facts, step: Moment, left: Event, taken: Event, own: Event, tensors: frozenset[Tensor]
-    ) -> Finding:
+    def _report_other(self, facts: Facts, step: Moment, found: Left) -> Finding:
+        left, taken, own, tensors = found
         written = receiver_of(step.event.at.node)
         name = facts.segment(written) if written is not None else "optimizer"
         who = owners(tensor for tensor in step.event.parameters if tensor in tensors)
@@ -269,56 +271,6 @@ class MissingZeroGrad(Rule):
             )
             story = [Step(place(backward.event.at), "this adds to the gradients of the last round")]
             yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
-
-
-def _of_another_loss(
-    order: Order, before: Moment | None, step: Moment
-) -> tuple[Event, Event, Event, frozenset[Tensor]] | None:
-    """The backward for the step of another optimizer that left gradients in the parameters of this one, that other
-    step, the backward that added to them without their having been cleared, and the parameters."""
-    held = frozenset(step.event.parameters)
-    since: list[Moment] = []
-    for moment in order.between(before.number if before is not None else -1, step.number):
-        if moment.tensors is None:
-            return None
-        if moment.kind == "clear" and moment.tensors & held:
-            since = []
-        elif moment.kind == "step" or (moment.kind == "backward" and moment.tensors & held):
-            since.append(moment)
-    for number, left in enumerate(since):
-        if left.kind != "backward" or left.tensors is None or not is_on_the_way(left.event.path, step.event.path):
-            continue
-        taken = None
-        for later in since[number + 1 :]:
-            assert later.tensors is not None
-            if later.kind == "step" and later.tensors & left.tensors and not later.tensors & held:
-                taken = later
-            elif later.kind == "backward" and taken is not None and later.tensors & left.tensors & held:
-                alike = left.event.at.node is later.event.at.node
-                if alike and taken.event.at.node is not step.event.at.node:
-                    continue
-                return left.event, taken.event, later.event, later.tensors & left.tensors & held
-    return None
-
-
-def _summed_in_closure(order: Order, before: Moment | None, step: Moment) -> Event | None:
-    """The backward with which one step of an optimizer adds up the gradients of several calls of its closure."""
-    held = frozenset(step.event.parameters)
-    first: Event | None = None
-    for moment in order.between(before.number if before is not None else -1, step.number):
-        concerns = None if moment.tensors is None else not moment.tensors.isdisjoint(held)
-        if moment.kind == "clear" and concerns is not False:
-            first = None
-        elif moment.kind == "backward" and concerns:
-            event = moment.event
-            if first is not None and first.at.node is event.at.node and _evaluations(first) & _evaluations(event):
-                return event
-            first = event
-    return None
-
-
-def _evaluations(event: Event) -> set[int]:
-    return {id(one.loop) for one in rounds_of(event.path) if isinstance(one.loop, Evaluations)}
 
 
 def _summed(mine: list[Moment]) -> tuple[Moment, Moment] | None:

@@ -10,7 +10,7 @@ from gradls.rules.rule import Rule
 from gradls.rules.training_order import is_on_the_way
 from gradls.rules.words import code, place
 
-_KINDS = ("scaler-made", "scale", "scaler-step", "scaler-unscale", "scaler-update", "clip", "backward")
+_KINDS = ("scaler-made", "scale", "scaler-step", "scaler-unscale", "scaler-update", "clip", "backward", "step")
 
 
 class ScalerOrder(Rule):
@@ -18,9 +18,9 @@ class ScalerOrder(Rule):
 
     ## What it finds
     `scaler.step()` without a scaled loss before, twice without `update()`, or with a closure; `unscale_()` twice or
-    after the step; `update()` without either; gradients that are clipped before `unscale_()`; and `backward()` on a
-    loss that is not scaled, while the step is taken through the scaler. As information, a step or `unscale_()` in each
-    round of a loop, and `update()` only in a branch.
+    after the step; `update()` without either; gradients that are clipped before `unscale_()`; `backward()` on a loss
+    that is not scaled, while the step is taken through the scaler; and a step of the optimizer itself if it is.
+    As information, a step or `unscale_()` in each round of a loop, and `update()` only in a branch.
 
     ## Why it matters
     Most of these raise. Clipping scaled gradients makes them almost vanish, as they are thousands of times too large;
@@ -76,6 +76,17 @@ class ScalerOrder(Rule):
             scaler.step(optimizer)
             scaler.update()
         optimizer.zero_grad()
+    ```
+
+    ```python
+    import torch
+
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.01)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    scaler.scale(weight.sum()).backward()
+    optimizer.step()
+    assert weight.item() < -10
     ```
 
     ## Use instead
@@ -162,9 +173,19 @@ class ScalerOrder(Rule):
         held = {event.value: frozenset(event.parameters) for event in facts.of("optimizer-made")}
         backward = clip = None
         unscaled = False
+        through = {event.at.node for event in events if event.kind == "scaler-step"}
         for event in events[events.index(made) + 1 :]:
             if event.kind == "backward":
                 backward, clip, unscaled = event, None, False
+            elif event.kind == "step" and event.at.node not in through and not unscaled and backward is not None:
+                known = not frozenset(event.parameters).isdisjoint(backward.reached)
+                if known and _is_scaled(backward) and is_on_the_way(backward.path, event.path):
+                    message = (
+                        "the gradients are still scaled here, and it applies them as they are; use `scaler.step()`"
+                    )
+                    story = [Step(place(backward.at), "they are computed from a scaled loss")]
+                    yield self._report(facts, event, message, story, Severity.WARNING, enabled)
+                    return
             elif event.kind == "scaler-unscale" and event.value is made.value:
                 unscaled = True
             elif event.kind == "clip" and not unscaled and backward is not None and _is_of(backward, event):

@@ -226,6 +226,62 @@ WRONG = {
     ),
 }
 
+WRONG |= {
+    "through the field of a dataclass": (
+        "GRD104",
+        """
+        from dataclasses import dataclass, field
+
+
+        @dataclass
+        class Episode:
+            scale: float = 2.0
+            scores: list = field(default_factory=list)
+            last: float = field(init=False, default=0.0)
+
+            def __post_init__(self):
+                self.head = nn.Linear(3, 1)
+
+
+        episode = Episode(3.0)
+        optimizer = torch.optim.SGD([*model.parameters(), *episode.head.parameters()], lr=0.1)
+        for row in x:
+            episode.scores.append(episode.scale * model(row).item())
+        loss = (torch.tensor(episode.scores) * episode.head(x).squeeze(1)).sum()
+        loss.backward()
+        optimizer.step()
+        assert model.weight.grad is None and episode.head.weight.grad is not None
+        """,
+    ),
+    "through the smaller of two numbers": (
+        "GRD104",
+        """
+        scale = nn.Parameter(torch.ones(1))
+        optimizer = torch.optim.SGD([scale, *model.parameters()], lr=0.1)
+        (min(scale.item(), 100.0) * model(x)).sum().backward()
+        optimizer.step()
+        assert scale.grad is None
+        """,
+    ),
+    "after a parameter that only a name stands for": (
+        "GRD608",
+        """
+        other = nn.Linear(3, 1)
+        before = other.weight.clone()
+
+
+        def follow(ours, theirs):
+            for mine, new in zip(ours.parameters(), theirs.parameters()):
+                mine = 0.9 * mine + 0.1 * new.data
+
+
+        follow(other, model)
+        assert torch.equal(other.weight, before)
+        """,
+    ),
+}
+"""More of these."""
+
 RIGHT = {
     "the branch that is not taken": """
         def run(x, training=True):
@@ -315,6 +371,32 @@ RIGHT = {
         model.train()
         print(float(score), score.item())
         model(x).sum().backward()
+        """,
+    "numbers from indices along an axis": """
+        table = nn.Embedding(4, 3)
+        _, nearest = torch.cdist(x, table.weight).detach().min(axis=1)
+        table(nearest).mean(axis=0, keepdims=True).sum().backward()
+        """,
+    "gradients turned on inside a custom Function": """
+        class Descent(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, start):
+                with torch.enable_grad():
+                    point = start.detach().requires_grad_()
+                    (slope,) = torch.autograd.grad(point.pow(2).sum(), point)
+                ctx.save_for_backward(slope)
+                return start - slope
+
+            @staticmethod
+            def backward(ctx, gradient):
+                (slope,) = ctx.saved_tensors
+                with torch.enable_grad():
+                    point = slope.detach().requires_grad_()
+                    (again,) = torch.autograd.grad(point.exp().sum(), point)
+                return gradient * again
+
+
+        Descent.apply(model(x)).sum().backward()
         """,
 }
 

@@ -55,6 +55,129 @@ def test_gradients_are_cleared(body: str) -> None:
     assert reported("GRD601", loop(body)) == []
 
 
+SEARCH = """
+net = nn.Linear(3, 1)
+x, seen = torch.randn(8, 3), [0]
+opt = torch.optim.LBFGS(net.parameters()%s)
+early = net(x)
+
+
+def closure():
+    %s
+
+
+for _ in range(3):
+    opt.step(%s)
+"""
+CLEARING = "opt.zero_grad(); loss = net(x).pow(2).mean(); loss.backward(); seen[0] += 1; return loss"
+NOT_CLEARING = "loss = net(x).pow(2).mean(); loss.backward(); return loss"
+NO_BACKWARD = "opt.zero_grad(); return net(x).pow(2).mean()"
+TOO_EARLY = "opt.zero_grad(); loss = early.pow(2).mean(); loss.backward(); return loss"
+
+
+@pytest.mark.parametrize(
+    ("code", "snippet"),
+    [
+        ("GRD601", SEARCH % ("", NOT_CLEARING, "closure")),
+        ("GRD601", SEARCH % (", max_iter=5", NOT_CLEARING, "lambda: closure()")),
+        ("GRD611", SEARCH % ("", NO_BACKWARD, "closure")),
+        ("GRD611", SEARCH % ("", "return early.sum()", "closure") + "early.sum().backward()\n"),
+        ("GRD301", SEARCH % ("", TOO_EARLY, "closure")),
+        ("GRD301", (SEARCH % ("", TOO_EARLY, "closure")).replace("for _ in range(3):\n    ", "")),
+    ],
+)
+def test_a_closure_is_called_several_times(code: str, snippet: str) -> None:
+    assert len(reported(code, snippet)) == 1
+
+
+@pytest.mark.parametrize(
+    "snippet",
+    [
+        SEARCH % ("", CLEARING, "closure"),
+        SEARCH % ("", "if torch.is_grad_enabled():\n        opt.zero_grad()\n    " + NOT_CLEARING, "closure"),
+        (SEARCH % ("", NOT_CLEARING, "closure")).replace("LBFGS", "Adam").replace("for _ in range(3):\n    ", ""),
+        (SEARCH % (", max_iter=1", TOO_EARLY, "closure")).replace("for _ in range(3):\n    ", ""),
+        (SEARCH % ("", TOO_EARLY, "closure")).replace("LBFGS", "Rprop").replace("for _ in range(3):\n    ", ""),
+        SEARCH % ("", "return unknown(net, x)", "closure"),
+    ],
+)
+def test_closures_that_are_right(snippet: str) -> None:
+    assert [code for code in ("GRD601", "GRD611", "GRD301", "GRD202") if reported(code, snippet)] == []
+
+
+TWO_NETS = """
+gen, critic = nn.Linear(3, 3), nn.Linear(3, 1)
+opt_g = torch.optim.SGD(gen.parameters(), lr=0.1)
+opt_c = torch.optim.SGD(critic.parameters(), lr=0.1)
+for _ in range(3):
+"""
+FOR_GEN = "critic(gen(torch.randn(8, 3))).mean().backward()\nopt_g.step()\n"
+FOR_CRITIC = "critic(gen(torch.randn(8, 3)).detach()).mean().backward()\nopt_c.step()\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        FOR_GEN + "opt_g.zero_grad()\n" + FOR_CRITIC + "opt_c.zero_grad()\n",
+        FOR_CRITIC + "opt_c.zero_grad()\nopt_g.zero_grad()\n" + FOR_GEN,
+        "for opt, last in ((opt_g, critic), (opt_c, critic)):\n    critic(gen(torch.randn(8, 3))).mean().backward()\n"
+        "    opt.step()\n    opt.zero_grad()\n",
+    ],
+)
+def test_gradients_that_another_loss_left(body: str) -> None:
+    snippet = TWO_NETS + textwrap.indent(body, "    ")
+    assert [severity for severity, _ in reported("GRD601", snippet)] == ["information"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "opt_g.zero_grad()\n" + FOR_GEN + "opt_c.zero_grad()\n" + FOR_CRITIC,
+        FOR_GEN + "gen.zero_grad()\ncritic.zero_grad()\n" + FOR_CRITIC + "opt_c.zero_grad()\n",
+        "opt_g.zero_grad()\nopt_c.zero_grad()\n" + FOR_GEN + "opt_c.step()",
+        "opt_g.zero_grad()\nopt_c.zero_grad()\n" + FOR_GEN.replace("d()", "d(retain_graph=True)") + FOR_CRITIC,
+    ],
+)
+def test_gradients_of_another_loss_are_cleared_or_meant(body: str) -> None:
+    assert reported("GRD601", TWO_NETS + textwrap.indent(body, "    ")) == []
+
+
+SCALED = """
+net = nn.Linear(3, 1)
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+scaler = torch.amp.GradScaler("cpu")
+for step in range(9):
+    scaler.scale(net(torch.randn(8, 3)).mean()).backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "severities"),
+    [
+        (
+            "scaler.unscale_(opt)\nif net.weight.grad.norm() < 1:\n    scaler.step(opt)\n    scaler.update()",
+            ["information"],
+        ),
+        (
+            "scaler.unscale_(opt)\nif net.weight.grad.norm() > 1:\n    continue\nscaler.step(opt)\nscaler.update()",
+            ["information"],
+        ),
+        ("scaler.step(opt)\nif unknown(step):\n    scaler.update()", ["information"]),
+        ("opt.step()", ["warning"]),
+        ("scaler.unscale_(opt)\nopt.step()\nscaler.update()", []),
+        ("scaler.unscale_(opt)\nif net.weight.grad.norm() < 1:\n    scaler.step(opt)\nscaler.update()", []),
+        (
+            "scaler.unscale_(opt)\nif net.bias.grad > 1:\n    raise ValueError\nscaler.step(opt)\nscaler.update()",
+            [],
+        ),
+        ("if step % 2:\n    scaler.unscale_(opt)\n    scaler.step(opt)\n    scaler.update()", []),
+    ],
+)
+def test_updates_of_a_scaler(body: str, severities: list[str]) -> None:
+    snippet = SCALED + textwrap.indent(body, "    ")
+    assert [severity for severity, _ in reported("GRD610", snippet)] == severities
+
+
 def test_a_closure_clears_for_itself() -> None:
     snippet = """
     net = nn.Linear(3, 1)
@@ -106,7 +229,10 @@ def test_one_of_two_optimizers_is_not_cleared() -> None:
         "data =", "critic = nn.Linear(1, 1)\nother = torch.optim.Adam(critic.parameters())\ndata ="
     )
     assert reported("GRD601", snippet) == [("warning", "other.step()")]
-    assert reported("GRD601", snippet.replace("other.step()", "other.step()\n    other.zero_grad()")) == []
+    # Now it applies what the loss of the first one left, and no more.
+    cleared = snippet.replace("other.step()", "other.step()\n    other.zero_grad()")
+    assert reported("GRD601", cleared) == [("information", "other.step()")]
+    assert reported("GRD601", cleared.replace("opt.zero_grad()", "opt.zero_grad()\n    other.zero_grad()")) == []
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from gradls.flow.hierarchy import is_instance
 from gradls.flow.iterators import consume
 from gradls.flow.models.containers import to_mapping, to_sequence
 from gradls.flow.models.registry import function
-from gradls.flow.operations import apply, cut_node, tensors_in
+from gradls.flow.operations import apply, cut_node, host_history, tensors_in
 from gradls.flow.values import (
     FALSE,
     NONE,
@@ -241,7 +241,9 @@ def extreme(run: Run, path: str, call: Call) -> Value:
             except TypeError:
                 return run.unknown("call")
         kinds = {item.kind for item in items}  # type: ignore[attr-defined]
-        return Host("int" if kinds <= {"int", "bool"} else "float" if kinds == {"float"} else "number")
+        history = [Edge(node, False) for item in items for node in host_history(item)]
+        node = cut_node(run, "number", path.removeprefix("builtins."), history, run.at(call.node)) if history else None
+        return Host("int" if kinds <= {"int", "bool"} else "float" if kinds == {"float"} else "number", node=node)
     return run.join.values(items) if items else run.unknown("call")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
+from gradls.flow.dataclass_fields import FIELD
 from gradls.flow.graph import At, Node
 from gradls.flow.hierarchy import find_in_class
 from gradls.flow.models.registry import function
@@ -206,6 +207,14 @@ def drawn(run: Run, path: str, call: Call) -> Value:
         return run.unknown("call", path)
     one = element(run, population)
     return one if path == "random.choice" else Sequence(run.state, "list", (), one)
+
+
+@function("dataclasses.field")
+def field(run: Run, path: str, call: Call) -> Value:
+    """What a dataclass is told of one of its fields."""
+    instance = Instance(run.state, run.lib(FIELD), run.at(call.node))
+    instance.data.update(call.kwargs)
+    return instance
 
 
 @function("dataclasses.replace")

@@ -1,0 +1,75 @@
+"""Gradients to which more is added than one loss: by several calls of a closure, and by the loss of another optimizer."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gradls.flow.facts import Event
+from gradls.flow.graph import Evaluations
+from gradls.flow.values import Tensor
+from gradls.rules.training_order import Moment, Order, is_on_the_way, rounds_of
+
+
+class Left(NamedTuple):
+    """What a step applies of another optimizer's loss: the `first` backward, which filled the gradients of `tensors`,
+    the step that was `taken` for it, and the backward of the optimizer's `own` loss, which added to them."""
+
+    first: Event
+    taken: Event
+    own: Event
+    tensors: frozenset[Tensor]
+
+
+def left_by_another_loss(order: Order, before: Moment | None, step: Moment) -> Left | None:
+    """What `step` applies besides its own loss, of what happened since the step `before`."""
+    held = frozenset(step.event.parameters)
+    since: list[Moment] = []
+    for moment in order.between(before.number if before is not None else -1, step.number):
+        if moment.tensors is None:
+            return None
+        if moment.kind == "clear" and moment.tensors & held:
+            since = []
+        elif moment.kind == "step" or (moment.kind == "backward" and moment.tensors & held):
+            since.append(moment)
+    for number, moment in enumerate(since):
+        # Who keeps the graph for the second backward adds them up on purpose.
+        if moment.kind == "backward" and moment.event.retain is False:
+            found = _left(moment, since[number + 1 :], step.event, held)
+            if found is not None and is_on_the_way(moment.event.path, step.event.path):
+                return found
+    return None
+
+
+def _left(first: Moment, later: list[Moment], step: Event, held: frozenset[Tensor]) -> Left | None:
+    """Does anything show that this backward was for another optimizer?"""
+    filled = first.tensors or frozenset()
+    taken: Event | None = None
+    for moment in later:
+        concerned = filled & (moment.tensors or frozenset())
+        if moment.kind == "step" and concerned and not (moment.tensors or frozenset()) & held:
+            taken = moment.event
+        elif moment.kind == "backward" and taken is not None and concerned & held:
+            # The same statements in another round are those of another optimizer only if all of them are.
+            if first.event.at.node is not moment.event.at.node or taken.at.node is step.at.node:
+                return Left(first.event, taken, moment.event, concerned & held)
+    return None
+
+
+def summed_in_closure(order: Order, before: Moment | None, step: Moment) -> Event | None:
+    """The backward with which one step of an optimizer adds up the gradients of several calls of its closure."""
+    held = frozenset(step.event.parameters)
+    first: Event | None = None
+    for moment in order.between(before.number if before is not None else -1, step.number):
+        concerns = None if moment.tensors is None else not moment.tensors.isdisjoint(held)
+        if moment.kind == "clear" and concerns is not False:
+            first = None
+        elif moment.kind == "backward" and concerns:
+            event = moment.event
+            if first is not None and first.at.node is event.at.node and _evaluations(first) & _evaluations(event):
+                return event
+            first = event
+    return None
+
+
+def _evaluations(event: Event) -> set[int]:
+    return {id(one.loop) for one in rounds_of(event.path) if isinstance(one.loop, Evaluations)}
