@@ -1,4 +1,4 @@
-"""Gradients to which more is added than one loss: by several calls of a closure, and by the loss of another optimizer."""
+"""Gradients of more than one loss: of several calls of a closure, and of what another optimizer stepped for."""
 
 from __future__ import annotations
 
@@ -48,10 +48,13 @@ def _left(first: Moment, later: list[Moment], step: Event, held: frozenset[Tenso
         concerned = filled & (moment.tensors or frozenset())
         if moment.kind == "step" and concerned and not (moment.tensors or frozenset()) & held:
             taken = moment.event
-        elif moment.kind == "backward" and taken is not None and concerned & held:
-            # The same statements in another round are those of another optimizer only if all of them are.
-            if first.event.at.node is not moment.event.at.node or taken.at.node is step.at.node:
-                return Left(first.event, taken, moment.event, concerned & held)
+            continue
+        # The same statements in another round are those of another optimizer only if all of them are.
+        alike = first.event.at.node is moment.event.at.node
+        if moment.kind != "backward" or taken is None or (alike and taken.at.node is not step.at.node):
+            continue
+        if concerned & held:
+            return Left(first.event, taken, moment.event, concerned & held)
     return None
 
 
