@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.autograd.spelling import canonical
-from gradls.flow import classes, hierarchy, imports, nothing
+from gradls.flow import classes, hierarchy, imports, nothing, registries
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import family_of, find_attribute, find_setter
 from gradls.flow.state import Fields
@@ -74,11 +74,13 @@ def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
     return run.unknown("attribute", name)
 
 
-_REGISTRIES = frozenset(("_modules", "_parameters", "_buffers", "__dict__"))
+_DICTIONARIES = frozenset(("_modules", "_parameters", "_buffers", "__dict__"))
 
 
 def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
-    if name in _REGISTRIES:
+    if name in _DICTIONARIES:
+        if name in registries.NAMES and name not in value.fields and hierarchy.is_module(value):
+            return registries.read(run, value, name)
         # What is put in there is not followed.
         value.open = True
     if name in value.fields:
@@ -122,7 +124,7 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
     if name == "training":
         return _memo(run, value.fields, "training", run.unknown("training", "training"))
     found = run.unknown("attribute", name)
-    if name in _REGISTRIES:
+    if name == "__dict__":
         found.fields["registry"] = value
     return _memo(run, value.fields, name, found)
 
@@ -245,7 +247,9 @@ def set_attribute(
             # A name that is not known: beside the others, not in the place of the last one.
             name = f"*{len(fields)}"
         if isinstance(receiver, Instance):
-            _register(run, receiver, name, value, target, augmented)
+            # A `__setattr__` of its own may do anything with the value.
+            if isinstance(receiver.cls, Lib) or hierarchy.find_in_class(receiver.cls, "__setattr__")[0] is None:
+                _register(run, receiver, name, value, target, augmented)
         elif isinstance(receiver, Unknown):
             run.event("unknown-attribute-set", target, receiver, name=name, assigned=value)
             setter = find_setter("unknown", name)
@@ -277,9 +281,10 @@ def _register(run: Run, receiver: Instance, name: str, value: Value, target: ast
 def delete_attribute(run: Run, receiver: Value, name: str, target: ast.AST) -> None:
     fields = getattr(receiver, "fields", None)
     if fields is not None and not isinstance(receiver, Tensor):
+        old = fields.get(name)
         run.state.drop(fields, name)
         if isinstance(receiver, Instance):
-            run.event("attribute-deleted", target, receiver, name=name)
+            run.event("attribute-deleted", target, receiver, name=name, old=old)
             modules.let_go(run, receiver, name)
     elif isinstance(receiver, Tensor) and name == "grad":
         run.state.set(receiver.fields, "grad", NONE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import truth
 from gradls.flow.arguments import Call
-from gradls.flow.graph import Edge, Freed, Node, Write, compatible, meets, walk
+from gradls.flow.graph import HIDING, Edge, Freed, Node, Write, compatible, meets, walk
 from gradls.flow.operations import cut_node, derived_tensor, tensors_in
 from gradls.flow.second_order import Gradient, gradients, is_constant
 from gradls.flow.values import Host, Sequence, Tensor, Value, is_none
@@ -33,6 +33,10 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
         if not isinstance(root, Tensor):
             unknown_backward(run, root, call)
             continue
+        seen = list(walk(root.node, follow="maybe"))
+        if any(node.kind == "opaque" and node.op in HIDING for node in seen):
+            # Whose gradients are filled besides, is not known.
+            run.state.set(run.outside, "backward", run.state.clock)
         event = run.event(
             "backward",
             call.node,
@@ -46,7 +50,7 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
             call=call,
             all_roots=roots,
             method=method,
-            reached=frozenset(node.leaf for node in walk(root.node, follow="maybe") if node.leaf is not None),
+            reached=frozenset(node.leaf for node in seen if node.leaf is not None),
             grad_mode=run.mode["grad"],
             autocast=run.autocast > 0,
         )
@@ -210,7 +214,8 @@ def _fill_grads(run: Run, reached: frozenset[Tensor], call: Call, create: bool |
 def run_grad(run: Run, call: Call) -> Value:
     """`torch.autograd.grad(outputs, inputs)`: a tuple of gradients, one for each input."""
     outputs, inputs = call.get(0, "outputs"), call.get(1, "inputs")
-    if outputs is None or inputs is None:
+    if outputs is None or inputs is None or run.isolated:
+        # Of what is apart from the program's own graph, nothing says what depends on what.
         return run.unknown("call", "grad")
     create = _flag(run, call, "create_graph", 4)
     retain = _flag(run, call, "retain_graph", 3)

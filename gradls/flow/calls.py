@@ -160,6 +160,9 @@ def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
         if model is not None:
             return model(run, receiver, call)
     if isinstance(receiver, Unknown):
+        if name == "copy" and "registry" in receiver.fields:
+            # A copy of `__dict__` makes another object of what this one has.
+            escape(run, receiver.fields["registry"])
         found = unknowns.unknown_method(run, name, receiver, call)
         if found is not None:
             return found

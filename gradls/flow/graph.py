@@ -292,6 +292,10 @@ def flow_of(node: Node) -> bool | None:
     return True if True in flags else None if None in flags else False
 
 
+HIDING = frozenset(("element", "recursion", "branches", "decorated", "never", "super", "item", "unknown"))
+"""Origins of unknown values in which something that the analysis has seen may hide; others are data from outside."""
+
+
 def walk(root: Node, *, follow: str = "all") -> Iterator[Node]:
     """The nodes from `root` backwards, each once: along `all` edges, those that carry gradient (`flow`), or those
     that may (`maybe`)."""

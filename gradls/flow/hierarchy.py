@@ -109,6 +109,11 @@ def _attributes(node: ast.AST) -> frozenset[str]:
     return frozenset(part.attr for part in walk(node) if isinstance(part, ast.Attribute))
 
 
+_TENSORS = tuple(
+    f"torch.nn.{name}" for name in ("Parameter", "Buffer", "UninitializedParameter", "UninitializedBuffer")
+)
+
+
 @lru_cache(4096)
 def is_module_path(path: str) -> bool:
     """Is this library class an `nn.Module`?"""
@@ -117,7 +122,7 @@ def is_module_path(path: str) -> bool:
     return (
         path.startswith(_MODULE_LIKE)
         and not path.startswith(("torch.nn.functional", "torch.nn.init", "torch.nn.utils", "torch.nn.parameter."))
-        and path not in ("torch.nn.Parameter", "torch.nn.Buffer")
+        and path not in _TENSORS
     )
 
 

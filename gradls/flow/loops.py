@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -84,7 +84,7 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
             leak = iterated.fields["left"]  # type: ignore[attr-defined]
             run.event("generator-leak", statement.iter, iterated, leak=leak)
     if not exact:
-        _open_containers(run, statement)
+        _open_containers(run, statement, _sampled(iterated, elements))
     if not run.frame.file.source.once(_may_break, statement):
         consume(run, iterated, statement.iter)
     return completes
@@ -148,12 +148,23 @@ def _filled_in(loop: ast.stmt) -> tuple[ast.expr, ...]:
     return tuple(node for node in found if isinstance(node, (ast.Name, ast.Attribute)))
 
 
-def _open_containers(run: Run, loop: ast.stmt) -> None:
-    """Rounds that were not run may have filled containers that the rounds which were run left alone."""
+def _sampled(iterated: Value, elements: list[Value]) -> list[Value]:
+    """The known elements with which a loop was run, if others, with which it was not, are known to be there."""
+    if not isinstance(iterated, Sequence) or len(iterated.items) <= len(elements):
+        return []
+    return [part for value in elements for part in (value.items if isinstance(value, Sequence) else (value,))]
+
+
+def _open_containers(run: Run, loop: ast.stmt, sampled: Iterable[Value] = ()) -> None:
+    """Rounds that were not run may have filled containers that the rounds which were run left alone, and have filled
+    others with what is none of the `sampled` elements."""
     for node in run.frame.file.source.once(_filled_in, loop):
         slot = truth.slot(run, node)
         value = slot[0].get(slot[1]) if slot is not None else None
-        if isinstance(value, (Sequence, Mapping)) and value.rest is None:
+        if not isinstance(value, (Sequence, Mapping)):
+            continue
+        held = value.fields["rest"]
+        if held is None or any(held is element for element in sampled):
             run.state.set(value.fields, "rest", run.unknown("element"))
 
 

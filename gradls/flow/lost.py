@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from gradls.autograd.distributions import find_distribution
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, frontier, lost_leaves, walk
+from gradls.flow.graph import HIDING, Node, frontier, lost_leaves, walk
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.values import Instance, Sequence, Tensor
 
@@ -15,8 +15,6 @@ ADDITIVE = frozenset(("add", "sub", "rsub", "neg", "radd", "scale"))
 """Operations whose operands are terms of the result."""
 SCALING = frozenset(("mul", "div", "truediv", "rmul"))
 """The same if the other operand is a constant."""
-HIDING = frozenset(("element", "recursion", "branches", "decorated", "never", "super", "item", "unknown"))
-"""Origins of unknown values in which something that the analysis has seen may hide; others are data from outside."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +58,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
     never = never_reached(facts)
     optimized = any(event.kind != "unknown-call" or _takes_objects(event) for event in facts.of(*_OPTIMIZING))
     given = {tensor for event in facts.of("optimizer-made") for tensor in event.parameters}
+    gone = {event.old for event in facts.of("attribute-deleted")}
     reached = {leaf for event in backwards(facts) for leaf in event.reached}
     reached_nodes = {node for event in backwards(facts) for node in walk(event.node, follow="maybe")}  # type: ignore[arg-type]
     for event in backwards(facts):
@@ -80,7 +79,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
             if any(leaf in never for leaf in leaves):
                 why, leaves = "parameters", tuple(leaf for leaf in leaves if leaf in never)
             elif not optimized and leaves and not any(leaf in reached for leaf in leaves):
-                why, leaves = "untrained", tuple(leaf for leaf in leaves if leaf.is_parameter)
+                why, leaves = "untrained", tuple(leaf for leaf in leaves if leaf.is_parameter and leaf not in gone)
             elif leaves and root.scalar is not False and _may_cost_a_term(cut, reached_nodes):
                 dead = _behind_dead_terms(root) if dead is None else dead
                 if cut not in dead:
@@ -174,9 +173,13 @@ def never_reached(facts: Facts) -> set[Tensor]:
 def parts_of_unknown(facts: Facts) -> set[Tensor]:
     """The parameters of what became part of an object of which nothing is known, which may use them whenever it is
     called: `model = models.resnet18(); model.fc = nn.Linear(512, 2)`."""
-    return {
-        parameter for event in facts.of("unknown-attribute-set") for _, parameter in parameters_of(event.assigned)[0]
-    }
+    found: set[Tensor] = set()
+    for event in facts.of("unknown-attribute-set", "unknown-item-set"):
+        if isinstance(event.assigned, Tensor):
+            found |= {node.leaf for node in walk(event.assigned.node, follow="maybe") if node.leaf is not None}
+        else:
+            found |= {parameter for _, parameter in parameters_of(event.assigned)[0]}
+    return found
 
 
 def dead_terms(root: Node) -> list[Node]:

@@ -355,17 +355,14 @@ def _membership(run: Run, left: Value, right: Value, positive: bool) -> Value:
         found: bool | None = None
         if isinstance(right, Host) and isinstance(right.value, str) and isinstance(left.value, str):
             found = left.value in right.value
-        elif isinstance(right, Mapping) and right.rest is None:
-            found = left.value in right.entries
+        elif isinstance(right, Mapping):
+            found = left.value in right.entries or (None if right.rest is not None else False)
         elif (
             isinstance(right, Sequence)
             and right.rest is None
             and all(isinstance(x, Host) and x.known for x in right.items)
         ):
             found = any(x.value == left.value for x in right.items)  # type: ignore[attr-defined]
-        elif isinstance(right, Unknown) and right.name == "_parameters" and "registry" in right.fields:
-            held = right.fields["registry"].fields.get(left.value)
-            found = True if isinstance(held, Tensor) and held.is_parameter else None
         if found is not None:
             return TRUE if found == positive else FALSE
     if isinstance(left, Unknown) and isinstance(right, Host) and right.known and _hashable(right.value):

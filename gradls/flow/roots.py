@@ -13,7 +13,7 @@ from gradls.flow.backward import check_result
 from gradls.flow.calls import call_function
 from gradls.flow.chapters import Chapter, forget_unclear
 from gradls.flow.mistakes import tell
-from gradls.flow.models.autograd_functions import context_arguments
+from gradls.flow.models.autograd_functions import context_arguments, run_apart
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.models.registry import load
 from gradls.flow.proofs import prove
@@ -122,8 +122,8 @@ def run_method_of_function(run: Run, method: Function) -> Chapter:
 
 
 def _call_of_function(run: Run, method: Function) -> None:
-    run.isolated += 1
-    call_function(run, method, context_arguments(run, method, arguments(run, method, False)))
+    given = context_arguments(run, method, arguments(run, method, False))
+    run_apart(run, partial(call_function, run, method, given))
 
 
 def make(run: Run, cls: Class) -> tuple[Chapter, Value]:

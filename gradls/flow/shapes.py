@@ -136,7 +136,8 @@ def _dims(value: Value, rank: int) -> set[int] | None:
     if isinstance(value, Host) and isinstance(value.value, int):
         return {value.value % rank} if rank else set()
     if isinstance(value, Sequence) and value.rest is None:
-        found = [item.value % rank for item in value.items if isinstance(item, Host) and isinstance(item.value, int)]
+        ints = [item.value for item in value.items if isinstance(item, Host) and isinstance(item.value, int)]
+        found = [number % rank for number in ints] if rank else ints
         return set(found) if len(found) == len(value.items) else None
     return None
 

@@ -141,7 +141,7 @@ def _delete(run: Run, statement: ast.Delete) -> bool:
             attributes.delete_attribute(run, expressions.eval_expr(run, target.value), target.attr, target)
         elif isinstance(target, ast.Subscript):
             receiver = expressions.eval_expr(run, target.value)
-            subscripts.delete_item(run, receiver, expressions.eval_expr(run, target.slice))
+            subscripts.delete_item(run, receiver, expressions.eval_expr(run, target.slice), target)
     return True
 
 

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import Op, Output
-from gradls.flow import calls, nothing, truth, writes
+from gradls.flow import calls, nothing, registries, truth, writes
 from gradls.flow.arguments import Call
 from gradls.flow.graph import Storage, saved
 from gradls.flow.hierarchy import find_in_class
@@ -200,6 +200,8 @@ def set_item(run: Run, receiver: Value, index: Value, value: Value, target: ast.
         if not (augmented and isinstance(value, Tensor) and value.storage is receiver.storage):
             writes.in_place(run, COPY, {"input": receiver, "index": index, "value": value}, target)
     elif isinstance(receiver, Mapping):
+        if "registry" in receiver.fields:
+            registries.put(run, receiver, index, value, target)
         if isinstance(index, Host) and index.known and isinstance(index.value, (str, int, float, bool)):
             run.state.set(receiver.entries, index.value, value)
         else:
@@ -221,14 +223,18 @@ def set_item(run: Run, receiver: Value, index: Value, value: Value, target: ast.
                 run.state.set(receiver.fields, "rest", run.join.values([receiver.rest, value]))
     elif isinstance(receiver, Instance):
         _set_on_instance(run, receiver, index, value, target)
+    elif isinstance(receiver, Unknown) and isinstance(value, Tensor) and value.requires_grad is not False:
+        run.event("unknown-item-set", target, receiver, assigned=value)
 
 
-def delete_item(run: Run, receiver: Value, index: Value) -> None:
+def delete_item(run: Run, receiver: Value, index: Value, target: ast.AST) -> None:
     """`del receiver[index]`."""
     if isinstance(receiver, Choice):
         for option in receiver.options:
-            delete_item(run, option, index)
+            delete_item(run, option, index, target)
     elif isinstance(receiver, Mapping):
+        if "registry" in receiver.fields:
+            registries.drop(run, receiver, index, target)
         if isinstance(index, Host) and index.known and index.value in receiver.entries:
             run.state.drop(receiver.entries, index.value)
     elif isinstance(receiver, Sequence):

@@ -217,7 +217,8 @@ def no_module(value: Value) -> str:
         return _article(value.kind)
     if isinstance(value, Mapping):
         return "a dictionary"
-    if isinstance(value, Host) and not is_none(value):
+    if isinstance(value, Host) and value.known and not is_none(value):
+        # Of others all that is known may be what a type hint says of an argument, and many a hint is wrong.
         return {"str": "a string", "int": "a number", "float": "a number", "bool": "a truth value"}.get(value.kind, "")
     if isinstance(value, Instance) and isinstance(value.cls, Class) and is_module(value) is False:
         # A class of a library may be a module in another way: `torch.jit.ScriptModule`.

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
-from gradls.flow.lost import HIDING, backwards, parts_of_unknown
+from gradls.flow.graph import HIDING, walk
+from gradls.flow.lost import backwards, parts_of_unknown
 from gradls.flow.values import Instance, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -134,7 +134,7 @@ class UntouchedParameter(Rule):
 
     def _report(self, owner: Instance, tensor: Tensor, step: Event) -> Finding:
         name = tensor.name if not owner.path else owner.name
-        at = tensor.node.at if not owner.path else owner.at
+        at = (tensor.node.at if not owner.path else None) or owner.at
         assert at is not None
         what = f"`{name}`" if name else "this layer"
         message = (

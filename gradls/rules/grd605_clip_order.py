@@ -146,6 +146,9 @@ class ClipOrder(Rule):
                 message = f"{what} comes after the step that used the gradients: {_RIGHT}"
             else:
                 message = f"{what} comes before `backward()`: it clips what is left of the last round; {_RIGHT}"
+        elif before is not None and before.kind == "backward":
+            story = [] if after is None else [Step(place(after.event.at), "they are cleared here")]
+            message = f"nothing uses the gradients that {what} clips before they are cleared: {_RIGHT}"
         else:
             story = [] if after is None else [Step(place(after.event.at), "what follows is this")]
             message = f"{what} comes before `backward()`, when there are no gradients yet: {_RIGHT}"
@@ -176,6 +179,9 @@ def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
         useless = useless and _is_alone(near)
     if event.exhausted is not None or _is_used(facts, event) or _goes_elsewhere(facts, number, after):
         useless = False
+    elif useless and before is not None and before.kind == "backward":
+        end = len(facts.events) if after is None else after.number
+        useless = not any(m.kind == "read" and number < m.number < end for m in order.moments)
     return _Clip(event, before, after, useless, guessed)
 
 

@@ -35,7 +35,9 @@ TENSOR = "torch.Tensor"
 
 @attribute(TENSOR, "data")
 def data(run: Run, value: Tensor, node: ast.expr) -> Value:
-    """The same memory without history; writes through it are not counted."""
+    """The same memory without history; writes through it are not counted. Of a packed sequence it is the tensor."""
+    if "packed" in value.fields:
+        return value
     result = cut_tensor(run, "data", "data", value, node, shares=False)
     result.storage.behind = value.storage
     return result

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import itertools
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
 from gradls.flow.arguments import Call
-from gradls.flow.graph import saved
+from gradls.flow.graph import saved, walk
 from gradls.flow.hierarchy import FUNCTION, find_in_class, has_unknown_base
 from gradls.flow.models import recomputation
 from gradls.flow.models.registry import attribute, function, method
@@ -130,15 +131,37 @@ def _run_backward_of(run: Run, cls: Class, call: Call, result: Value | None, use
         return
     kind, found.kind = found.kind, "static"
     mark = run.state.mark()
-    isolated, run.isolated = run.isolated, run.isolated + 1
     outputs = list(result.items) if isinstance(result, Sequence) and result.kind == "tuple" else [result]
     given = [output for output in outputs if output is not None]
+    reached: set[Tensor] = set()
     try:
-        call_function(run, found, context_arguments(run, found, Call(call.node, []), given, used.data.get("kept")))
+        arguments = context_arguments(run, found, Call(call.node, []), given, used.data.get("kept"))
+        reached = run_apart(run, partial(call_function, run, found, arguments))
     finally:
-        run.isolated = isolated
         run.state.undo(mark)
         found.kind = kind
+    for leaf in reached:
+        run.state.set(leaf.fields, "escaped", True)
+
+
+def run_apart(run: Run, body: Callable[[], object]) -> set[Tensor]:
+    """Run a method that autograd calls. Gives the leaves that it may fill gradients of: it may record a graph of its
+    own, with `enable_grad`, and go back through that; when this happens, and to what it leads, is not followed."""
+    start = len(run.events)
+    isolated, run.isolated = run.isolated, run.isolated + 1
+    try:
+        body()
+    finally:
+        run.isolated = isolated
+    passes = [event for event in run.events[start:] if event.kind in _PASSES]
+    run.events[start:] = [event for event in run.events[start:] if event.kind not in _PASSES]
+    nodes = [node for event in passes if event.node is not None for node in walk(event.node)]
+    if any(event.node is None for event in passes):
+        run.state.set(run.outside, "backward", run.state.clock)
+    return {node.leaf for node in nodes if node.leaf is not None}
+
+
+_PASSES = frozenset(("backward",))
 
 
 def _check_dirty(run: Run, context: Instance, result: Value | None, call: Call, leaves: set[Tensor]) -> None:

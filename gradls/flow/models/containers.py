@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gradls.flow import registries
 from gradls.flow.arguments import Call
 from gradls.flow.iterators import exhausted
 from gradls.flow.models.registry import method
@@ -181,6 +182,8 @@ def get(run: Run, receiver: Mapping, call: Call) -> Value:
         if key in receiver.entries:
             found = receiver.entries[key]
             if name == "pop":
+                if "registry" in receiver.fields:
+                    registries.drop(run, receiver, host(key), call.node)
                 run.state.drop(receiver.entries, key)
             return found
         if receiver.rest is None:
@@ -198,6 +201,8 @@ def get(run: Run, receiver: Mapping, call: Call) -> Value:
 def update(run: Run, receiver: Mapping, call: Call) -> Value:
     added = to_mapping(run, call.get(0), call.kwargs)
     for key, value in added.entries.items():
+        if "registry" in receiver.fields:
+            registries.put(run, receiver, host(key), value, call.node)
         run.state.set(receiver.entries, key, value)
     if added.rest is not None:
         old = receiver.rest
@@ -213,6 +218,8 @@ def copy_dict(run: Run, receiver: Mapping, call: Call) -> Value:
 @method("dict", "clear")
 def clear_dict(run: Run, receiver: Mapping, call: Call) -> Value:
     for key in list(receiver.entries):
+        if "registry" in receiver.fields:
+            registries.drop(run, receiver, host(key), call.node)
         run.state.drop(receiver.entries, key)
     run.state.set(receiver.fields, "rest", None)
     return NONE

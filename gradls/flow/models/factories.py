@@ -48,8 +48,22 @@ def fresh(
     return tensor
 
 
+def _filled(run: Run, path: str, call: Call) -> Tensor | None:
+    """The tensor that a factory fills, which is then its result, if it is given one as `out`."""
+    from gradls.flow.writes import bump
+
+    given = call.kwargs.get("out")
+    if not isinstance(given, Tensor):
+        return None
+    bump(run, given, path.removeprefix("torch."), call.node)
+    return given
+
+
 @function(*(f"torch.{name}" for name in _SIZED))
 def sized(run: Run, path: str, call: Call) -> Value:
+    filled = _filled(run, path, call)
+    if filled is not None:
+        return filled
     values = call.args or ([call.kwargs["size"]] if "size" in call.kwargs else [])
     name = path.removeprefix("torch.")
     made = fresh(run, call, name, "float", shapes.of_sizes(values))
@@ -85,6 +99,9 @@ def _as(made: Tensor, model: Value | None, call: Call) -> Tensor:
 
 @function(*(f"torch.{name}" for name in _OTHERS))
 def others(run: Run, path: str, call: Call) -> Value:
+    filled = _filled(run, path, call)
+    if filled is not None:
+        return filled
     name = path.removeprefix("torch.")
     dtype: str | None = "float"
     shape: shapes.Shape | None = None
@@ -329,3 +346,10 @@ def parameter(run: Run, path: str, call: Call) -> Value:
 def buffer(run: Run, path: str, call: Call) -> Value:
     data = call.get(0, "data")
     return data if data is not None else run.unknown("call")
+
+
+@function("torch.nn.UninitializedBuffer")
+def uninitialized_buffer(run: Run, path: str, call: Call) -> Value:
+    """A tensor that gets its memory later."""
+    flag = call.get(0, "requires_grad")
+    return run.leaf("UninitializedBuffer", call.node, requires_grad=False if flag is None else truth.truth(run, flag))

@@ -153,8 +153,10 @@ def _look(run: Run, kind: str, made: Call, call: Call, fresh: set[Node], result:
         return
     _result(run, kind, made, call, fresh, result)
     if kind == "vmap" and "randomness" not in made.kwargs:
+        entered = min(node.born for node in fresh)
         for node in (node for part in tensors_in(result) if isinstance(part, Tensor) for node in walk(part.node)):
-            if node.op in RANDOM and node.at is not None and not _decided(node.at.node):
+            inner = node.born > entered
+            if inner and node.op in RANDOM and node.at is not None and not _decided(node.at.node):
                 fault(run, node.at.node, "random", kind)
 
 

@@ -124,6 +124,8 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     if spec.name == "torch.nn.LSTM" and not since(run.target, FUSED_LSTM):
         spec = replace(find_module("torch.nn.GRU") or spec, outputs=spec.outputs)  # what it keeps, a GRU does
     _save_for_layer(result, spec, first, kept)
+    if spec.kind == "recurrent" and isinstance(first, Tensor) and "packed" in first.fields:
+        result.fields["packed"] = True
     if spec.kind == "recurrent" and len(call.args) > 1:
         _save_state(result, call.args[1], parameters)
     check_saved(run, result.node)

@@ -179,6 +179,13 @@ def number_of_elements(run: Run, path: str, call: Call) -> Value:
     return integer(run, first, call) if isinstance(first, Tensor) else Host("int")
 
 
+@function("torch.is_floating_point", "torch.is_complex")
+def is_of_sort(run: Run, path: str, call: Call) -> Value:
+    first = call.get(0, "input")
+    asked = "float" if path.endswith("floating_point") else "complex"
+    return host(first.dtype == asked) if isinstance(first, Tensor) and first.dtype else Host("bool")
+
+
 @method(TENSOR, "is_floating_point", "is_contiguous", "equal", "is_complex", "is_inference")
 def boolean(run: Run, receiver: Tensor, call: Call) -> Value:
     asked = {"is_floating_point": "float", "is_complex": "complex"}.get(getattr(call.node.func, "attr", ""))  # type: ignore[attr-defined]

@@ -63,12 +63,15 @@ def reparametrize(run: Run, path: str, call: Call) -> Value:
     "torch.nn.utils.rnn.pad_packed_sequence",
     "torch.nn.utils.rnn.pad_sequence",
     "torch.nn.utils.rnn.pack_sequence",
+    "torch.nn.utils.rnn.PackedSequence",
 )
 def pack(run: Run, path: str, call: Call) -> Value:
     sources = [part for value in call.args[:1] for part in tensors_in(value)]
     tensor = derived_tensor(run, path.rpartition(".")[2], sources, call.node)
     if path.endswith("pad_packed_sequence"):
         return Sequence(run.state, "tuple", (tensor, run.leaf("lengths", call.node, dtype="int")))
+    if not path.endswith("pad_sequence"):
+        tensor.fields["packed"] = True
     return tensor
 
 

@@ -35,10 +35,16 @@ def item(run: Run, receiver: Unknown, call: Call) -> Value:
     return Host("number", node=node) if not call.args else run.unknown("call", "item")
 
 
+_MOST_ARGUMENTS_OF_BACKWARD = 4
+"""A method of this name that takes more is no tensor's: gradient, retain_graph, create_graph and inputs are all."""
+
+
 @method(UNKNOWN, "backward")
 def backward(run: Run, receiver: Unknown, call: Call) -> Value:
     from gradls.flow.backward import unknown_backward
 
+    if len(call.args) > _MOST_ARGUMENTS_OF_BACKWARD:
+        return unknown_operation(run, "backward", [receiver, *call.values], call.node, pure=receiver.plain)
     unknown_backward(run, receiver, call)
     run.state.set(run.outside, "backward", run.state.clock)
     # Of a tensor it would be None; but other things have a method of this name.

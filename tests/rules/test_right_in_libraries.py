@@ -1,0 +1,284 @@
+"""Programs as they stand in libraries and their examples: PyTorch runs them, and gradls has nothing to say."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from gradls.flow.analyze import analyze
+from gradls.rules.finding import Severity
+from gradls.rules.run import findings
+from gradls.syntax.source import Source
+from gradls.testing import programs
+from tests.rules.reported import IMPORTS, reported
+
+RIGHT = {
+    "random numbers that were made before vmap": """
+        weights = torch.randn(5, requires_grad=True)
+        result = torch.vmap(lambda row: row.dot(weights).relu())(torch.randn(3, 5))
+        x = torch.randn(4, requires_grad=True)
+        y = x**2
+        torch.vmap(lambda v: torch.autograd.grad(y, x, v)[0])(torch.eye(4))
+        assert result.shape == (3,)
+        """,
+    "a buffer that gets its memory later": """
+        class System(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.register_buffer("masses", nn.parameter.UninitializedBuffer(dtype=torch.float64))
+
+            def load(self, n):
+                self.masses = torch.zeros(n)
+
+        system = System()
+        system.load(3)
+        assert system.masses.shape == (3,)
+        """,
+    "a backward of something else": """
+        class Kernel:
+            def backward(self, batch, size, weight, gradient, out):
+                out.copy_(gradient * weight)
+
+        def run(kernel, weight):
+            gradient = torch.ones(3)
+            out = torch.zeros(3)
+            kernel.backward(1, 3, weight, gradient, out)
+            return out
+
+        assert run(Kernel(), torch.ones(3)).sum() == 3
+        """,
+    "keywords of NumPy": """
+        weights = torch.randn(4, 3, 2, requires_grad=True)
+        scores = weights * 2
+        best, _ = scores.max(axis=2)
+        for number, column in enumerate([1, 2]):
+            best[number, column] = 0.5
+        best.sum().backward()
+        """,
+    "the data of a packed sequence": """
+        sequences = [torch.randn(3, 2, requires_grad=True), torch.randn(2, 2, requires_grad=True)]
+        packed = nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False)
+        torch.autograd.grad([packed.data.sum()], sequences)
+        lstm = nn.LSTM(2, 3)
+        output, _ = lstm(nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False))
+        output.data.sum().backward()
+        assert lstm.weight_ih_l0.grad is not None
+        """,
+    "clipped gradients that are looked at": """
+        model = nn.Linear(2, 3)
+
+        def run():
+            model.zero_grad()
+            model(torch.ones(4, 2)).mean().backward()
+
+        def vectors():
+            return [p.grad.flatten().clone() for p in model.parameters()]
+
+        run()
+        before = vectors()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+        after = vectors()
+        run()
+        assert len(before) == len(after)
+        """,
+    "groups that a loop over many parameters fills": """
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.first = nn.Embedding(3, 4)
+                self.norm = nn.LayerNorm(4)
+                self.others = nn.Sequential(*[nn.Linear(4, 4) for _ in range(20)])
+
+            def forward(self, x):
+                return self.others(self.norm(self.first(x)))
+
+        net = Net()
+        decay, plain = [], []
+        for name, parameter in net.named_parameters():
+            if "norm" not in name:
+                decay.append(parameter)
+            else:
+                plain.append(parameter)
+        optimizer = torch.optim.SGD([{"params": decay}, {"params": plain}], lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            net(torch.zeros(3).long()).sum().backward()
+            optimizer.step()
+        """,
+    "a range that is written into a parameter": """
+        frequencies = nn.Parameter(torch.Tensor(3))
+        with torch.no_grad():
+            torch.arange(1, 4, out=frequencies).mul_(3.14)
+        frequencies.requires_grad_()
+        torch.sin(frequencies).sum().backward()
+        """,
+    "a flag that only numbers with a fraction get": """
+        def strided(t):
+            t = torch.stack([t, t], dim=-1)[..., 0].detach()
+            if torch.is_floating_point(t):
+                t.requires_grad_()
+            return t
+
+        assert strided(torch.ones(3)).requires_grad and not strided(torch.tensor([1, 2])).requires_grad
+        """,
+    "a sum over a dimension of nothing": "assert torch.ones(3).sum().sum((0,)) == 3",
+    "a custom function that computes its forward again": """
+        net = nn.Linear(3, 3)
+
+        class Again(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return net(x)
+
+            @staticmethod
+            def backward(ctx, gradient):
+                (x,) = ctx.saved_tensors
+                with torch.enable_grad():
+                    x = x.detach().requires_grad_()
+                    y = net(x)
+                    y.backward(gradient)
+                return x.grad
+
+        class Inner(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return net(x)
+
+            @staticmethod
+            def backward(ctx, gradient):
+                (x,) = ctx.saved_tensors
+                with torch.enable_grad():
+                    x = x.detach().requires_grad_()
+                    return torch.autograd.grad(net(x), x, gradient)
+
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        x = torch.randn(2, 3, requires_grad=True)
+        optimizer.zero_grad()
+        (Again.apply(x) + Inner.apply(x)).sum().backward()
+        assert net.weight.grad is not None
+        optimizer.step()
+        """,
+    "layers that forward finds in the dictionary of the module": """
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.a = nn.Linear(3, 3)
+                self.b = nn.Linear(3, 3)
+                self.scale = nn.Parameter(torch.ones(3))
+
+            def forward(self, x):
+                for module in self._modules.values():
+                    x = module(x)
+                for name in self._parameters:
+                    x = x * self._parameters[name]
+                return x
+
+        net = Net()
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            net(torch.ones(2, 3)).sum().backward()
+            optimizer.step()
+        assert net.b.weight.grad is not None and net.scale.grad is not None
+        """,
+    "a copy of a module through which gradient goes to it": """
+        def clone(module):
+            copy = module.__new__(type(module))
+            copy.__dict__ = module.__dict__.copy()
+            copy._parameters = copy._parameters.copy()
+            copy._modules = copy._modules.copy()
+            for key in module._parameters:
+                if module._parameters[key] is not None:
+                    copy._parameters[key] = module._parameters[key].clone()
+            for key in copy._modules:
+                copy._modules[key] = clone(module._modules[key])
+            return copy
+
+        model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 1))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            learner = clone(model)
+            optimizer.zero_grad()
+            (learner(torch.ones(4, 3)) - 1).pow(2).sum().backward()
+            optimizer.step()
+        assert model[0].weight.grad is not None
+        """,
+    "a weight that makes way for what is computed from another": """
+        class Normed(nn.Module):
+            def __init__(self, module):
+                super().__init__()
+                self.module = module
+                weight = module.weight
+                del module._parameters["weight"]
+                module.register_parameter("weight_bar", nn.Parameter(weight.data))
+
+            def forward(self, x):
+                setattr(self.module, "weight", self.module.weight_bar / 2)
+                return self.module(x)
+
+        Normed(nn.Linear(3, 3))(torch.ones(2, 3)).sum().backward()
+        """,
+    "a module that decides itself what an attribute is": """
+        class Loose(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(torch.ones(3))
+
+            def __setattr__(self, name, value):
+                parameters = self.__dict__.get("_parameters")
+                if parameters is not None and name in parameters:
+                    parameters[name] = value
+                else:
+                    super().__setattr__(name, value)
+
+        loose = Loose()
+        loose.weight = torch.zeros(3)
+        """,
+}
+
+
+@pytest.mark.parametrize("program", RIGHT.values(), ids=RIGHT)
+def test_right(program: str) -> None:
+    text = IMPORTS + textwrap.dedent(program)
+    assert programs.check(text).error is None
+    found = findings(analyze(Source.read(text)))
+    assert [finding.message for finding in found if finding.severity is not Severity.HINT] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "blamed", "snippet"),
+    [
+        ("GRD315", "torch.randn(3)", "torch.vmap(lambda row: row + torch.randn(3))(torch.ones(4, 3))"),
+        (
+            "GRD605",
+            "nn.utils.clip_grad_norm_(model.parameters(), 0.1)",
+            """
+            model = nn.Linear(2, 3)
+            for _ in range(2):
+                model.zero_grad()
+                model(torch.ones(4, 2)).mean().backward()
+                nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+            model.zero_grad()
+            """,
+        ),
+        ("GRD101", "(x * 2).data", "x = torch.ones(3, requires_grad=True)\n(x * 2).data.sum().backward()"),
+        ("GRD513", 'nn.Sequential(nn.Linear(3, 3), "a")', 'nn.Sequential(nn.Linear(3, 3), "a")'),
+        (
+            "GRD304",
+            "t.requires_grad_()",
+            "t = torch.tensor([1, 2])\nif not torch.is_floating_point(t):\n    t.requires_grad_()",
+        ),
+        (
+            "GRD508",
+            'setattr(module, "weight", module.weight / 2)',
+            'module = nn.Linear(3, 3)\nsetattr(module, "weight", module.weight / 2)',
+        ),
+        ("GRD312", "w.sum(axis=1, keepdims=True).backward(torch.ones(3))",
+         "w = torch.ones(3, 2, requires_grad=True)\nw.sum(axis=1, keepdims=True).backward(torch.ones(3))"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_and_looks_alike(code: str, blamed: str, snippet: str) -> None:
+    assert [text for _, text in reported(code, snippet)] == [blamed]
