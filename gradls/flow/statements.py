@@ -79,6 +79,8 @@ def assign(run: Run, target: ast.expr, value: Value, augmented: bool = False) ->
             bind(run, target.id, value)
             run.observe(target, value)
         else:
+            if type(value) is Instance and run.frame.loops:
+                run.event("named", target, value)
             bind(run, target.id, value)
     elif isinstance(target, (ast.Tuple, ast.List)):
         _unpack(run, target, value)

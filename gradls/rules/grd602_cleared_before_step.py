@@ -11,6 +11,7 @@ from gradls.rules.training_order import (
     Moment,
     Order,
     is_divided,
+    is_every_so_often,
     is_like_an_optimizer,
     is_method_of,
     is_on_the_way,
@@ -26,8 +27,8 @@ class ClearedBeforeStep(Rule):
 
     ## What it finds
     `backward()`, then `zero_grad()`, then `step()`, with nothing in between that fills the gradients again. As
-    information: a loop that divides its loss to add up several batches, steps now and then, and clears the gradients
-    in every round.
+    information: a loop that steps in every so many rounds, or divides its loss to add up several batches and steps now
+    and then, and clears the gradients in every round.
 
     ## Why it matters
     The step sees no gradient and changes nothing. In the second case only the last batch before each step counts.
@@ -161,7 +162,7 @@ class ClearedBeforeStep(Rule):
             yield self.finding(place(clear.at), message, story, severity=Severity.INFORMATION)
 
     def _of_parts(self, facts: Facts, order: Order) -> Iterator[Finding]:
-        """Accumulation: the loss is divided, the step comes now and then, and the clearing in every round."""
+        """Accumulation: the step comes now and then, and the clearing in every round."""
         for step in order.moments:
             if step.event.kind != "step" or step.tensors is None or not rounds_of(step.event.path):
                 continue
@@ -172,7 +173,9 @@ class ClearedBeforeStep(Rule):
             clear = before[-2] if len(before) > 1 else None
             if backward is None or backward.kind != "backward" or clear is None or clear.kind != "clear":
                 continue
-            if not is_divided(backward.event) or rounds_of(clear.event.path) != rounds_of(step.event.path):
+            if rounds_of(clear.event.path) != rounds_of(step.event.path):
+                continue
+            if not is_divided(backward.event) and not is_every_so_often(facts, step.event):
                 continue
             plain = is_on_the_way(clear.event.path, backward.event.path) and is_on_the_way(
                 backward.event.path, clear.event.path
@@ -184,8 +187,8 @@ class ClearedBeforeStep(Rule):
         written = receiver_of(step.at.node)
         name = facts.segment(written) if written is not None else "optimizer"
         message = (
-            f"{code(facts, clear.at.node)} runs in every round, and `{name}.step()` only in some: if the rounds in "
-            "between are to add up, as the division of the loss suggests, clear only after a step"
+            f"{code(facts, clear.at.node)} runs in every round, and `{name}.step()` only in some: what the rounds in "
+            "between computed is thrown away. If they are to add up, clear only after a step"
         )
         story = [
             Step(place(backward.at), "each round's gradients are added here"),

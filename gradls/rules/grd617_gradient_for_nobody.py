@@ -9,7 +9,7 @@ from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.unused_gradients import Fate, cut_points, fates
+from gradls.rules.unused_gradients import Fate, cut_points, fates, is_outside
 from gradls.rules.words import code, owners, place
 
 
@@ -107,10 +107,10 @@ class GradientForNobody(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         seen: set[ast.AST] = set()
         for fate in fates(facts):
-            for node, leaves in cut_points(facts, fate):
+            for node, leaves in cut_points(facts, fate, within=True):
                 ended = next((cut for cut in frontier(node) if fate.applied.intersection(lost_leaves(cut))), None)
                 at = node.at if ended is None or ended.cut is None else ended.cut.at
-                if at is not None and at.node not in seen:
+                if at is not None and at.node not in seen and (ended is not None or is_outside(facts, node)):
                     seen.add(at.node)
                     if ended is None:
                         yield self.report(facts, fate, node, leaves)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Facts
 from gradls.flow.hierarchy import is_module_class
-from gradls.flow.values import Class, Lib
+from gradls.flow.values import Class, Host, Lib
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.rule import Rule
@@ -14,13 +14,15 @@ from gradls.syntax.walk import walk
 
 _NAMES = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
 _POSITION = {f"torch.nn.functional.{name}": 2 for name in _NAMES}
+_ATTENTION = "scaled_dot_product_attention"
 
 
 class FunctionalDropout(Rule):
     """A functional dropout that is not told whether the model trains.
 
     ## What it finds
-    `F.dropout(x)` without `training`, in a method of a module.
+    `F.dropout(x)` without `training`, in a method of a module; `F.scaled_dot_product_attention` with a constant or an
+    attribute for `dropout_p`.
 
     ## Why it matters
     The function cannot know the mode of the model, and drops by default: also in evaluation, after `model.eval()`. Each
@@ -94,6 +96,21 @@ class FunctionalDropout(Rule):
             if receiver:
                 yield self._report(facts, node, receiver)
 
+        for node, rate in dict(facts.each(_attends)).items():
+            receiver = _receiver(facts, node)
+            if receiver:
+                yield self._report_rate(facts, node, rate, receiver)
+
+    def _report_rate(self, facts: Facts, node: ast.Call, rate: ast.expr, receiver: str) -> Finding:
+        at = Place(facts.source_of(node), node)
+        written = f"{facts.segment(rate)} if {receiver}.training else 0.0"
+        message = (
+            f"`{_ATTENTION}` does not know the mode of the model and drops in evaluation too: write "
+            f"`dropout_p={written}`"
+        )
+        fix = edits.set_keyword(at, "dropout_p", written)
+        return self.finding(at, message, (), [Fix("Drop only in training", Safety.SUGGESTED, fix)])
+
     def _report(self, facts: Facts, node: ast.Call, receiver: str) -> Finding:
         at = Place(facts.source_of(node), node)
         message = f"{code(facts, node)} drops in evaluation too: give it `training={receiver}.training`"
@@ -108,6 +125,20 @@ def _drops(facts: Facts) -> Iterator[ast.Call]:
         position = _POSITION.get(function.path) if isinstance(function, Lib) else None
         if position is not None and not call.unsure and call.get(position, "training") is None:
             yield node
+
+
+def _attends(facts: Facts) -> Iterator[tuple[ast.Call, ast.expr]]:
+    """The calls of attention with a rate that is the same in each mode, and that rate."""
+    for node, records in facts.called(_ATTENTION):
+        function, call, _ = records[0]
+        rate = call.get(4, "dropout_p")
+        if not isinstance(function, Lib) or function.path != f"torch.nn.functional.{_ATTENTION}" or rate is None:
+            continue
+        if isinstance(rate, Host) and rate.known and not rate.value:
+            continue
+        written = [keyword.value for keyword in node.keywords if keyword.arg == "dropout_p"] or node.args[4:5]
+        if written and isinstance(written[0], (ast.Constant, ast.Attribute)):
+            yield node, written[0]
 
 
 def _receiver(facts: Facts, node: ast.AST) -> str:

@@ -141,10 +141,35 @@ def is_divided(backward: Event) -> bool:
     for _ in range(3):
         if node is None or node.kind != "op":
             return False
-        if node.op in ("div", "truediv", "mul") and len(node.edges) == 1:
+        of_one = len(node.edges) == 1 or (len(node.edges) == 2 and node.edges[1].node.kind == "opaque")
+        if node.op in ("div", "truediv", "mul") and of_one:
             return node.op != "mul" or isinstance(getattr(node.at, "node", None), ast.BinOp)
         node = node.edges[0].node if len(node.edges) == 1 else None
     return False
+
+
+def is_every_so_often(facts: Facts, event: Event) -> bool:
+    """Does this happen only if the remainder of some number is as it should be, as in every fourth round?"""
+    path = event.path
+    while path is not None:
+        value = path[1]
+        while isinstance(value, Unknown) and "derived" in value.fields:
+            value = value.fields["derived"][0]
+        if isinstance(value, Unknown) and value.name == "mod":
+            return True
+        path = path[0]
+    node: ast.AST | None = event.at.node
+    while node is not None and not isinstance(node, (ast.FunctionDef, ast.For, ast.While)):
+        above = facts.source.parent(node)
+        if isinstance(above, ast.If) and node is not above.test and _has_remainder(above.test):
+            return True
+        node = above
+    return False
+
+
+def _has_remainder(test: ast.expr) -> bool:
+    parts = (part for part in ast.walk(test) if isinstance(part, ast.BinOp))
+    return any(isinstance(part.op, ast.Mod) and not isinstance(part.left, ast.Constant) for part in parts)
 
 
 # Who else may have it

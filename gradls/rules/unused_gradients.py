@@ -85,8 +85,9 @@ def _root(event: Event) -> object:
     return calls[1] if calls is not None else None
 
 
-def cut_points(facts: Facts, fate: Fate) -> Iterator[tuple[Node, list[Tensor]]]:
-    """The values through which gradient goes only to parameters whose gradient is thrown away, each with those."""
+def cut_points(facts: Facts, fate: Fate, within: bool = False) -> Iterator[tuple[Node, list[Tensor]]]:
+    """The values through which gradient goes only to parameters whose gradient is thrown away, each with those.
+    `within`: also those that are computed in the `forward` of a module."""
     thrown = {leaf for leaf in fate.thrown - fate.applied if leaf.is_parameter and not _is_shared(leaf)}
     root = fate.events[0].node
     if not thrown or root is None:
@@ -102,7 +103,7 @@ def cut_points(facts: Facts, fate: Fate) -> Iterator[tuple[Node, list[Tensor]]]:
             seen.add(edge.node)
             if edge.node in useful or edge.node.kind == "phi":
                 todo.append(edge.node)
-            elif edge.flows and edge.node.leaf is None and _is_outside(facts, edge.node):
+            elif edge.flows and edge.node.leaf is None and (within or is_outside(facts, edge.node)):
                 behind = [leaf.leaf for leaf in walk(edge.node, follow="flow") if leaf.leaf in thrown]
                 yield edge.node, [leaf for leaf in behind if leaf is not None]
 
@@ -129,7 +130,7 @@ def _is_shared(leaf: Tensor) -> bool:
     return bool(leaf.fields.get("escaped") or (leaf.owner is not None and leaf.owner.fields.get("escaped")))
 
 
-def _is_outside(facts: Facts, node: Node) -> bool:
+def is_outside(facts: Facts, node: Node) -> bool:
     """Is a value computed from data, outside of the `forward` of a module: is it one that its user could detach?"""
     if node.at is None or node.at.source is not facts.source:
         return False

@@ -1,0 +1,220 @@
+"""GRD714."""
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from gradls.flow.classes import is_module
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Round
+from gradls.flow.models.modules import parameters_of
+from gradls.flow.values import Instance
+from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import receiver_of, rounds_of
+from gradls.rules.words import code, place
+
+
+class ModuleNotCopied(Rule):
+    """A second name for a module that is taken for a copy of it.
+
+    ## What it finds
+    A module that loads its own `state_dict()` under another name. And a module that gets a second name on a branch of
+    the training loop, as the best one so far, and is used under that name after the loop.
+
+    ## Why it matters
+    An assignment copies nothing. The target network of a DQN that is the policy network itself moves with each step,
+    and loading its state does nothing. What was kept as the best model is the last one.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    best, best_loss, weights = model, 1e9, []
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = model(torch.ones(8, 3)).mean()
+        if loss.item() < best_loss:
+            best, best_loss = model, loss.item()
+            weights.append(model.weight.tolist())
+        loss.backward()
+        optimizer.step()
+    assert best.weight.tolist() not in weights
+    ```
+
+    ## Use instead
+    A deep copy.
+
+    ```python
+    import copy
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    best, best_loss, weights = model, 1e9, []
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = model(torch.ones(8, 3)).mean()
+        if loss.item() < best_loss:
+            best, best_loss = copy.deepcopy(model), loss.item()
+            weights.append(model.weight.tolist())
+        loss.backward()
+        optimizer.step()
+    assert best.weight.tolist() in weights
+    ```
+
+    ## When it is silent
+    Where the loop makes a new model in each round, is left with the assignment, or uses the second name itself.
+
+    ```python
+    import torch
+
+    best, best_loss = None, float("inf")
+    for rate in (0.1, 0.01):
+        model = torch.nn.Linear(3, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+        loss = model(torch.ones(8, 3)).pow(2).mean()
+        loss.backward()
+        optimizer.step()
+        if loss.item() < best_loss:
+            best, best_loss = model, loss.item()
+    assert best(torch.ones(1, 3)).shape == (1, 1)
+    ```
+
+    ## Fix safety
+    There is no automatic fix: the copy needs an import, and what is copied costs memory.
+
+    ## References
+    - https://docs.python.org/3/library/copy.html
+    """
+
+    code, name, severity = "GRD714", "module-not-copied", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        yield from self._of_loads(facts)
+        yield from self._of_kept(facts)
+
+    def _of_loads(self, facts: Facts) -> Iterator[Finding]:
+        taken = {event.at.node: event for event in facts.of("state-dict")}
+        told: set[ast.AST] = set()
+        for load in facts.of("load-state-dict"):
+            given = load.at.node.args[0] if isinstance(load.at.node, ast.Call) and load.at.node.args else None
+            state = taken.get(given) if given is not None else None
+            if state is None or state.value is not load.value or load.given is not state.result or given in told:
+                continue
+            one, other = (_receiver(event) for event in (load, state))
+            if one and other and one != other:
+                told.add(state.at.node)
+                message = (
+                    f"`{one}` and `{other}` are one and the same module, so this changes nothing, and each step moves "
+                    "both: make one of them with `copy.deepcopy(...)`"
+                )
+                yield self.finding(place(load.at), message, _named_so(facts, load, one))
+
+    def _of_kept(self, facts: Facts) -> Iterator[Finding]:
+        told: set[ast.AST] = set()
+        for number, event in facts.numbered("named", "attribute-set"):
+            module = event.assigned if event.kind == "attribute-set" else event.value
+            target = event.at.node
+            if target in told or not _is_chosen(event) or not isinstance(module, Instance) or not is_module(module):
+                continue
+            written = _written(event)
+            step = _trained_on(facts, number, event, module) if written is not None else None
+            if written is None or step is None or not _is_used_after(event, step[1]):
+                continue
+            told.add(target)
+            message = (
+                f"`{event.at.source.segment(target)}` is `{event.at.source.segment(written)}` itself and no copy: "
+                f"{code(facts, step[0].at.node)} trains it on, and what is used after the loop is the last state of it; "
+                "keep `copy.deepcopy(...)` of it"
+            )
+            yield self.finding(place(event.at), message, [Step(place(step[0].at), "this changes what was kept")])
+
+
+def _receiver(event: Event) -> str | None:
+    """The text of what a method is called on."""
+    written = receiver_of(event.at.node)
+    return event.at.source.segment(written) if isinstance(written, (ast.Name, ast.Attribute)) else None
+
+
+def _named_so(facts: Facts, load: Event, name: str) -> list[Step]:
+    """Where the module got the attribute under which it is loaded."""
+    last = name.rpartition(".")[2]
+    sets = [event for event in facts.of("attribute-set") if event.assigned is load.value and event.name == last]
+    return [Step(place(sets[0].at), "this is no copy")] if sets else []
+
+
+def _is_chosen(event: Event) -> bool:
+    """Is it done on a branch within a loop?"""
+    path = event.path
+    return path is not None and not isinstance(path[1], Round) and bool(rounds_of(path))
+
+
+def _written(event: Event) -> ast.expr | None:
+    """The name that is given a second one here, if that is all that the statement says."""
+    target = event.at.node
+    above = event.at.source.parent(target)
+    if isinstance(above, ast.Assign):
+        return above.value if isinstance(above.value, (ast.Name, ast.Attribute)) else None
+    if isinstance(above, ast.Tuple) and isinstance(whole := event.at.source.parent(above), ast.Assign):
+        parts = whole.value.elts if isinstance(whole.value, ast.Tuple) else []
+        places = [part for element, part in zip(above.elts, parts, strict=False) if element is target]
+        return places[0] if places and isinstance(places[0], (ast.Name, ast.Attribute)) else None
+    return None
+
+
+def _trained_on(facts: Facts, number: int, event: Event, module: Instance) -> tuple[Event, object] | None:
+    """A later step that changes the module, and the loop that both are in."""
+    parameters = {tensor for _, tensor in parameters_of(module)[0]}
+    mine = rounds_of(event.path)
+    for later, step in facts.numbered("step"):
+        if later > number and parameters & set(step.parameters):
+            common = [one for one, other in zip(mine, rounds_of(step.path), strict=False) if one is other]
+            if common:
+                return step, common[-1].loop
+    return None
+
+
+def _is_used_after(event: Event, loop: object) -> bool:
+    """Is what was named here used after the loop, and not in it?"""
+    target, source = event.at.node, event.at.source
+    around = [node for node in _around(event) if isinstance(node, (ast.For, ast.While, ast.AsyncFor))]
+    inner = [node for node in around if node is loop] or around[-1:]
+    if not inner or _leaves(event, inner[0]):
+        return False
+    within = {id(node) for node in ast.walk(inner[0])}
+    whole = next((node for node in _around(event) if isinstance(node, ast.FunctionDef)), source.tree)
+    if isinstance(target, ast.Attribute):
+        whole = source.tree
+    uses = [node for node in ast.walk(whole) if _is_use(node, target)]
+    return bool(uses) and not any(id(node) in within for node in uses)
+
+
+def _is_use(node: ast.AST, target: ast.AST) -> bool:
+    if isinstance(target, ast.Name):
+        return isinstance(node, ast.Name) and node.id == target.id and isinstance(node.ctx, ast.Load)
+    same = isinstance(node, ast.Attribute) and isinstance(target, ast.Attribute) and node.attr == target.attr
+    return same and isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+
+
+def _around(event: Event) -> Iterator[ast.AST]:
+    """What is around an assignment, from inside out."""
+    node: ast.AST | None = event.at.node
+    while node is not None:
+        node = event.at.source.parent(node)
+        if node is not None:
+            yield node
+
+
+def _leaves(event: Event, loop: ast.AST) -> bool:
+    """Does the branch of an assignment leave the loop?"""
+    for node in _around(event):
+        if node is loop:
+            return False
+        if isinstance(node, ast.If):
+            return any(isinstance(part, (ast.Break, ast.Return, ast.Raise)) for part in ast.walk(node))
+    return False
