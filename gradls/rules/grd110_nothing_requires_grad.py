@@ -1,14 +1,16 @@
 """GRD110."""
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, frontier, walk
+from gradls.flow.graph import Edge, Node, Path, Round, frontier, walk
 from gradls.flow.lost import backwards, without_gradient
+from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.training_order import is_on_the_way
 from gradls.rules.words import backward_step, code, place
 
 
@@ -17,7 +19,7 @@ class NothingRequiresGrad(Rule):
 
     ## What it finds
     A `backward()` on a value that was computed from tensors of which none requires grad: plain data, frozen parameters,
-    tensors with `requires_grad=False`.
+    tensors with `requires_grad=False`. As information, one that is such a value on one of several branches.
 
     ## Why it matters
     There is nothing to differentiate with respect to: autograd recorded no operation.
@@ -68,6 +70,53 @@ class NothingRequiresGrad(Rule):
                 continue
             if without_gradient(event) and not frontier(event.node):
                 yield self._report(facts, event)
+            elif not event.caught:
+                yield from self._of_branch(facts, event)
+                yield from self._of_frozen(facts, event)
+
+    def _of_frozen(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        """All that the loss was computed from is frozen on one of the branches that lead to this backward."""
+        assert event.node is not None
+        nodes = list(walk(event.node, follow="maybe"))
+        leaves = {node.leaf for node in nodes if node.leaf is not None and node.leaf.requires_grad is not False}
+        if not leaves or any(leaf.requires_grad for leaf in leaves) or any(node.kind == "opaque" for node in nodes):
+            return
+        frozen: dict[Tensor, Event] = {}
+        for earlier in facts.of("requires-grad-set", "freeze"):
+            if earlier.clock > event.clock:
+                break
+            concerned = earlier.parameters if earlier.kind == "freeze" else (earlier.value,)
+            frozen.update({leaf: earlier for leaf in concerned if leaf in leaves})
+        if len(frozen) < len(leaves) or any(earlier.flag is not False for earlier in frozen.values()):
+            return
+        if any(not is_on_the_way(event.path, earlier.path) for earlier in frozen.values()):
+            return
+        taken = [_decisions(earlier.path) - _decisions(event.path) for earlier in frozen.values()]
+        last = list(frozen.values())[-1]
+        if taken and frozenset.intersection(*taken):
+            message = (
+                f"where this runs, everything that this loss is computed from is frozen, and "
+                f"{code(facts, event.at.node)} raises: nothing is left to be trained"
+            )
+            yield self.finding(place(last.at), message, [backward_step(facts, event)], (), Severity.INFORMATION)
+
+    def _of_branch(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        """The loss is a constant on one of the branches that lead to this backward."""
+        assert event.node is not None
+        edges = _choice(event.node)
+        if not any(edge.flows for edge in edges):
+            return
+        for node in (_behind(edge.node) for edge in edges):
+            constant = node.leaf is not None and node.leaf.requires_grad is False and node.kind == "leaf"
+            if not constant or node.at is None:
+                continue
+            if is_on_the_way(event.path, node.path) and not is_on_the_way(node.path, event.path):
+                message = (
+                    f"where the loss is {code(facts, node.at.node)}, it has no gradient, and "
+                    f"{code(facts, event.at.node)} raises: leave that round out, or keep the graph, as `0 * loss` and "
+                    "`torch.nan_to_num(loss)` do"
+                )
+                yield self.finding(place(node.at), message, [backward_step(facts, event)], (), Severity.INFORMATION)
 
     def _report(self, facts: Facts, event: Event) -> Finding:
         assert event.node is not None
@@ -83,6 +132,32 @@ class NothingRequiresGrad(Rule):
             fixes = ()
             story = [Step(place(node.at), "this tensor does not require grad") for node in sources[:3] if node.at]
         return self.finding(place(event.at), message, [*story, backward_step(facts, event)], fixes)
+
+
+def _decisions(path: Path | None) -> frozenset[tuple[int, object]]:
+    """What was decided on a path, and how."""
+    found = set()
+    while path is not None:
+        if not isinstance(path[1], Round):
+            found.add((id(path[1]), path[2]))
+        path = path[0]
+    return frozenset(found)
+
+
+def _choice(node: Node) -> tuple[Edge, ...]:
+    """What a loss may be, by branch."""
+    node = _behind(node)
+    return node.edges if node.kind == "phi" and not any(edge.node.kind == "phi" for edge in node.edges) else ()
+
+
+def _behind(node: Node) -> Node:
+    """What a tensor is a multiple of, or a view."""
+    for _ in range(8):
+        edges = [edge for edge in node.edges if edge.node.kind != "opaque"]
+        if node.kind != "op" or len(edges) != 1:
+            break
+        node = edges[0].node
+    return node
 
 
 def _explicit(node: Node) -> ast.keyword | None:

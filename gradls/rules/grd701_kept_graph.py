@@ -116,7 +116,7 @@ class KeptGraph(Rule):
             by_place.setdefault(keeping.event.at.node, []).append(keeping)
         for found in by_place.values():
             found = _one_each_round(found)
-            if not (_are_rounds(found) if len(found) > 1 else found[0].again):
+            if not (found[0].again if len(found) == 1 else len(found := _same_place(facts, found)) > 1):
                 continue
             spent = _is_spent(facts, found[0])
             if found[0].guessed and _has_other_backwards(facts):
@@ -323,9 +323,15 @@ def _is_spent(facts: Facts, keeping: _Keeping) -> bool:
     return any(term in roots for term in keeping.terms if term is not None)
 
 
-def _are_rounds(found: list[_Keeping]) -> bool:
-    """Are these rounds of one loop that fill the same list, sum or buffer?"""
-    first, second = found[0], found[1]
+def _same_place(facts: Facts, found: list[_Keeping]) -> list[_Keeping]:
+    """The first, and the first of another round that fills the same list, sum or buffer: a dictionary has many. One
+    after another backward, if there is: a loop over the parts of a loss is within the one that trains."""
+    others = [other for other in found[1:] if _goes_on(found[0], other)]
+    return [found[0], *([other for other in others if _is_training(facts, [found[0], other])] or others)[:1]]
+
+
+def _goes_on(first: _Keeping, second: _Keeping) -> bool:
+    """Do both fill the same list, sum or buffer?"""
     if first.event.kind in ("append", "write"):
         held = second.event.info.get("held")
         return first.holder is second.holder and (held is None or any(part is first.part for part in _flat(held)))

@@ -129,8 +129,8 @@ class ModuleNotCopied(Rule):
             told.add(target)
             message = (
                 f"`{event.at.source.segment(target)}` is `{event.at.source.segment(written)}` itself and no copy: "
-                f"{code(facts, step[0].at.node)} trains it on, and what is used after the loop is the last state of it; "
-                "keep `copy.deepcopy(...)` of it"
+                f"{code(facts, step[0].at.node)} trains it on, and its last state is what is used after the loop; keep "
+                "`copy.deepcopy(...)` of it"
             )
             yield self.finding(place(event.at), message, [Step(place(step[0].at), "this changes what was kept")])
 

@@ -309,3 +309,67 @@ for step in range(5):
 {after}
 """
     assert reported("GRD708", snippet) == ([("warning", "net.state_dict()")] if found else [])
+
+
+BRANCHES = """
+import sys
+net = nn.Linear(3, 1)
+chosen, x = len(sys.argv) > 1, torch.randn(8, 3)
+{before}
+for _ in range(3):
+    loss = net(x).mean()
+    {body}
+    {last}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "last", "found"),
+    [
+        ("if not torch.isfinite(loss):\n        loss = torch.tensor(1e9)", "loss.backward()", 1),
+        ("if x.sum() > 0:\n        loss = torch.zeros(1)", "(loss / 2).backward()", 1),
+        ("if chosen:\n        loss = torch.tensor(0.0, requires_grad=True)", "loss.backward()", 0),
+        ("if chosen:\n        loss = 0 * loss", "loss.backward()", 0),
+        ("if chosen:\n        loss = torch.tensor(0.0)\n        continue", "loss.backward()", 0),
+        ("if chosen:\n        loss = torch.tensor(0.0)", "(loss + net(x).sum()).backward()", 0),
+        ("if chosen:\n        loss = torch.tensor(0.0)", "if not chosen:\n        loss.backward()", 0),
+        (
+            "if chosen:\n        loss = torch.tensor(0.0)",
+            "try:\n        loss.backward()\n    except RuntimeError:\n        pass",
+            0,
+        ),
+        ("loss = torch.tensor(0.0)\n    if chosen:\n        loss = loss + net(x).mean()", "loss.backward()", 0),
+    ],
+)
+def test_loss_that_is_a_constant_on_one_branch(body: str, last: str, found: int) -> None:
+    given = BRANCHES.format(before="", body=body, last=last)
+    assert [severity for severity, _ in reported("GRD110", given)] == ["information"] * found
+
+
+def test_masked_loss_of_nothing() -> None:
+    snippet = """
+    def masked(guess, wanted, mask):
+        if mask.sum() == 0:
+            return torch.tensor(0.0)
+        return (guess - wanted)[mask].pow(2).mean()
+
+    net = nn.Linear(3, 1)
+    for x, y in load():
+        masked(net(x), y, y > 0).backward()
+    """
+    assert reported("GRD110", snippet) == [("information", "torch.tensor(0.0)")]
+
+
+@pytest.mark.parametrize(
+    ("before", "found"),
+    [
+        ("if chosen:\n    for p in net.parameters():\n        p.requires_grad = False", 1),
+        ("if chosen:\n    net.requires_grad_(False)", 1),
+        ("if chosen:\n    net.requires_grad_(False)\n    net.bias.requires_grad = True", 0),
+        ("if chosen:\n    net.weight.requires_grad = False", 0),
+        ("if chosen:\n    net.requires_grad_(False)\nnet.requires_grad_(True)", 0),
+    ],
+)
+def test_all_is_frozen_on_one_branch(before: str, found: int) -> None:
+    given = BRANCHES.format(before=before, body="pass", last="loss.backward()")
+    assert [severity for severity, _ in reported("GRD110", given)] == ["information"] * found

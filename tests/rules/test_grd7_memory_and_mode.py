@@ -85,6 +85,28 @@ def test_what_backward_has_spent_cannot_be_meant_to_be_used(options: str, kept: 
     assert len(reported("GRD701", UNKNOWN_LOOP.format(options, kept))) == found
 
 
+@pytest.mark.parametrize(
+    "made", ['{"a": 0.0, "b": 0.0}', "defaultdict(float)", "defaultdict(lambda: torch.tensor(0.0))"]
+)
+@pytest.mark.parametrize(("added", "found"), [("part", 1), ("part * len(x)", 1), ("part.item()", 0)])
+def test_totals_by_name(made: str, added: str, found: int) -> None:
+    body = f"for name, part in losses(loss).items():\n    sums[name] += {added}"
+    first = "from collections import defaultdict\ndef losses(loss):\n    return {'a': loss, 'b': loss * 2}\n"
+    assert len(reported("GRD701", f"{first}sums = {made}\n" + train(body))) == found
+
+
+def test_parts_that_are_added_up_before_backward() -> None:
+    snippet = """
+    net = nn.Linear(3, 1)
+    for x in [torch.randn(8, 3) for _ in range(4)]:
+        sums = {"a": 0.0}
+        for name, part in {"a": net(x).mean(), "b": net(x).sum()}.items():
+            sums["a"] += part
+        sums["a"].backward()
+    """
+    assert reported("GRD701", snippet) == []
+
+
 def test_average_that_begins_as_none() -> None:
     assert len(reported("GRD701", train("mean = loss if mean is None else 0.9 * mean + 0.1 * loss"))) == 1
 
@@ -231,3 +253,100 @@ def test_snapshots_of_weights() -> None:
     assert reported("GRD708", snippet.format(state="copy.deepcopy(net.state_dict())")) == []
     copied = "{name: tensor.clone() for name, tensor in net.state_dict().items()}"
     assert reported("GRD708", snippet.format(state=copied)) == []
+
+
+KEPT = """
+net = nn.Linear(3, 1)
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+best, best_loss, other = net, 1e9, nn.Linear(3, 1)
+for epoch in range(5):
+    opt.zero_grad()
+    loss = net(torch.randn(8, 3)).mean()
+    loss.backward()
+    opt.step()
+    {}
+{}
+"""
+BETTER = "if loss.item() < best_loss:\n        best_loss = loss.item()\n        "
+
+
+@pytest.mark.parametrize(
+    ("kept", "after", "found"),
+    [
+        (BETTER + "best = net", "best.eval()", 1),
+        (BETTER + "best, best_epoch = net, epoch", "torch.save(best, 'best.pt')", 1),
+        (BETTER + "best = net", "", 0),
+        (BETTER + "best = copy.deepcopy(net)", "best.eval()", 0),
+        (BETTER + "best = other", "best.eval()", 0),
+        (BETTER + "best = net\n        break", "best.eval()", 0),
+        ("best = net", "best.eval()", 0),
+        (BETTER + "best = net\n    best(torch.ones(1, 3))", "best.eval()", 0),
+    ],
+)
+def test_model_that_is_kept_without_a_copy(kept: str, after: str, found: int) -> None:
+    assert len(reported("GRD714", "import copy\n" + KEPT.format(kept, after))) == found
+
+
+def test_model_that_is_kept_on_an_object() -> None:
+    snippet = """
+    class Trainer:
+        def __init__(self):
+            self.net = nn.Linear(3, 1)
+            self.best, self.lowest = None, 1e9
+            self.opt = torch.optim.SGD(self.net.parameters(), lr=0.1)
+
+        def fit(self, data):
+            for x in data:
+                self.opt.zero_grad()
+                loss = self.net(x).mean()
+                loss.backward()
+                self.opt.step()
+                if loss.item() < self.lowest:
+                    self.lowest = loss.item()
+                    self.best = {}
+
+        def predict(self, x):
+            return self.best(x)
+
+    trainer = Trainer()
+    trainer.fit([torch.randn(8, 3)] * 3)
+    """
+    assert reported("GRD714", snippet.format("self.net")) == [("warning", "self.best")]
+    assert reported("GRD714", snippet.format("nn.Linear(3, 1)")) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "loaded", "found"),
+    [
+        ("net", "target.load_state_dict(net.state_dict())", 1),
+        ("copy.deepcopy(net)", "target.load_state_dict(net.state_dict())", 0),
+        ("net", "net.load_state_dict(net.state_dict())", 0),
+        ("nn.Linear(3, 1)", "target.load_state_dict(net.state_dict())", 0),
+    ],
+)
+def test_module_that_loads_its_own_state(made: str, loaded: str, found: int) -> None:
+    assert len(reported("GRD714", f"import copy\nnet = nn.Linear(3, 1)\ntarget = {made}\n{loaded}")) == found
+
+
+@pytest.mark.parametrize(
+    ("rate", "found"),
+    [
+        ("dropout_p=0.1", 1),
+        ("dropout_p=self.rate", 1),
+        ("dropout_p=self.none", 0),
+        ("dropout_p=0.0", 0),
+        ("dropout_p=self.rate if self.training else 0.0", 0),
+        ("is_causal=True", 0),
+    ],
+)
+def test_attention_that_drops_in_evaluation(rate: str, found: int) -> None:
+    snippet = f"""
+    class Attention(nn.Module):
+        def __init__(self, rate):
+            super().__init__()
+            self.rate, self.none = rate, 0.0
+
+        def forward(self, q, k, v):
+            return F.scaled_dot_product_attention(q, k, v, {rate})
+    """
+    assert len(reported("GRD706", snippet)) == found

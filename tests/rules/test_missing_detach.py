@@ -166,3 +166,30 @@ opt.step()
 )
 def test_samples_in_a_variational_autoencoder(draw: str, divergence: str, found: int) -> None:
     assert len(reported("GRD112", VAE.replace("DRAW", draw).replace("KL", divergence))) == found
+
+
+@pytest.mark.parametrize(("given", "found"), [("drawn.detach()", ["drawn.detach()"]), ("drawn", [])])
+def test_cut_in_forward_on_the_way_to_what_is_trained(given: str, found: list[str]) -> None:
+    program = f"""
+    class Vae(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.decoder = nn.Linear(4, 2), nn.Linear(2, 4)
+            self.first = torch.optim.Adam(self.encoder.parameters())
+            self.second = torch.optim.Adam(self.decoder.parameters())
+
+        def forward(self, x):
+            drawn = self.decoder(torch.randn(8, 2))
+            loss = self.encoder({given}).pow(2).mean() + (self.decoder(torch.zeros(8, 2)) - x).pow(2).mean()
+            self.second.zero_grad()
+            loss.backward()
+            self.second.step()
+            self.first.zero_grad()
+            (self.decoder(self.encoder(x)) - x).pow(2).mean().backward()
+            self.first.step()
+
+    vae = Vae()
+    for x in [torch.randn(8, 4)] * 3:
+        vae(x)
+    """
+    assert [what for _, what in reported("GRD617", program)] == found
