@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.autograd.spelling import canonical
-from gradls.flow import classes, hierarchy, imports, nothing, registries
+from gradls.flow import classes, hierarchy, imports, nothing, registries, truth
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import family_of, find_attribute, find_setter
 from gradls.flow.state import Fields
@@ -67,11 +67,25 @@ def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
         return run.join.values([get_attribute(run, option, name, node) for option in options])
     if isinstance(value, Sequence) and name in value.names:
         return value.items[value.names.index(name)]
+    if value is NONE and run.alone and isinstance(node, ast.Attribute) and not name.startswith("__"):
+        elsewhere = set_elsewhere(run, node.value)
+        if elsewhere is not None:
+            return _of_unknown(run, elsewhere, name, node)
     if isinstance(value, (Sequence, Mapping, Host)):
         return Bound(value, None, name)
     if isinstance(value, Function) and name in value.fields:
         return value.fields[name]
     return run.unknown("attribute", name)
+
+
+def set_elsewhere(run: Run, node: ast.expr) -> Unknown | None:
+    """An attribute that `__init__` made None, and that a method uses as something else: who set it is not known."""
+    found = truth.slot(run, node) if isinstance(node, ast.Attribute) else None
+    if found is None:
+        return None
+    unknown = run.unknown("attribute", found[1])
+    run.state.set(*found, unknown)
+    return unknown
 
 
 _DICTIONARIES = frozenset(("_modules", "_parameters", "_buffers", "__dict__"))

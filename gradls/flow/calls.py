@@ -44,6 +44,8 @@ def eval_call(run: Run, node: ast.Call) -> Value:
     if type(named) is _NAME and named.id == "super" and run.frame.scope.find("super") is None:
         return classes.super_of(run, node)
     function = expressions.eval_expr(run, named)
+    if function is NONE and run.alone:
+        function = attributes.set_elsewhere(run, named) or function
     call = evaluate_arguments(run, node)
     if type(function) is Bound and (function.name == "forward" or function.name.endswith(".forward")):
         classes.note_direct_forward(run, node, function)

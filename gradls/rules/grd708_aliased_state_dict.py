@@ -9,6 +9,8 @@ from gradls.flow.join import options
 from gradls.flow.values import Mapping, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.snapshots import is_chosen, is_used_after
+from gradls.rules.training_order import loops_of, receiver_of, rounds_of
 from gradls.rules.words import code, place
 
 
@@ -83,8 +85,11 @@ class AliasedStateDict(Rule):
     code, name, severity = "GRD708", "aliased-state-dict", Severity.WARNING
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        if not any(facts.of("state-dict")):
-            return
+        yield from self._of_unknown(facts)
+        if any(facts.of("state-dict")):
+            yield from self._of_known(facts)
+
+    def _of_known(self, facts: Facts) -> Iterable[Finding]:
         taken: dict[Node, tuple[int, Event]] = {}
         told: set[ast.AST] = set()
         for number, event in enumerate(facts.events):
@@ -103,6 +108,29 @@ class AliasedStateDict(Rule):
                     yield self._report(facts, state, step, event)
             if event.kind in ("mapping-used", "return", "yield") and taken and event.value is not None:
                 yield from self._of_use(facts, number, taken, told)
+
+    def _of_unknown(self, facts: Facts) -> Iterable[Finding]:
+        """The state of something unknown, which only the name of the method says to be a module."""
+        told: set[ast.AST] = set()
+        for state in facts.of("unknown-call"):
+            node, source = state.at.node, state.at.source
+            if getattr(state.value, "name", "") != "state_dict" or state.arguments or node in told:
+                continue
+            above, model = source.parent(node), receiver_of(node)
+            target = above.targets[0] if isinstance(above, ast.Assign) and above.value is node else None
+            if model is None or not isinstance(target, (ast.Name, ast.Attribute)) or not is_chosen(state):
+                continue
+            step = _trained_around(facts, state, source.segment(model))
+            if step is None or not is_used_after(source, target, rounds_of(state.path)[-1]):
+                continue
+            told.add(node)
+            message = (
+                f"if `{source.segment(model)}` is a module, {code(facts, node)} shares its memory with the parameters, "
+                "and the rounds that follow change it, too: what is used later are the last weights; keep "
+                "`copy.deepcopy(...)` of it"
+            )
+            story = [Step(place(step.at), "this changes the kept tensors")]
+            yield self.finding(place(state.at), message, story, severity=Severity.INFORMATION)
 
     def _of_use(
         self, facts: Facts, number: int, taken: dict[Node, tuple[int, Event]], told: set[ast.AST]
@@ -136,6 +164,19 @@ class AliasedStateDict(Rule):
             Step(place(load.at), "and they are used here"),
         ]
         return self.finding(place(state.at), message, story)
+
+
+def _trained_around(facts: Facts, state: Event, model: str) -> Event | None:
+    """Something in the loop in which a state is taken that trains, or is given the model."""
+    loop = id(rounds_of(state.path)[-1].loop)
+    for event in facts.of("step", "unknown-step", "scaler-step", "backward", "unknown-call"):
+        if loop not in loops_of(event.path):
+            continue
+        node, source = event.at.node, event.at.source
+        arguments = [*node.args, *(part.value for part in node.keywords)] if isinstance(node, ast.Call) else []
+        if event.kind != "unknown-call" or any(source.segment(argument) == model for argument in arguments):
+            return event
+    return None
 
 
 def _given(event: Event) -> Value | None:

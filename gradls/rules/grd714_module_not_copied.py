@@ -3,13 +3,14 @@
 import ast
 from collections.abc import Iterable, Iterator
 
-from gradls.flow.classes import is_module
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Round
+from gradls.flow.hierarchy import is_module
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.values import Instance
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.snapshots import is_chosen, is_used_after
 from gradls.rules.training_order import receiver_of, rounds_of
 from gradls.rules.words import code, place
 
@@ -120,11 +121,11 @@ class ModuleNotCopied(Rule):
         for number, event in facts.numbered("named", "attribute-set"):
             module = event.assigned if event.kind == "attribute-set" else event.value
             target = event.at.node
-            if target in told or not _is_chosen(event) or not isinstance(module, Instance) or not is_module(module):
+            if target in told or not is_chosen(event) or not isinstance(module, Instance) or not is_module(module):
                 continue
             written = _written(event)
             step = _trained_on(facts, number, event, module) if written is not None else None
-            if written is None or step is None or not _is_used_after(event, step[1]):
+            if written is None or step is None or not is_used_after(event.at.source, target, step[1]):
                 continue
             told.add(target)
             message = (
@@ -148,12 +149,6 @@ def _named_so(facts: Facts, load: Event, name: str) -> list[Step]:
     return [Step(place(sets[0].at), "this is no copy")] if sets else []
 
 
-def _is_chosen(event: Event) -> bool:
-    """Is it done on a branch within a loop?"""
-    path = event.path
-    return path is not None and not isinstance(path[1], Round) and bool(rounds_of(path))
-
-
 def _written(event: Event) -> ast.expr | None:
     """The name that is given a second one here, if that is all that the statement says."""
     target = event.at.node
@@ -167,7 +162,7 @@ def _written(event: Event) -> ast.expr | None:
     return None
 
 
-def _trained_on(facts: Facts, number: int, event: Event, module: Instance) -> tuple[Event, object] | None:
+def _trained_on(facts: Facts, number: int, event: Event, module: Instance) -> tuple[Event, Round] | None:
     """A later step that changes the module, and the loop that both are in."""
     parameters = {tensor for _, tensor in parameters_of(module)[0]}
     mine = rounds_of(event.path)
@@ -175,46 +170,5 @@ def _trained_on(facts: Facts, number: int, event: Event, module: Instance) -> tu
         if later > number and parameters & set(step.parameters):
             common = [one for one, other in zip(mine, rounds_of(step.path), strict=False) if one is other]
             if common:
-                return step, common[-1].loop
+                return step, common[-1]
     return None
-
-
-def _is_used_after(event: Event, loop: object) -> bool:
-    """Is what was named here used after the loop, and not in it?"""
-    target, source = event.at.node, event.at.source
-    around = [node for node in _around(event) if isinstance(node, (ast.For, ast.While, ast.AsyncFor))]
-    inner = [node for node in around if node is loop] or around[-1:]
-    if not inner or _leaves(event, inner[0]):
-        return False
-    within = {id(node) for node in ast.walk(inner[0])}
-    whole = next((node for node in _around(event) if isinstance(node, ast.FunctionDef)), source.tree)
-    if isinstance(target, ast.Attribute):
-        whole = source.tree
-    uses = [node for node in ast.walk(whole) if _is_use(node, target)]
-    return bool(uses) and not any(id(node) in within for node in uses)
-
-
-def _is_use(node: ast.AST, target: ast.AST) -> bool:
-    if isinstance(target, ast.Name):
-        return isinstance(node, ast.Name) and node.id == target.id and isinstance(node.ctx, ast.Load)
-    same = isinstance(node, ast.Attribute) and isinstance(target, ast.Attribute) and node.attr == target.attr
-    return same and isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
-
-
-def _around(event: Event) -> Iterator[ast.AST]:
-    """What is around an assignment, from inside out."""
-    node: ast.AST | None = event.at.node
-    while node is not None:
-        node = event.at.source.parent(node)
-        if node is not None:
-            yield node
-
-
-def _leaves(event: Event, loop: ast.AST) -> bool:
-    """Does the branch of an assignment leave the loop?"""
-    for node in _around(event):
-        if node is loop:
-            return False
-        if isinstance(node, ast.If):
-            return any(isinstance(part, (ast.Break, ast.Return, ast.Raise)) for part in ast.walk(node))
-    return False

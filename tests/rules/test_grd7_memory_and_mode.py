@@ -350,3 +350,53 @@ def test_attention_that_drops_in_evaluation(rate: str, found: int) -> None:
             return F.scaled_dot_product_attention(q, k, v, {rate})
     """
     assert len(reported("GRD706", snippet)) == found
+
+
+UNKNOWN_MODEL = """
+class Trainer({base}):
+    def __init__(self, epochs):
+        self.epochs, self.model, self.best = epochs, None, None
+
+    def fit(self, loader):
+        lowest = 1e9
+        for epoch in range(self.epochs):
+            for x, y in loader:
+                loss = (self.model(x) - y).pow(2).mean()
+                loss.backward()
+                self.optimizer.step()
+            if loss.item() < lowest:
+                lowest = loss.item()
+                {kept}
+        {after}
+"""
+
+
+@pytest.mark.parametrize("base", ["object", "Base"])
+@pytest.mark.parametrize(
+    ("kept", "after", "found"),
+    [
+        ("best = self.model.state_dict()", "self.model.load_state_dict(best)", 1),
+        ("best = self.model.state_dict()", "torch.save(best, 'best.pt')", 1),
+        ("best = self.model.state_dict()", "return lowest", 0),
+        ("best = copy.deepcopy(self.model.state_dict())", "self.model.load_state_dict(best)", 0),
+        ("best = self.model.state_dict()\n                break", "self.model.load_state_dict(best)", 0),
+        ("best = self.model.state_dict()\n                torch.save(best, 'b.pt')", "print(best)", 0),
+        ("self.best = self.model.state_dict()", "return lowest", 1),
+    ],
+)
+def test_state_of_an_unknown_model(base: str, kept: str, after: str, found: int) -> None:
+    snippet = "import copy\nfrom elsewhere import Base\n" + UNKNOWN_MODEL.format(base=base, kept=kept, after=after)
+    assert [severity for severity, _ in reported("GRD708", snippet)] == ["information"] * found
+
+
+def test_state_that_nothing_trains() -> None:
+    snippet = """
+    def pick(models, scores):
+        best, state = 0, None
+        for model, score in zip(models, scores):
+            if score > best:
+                best, kept = score, None
+                state = model.state_dict()
+        return state
+    """
+    assert reported("GRD708", snippet) == []
