@@ -123,6 +123,8 @@ class ModuleNotCopied(Rule):
             target = event.at.node
             if target in told or not is_chosen(event) or not isinstance(module, Instance) or not is_module(module):
                 continue
+            if not isinstance(target, (ast.Name, ast.Attribute)):
+                continue
             written = _written(event)
             step = _trained_on(facts, number, event, module) if written is not None else None
             if written is None or step is None or not is_used_after(event.at.source, target, step[1]):
