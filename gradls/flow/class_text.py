@@ -21,6 +21,11 @@ def makes_layers(cls: Class) -> bool:
     return "layers" in _uses(cls)
 
 
+def fills(cls: Class) -> list[str]:
+    """The attributes that its methods other than `__init__` put something into: `x` of `self.x.append(...)`."""
+    return [word.removeprefix(_FILLS) for word in _uses(cls) if word.startswith(_FILLS)]
+
+
 def declarations(cls: Class) -> dict[str, ast.expr]:
     """What a class declares its attributes to be: `actor: Actor` in its body, `self.actor: Actor = ...` in a method."""
     if cls.declarations is None:
@@ -38,6 +43,11 @@ def reads_otherwise(cls: Class) -> bool:
     return before.keys() != now.keys() or any(ast.dump(before[name]) != ast.dump(now[name]) for name in now)
 
 
+_FILLS = "fills "
+FILLING = frozenset(("append", "appendleft", "add", "extend", "insert", "update", "setdefault"))
+"""Methods that put something into a container."""
+
+
 def _uses(cls: Class) -> frozenset[str]:
     if cls.uses is None:
         cls.uses = cls.source.once(_read_uses, cls.node)
@@ -52,7 +62,24 @@ def _read_uses(cls: ast.ClassDef) -> frozenset[str]:
                 found.add("registers")
             if node.value.id == "nn" and node.attr[:1].isupper():
                 found.add("layers")
+    for method in cls.body:
+        if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name != "__init__":
+            found.update(_FILLS + name for node in walk(method) if (name := _filled(node)) is not None)
     return frozenset(found)
+
+
+def _filled(node: ast.AST) -> str | None:
+    """The attribute of `self` that this puts something into."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in FILLING:
+        held: ast.AST = node.func.value
+    elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+        held = node.value
+    elif isinstance(node, ast.AugAssign):
+        held = node.target
+    else:
+        return None
+    is_own = isinstance(held, ast.Attribute) and isinstance(held.value, ast.Name) and held.value.id == "self"
+    return held.attr if is_own and isinstance(held, ast.Attribute) else None
 
 
 def _declarations(node: ast.ClassDef) -> dict[str, ast.expr]:

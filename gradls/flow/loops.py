@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.flow import classes, contexts, nothing, truth
+from gradls.flow.class_text import FILLING
 from gradls.flow.graph import Round
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.run import Loop
@@ -124,9 +125,6 @@ def _while_round(run: Run, statement: ast.While) -> bool:
 
     expressions.eval_expr(run, statement.test)
     return exec_block(run, statement.body)
-
-
-FILLING = frozenset(("append", "appendleft", "add", "extend", "insert", "update", "setdefault"))
 
 
 def _may_break(loop: ast.stmt) -> bool:

@@ -9,12 +9,24 @@ from gradls.autograd.distributions import find_distribution
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import HIDING, Node, frontier, lost_leaves, walk
 from gradls.flow.models.modules import parameters_of
-from gradls.flow.values import Instance, Sequence, Tensor
+from gradls.flow.values import Instance, Sequence, Tensor, Unknown
 
 ADDITIVE = frozenset(("add", "sub", "rsub", "neg", "radd", "scale"))
 """Operations whose operands are terms of the result."""
 SCALING = frozenset(("mul", "div", "truediv", "rmul"))
 """The same if the other operand is a constant."""
+
+
+def may_hide(node: Node) -> bool:
+    """Is this something unknown in which there may be something that the analysis has seen?"""
+    if node.kind != "opaque":
+        return False
+    origin, value = node.op, node.get("value")
+    while origin == "derived" and isinstance(value, Unknown) and "derived" in value.fields:
+        value = value.fields["derived"][0]
+        if isinstance(value, Unknown) and value.origin in ("filled", "derived"):
+            origin = value.origin
+    return origin in HIDING
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,7 +170,7 @@ def never_reached(facts: Facts) -> set[Tensor]:
         return set()
     for event in backwards(facts):
         assert event.node is not None
-        if any(node.kind == "opaque" and node.op in HIDING for node in walk(event.node, follow="maybe")):
+        if any(may_hide(node) for node in walk(event.node, follow="maybe")):
             return set()
         trained -= event.reached
     for event in facts.of("grad-set"):

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from gradls.flow import attributes, classes, hierarchy, unparsed
+from gradls.flow import attributes, class_text, classes, hierarchy, unparsed
 from gradls.flow.arguments import Call
 from gradls.flow.backward import check_result
 from gradls.flow.calls import call_function
@@ -139,7 +139,17 @@ def make(run: Run, cls: Class) -> tuple[Chapter, Value]:
         for _, tensor in parameters_of(receiver)[0]:
             # Whoever made the object may have converted it.
             tensor.fields["exact"] = None
+        _open_containers(run, receiver)
     return chapter, receiver
+
+
+def _open_containers(run: Run, made: Instance) -> None:
+    """By the time that a method is called others may have filled what the object holds."""
+    for base in hierarchy.linearize(made.cls) if isinstance(made.cls, Class) else ():
+        for name in class_text.fills(base) if isinstance(base, Class) else ():
+            held = made.fields.get(name)
+            if isinstance(held, (Sequence, Mapping)) and held.rest is None:
+                run.state.set(held.fields, "rest", run.unknown("filled"))
 
 
 def _instantiate(run: Run, cls: Class, holder: list[Value]) -> None:

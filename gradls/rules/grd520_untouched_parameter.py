@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import HIDING, walk
-from gradls.flow.lost import backwards, parts_of_unknown
+from gradls.flow.graph import walk
+from gradls.flow.lost import backwards, may_hide, parts_of_unknown
 from gradls.flow.values import Instance, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -114,7 +114,7 @@ class UntouchedParameter(Rule):
         touched: set[Tensor] = set()
         for event in backwards(facts):
             for node in walk(event.node):  # type: ignore[arg-type]
-                if node.kind == "opaque" and node.op in HIDING:
+                if may_hide(node):
                     return
                 if node.leaf is not None:
                     touched.add(node.leaf)

@@ -156,6 +156,7 @@ class WrongNumberOfGradients(Rule):
     """
 
     code, name, severity = "GRD801", "wrong-number-of-gradients", Severity.ERROR
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         applied, defined = applications(facts), definitions(facts)

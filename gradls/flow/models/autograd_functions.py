@@ -99,7 +99,7 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
 
 
 def context_arguments(
-    run: Run, method: Function, call: Call, outputs: list[Value] | None = None, kept: tuple[Tensor, ...] | None = None
+    run: Run, method: Function, call: Call, outputs: list[Value] | None = None, kept: tuple[Value, ...] | None = None
 ) -> Call:
     """The arguments `call` of a method of a custom Function that nobody is seen to call: a context first; backward
     gets tensors, of the shapes of the `outputs` of forward where these are known, and the context has what forward has
@@ -110,7 +110,7 @@ def context_arguments(
         context = Instance(run.state, run.lib(CONTEXT))
         context.open = True
         if kept is not None:
-            context.data["kept"] = kept
+            context.data["saved"] = kept
         call.args[:1] = [context]
     if method.name in ("backward", "vjp"):
         for name, output in itertools.zip_longest(names[1:], (outputs or [])[: len(names) - 1]):
@@ -135,7 +135,7 @@ def _run_backward_of(run: Run, cls: Class, call: Call, result: Value | None, use
     given = [output for output in outputs if output is not None]
     reached: set[Tensor] = set()
     try:
-        arguments = context_arguments(run, found, Call(call.node, []), given, used.data.get("kept"))
+        arguments = context_arguments(run, found, Call(call.node, []), given, used.data.get("saved"))
         reached = run_apart(run, partial(call_function, run, found, arguments))
     finally:
         run.state.undo(mark)
@@ -224,6 +224,7 @@ def context_method(run: Run, receiver: Instance, call: Call) -> Value:
     tensors = tuple(value for value in call.values if isinstance(value, Tensor))
     if name == "save_for_backward":
         receiver.data["kept"] = tensors
+        receiver.data["saved"] = None if call.unsure else tuple(call.values)
     elif name == "mark_dirty":
         receiver.data["dirty"] = tensors
     return NONE
@@ -232,9 +233,8 @@ def context_method(run: Run, receiver: Instance, call: Call) -> Value:
 @attribute(CONTEXT, "saved_tensors")
 def saved_tensors(run: Run, value: Instance, node: ast.expr) -> Value:
     """What forward kept, if that is known."""
-    if "kept" not in value.data:
-        return run.unknown("attribute", "saved_tensors")
-    return Sequence(run.state, "tuple", value.data["kept"])
+    saved = value.data.get("saved")
+    return run.unknown("attribute", "saved_tensors") if saved is None else Sequence(run.state, "tuple", saved)
 
 
 @attribute(CONTEXT, "saved_variables")
