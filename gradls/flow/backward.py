@@ -250,7 +250,8 @@ def run_grad(run: Run, call: Call) -> Value:
     if isinstance(inputs, Sequence) and inputs.rest is not None:
         rest = results.pop() if results else run.unknown("gradient")
     if not isinstance(inputs, (Tensor, Sequence)):
-        return run.unknown("call", "grad")
+        # One gradient, or any number of them.
+        return Sequence(run.state, "tuple", (), results[0]) if results else run.unknown("call", "grad")
     return Sequence(run.state, "tuple", tuple(results), rest)
 
 
@@ -276,7 +277,9 @@ def _gradient(
 ) -> Value:
     """The gradient of `roots`, which begins with `starts`, for one target."""
     if not isinstance(target, Tensor):
-        return run.unknown("gradient")
+        if create is not False or not any(isinstance(root, Tensor) and root.requires_grad for root in roots):
+            return run.unknown("gradient")
+        return _without_graph(run, roots, call)
     known = again.get(target.node)
     if known is not None and known.flag is False:
         edges = [Edge(root.node, root.requires_grad) for root in roots if isinstance(root, Tensor)]
@@ -290,7 +293,14 @@ def _gradient(
             gradient.node.label = "raises"
             gradient.node.fields["stuck"] = known.stuck[0], known.stuck[1].second
         return gradient
+    gradient = _without_graph(run, roots, call)
+    gradient.dtype, gradient.shape = target.dtype, target.shape
+    return gradient
+
+
+def _without_graph(run: Run, roots: Items[Value], call: Call) -> Tensor:
+    """A gradient that is taken without `create_graph=True`."""
     edges = [Edge(root.node, root.requires_grad) for root in roots if isinstance(root, Tensor)]
     node = cut_node(run, "grad", "grad", edges, run.at(call.node))
     node.label = "grad"
-    return Tensor(run.state, node, requires_grad=False, leaf=True, dtype=target.dtype, shape=target.shape)
+    return Tensor(run.state, node, requires_grad=False, leaf=True)

@@ -102,11 +102,13 @@ class GradOfUnusedTensor(Rule):
             return
         reached = {node for root in event.nodes for node in walk(root, follow="maybe")}
         lenient = any(name in event.call.kwargs for name in ("allow_unused", "materialize_grads"))
-        opaque = any(node.kind == "opaque" for node in reached)
+        opaque = [node.fields.born for node in reached if node.kind == "opaque"]
         for target, node, flag in event.wanted:
             if flag is False:
                 yield self.report(facts, event, target, "does not require grad")
-            elif flag is True and node not in reached and not lenient and not opaque:
+            elif (
+                flag is True and node not in reached and not lenient and all(born < node.fields.born for born in opaque)
+            ):
                 yield self.report(facts, event, target, "is no part of the graph of the output")
 
     def report(self, facts: Facts, event: Event, target: Tensor, why: str) -> Finding:

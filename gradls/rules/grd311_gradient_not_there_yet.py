@@ -103,7 +103,7 @@ class GradientNotThereYet(Rule):
             if event.kind == "backward":
                 # It raises itself, which is another rule's finding.
                 failed = failed or event.info.get("requires_grad") is False
-            elif event.leaf is True and not event.caught and not failed and isinstance(event.value, Tensor):
+            elif event.leaf is not False and not event.caught and not failed and isinstance(event.value, Tensor):
                 used.add(event.at.node)
                 yield self.report(facts, event, event.value)
         for event in facts.of("grad-read"):

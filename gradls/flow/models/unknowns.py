@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import find_op
 from gradls.flow import truth
 from gradls.flow.arguments import Call
-from gradls.flow.graph import Edge
+from gradls.flow.graph import Edge, Node
 from gradls.flow.hooks import removed_by_unknown
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.models.registry import method, setter
@@ -80,6 +80,12 @@ def remove(run: Run, receiver: Unknown, call: Call) -> Value:
 @method(UNKNOWN, "requires_grad_")
 def requires_grad_(run: Run, receiver: Unknown, call: Call) -> Value:
     doubt_flags(run, receiver)
+    given = call.get(0, "requires_grad")
+    wanted = (True if given is None else truth.truth(run, given)) is True and not call.unsure
+    function = call.node.func if isinstance(call.node, ast.Call) else None
+    # A module has this method, too.
+    if wanted and isinstance(function, ast.Attribute) and (receiver.plain or _is_result(receiver)):
+        return _made_to_require_grad(run, receiver, function.value, call.node)
     found = unknown_method(run, "requires_grad_", receiver, call)
     return found if found is not None else run.unknown("call", "requires_grad_")
 
@@ -87,6 +93,31 @@ def requires_grad_(run: Run, receiver: Unknown, call: Call) -> Value:
 @setter(UNKNOWN, "requires_grad")
 def set_requires_grad(run: Run, receiver: Unknown, value: Value, target: ast.expr) -> None:
     doubt_flags(run, receiver)
+    if isinstance(target, ast.Attribute) and truth.truth(run, value) is True:
+        _made_to_require_grad(run, receiver, target.value, target)
+
+
+def _is_result(value: Unknown, *, fresh: bool = False) -> bool:
+    """Is it what a method or function of tensors gave? `fresh`: one that nobody had before."""
+    node = value.fields.get(("node",))
+    op = find_op(f"torch.Tensor.{node.op}") if isinstance(node, Node) and node.at is not None else None
+    return op is not None and not (fresh and (op.inplace or op.view != "no" or op.name in _SAME))
+
+
+def _made_to_require_grad(run: Run, value: Unknown, written: ast.expr, at: ast.expr) -> Tensor:
+    """The tensor that something unknown is found out to be: one that requires grad. A leaf if it had no history;
+    otherwise that is not known, and the name that stands there is one for this tensor from here on."""
+    if value.plain or value.unrecorded:
+        tensor = run.leaf("flagged", at, requires_grad=True, dtype=None)
+    else:
+        node = Node(run.state, "flagged", run.at(at), (Edge(opaque(run, value), None),), path=run.path)
+        node.leaf = tensor = Tensor(run.state, node, requires_grad=True, leaf=None)
+        tensor.fields["fresh"] = _is_result(value, fresh=True)
+    found = truth.slot(run, written)
+    if found is not None and found[0].get(found[1]) is value:
+        tensor.name = written.id if isinstance(written, ast.Name) else found[1]
+        run.state.set(found[0], found[1], tensor)
+    return tensor
 
 
 def doubt_flags(run: Run, value: Unknown) -> None:
