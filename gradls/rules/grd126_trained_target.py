@@ -11,6 +11,7 @@ from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import Argument, called, prediction, target
 from gradls.rules.rule import Rule
+from gradls.rules.training_order import loops_of
 from gradls.rules.unused_gradients import cut_points, fates
 from gradls.rules.words import code, owners, place
 
@@ -25,6 +26,7 @@ class TrainedTarget(Rule):
     - is a reward plus a discounted prediction, as in temporal-difference learning,
     - comes from a network that was given the weights of the predicting one by `load_state_dict()`, or
     - comes from other tensors than the prediction, in a program that has no optimizer to say which are trained.
+    And, whatever the loss, a moving average of other parameters which backward reaches and an optimizer steps, too.
 
     ## Why it matters
     A target is what the prediction should move to. With a gradient it moves to the prediction as well, and the loss
@@ -55,6 +57,22 @@ class TrainedTarget(Rule):
     one, other = torch.rand(3, requires_grad=True), torch.rand(3, requires_grad=True)
     F.mse_loss(one, other).backward()
     assert torch.equal(one.grad, -other.grad)
+    ```
+
+    ```python
+    import copy
+    import torch
+
+    net = torch.nn.Linear(3, 3)
+    average = copy.deepcopy(net)
+    optimizer = torch.optim.SGD([*net.parameters(), *average.parameters()], lr=0.1)
+    for x in torch.randn(4, 8, 3):
+        optimizer.zero_grad()
+        (net(x) - average(x + 0.1)).pow(2).mean().backward()
+        optimizer.step()
+        for mean, own in zip(average.parameters(), net.parameters()):
+            mean.data = 0.9 * mean.data + 0.1 * own.data
+    assert average.weight.grad is not None
     ```
 
     ## Use instead
@@ -100,6 +118,7 @@ class TrainedTarget(Rule):
     whole_file = True
 
     def check(self, facts: Facts) -> Iterator[Finding]:
+        yield from self._of_averages(facts)
         losses = [event for event in facts.of("loss") if event.node is not None and _both_have_gradients(event)]
         if not losses:
             return
@@ -117,6 +136,29 @@ class TrainedTarget(Rule):
                 seen.add(wanted.value.node.at.node if wanted.value.node.at is not None else event.at.node)
                 yield self.report(facts, event, wanted, why)
 
+    def _of_averages(self, facts: Facts) -> Iterator[Finding]:
+        """Parameters that are the moving average of others, and trained."""
+        seen: set[object] = set()
+        for event in facts.of("write", "data-set"):
+            average = _average(event)
+            if average is None or average.owner in seen or event.at.node in seen:
+                continue
+            step = next((one for one in facts.of("step") if average in one.trained), None)
+            backward = next((one for one in backwards(facts) if average in one.reached), None)
+            if step is not None and backward is not None:
+                seen.update((event.at.node, average.owner))
+                what = code(facts, facts.statement(event.at.node) or event.at.node)
+                message = (
+                    f"{what} makes {owners([average])} follow other parameters, and "
+                    f"{code(facts, backward.at.node)} trains them, too: compute what comes from them under "
+                    f"`{facts.torch_name}.no_grad()`"
+                )
+                story = [
+                    Step(place(backward.at), "it reaches the average"),
+                    Step(place(step.at), "the optimizer moves it here"),
+                ]
+                yield self.finding(place(event.at), message, story)
+
     def report(self, facts: Facts, event: Event, wanted: Argument, why: str) -> Finding:
         assert isinstance(wanted.value, Tensor)
         node = wanted.value.node
@@ -128,6 +170,28 @@ class TrainedTarget(Rule):
             edit = edits.add_call(Place(event.at.source, wanted.node), ".detach()")
             fixes.append(Fix("Detach the target", Safety.SUGGESTED, edit))
         return self.finding(place(event.at), message, story, fixes)
+
+
+def _average(event: Event) -> Tensor | None:
+    """The parameter that gets a mean of its own value and of the one in its place in another module."""
+    written = event.value
+    for _ in range(3):
+        if isinstance(written, Tensor) and not written.is_parameter and isinstance(written.data, Tensor):
+            written = written.data
+    if not isinstance(written, Tensor) or not written.is_parameter or event.node is None:
+        return None
+    sources = [edge.node for edge in event.node.edges]
+    kept = event.kind == "write" and event.op.rstrip("_") in ("add", "lerp")
+    if event.kind == "write" and not kept:
+        if event.op.rstrip("_") != "copy":
+            return None
+        del sources[:1]  # What was there before.
+    found = {part.leaf for node in sources for part in walk(node) if part.leaf is not None and part.leaf.is_parameter}
+    if kept:
+        found.add(written)
+    others = found - {written}
+    alike = [(part.name, part.shape) for part in others] == [(written.name, written.shape)]
+    return written if written in found and alike and loops_of(event.path) else None
 
 
 def _both_have_gradients(event: Event) -> bool:

@@ -20,7 +20,8 @@ class OptimizerArguments(Rule):
     ## What it finds
     An optimizer over an empty list, over an iterator that was gone through before, over a single tensor, a module, a
     dictionary, a set or a list of lists; over tensors that are results of operations; and over the values of a
-    `state_dict()`. With a `target-torch` before 2.6, also over named parameters.
+    `state_dict()`. With a `target-torch` before 2.6, also over named parameters. As information, a group of its own
+    for parameters that are frozen, as those of `Embedding.from_pretrained` are, and stay so.
 
     ## Why it matters
     Most of these raise. The values of a state dictionary do not: they are detached from the parameters, never get a
@@ -68,6 +69,17 @@ class OptimizerArguments(Rule):
     model(torch.randn(8, 3)).sum().backward()
     optimizer.step()
     assert torch.equal(model.weight, before)
+    ```
+
+    ```python
+    import torch
+
+    table = torch.nn.Embedding.from_pretrained(torch.randn(9, 3))
+    model = torch.nn.Linear(3, 1)
+    groups = [{"params": table.parameters(), "lr": 0.01}, {"params": model.parameters()}]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    model(table(torch.arange(8))).sum().backward()
+    assert table.weight.grad is None
     ```
 
     ## Use instead
@@ -169,6 +181,17 @@ class OptimizerArguments(Rule):
         if isinstance(group, Tensor) and not is_whole:
             tensors = [group]
         yield from self._of_tensors(event, tensors)
+        if (
+            not is_whole
+            and tensors
+            and len(tensors) == len(items)
+            and all(_stays_frozen(facts, one) for one in tensors)
+        ):
+            message = (
+                f"a group holds only {owners(tensors)}, which do not require grad: it is never trained. Thaw what is to "
+                "be trained, or leave the group away"
+            )
+            yield self.finding(place(event.at), message, _made(tensors[0]), severity=Severity.INFORMATION)
 
     def _of_tensors(self, event: Event, tensors: list[Tensor]) -> Iterator[Finding]:
         for tensor in tensors:
@@ -260,6 +283,18 @@ def _is_method(value: Value, name: str) -> bool:
 
 def _is_of_state_dict(tensor: Tensor) -> bool:
     return tensor.node.op == "state_dict" and tensor.requires_grad is False
+
+
+def _stays_frozen(facts: Facts, tensor: Tensor) -> bool:
+    """Does a parameter not require grad, as far as anything is known of it?"""
+    if tensor.requires_grad is not False or tensor.fields.get("escaped") or tensor.owner is None:
+        return False
+    if tensor.owner.fields.get("escaped") or tensor.owner.open:
+        return False
+    for event in facts.of("requires-grad-set", "freeze"):
+        if event.flag is not False and (event.value is tensor or tensor in event.info.get("parameters", ())):
+            return False
+    return True
 
 
 def _made(tensor: Tensor) -> list[Step]:

@@ -12,6 +12,7 @@ from gradls.flow import dtypes, truth
 from gradls.flow.arguments import Call
 from gradls.flow.classes import start_training
 from gradls.flow.hierarchy import MODULE, is_module
+from gradls.flow.models.registry import function
 from gradls.flow.values import (
     NONE,
     Choice,
@@ -40,13 +41,26 @@ CONTAINERS = (
 )
 
 
-def create(run: Run, path: str, call: Call) -> Value:
+def create(run: Run, path: str, call: Call) -> Instance:
     """Make a module of a library class."""
     instance = Instance(run.state, run.lib(path), run.at(call.node))
     start_training(run, instance)
     initialize(run, instance, path, call)
     run.event("module-made", call.node, instance, call=call)
     return instance
+
+
+@function("torch.nn.Embedding.from_pretrained", "torch.nn.EmbeddingBag.from_pretrained")
+def from_pretrained(run: Run, path: str, call: Call) -> Value:
+    """An embedding with a given table, which is frozen unless `freeze=False`."""
+    table, freeze = call.get(0, "embeddings"), call.get(1, "freeze")
+    known = table.shape if isinstance(table, Tensor) and table.shape is not None and len(table.shape) == 2 else ()
+    sizes: list[Value] = [Host("int") if size is None else host(size) for size in known or (None, None)]
+    options = {name: value for name, value in call.kwargs.items() if name not in ("embeddings", "freeze")}
+    made = create(run, path.rpartition(".")[0], Call(call.node, [*sizes, *call.args[2:]], options, call.unsure))
+    frozen = True if freeze is None and not call.unsure else truth.truth(run, freeze or run.unknown("argument"))
+    made.fields["weight"].fields["requires_grad"] = None if frozen is None else not frozen
+    return made
 
 
 def initialize(run: Run, instance: Instance, path: str, call: Call) -> None:
