@@ -181,15 +181,11 @@ class OptimizerArguments(Rule):
         if isinstance(group, Tensor) and not is_whole:
             tensors = [group]
         yield from self._of_tensors(event, tensors)
-        if (
-            not is_whole
-            and tensors
-            and len(tensors) == len(items)
-            and all(_stays_frozen(facts, one) for one in tensors)
-        ):
+        frozen = [tensor for tensor in tensors if _stays_frozen(facts, tensor)]
+        if not is_whole and tensors and len(frozen) == len(items):
             message = (
-                f"a group holds only {owners(tensors)}, which do not require grad: it is never trained. Thaw what is to "
-                "be trained, or leave the group away"
+                f"a group holds only {owners(tensors)}, frozen: it is never trained. Thaw what is to be trained, or "
+                "leave the group away"
             )
             yield self.finding(place(event.at), message, _made(tensors[0]), severity=Severity.INFORMATION)
 

@@ -263,6 +263,13 @@ WRONG |= {
         assert scale.grad is None
         """,
     ),
+    "through a table that is frozen": (
+        "GRD110",
+        """
+        table = nn.Embedding.from_pretrained(torch.randn(4, 3))
+        table(torch.tensor([0, 1])).sum().backward()  # raises RuntimeError: element 0 of tensors does not require grad
+        """,
+    ),
     "after a parameter that only a name stands for": (
         "GRD608",
         """
