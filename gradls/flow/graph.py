@@ -292,7 +292,7 @@ def flow_of(node: Node) -> bool | None:
     return True if True in flags else None if None in flags else False
 
 
-HIDING = frozenset(("element", "recursion", "branches", "decorated", "never", "super", "item", "unknown"))
+HIDING = frozenset(("element", "filled", "recursion", "branches", "decorated", "never", "super", "item", "unknown"))
 """Origins of unknown values in which something that the analysis has seen may hide; others are data from outside."""
 
 

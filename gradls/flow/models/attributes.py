@@ -87,11 +87,11 @@ def lacks_grad(run: Run, tensor: Tensor, known: Value | None) -> bool:
         return False
     if tensor.leaf is False:
         return tensor.requires_grad is True and known is None and not tensor.fields.get("retains_grad")
-    if tensor.fields.get("fresh"):
-        return True
     outside = run.outside["backward"]
-    if tensor.leaf is not True or outside is None or tensor.fields.born <= max(outside, run.since):
+    if outside is None or tensor.fields.born <= max(outside, run.since):
         return False
+    if tensor.leaf is not True:
+        return bool(tensor.fields.get("fresh"))
     return tensor.node.kind == "leaf" and tensor.node.op not in ("argument", "grad", "data")
 
 
