@@ -182,7 +182,7 @@ class OptimizerArguments(Rule):
             tensors = [group]
         yield from self._of_tensors(event, tensors)
         frozen = [tensor for tensor in tensors if _stays_frozen(facts, tensor)]
-        if not is_whole and tensors and len(frozen) == len(items):
+        if not is_whole and tensors and len(frozen) == max(len(items), len(tensors)):
             message = (
                 f"a group holds only {owners(tensors)}, frozen: it is never trained. Thaw what is to be trained, or "
                 "leave the group away"
