@@ -215,6 +215,8 @@ def _of_unknown(run: Run, value: Unknown, name: str, node: ast.expr) -> Value:
         attribute.origin, attribute.plain = "metadata", True
     elif name in _DATA:
         attribute.unrecorded = name == "grad" or value.unrecorded
+        if name == "grad":
+            run.event("unknown-grad-read", node, value)
     value.fields[name] = attribute
     return attribute
 

@@ -18,17 +18,20 @@ from gradls.syntax.walk import walk
 if TYPE_CHECKING:
     from gradls.flow.run import Run
 
-MODES: dict[str, tuple[bool | None, bool]] = {
-    "torch.no_grad": (False, False),
-    "torch.enable_grad": (True, False),
+MODES: dict[str, tuple[bool | None, bool | None]] = {
+    "torch.no_grad": (False, None),
+    "torch.enable_grad": (True, None),
     "torch.inference_mode": (False, True),
 }
 
 
-def set_mode(run: Run, grad: bool | None, inference: bool, at: At | None) -> Callable[[], None]:
-    """Set the grad mode; what is returned sets it back. Where it is turned on inside a custom Function, what follows is
-    recorded as anywhere else."""
+def set_mode(run: Run, grad: bool | None, inference: bool | None, at: At | None) -> Callable[[], None]:
+    """Set the grad mode, and inference mode unless that is None; what is returned sets them back. Where gradients are
+    turned on inside a custom Function, what follows is recorded as anywhere else; in inference mode nothing is."""
     before = dict(run.mode)
+    if inference is None:
+        inference = run.mode["inference"]
+        grad = False if inference else grad
     run.state.set(run.mode, "grad", grad)
     run.state.set(run.mode, "inference", inference)
     run.state.set(run.mode, "at", at)
@@ -92,17 +95,18 @@ def leave_blocks(run: Run, kept: int) -> None:
         run.state.set(run.mode, key, value)
 
 
-def wanted_mode(run: Run, path: str, call: Call | None) -> tuple[bool | None, bool]:
-    """The grad mode that a call of `torch.no_grad`, `set_grad_enabled` and so on asks for."""
+def wanted_mode(run: Run, path: str, call: Call | None) -> tuple[bool | None, bool | None]:
+    """The grad mode that a call of `torch.no_grad`, `set_grad_enabled` and so on asks for, and the inference mode: None
+    leaves that as it is."""
     if path == "torch.set_grad_enabled":
         value = call.get(0, "mode") if call is not None else None
-        return (None if value is None else truth.truth(run, value)), False
+        return (None if value is None else truth.truth(run, value)), None
     grad, inference = MODES[path]
     if path == "torch.inference_mode" and call is not None:
         value = call.get(0, "mode")
         enabled = True if value is None else truth.truth(run, value)
         if enabled is not True:
-            return (run.mode["grad"] if enabled is False else None), bool(enabled)
+            return (True if enabled is False else None), bool(enabled)
     return grad, inference
 
 

@@ -107,6 +107,8 @@ def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
         return None
     if rule == "promote":
         return promote(list(bound.values()))
+    if op.name == "where" and op.params[0] == "condition" and "other" in op.params:
+        return promote([value for name, value in bound.items() if name in ("input", "other")])
     if op.name in _JOINING:
         parts = [tensor for value in bound.values() for tensor in operations.tensors_in(value)]
         return promote(parts) if parts else None

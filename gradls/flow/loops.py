@@ -72,9 +72,12 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     run.event("loop", statement, iterated)
     nothing.note_use(run, statement.iter, iterated, "it is gone through")
     elements, exact = rounds(run, iterated)
-
+    if not exact:
+        _leave_out(run, iterated, elements)
     if not elements:
         return exec_block(run, statement.orelse)
+    if not exact:
+        elements = [_of_its_own(run, value) for value in elements]
     bodies: list[Callable[[], bool]] = [partial(_with_element, run, statement, value) for value in elements]
     leave = contexts.take_over(run, iterated)
     try:
@@ -144,6 +147,31 @@ def _filled_in(loop: ast.stmt) -> tuple[ast.expr, ...]:
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
             found.append(node.value)
     return tuple(node for node in found if isinstance(node, (ast.Name, ast.Attribute)))
+
+
+def _of_its_own(run: Run, value: Value) -> Value:
+    """An element that stands for several, for one round: an iterator in it is another one in each round."""
+    if not isinstance(value, Sequence) or value.kind not in ("iterator", "tuple"):
+        return value
+    if value.kind == "iterator":
+        return Sequence(run.state, "iterator", value.items, value.rest)
+    items = tuple([_of_its_own(run, item) for item in value.items])
+    if all(new is old for new, old in zip(items, value.items, strict=True)):
+        return value
+    return Sequence(run.state, "tuple", items, value.rest, value.names)
+
+
+def _leave_out(run: Run, iterated: Value, elements: list[Value]) -> None:
+    """The modules for which no round is run: what those do with them is not known."""
+    from gradls.flow.models.modules import modules_of, parameters_of
+
+    items = container_elements(run, iterated) if isinstance(iterated, Instance) else iterated
+    for item in items.items if isinstance(items, Sequence) else ():
+        if isinstance(item, Instance) and not any(item is element for element in elements):
+            for module in modules_of(item)[0]:
+                run.state.set(module.fields, "escaped", True)
+            for _, parameter in parameters_of(item)[0]:
+                run.state.set(parameter.fields, "escaped", True)
 
 
 def _sampled(iterated: Value, elements: list[Value]) -> list[Value]:

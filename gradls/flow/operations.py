@@ -183,7 +183,13 @@ def opaque(run: Run, value: Value) -> Node:
     fields = value.fields  # type: ignore[attr-defined]
     node = fields.get(("node",))
     if node is None:
-        node = fields["node",] = Node(run.state, getattr(value, "origin", "") or "unknown", None, kind="opaque")
+        edges: tuple[Edge, ...] = ()
+        whole, key = fields.get("derived", (None, None))
+        if isinstance(whole, Unknown) and isinstance(key, (int, tuple)):
+            # A part of it depends on what the whole depends on.
+            edges = (edge(opaque(run, whole), False if is_plain(whole) else None),)
+        origin = getattr(value, "origin", "") or "unknown"
+        node = fields["node",] = Node(run.state, origin, None, edges, kind="opaque")
         node.label = getattr(value, "name", "")
         node.fields["value"] = value
     return node

@@ -12,7 +12,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.graph import Edge
 from gradls.flow.hierarchy import find_in_class
 from gradls.flow.join import options
-from gradls.flow.operations import apply, cut_node, host_history, tensors_in, unknown_operation
+from gradls.flow.operations import apply, cut_node, host_history, is_plain, tensors_in, unknown_operation
 from gradls.flow.values import (
     FALSE,
     LONGEST,
@@ -23,6 +23,7 @@ from gradls.flow.values import (
     Function,
     Host,
     Instance,
+    Lib,
     Mapping,
     MissingGrad,
     Sequence,
@@ -107,7 +108,7 @@ def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Va
         return _of_sequence(run, kind, right, left)
     if isinstance(left, (Mapping, Sequence)):
         return left
-    if _is_array(left) or _is_array(right):
+    if (_is_array(left) or _is_array(right)) and not (_may_be_tensor(left) or _may_be_tensor(right)):
         from gradls.flow.models import numpy
 
         return numpy.operator(run, [left, right], _expr(node))
@@ -129,6 +130,11 @@ def _noted(kind: type, result: Value, factor: Value) -> Value:
 
 def _is_array(value: Value) -> bool:
     return isinstance(value, Instance) and value.path == "numpy.ndarray"
+
+
+def _may_be_tensor(value: Value) -> bool:
+    """A tensor times an array is a tensor."""
+    return isinstance(value, Unknown) and not is_plain(value)
 
 
 _MAY_TAKE_NONE = (Instance, Unknown, Choice, Class)
@@ -288,6 +294,9 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
             return TRUE if function(left.value, right.value) else FALSE
         except TypeError:
             return Host("bool")
+    same = _same_class(left, right) if name in ("eq", "ne") else None
+    if same is not None:
+        return TRUE if same == (name == "eq") else FALSE
     if name in ("eq", "ne") and isinstance(left, Sequence) and isinstance(right, Sequence):
         same = _same_elements(run, left, right, node)
         if same is not None:
@@ -303,6 +312,20 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
             result.unrecorded = True
         return result
     return Host("bool")
+
+
+_TENSOR_CLASSES = frozenset(("torch.Tensor", "torch.nn.Parameter"))
+
+
+def _same_class(left: Value, right: Value) -> bool | None:
+    """Are two classes the same, if they are those of tensors, or built in? A tensor may be a parameter."""
+    if not isinstance(left, Lib) or not isinstance(right, Lib):
+        return None
+    if not all(path in _TENSOR_CLASSES or path.startswith("builtins.") for path in (left.path, right.path)):
+        return None
+    if left.path != right.path and {left.path, right.path} == _TENSOR_CLASSES:
+        return None
+    return left.path == right.path
 
 
 def _same_elements(run: Run, left: Sequence, right: Sequence, node: ast.AST) -> bool | None:
@@ -345,6 +368,8 @@ def _identity(run: Run, left: Value, right: Value, positive: bool) -> Value:
         same = left.value is right.value
     elif isinstance(left, Instance) and isinstance(right, Instance):
         same = left is right
+    else:
+        same = _same_class(left, right)
     if same is None:
         return Host("bool")
     return TRUE if same == positive else FALSE

@@ -22,7 +22,7 @@ from gradls.flow import (
 from gradls.flow.loops import exec_for, exec_while
 from gradls.flow.run import Arm, OutOfBudget, Run
 from gradls.flow.state import Changes, Fields
-from gradls.flow.values import NONE, Function, Instance, Mapping, Sequence, Tensor, Value
+from gradls.flow.values import NONE, Function, Instance, Mapping, Sequence, Tensor, Unknown, Value
 from gradls.syntax.walk import walk
 
 
@@ -46,6 +46,8 @@ def _expr(run: Run, statement: ast.Expr) -> bool:
 
 def _assign(run: Run, statement: ast.Assign) -> bool:
     value = expressions.eval_expr(run, statement.value)
+    if type(value) is Unknown and value.origin == "missing":
+        return False  # It raises, and a handler takes it.
     for target in statement.targets:
         assign(run, target, value)
     return True

@@ -352,7 +352,7 @@ class Function(Value):
         self.defaults: dict[str, Value] = {}
         self.kind = ""
         """static, class, property or empty."""
-        self.mode: tuple[bool | None, bool, At] | None = None
+        self.mode: tuple[bool | None, bool | None, At] | None = None
         self.decorated = False
         """A decorator that is not understood stands on it."""
         self.casts = False

@@ -68,6 +68,8 @@ class NothingRequiresGrad(Rule):
             # Unknown code that was given a leaf may have told it to require grad.
             if any(node.leaf is not None and node.leaf.fields.get("escaped") for node in walk(event.node)):
                 continue
+            if event.alone and event.node.kind == "leaf" and _is_kept(facts, event):
+                continue
             if without_gradient(event) and not frontier(event.node):
                 yield self._report(facts, event)
             elif not event.caught:
@@ -158,6 +160,21 @@ def _behind(node: Node) -> Node:
             break
         node = edges[0].node
     return node
+
+
+def _is_kept(facts: Facts, event: Event) -> bool:
+    """Is the tensor an attribute, of an object whose method nobody is seen to call, that another method made? By the
+    time of the call it may be another one."""
+    assert event.node is not None
+    at = event.node.at
+    return at is not None and _function(facts, at.node) is not _function(facts, event.at.node)
+
+
+def _function(facts: Facts, node: ast.AST) -> ast.AST | None:
+    found = facts.parent(node)
+    while found is not None and not isinstance(found, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        found = facts.parent(found)
+    return found
 
 
 def _explicit(node: Node) -> ast.keyword | None:

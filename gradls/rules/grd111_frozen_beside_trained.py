@@ -82,6 +82,7 @@ class FrozenBesideTrained(Rule):
                     node.leaf is None
                     or node.at is None
                     or node.leaf.requires_grad is not False
+                    or node.leaf.dtype in ("int", "bool")
                     or _explicit(node) is None
                 ):
                     continue

@@ -132,7 +132,7 @@ class FlagNobodyReads(Rule):
         for event in facts.of("unknown-attribute-set"):
             known = event.value is not None and is_used_as_module(facts, event.value)
             known = known or _is_from(event.value, _MODULES)
-            if event.name == "requires_grad" and known:
+            if event.name == "requires_grad" and known and not _is_told_apart(event.value):
                 yield from self._of_module(facts, event)
 
     def _of_calls(self, facts: Facts) -> Iterable[Finding]:
@@ -199,6 +199,15 @@ class FlagNobodyReads(Rule):
             f'changes; set `group["{name}"]` for each `group` in `param_groups`'
         )
         yield self.finding(place(event.at), message)
+
+
+def _is_told_apart(value: Value | None) -> bool:
+    """Does the program ask of which class something unknown is? What it does then, is meant for that class."""
+    keys = value.fields if isinstance(value, Unknown) else ()
+    return any(
+        isinstance(key, tuple) and key[0] == "derived" and isinstance(key[1], tuple) and key[1][0] == "isinstance"
+        for key in keys
+    )
 
 
 def _of_optimizers(facts: Facts) -> Iterator[Event]:

@@ -87,6 +87,8 @@ class MissingStep(Rule):
         yield from self._of_unknown(facts, order)
         if any(moment.kind == "step" and moment.tensors is None for moment in order.moments):
             return
+        if any(facts.of("unknown-grad-read")):
+            return  # What is read may be the gradient of any parameter.
         stepped = {moment.event.value for moment in order.moments if moment.kind == "step"}
         for optimizer, made in order.made.items():
             if optimizer in stepped or is_handed_out(facts, optimizer) or optimizer.fields.get("escaped"):

@@ -289,7 +289,7 @@ def _only_others(order: Order, start: int, step: Moment, known: set[Tensor]) -> 
         trained = [leaf for leaf in moment.tensors if leaf.is_parameter]
         if moment.tensors & held or not trained:
             return None
-        if any(leaf in known or leaf.requires_grad is not True for leaf in trained):
+        if any(leaf in known or leaf.requires_grad is not True or _is_elsewhere(leaf, set()) for leaf in trained):
             return None
         if not is_on_the_way(moment.event.path, step.event.path):
             return None

@@ -140,7 +140,8 @@ def _is_used_again(facts: Facts, event: Event) -> bool:
     start = facts.events.index(event) + 1
     if event.node is None:
         return True
-    own = {part for part in walk(event.node, follow="maybe") if part.leaf is None}
+    # What is handed in may be the result of operations that are not seen, so it may have a graph, too.
+    own = {part for part in walk(event.node, follow="maybe") if part.leaf is None or part.leaf.leaf is None}
     for later in facts.events[start:]:
         roots: list[Node] = []
         if later.kind == "backward":

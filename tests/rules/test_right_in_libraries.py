@@ -221,6 +221,229 @@ RIGHT = {
 
         Normed(nn.Linear(3, 3))(torch.ones(2, 3)).sum().backward()
         """,
+    "a loss that is handed in": """
+        class Scaled:
+            def __init__(self, optimizer, each: torch.Tensor):
+                self.optimizer, self.each = optimizer, each
+
+            def backward(self, weight):
+                self.each.mean().backward(retain_graph=True)
+                self.optimizer.zero_grad()
+                (weight * self.each).sum().backward()
+
+        model = nn.Linear(3, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        Scaled(optimizer, model(torch.ones(4, 3)).squeeze(1)).backward(torch.ones(4))
+        optimizer.step()
+        """,
+    "one of two numbers by a condition": """
+        condition = torch.ones(3) > 0
+        scores = torch.where(condition, 3.0, -3.0)[:, None]
+        nn.Linear(2, 3)(torch.cat((scores, -scores), dim=1)).sum().backward()
+        """,
+    "what belongs to which class": """
+        def take(values, index):
+            if type(index) is int:
+                if index >= len(values):
+                    raise IndexError
+                index = slice(index, None, len(values))
+            return values[index]
+
+        def plain(values):
+            if type(values) == float:
+                return values
+            return values.tolist() if type(values) is torch.Tensor else float(values)
+
+        take(torch.ones(3), torch.tensor([0, 1]))
+        assert plain(torch.ones(3)) == [1.0, 1.0, 1.0]
+        """,
+    "iterators that a generator gives, one in each round": """
+        def pairs(count, *values):
+            for number in range(count):
+                yield number, (value[number] for value in values)
+
+        class Net(nn.Module):
+            def __init__(self, count):
+                super().__init__()
+                self.count = count
+                self.first = nn.Linear(3, 3)
+                self.last = nn.Linear(3, 1)
+
+            def forward(self, x):
+                x = self.first(x)
+                for _, parts in pairs(self.count, x):
+                    found = []
+                    for part in parts:
+                        found.append(x * part)
+                    x = torch.cat(found, dim=0)
+                return self.last(x)
+
+        net = Net(3)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            net(torch.ones(4, 3)).sum().backward()
+            optimizer.step()
+        assert net.first.weight.grad is not None
+        """,
+    "more layers than rounds that are run": """
+        class Flow(nn.Module):
+            def __init__(self, layers):
+                super().__init__()
+                self.layers = nn.ModuleList(layers)
+
+            def forward(self, x):
+                for layer in self.layers:
+                    x = layer(x)
+                return x
+
+        layers = []
+        for _ in range(30):
+            layers.append(nn.Linear(3, 3))
+        flow = Flow(layers)
+        optimizer = torch.optim.SGD(flow.parameters(), lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            flow(torch.ones(2, 3)).sum().backward()
+            optimizer.step()
+        """,
+    "layers that are found by their number, and give two things": """
+        class Shift(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.shift = nn.Parameter(torch.zeros(2))
+
+            def inverse(self, z):
+                return z - self.shift, self.shift.sum().expand(len(z))
+
+        class Flow(nn.Module):
+            def __init__(self, layers):
+                super().__init__()
+                self.layers = nn.ModuleList(layers)
+
+            def forward(self, x):
+                total = torch.zeros(len(x))
+                for number in range(len(self.layers) - 1, -1, -1):
+                    x, change = self.layers[number].inverse(x)
+                    total += change
+                return -(total - x.pow(2).sum(1)).mean()
+
+        layers = []
+        for _ in range(6):
+            layers += [Shift()]
+        flow = Flow(layers)
+        optimizer = torch.optim.SGD(flow.parameters(), lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            flow(torch.ones(3, 2)).backward()
+            optimizer.step()
+        """,
+    "a custom function of which an object is made": """
+        class Sign(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x.sign()
+
+            @staticmethod
+            def backward(ctx, gradient):
+                return gradient
+
+        class Binary(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(torch.randn(3, 3))
+
+            def forward(self, x):
+                return x @ Sign().apply(self.weight)
+
+        net = Binary()
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            net(torch.ones(4, 3)).sum().backward()
+            optimizer.step()
+        assert net.weight.grad is not None
+        """,
+    "numbers of NumPy and what a model gives": """
+        import numpy as np
+
+        def train(model, x, data, y):
+            prediction = model(x) * np.std(data) + np.mean(data)
+            torch.abs(prediction - y).mean().backward()
+
+        train(nn.Linear(3, 1), torch.ones(2, 3), np.arange(4.0), torch.ones(2, 1))
+        """,
+    "spectral normalization as it was once written": """
+        class Normed(nn.Module):
+            def __init__(self, module, name="weight"):
+                super().__init__()
+                self.module, self.name = module, name
+                if not self.is_made():
+                    self.make()
+
+            def is_made(self):
+                try:
+                    u = getattr(self.module, self.name + "_u")
+                    w = getattr(self.module, self.name + "_bar")
+                    return True
+                except AttributeError:
+                    return False
+
+            def make(self):
+                w = getattr(self.module, self.name)
+                bar = nn.Parameter(w.data)
+                del self.module._parameters[self.name]
+                self.module.register_parameter(self.name + "_u", nn.Parameter(torch.ones(3), requires_grad=False))
+                self.module.register_parameter(self.name + "_bar", bar)
+
+            def forward(self, *args):
+                u = getattr(self.module, self.name + "_u")
+                w = getattr(self.module, self.name + "_bar")
+                setattr(self.module, self.name, w / u.dot(w.sum(0)))
+                return self.module.forward(*args)
+
+        net = Normed(nn.Linear(3, 3))
+        net(torch.ones(2, 3)).sum().backward()
+        assert net.module.weight_bar.grad is not None
+        """,
+    "a loss of which another class knows more": """
+        class Base:
+            def __init__(self):
+                self.loss = torch.zeros(1)
+
+            def backward(self):
+                self.loss.backward()
+
+        class Trainer(Base):
+            def run(self, model, x):
+                self.loss = model(x).sum()
+                self.backward()
+
+        Trainer().run(nn.Linear(3, 1), torch.ones(2, 3))
+        """,
+    "writing in inference mode": """
+        @torch.inference_mode()
+        def load():
+            layer = nn.Linear(3, 3)
+            with torch.no_grad():
+                layer.weight.copy_(torch.zeros(3, 3))
+            with torch.enable_grad():
+                layer.weight.copy_(torch.ones(3, 3))
+            return layer
+
+        load()
+        """,
+    "flags of modules and of parameters": """
+        def freeze(members):
+            for member in members:
+                if isinstance(member, nn.Parameter):
+                    member.requires_grad = False
+                else:
+                    for parameter in member.parameters():
+                        parameter.requires_grad = False
+
+        freeze([nn.Linear(3, 3), nn.Parameter(torch.ones(3))])
+        """,
     "a module that decides itself what an attribute is": """
         class Loose(nn.Module):
             def __init__(self):

@@ -14,7 +14,7 @@ from gradls.flow.graph import saved, walk
 from gradls.flow.hierarchy import FUNCTION, find_in_class, has_unknown_base
 from gradls.flow.models import recomputation
 from gradls.flow.models.registry import attribute, function, method
-from gradls.flow.operations import cut_tensor, derived_tensor, tensors_in
+from gradls.flow.operations import cut_tensor, derived_tensor, tensors_in, unknown_operation
 from gradls.flow.values import NONE, Class, Function, Host, Instance, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
@@ -46,8 +46,10 @@ def grad(run: Run, path: str, call: Call) -> Value:
 @method(FUNCTION, "apply")
 def apply(run: Run, receiver: Value, call: Call) -> Value:
     """A custom Function: its forward is not recorded; gradient goes to every tensor argument."""
+    if isinstance(receiver, Instance) and isinstance(receiver.cls, Class):
+        receiver = receiver.cls
     if not isinstance(receiver, Class):
-        return run.unknown("call", "apply")
+        return unknown_operation(run, "apply", call.values, call.node)
     forward, _ = find_in_class(receiver, "forward")
     reverse = [find_in_class(receiver, name)[0] is not None for name in ("backward", "vjp")]
     event = run.event(

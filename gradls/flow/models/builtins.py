@@ -360,8 +360,23 @@ def getattr_(run: Run, path: str, call: Call) -> Value:
 
     name = call.known(1)
     if isinstance(name, str) and call.args:
+        if run.caught and len(call.args) == 2 and _is_missing(call.args[0], name):
+            return run.unknown("missing", name)
         return get_attribute(run, call.args[0], name, call.node)
     return run.unknown("call", "getattr")
+
+
+def _is_missing(value: Value, name: str) -> bool:
+    """Is an attribute certainly not there? No layer of PyTorch has one named like its parameter with something added,
+    such as `weight_u`, but what normalizes its weights adds some."""
+    return (
+        isinstance(value, Instance)
+        and value.path.startswith("torch.nn.")
+        and name not in value.fields
+        and not value.open
+        and not value.data.get("reparametrized")
+        and any(name.startswith(f"{own}_") for own in value.data.get("parameters", ()))
+    )
 
 
 @function("builtins.setattr")
@@ -399,6 +414,10 @@ def next_(run: Run, path: str, call: Call) -> Value:
 @function("builtins.type")
 def type_(run: Run, path: str, call: Call) -> Value:
     value = call.get(0)
+    if isinstance(value, Tensor):
+        return run.lib("torch.nn.Parameter" if value.is_parameter else "torch.Tensor")
+    if isinstance(value, Host) and value.kind in ("int", "float", "bool", "str"):
+        return run.lib(f"builtins.{value.kind}")
     return value.cls if isinstance(value, Instance) else run.unknown("type")
 
 
