@@ -93,9 +93,9 @@ class NothingRequiresGrad(Rule):
             return
         if any(not is_on_the_way(event.path, earlier.path) for earlier in frozen.values()):
             return
-        taken = [_decisions(earlier.path) - _decisions(event.path) for earlier in frozen.values()]
+        taken = {_decisions(earlier.path) - _decisions(event.path) for earlier in frozen.values()}
         last = list(frozen.values())[-1]
-        if taken and frozenset.intersection(*taken):
+        if len(taken) == 1 and any(taken):
             message = (
                 f"where this runs, everything that this loss is computed from is frozen, and "
                 f"{code(facts, event.at.node)} raises: nothing is left to be trained"

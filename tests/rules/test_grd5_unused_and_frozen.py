@@ -367,6 +367,7 @@ def test_masked_loss_of_nothing() -> None:
         ("if chosen:\n    net.requires_grad_(False)", 1),
         ("if chosen:\n    net.requires_grad_(False)\n    net.bias.requires_grad = True", 0),
         ("if chosen:\n    net.weight.requires_grad = False", 0),
+        ("if chosen:\n    for p in net.parameters():\n        if every(p):\n            p.requires_grad = False", 0),
         ("if chosen:\n    net.requires_grad_(False)\nnet.requires_grad_(True)", 0),
     ],
 )
