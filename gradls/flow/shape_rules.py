@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import prod
 
 from gradls.flow.values import Host, Sequence, Tensor, Value
@@ -158,6 +159,34 @@ def _like_other(bound: Bound) -> Shape | None:
     return of_tensor(bound.get("other"))
 
 
+def _sizes(value: Value | None, count: int) -> Shape:
+    """The sizes that an argument such as `8` or `(8, 8)` gives to so many dimensions."""
+    if isinstance(value, Sequence) and value.rest is None and len(value.items) == count:
+        return tuple(number(item) for item in value.items)
+    return (number(value),) * count
+
+
+def _interpolate(bound: Bound) -> Shape | None:
+    shape = of_tensor(bound.get("input"))
+    if shape is None or len(shape) < 3:
+        return None
+    count = len(shape) - 2
+    if bound.get("scale_factor") is None:
+        return shape[:2] + _sizes(bound.get("size"), count)
+    scales = _sizes(bound.get("scale_factor"), count)
+    return shape[:2] + tuple(size and scale and size * scale for size, scale in zip(shape[2:], scales, strict=True))
+
+
+def _pool(dimensions: int, bound: Bound) -> Shape | None:
+    """The sizes of a pooling with a window are not worked out; those of an adaptive one are written there."""
+    shape = of_tensor(bound.get("input"))
+    if shape is None or len(shape) <= dimensions or bound.get("return_indices") is not None:
+        return None
+    return shape[:-dimensions] + _sizes(bound.get("output_size"), dimensions)
+
+
+_POOLS = ("max_pool", "avg_pool", "lp_pool", "adaptive_max_pool", "adaptive_avg_pool")
+
 RULES: dict[str, Callable[[Bound], Shape | None]] = {
     **dict.fromkeys(("matmul", "__matmul__", "mm", "bmm", "mv", "dot", "vdot", "inner_product"), _matmul),
     "__rmatmul__": _reverse_matmul,
@@ -172,6 +201,8 @@ RULES: dict[str, Callable[[Bound], Shape | None]] = {
     "select": _select,
     "index_select": _index_select,
     "embedding": _embedding,
+    **dict.fromkeys(("interpolate", "upsample"), _interpolate),
+    **{f"{name}{count}d": partial(_pool, count) for name in _POOLS for count in (1, 2, 3)},
     **dict.fromkeys(("view_as", "reshape_as", "expand_as"), _like_other),
 }
 """The rules by operation."""

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import Op, Output
-from gradls.flow import calls, nothing, registries, truth, writes
+from gradls.flow import calls, hierarchy, nothing, registries, truth, writes
 from gradls.flow.arguments import Call
 from gradls.flow.graph import Storage, saved
 from gradls.flow.hierarchy import find_in_class
@@ -223,7 +223,9 @@ def set_item(run: Run, receiver: Value, index: Value, value: Value, target: ast.
                 run.state.set(receiver.fields, "rest", run.join.values([receiver.rest, value]))
     elif isinstance(receiver, Instance):
         _set_on_instance(run, receiver, index, value, target)
-    elif isinstance(receiver, Unknown) and isinstance(value, Tensor) and value.requires_grad is not False:
+    elif isinstance(receiver, Unknown) and (
+        value.requires_grad is not False if isinstance(value, Tensor) else hierarchy.is_module(value)
+    ):
         run.event("unknown-item-set", target, receiver, assigned=value)
 
 

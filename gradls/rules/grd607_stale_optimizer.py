@@ -1,5 +1,6 @@
 """GRD607."""
 
+import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
@@ -116,6 +117,7 @@ class StaleOptimizer(Rule):
         order = order_of(facts)
         new: set[Tensor] = set()
         yield from self._of_replaced(facts, order, known, new)
+        yield from self._of_unknown(facts, known)
         if any(event.open for event in facts.of("optimizer-made", "group-added")):
             # Another optimizer of which not all parameters are known may have the ones that are trained.
             return
@@ -140,6 +142,34 @@ class StaleOptimizer(Rule):
                 if optimizer is not None:
                     told.update(new)
                     yield from self._report_replaced(facts, order, number, optimizer, new)
+
+    def _of_unknown(self, facts: Facts, known: set[Tensor]) -> Iterator[Finding]:
+        """A layer that is put into an unknown module after the parameters of that were given to an optimizer."""
+        events = [event for _, event in facts.numbered(*_MAKING, *_PUTTING, "step")]
+        for number, new in enumerate(events):
+            module = new.assigned if new.kind in _PUTTING and isinstance(new.assigned, Instance) else None
+            leaves = leaves_of(module) if module is not None else []
+            target = new.at.node
+            if not leaves or not known.isdisjoint(leaves) or not isinstance(target, (ast.Attribute, ast.Subscript)):
+                continue
+            into = new.at.source.segment(target.value)
+            before = [made for made in events[:number] if made.kind in _MAKING and _is_given(made, into)]
+            after = [made for made in events[number:] if made.kind in _MAKING and made.open]
+            steps = [step for step in events[number:] if before and step.value is before[-1].value]
+            if steps and not any(made.at.source is not new.at.source or _may_be_given(made, into) for made in after):
+                yield self._report_put(facts, new, before[-1], steps[0])
+
+    def _report_put(self, facts: Facts, new: Event, optimizer: Event, step: Event) -> Finding:
+        name = optimizer.value.name if isinstance(optimizer.value, Instance) else ""
+        message = (
+            f"{code(facts, new.at.node)} is replaced after `{name or 'the optimizer'}` was made from the parameters "
+            "that were there before: the new ones are never trained"
+        )
+        story = [
+            Step(place(optimizer.at), "the optimizer is made here, with the old parameters"),
+            Step(place(step.at), "it does not know the new ones"),
+        ]
+        return self.finding(place(new.at), message, story)
 
     def _report_replaced(
         self, facts: Facts, order: Order, number: int, made: Event, new: list[Tensor]
@@ -230,6 +260,25 @@ class StaleOptimizer(Rule):
         if at is not None:
             story.insert(0, Step(place(at), "these parameters are made here"))
         return self.finding(place(made.at), message, story, severity=Severity.INFORMATION)
+
+
+_MAKING = ("optimizer-made", "group-added")
+_PUTTING = ("unknown-attribute-set", "unknown-item-set")
+
+
+def _is_given(made: Event, into: str) -> bool:
+    """Is an optimizer made of `model.parameters()`, and `into` the text of the model or of a part of it?"""
+    given = next(iter(getattr(made.at.node, "args", ())), None)
+    if not isinstance(given, ast.Call) or not isinstance(given.func, ast.Attribute) or given.func.attr != "parameters":
+        return False
+    return f"{into}.".startswith(f"{made.at.source.segment(given.func.value)}.")
+
+
+def _may_be_given(made: Event, into: str) -> bool:
+    """Is it not certain that an optimizer is made of other parameters than those of the model that `into` is in?"""
+    given = ast.walk(next(iter(getattr(made.at.node, "args", ())), made.at.node))
+    names = {node.id for node in given if isinstance(node, ast.Name)}
+    return into.partition(".")[0] in names or not names
 
 
 def _told_otherwise(facts: Facts) -> set[Tensor]:

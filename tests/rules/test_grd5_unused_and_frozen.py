@@ -374,3 +374,32 @@ def test_masked_loss_of_nothing() -> None:
 def test_all_is_frozen_on_one_branch(before: str, found: int) -> None:
     given = BRANCHES.format(before=before, body="pass", last="loss.backward()")
     assert [severity for severity, _ in reported("GRD110", given)] == ["information"] * found
+
+
+REPLACED = """
+from torchvision import models
+net = models.resnet18()
+{}
+for x, y in load():
+    opt.zero_grad()
+    F.cross_entropy(net(x), y).backward()
+    opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("opt = torch.optim.SGD(net.parameters(), lr=0.1)\nnet.fc = nn.Linear(512, 3)", ["net.fc"]),
+        ("opt = torch.optim.SGD(net.head.parameters(), lr=0.1)\nnet.head[6] = nn.Linear(512, 3)", ["net.head[6]"]),
+        ("opt = torch.optim.SGD(net.head.parameters(), lr=0.1)\nnet.stem[0] = nn.Conv2d(1, 64, 3)", []),
+        ("net.fc = nn.Linear(512, 3)\nopt = torch.optim.SGD(net.parameters(), lr=0.1)", []),
+        ("opt = torch.optim.SGD(net.parameters(), lr=0.1)\nnet.fc = nn.ReLU()", []),
+        ("for i in range(2):\n    opt = torch.optim.SGD(net.parameters(), lr=0.1)\n    net.fc = nn.Linear(1, 3)\n"
+         "opt = torch.optim.SGD(net.parameters(), lr=0.1)", []),
+        ("opt = torch.optim.SGD(net.parameters(), lr=0.1)\nnew = nn.Linear(1, 3)\nnet.fc = new\n"
+         "opt.add_param_group({'params': new.parameters()})", []),
+    ],
+)  # fmt: skip
+def test_layer_of_an_unknown_model_that_is_replaced(body: str, found: list[str]) -> None:
+    assert [what for severity, what in reported("GRD607", REPLACED.format(body)) if severity == "warning"] == found
