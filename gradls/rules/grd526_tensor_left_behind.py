@@ -4,11 +4,13 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import At, walk
+from gradls.flow.graph import At, Node, walk
 from gradls.flow.hierarchy import is_module
 from gradls.flow.models.modules import members
+from gradls.flow.operations import tensors_in
 from gradls.flow.values import Bound, Class, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.registration import made_in
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -20,11 +22,12 @@ class TensorLeftBehind(Rule):
 
     ## What it finds
     A tensor that `__init__` keeps as a plain attribute, and that goes into the loss of a model which is moved with
-    `.to()` or `.cuda()`.
+    `.to()` or `.cuda()`; or one of random numbers, which goes into what the model computes.
 
     ## Why it matters
     These convert parameters and buffers, and nothing else. The plain tensor stays on its device and in its type: on
-    another device the forward raises. It is not saved with the model either.
+    another device the forward raises. It is not saved with the model either: random numbers are others after loading.
+    If they are meant to be trained, nobody does that.
 
     ## What PyTorch does
     On another device, at the first operation with both:
@@ -76,7 +79,8 @@ class TensorLeftBehind(Rule):
     ```
 
     ## When it is silent
-    Where the model is not moved in the file, and where the tensor is converted before it is used.
+    Where the model is not moved in the file, where the tensor is converted before it is used, and where another method
+    sets the random numbers again.
 
     ```python
     import torch
@@ -106,30 +110,100 @@ class TensorLeftBehind(Rule):
     """
 
     code, name, severity = "GRD526", "tensor-left-behind", Severity.INFORMATION
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        roots = [event.node for event in facts.of("backward") if event.node is not None]
-        if not roots:
-            return
-        kept = {event.assigned: event for event in facts.of("attribute-set") if _is_plain(event)}
-        if not kept:
-            return
-        moved: dict[Value | None, At] = dict(_moved(facts))
-        used = {
-            node.leaf or node
-            for root in roots
-            for user in walk(root, follow="maybe")
-            if user.op not in _CONVERTS
-            for node in (edge.node for edge in user.edges)
-        }
-        for tensor, event in kept.items():
-            at = moved.get(event.value)
-            if at is not None and (tensor in used or tensor.node in used):
+        random = dict(facts.each(_random))
+        if random:
+            yield from self._of_random(facts, random)
+        told = {event.at.node for event in random.values()}
+        for event, at in facts.each(_left_behind):
+            if event.at.node not in told:
                 message = (
                     f"{code(facts, event.at.node)} is a plain tensor: {code(facts, at.node)} leaves it where it is, "
                     "and the state dictionary does not have it; use `register_buffer()`"
                 )
                 yield self.finding(place(event.at), message, [Step(place(at), "the model is converted here")])
+
+    def _of_random(self, facts: Facts, random: dict[Node, Event]) -> Iterator[Finding]:
+        """Random numbers that go into what is differentiated, or into what a `forward` gives."""
+        roots = [event.node for event in facts.of("backward") if event.node is not None]
+        for event in facts.of("return"):
+            if event.value is not None and event.function.name == "forward":
+                roots += [tensor.node for tensor in tensors_in(event.value) if isinstance(tensor, Tensor)]
+        used = {node for root in roots for node in walk(root)}
+        told: set[ast.AST] = set()
+        for node, event in random.items():
+            if node in used and event.at.node not in told:
+                told.add(event.at.node)
+                message = (
+                    f"{code(facts, event.at.node)} is made of random numbers, and is neither a parameter nor a buffer: "
+                    "nothing trains it, and a saved model is loaded with others. Use `nn.Parameter`, or "
+                    "`register_buffer()` if it stays as it is"
+                )
+                yield self.finding(place(event.at), message)
+
+
+def _left_behind(facts: Facts) -> Iterator[tuple[Event, At]]:
+    """Plain tensors that go into a loss, and where the module that keeps them is converted."""
+    roots = [event.node for event in facts.of("backward") if event.node is not None]
+    if not roots:
+        return
+    kept = {event.assigned: event for event in facts.of("attribute-set") if _is_plain(event)}
+    if not kept:
+        return
+    moved: dict[Value | None, At] = dict(_moved(facts))
+    used = {
+        node.leaf or node
+        for root in roots
+        for user in walk(root, follow="maybe")
+        if user.op not in _CONVERTS
+        for node in (edge.node for edge in user.edges)
+    }
+    for tensor, event in kept.items():
+        at = moved.get(event.value)
+        if at is not None and (tensor in used or tensor.node in used):
+            yield event, at
+
+
+def _random(facts: Facts) -> Iterator[tuple[Node, Event]]:
+    """The random numbers that modules keep."""
+    for event in facts.of("attribute-set"):
+        if _is_random(event):
+            yield event.assigned.node, event
+
+
+_RANDOM = frozenset(("randn", "rand", "normal", "randn_like", "rand_like", "randperm"))
+
+
+def _is_random(event: Event) -> bool:
+    """Does a constructor keep random numbers, or what it computes from them alone, that no other method sets?"""
+    module, tensor = event.value, event.assigned
+    if not isinstance(module, Instance) or not isinstance(tensor, Tensor) or not made_in(event, "__init__"):
+        return False
+    if tensor.is_parameter or tensor.requires_grad is not False or event.name in module.data.get("buffers", ()):
+        return False
+    if is_module(module) is not True or not isinstance(event.at.node, ast.Attribute):
+        return False
+    leaves = [node for node in walk(tensor.node) if not node.edges]
+    return bool(leaves) and all(node.op in _RANDOM for node in leaves) and not _is_set_again(event)
+
+
+def _is_set_again(event: Event) -> bool:
+    """Does another method than this constructor assign to the same attribute?"""
+    source, node = event.at.source, event.at.node
+    method: ast.AST | None = node
+    while method is not None and not isinstance(method, ast.FunctionDef):
+        method = source.parent(method)
+    around = source.parent(method) if method is not None else None
+    own = {id(part) for part in ast.walk(method)} if method is not None else set()
+    return any(
+        isinstance(part, ast.Attribute)
+        and part.attr == event.name
+        and id(part) not in own
+        and isinstance(part.ctx, ast.Store)
+        for part in ast.walk(around or source.tree)
+    )
 
 
 _CONVERTS = frozenset(("to", "cuda", "cpu", "double", "float", "half", "bfloat16", "type", "type_as", "maybe-copy"))

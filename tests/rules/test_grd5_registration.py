@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 import torch
 
 from gradls.rules.grd513_refused_registration import METHODS, OF_DICTIONARIES
+from gradls.testing import programs
 from tests.rules.reported import reported
 
 
@@ -149,3 +152,53 @@ class Net(nn.Module):
 Net()(torch.zeros(1))
 """
     assert reported("GRD508", snippet) == ([("error", "self.count")] if found else [])
+
+
+RANDOM = """
+class Memory(nn.Module):
+    def __init__(self, n=10, c=4):
+        super().__init__()
+        {kept}
+
+    def forward(self, x):
+        return (x @ self.keys.t()).softmax(-1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kept", "found"),
+    [
+        ("self.keys = torch.randn(n, c)", 1),
+        ("self.keys = torch.randn(n, c).to('cuda')", 1),
+        ("self.keys = torch.rand(n, c) * 0.1", 1),
+        ("self.keys = nn.Parameter(torch.randn(n, c))", 0),
+        ("self.register_buffer('keys', torch.randn(n, c))", 0),
+        ("self.keys = torch.ones(n, c)", 0),
+        ("self.keys, self.noise = torch.ones(n, c), torch.randn(n, c)", 0),
+        ("self.reset(n, c)\n\n    def reset(self, n, c):\n        self.keys = torch.randn(n, c)", 1),
+        ("self.keys = torch.randn(n, c)\n\n    def reset(self):\n        self.keys = torch.zeros(3, 3)", 0),
+    ],
+)
+def test_random_numbers_that_are_not_registered(kept: str, found: int) -> None:
+    said = reported("GRD526", RANDOM.format(kept=kept))
+    assert [severity for severity, _ in said] == ["information"] * found
+    trained = RANDOM.format(kept=kept) + "Memory()(torch.randn(2, 4)).sum().backward()\n"
+    assert len(reported("GRD526", trained)) == found
+
+
+def test_random_numbers_are_others_after_loading() -> None:
+    program = """
+    import torch
+
+
+    class Memory(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.keys = torch.randn(10, 4)
+
+
+    one, other = Memory(), Memory()
+    other.load_state_dict(one.state_dict())
+    assert not torch.equal(one.keys, other.keys)
+    """
+    assert programs.check(textwrap.dedent(program)).error is None
