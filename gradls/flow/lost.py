@@ -81,7 +81,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
             if cuts:
                 yield _raising(event, cuts, given)
             continue
-        dead: set[Node] | None = None
+        dead: dict[bool, set[Node]] = {}
         if facts.unfinished:
             continue  # A backward that was not seen may reach what this one does not.
         for cut in cuts:
@@ -93,8 +93,10 @@ def _all(facts: Facts) -> Iterator[Lost]:
             elif not optimized and leaves and not any(leaf in reached for leaf in leaves):
                 why, leaves = "untrained", tuple(leaf for leaf in leaves if leaf.is_parameter and leaf not in gone)
             elif leaves and root.scalar is not False and _may_cost_a_term(cut, reached_nodes):
-                dead = _behind_dead_terms(root) if dead is None else dead
-                if cut not in dead:
+                never_meant = cut.cut is not None and cut.cut.kind in _NEVER_MEANT
+                if never_meant not in dead:
+                    dead[never_meant] = _behind_dead_terms(root, never_meant)
+                if cut not in dead[never_meant]:
                     continue
                 why = "term"
             else:
@@ -194,8 +196,9 @@ def parts_of_unknown(facts: Facts) -> set[Tensor]:
     return found
 
 
-def dead_terms(root: Node) -> list[Node]:
-    """The terms of the sum `root` that are constants for autograd."""
+def dead_terms(root: Node, settings: bool = False) -> list[Node]:
+    """The terms of the sum `root` that are constants for autograd, on one branch at least. `settings`: attributes of
+    which nothing is known are numbers, as those of a configuration."""
     found: list[Node] = []
     todo, seen = [root], {root}
     while todo:
@@ -203,16 +206,22 @@ def dead_terms(root: Node) -> list[Node]:
         if node.op in SCALING:
             live = [edge for edge in node.edges if edge.flows is not False]
             todo += [edge.node for edge in live if len(live) == 1 and edge.node not in seen]
-        elif node.op in ADDITIVE:
+        elif node.op in ADDITIVE or node.kind == "phi":
             for edge in node.edges:
                 if edge.node in seen:
                     continue
                 seen.add(edge.node)
-                if edge.flows is False:
-                    found.append(edge.node)
-                else:
+                if edge.flows is not False and not (settings and _is_scaled_constant(edge.node)):
                     todo.append(edge.node)
+                elif node.kind != "phi":
+                    found.append(edge.node)
     return found
+
+
+def _is_scaled_constant(node: Node) -> bool:
+    """Is it a constant times an attribute of something unknown?"""
+    live = [edge.node for edge in node.edges if edge.flows is not False] if node.op in SCALING else []
+    return len(live) == 1 < len(node.edges) and live[0].kind == "opaque" and live[0].op == "attribute"
 
 
 _NEVER_MEANT = frozenset(("integer", "no_derivative"))
@@ -228,6 +237,6 @@ def _may_cost_a_term(cut: Node, reached: set[Node]) -> bool:
     return cut.cut.kind in _NEVER_MEANT or not meant
 
 
-def _behind_dead_terms(root: Node) -> set[Node]:
+def _behind_dead_terms(root: Node, settings: bool) -> set[Node]:
     """The cuts because of which whole terms of `root` are constant."""
-    return {cut for term in dead_terms(root) for cut in frontier(term)}
+    return {cut for term in dead_terms(root, settings) for cut in frontier(term)}

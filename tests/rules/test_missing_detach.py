@@ -193,3 +193,34 @@ def test_cut_in_forward_on_the_way_to_what_is_trained(given: str, found: list[st
         vae(x)
     """
     assert [what for _, what in reported("GRD617", program)] == found
+
+
+TERMS = """
+from config import cfg
+net = nn.Linear(3, 4)
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+for x, y in [(torch.randn(4, 3), torch.randint(0, 4, (4,)))] * 2:
+    guess = net(x)
+    loss = F.cross_entropy(guess, y)
+    {}
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("added", "found"),
+    [
+        ("loss = loss + cfg.weight * (guess.argmax(1) != y).float().mean()", 1),
+        ("loss = loss + (guess.argmax(1) != y).float().mean() / cfg.count", 1),
+        ("if cfg.more:\n        loss = loss + (guess.argmax(1) - y).float().pow(2).mean()", 1),
+        ("wrong = (guess.argmax(1) - y).float().mean()\n    loss = loss + 0.5 * (wrong if wrong > 0 else 0)", 1),
+        ("loss = loss + cfg.weight * guess.abs().mean()", 0),
+        ("loss = cfg.weight * loss", 0),
+        ("loss = loss * (guess.argmax(1) == y).float().mean()", 0),
+        ("if cfg.more:\n        loss = loss + guess[guess.argmax(1) == y].mean()", 0),
+    ],
+)
+def test_constant_terms(added: str, found: int) -> None:
+    assert len({what for _, what in reported("GRD107", TERMS.format(added))}) == found
