@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Tensor
+from gradls.flow.hierarchy import library_bases
+from gradls.flow.values import Class, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.snapshots import around_of
 from gradls.rules.training_order import Moment, Order, is_like_an_optimizer, order_of
 from gradls.rules.words import code, place
 
@@ -18,8 +20,9 @@ class ClipOrder(Rule):
     """Gradients that are clipped where it has no effect.
 
     ## What it finds
-    `clip_grad_norm_` or `clip_grad_value_` before `backward()` has computed the gradients, or after `step()` has
-    used them; and over `parameters()` that something else has gone through before, such as the optimizer.
+    `clip_grad_norm_` or `clip_grad_value_` before `backward()` has computed the gradients, after `step()` has used
+    them, or in the `training_step` of a LightningModule; and over `parameters()` that something else has gone through
+    before, such as the optimizer.
 
     ## Why it matters
     The step is taken with the gradients as they are, however large.
@@ -120,12 +123,22 @@ class ClipOrder(Rule):
         for number, event in facts.numbered("clip"):
             clips.setdefault(event.at.node, []).append(_clip(facts, order, number, event))
         for found in clips.values():
+            if _is_of_lightning(facts, found[0].event):
+                yield self._of_lightning(facts, found[0].event)
+                continue
             used_up = next((clip for clip in found if clip.event.exhausted is not None), None)
             if used_up is not None:
                 yield self._of_nothing(facts, used_up.event)
             elif all(clip.is_useless for clip in found):
                 # What stands before it tells most in the last round, when the loop has come around.
                 yield from self._report(facts, found[-1])
+
+    def _of_lightning(self, facts: Facts, event: Event) -> Finding:
+        message = (
+            f"{code(facts, event.at.node)} comes before `backward()`, which Lightning calls after `training_step`: "
+            "clip in `configure_gradient_clipping`, or give the trainer `gradient_clip_val`"
+        )
+        return self.finding(place(event.at), message)
 
     def _of_nothing(self, facts: Facts, event: Event) -> Finding:
         message = (
@@ -156,6 +169,19 @@ class ClipOrder(Rule):
         if clip.is_guessed:
             message = f"if one model is trained here: {message}"
         yield self.finding(place(clip.event.at), message, story, severity=severity)
+
+
+def _is_of_lightning(facts: Facts, event: Event) -> bool:
+    """Is it done in the `training_step` of a LightningModule that leaves backward and step to the trainer?"""
+    around = list(around_of(event.at.source, event.at.node))
+    if not any(isinstance(node, ast.FunctionDef) and node.name == "training_step" for node in around):
+        return False
+    classes = [made.value for made in facts.of("class") if made.at.node in around and isinstance(made.value, Class)]
+    if not any(path.endswith(".LightningModule") for cls in classes for path in library_bases(cls)):
+        return False
+    text = next(node for node in around if isinstance(node, ast.ClassDef))
+    own = {getattr(part, "attr", getattr(part, "id", "")) for part in ast.walk(text)}
+    return own.isdisjoint(("automatic_optimization", "manual_backward", "backward"))
 
 
 class _Clip(NamedTuple):

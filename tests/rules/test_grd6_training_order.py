@@ -476,3 +476,34 @@ def test_gradients_that_add_up_by_hand(body: str, severity: list[str]) -> None:
     first = "w, total = torch.ones(3, requires_grad=True), 0\nfor _ in range(9):\n"
     snippet = first + textwrap.indent(body, "    ") + "\nprint(w.grad)\n"
     assert [found for found, _ in reported("GRD601", snippet)] == severity
+
+
+LIGHTNING = """
+import pytorch_lightning as pl
+
+class Model({base}):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(3, 1)
+        {made}
+
+    def {method}(self, batch, index):
+        loss = self.net(batch).mean()
+        {before}
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        return loss
+"""
+
+
+@pytest.mark.parametrize(
+    ("base", "method", "made", "before", "found"),
+    [
+        ("pl.LightningModule", "training_step", "pass", "pass", 1),
+        ("pl.LightningModule", "configure_gradient_clipping", "pass", "pass", 0),
+        ("pl.LightningModule", "training_step", "self.automatic_optimization = False", "self.manual_backward(loss)", 0),
+        ("nn.Module", "training_step", "pass", "pass", 0),
+    ],
+)
+def test_clipped_in_the_step_of_a_lightning_module(base: str, method: str, made: str, before: str, found: int) -> None:
+    snippet = LIGHTNING.format(base=base, method=method, made=made, before=before)
+    assert [severity for severity, _ in reported("GRD605", snippet)] == ["warning"] * found
