@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from gradls.autograd.modules import find_module
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Instance, Tensor
+from gradls.flow.values import Instance, Tensor, Unknown
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.registration import leaves_of
 from gradls.rules.rule import Rule
@@ -108,6 +108,8 @@ class EvalModeLeftOn(Rule):
                 trained = self._trained_after(facts, number, event)
                 if trained is not None and any(_depends_on_mode(module) for module in event.modules):
                     yield self._report(facts, event, trained)
+                elif trained is not None and _has_unknown_parts(facts, event.modules):
+                    yield self._report_unknown(facts, event, trained)
         yield from self._of_unknown(facts)
 
     def _of_unknown(self, facts: Facts) -> Iterable[Finding]:
@@ -119,12 +121,15 @@ class EvalModeLeftOn(Rule):
             trained = _trained_unknown(facts, number, event)
             if trained is not None:
                 told.add(event.at.node)
-                message = (
-                    f"{code(facts, event.at.node)} is not undone before the next round trains the model: if it has "
-                    "dropout or batch normalization, they are in evaluation mode from then on; call `train()`"
-                )
-                story = [Step(place(trained.at), "this trains it in evaluation mode")]
-                yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+                yield self._report_unknown(facts, event, trained)
+
+    def _report_unknown(self, facts: Facts, event: Event, trained: Event) -> Finding:
+        message = (
+            f"{code(facts, event.at.node)} is not undone before the next round trains the model: if it has dropout or "
+            "batch normalization, they are in evaluation mode from then on; call `train()`"
+        )
+        story = [Step(place(trained.at), "this trains it in evaluation mode")]
+        return self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
 
     def _report(self, facts: Facts, event: Event, trained: Event) -> Finding:
         message = (
@@ -183,6 +188,12 @@ def _was_off(facts: Facts, number: int, event: Event) -> bool:
     """Was the model in evaluation mode already, by an earlier call?"""
     modes = [other for other in facts.events[:number] if other.kind == "train-mode" and event.value in other.modules]
     return bool(modes) and modes[-1].mode is not True
+
+
+def _has_unknown_parts(facts: Facts, modules: list[Instance]) -> bool:
+    """Do they call something of theirs of which nothing is known, such as a model of another library?"""
+    parts = {member for module in modules for member in module.fields.values() if isinstance(member, Unknown)}
+    return bool(parts) and any(event.value in parts for event in facts.of("unknown-call"))
 
 
 def _depends_on_mode(module: Instance) -> bool:

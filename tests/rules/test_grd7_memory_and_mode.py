@@ -400,3 +400,32 @@ def test_state_that_nothing_trains() -> None:
         return state
     """
     assert reported("GRD708", snippet) == []
+
+
+@pytest.mark.parametrize(("part", "found"), [("models.resnet18()", ["information"]), ("nn.Linear(9, 3)", [])])
+@pytest.mark.parametrize(("last", "undone"), [("pass", False), ("net.train()", True)])
+def test_evaluation_mode_of_a_model_with_a_part_of_another_library(
+    part: str, found: list[str], last: str, undone: bool
+) -> None:
+    snippet = f"""
+    from torchvision import models
+
+    class Net(nn.Module):
+        def __init__(self, config):
+            super().__init__()
+            self.config, self.part, self.head = config, {part}, nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.head(self.part(x))
+
+    net = Net(load_config())
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    for x in load():
+        opt.zero_grad()
+        net(x).mean().backward()
+        opt.step()
+        net.eval()
+        evaluate(net(x).detach())
+        {last}
+    """
+    assert [severity for severity, _ in reported("GRD705", snippet)] == ([] if undone else found)
