@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import truth
 from gradls.flow.arguments import Call
-from gradls.flow.graph import HIDING, Edge, Freed, Node, Write, compatible, meets, walk
+from gradls.flow.graph import HIDING, Edge, Freed, Node, Write, compatible, frees_on_all_ways, meets, walk
 from gradls.flow.operations import cut_node, derived_tensor, tensors_in
 from gradls.flow.second_order import Gradient, gradients, is_constant
 from gradls.flow.values import Host, Sequence, Tensor, Value, is_none
@@ -29,6 +29,7 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
     inputs = call.kwargs.get("inputs")
     targets = None if inputs is None else [value for value in tensors_in(inputs) if isinstance(value, Tensor)]
     ran: list[Node] = []
+    through: list[Node] = []
     for root in roots:
         if not isinstance(root, Tensor):
             unknown_backward(run, root, call)
@@ -57,6 +58,8 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
         nodes = executed(root.node, targets)
         check_graph(run, root, call, nodes)
         ran += nodes
+        if targets is None and not root.node.frees and root.node.kind == "op" and frees_on_all_ways(root.node):
+            through.append(root.node)
         if inputs is None:
             _fill_grads(run, event.info["reached"], call, create)
         else:
@@ -64,7 +67,7 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
             if targets is not None and root.requires_grad is True and not call.unsure:
                 _pass_over(run, root, targets, call)
     # One pass goes through all graphs, so nothing is freed before its end.
-    free(run, call, retain, ran)
+    free(run, call, retain, [node for node in ran if node.frees] + through)
 
 
 def unknown_backward(run: Run, root: Value, call: Call) -> None:
@@ -162,13 +165,12 @@ def _between(run: Run, node: Node, write: Write) -> bool:
 
 
 def free(run: Run, call: Call, retain: bool | None, nodes: list[Node]) -> None:
-    """Free what these nodes saved, unless the graph is retained."""
+    """Note of these nodes that a backward has freed what they, or those behind them, saved, unless it is retained."""
     if retain is not False:
         return
     freed = Freed(run.at(call.node), run.path)
     for node in dict.fromkeys(nodes):
-        if node.frees:
-            run.state.set(node.fields, "freed", (*node.get("freed", ()), freed))
+        run.state.set(node.fields, "freed", (*node.get("freed", ()), freed))
 
 
 def executed(root: Node, targets: list[Tensor] | None) -> list[Node]:
@@ -240,7 +242,7 @@ def run_grad(run: Run, call: Call) -> Value:
         if isinstance(root, Tensor):
             nodes = executed(root.node, [target for target in targets if isinstance(target, Tensor)])
             check_graph(run, root, call, nodes)
-            ran += nodes
+            ran += [node for node in nodes if node.frees]
     free(run, call, retain, ran)
     given = call.get(2, "grad_outputs")
     starts = tensors_in(given) if given is not None else []

@@ -144,7 +144,8 @@ class Node:
         self.path = path
         self.leaf: Tensor | None = None
         self.saved: tuple[Saved, ...] = ()
-        self.frees = False
+        self.frees: bool | None = False
+        """Does a backward through it free something? None: if it goes through it at all, which is not known."""
         self.zero = False
         self.several = False
         """It stands for several results, such as the elements of a list of unknown length."""
@@ -309,6 +310,22 @@ def walk(root: Node, *, follow: str = "all") -> Iterator[Node]:
             if inner not in seen and (everything or flows or (flows is None and not certain)):
                 seen.add(inner)
                 todo.append(inner)
+
+
+def frees_on_all_ways(root: Node) -> bool:
+    """Does a backward from `root` free something, whichever ways it goes?"""
+    seen = {root}
+    todo = [root]
+    while todo:
+        node = todo.pop()
+        if node.frees is not False:
+            continue
+        inner = [edge.node for edge in node.edges if edge.flows is not False]
+        if not inner:
+            return False
+        todo += [other for other in inner if other not in seen]
+        seen.update(inner)
+    return True
 
 
 def way(root: Node, to: Node) -> list[Node]:

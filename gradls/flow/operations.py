@@ -280,10 +280,11 @@ def _output(
     requires_grad, cut, recorded = _gradient_of_output(run, op, output, dtype, edges, verdict, place)
     own = edges if recorded else [edge(given.node, False) for given in edges]
     node = Node(run.state, op.name, place, tuple(own), cut=cut, path=run.path)
-    if recorded and requires_grad is True and op.frees_when:
-        node.frees = any(requires_grad_in(bound.get(name)) for name in op.frees_when)
-        if op.name == "einsum" and not _multiplies(bound):
-            node.frees = False
+    if recorded and op.frees_when and not (op.name == "einsum" and not _multiplies(bound)):
+        if requires_grad is True:
+            node.frees = any(requires_grad_in(bound.get(name)) for name in op.frees_when)
+        elif op.differentiable <= op.frees_when:
+            node.frees = None
     if output.gradient == "zero":
         node.zero = True
     elif output.gradient == "raises":

@@ -4,20 +4,23 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Instance, Tensor
+from gradls.flow.values import Function, Instance, Tensor, Unknown
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.gradient_sums import Left, left_by_another_loss, summed_in_closure
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import (
+    STEPS,
     Moment,
     Order,
+    if_it_is_one,
     is_divided,
     is_handed_out,
-    is_like_an_optimizer,
     is_on_the_way,
+    is_vague_optimizer,
     loops_of,
     order_of,
+    outermost,
     receiver_of,
     rounds_of,
 )
@@ -143,6 +146,8 @@ class MissingZeroGrad(Rule):
             yield from self._of_known(facts, order)
             yield from self._of_unknown(facts, order)
             yield from self._of_hand(facts, order)
+        if not any(moment.kind == "clear" for moment in order.moments) and not _says_zero(facts):
+            yield from self._of_calls(facts, order)
 
     def _of_known(self, facts: Facts, order: Order) -> Iterator[Finding]:
         last: dict[Instance, Moment] = {}
@@ -250,12 +255,12 @@ class MissingZeroGrad(Rule):
         )
 
     def _of_unknown(self, facts: Facts, order: Order) -> Iterator[Finding]:
-        """A function that is given the optimizer: what it is, only its name tells."""
+        """A function that is given the optimizer, or the model: what they are, only their names tell."""
         if any(moment.kind == "clear" for moment in order.moments) or _says_zero(facts):
             return
         for moment in order.moments:
             event = moment.event
-            if event.kind != "unknown-step" or not is_like_an_optimizer(event) or _has_arguments(event):
+            if event.kind not in STEPS or not is_vague_optimizer(event) or _has_arguments(event):
                 continue
             loops = loops_of(event.path)
             backward = next(
@@ -266,11 +271,45 @@ class MissingZeroGrad(Rule):
             written = receiver_of(event.at.node)
             name = facts.segment(written) if written is not None else "optimizer"
             message = (
-                f"if `{name}` is an optimizer of PyTorch, nothing clears the gradients from one round to the next, "
-                f"and `backward()` adds to them; call `{name}.zero_grad()` in each round"
+                f"{if_it_is_one(event, name)}nothing clears the gradients that `{name}` applies from one round to the "
+                f"next, and `backward()` adds to them; call `{name}.zero_grad()` in each round"
             )
             story = [Step(place(backward.event.at), "this adds to the gradients of the last round")]
             yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+
+    def _of_calls(self, facts: Facts, order: Order) -> Iterator[Finding]:
+        """A function that nobody in the file calls, and that makes one step with an optimizer that stays."""
+        seen: set[ast.AST] = set()
+        for moment in order.moments:
+            event = moment.event
+            function = outermost(event)
+            if event.kind not in STEPS or function is None or function.node in seen or loops_of(event.path):
+                continue
+            if _has_arguments(event) or _knows_others(facts, event) or not _stays(order, event, function):
+                continue
+            backward = next(
+                (m.event for m in order.moments if m.kind == "backward" and outermost(m.event) is function), None
+            )
+            if backward is None or not is_on_the_way(backward.path, event.path):
+                continue
+            seen.add(function.node)
+            written = receiver_of(event.at.node)
+            name = facts.segment(written) if written is not None else "optimizer"
+            message = (
+                f"{if_it_is_one(event, name)}each call of `{function.name}` adds its gradients to those of the last, "
+                f"unless the caller clears them: nothing here does. Call `{name}.zero_grad()` before `backward()`"
+            )
+            story = [Step(place(backward.at), "this adds to the gradients of the last call")]
+            yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+
+
+def _stays(order: Order, step: Event, function: Function) -> bool:
+    """Does an optimizer live longer than a call of the function that steps it?"""
+    optimizer = step.value
+    if isinstance(optimizer, Instance):
+        made = order.made.get(optimizer)
+        return made is not None and outermost(made) is not function
+    return is_vague_optimizer(step) and isinstance(optimizer, Unknown) and optimizer.origin in ("argument", "attribute")
 
 
 def _summed(mine: list[Moment]) -> tuple[Moment, Moment] | None:

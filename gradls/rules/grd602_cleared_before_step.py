@@ -4,17 +4,21 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Host, Instance, Tensor, Value
+from gradls.flow.graph import walk
+from gradls.flow.values import Host, Instance, Tensor, Unknown, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import (
+    CLEARS,
+    STEPS,
     Moment,
     Order,
+    if_it_is_one,
     is_divided,
     is_every_so_often,
-    is_like_an_optimizer,
     is_method_of,
     is_on_the_way,
+    is_vague_optimizer,
     order_of,
     receiver_of,
     rounds_of,
@@ -135,10 +139,10 @@ class ClearedBeforeStep(Rule):
         return self.finding(place(clear.at), message, story)
 
     def _of_unknown(self, facts: Facts) -> Iterator[Finding]:
-        """A function that is given the optimizer: what it is, only its name tells."""
+        """A function that is given the optimizer, or the model: what they are, only their names tell."""
         seen: set[ast.AST] = set()
-        for number, clear in facts.numbered("unknown-zero-grad"):
-            if clear.at.node in seen or not is_like_an_optimizer(clear):
+        for number, clear in facts.numbered(*CLEARS):
+            if clear.at.node in seen or not is_vague_optimizer(clear):
                 continue
             end, made = _next_step(facts, number, clear)
             step = facts.events[end] if end else None
@@ -149,15 +153,13 @@ class ClearedBeforeStep(Rule):
             if before is not None and not made:
                 message = f"throws away what {code(facts, before.at.node)} computed, before the step uses it"
                 story = [Step(place(before.at), "the gradients are computed here")]
-            elif after is not None and all(result is after.value for result in made[-1:]):
+            elif after is not None and all(_goes_into(result, after) for result in made[-1:]):
                 message = f"is followed by the step, and {code(facts, after.at.node)} comes only then"
                 story = [Step(place(after.at), "the gradients are computed only here")]
             else:
                 continue
             seen.add(clear.at.node)
-            message = (
-                f"if `{name}` is an optimizer of PyTorch, {code(facts, clear.at.node)} {message}: nothing is learned"
-            )
+            message = f"{if_it_is_one(clear, name)}{code(facts, clear.at.node)} {message}: nothing is learned"
             story.append(Step(place(step.at), "no gradient is there for this step"))
             yield self.finding(place(clear.at), message, story, severity=Severity.INFORMATION)
 
@@ -202,7 +204,7 @@ def _next_step(facts: Facts, number: int, clear: Event) -> tuple[int, list[Value
     and what unknown code made in between."""
     made: list[Value] = []
     for later, event in enumerate(facts.events[number + 1 :], number + 1):
-        if event.kind == "unknown-step" and event.value is clear.value:
+        if event.kind in STEPS and event.value is clear.value:
             return (later if event.calls == clear.calls else 0), made
         if event.kind in ("backward", "grad-call", "grad-set", "unknown-zero-grad", "zero-grad", "return", "loop"):
             return 0, made
@@ -213,12 +215,20 @@ def _next_step(facts: Facts, number: int, clear: Event) -> tuple[int, list[Value
     return 0, made
 
 
+def _goes_into(result: Value, backward: Event) -> bool:
+    """Is the root of a backward, or is it computed from, what unknown code gave?"""
+    if result is backward.value:
+        return True
+    made = result.fields.get(("node",)) if isinstance(result, Unknown) else None
+    return made is not None and backward.node is not None and made in walk(backward.node)
+
+
 def _nearest(events: Sequence[Event], clear: Event) -> Event | None:
     """The first backward of these events, before anything else is done with the optimizer."""
     for event in events:
         if event.kind == "backward":
             return event if event.calls == clear.calls else None
-        if event.kind in ("unknown-step", "unknown-zero-grad", "step", "return") and event.calls == clear.calls:
+        if (event.kind in STEPS or event.kind in CLEARS or event.kind == "return") and event.calls == clear.calls:
             return None
     return None
 

@@ -7,7 +7,16 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Instance
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import Order, is_handed_out, is_like_an_optimizer, loops_of, order_of, receiver_of
+from gradls.rules.training_order import (
+    CLEARS,
+    Order,
+    if_it_is_one,
+    is_handed_out,
+    is_vague_optimizer,
+    loops_of,
+    order_of,
+    receiver_of,
+)
 from gradls.rules.words import owners, place
 from gradls.syntax.walk import walk
 
@@ -108,11 +117,11 @@ class MissingStep(Rule):
         return self.finding(place(backward.at), message, story)
 
     def _of_unknown(self, facts: Facts, order: Order) -> Iterator[Finding]:
-        """A loop that is given the optimizer, clears its gradients and fills them again, in each round."""
+        """A loop that is given the optimizer or the model, clears its gradients and fills them again, in each round."""
         seen: set[ast.AST] = set()
         for moment in order.moments:
             clear = moment.event
-            if clear.kind != "unknown-zero-grad" or clear.at.node in seen or not is_like_an_optimizer(clear):
+            if clear.kind not in CLEARS or clear.at.node in seen or not is_vague_optimizer(clear):
                 continue
             seen.add(clear.at.node)
             loops = loops_of(clear.path)
@@ -122,8 +131,8 @@ class MissingStep(Rule):
                 continue
             name = facts.source.segment(receiver_of(clear.at.node) or clear.at.node)
             message = (
-                f"if `{name}` is an optimizer of PyTorch, nothing applies the gradients before they are cleared in the "
-                f"next round; call `{name}.step()` after `backward()`"
+                f"{if_it_is_one(clear, name)}nothing applies the gradients of this `backward()` before "
+                f"`{name}.zero_grad()` clears them in the next round; call `{name}.step()` after it"
             )
             story = [Step(place(clear.at), "they are cleared here")]
             yield self.finding(place(backward.at), message, story, severity=Severity.INFORMATION)

@@ -10,7 +10,7 @@ from gradls.flow.values import Class, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.snapshots import around_of
-from gradls.rules.training_order import Moment, Order, is_like_an_optimizer, order_of
+from gradls.rules.training_order import Moment, Order, is_vague_optimizer, order_of
 from gradls.rules.words import code, place
 
 _RIGHT = "clip between `backward()` and `step()`"
@@ -212,7 +212,7 @@ def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
 
 
 def _concerns(moment: Moment, tensors: frozenset[Tensor], clip: Event) -> bool:
-    if moment.event.kind == "unknown-step" and not is_like_an_optimizer(moment.event):
+    if moment.event.kind == "unknown-step" and not is_vague_optimizer(moment.event):
         return False
     if not tensors:
         # Whose gradients, is not known: then only what stands in the same function counts.

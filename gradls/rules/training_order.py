@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Path, Round
-from gradls.flow.values import Choice, Class, Instance, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import Choice, Class, Function, Instance, Mapping, Sequence, Tensor, Unknown, Value
 
 
 class Moment(NamedTuple):
@@ -240,13 +240,35 @@ def receiver_of(node: ast.AST) -> ast.expr | None:
     return None
 
 
+def outermost(event: Event) -> Function | None:
+    """The function that nobody in the file calls, in which something happens; None if there is none."""
+    calls = event.calls if event.alone else None
+    found = None
+    while calls is not None:
+        _, found, calls = calls
+    return found
+
+
 def is_method_of(event: Event, value: Value | None) -> bool:
     """Is this `unknown-call` the call of a method of `value`?"""
     return isinstance(event.value, Unknown) and event.value.fields.get("of") is value
 
 
-def is_like_an_optimizer(event: Event) -> bool:
-    """Is what an `unknown-step` is called on named like an optimizer?"""
+STEPS = frozenset(("step", "unknown-step"))
+CLEARS = frozenset(("zero-grad", "unknown-zero-grad"))
+
+
+def is_vague_optimizer(event: Event) -> bool:
+    """Is it not known what the optimizer holds that is stepped or cleared here? Of some only the name says that they
+    are optimizers."""
+    value = event.value
+    if isinstance(value, Instance):
+        return value.fields.get("more") is True and not value.fields.get("parameters")
     node = receiver_of(event.at.node)
     name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-    return isinstance(event.value, Unknown) and "opt" in name.lower()
+    return isinstance(value, Unknown) and "opt" in name.lower()
+
+
+def if_it_is_one(event: Event, name: str) -> str:
+    """The condition to begin with where only the name says that something is an optimizer."""
+    return f"if `{name}` is an optimizer of PyTorch, " if isinstance(event.value, Unknown) else ""

@@ -7,6 +7,20 @@ import pytest
 from tests.rules.reported import check_error, check_right
 
 WRONG = {
+    ("GRD301", "backward twice through a model that nobody knows"): """
+import torch
+def train(model, data, rounds):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(rounds):
+        ratio = torch.exp(model(data["inputs"]) - data["before"])
+        loss = -torch.min(ratio * data["advantage"], torch.clamp(ratio, 0.8, 1.2) * data["advantage"]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        loss.backward()  # raises RuntimeError: Trying to backward through the graph a second
+        optimizer.step()
+made = vars(torch.nn)["Linear"](3, 1)
+train(made, {name: torch.randn(8, size) for name, size in [("inputs", 3), ("before", 1), ("advantage", 1)]}, 3)
+""",
     ("GRD301", "hidden state stored in self, no detach"): """
 import torch, torch.nn as nn
 class Net(nn.Module):

@@ -7,6 +7,14 @@ import pytest
 from tests.rules.reported import check_right
 
 RIGHT = {
+    "backward twice through what has saved nothing, of something that nobody knows": """
+import torch
+def train(given, rounds):
+    loss = torch.mean(torch.neg(given["weight"]) + torch.exp(given["inputs"]))
+    loss.backward()
+    loss.backward()
+train({name: torch.randn(3, requires_grad=name == "weight") for name in ["weight", "inputs"]}, 3)
+""",
     "each element of a list of unknown length has a graph of its own": """
 import os, torch
 w = torch.ones(2, requires_grad=True)
