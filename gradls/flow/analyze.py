@@ -158,7 +158,7 @@ class Analysis:
         known: dict[Any, Chapter] = {}
         spent, executed = self._module.steps, set(self._module.executed)
         try:
-            for value in roots.definitions(run):
+            for value in (*roots.inner_definitions(run, self._module), *roots.definitions(run)):
                 if spent > MOST_STEPS_A_FILE:
                     log.info("%s: too long to follow to its end", self._source.path)
                     chapters.append(_unfinished(self._source))
@@ -218,6 +218,9 @@ class Analysis:
             self._seen_before.setdefault(source, Seen()).add(seen)
         self._asked_before = self._questions() - self._answered
         run = self._run = Run(self._source, self._names, self._target)
+        for node in self._module.inner:
+            # It sees what the call had that defined it.
+            self._known.pop(node, None)
         self._module = roots.run_module(run)
         different = _differences(old, run) if old is not None else None
         if different is None:

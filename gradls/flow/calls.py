@@ -413,6 +413,9 @@ def define_function(run: Run, node: ast.FunctionDef | ast.AsyncFunctionDef | ast
     if not isinstance(node, ast.Lambda):
         for decorator in reversed(node.decorator_list):
             function = contexts.decorate(run, function, expressions.eval_expr(run, decorator), decorator)
+        frame = run.frame
+        if frame.function is not None and frame.file is run.file and frame.scope.kind == "function":
+            run.chapter.inner[node] = function
     return function
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradls.autograd.ops import find_op
 from gradls.flow.graph import At
-from gradls.flow.values import Bound, Lib, Unknown, Value
+from gradls.flow.values import Bound, Function, Lib, Unknown, Value
 from gradls.syntax.source import Source
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Chapter:
         "events",
         "executed",
         "in_vain",
+        "inner",
         "memo",
         "node",
         "open",
@@ -68,6 +69,8 @@ class Chapter:
         self.executed: dict[ast.AST, None] = {}
         """The functions whose body was run, and the classes of which objects were made, in the order in which that was
         done first."""
+        self.inner: dict[ast.AST, Function] = {}
+        """The functions that were defined inside of functions of the file."""
         self.reached: set[ast.AST] = set()
         """The functions that it called while gradients were on, and itself."""
         self.read: dict[ast.AST, Source] = {}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Values
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from gradls.flow import hooks
-from gradls.flow.graph import Edge, Node, flow_of
+from gradls.flow.graph import HIDING, Edge, Node, flow_of, walk
 from gradls.flow.state import MISSING
 from gradls.flow.values import (
     Bound,
@@ -26,6 +27,8 @@ from gradls.flow.values import (
 if TYPE_CHECKING:
     from gradls.flow.state import State
 
+MOST_BEHIND = 10
+"""So many unknown values that another one was computed from are looked at."""
 MOST_OPTIONS = 6
 MOST_KNOWN = 50
 """So many of the values that something unknown may be are remembered."""
@@ -90,7 +93,9 @@ class Join:
                 one = Imported(self.state, imported.module, imported.name, imported.names)
                 one.options = tuple(flat)
                 return one
-            joined = Unknown(self.state, "branches", unknown.name)
+            joined = Unknown(
+                self.state, "branches" if any(_may_hide(value) for value in flat) else "either", unknown.name
+            )
             joined.unrecorded = all(_is_quiet(value) for value in flat)
             joined.plain = all(isinstance(value, Unknown) and value.plain for value in flat)
             joined.among = _known_among(flat)
@@ -212,6 +217,17 @@ class Join:
 def options(value: Value) -> tuple[Value, ...]:
     """The values that `value` may be."""
     return value.options if isinstance(value, Choice) else (value,)
+
+
+def _may_hide(value: Value) -> bool:
+    """May something that the analysis has seen be in this?"""
+    if not isinstance(value, Unknown):
+        return not isinstance(value, (Host, Lib))
+    root = value.fields.get(("node",))
+    if value.origin in HIDING or root is None:
+        return value.origin in HIDING
+    behind = list(islice(walk(root, follow="maybe"), MOST_BEHIND + 1))
+    return len(behind) > MOST_BEHIND or any(node.kind != "opaque" or node.op in HIDING for node in behind)
 
 
 def _is_quiet(value: Value) -> bool:

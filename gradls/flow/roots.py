@@ -79,6 +79,17 @@ def definitions(run: Run) -> list[Function | Class]:
     return list(dict.fromkeys(found))
 
 
+def inner_definitions(run: Run, chapter: Chapter) -> Iterator[Function]:
+    """The functions that a chapter defined inside of others, and that nobody in the file has called yet: they were
+    returned, or handed to unknown code."""
+    seen: set[ast.AST] = set()
+    while new := [node for node in chapter.inner if node not in seen]:
+        for node in new:
+            seen.add(node)
+            if node not in chapter.executed:
+                yield chapter.inner[node].written
+
+
 def _source(value: Function | Class) -> Source:
     return value.written.source if isinstance(value, Function) else value.source
 
@@ -173,7 +184,9 @@ def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter
         run.read[node] = run.source
     run.limit = run.steps + MOST_STEPS_A_ROOT
     _attempt(run, action)
+    _attempt(run, partial(_run_inner, run))
     chapter = run.end()
+    chapter.inner.clear()
     made = isinstance(node, ast.ClassDef)
     chapter.recorded = made or any(event.kind in ("backward", "grad-call") for event in chapter.events)
     for event in chapter.events:
@@ -182,6 +195,12 @@ def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter
     for state in chapter.states.values():
         state.called = False
     return chapter
+
+
+def _run_inner(run: Run) -> None:
+    """Run what was defined inside of the function that was run, and not called there."""
+    for function in inner_definitions(run, run.chapter):
+        _call(run, function, arguments(run, function, False))
 
 
 def _attempt(run: Run, action: Callable[[], object]) -> bool:

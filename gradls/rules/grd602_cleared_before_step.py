@@ -208,6 +208,8 @@ def _next_step(facts: Facts, number: int, clear: Event) -> tuple[int, list[Value
             return (later if event.calls == clear.calls else 0), made
         if event.kind in ("backward", "grad-call", "grad-set", "unknown-zero-grad", "zero-grad", "return", "loop"):
             return 0, made
+        if event.kind == "unknown-attribute-set" and event.name == "grad":
+            return 0, made
         if event.kind == "unknown-call" and not is_method_of(event, clear.value):
             if clear.value in event.arguments:
                 return 0, made

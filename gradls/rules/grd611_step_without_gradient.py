@@ -19,9 +19,10 @@ class StepWithoutGradient(Rule):
     ## What it finds
     `step()` where the gradients were computed with `torch.autograd.grad`, which returns them and fills no `grad`; and
     `step()` that comes before the only `backward()`, or whose parameters no `backward()` reaches at all: the parameters
-    of a model of which only a deep copy was trained. And `step()` beside a model that is called, without any
-    `backward()`. An optimizer that calls its closure several times in a step, LBFGS, with one that calls no
-    `backward()`: every time it takes the same gradients for new ones.
+    of a model of which only a deep copy was trained. `step()` beside a model that is called, without any `backward()`,
+    and of an optimizer that holds nothing but frozen parameters, or copies that were detached from them. And an
+    optimizer that calls its closure several times in a step, LBFGS, with one that calls no `backward()`: every time it
+    takes the same gradients for new ones.
 
     ## Why it matters
     An optimizer passes over parameters whose `grad` is None. Nothing is learned.
@@ -63,6 +64,17 @@ class StepWithoutGradient(Rule):
     before = model.weight.clone()
     optimizer.step(lambda: model(data).pow(2).mean())
     assert torch.equal(model.weight, before)
+    ```
+
+    ```python
+    import torch
+
+    trunk, head = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([parameter.detach() for parameter in trunk.parameters()], lr=0.1)
+    before = trunk.weight.clone()
+    head(trunk(torch.randn(8, 3))).pow(2).mean().backward()
+    optimizer.step()
+    assert torch.equal(trunk.weight, before)
     ```
 
     ## Use instead
@@ -133,12 +145,39 @@ class StepWithoutGradient(Rule):
         order = order_of(facts)
         for optimizer, made in order.made.items():
             held = frozenset(order.parameters.get(optimizer, ()))
+            if held and not made.open:
+                yield from self._of_frozen(facts, order, optimizer, made)
             if not held or made.open or is_handed_out(facts, optimizer) or optimizer.fields.get("escaped"):
                 continue
             mine = [moment for moment in order.moments if moment.tensors is None or moment.tensors & held]
             if any(moment.tensors is None for moment in mine):
                 continue
             yield from self._of_optimizer(facts, order, optimizer, held, mine)
+
+    def _of_frozen(self, facts: Facts, order: Order, optimizer: Instance, made: Event) -> Iterator[Finding]:
+        """All that it holds is frozen, or copies that were detached, whenever it steps."""
+        steps = [m.event for m in order.moments if m.event.value is optimizer and m.event.kind == "step"]
+        if not steps or not all(step.frozen and not step.filled for step in steps) or optimizer.fields.get("escaped"):
+            return
+        before = [m.event for m in order.moments if m.kind == "backward"]
+        if not before or any(event.requires_grad is False for event in before):
+            return  # The loss itself raises, which other rules say.
+        step = steps[0]
+        if all(isinstance(t, Tensor) and t.node.cut is not None for t in step.parameters):
+            why = "all that it holds are copies that were detached from the parameters, not these themselves"
+        else:
+            why = "nothing that it holds requires grad"
+        story = [Step(place(made.at), "the optimizer is made here")]
+        freeze = next(
+            (e for e in facts.of("requires-grad-set") if e.flag is False and e.value in step.parameters), None
+        )
+        if freeze is not None:
+            story.append(Step(place(freeze.at), "the parameters are frozen here"))
+        others = is_handed_out(facts, optimizer)
+        message = f"{code(facts, step.at.node)} changes nothing: {why}" + (
+            ", unless other code changes that" if others else ""
+        )
+        yield self.finding(place(step.at), message, story, severity=Severity.INFORMATION if others else None)
 
     def _of_optimizer(
         self, facts: Facts, order: Order, optimizer: Instance, held: frozenset[Tensor], mine: list[Moment]

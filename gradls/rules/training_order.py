@@ -67,7 +67,7 @@ def _order(facts: Facts) -> Order:
 
 _MOMENTS = (
     "backward", "step", "zero-grad", "unknown-step", "unknown-zero-grad", "scaler-step", "grad-set", "write",
-    "data-set", "grad-read", "optimizer-made", "group-added",
+    "data-set", "grad-read", "optimizer-made", "group-added", "unknown-attribute-set",
 )  # fmt: skip
 
 
@@ -83,6 +83,8 @@ def _moment(event: Event) -> tuple[str, frozenset[Tensor] | None] | None:
         return ("clear" if kind == "unknown-zero-grad" else "step"), None
     if kind == "grad-set" and isinstance(value, Tensor):
         return "clear", frozenset((value,))
+    if kind == "unknown-attribute-set" and event.name == "grad":
+        return "clear", None
     if kind in ("write", "data-set") and isinstance(value, Tensor):
         owner = gradient_of(value)
         return None if owner is None else ("clear", frozenset((owner,)))

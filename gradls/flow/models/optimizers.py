@@ -114,6 +114,7 @@ def step(run: Run, receiver: Instance, call: Call) -> Value:
         parameters=parameters,
         filled=frozenset(t for t in parameters if not is_none(t.fields.get("grad", NONE))),
         empty=frozenset(t for t in parameters if lacks_grad(run, t, t.fields.get("grad"))),
+        frozen=all(t.requires_grad is False and not t.fields.get("escaped") for t in parameters),
         escaped=bool(receiver.fields.get("escaped")),
     )
     _move(run, receiver, call)
