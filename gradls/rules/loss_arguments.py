@@ -142,7 +142,7 @@ def _keeps(node: Node) -> bool:
     return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _KEEP
 
 
-_RESULTS = frozenset(("call", "recursion", "decorated", "never", "super", "operator", "branches"))
+_RESULTS = frozenset(("call", "recursion", "decorated", "never", "super", "operator", "branches", "either"))
 """Origins of what something gave that was called and not followed."""
 
 
