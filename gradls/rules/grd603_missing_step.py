@@ -4,17 +4,19 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Instance
+from gradls.flow.values import Bound, Instance, Lib
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import (
     CLEARS,
+    Moment,
     Order,
     if_it_is_one,
     is_handed_out,
     is_vague_optimizer,
     loops_of,
     order_of,
+    outermost,
     receiver_of,
 )
 from gradls.rules.words import owners, place
@@ -117,36 +119,84 @@ class MissingStep(Rule):
         return self.finding(place(backward.at), message, story)
 
     def _of_unknown(self, facts: Facts, order: Order) -> Iterator[Finding]:
-        """A loop that is given the optimizer or the model, clears its gradients and fills them again, in each round."""
+        """An optimizer that is given, or that others may have, too: its gradients are cleared and filled again in each
+        round of a loop, or each call of a function that nobody here calls."""
         seen: set[ast.AST] = set()
         for moment in order.moments:
             clear = moment.event
-            if clear.kind not in CLEARS or clear.at.node in seen or not is_vague_optimizer(clear):
+            if clear.kind not in CLEARS or clear.at.node in seen or not _is_of_others(facts, order, clear):
                 continue
             seen.add(clear.at.node)
-            loops = loops_of(clear.path)
-            inside = [m for m in order.moments if loops_of(m.event.path) & loops]
-            backward = next((m.event for m in inside if m.kind == "backward"), None)
-            if backward is None or any(m.kind in ("step", "read") for m in inside) or _has_others(facts, clear):
+            inside = _together(order, clear)
+            backwards = [m for m in inside if m.kind == "backward"]
+            backward = next((m.event for m in backwards if m.number > moment.number), None)
+            if backward is None or any(_may_be_used(order, m, clear) for m in inside) or _has_others(facts, clear):
+                continue
+            if any(m.kind == "step" and m.event.value is clear.value for m in order.moments):
                 continue
             name = facts.source.segment(receiver_of(clear.at.node) or clear.at.node)
+            again = "in the next round" if loops_of(clear.path) else "in the next call, unless the caller does"
             message = (
                 f"{if_it_is_one(clear, name)}nothing applies the gradients of this `backward()` before "
-                f"`{name}.zero_grad()` clears them in the next round; call `{name}.step()` after it"
+                f"`{name}.zero_grad()` clears them {again}; call `{name}.step()` after it"
             )
             story = [Step(place(clear.at), "they are cleared here")]
             yield self.finding(place(backward.at), message, story, severity=Severity.INFORMATION)
 
 
+def _together(order: Order, clear: Event) -> list[Moment]:
+    """What happens in the same loop, or if there is none in the same function that nobody calls."""
+    loops, function = loops_of(clear.path), outermost(clear)
+    if loops:
+        return [m for m in order.moments if loops_of(m.event.path) & loops]
+    return [m for m in order.moments if function is not None and outermost(m.event) is function]
+
+
+def _may_be_used(order: Order, moment: Moment, clear: Event) -> bool:
+    """May the gradients that are cleared be applied, or read by hand?"""
+    if moment.kind == "read" or moment.event.value is clear.value:
+        return moment.kind in ("read", "step")
+    held = frozenset(order.parameters.get(clear.value, ())) if isinstance(clear.value, Instance) else frozenset()
+    return moment.kind == "step" and (moment.tensors is None or not moment.tensors.isdisjoint(held))
+
+
 def _has_others(facts: Facts, clear: Event) -> bool:
-    """May the optimizer be stepped by unknown code, or by something in the loop that sounds as if it did?"""
+    """May unknown code step the optimizer, or something near that sounds as if it did, or that does without?"""
     if any(clear.value in event.arguments for event in facts.of("unknown-call")):
         return True
-    loop: ast.AST | None = clear.at.node
-    while loop is not None and not isinstance(loop, (ast.For, ast.While)):
-        loop = facts.parent(loop)
-    names = (getattr(part, "attr", getattr(part, "id", "")) for part in walk(loop)) if loop is not None else ()
-    return any("step" in name or "grad" in name.replace("zero_grad", "").replace("no_grad", "") for name in names)
+    around: ast.AST | None = clear.at.node
+    while around is not None and not isinstance(around, (ast.For, ast.While, ast.FunctionDef, ast.AsyncFunctionDef)):
+        around = facts.parent(around)
+    for part in walk(around) if around is not None else ():
+        if isinstance(part, ast.Attribute) and part.attr == "grad":
+            return True
+        if isinstance(part, ast.Call) and _sounds_like_it(part) and not _is_of_library(facts, part):
+            return True
+    return False
+
+
+_HARMLESS = frozenset((
+    "zero_grad", "no_grad", "enable_grad", "set_grad_enabled", "requires_grad_", "clip_grad_norm_", "clip_grad_value_",
+))  # fmt: skip
+
+
+def _sounds_like_it(call: ast.Call) -> bool:
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    return "step" in name or ("grad" in name and name not in _HARMLESS)
+
+
+def _is_of_library(facts: Facts, call: ast.Call) -> bool:
+    """Is this certainly a method of an object of the library, such as another optimizer or a scheduler?"""
+    records = facts.evaluations(call)
+    receivers = [function.receiver if isinstance(function, Bound) else None for function, _, _ in records]
+    return bool(records) and all(isinstance(one, Instance) and isinstance(one.cls, Lib) for one in receivers)
+
+
+def _is_of_others(facts: Facts, order: Order, clear: Event) -> bool:
+    """Is an optimizer cleared of which not all is known, or that others have?"""
+    if is_vague_optimizer(clear):
+        return True
+    return isinstance(clear.value, Instance) and clear.value in order.made and is_handed_out(facts, clear.value)
 
 
 def _scheduled(scheduler: object) -> object:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Path, Round
-from gradls.flow.values import Choice, Class, Function, Instance, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import Bound, Choice, Class, Function, Instance, Mapping, Sequence, Tensor, Unknown, Value
 
 
 class Moment(NamedTuple):
@@ -79,6 +79,8 @@ def _moment(event: Event) -> tuple[str, frozenset[Tensor] | None] | None:
         return "step", frozenset(event.parameters)
     if kind == "zero-grad":
         return "clear", None if event.open and not event.parameters else frozenset(event.parameters)
+    if kind == "unknown-step" and not may_be_of_optimizer(event):
+        return None
     if kind in ("unknown-step", "unknown-zero-grad", "scaler-step"):
         return ("clear" if kind == "unknown-zero-grad" else "step"), None
     if kind == "grad-set" and isinstance(value, Tensor):
@@ -269,6 +271,18 @@ def is_vague_optimizer(event: Event) -> bool:
     node = receiver_of(event.at.node)
     name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
     return isinstance(value, Unknown) and "opt" in name.lower()
+
+
+def may_be_of_optimizer(step: Event) -> bool:
+    """May an `unknown-step` apply gradients? What takes an action, as an environment does, is no optimizer: that takes
+    nothing, or a closure; a gradient scaler takes the optimizer."""
+    return not step.arguments or is_vague_optimizer(step) or any(_is_closure_or_optimizer(a) for a in step.arguments)
+
+
+def _is_closure_or_optimizer(value: Value) -> bool:
+    if isinstance(value, Unknown):
+        return "opt" in value.name.lower() or "closure" in value.name.lower()
+    return isinstance(value, (Function, Bound)) or (isinstance(value, Instance) and "more" in value.fields)
 
 
 def if_it_is_one(event: Event, name: str) -> str:

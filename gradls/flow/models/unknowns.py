@@ -54,7 +54,7 @@ def backward(run: Run, receiver: Unknown, call: Call) -> Value:
 @method(UNKNOWN, "step", "zero_grad")
 def step(run: Run, receiver: Unknown, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "step")
-    run.event("unknown-" + name.replace("_", "-"), call.node, receiver)
+    run.event("unknown-" + name.replace("_", "-"), call.node, receiver, arguments=call.values)
     return run.unknown("call", name)
 
 
