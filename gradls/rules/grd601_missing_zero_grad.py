@@ -35,7 +35,9 @@ class MissingZeroGrad(Rule):
     that clears the gradients of its parameters: no `zero_grad()` of the optimizer or of the model, and no write to
     `grad`. A closure that does not clear them, of an optimizer that calls it several times in a step, LBFGS. The same
     for an update written by hand; and as information, gradients that are read after several rounds have added to them.
-    And of two optimizers, a step that also applies what another loss left, for which the other optimizer had stepped.
+    Of two optimizers, a step that also applies what another loss left, for which the other optimizer had stepped. And as
+    information a loop that is given the model or the optimizer, and a function that nobody in the file calls and that
+    makes one step in each call, with an optimizer that lives longer than that.
 
     ## Why it matters
     `backward()` adds to the gradients that are there. Each step follows the sum over all batches so far, most of them
@@ -111,7 +113,8 @@ class MissingZeroGrad(Rule):
 
     ## When it is silent
     Where the gradients of several batches are added up on purpose and cleared after the step; where anything else
-    clears them, `p.grad = None` or `p.grad.zero_()` included; and where unknown code has the optimizer.
+    clears them, `p.grad = None` or `p.grad.zero_()` included; where unknown code has the optimizer; and in tests, which
+    make new objects for each.
 
     ```python
     import torch

@@ -28,7 +28,8 @@ class MissingStep(Rule):
 
     ## What it finds
     An optimizer whose parameters get gradients from a `backward()`, and on which `step()` is called nowhere: neither
-    directly nor by a gradient scaler or other code that has it.
+    directly nor by a gradient scaler or other code that has it. As information, one that is cleared in each round of a
+    loop, or each call of a function that nobody in the file calls, and that is given, or kept where others may step it.
 
     ## Why it matters
     Gradients alone change nothing: the parameters stay as they were.

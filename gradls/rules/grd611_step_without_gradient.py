@@ -163,6 +163,8 @@ class StepWithoutGradient(Rule):
         if not before or any(event.requires_grad is False for event in before):
             return  # The loss itself raises, which other rules say.
         step = steps[0]
+        if any(not event.reached.isdisjoint(step.parameters) for event in before):
+            return  # They were trained before they were frozen.
         if all(isinstance(t, Tensor) and t.node.cut is not None for t in step.parameters):
             why = "all that it holds are copies that were detached from the parameters, not these themselves"
         else:
