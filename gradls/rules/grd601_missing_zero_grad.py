@@ -35,9 +35,9 @@ class MissingZeroGrad(Rule):
     that clears the gradients of its parameters: no `zero_grad()` of the optimizer or of the model, and no write to
     `grad`. A closure that does not clear them, of an optimizer that calls it several times in a step, LBFGS. The same
     for an update written by hand; and as information, gradients that are read after several rounds have added to them.
-    Of two optimizers, a step that also applies what another loss left, for which the other optimizer had stepped. And as
-    information a loop that is given the model or the optimizer, and a function that nobody in the file calls and that
-    makes one step in each call, with an optimizer that lives longer than that.
+    Of two optimizers, a step that also applies what another loss left, for which the other optimizer had stepped. And
+    as information a loop that is given the model or the optimizer, and a function that nobody in the file calls and
+    that makes one step in each call, with an optimizer that lives longer than that.
 
     ## Why it matters
     `backward()` adds to the gradients that are there. Each step follows the sum over all batches so far, most of them
