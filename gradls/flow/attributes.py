@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.autograd.spelling import canonical
-from gradls.flow import classes, hierarchy, imports, nothing, registries, truth
+from gradls.flow import classes, hierarchy, imports, nothing, operations, registries, truth
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import family_of, find_attribute, find_setter
 from gradls.flow.state import Fields
@@ -64,7 +64,10 @@ def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
         objects = [option for option in options if not isinstance(option, Host)]
         # What starts as the number 0 and is added to is the sum by the time that a method of it is called.
         options = objects or options
-        return run.join.values([get_attribute(run, option, name, node) for option in options])
+        found = run.join.values([get_attribute(run, option, name, node) for option in options])
+        if isinstance(found, Choice) and all(getattr(option, "receiver", None) in options for option in found.options):
+            found.of = value
+        return found
     if isinstance(value, Sequence) and name in value.names:
         return value.items[value.names.index(name)]
     if value is NONE and run.alone and isinstance(node, ast.Attribute) and not name.startswith("__"):
@@ -138,6 +141,9 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
     if name == "training":
         return _memo(run, value.fields, "training", run.unknown("training", "training"))
     found = run.unknown("attribute", name)
+    kept = value.fields.get(("kept",))
+    if kept:
+        return _memo(run, value.fields, name, operations.unknown_operation(run, name, kept, node))
     if name == "__dict__":
         found.fields["registry"] = value
     return _memo(run, value.fields, name, found)
@@ -244,8 +250,8 @@ def set_attribute(
         options = [option for option in receiver.options if not isinstance(option, Host)]
         if len(options) > 1:
             arms: list[Arm] = [
-                (receiver, number, partial(_set_of_option, run, option, name, value, target, augmented))
-                for number, option in enumerate(options)
+                (receiver, option, partial(_set_of_option, run, option, name, value, target, augmented))
+                for option in options
             ]
             run.fork(arms)
             return

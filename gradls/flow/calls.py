@@ -119,9 +119,14 @@ def _call_choice(run: Run, function: Choice, call: Call) -> Value:
     callable_options = [option for option in function.options if not isinstance(option, Host)]
     if len(callable_options) == 1:
         return call_value(run, callable_options[0], call)
+    # Which object it is stays the same from one method of it to the next.
     arms: list[Arm] = [
-        (function, number, partial(_call_option, run, option, call, results))
-        for number, option in enumerate(callable_options)
+        (
+            function.of or function,
+            option.receiver if isinstance(option, Bound) else option,
+            partial(_call_option, run, option, call, results),
+        )
+        for option in callable_options
     ]
     if not arms or not run.fork(arms):
         return run.unknown("call")
@@ -226,6 +231,9 @@ def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:
         return model(run, receiver, call)
     if isinstance(receiver, Tensor):
         return operations.tensor_method(run, receiver, name, call)
+    if isinstance(receiver, Instance) and name.endswith("__init__"):
+        # A constructor that is not known may keep what it is given.
+        run.state.set(receiver.fields, ("kept",), [*receiver.fields.get(("kept",), ()), *call.values])
     for value in [receiver, *call.values] if isinstance(receiver, Instance) else call.values:
         escape(run, value)
     return run.unknown("method", name)

@@ -472,9 +472,10 @@ class Super(Value):
 
 
 class Choice(Value):
-    """One of a few values of different sorts, by branch."""
+    """One of a few values of different sorts, by branch. Of methods: `of` is the choice of objects that they are of."""
 
-    __slots__ = ("options",)
+    __slots__ = ("of", "options")
 
     def __init__(self, options: tuple[Value, ...]) -> None:
         self.options = options
+        self.of: Choice | None = None

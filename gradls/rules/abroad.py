@@ -15,8 +15,12 @@ from gradls.rules.words import place
 def told_here(facts: Facts, finding: Finding) -> Finding | None:
     """`finding`, which stands in another file, at the call in this file that led there; None if none did.
 
-    It is information: between the two lies code that may be made for more than what this file does with it.
+    It is information: between the two lies code that may be made for more than what this file does with it. What is
+    information there, and to which nothing in this file contributes, is told there only.
     """
+    is_doubtful = finding.severity in (Severity.INFORMATION, Severity.HINT)
+    if is_doubtful and not any(step.place.source is facts.source for step in finding.story):
+        return None
     call = _call_that_led_to(facts, finding.place.node)
     if call is None:
         return None

@@ -177,7 +177,8 @@ _RANDOM = frozenset(("randn", "rand", "normal", "randn_like", "rand_like", "rand
 
 
 def _is_random(event: Event) -> bool:
-    """Does a constructor keep random numbers, or what it computes from them alone, that no other method sets?"""
+    """Does a constructor keep random numbers that it draws, or what it computes from them alone, and that no other
+    method sets?"""
     module, tensor = event.value, event.assigned
     if not isinstance(module, Instance) or not isinstance(tensor, Tensor) or not made_in(event, "__init__"):
         return False
@@ -186,15 +187,22 @@ def _is_random(event: Event) -> bool:
     if is_module(module) is not True or not isinstance(event.at.node, ast.Attribute):
         return False
     leaves = [node for node in walk(tensor.node) if not node.edges]
-    return bool(leaves) and all(node.op in _RANDOM for node in leaves) and not _is_set_again(event)
+    of_class = _around(event.at, ast.ClassDef)
+    own = all(node.op in _RANDOM and node.at and _around(node.at, ast.ClassDef) is of_class for node in leaves)
+    return bool(leaves) and own and not _is_set_again(event)
+
+
+def _around(at: At, kind: type[ast.AST]) -> ast.AST | None:
+    """The class or function, whichever `kind` is, that a place is in."""
+    node: ast.AST | None = at.node
+    while node is not None and not isinstance(node, kind):
+        node = at.source.parent(node)
+    return node
 
 
 def _is_set_again(event: Event) -> bool:
     """Does another method than this constructor assign to the same attribute?"""
-    source, node = event.at.source, event.at.node
-    method: ast.AST | None = node
-    while method is not None and not isinstance(method, ast.FunctionDef):
-        method = source.parent(method)
+    source, method = event.at.source, _around(event.at, ast.FunctionDef)
     around = source.parent(method) if method is not None else None
     own = {id(part) for part in ast.walk(method)} if method is not None else set()
     return any(

@@ -149,7 +149,7 @@ class ClearedBeforeStep(Rule):
             if step is None or not is_on_the_way(clear.path, step.path):
                 continue
             before, after = _nearest(facts.events[:number][::-1], clear), _nearest(facts.events[end + 1 :], clear)
-            name = facts.source.segment(receiver_of(clear.at.node) or clear.at.node)
+            name = facts.segment(receiver_of(clear.at.node) or clear.at.node)
             if before is not None and not made:
                 message = f"throws away what {code(facts, before.at.node)} computed, before the step uses it"
                 story = [Step(place(before.at), "the gradients are computed here")]

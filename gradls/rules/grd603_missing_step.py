@@ -135,7 +135,9 @@ class MissingStep(Rule):
                 continue
             if any(m.kind == "step" and m.event.value is clear.value for m in order.moments):
                 continue
-            name = facts.source.segment(receiver_of(clear.at.node) or clear.at.node)
+            if not loops_of(clear.path) and _may_be_closure(facts, clear):
+                continue
+            name = facts.segment(receiver_of(clear.at.node) or clear.at.node)
             again = "in the next round" if loops_of(clear.path) else "in the next call, unless the caller does"
             message = (
                 f"{if_it_is_one(clear, name)}nothing applies the gradients of this `backward()` before "
@@ -151,6 +153,28 @@ def _together(order: Order, clear: Event) -> list[Moment]:
     if loops:
         return [m for m in order.moments if loops_of(m.event.path) & loops]
     return [m for m in order.moments if function is not None and outermost(m.event) is function]
+
+
+def _may_be_closure(facts: Facts, clear: Event) -> bool:
+    """May the function that nobody calls be what an optimizer calls in its step?"""
+    function = outermost(clear)
+    if function is None:
+        return False
+    node = function.written.node
+    around: ast.AST | None = facts.parent(node)
+    while around is not None:
+        if isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return True
+        around = facts.parent(around)
+    for part in walk(facts.source.tree):
+        if (
+            isinstance(part, (ast.Name, ast.Attribute))
+            and getattr(part, "id", getattr(part, "attr", "")) == function.name
+        ):
+            caller = facts.parent(part)
+            if not isinstance(caller, ast.Call) or caller.func is not part:
+                return True
+    return False
 
 
 def _may_be_used(order: Order, moment: Moment, clear: Event) -> bool:

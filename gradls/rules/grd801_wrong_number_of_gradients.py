@@ -163,11 +163,14 @@ class WrongNumberOfGradients(Rule):
         if not defined:
             return
         seen: set[ast.AST] = set()
+        returning = {event.function for event in facts.of("return")}
         for event in facts.of("return", "end"):
             function = event.function
             cls = class_of(function)
             if cls is None or function.name != "backward" or event.at.node in seen:
                 continue
+            if event.kind == "end" and function in returning:
+                continue  # That it comes to its end, if none of its conditions holds, is hardly meant to happen.
             seen.add(event.at.node)
             yield from self.judge(facts, event, defined.get(cls, {}), applied.get(cls, []))
         for cls, calls in applied.items():

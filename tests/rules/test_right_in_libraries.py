@@ -14,6 +14,111 @@ from gradls.testing import programs
 from tests.rules.reported import IMPORTS, reported
 
 RIGHT = {
+    "an object of one of two classes stays the same object": """
+        class Plain:
+            def scale(self, loss):
+                return loss
+
+            def unscale_(self, optimizer):
+                pass
+
+            def step(self, optimizer):
+                optimizer.step()
+
+            def update(self):
+                pass
+
+        def train(model, data, mixed: bool, clip: float):
+            scaler = torch.amp.GradScaler("cpu") if mixed else Plain()
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            for x in data:
+                optimizer.zero_grad()
+                scaler.scale(model(x).mean()).backward()
+                if clip:
+                    scaler.unscale_(optimizer)
+                    nn.utils.clip_grad_norm_(model.parameters(), clip)
+                scaler.step(optimizer)
+                scaler.update()
+
+        globals()["train"](nn.Linear(3, 1), torch.ones(2, 4, 3), True, 1.0)
+        """,
+    "a closure for others": """
+        import functools
+
+        def check(weight, make):
+            def fill(optimizer, weight):
+                optimizer.zero_grad()
+                loss = weight.pow(2).sum()
+                loss.backward()
+                return loss
+
+            optimizer = make([weight])
+            closure = functools.partial(fill, optimizer, weight)
+            for _ in range(3):
+                optimizer.step(closure)
+
+        globals()["check"](torch.ones(3, requires_grad=True), torch.optim.LBFGS)
+        """,
+    "what the constructor of a library keeps": """
+        class Diagonal(torch.distributions.Normal):
+            def __init__(self, mean, width):
+                super().__init__(mean, width)
+
+            @property
+            def log_determinant(self):
+                return 2 * torch.log(self.scale).sum(-1)
+
+        class Head(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.mean = nn.Parameter(torch.zeros(3), requires_grad=False)
+                self.width = nn.Parameter(torch.zeros(3))
+                self.weight = nn.Parameter(torch.ones(3))
+
+            def forward(self, x):
+                return (self.weight * x).mean() + Diagonal(self.mean, self.width.exp()).log_determinant
+
+        head = Head()
+        optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+        for x in torch.ones(3, 3):
+            optimizer.zero_grad()
+            head(x).backward()
+            optimizer.step()
+        assert not torch.equal(head.width, torch.zeros(3))
+        """,
+    "the end that is never reached": """
+        import os
+
+        MODE = os.environ.get("FLOAT_MODE", "32")
+
+        class Square(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, factor):
+                ctx.save_for_backward(x)
+                return factor * x * x
+
+            @staticmethod
+            def backward(ctx, gradient):
+                (x,) = ctx.saved_tensors
+                if "32" in MODE:
+                    return 2 * x * gradient, None
+                elif "16" in MODE:
+                    return 2 * x.half() * gradient, None
+
+        x = torch.ones(3, requires_grad=True)
+        Square.apply(x, 1).sum().backward()
+        """,
+    "data that happen to be random": """
+        class Kept(nn.Module):
+            def __init__(self, points):
+                super().__init__()
+                self.points, self.head = points * 2, nn.Linear(3, 1)
+
+            def forward(self, x):
+                return self.head(x + self.points)
+
+        Kept(torch.rand(3))(torch.ones(2, 3)).mean().backward()
+        """,
     "random numbers that were made before vmap": """
         weights = torch.randn(5, requires_grad=True)
         result = torch.vmap(lambda row: row.dot(weights).relu())(torch.randn(3, 5))

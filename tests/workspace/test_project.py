@@ -166,6 +166,13 @@ def test_a_mistake_in_a_called_file_is_told_at_the_call(tmp_path: Path):
     assert found(tmp_path, text) == []
 
 
+def test_information_about_a_called_file_is_told_there_only(tmp_path: Path):
+    write(tmp_path, {"tools.py": "def number(x):\n    return float(x)\n"})
+    text = "import torch\nfrom tools import number\nw = torch.ones(3, requires_grad=True)\n"
+    assert [code for code, _, _ in found(tmp_path, f"{text}float(w.sum())")] == ["GRD319"]
+    assert found(tmp_path, f"{text}number(w.sum())") == []
+
+
 def test_a_file_that_is_wrong_by_itself_is_told_there_only(tmp_path: Path):
     loop = """
         import torch
