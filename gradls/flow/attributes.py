@@ -273,6 +273,8 @@ def set_attribute(
             if isinstance(receiver.cls, Lib) or hierarchy.find_in_class(receiver.cls, "__setattr__")[0] is None:
                 _register(run, receiver, name, value, target, augmented)
         elif isinstance(receiver, Unknown):
+            if type(receiver) is Imported and not receiver.name:
+                imports.replace(run, receiver, name, value)
             run.event("unknown-attribute-set", target, receiver, name=name, assigned=value)
             setter = find_setter("unknown", name)
             if setter is not None:
@@ -292,7 +294,10 @@ def _register(run: Run, receiver: Instance, name: str, value: Value, target: ast
     give_name(value, prefix + name)
     if isinstance(value, Tensor) and value.is_parameter and value.owner is None:
         value.owner = receiver
-    run.event("attribute-set", target, receiver, name=name, assigned=value, old=old, augmented=augmented)
+    gone = ("deleted", name) in receiver.fields
+    if gone and isinstance(value, (Tensor, Instance)):
+        run.state.drop(receiver.fields, ("deleted", name))
+    run.event("attribute-set", target, receiver, name=name, assigned=value, old=old, augmented=augmented, gone=gone)
     if modules.ITEMS in receiver.fields:
         if isinstance(value, Instance) and hierarchy.is_module(value):
             modules.hold(run, receiver, name, value)
@@ -306,6 +311,8 @@ def delete_attribute(run: Run, receiver: Value, name: str, target: ast.AST) -> N
         old = fields.get(name)
         run.state.drop(fields, name)
         if isinstance(receiver, Instance):
+            # Behind branches of which one deletes it, it may still be there: that it may not is to be remembered.
+            run.state.set(fields, ("deleted", name), True)
             run.event("attribute-deleted", target, receiver, name=name, old=old)
             modules.let_go(run, receiver, name)
     elif isinstance(receiver, Tensor) and name == "grad":

@@ -117,6 +117,8 @@ def call_value(run: Run, function: Value, call: Call) -> Value:
 def _call_choice(run: Run, function: Choice, call: Call) -> Value:
     results: list[Value] = []
     callable_options = [option for option in function.options if not isinstance(option, Host)]
+    # What has no such method is taken not to come here, as long as there is something that has it.
+    callable_options = [option for option in callable_options if not _lacks(option)] or callable_options
     if len(callable_options) == 1:
         return call_value(run, callable_options[0], call)
     # Which object it is stays the same from one method of it to the next.
@@ -131,6 +133,16 @@ def _call_choice(run: Run, function: Choice, call: Call) -> Value:
     if not arms or not run.fork(arms):
         return run.unknown("call")
     return run.join.values(results)
+
+
+def _lacks(option: Value) -> bool:
+    """Is it the `backward` of something that has no such method?"""
+    return (
+        isinstance(option, Bound)
+        and option.name == "backward"
+        and option.function is None
+        and isinstance(option.receiver, (Host, Sequence, Mapping))
+    )
 
 
 def _call_option(run: Run, option: Value, call: Call, results: list[Value]) -> bool:
@@ -176,6 +188,9 @@ def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
     if receiver is None and name == "item" and not call.values and isinstance(call.node, ast.Call):
         return Host("number")  # whatever has this method: tensors, arrays, what NumPy counts with
     values = [*([receiver] if receiver is not None else []), *call.values]
+    if function is not None and function.among:
+        # It may be a module that is known, whose parameters the result depends on.
+        values.append(function)
     return operations.unknown_operation(run, name, values, call.node, pure=pure)
 
 

@@ -115,6 +115,16 @@ def attribute(run: Run, module: Imported, name: str) -> Value:
     return load(run, Imported(run.state, module.module, name, module.names))
 
 
+def replace(run: Run, module: Imported, name: str, value: Value) -> None:
+    """`module.name = value`: the code of that file finds it under this name, too, until it is put back: either."""
+    imported = module.names.find(module.module)
+    if imported is not None:
+        file = file_of(run, imported)
+        old = member(run, file, name)
+        if old is not None:
+            run.state.set(file.scope.fields, name, run.join.values([looked_at(run, old), value]))
+
+
 def _star_of_program(run: Run, module: str) -> Iterator[tuple[str, Value]]:
     names = run.frame.file.names
     imported = names.find(module)

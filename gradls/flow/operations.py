@@ -26,7 +26,8 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
     op = find_op(spelling)
     args = [receiver, *call.args] if receiver is not None else call.args
     if op is None:
-        return unknown_operation(run, spelling.rpartition(".")[2], [*args, *call.kwargs.values()], call.node)
+        given = [*args, *call.kwargs.values(), *more_of(run, call)]
+        return unknown_operation(run, spelling.rpartition(".")[2], given, call.node)
     if call.kwargs and not call.kwargs.keys().isdisjoint(_NUMPY_NAMES) and "axis" not in op.params:
         named = {_NUMPY_NAMES.get(key, key): value for key, value in call.kwargs.items()}
         call = Call(call.node, call.args, named, call.unsure)
@@ -37,6 +38,8 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
         keywords = tuple((key, kind(value)) for key, value in call.kwargs.items()) if call.kwargs else ()
         op = _select(op, tuple(map(kind, args)), keywords)
     bound = bind(run, op, args, call.kwargs)
+    if call.unsure:
+        bound |= {name: run.unknown("unknown") for name in op.params if name in op.differentiable - bound.keys()}
     nothing.note_arguments(run, call.node, op, bound)
     first = bound.get(op.params[0]) if op.params else None
     drops = dropout.drops(run, op, bound) if "dropout" in op.name else True
@@ -49,7 +52,22 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
         for write in first.writes[len(before) :]:
             write.certain = drops is True
         return result
-    return result_of(run, op, bound, call.node)
+    result = result_of(run, op, bound, call.node)
+    if call.unsure:
+        _forget_shape(result)
+    return result
+
+
+def more_of(run: Run, call: Call) -> list[Value]:
+    """What `*unknown` and `**unknown` may add to the arguments of a call: one unknown value, if there are such."""
+    return [run.unknown("unknown")] if call.unsure else []
+
+
+def _forget_shape(value: Value) -> None:
+    """An argument that is not known may say along which dimension something is done."""
+    for tensor in tensors_in(value):
+        if isinstance(tensor, Tensor):
+            tensor.shape = tensor.node.scalar = None
 
 
 _NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}

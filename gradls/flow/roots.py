@@ -133,8 +133,9 @@ def run_method_of_function(run: Run, method: Function) -> Chapter:
 
 
 def _call_of_function(run: Run, method: Function) -> None:
-    given = context_arguments(run, method, arguments(run, method, False))
-    run_apart(run, partial(call_function, run, method, given))
+    receiver = method.owner if method.kind == "class" else None
+    given = context_arguments(run, method, arguments(run, method, receiver is not None))
+    run_apart(run, partial(call_function, run, method, given, receiver))
 
 
 def make(run: Run, cls: Class) -> tuple[Chapter, Value]:

@@ -87,7 +87,7 @@ def _is_copy(index: Value) -> bool | None:
         return True
     if isinstance(index, Sequence):
         if index.kind == "tuple":
-            verdicts = [_is_copy(item) for item in index.items]
+            verdicts = [_is_copy(item) for item in index.elements]
             return True if True in verdicts else None if None in verdicts else False
         return True
     return None
@@ -115,6 +115,8 @@ def _shape(receiver: Tensor, index: Value) -> tuple[int | None, ...] | None:
         return None
     if isinstance(index, Tensor):
         return _shape_of_copy(receiver.shape, index)
+    if isinstance(index, Sequence) and index.rest is not None:
+        return None
     parts = index.items if isinstance(index, Sequence) and index.kind == "tuple" else (index,)
     sizes: list[int | None] = []
     left = list(receiver.shape)

@@ -27,7 +27,7 @@ def signature(function: Function, *, has_context: bool = True) -> Signature:
     """The signature of `forward` or `backward`."""
     arguments = function.node.args
     positional = [*arguments.posonlyargs, *arguments.args]
-    most = len(positional) - has_context
+    most = len(positional) - has_context - (function.kind == "class")
     least = most - len(arguments.defaults)
     return Signature(max(least, 0), ANY if arguments.vararg is not None or arguments.kwarg is not None else most)
 

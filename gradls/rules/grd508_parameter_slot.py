@@ -89,7 +89,7 @@ class ParameterSlot(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("attribute-set"):
             module = event.value
-            if not isinstance(module, Instance) or event.caught:
+            if not isinstance(module, Instance) or event.caught or event.info.get("gone"):
                 continue
             if event.old is None and not isinstance(event.assigned, Tensor):
                 continue

@@ -128,8 +128,9 @@ class WrongNumberOfGradients(Rule):
     ```
 
     ## When it is silent
-    For additional Nones at the end, which PyTorch ignores, for arguments with a default that are not given, and where
-    the number is not known.
+    For additional Nones at the end, which PyTorch ignores, for arguments with a default that are not given, where the
+    number is not known, where all results are marked as not differentiable, so that backward is never called, and where
+    backward does nothing but raise an error of its own.
 
     ```python
     import torch
@@ -163,6 +164,7 @@ class WrongNumberOfGradients(Rule):
         if not defined:
             return
         seen: set[ast.AST] = set()
+        constant = _without_gradients(facts)
         returning = {event.function for event in facts.of("return")}
         for event in facts.of("return", "end"):
             function = event.function
@@ -171,11 +173,13 @@ class WrongNumberOfGradients(Rule):
                 continue
             if event.kind == "end" and function in returning:
                 continue  # That it comes to its end, if none of its conditions holds, is hardly meant to happen.
+            if defined.get(cls, {}).get("forward") in constant:
+                continue
             seen.add(event.at.node)
             yield from self.judge(facts, event, defined.get(cls, {}), applied.get(cls, []))
         for cls, calls in applied.items():
             backward = defined.get(cls, {}).get("backward")
-            if backward is not None:
+            if backward is not None and not isinstance(backward.node.body[-1], ast.Raise):  # type: ignore[index]
                 yield from self.results(cls, backward, calls)
 
     def judge(self, facts: Facts, event: Event, methods: dict[str, Function], calls: list[Event]) -> Iterator[Finding]:
@@ -258,6 +262,18 @@ class WrongNumberOfGradients(Rule):
                 story = [Step(place(call.at), "it is applied here")]
                 yield self.finding(place(call.at)._replace(node=backward.node, source=backward.source), message, story)
                 return
+
+
+def _without_gradients(facts: Facts) -> set[Function]:
+    """The forwards whose results are all marked as not differentiable: autograd never calls their backward."""
+    calls = [event for event in facts.of("context-call") if event.name == "mark_non_differentiable"]
+    marked = {argument for event in calls for argument in event.arguments}
+    found: dict[Function, bool] = {}
+    for event in facts.of("return") if marked else ():
+        value = event.value
+        parts = value.elements if isinstance(value, Sequence) and value.kind == "tuple" else (value,)
+        found[event.function] = found.get(event.function, True) and marked.issuperset(parts)
+    return {function for function, constant in found.items() if constant}
 
 
 def _too_small(gradient: Shape, tensor: Shape) -> bool:

@@ -643,3 +643,19 @@ def test_what_was_read_is_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) ->
     assert [number for number in range(10) if kept.get(f"{number}.py") is not None] == [7, 9]
     kept.use("large.py", project._Read(None, "", None, 9000))
     assert kept.get("large.py") is not None
+
+
+def test_a_class_that_is_replaced_in_its_file(tmp_path: Path):
+    more = """
+        class Frozen(Net):
+            def __init__(self):
+                super().__init__()
+                self.requires_grad_(False)
+
+        def make():
+            return Net()
+    """
+    write(tmp_path, {"net.py": textwrap.dedent(NET) + textwrap.dedent(more)})
+    text = "import torch\nimport net\n{}y = net.make()(torch.randn(2, 3))\n"
+    assert requires_grad(tmp_path, text.format("")) is True
+    assert requires_grad(tmp_path, text.format("net.Net = net.Frozen\n")) is None

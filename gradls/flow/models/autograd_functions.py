@@ -70,18 +70,14 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     context = Instance(run.state, run.lib(CONTEXT), run.at(call.node))
     context.open = True
     if isinstance(forward, Function):
-        from gradls.flow.calls import call_function
-
         setup, _ = find_in_class(receiver, "setup_context")
         event.info["split"] = isinstance(setup, Function)
         args = call.args if isinstance(setup, Function) else [context, *call.args]
         isolated, run.isolated = run.isolated, run.isolated + 1
-        kind, forward.kind = forward.kind, "static"
         try:
-            shape_of_result = call_function(run, forward, Call(call.node, args, call.kwargs, call.unsure))
+            shape_of_result = _call_of_class(run, receiver, forward, Call(call.node, args, call.kwargs, call.unsure))
         finally:
             run.isolated = isolated
-            forward.kind = kind
     event.info["given"] = shape_of_result
     if run.outside["dual"] is True:
         from gradls.flow.models.forward_ad import check_custom
@@ -100,6 +96,19 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     return outputs
 
 
+def _call_of_class(run: Run, cls: Value, method: Function, call: Call) -> Value:
+    """Call forward or backward as autograd does: on the class."""
+    from gradls.flow.calls import call_function
+
+    if method.kind == "class":
+        return call_function(run, method, call, cls)
+    kind, method.kind = method.kind, "static"
+    try:
+        return call_function(run, method, call)
+    finally:
+        method.kind = kind
+
+
 def context_arguments(
     run: Run, method: Function, call: Call, outputs: list[Value] | None = None, kept: tuple[Value, ...] | None = None
 ) -> Call:
@@ -107,6 +116,8 @@ def context_arguments(
     gets tensors, of the shapes of the `outputs` of forward where these are known, and the context has what forward has
     `kept`."""
     names = [parameter.arg for parameter in (*method.node.args.posonlyargs, *method.node.args.args)]
+    if method.kind == "class":
+        del names[:1]
     del call.args[len(names) :]
     if names and (method.name != "forward" or names[0] in ("ctx", "context", "self")):
         context = Instance(run.state, run.lib(CONTEXT))
@@ -121,27 +132,25 @@ def context_arguments(
             gradient.fields["leaf"] = None
             gradient.name = name
             call.args[names.index(name) : names.index(name) + 1] = [gradient]
+        # How many gradients `*gradients` are, and of what, is not known.
+        call.unsure = call.unsure or method.node.args.vararg is not None
     return call
 
 
 def _run_backward_of(run: Run, cls: Class, call: Call, result: Value | None, used: Instance) -> None:
     """Look at the backward of a custom Function, which autograd will call; it changes nothing that is known."""
-    from gradls.flow.calls import call_function
-
     found, _ = find_in_class(cls, "backward")
     if not isinstance(found, Function) or found.node in run.executed:
         return
-    kind, found.kind = found.kind, "static"
     mark = run.state.mark()
     outputs = list(result.items) if isinstance(result, Sequence) and result.kind == "tuple" else [result]
     given = [output for output in outputs if output is not None]
     reached: set[Tensor] = set()
     try:
         arguments = context_arguments(run, found, Call(call.node, []), given, used.data.get("saved"))
-        reached = run_apart(run, partial(call_function, run, found, arguments))
+        reached = run_apart(run, partial(_call_of_class, run, cls, found, arguments))
     finally:
         run.state.undo(mark)
-        found.kind = kind
     for leaf in reached:
         run.state.set(leaf.fields, "escaped", True)
 
@@ -181,6 +190,9 @@ def _outputs(run: Run, cls: Class, result: Value | None, call: Call, context: In
         return Sequence(run.state, "tuple", tuple(_outputs(run, cls, item, call, context) for item in result.items))
     if result is not None and not isinstance(result, Tensor) and not tensors_in(result):
         return result
+    if result in context.data.get("constant", ()) or (isinstance(result, Tensor) and result.dtype in ("int", "bool")):
+        shape, dtype = (result.shape, result.dtype) if isinstance(result, Tensor) else (None, None)
+        return run.leaf(cls.name, call.node, requires_grad=False, dtype=dtype, shape=shape)
     tensor = derived_tensor(run, cls.name, call.values, call.node, dtype=None, saves=True)
     reverse, _ = find_in_class(cls, "backward")
     if isinstance(reverse, Function) and reverse.fields.get("once"):
@@ -229,6 +241,8 @@ def context_method(run: Run, receiver: Instance, call: Call) -> Value:
         receiver.data["saved"] = None if call.unsure else tuple(call.values)
     elif name == "mark_dirty":
         receiver.data["dirty"] = tensors
+    elif name == "mark_non_differentiable":
+        receiver.data["constant"] = (*receiver.data.get("constant", ()), *call.values)
     return NONE
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.distributions import find_distribution
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import method
-from gradls.flow.operations import cut_node, derived_tensor, edges_of, unknown_operation
+from gradls.flow.operations import cut_node, derived_tensor, edges_of, more_of, unknown_operation
 from gradls.flow.values import Instance, Tensor, Value
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def create_distribution(run: Run, path: str, call: Call) -> Value:
     instance = Instance(run.state, run.lib(path), run.at(call.node))
     if path in ("torch.distributions.kl_divergence", "torch.distributions.kl.kl_divergence"):
         return instance
-    instance.data["sources"] = _sources(call.values)
+    instance.data["sources"] = _sources([*call.values, *more_of(run, call)])
     inner = call.get(0, "base_distribution")
     if path.rpartition(".")[2] in _LOCATED:
         instance.data["location"] = call.get(_LOCATED[path.rpartition(".")[2]], "loc")
@@ -106,7 +106,9 @@ def register() -> None:
             ATTRIBUTES[f"torch.distributions.{cls}", name] = attribute
 
     def kl(run: Run, path: str, call: Call) -> Value:
-        return derived_tensor(run, "kl_divergence", _sources(call.values), call.node, saves=True)
+        return derived_tensor(
+            run, "kl_divergence", _sources([*call.values, *more_of(run, call)]), call.node, saves=True
+        )
 
     FUNCTIONS["torch.distributions.kl_divergence"] = kl
     FUNCTIONS["torch.distributions.kl.kl_divergence"] = kl

@@ -10,7 +10,7 @@ from gradls.autograd.ops import find_op
 from gradls.flow import nothing, ranges
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import FUNCTIONS, Model
-from gradls.flow.operations import apply, derived_tensor, requires_grad_in
+from gradls.flow.operations import apply, derived_tensor, more_of, requires_grad_in
 from gradls.flow.values import Host, Instance, Tensor, Value
 
 if TYPE_CHECKING:
@@ -31,10 +31,13 @@ def apply_loss(run: Run, spec: LossSpec, criterion: Instance | None, call: Call)
     if op is not None:
         known = {name: value for name, value in options.items() if name in op.params and name not in call.kwargs}
         arguments = dict(positional or bound) | call.kwargs
-        result = apply(run, spec.function, Call(call.node, [], arguments | known))
+        result = apply(run, spec.function, Call(call.node, [], arguments | known, call.unsure))
     else:
-        result = derived_tensor(run, spec.name, bound.values(), call.node, shape=None, saves=True)
-    reduction = arguments_reduction(call, options, criterion is not None and criterion.open)
+        result = derived_tensor(
+            run, spec.name, [*bound.values(), *more_of(run, call)], call.node, shape=None, saves=True
+        )
+    open_options = call.unsure if criterion is None else criterion.open
+    reduction = arguments_reduction(call, options, open_options)
     if isinstance(result, Tensor):
         result.shape = (
             () if reduction in ("mean", "sum", "batchmean") else result.shape if reduction == "none" else None

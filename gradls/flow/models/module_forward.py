@@ -16,7 +16,7 @@ from gradls.flow.graph import saved as keep
 from gradls.flow.hierarchy import MODULE, is_module_path, library_bases
 from gradls.flow.models.modules import CONTAINERS, contents, initialize
 from gradls.flow.models.registry import method
-from gradls.flow.operations import apply, check_saved, derived_tensor, tensors_in
+from gradls.flow.operations import apply, check_saved, derived_tensor, more_of, tensors_in
 from gradls.flow.values import (
     FALSE,
     NONE,
@@ -109,7 +109,7 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     result = derived_tensor(
         run,
         spec.name.rpartition(".")[2],
-        [*call.values, *parameters.values()],
+        [*call.values, *more_of(run, call), *parameters.values()],
         call.node,
         saves=True,
         shape=layer_shapes.of_layer(spec, options, first),

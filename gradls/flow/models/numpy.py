@@ -180,7 +180,9 @@ def write(run: Run, receiver: Instance, call: Call) -> Value:
 
 @method("numpy.ndarray", "item", "tolist")
 def item(run: Run, receiver: Instance, call: Call) -> Value:
-    return Host("number", node=receiver.data.get("node"))
+    number = Host("number", node=receiver.data.get("node"))
+    whole = getattr(getattr(call.node, "func", None), "attr", "item") == "tolist"
+    return Sequence(run.state, "list", (), number) if whole and receiver.data.get("shape") != () else number
 
 
 @method("numpy.ndarray", "__getitem__")

@@ -196,6 +196,8 @@ def boolean(run: Run, receiver: Tensor, call: Call) -> Value:
 def convert(run: Run, receiver: Tensor, call: Call) -> Value:
     """The same tensor where nothing changes, else a recorded copy."""
     name = getattr(getattr(call.node, "func", None), "attr", "to")
+    if name == "type" and not call.values and not call.unsure:
+        return Host("str")
     dtype = _dtype_of_conversion(name, receiver, call)
     if dtype in ("int", "bool"):
         return _integer_cast(run, receiver, dtype, call, name)
@@ -252,6 +254,8 @@ def _dtype_of_conversion(name: str, receiver: Tensor, call: Call) -> str | None:
             return value.dtype
     if name in ("cuda", "cpu", "xpu", "contiguous"):
         return receiver.dtype
+    if name == "type":
+        return None
     return (
         None if any(isinstance(value, Unknown) and value.name == "dtype" for value in call.values) else receiver.dtype
     )

@@ -1,0 +1,300 @@
+"""Programs that are right, in which gradls does not know which object, argument or class something is."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from gradls.flow.analyze import analyze
+from gradls.rules.finding import Severity
+from gradls.rules.run import findings
+from gradls.syntax.source import Source
+from gradls.testing import programs
+from tests.rules.reported import IMPORTS, reported
+
+RIGHT = {
+    "the name of a dtype": """
+        counts = torch.tensor([[1, 2], [3, 4]])
+        assert counts.clone().type() == counts.type()
+        x = torch.rand(4, requires_grad=True)
+
+        def truth_like(output):
+            return torch.tensor(1).fill_(1.0).type(output.type()).expand_as(output)
+
+        nn.BCELoss()(torch.sigmoid(x), truth_like(x)).backward()
+        """,
+    "a custom Function with class methods": """
+        class Scaled(torch.autograd.Function):
+            FACTOR = 2.0
+
+            @classmethod
+            def forward(cls, ctx, x, w):
+                ctx.save_for_backward(x, w)
+                return x * w * cls.FACTOR
+
+            @classmethod
+            def backward(cls, ctx, gradient):
+                x, w = ctx.saved_tensors
+                return gradient * w * cls.FACTOR, gradient * x * cls.FACTOR
+
+        Scaled.apply(torch.rand(3, requires_grad=True), torch.rand(3, requires_grad=True)).sum().backward()
+        """,
+    "as many gradients as come": """
+        class Note(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, log, name, x):
+                ctx.log, ctx.name = log, name
+                log.append(name)
+                return x
+
+            @staticmethod
+            def backward(ctx, *gradients):
+                ctx.log.append(ctx.name)
+                return None, None, *gradients
+
+        Note.apply([], "a", torch.rand(3, requires_grad=True) * 1).sum().backward()
+        """,
+    "results without a gradient": """
+        class Largest(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, k):
+                found = torch.topk(x, k).indices
+                ctx.mark_non_differentiable(found)
+                return found
+
+            @staticmethod
+            def backward(ctx, gradient=None):
+                return ()
+
+        class Forbidden(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, one, other):
+                return one * 2, other * 2
+
+            @staticmethod
+            def backward(ctx, gradient):
+                raise NotImplementedError
+
+        x = torch.rand(5, requires_grad=True)
+        x[Largest.apply(x, 2)].sum().backward()
+        Forbidden.apply(torch.rand(3), torch.rand(3))
+        """,
+    "a mask beside the result": """
+        class Drop(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, p):
+                mask = (torch.rand_like(x) > p).to(torch.uint8)
+                kept = torch.ones_like(x)
+                ctx.mark_non_differentiable(kept)
+                ctx.save_for_backward(mask)
+                return x * mask, mask, kept
+
+            @staticmethod
+            def backward(ctx, gradient, *others):
+                (mask,) = ctx.saved_tensors
+                return gradient * mask, None
+
+        x, other = torch.rand(5, requires_grad=True), torch.rand(5, requires_grad=True)
+        result, mask, kept = Drop.apply(x, 0.5)
+        (other * mask.float() * kept).sum().backward()
+        result.sum().backward()
+        (other * mask.float() * kept).mean().backward()
+        """,
+    "an index of several parts": """
+        def largest(one, other):
+            difference = (one - other).abs()
+            at = torch.unravel_index(difference.argmax(), difference.shape)
+            return one[at].item(), other[at].item()
+
+        largest(torch.rand(3, 1, 5), torch.rand(3, 1, 5))
+        """,
+    "rows that were an array": """
+        import numpy as np
+
+        points = torch.as_tensor(np.ones((8, 3))).numpy().tolist()
+        torch.tensor(points).contiguous()[:2]
+        """,
+    "a parameter that is deleted unless it is already": """
+        class Normalized(nn.Module):
+            def __init__(self, module):
+                super().__init__()
+                self.module = module
+                if not self.is_made():
+                    weight = module.weight
+                    del module._parameters["weight"]
+                    module.register_parameter("weight_bar", nn.Parameter(weight.data))
+
+            def is_made(self):
+                try:
+                    getattr(self.module, "weight_bar")
+                    return True
+                except AttributeError:
+                    return False
+
+            def forward(self, x):
+                weight = self.module.weight_bar
+                setattr(self.module, "weight", weight / weight.norm())
+                return self.module(x)
+
+        Normalized(nn.Linear(3, 3)).forward(torch.rand(2, 3)).sum().backward()
+        """,
+    "what is loaded if it is there": """
+        encode, decode = nn.Linear(3, 2), nn.Linear(2, 3)
+        optimizer = torch.optim.Adam([*encode.parameters(), *decode.parameters()])
+        try:
+            encode, decode = torch.load("./nowhere.pkl")
+        except OSError:
+            pass
+        for _ in range(3):
+            optimizer.zero_grad()
+            x = torch.rand(4, 3)
+            loss = F.mse_loss(decode(encode(x)), x)
+            loss.backward()
+            optimizer.step()
+        """,
+    "one result or several": """
+        def scale(x, w, before):
+            return (x * w, x) if before else x * w
+
+        def run(before):
+            x, w = torch.rand(3, requires_grad=True), torch.rand(3, requires_grad=True)
+            result = scale(x, w, before)
+            if before:
+                result, x = result
+            if not before:
+                result.backward(torch.ones(3))
+            else:
+                (result * x).backward(torch.ones(3))
+
+        globals()["run"](True)
+        globals()["run"](False)
+        """,
+    "arguments that somebody else gives": """
+        def run(project, options):
+            x = torch.rand(4)
+            (-torch.distributions.Normal(*project(x)).log_prob(x).mean()).backward()
+            F.mse_loss(*project(x)).backward()
+            nn.MSELoss()(*project(x)).backward()
+            torch.addcmul(x, *project(x)).sum().backward()
+            x.addcmul(*project(x)).sum().backward()
+            F.mse_loss(x, **options).backward()
+
+        w = torch.ones(4, requires_grad=True)
+        globals()["run"](lambda x: (w * x, w.exp()), {"target": w})
+        """,
+    "dimensions that somebody else gives": """
+        def first(dims):
+            return torch.ones(3, 4).sum(*dims)[0]
+
+        globals()["first"]([1])
+        """,
+}
+
+
+@pytest.mark.parametrize("program", RIGHT.values(), ids=RIGHT)
+def test_right(program: str) -> None:
+    text = IMPORTS + textwrap.dedent(program)
+    assert programs.check(text).error is None
+    found = findings(analyze(Source.read(text)))
+    assert [finding.message for finding in found if finding.severity is not Severity.HINT] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "blamed", "snippet"),
+    [
+        (
+            "GRD801",
+            "return gradient",
+            """
+            class Scaled(torch.autograd.Function):
+                @classmethod
+                def forward(cls, ctx, x, w):
+                    return x * w
+
+                @classmethod
+                def backward(cls, ctx, gradient):
+                    return gradient
+
+            Scaled.apply(torch.rand(3, requires_grad=True), torch.rand(3, requires_grad=True)).sum().backward()
+            """,
+        ),
+        (
+            "GRD801",
+            "return ()",
+            """
+            class Two(torch.autograd.Function):
+                @staticmethod
+                def forward(ctx, x):
+                    mask = x > 0
+                    ctx.mark_non_differentiable(mask)
+                    return x * 2, mask
+
+                @staticmethod
+                def backward(ctx, *gradients):
+                    return ()
+
+            Two.apply(torch.rand(3, requires_grad=True))[0].sum().backward()
+            """,
+        ),
+        (
+            "GRD316",
+            "counts.type(torch.float64) == counts",
+            """
+            counts = torch.tensor([[1, 2], [3, 4]])
+            assert counts.type(torch.float64) == counts
+            """,
+        ),
+        (
+            "GRD405",
+            "nn.BCELoss()(torch.sigmoid(x), target)",
+            """
+            x = torch.rand(4, requires_grad=True)
+            target = torch.ones(4).type(torch.int64)
+            nn.BCELoss()(torch.sigmoid(x), target).backward()
+            """,
+        ),
+        (
+            "GRD508",
+            "module.weight",
+            """
+            module = nn.Linear(3, 3)
+            del module.bias
+            module.weight = module.weight / 2
+            """,
+        ),
+        (
+            "GRD611",
+            "optimizer.step()",
+            """
+            encode = nn.Linear(3, 2)
+            optimizer = torch.optim.Adam(encode.parameters())
+            encode = torch.load("./there.pkl")
+            for _ in range(3):
+                optimizer.zero_grad()
+                x = torch.rand(4, 3)
+                loss = F.mse_loss(encode(x), x[:, :2])
+                loss.backward()
+                optimizer.step()
+            """,
+        ),
+        (
+            "GRD303",
+            "result.backward(torch.ones(3))",
+            """
+            def scale(x, w):
+                return x * w, x
+
+            result = scale(torch.rand(3, requires_grad=True), torch.rand(3))
+            result.backward(torch.ones(3))
+            """,
+        ),
+        (
+            "GRD110",
+            "F.mse_loss(*[torch.rand(4), torch.rand(4)]).backward()",
+            "F.mse_loss(*[torch.rand(4), torch.rand(4)]).backward()",
+        ),
+    ],
+)
+def test_what_is_wrong_and_looks_alike(code: str, blamed: str, snippet: str) -> None:
+    assert [text for _, text in reported(code, snippet)] == [blamed]
