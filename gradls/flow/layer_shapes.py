@@ -23,6 +23,9 @@ def of_layer(spec: ModuleSpec, options: Options, first: Value | None) -> Shape |
         return (*shape[:-1], _integer(options.get("out_features")))
     if name == "Embedding":
         return (*shape, _integer(options.get("embedding_dim")))
+    if name == "EmbeddingBag":
+        # A bag in each row, or, with offsets, as many as there are of these.
+        return (shape[0] if len(shape) == 2 else None, _integer(options.get("embedding_dim")))
     if name.endswith("RNNCell") or name == "GRUCell":
         return (*shape[:-1], _integer(options.get("hidden_size")))
     match = _CHANNELS.match(name)

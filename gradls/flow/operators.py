@@ -83,6 +83,8 @@ _COMPARISONS: dict[type, tuple[str, Any]] = {
 
 def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Value:
     """`left op right`."""
+    if kind is ast.Sub and type(left) is Tensor and type(right) is Tensor and is_same_memory(left, right):
+        run.event("self-comparison", node, left, left.node, other=right, name="sub")
     if type(left) is Tensor and type(right) in _PLAIN_OPERANDS and not run.lazy:
         return _noted(kind, apply(run, _OF_TENSOR[kind], Call(_expr(node), [right]), left), right)
     note_missing_grad(run, node, left, right)
@@ -117,6 +119,23 @@ def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Va
         if found is not None:
             return found
     return unknown_operation(run, name, [left, right], node, pure=True)
+
+
+_ALIASES = frozenset(("data", "detach", "state_dict"))
+
+
+def is_same_memory(one: Tensor, other: Tensor) -> bool:
+    """Are these certainly the same tensor, or all of its memory without its history?"""
+    if one is not other:
+        one, other = original(one), original(other)
+    return one is other and not one.node.several
+
+
+def original(tensor: Tensor) -> Tensor:
+    """The tensor whose memory `tensor` is, as `detach()` and `.data` give it."""
+    while tensor.node.op in _ALIASES and isinstance(tensor.data, Tensor):
+        tensor = tensor.data
+    return tensor
 
 
 def _noted(kind: type, result: Value, factor: Value) -> Value:
@@ -288,6 +307,8 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
         if name in ("eq", "ne") and _is_no_number(other):
             # Tensors leave it to Python, which compares identities.
             return TRUE if name == "ne" else FALSE
+        if name in ("eq", "ne") and type(left) is Tensor and type(right) is Tensor and is_same_memory(left, right):
+            run.event("self-comparison", node, left, left.node, other=right, name=name)
         return apply(run, f"torch.Tensor.__{name}__", Call(_expr(node), [other]), tensor)
     if isinstance(left, Host) and isinstance(right, Host) and left.known and right.known:
         try:

@@ -5,9 +5,11 @@ import difflib
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from gradls.autograd.modules import find_module
 from gradls.autograd.optimizers import find_optimizer
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hierarchy import is_module
+from gradls.flow.models.modules import modules_of
 from gradls.flow.values import Bound, Class, Host, Instance, Lib, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, TextEdit
@@ -25,7 +27,8 @@ class FlagNobodyReads(Rule):
 
     ## What it finds
     `module.requires_grad = False`, a misspelt flag such as `parameter.require_grad = False`, and
-    `optimizer.lr = 0.01`. A misspelt keyword or method (`torch.zeros(3, require_grad=True)`), which raises, too.
+    `optimizer.lr = 0.01`. The mode of a model, `model.training = False`, which its layers do not see. A misspelt
+    keyword or method (`torch.zeros(3, require_grad=True)`), which raises, too.
 
     ## Why it matters
     Python makes a new attribute of the object and says nothing. The layer that was to be frozen goes on training, and
@@ -61,6 +64,14 @@ class FlagNobodyReads(Rule):
     optimizer = torch.optim.SGD(torch.nn.Linear(3, 1).parameters(), lr=0.1)
     optimizer.lr = 0.01
     assert optimizer.param_groups[0]["lr"] == 0.1
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 64), torch.nn.Dropout(0.9))
+    model.training = False
+    assert (model(torch.ones(3)) == 0).any()
     ```
 
     ## Use instead
@@ -110,6 +121,7 @@ class FlagNobodyReads(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         yield from facts.each(self._of_modules)
+        yield from facts.each(self._of_modes)
         for event in facts.each(_of_optimizers):
             yield from self._of_optimizer(facts, event)
         for event, meant in facts.each(_misspelt):
@@ -134,6 +146,27 @@ class FlagNobodyReads(Rule):
             known = known or _is_from(event.value, _MODULES)
             if event.name == "requires_grad" and known and not _is_told_apart(event.value):
                 yield from self._of_module(facts, event)
+
+    def _of_modes(self, facts: Facts) -> Iterable[Finding]:
+        """`model.training = False`, which the layers in the model do not see."""
+        events = [event for event in facts.of("attribute-set") if event.name == "training"]
+        for event in events:
+            module, target = event.value, _receiver(event.at.node)
+            if not isinstance(module, Instance) or target is None or is_module(module) is not True:
+                continue
+            flag = event.assigned.value if isinstance(event.assigned, Host) else None
+            parts = [part for part in modules_of(module)[0] if part is not module]
+            inside = next((part for part in parts if _has_mode(part)), None)
+            if not isinstance(flag, bool) or inside is None or _is_own(event, module):
+                continue
+            if any(other.value in parts for other in events):
+                continue
+            owner, name = facts.segment(target), inside.path.rpartition(".")[2]
+            message = (
+                f"`{owner}.training` is the mode of this one module: each layer in it has its own, and its `{name}` "
+                f"keeps it; call `{owner}.{'train' if flag else 'eval'}()`"
+            )
+            yield self.finding(place(event.at), message)
 
     def _of_calls(self, facts: Facts) -> Iterable[Finding]:
         """Misspelt keywords and methods, which raise, and a method that is assigned to."""
@@ -199,6 +232,12 @@ class FlagNobodyReads(Rule):
             f'changes; set `group["{name}"]` for each `group` in `param_groups`'
         )
         yield self.finding(place(event.at), message)
+
+
+def _has_mode(module: Instance) -> bool:
+    """Does a layer do something else in evaluation?"""
+    spec = find_module(module.path)
+    return spec is not None and (spec.kind == "dropout" or (spec.kind == "norm" and bool(spec.buffers)))
 
 
 def _is_told_apart(value: Value | None) -> bool:

@@ -1,11 +1,12 @@
 """GRD511."""
 
+import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.autograd.optimizers import OptimizerSpec, find_optimizer
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Host, Instance, Tensor, Value
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.flow.values import Host, Instance, Mapping, Sequence, Tensor, Value
+from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import place
 
@@ -18,10 +19,12 @@ class OptimizerOptions(Rule):
     ## What it finds
     Literal options out of their range, such as a negative learning rate; options that exclude each other, also a tensor
     as the learning rate with `foreach=True`; and an
-    optimizer over an embedding with sparse gradients that it cannot apply.
+    optimizer over an embedding with sparse gradients that it cannot apply. As a warning, a group of parameters with an
+    option under another name than the optimizer has for it, such as `learning_rate`.
 
     ## Why it matters
-    Making the optimizer raises; with sparse gradients, its first step does.
+    Making the optimizer raises; with sparse gradients, its first step does. A group may hold whatever the program wants
+    to keep there, so an option that is written in another way changes nothing.
 
     ## What PyTorch does
     It raises one of
@@ -48,6 +51,15 @@ class OptimizerOptions(Rule):
     optimizer = torch.optim.Adam(model.parameters())
     model(torch.tensor([0])).sum().backward()
     optimizer.step()  # raises RuntimeError: Adam does not support sparse gradients
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    groups = [{"params": [model.weight]}, {"params": [model.bias], "learning_rate": 1.0}]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    assert optimizer.param_groups[1]["lr"] == 0.1
     ```
 
     ## Use instead
@@ -98,6 +110,7 @@ class OptimizerOptions(Rule):
                 continue
             if event.kind == "optimizer-made":
                 made[event.value] = event
+                yield from self._of_groups(facts, event, spec)
                 yield from self._of_options(event, spec)
             elif spec.sparse == "raises":
                 yield from self._of_sparse(event, spec, made.get(event.value), reached)
@@ -125,6 +138,28 @@ class OptimizerOptions(Rule):
             message = f"`{name}` raises: `nesterov` needs a `momentum` above zero and no `dampening`"
             yield self.finding(place(event.at), message)
 
+    def _of_groups(self, facts: Facts, event: Event, spec: OptimizerSpec) -> Iterator[Finding]:
+        """Options of a group that the optimizer does not look at, because it has another name for them."""
+        given = event.call.args[0] if event.call.args else event.call.kwargs.get("params")
+        groups = given.elements if isinstance(given, Sequence) else ()
+        for group in groups:
+            entries = group.entries if isinstance(group, Mapping) and "params" in group.entries else {}
+            for key in entries:
+                meant = _MEANT.get(key.lower().replace(" ", "_").replace("-", "_")) if isinstance(key, str) else None
+                if meant is None or key == meant or meant in entries or meant not in spec.init[1:]:
+                    continue
+                if _is_read_from_groups(facts, key):
+                    continue
+                name = spec.name.rpartition(".")[2]
+                message = (
+                    f"`{name}` knows no option {key!r}: the group keeps it, nobody reads it, and these parameters have "
+                    f"the `{meant}` of the whole optimizer; write {meant!r}"
+                )
+                parts = ast.walk(event.at.node)
+                written = next((part for part in parts if isinstance(part, ast.Constant) and part.value == key), None)
+                at = Place(event.at.source, written) if written is not None else place(event.at)
+                yield self.finding(at, message, severity=Severity.WARNING)
+
     def _of_sparse(
         self, event: Event, spec: OptimizerSpec, made: Event | None, reached: set[Tensor]
     ) -> Iterator[Finding]:
@@ -141,6 +176,27 @@ class OptimizerOptions(Rule):
             story += [Step(place(made.at), "the optimizer is made here")] if made is not None else []
             yield self.finding(place(event.at), message, story)
             return
+
+
+_MEANT = {
+    **dict.fromkeys(("learning_rate", "learningrate", "lrate", "l_r", "lr"), "lr"),
+    **dict.fromkeys(("weightdecay", "weight_decay", "wd", "decay", "l2"), "weight_decay"),
+    **dict.fromkeys(("moment", "momentum"), "momentum"),
+    **dict.fromkeys(("epsilon",), "eps"),
+}
+"""The options of optimizers, under the names that they have in papers and in other libraries."""
+
+
+def _is_read_from_groups(facts: Facts, key: str) -> bool:
+    """Does the program use a key in another place than to give it to an optimizer?"""
+    for node in ast.walk(facts.source.tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value == key:
+            return True
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and first.value == key:
+                return True
+    return False
 
 
 def _of_tensor_rate(name: str, rate: Tensor, options: dict[str, object]) -> str:

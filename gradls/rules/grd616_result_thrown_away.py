@@ -23,7 +23,8 @@ class ResultThrownAway(Rule):
 
     ## What it finds
     A statement that only calls an operation which returns a new tensor and leaves its input alone: `x.detach()`,
-    `loss.to(device)`, `torch.clamp(weight, -1, 1)`, `F.relu(x)`, or an activation or dropout layer.
+    `loss.to(device)`, `torch.clamp(weight, -1, 1)`, `F.relu(x)`, or an activation or dropout layer. As a warning, a
+    flag that is compared instead of set: `parameter.requires_grad == False`.
 
     ## Why it matters
     The statement does nothing. What it was meant to do, to detach, to move, to clamp, to activate, does not happen.
@@ -40,6 +41,15 @@ class ResultThrownAway(Rule):
     hidden.detach()
     torch.relu(hidden)
     assert hidden.requires_grad and hidden.min() < 0
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    for parameter in model.parameters():
+        parameter.requires_grad == False
+    assert model.weight.requires_grad
     ```
 
     ## Use instead
@@ -84,13 +94,32 @@ class ResultThrownAway(Rule):
         seen: set[ast.AST] = set()
         for event in facts.of("statement"):
             node = event.at.node
-            if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call) or event.caught or node in seen:
+            if not isinstance(node, ast.Expr) or event.caught or node in seen:
+                continue
+            flag = _compared(node.value)
+            if flag is not None and not _is_tried(facts, node):
+                seen.add(node)
+                message = (
+                    f"{code(facts, node)} only compares, and nothing uses the result: `{facts.segment(flag)}` stays "
+                    "what it is. An assignment has one `=`"
+                )
+                yield self.finding(place(event.at), message, severity=Severity.WARNING)
+            if not isinstance(node.value, ast.Call):
                 continue
             records = facts.calls.get(node.value, ())
             if records and all(_does_nothing(*record) for record in records) and not _is_tried(facts, node):
                 seen.add(node)
                 message = f"{code(facts, node)} changes nothing, and its result is not used: assign it"
                 yield self.finding(place(event.at), message)
+
+
+def _compared(node: ast.expr) -> ast.Attribute | None:
+    """The flag or gradient of `p.requires_grad == False`."""
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq):
+        left, right = node.left, node.comparators[0]
+        if isinstance(left, ast.Attribute) and left.attr in ("requires_grad", "grad", "training"):
+            return left if isinstance(right, ast.Constant) else None
+    return None
 
 
 _TELLING = frozenset((

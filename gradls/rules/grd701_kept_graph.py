@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, from_earlier_round, leaves, walk
+from gradls.flow.hierarchy import is_module
 from gradls.flow.operations import tensors_in
 from gradls.flow.values import Mapping, Sequence, Tensor, Unknown, Value
 from gradls.rules import edits
@@ -17,6 +18,7 @@ from gradls.rules.training_order import gradient_of, is_on_the_way, loops_of, ro
 from gradls.rules.words import code, place
 
 _SUMS = frozenset(("add", "sub", "rsub", "mul", "div", "truediv", "phi", "neg"))
+_JOINS = frozenset(("cat", "concat", "concatenate", "hstack", "vstack"))
 _WRITES = frozenset(("add", "add_", "sub", "sub_", "iadd", "copy_slices", "copy_"))
 
 
@@ -24,8 +26,8 @@ class KeptGraph(Rule):
     """A tensor that is kept from round to round, together with the graph that it came from.
 
     ## What it finds
-    In a loop, a loss or an output that is added up (`total += loss`), appended to a list, or written into a buffer,
-    while no `backward()` goes through what is kept.
+    In a loop, a loss or an output that is added up (`total += loss`), put behind what there was (`torch.cat`), appended
+    to a list, or written into a buffer, while no `backward()` goes through what is kept.
 
     ## Why it matters
     A tensor that requires grad holds its history. As long as it is kept, so is the graph of its round, and with it
@@ -171,7 +173,7 @@ class _Keeping(NamedTuple):
 
 def _kept(facts: Facts) -> Iterator[_Keeping]:
     sums = set()
-    for event in facts.of("accumulate", "append", "rebound", "write"):
+    for event in facts.of("accumulate", "append", "rebound", "write", "attribute-set"):
         own = event.kind == "accumulate" and _target(event) is not None
         if not own and not loops_of(event.path):
             continue
@@ -179,7 +181,11 @@ def _kept(facts: Facts) -> Iterator[_Keeping]:
             yield from _appended(event)
         elif event.kind in ("rebound", "accumulate"):
             sums.add(event.at.node)
-            yield from _added(facts, event) if isinstance(event.value, Tensor) else _added_unknown(facts, event)
+            known = isinstance(event.value, Tensor)
+            yield from _added(facts, event, event.value, event.old) if known else _added_unknown(facts, event)
+        elif event.kind == "attribute-set" and event.value is not None and is_module(event.value) is False:
+            # What a module carries from call to call is what GRD710 is about.
+            yield from _added(facts, event, event.assigned, event.old)
         elif event.kind == "write" and isinstance(event.value, Tensor) and event.op in _WRITES:
             yield from _written(event, event.at.node in sums)
 
@@ -201,9 +207,8 @@ def _appended(event: Event) -> Iterator[_Keeping]:
             return
 
 
-def _added(facts: Facts, event: Event) -> Iterator[_Keeping]:
+def _added(facts: Facts, event: Event, value: Value | None, old: Value | None) -> Iterator[_Keeping]:
     """`total = total + loss`: the new value is a sum with the old one in it."""
-    value, old = event.value, event.old
     if not isinstance(value, Tensor) or not _has_graph(value):
         return
     statement = facts.statement(event.at.node)
@@ -270,7 +275,7 @@ def _terms(node: Node) -> list[Node]:
     while todo and len(found) < 64:
         part = todo.pop()
         found.append(part)
-        if part.op in _SUMS and part.kind in ("op", "phi"):
+        if part.kind in ("op", "phi") and (part.op in _SUMS or part.op in _JOINS):
             todo += [edge.node for edge in part.edges]
     return found[1:]
 
@@ -279,6 +284,9 @@ def _addend(statement: "ast.Assign | ast.AugAssign", node: Node) -> ast.expr | N
     if isinstance(statement, ast.AugAssign):
         return statement.value
     made = statement.value if node.at is None or not isinstance(node.at.node, ast.BinOp) else node.at.node
+    if isinstance(made, ast.Call):
+        parts = made.args[0] if made.args else None
+        return parts.elts[-1] if isinstance(parts, (ast.List, ast.Tuple)) and len(parts.elts) == 2 else None
     return made.right if isinstance(made, ast.BinOp) else None
 
 

@@ -3,9 +3,10 @@
 import ast
 from collections.abc import Iterable, Iterator
 
+from gradls.autograd.modules import find_module
 from gradls.flow.facts import Facts
 from gradls.flow.hierarchy import is_module_class
-from gradls.flow.values import Class, Host, Lib
+from gradls.flow.values import Class, Host, Instance, Lib
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.rule import Rule
@@ -22,11 +23,11 @@ class FunctionalDropout(Rule):
 
     ## What it finds
     `F.dropout(x)` without `training`, in a method of a module; `F.scaled_dot_product_attention` with a constant or an
-    attribute for `dropout_p`.
+    attribute for `dropout_p`; a layer such as `nn.Dropout(0.5)(x)` that is made and called in one go.
 
     ## Why it matters
     The function cannot know the mode of the model, and drops by default: also in evaluation, after `model.eval()`. Each
-    prediction is a different one.
+    prediction is a different one. A layer that was just made is in training mode, too: `eval()` does not reach it.
 
     ## What PyTorch does
     Nothing.
@@ -40,6 +41,20 @@ class FunctionalDropout(Rule):
     class Net(torch.nn.Module):
         def forward(self, x):
             return F.dropout(x, 0.9)
+
+
+    output = Net().eval()(torch.ones(64))
+    assert (output == 0).any()
+    ```
+
+    ```python
+    import torch
+    from torch import nn
+
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return nn.Dropout(0.9)(x)
 
 
     output = Net().eval()(torch.ones(64))
@@ -101,6 +116,14 @@ class FunctionalDropout(Rule):
             if receiver:
                 yield self._report_rate(facts, node, rate, receiver)
 
+        for node in dict.fromkeys(facts.each(_made_for_one_call)):
+            if _receiver(facts, node):
+                message = (
+                    f"{code(facts, node)} is in training mode, as each new layer is, and drops in evaluation too: make "
+                    "the layer in `__init__`"
+                )
+                yield self.finding(Place(facts.source_of(node), node), message)
+
     def _report_rate(self, facts: Facts, node: ast.Call, rate: ast.expr, receiver: str) -> Finding:
         at = Place(facts.source_of(node), node)
         written = f"{facts.segment(rate)} if {receiver}.training else 0.0"
@@ -125,6 +148,18 @@ def _drops(facts: Facts) -> Iterator[ast.Call]:
         position = _POSITION.get(function.path) if isinstance(function, Lib) else None
         if position is not None and not call.unsure and call.get(position, "training") is None:
             yield node
+
+
+def _made_for_one_call(facts: Facts) -> Iterator[ast.Call]:
+    """The calls that make a layer of dropout which is called right there, as `nn.Dropout(0.5)(x)` does."""
+    for event in facts.of("module-made"):
+        node, layer = event.at.node, event.value
+        spec = find_module(layer.path) if isinstance(layer, Instance) else None
+        above = facts.parent(node) if spec is not None and spec.kind == "dropout" else None
+        if isinstance(node, ast.Call) and isinstance(above, ast.Call) and above.func is node:
+            rate = layer.data.get("options", {}).get("p")  # type: ignore[union-attr]
+            if not (isinstance(rate, Host) and rate.known and not rate.value):
+                yield node
 
 
 def _attends(facts: Facts) -> Iterator[tuple[ast.Call, ast.expr]]:

@@ -1,5 +1,6 @@
 """GRD806."""
 
+import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
@@ -16,7 +17,7 @@ class HookReturnsNoGradient(Rule):
     ## What it finds
     A function given to `register_hook` that returns a number, a tuple or a list, or a tensor of another shape than the
     tensor has, where a backward reaches that tensor. As information, one that returns zeros, and one that writes into
-    the gradient that it is given.
+    the gradient that it is given, and one that computes another gradient and then returns nothing.
 
     ## Why it matters
     What a hook returns takes the place of the gradient. A hook that only looks at the gradient returns None; a lambda
@@ -66,6 +67,20 @@ class HookReturnsNoGradient(Rule):
     assert weight.grad.eq(1).all()
     ```
 
+    ```python
+    import torch
+
+
+    def halve(gradient):
+        gradient = gradient * 0.5
+
+
+    weight = torch.ones(3, requires_grad=True)
+    weight.register_hook(halve)
+    weight.sum().backward()
+    assert weight.grad.eq(1).all()
+    ```
+
     ## Use instead
     None to leave the gradient alone, a tensor like it to replace it.
 
@@ -94,6 +109,18 @@ class HookReturnsNoGradient(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         backwards = [event for event in facts.of("backward") if event.node is not None and not event.caught]
+        for call, records in facts.called("register_hook"):
+            hook = records[0][1].get(0, "hook")
+            function = getattr(hook, "function", None) or hook
+            lost = _forgotten(function) if isinstance(function, Function) else None
+            if lost is not None:
+                message = (
+                    f"this hook computes another gradient and returns nothing, so the gradient stays what it was: "
+                    f"return `{lost.id}`"
+                )
+                at = Place(facts.source_of(call), call)
+                story = [Step(Place(function.source, lost), "what is assigned here is gone when the hook ends")]
+                yield self.finding(at, message, story, severity=Severity.WARNING)
         for event in facts.of("hook"):
             tensor, node = event.value, event.node
             if not event.caught and isinstance(tensor, Tensor):
@@ -123,6 +150,27 @@ class HookReturnsNoGradient(Rule):
         elif isinstance(event.returned, Tensor) and _is_zero(event.returned):
             message = f"this hook replaces the gradient of {what} by zeros: nothing before it is trained through it"
             yield self.finding(place(event.at), message, severity=Severity.INFORMATION)
+
+
+def _forgotten(function: Function) -> ast.Name | None:
+    """Where a hook gives another value to its gradient, which it does not use and does not return."""
+    if not isinstance(function.node, ast.FunctionDef) or function.node.decorator_list:
+        return None
+    arguments = [*function.node.args.posonlyargs, *function.node.args.args]
+    name = arguments[-1].arg if arguments and len(arguments) <= 2 else ""
+    found: ast.Name | None = None
+    for node in ast.walk(function.node):
+        if isinstance(node, (ast.Return, ast.Yield)) and node.value is not None:
+            return None
+        if isinstance(node, (ast.Global, ast.Nonlocal, ast.FunctionDef, ast.Lambda)) and node is not function.node:
+            return None
+    last = function.node.body[-1]
+    if isinstance(last, ast.Assign) and len(last.targets) == 1 and isinstance(last.targets[0], ast.Name):
+        found = last.targets[0]
+    writes = isinstance(last, ast.Assign) and any(
+        isinstance(part, ast.Attribute) and part.attr.endswith("_") for part in ast.walk(last.value)
+    )
+    return found if found is not None and found.id == name and not writes else None
 
 
 def _is_zero(tensor: Tensor) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from gradls.flow import registries
@@ -263,7 +264,26 @@ def _plain(value: Value) -> Any:
     return ...
 
 
-@method("str", "format", "join", "title", "capitalize", "zfill", "ljust", "rjust")
+@method("str", "format")
+def filled_in(run: Run, receiver: Host, call: Call) -> Value:
+    """Evaluated where the text is known and all that goes into it are whole numbers or text: names of layers."""
+    text = receiver.value
+    values = [_plain(value) for value in call.args]
+    named = {name: _plain(value) for name, value in call.kwargs.items()}
+    plain = all(type(value) in (int, str) for value in (*values, *named.values())) and not call.unsure
+    if plain and isinstance(text, str) and len(text) < LONGEST and not _IN_FIELDS.search(text):
+        try:
+            return computed(text.format(*values, **named))
+        except (TypeError, ValueError, LookupError):
+            return run.unknown("call", "format")
+    return Host("str")
+
+
+_IN_FIELDS = re.compile(r"[.\[:!][^{}]*\}")
+"""Attributes, items, widths and conversions in the fields of a format string."""
+
+
+@method("str", "join", "title", "capitalize", "zfill", "ljust", "rjust")
 def formatted(run: Run, receiver: Host, call: Call) -> Value:
     return Host("str")
 

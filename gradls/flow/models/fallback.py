@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import find_op
 from gradls.flow import hierarchy
 from gradls.flow.arguments import Call
+from gradls.flow.graph import Edge
 from gradls.flow.join import options
 from gradls.flow.models.registry import find_method
-from gradls.flow.operations import apply, tensors_in, unknown_operation
+from gradls.flow.operations import apply, cut_node, tensors_in, unknown_operation
 from gradls.flow.values import Host, Instance, Lib, Mapping, Tensor, Value, host
 
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ def call(run: Run, function: Lib, call: Call) -> Value:
         for value in call.args:
             if isinstance(value, Tensor):
                 run.event("to-number", call.node, value, value.node, name="math")
+                if path.removeprefix("math.") in _NUMBERS:
+                    edge = Edge(value.node, value.requires_grad)
+                    cut = cut_node(run, "number", path, [edge], run.at(call.node))
+                    return Host(_NUMBERS[path.removeprefix("math.")], node=cut)
         kind = _NUMBERS.get(path.removeprefix("math."))
         parts = [part for value in call.values for part in tensors_in(value)]
         if kind is not None and not any(isinstance(part, Tensor) for part in parts):

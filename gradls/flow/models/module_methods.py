@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
@@ -263,6 +264,17 @@ def _taken(receiver: Instance, name: object) -> Value | None:
         # It may end in the very look-up that finds nothing yet.
         return None
     return None if own is None or isinstance(own, (Unknown, Choice)) or is_module(own) is True else own
+
+
+@method(MODULE, "__getattr__", "__getattribute__")
+def special_getattr(run: Run, receiver: Instance, call: Call) -> Value:
+    """`getattr`, called by its special name."""
+    from gradls.flow.attributes import get_attribute
+
+    name = call.known(0, "name")
+    if isinstance(name, str) and not run.caught and isinstance(call.node, ast.expr):
+        return get_attribute(run, receiver, name, call.node)
+    return run.unknown("call", "getattr")
 
 
 @method(MODULE, "__setattr__", "__delattr__")

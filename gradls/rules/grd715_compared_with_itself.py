@@ -1,0 +1,220 @@
+"""GRD715."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Path
+from gradls.flow.operators import is_same_memory, original
+from gradls.flow.values import Tensor
+from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules.loss_arguments import called, prediction, target
+from gradls.rules.rule import Rule
+from gradls.rules.training_order import rounds_of
+from gradls.rules.words import code, place
+
+_DISTANCES = frozenset(("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"))
+_EVEN = frozenset(("pow", "square", "abs", "norm", "vector_norm"))
+"""Operations after which a difference that is zero has no gradient, either."""
+
+
+class ComparedWithItself(Rule):
+    """A tensor is compared with itself, because what was kept of it is no copy.
+
+    ## What it finds
+    A loss of the difference between a tensor and itself; the squared difference between a parameter and what was
+    remembered of it, if that is the parameter again, its `.data` or its `detach()`; and a comparison of the weights
+    after a training step with those from before, if these are the same tensor.
+
+    ## Why it matters
+    A name, a list and `.data` are no copies: they share the memory, and a step changes what they hold. The difference
+    is zero whatever happens, so the penalty does nothing, and the weights seem not to change.
+
+    ## What PyTorch does
+    Nothing.
+
+    ## Example
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    anchor = {name: parameter.data for name, parameter in model.named_parameters()}
+    with torch.no_grad():
+        model.weight.add_(1)
+    penalty = sum(((parameter - anchor[name]) ** 2).sum() for name, parameter in model.named_parameters())
+    penalty.backward()
+    assert penalty == 0 and not model.weight.grad.any()
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 2)
+    prediction = model(torch.randn(8, 3))
+    wanted = prediction
+    wanted[:, 0] = 1.0
+    loss = torch.nn.functional.mse_loss(prediction, wanted)
+    assert loss == 0
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = model.weight
+    model(torch.randn(8, 3)).mean().backward()
+    optimizer.step()
+    assert torch.equal(before, model.weight)
+    ```
+
+    ## Use instead
+    A copy: `detach().clone()`.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    anchor = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    with torch.no_grad():
+        model.weight.add_(1)
+    penalty = sum(((parameter - anchor[name]) ** 2).sum() for name, parameter in model.named_parameters())
+    penalty.backward()
+    assert penalty > 0 and model.weight.grad.any()
+    ```
+
+    ## When it is silent
+    For the difference between a value and itself without history, which is zero and has a gradient: what
+    straight-through estimators are made of; and where the program says twice the same, as in `x != x`, which looks for
+    numbers that are none.
+
+    ```python
+    import torch
+
+    scores = torch.randn(4, requires_grad=True)
+    rounded = scores.round() + scores - scores.detach()
+    one = (scores - scores.detach()).exp()
+    (rounded.sum() + one.sum()).backward()
+    assert scores.grad.eq(2).all() and not (scores != scores).any()
+    ```
+
+    ## Fix safety
+    There is no automatic fix.
+
+    ## References
+    - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.detach.html
+    """
+
+    code, name, severity = "GRD715", "compared-with-itself", Severity.WARNING
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        told: set[ast.AST] = set()
+        for event in facts.of("loss", "self-comparison"):
+            if event.at.node in told:
+                continue
+            found = self._of_loss(event) if event.kind == "loss" else self._of_difference(facts, event)
+            for finding in found:
+                told.add(event.at.node)
+                yield finding
+        for node, records in facts.called("equal", "allclose"):
+            values = records[0][1].values if len(records) == 1 else ()
+            receiver = getattr(records[0][0], "receiver", None)
+            pair = [value for value in (receiver, *values) if isinstance(value, Tensor)]
+            if len(pair) == 2 and is_same_memory(pair[0], pair[1]):
+                yield from self._of_weights(facts, Place(facts.source_of(node), node), node, pair[0])
+
+    def _of_loss(self, event: Event) -> Iterator[Finding]:
+        given, wanted = prediction(event), target(event)
+        if event.spec.name not in _DISTANCES or given is None or wanted is None:
+            return
+        one, other = given.value, wanted.value
+        if not isinstance(one, Tensor) or not isinstance(other, Tensor) or not is_same_memory(one, other):
+            return
+        if _is_of_this_round(original(one), event.path):
+            message = (
+                f"both arguments of `{called(event)}` are the same tensor: the loss is 0 whatever it holds, and trains "
+                "nothing; if one was to be changed, `detach().clone()` it first"
+            )
+            yield self.finding(place(event.at), message)
+
+    def _of_difference(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        one, other, node = event.value, event.other, event.at.node
+        if not isinstance(one, Tensor) or not _is_of_this_round(original(one), event.path):
+            return
+        if event.name != "sub":
+            yield from self._of_weights(facts, place(event.at), node, one)
+            return
+        if not isinstance(node, ast.BinOp) or facts.segment(node.left) == facts.segment(node.right):
+            return
+        whole = original(one)
+        if any(other.value is whole for other in facts.of("data-set")):
+            return
+        kept = one if one.node is not whole.node else other
+        both = one.requires_grad is not False and other.requires_grad is not False
+        if whole.requires_grad is not False and (both or _is_made_even(facts, node)):
+            message = (
+                f"{code(facts, node)} is zero whatever is trained: both sides are the same memory, so this has no "
+                "gradient; keep `detach().clone()` of what is to stay as it was"
+            )
+            story = [Step(place(kept.node.at), "this is no copy")] if kept.node.at is not None else []
+            yield self.finding(place(event.at), message, story)
+
+    def _of_weights(self, facts: Facts, at: Place, node: ast.AST, tensor: Tensor) -> Iterator[Finding]:
+        """Weights of before and after a step, which are the same."""
+        whole, names = original(tensor), _names(node)
+        if len(names) < 2:
+            return
+        for step in facts.of("step"):
+            if whole not in step.parameters or step.at.source is not at.source:
+                continue
+            line = at.source.line(step.at.node)
+            kept = next((one for name in names for one in _assigned(at, name) if at.source.line(one) < line), None)
+            if kept is not None and line < at.source.line(node):
+                message = (
+                    f"{code(facts, node)} compares a tensor with itself: {code(facts, kept)} is no copy, and "
+                    f"{code(facts, step.at.node)} changes it, too; keep `clone()` of it"
+                )
+                yield self.finding(at, message, [Step(Place(at.source, kept), "this is no copy")])
+                return
+
+
+def _is_of_this_round(tensor: Tensor, path: Path | None) -> bool:
+    """Was it made where an event happens, or before? An element of a list that a loop made may be another one."""
+    known, node = rounds_of(path), tensor.node
+    while node.edges and (node.op == "copy_slices" or node.op.endswith("_")):
+        node = node.edges[0].node  # what it was before something was written to it
+    return all(made in known for made in rounds_of(node.path))
+
+
+def _is_made_even(facts: Facts, node: ast.AST) -> bool:
+    """Is a difference squared, or the like?"""
+    above = facts.parent(node)
+    if isinstance(above, ast.BinOp):
+        return isinstance(above.op, ast.Pow) and above.left is node
+    if isinstance(above, ast.Attribute):
+        return above.attr in _EVEN
+    if isinstance(above, ast.Call) and above.args and above.args[0] is node:
+        return getattr(above.func, "attr", getattr(above.func, "id", "")) in _EVEN
+    return False
+
+
+def _names(node: ast.AST) -> list[str]:
+    """The variables in a comparison."""
+    names = [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and part.id != "torch"]
+    return list(dict.fromkeys(names))
+
+
+def _assigned(at: Place, name: str) -> Iterator[ast.Assign]:
+    """The only assignment to a name, in the function or module around a place."""
+    around: ast.AST | None = at.node
+    while around is not None and not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        around = at.source.parent(around)
+    found = [
+        part
+        for part in ast.walk(around or at.source.tree)
+        if isinstance(part, ast.Assign) and any(isinstance(one, ast.Name) and one.id == name for one in part.targets)
+    ]
+    if len(found) == 1:
+        yield found[0]
