@@ -269,6 +269,20 @@ def times(here: Path | None, since: Path | None) -> int | None:
     return prod(known) if len(known) == len(counts) else None
 
 
+def times_at_least(here: Path | None, since: Path | None) -> tuple[int, bool] | None:
+    """The same for loops of which some may be of unknown length: how often, if these have one round each, and whether
+    there are such loops."""
+    before, now = _decisions(since), _decisions(here)
+    counts: dict[object, int | None] = {}
+    for key, (subject, _) in now.items():
+        if key not in before:
+            if not isinstance(subject, Round):
+                return None
+            counts[subject.loop] = subject.loop.count  # type: ignore[attr-defined]
+    known = [count for count in counts.values() if count is not None]
+    return prod(known), len(known) < len(counts)
+
+
 def loops_of(path: Path | None) -> frozenset[object]:
     """The statements of the loops that a path is in."""
     rounds = [subject for subject, _ in _decisions(path).values() if isinstance(subject, Round)]

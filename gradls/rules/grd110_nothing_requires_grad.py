@@ -9,6 +9,7 @@ from gradls.flow.lost import backwards, without_gradient
 from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.lost_gradient import frozen_since
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import is_on_the_way
 from gradls.rules.words import backward_step, code, place
@@ -19,7 +20,8 @@ class NothingRequiresGrad(Rule):
 
     ## What it finds
     A `backward()` on a value that was computed from tensors of which none requires grad: plain data, frozen parameters,
-    tensors with `requires_grad=False`. As information, one that is such a value on one of several branches.
+    tensors with `requires_grad=False`; in a loop, also parameters that an earlier round has frozen. As information, one
+    that is such a value on one of several branches.
 
     ## Why it matters
     There is nothing to differentiate with respect to: autograd recorded no operation.
@@ -37,6 +39,18 @@ class NothingRequiresGrad(Rule):
     x = torch.randn(8, 3)
     loss = (x @ w).pow(2).mean()
     loss.backward()  # raises RuntimeError: element 0 of tensors does not require grad
+    ```
+
+    ```python
+    import torch
+
+    critic = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(critic.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        critic(torch.randn(8, 3)).mean().backward()  # raises RuntimeError: element 0 of tensors does not require grad
+        optimizer.step()
+        critic.requires_grad_(False)
     ```
 
     ## Use instead
@@ -70,7 +84,14 @@ class NothingRequiresGrad(Rule):
                 continue
             if event.alone and event.node.kind == "leaf" and _is_kept(facts, event):
                 continue
-            if without_gradient(event) and not frontier(event.node):
+            frozen = frozen_since(facts, event)
+            if frozen is not None:
+                message = (
+                    f"what this loss is to train was frozen after an earlier step, and never thawed: "
+                    f"{code(facts, event.at.node)} raises. Set `requires_grad` to True again before the forward"
+                )
+                yield self.finding(place(event.at), message, [Step(place(frozen.at), "it is frozen here")])
+            elif without_gradient(event) and not frontier(event.node):
                 yield self._report(facts, event)
             elif not event.caught:
                 yield from self._of_branch(facts, event)

@@ -157,7 +157,7 @@ class FlagNobodyReads(Rule):
             flag = event.assigned.value if isinstance(event.assigned, Host) else None
             parts = [part for part in modules_of(module)[0] if part is not module]
             inside = next((part for part in parts if _has_mode(part)), None)
-            if not isinstance(flag, bool) or inside is None or _is_own(event, module):
+            if not isinstance(flag, bool) or inside is None or _is_own(event, module) or _reads_mode(module):
                 continue
             if any(other.value in parts for other in events):
                 continue
@@ -237,7 +237,18 @@ class FlagNobodyReads(Rule):
 def _has_mode(module: Instance) -> bool:
     """Does a layer do something else in evaluation?"""
     spec = find_module(module.path)
-    return spec is not None and (spec.kind == "dropout" or (spec.kind == "norm" and bool(spec.buffers)))
+    if spec is None or spec.kind not in ("dropout", "norm"):
+        return False
+    track = module.data.get("options", {}).get("track_running_stats")
+    return spec.kind == "dropout" or (bool(spec.buffers) and not (isinstance(track, Host) and track.value is False))
+
+
+def _reads_mode(module: Instance) -> bool:
+    """Does the class of a module ask for its mode? Then to set it does something."""
+    return isinstance(module.cls, Class) and any(
+        isinstance(node, ast.Attribute) and node.attr == "training" and isinstance(node.ctx, ast.Load)
+        for node in ast.walk(module.cls.node)
+    )
 
 
 def _is_told_apart(value: Value | None) -> bool:

@@ -1,14 +1,17 @@
 """GRD520."""
 
+import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import walk
+from gradls.flow.hierarchy import is_module
 from gradls.flow.lost import backwards, may_hide, parts_of_unknown
+from gradls.flow.models.modules import parameters_of
 from gradls.flow.values import Instance, Tensor
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.words import place
+from gradls.rules.words import code, place
 
 
 class UntouchedParameter(Rule):
@@ -128,9 +131,29 @@ class UntouchedParameter(Rule):
             if owner is None or tensor in touched or tensor.fields.get("escaped") or owner.fields.get("escaped"):
                 continue
             left.setdefault(owner, tensor)
+        calls = _calls(facts) if left else {}
+        told: set[ast.AST] = set()
         for owner, tensor in left.items():
-            if owner.at is not None and not _is_in_part_used(owner, touched):
+            if owner.at is None or _is_in_part_used(owner, touched):
+                continue
+            around = [module for module in calls if touched.isdisjoint(_own(module)) and tensor in _own(module)]
+            if not around:
                 yield self._report(owner, tensor, steps[tensor])
+                continue
+            outer = max(around, key=lambda module: (len(_own(module)), module is not owner))
+            if calls[outer] not in told:
+                told.add(calls[outer])
+                yield self._report_call(facts, outer, calls[outer], steps[tensor])
+
+    def _report_call(self, facts: Facts, module: Instance, call: ast.Call, step: Event) -> Finding:
+        what = f"`{module.name}`" if module.name else "this module"
+        message = (
+            f"{code(facts, call)} is computed, and no loss depends on it: the parameters of {what} are given to the "
+            "optimizer, and keep the values that they were made with"
+        )
+        story = [Step(place(module.at), "the module is made here")] if module.at is not None else []
+        story.append(Step(place(step.at), "the optimizer steps the others here"))
+        return self.finding(Place(facts.source_of(call), call), message, story)
 
     def _report(self, owner: Instance, tensor: Tensor, step: Event) -> Finding:
         name = tensor.name if not owner.path else owner.name
@@ -142,6 +165,20 @@ class UntouchedParameter(Rule):
             "it was made with"
         )
         return self.finding(place(at), message, [Step(place(step.at), "the optimizer steps the others here")])
+
+
+def _calls(facts: Facts) -> dict[Instance, ast.Call]:
+    """Where modules are called."""
+    return {
+        function: node
+        for node, records in facts.calls.items()
+        for function, _, _ in records
+        if isinstance(function, Instance) and is_module(function)
+    }
+
+
+def _own(module: Instance) -> set[Tensor]:
+    return {tensor for _, tensor in parameters_of(module)[0]}
 
 
 def _is_in_part_used(owner: Instance, touched: set[Tensor]) -> bool:

@@ -8,7 +8,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Instance
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import is_on_the_way
+from gradls.rules.training_order import is_on_the_way, receiver_of
 from gradls.rules.words import code, place
 
 
@@ -17,7 +17,8 @@ class SchedulerOrder(Rule):
 
     ## What it finds
     `scheduler.step()` in a training loop before the first `optimizer.step()`; a scheduler or optimizer whose `step()`
-    lacks the argument that it needs; and a scheduler over something that is no optimizer.
+    lacks the argument that it needs; a scheduler over something that is no optimizer; and an optimizer that is stepped
+    only where there is no scheduler.
 
     ## Why it matters
     The first value of the schedule is skipped, and everything after it comes one step early.
@@ -56,6 +57,23 @@ class SchedulerOrder(Rule):
     optimizer = torch.optim.SGD(torch.nn.Linear(3, 1).parameters(), lr=1.0)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
     scheduler.step()  # raises TypeError: missing 1 required positional argument: 'metrics'
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.1)
+    before = model.weight.clone()
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(torch.randn(8, 3)).pow(2).mean().backward()
+        if scheduler:
+            scheduler.step()  # warns UserWarning: Detected call of
+        else:
+            optimizer.step()
+    assert torch.equal(before, model.weight)
     ```
 
     ## Use instead
@@ -114,6 +132,7 @@ class SchedulerOrder(Rule):
         for event in facts.of("step"):
             yield from self._of_closure(facts, event)
         yield from self._of_order(facts)
+        yield from self._of_branches(facts)
 
     def _of_order(self, facts: Facts) -> Iterator[Finding]:
         optimizers = {event.value: event.optimizer for event in facts.of("scheduler-made")}
@@ -131,6 +150,28 @@ class SchedulerOrder(Rule):
                 continue
             yield from self._report(facts, event, later, steps[number + 1 :])
             del optimizers[event.value]
+
+    def _of_branches(self, facts: Facts) -> Iterator[Finding]:
+        """`if scheduler: scheduler.step()`, and `else: optimizer.step()`."""
+        optimizers = {event.value: event.optimizer for event in facts.of("scheduler-made")}
+        told: set[ast.AST] = set()
+        for event in facts.of("scheduler-step"):
+            node, optimizer = event.at.node, optimizers.get(event.value)
+            branch, receiver = _branch_of(event), receiver_of(node)
+            if branch is None or receiver is None or not isinstance(optimizer, Instance) or node in told:
+                continue
+            name = event.at.source.segment(receiver)
+            if event.at.source.segment(branch.test) not in (name, f"{name} is not None"):
+                continue
+            other = {part for statement in branch.orelse for part in ast.walk(statement)}
+            steps = [step for step in facts.of("step", "scaler-step") if step.value is optimizer]
+            if steps and all(step.at.node in other for step in steps):
+                told.add(node)
+                message = (
+                    f"{code(facts, node)} only sets the learning rate: where there is a schedule, "
+                    f"{code(facts, steps[0].at.node)} is never called, and nothing is trained. Call both"
+                )
+                yield self.finding(place(event.at), message, [Step(place(steps[0].at), "this is on the other branch")])
 
     def _report(self, facts: Facts, event: Event, later: Event | None, rest: list[Event]) -> Iterator[Finding]:
         if later is not None and not is_on_the_way(event.path, later.path):
@@ -169,3 +210,14 @@ class SchedulerOrder(Rule):
         if isinstance(given, Instance) and given.path.startswith("torch.nn."):
             message = "a scheduler needs the optimizer, and this is a module: it raises"
             yield self.finding(place(event.at), message, severity=Severity.ERROR)
+
+
+def _branch_of(event: Event) -> ast.If | None:
+    """The condition in whose first branch an event is."""
+    inner: ast.AST = event.at.node
+    outer = event.at.source.parent(inner)
+    while outer is not None and not isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        if isinstance(outer, ast.If):
+            return outer if inner in outer.body else None
+        inner, outer = outer, event.at.source.parent(outer)
+    return None

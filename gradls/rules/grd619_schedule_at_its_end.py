@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import loops_of, times
+from gradls.flow.graph import loops_of, times, times_at_least
 from gradls.flow.values import Instance
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -14,7 +14,8 @@ class ScheduleAtItsEnd(Rule):
     """A schedule of a fixed length that is stepped more often than that.
 
     ## What it finds
-    `OneCycleLR` with a known number of steps, and a loop of known length in which it is stepped more often.
+    `OneCycleLR` with a known number of steps, and a loop of known length in which it is stepped more often. As
+    information, one that has as many steps as the outer of two loops has rounds, and is stepped in the inner one.
 
     ## Why it matters
     The schedule has a last step. It is often made with the number of epochs and stepped for each batch, or made
@@ -87,6 +88,7 @@ class ScheduleAtItsEnd(Rule):
             total = _total(made)
             if total is None or made.value.fields.get("escaped"):  # type: ignore[union-attr]
                 continue
+            yield from self._of_inner_loop(facts, made, total)
             found = _steps(facts, made)
             count = sum(number for _, number in found)
             if count > total and not any(event.caught for event, _ in found):
@@ -95,6 +97,26 @@ class ScheduleAtItsEnd(Rule):
                     f"{code(facts, event.at.node)} raises: the schedule has {total} steps, and is stepped {count} times"
                 )
                 yield self.finding(place(event.at), message, [Step(place(made.at), "the schedule is made here")])
+
+    def _of_inner_loop(self, facts: Facts, made: Event, total: int) -> Iterator[Finding]:
+        """Stepped in each round of a loop of unknown length, within one that has as many rounds as there are steps."""
+        for event in facts.of("scheduler-step"):
+            if event.value is not made.value or event.call.values or event.caught:
+                continue
+            known = times_at_least(event.path, made.path)
+            if known is not None and known[1] and known[0] >= max(total, 2):
+                message = (
+                    f"the schedule has {_number(total)}, as many as the outer loop has rounds, and "
+                    f"{code(facts, event.at.node)} is called in each round of the inner one: it raises as soon as that "
+                    "has a second round in each"
+                )
+                story = [Step(place(made.at), "the schedule is made here")]
+                yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+                return
+
+
+def _number(total: int) -> str:
+    return f"{total} steps" if total != 1 else "one step"
 
 
 def _total(made: Event) -> int | None:

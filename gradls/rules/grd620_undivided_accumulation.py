@@ -1,11 +1,11 @@
 """GRD620."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Instance, Tensor
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import Moment, is_on_the_way, order_of, rounds_of
 from gradls.rules.words import code, place
@@ -19,7 +19,7 @@ class UndividedAccumulation(Rule):
 
     ## What it finds
     A loop that calls `backward()` on a mean in each round, steps SGD and clears the gradients only in some, and divides
-    the loss by nothing.
+    the loss by nothing. A condition that is the wrong way round, `if number % rounds:`, too.
 
     ## Why it matters
     Accumulation stands for one larger batch. The gradient of a mean over four batches is a quarter of the sum that is
@@ -42,6 +42,21 @@ class UndividedAccumulation(Rule):
             optimizer.step()
             optimizer.zero_grad()
     assert abs(weight.item() + 0.4) < 1e-6  # one batch of all would give -0.1
+    ```
+
+    ```python
+    import torch
+
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.Adam([weight])
+    rounds = 1
+    for number, batch in enumerate(torch.ones(4, 8)):
+        loss = (weight * batch).mean() / rounds
+        loss.backward()
+        if (number + 1) % rounds:
+            optimizer.step()
+            optimizer.zero_grad()
+    assert weight.item() == 0
     ```
 
     ## Use instead
@@ -90,6 +105,7 @@ class UndividedAccumulation(Rule):
     whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        yield from self._of_conditions(facts)
         order = order_of(facts)
         if any(moment.tensors is None for moment in order.moments):
             return
@@ -112,6 +128,31 @@ class UndividedAccumulation(Rule):
                 told.add(step.event.at.node)
                 yield self._report(facts, backward, step.event)
 
+    def _of_conditions(self, facts: Facts) -> Iterator[Finding]:
+        """`if number % rounds: optimizer.step()`, which leaves out the rounds in which it was to step."""
+        told: set[ast.AST] = set()
+        for step in facts.of("step", "unknown-step"):
+            source = step.at.source
+            inner: ast.AST = step.at.node
+            branch = source.parent(inner)
+            while branch is not None and not isinstance(branch, (ast.If, ast.For, ast.While, ast.FunctionDef)):
+                inner, branch = branch, source.parent(branch)
+            if not isinstance(branch, ast.If) or inner not in branch.body or branch.orelse or branch in told:
+                continue
+            test = branch.test
+            if not isinstance(test, ast.BinOp) or not isinstance(test.op, ast.Mod) or _is_two(test.right):
+                continue
+            loop = source.parent(branch)
+            within, around = _called(branch), _called(loop) if isinstance(loop, (ast.For, ast.While)) else []
+            if "zero_grad" in within and "backward" not in within and "backward" in around:
+                told.add(branch)
+                message = (
+                    f"{code(facts, test)} is 0, and so false, in each round in which the optimizer was to step: it "
+                    f"steps in all others, and never if `{source.segment(test.right)}` is 1. Write "
+                    f"`{source.segment(test)} == 0`"
+                )
+                yield self.finding(Place(source, test), message, [Step(place(step.at), "the step")])
+
     def _report(self, facts: Facts, backward: Event, step: Event) -> Finding:
         message = (
             f"{code(facts, backward.at.node)} adds up the gradients of several rounds before "
@@ -119,6 +160,16 @@ class UndividedAccumulation(Rule):
             "number, unless the longer step is meant"
         )
         return self.finding(place(backward.at), message, [Step(place(step.at), "the sum is used here")])
+
+
+def _is_two(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value == 2
+
+
+def _called(node: ast.AST) -> list[str]:
+    """The names of the methods that are called in a statement."""
+    calls = (part.func for part in ast.walk(node) if isinstance(part, ast.Call))
+    return [function.attr for function in calls if isinstance(function, ast.Attribute)]
 
 
 def _accumulated(mine: list[Moment], step: Moment) -> Event | None:

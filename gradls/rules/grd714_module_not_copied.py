@@ -7,8 +7,8 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Round
 from gradls.flow.hierarchy import is_module
 from gradls.flow.models.modules import parameters_of
-from gradls.flow.values import Instance
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.flow.values import Instance, Tensor
+from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.snapshots import is_chosen, is_used_after
 from gradls.rules.training_order import receiver_of, rounds_of
@@ -19,8 +19,9 @@ class ModuleNotCopied(Rule):
     """A second name for a module that is taken for a copy of it.
 
     ## What it finds
-    A module that loads its own `state_dict()` under another name. And a module that gets a second name on a branch of
-    the training loop, as the best one so far, and is used under that name after the loop.
+    A module that loads its own `state_dict()` under another name, or whose parameters are copied onto themselves. And
+    a module that gets a second name on a branch of the training loop, as the best one so far, and is used under that
+    name after the loop.
 
     ## Why it matters
     An assignment copies nothing. The target network of a DQN that is the policy network itself moves with each step,
@@ -45,6 +46,16 @@ class ModuleNotCopied(Rule):
         loss.backward()
         optimizer.step()
     assert best.weight.tolist() not in weights
+    ```
+
+    ```python
+    import torch
+
+    models = {"critic": torch.nn.Linear(3, 1)}
+    critic, target = models["critic"].to("cpu"), models["critic"].to("cpu")
+    for kept, parameter in zip(target.parameters(), critic.parameters()):
+        kept.data.copy_(parameter.data)
+    assert target is critic
     ```
 
     ## Use instead
@@ -97,6 +108,7 @@ class ModuleNotCopied(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         yield from self._of_loads(facts)
+        yield from self._of_copies(facts)
         yield from self._of_kept(facts)
 
     def _of_loads(self, facts: Facts) -> Iterator[Finding]:
@@ -115,6 +127,24 @@ class ModuleNotCopied(Rule):
                     "both: make one of them with `copy.deepcopy(...)`"
                 )
                 yield self.finding(place(load.at), message, _named_so(facts, load, one))
+
+    def _of_copies(self, facts: Facts) -> Iterator[Finding]:
+        """`target.data.copy_(parameter.data)` for each parameter of two modules, which are one."""
+        for node, records in facts.called("copy_"):
+            pairs = [(getattr(function, "receiver", None), call.get(0, "src")) for function, call, _ in records]
+            for one, other in pairs:
+                if not isinstance(one, Tensor) or not isinstance(other, Tensor) or not _is_same_memory(one, other):
+                    break
+            else:
+                owner = _source(one).owner if pairs and isinstance(one, Tensor) else None
+                written = receiver_of(node)
+                if owner is None or written is None or facts.segment(written) == facts.segment(node.args[0]):
+                    continue
+                message = (
+                    f"{code(facts, node)} copies a parameter onto itself: what has two names is one and the same "
+                    "module, and each step moves both. Make one of them with `copy.deepcopy(...)`"
+                )
+                yield self.finding(Place(facts.source_of(node), node), message)
 
     def _of_kept(self, facts: Facts) -> Iterator[Finding]:
         told: set[ast.AST] = set()
@@ -136,6 +166,27 @@ class ModuleNotCopied(Rule):
                 "`copy.deepcopy(...)` of it"
             )
             yield self.finding(place(event.at), message, [Step(place(step[0].at), "this changes what was kept")])
+
+
+def _is_same_memory(one: Tensor, other: Tensor) -> bool:
+    """Have two tensors, of which one may have been written to since, all of the memory of one parameter?"""
+    if one.base is not None or other.base is not None or _source(one) is not _source(other):
+        return False
+    return not _source(one).node.several and _memory(one) is _memory(other)
+
+
+def _memory(tensor: Tensor) -> object:
+    storage = tensor.storage
+    while storage.behind is not None:
+        storage = storage.behind
+    return storage
+
+
+def _source(tensor: Tensor) -> Tensor:
+    """What a tensor was cut from."""
+    while isinstance(tensor.data, Tensor):
+        tensor = tensor.data
+    return tensor
 
 
 def _receiver(event: Event) -> str | None:

@@ -164,8 +164,6 @@ class ComparedWithItself(Rule):
     def _of_weights(self, facts: Facts, at: Place, node: ast.AST, tensor: Tensor) -> Iterator[Finding]:
         """Weights of before and after a step, which are the same."""
         whole, names = original(tensor), _names(node)
-        if len(names) < 2:
-            return
         for step in facts.of("step"):
             if whole not in step.parameters or step.at.source is not at.source:
                 continue
@@ -201,9 +199,23 @@ def _is_made_even(facts: Facts, node: ast.AST) -> bool:
 
 
 def _names(node: ast.AST) -> list[str]:
-    """The variables in a comparison."""
-    names = [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and part.id != "torch"]
-    return list(dict.fromkeys(names))
+    """The variables that are compared, be it that of their `.data`."""
+    operands: list[ast.expr] = []
+    if isinstance(node, ast.Compare):
+        operands = [node.left, *node.comparators]
+    elif isinstance(node, ast.Call):
+        receiver = [node.func.value] if isinstance(node.func, ast.Attribute) else []
+        operands = [*receiver, *node.args]
+    found = []
+    for operand in operands:
+        while isinstance(operand, (ast.Attribute, ast.Call)):
+            function = operand.func if isinstance(operand, ast.Call) else operand
+            if not isinstance(function, ast.Attribute) or function.attr not in ("data", "detach"):
+                break
+            operand = function.value
+        if isinstance(operand, ast.Name):
+            found.append(operand.id)
+    return found
 
 
 def _assigned(at: Place, name: str) -> Iterator[ast.Assign]:

@@ -7,9 +7,10 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from gradls.flow.facts import Facts
-from gradls.flow.graph import frontier
-from gradls.flow.lost import Lost, backwards, dead_terms, lost_gradients
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import frontier, walk
+from gradls.flow.lost import Lost, backwards, dead_terms, lost_gradients, without_gradient
+from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.registration import lists_of_parameters
 from gradls.rules.rule import Rule
@@ -31,6 +32,8 @@ class LostGradientRule(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for lost in lost_gradients(facts):
             if lost.cut.cut is not None and lost.cut.cut.kind in self.kinds:
+                if lost.why == "raises" and frozen_since(facts, lost.backward) is not None:
+                    continue  # GRD110 tells that: without it there would be a graph.
                 yield self.report(facts, lost)
 
     def report(self, facts: Facts, lost: Lost) -> Finding:
@@ -72,6 +75,25 @@ class LostGradientRule(Rule):
 
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         return ()
+
+
+def frozen_since(facts: Facts, backward: Event) -> Event | None:
+    """What froze a parameter behind a backward that has no graph left, which an optimizer trained before."""
+    if backward.node is None or not without_gradient(backward):
+        return None
+    leaves = {node.leaf for node in walk(backward.node) if node.leaf is not None}
+    trained: set[Tensor] = set()
+    found: Event | None = None
+    for event in facts.of("step", "requires-grad-set", "freeze"):
+        if event.clock > backward.clock:
+            break
+        if event.kind == "step":
+            trained |= leaves & event.trained
+            continue
+        concerned = event.parameters if event.kind == "freeze" else (event.value,)
+        if not trained.isdisjoint(concerned):
+            found = event if event.flag is False else None
+    return found
 
 
 def _part_of_trained(facts: Facts, lost: Lost) -> bool:

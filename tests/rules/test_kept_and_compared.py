@@ -1,0 +1,444 @@
+"""What is kept without a copy, flags and conditions that do not do what they say: found, and what looks alike not."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from tests.rules.reported import reported
+
+TRAINED = """
+net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+{before}
+for x in torch.randn(4, 8, 3):
+    loss = net(x).pow(2).mean() + {term}
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+{after}
+"""
+
+
+def trained(before: str = "", term: str = "0", after: str = "") -> str:
+    return TRAINED.format(before=before, term=term, after=after)
+
+
+@pytest.mark.parametrize(
+    ("kept", "found"),
+    [
+        ("{n: p.data for n, p in net.named_parameters()}", 1),
+        ("{n: p for n, p in net.named_parameters()}", 1),
+        ("dict(net.named_parameters())", 1),
+        ("net.state_dict()", 1),
+        ("{n: p.detach().clone() for n, p in net.named_parameters()}", 0),
+        ("{n: p.data + 0 for n, p in net.named_parameters()}", 0),
+        ("{n: p.data for n, p in copy.deepcopy(net).named_parameters()}", 0),
+    ],
+)
+@pytest.mark.parametrize(
+    "distance", ["((p - kept[n]) ** 2).sum()", "(p - kept[n]).pow(2).sum()", "(p - kept[n]).norm()"]
+)
+def test_distance_to_what_was_kept(kept: str, found: int, distance: str) -> None:
+    snippet = trained(f"import copy\nkept = {kept}", f"sum({distance} for n, p in net.named_parameters())")
+    assert len(reported("GRD715", snippet)) == found
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        "(net[0].weight - net[0].weight.detach()).sum()",  # a gradient without a value
+        "(net[0].weight - net[2].weight).pow(2).sum()",
+        "(net[0].weight - net[0].weight.mean()).pow(2).sum()",
+        "sum((a - b).pow(2).sum() for a, b in zip(rows, rows[1:]))",
+        "(rows[0] - rows[1]).pow(2).sum()",
+        "(net[0].weight[0] - net[0].weight[1]).pow(2).sum()",
+    ],
+)
+def test_other_differences(term: str) -> None:
+    assert reported("GRD715", trained("rows = [net[0](torch.randn(3)) for _ in range(int(input()))]", term)) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [
+        ("wanted = got", 1),
+        ("wanted = got\nfor i in range(len(labels)):\n    wanted[i][labels[i].item()] = 1.0", 1),
+        ("wanted = got.detach()", 1),
+        ("wanted = got.detach().clone()\nwanted[0] = 1", 0),
+        ("wanted = got + 0", 0),
+        ("wanted = net(x)", 0),
+    ],
+)
+def test_loss_of_a_tensor_and_itself(target: str, found: int) -> None:
+    snippet = f"""
+net, x, labels = nn.Linear(3, 2), torch.randn(8, 3), torch.randint(0, 2, (8,))
+got = net(x)
+{target}
+loss = F.mse_loss(wanted, got)
+"""
+    assert len(reported("GRD715", snippet)) == found
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ("old = list(net.parameters())[0]", "same = torch.equal(old, list(net.parameters())[0])", 1),
+        ("old = net[0].weight", "print(torch.allclose(old.data, net[0].weight.data))", 1),
+        ("old = net[0].weight", "print((old == net[0].weight).all())", 1),
+        ("old = net[0].weight.clone()", "print(torch.equal(old, net[0].weight))", 0),
+        ("old = net[0].weight", "print(torch.equal(old, net[2].weight))", 0),
+        ("", "old = net[0].weight\nassert torch.equal(old, net[0].weight)", 0),
+        ("", "assert not (net[0].weight != net[0].weight).any()", 0),
+    ],
+)
+def test_weights_of_before_and_after(before: str, after: str, found: int) -> None:
+    assert len(reported("GRD715", trained(before, after=after))) == found
+
+
+@pytest.mark.parametrize(
+    ("backward", "found"),
+    [
+        ("return 2 * ctx.x", 1),
+        ("return 2 * ctx.x, None", 1),
+        ("return gradient * ctx.x", 0),
+        ("return None", 0),
+        ("return torch.zeros_like(ctx.x)", 0),
+        ("raise NotImplementedError", 0),
+        ("inner = lambda: gradient\n        return inner() * 2", 0),
+    ],
+)
+def test_backward_without_its_gradient(backward: str, found: int) -> None:
+    snippet = f"""
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.x = x
+        return x * x
+
+    @staticmethod
+    def backward(ctx, gradient):
+        {backward}
+"""
+    assert len(reported("GRD810", snippet)) == found
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("gradient = gradient * 0.5", 1),
+        ("print(gradient)\n    gradient = gradient.clamp(-1, 1)", 1),
+        ("gradient = gradient.mul_(0.5)", 0),
+        ("gradient *= 0.5", 0),
+        ("gradient = gradient * 0.5\n    return gradient", 0),
+        ("gradient = gradient.norm()\n    print(gradient)", 0),
+    ],
+)
+def test_hook_that_forgets_its_result(body: str, found: int) -> None:
+    snippet = f"def hook(gradient):\n    {body}\n\nw = torch.ones(3, requires_grad=True)\nw.register_hook(hook)\n"
+    severities = [severity for severity, _ in reported("GRD806", snippet + "w.sum().backward()")]
+    assert severities.count("warning") == found
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("p.requires_grad == False", 1),
+        ("p.grad == None", 1),
+        ("p.requires_grad = False", 0),
+        ("assert p.requires_grad == True", 0),
+        ("frozen = p.requires_grad == False", 0),
+    ],
+)
+def test_flag_that_is_compared(statement: str, found: int) -> None:
+    assert len(reported("GRD616", f"for p in nn.Linear(3, 1).parameters():\n    {statement}")) == found
+
+
+@pytest.mark.parametrize(
+    ("made", "found"),
+    [
+        ("nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5))", 1),
+        ("nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))", 1),
+        ("nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False))", 0),
+        ("nn.Sequential(nn.Linear(3, 4), nn.ReLU())", 0),
+        ("nn.Dropout(0.5)", 0),
+        ("Own()", 0),
+    ],
+)
+def test_mode_of_one_module(made: str, found: int) -> None:
+    snippet = f"""
+class Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.drop(x) if self.training else x
+
+
+model = {made}
+model.training = False
+"""
+    assert len(reported("GRD503", snippet)) == found
+
+
+def test_mode_that_is_set_for_all() -> None:
+    snippet = "model = nn.Sequential(nn.Linear(3, 4), nn.Dropout())\nfor m in model.modules():\n    m.training = False"
+    assert reported("GRD503", snippet) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "after", "found"),
+    [
+        ("'learning_rate': 0.5", "", 1),
+        ("'weight-decay': 0.5", "", 1),
+        ("'lr': 0.5", "", 0),
+        ("'name': 'head'", "", 0),
+        ("'lr_scale': 0.5", "", 0),
+        ("'lr': 0.5, 'learning_rate': 0.5", "", 0),
+        ("'learning_rate': 0.5", "for g in opt.param_groups:\n    g['lr'] = g['learning_rate']", 0),
+    ],
+)
+def test_option_of_a_group(option: str, after: str, found: int) -> None:
+    snippet = f"""
+net = nn.Linear(3, 1)
+opt = torch.optim.SGD([{{'params': [net.weight], {option}}}, {{'params': [net.bias]}}], lr=0.1)
+{after}
+"""
+    assert len(reported("GRD511", snippet)) == found
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("return nn.Dropout(0.5)(x)", 1),
+        ("return nn.Dropout2d(p=0.5)(self.body(x))", 1),
+        ("return nn.Dropout(0.0)(x)", 0),
+        ("return self.drop(x)", 0),
+        ("return nn.Dropout(0.5)(x) if self.training else x", 0),
+        ("return nn.ReLU()(x)", 0),
+    ],
+)
+def test_dropout_made_for_one_call(body: str, found: int) -> None:
+    snippet = f"""
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.drop = nn.Linear(3, 3), nn.Dropout()
+
+    def forward(self, x):
+        {body}
+
+
+Net()(torch.randn(8, 3))
+"""
+    assert len(reported("GRD706", snippet)) == found
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        ("if i % every:", 1),
+        ("if (i + 1) % 4:", 1),
+        ("if (i + 1) % 4 == 0:", 0),
+        ("if not (i + 1) % 4:", 0),
+        ("if i % 2:", 0),
+        ("if i:", 0),
+    ],
+)
+def test_condition_the_wrong_way_round(condition: str, found: int) -> None:
+    snippet = f"""
+net, every = nn.Linear(3, 1), int(input())
+opt = torch.optim.Adam(net.parameters())
+for i, x in enumerate(torch.randn(16, 8, 3)):
+    net(x).mean().backward()
+    {condition}
+        opt.step()
+        opt.zero_grad()
+"""
+    assert len(reported("GRD620", snippet)) == found
+
+
+def test_rounds_of_two_optimizers() -> None:
+    """The critic steps more often than the generator."""
+    snippet = """
+    net = nn.Linear(3, 1)
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    for i, x in enumerate(torch.randn(16, 8, 3)):
+        if i % 5:
+            opt.zero_grad()
+            net(x).mean().backward()
+            opt.step()
+    """
+    assert reported("GRD620", snippet) == []
+
+
+@pytest.mark.parametrize(
+    ("branches", "found"),
+    [
+        ("if sched:\n    sched.step()\nelse:\n    opt.step()", 1),
+        ("if sched is not None:\n    sched.step()\nelse:\n    opt.step()", 1),
+        ("opt.step()\nif sched:\n    sched.step()", 0),
+        ("if sched:\n    opt.step()\n    sched.step()\nelse:\n    opt.step()", 0),
+        ("opt.step()\nif len(x) > 3:\n    sched.step()\nelse:\n    other.step()", 0),
+    ],
+)
+def test_schedule_instead_of_a_step(branches: str, found: int) -> None:
+    snippet = f"""
+net = nn.Linear(3, 1)
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+sched = torch.optim.lr_scheduler.StepLR(opt, 5) if input() else None
+other = torch.optim.lr_scheduler.StepLR(opt, 9)
+for x in torch.randn(4, 8, 3):
+    opt.zero_grad()
+    net(x).mean().backward()
+{textwrap.indent(branches, "    ")}
+"""
+    warned = [text for severity, text in reported("GRD606", snippet) if severity == "warning"]
+    assert len(warned) == found
+
+
+@pytest.mark.parametrize(
+    ("total", "inner", "found"),
+    [
+        ("total_steps=3", "for x in loader:", ["information"]),
+        ("total_steps=3", "for x in range(2):", ["error"]),
+        ("total_steps=3 * len(loader)", "for x in loader:", []),
+        ("epochs=3, steps_per_epoch=len(loader)", "for x in loader:", []),
+        ("total_steps=3000", "for x in loader:", []),
+        ("total_steps=3", "if True:", []),
+    ],
+)
+def test_schedule_of_epochs(total: str, inner: str, found: list[str]) -> None:
+    snippet = f"""
+from data import loader
+opt = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1, momentum=0.9)
+sched = torch.optim.lr_scheduler.OneCycleLR(opt, 0.1, {total})
+for epoch in range(3):
+    {inner}
+        opt.step()
+        sched.step()
+"""
+    assert [severity for severity, _ in reported("GRD619", snippet)] == found
+
+
+FROZEN = """
+one, two = nn.Linear(3, 3), nn.Linear(3, 1)
+opt_one, opt_two = (torch.optim.SGD(net.parameters(), lr=0.1) for net in (one, two))
+for x in torch.randn(4, 8, 3):
+    made = one(x)
+    opt_two.zero_grad()
+    (two(x).mean() - two(made.detach()).mean()).backward()
+    opt_two.step()
+    two.requires_grad_(False)
+    opt_one.zero_grad()
+    two(made).mean().backward()
+    opt_one.step()
+{thaw}
+"""
+
+
+@pytest.mark.parametrize(("thaw", "found"), [("", 1), ("    two.requires_grad_(True)", 0)])
+def test_frozen_by_an_earlier_round(thaw: str, found: int) -> None:
+    snippet = FROZEN.format(thaw=thaw)
+    assert [severity for severity, _ in reported("GRD110", snippet)] == ["error"] * found
+    assert reported("GRD101", snippet) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [("models['net']", 1), ("net", 1), ("copy.deepcopy(net)", 0), ("nn.Linear(3, 1)", 0)],
+)
+def test_module_copied_onto_itself(target: str, found: int) -> None:
+    snippet = f"""
+import copy
+models = {{'net': nn.Linear(3, 1)}}
+net = models['net'].to('cpu')
+target = {target}
+for t, p in zip(target.parameters(), net.parameters()):
+    t.data.copy_(p.data)
+"""
+    assert len(reported("GRD714", snippet)) == found
+
+
+LAYERS = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for i in range(2):
+            self.add_module("part{{}}".format(i), nn.Linear(3, 3))
+        self.out = nn.Linear(3, 1)
+
+    def forward(self, *xs):
+        total = 0
+        for i, x in enumerate(xs):
+            {statement}
+        return self.out(sum(xs) + total)
+
+
+net = Net()
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+for _ in range(3):
+    opt.zero_grad()
+    net(torch.randn(4, 3), torch.randn(4, 3)).mean().backward()
+    opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ('x = getattr(self, "part{}".format(i))(x)', 'getattr(self, "part{}".format(i))(x)'),
+        ('x = self.__getattr__("part{}".format(i))(x)', 'self.__getattr__("part{}".format(i))(x)'),
+        ('total = total + getattr(self, "part{}".format(i))(x)', ""),
+        ('total = total + self.__getattr__("part{0}".format(i))(x)', ""),
+    ],
+)
+def test_result_that_no_loss_depends_on(statement: str, found: str) -> None:
+    places = {text for _, text in reported("GRD520", LAYERS.format(statement=statement))}
+    assert places == ({found} if found else set())
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("seen = torch.cat([seen, out])", 1),
+        ("seen = torch.cat((seen, out), dim=0)", 1),
+        ("seen = torch.cat([seen, out.detach()])", 0),
+        ("seen = torch.cat([out, out])", 0),
+        ("run.mean = 0.9 * run.mean + 0.1 * loss", 1),
+        ("run.mean = 0.9 * run.mean + 0.1 * loss.item()", 0),
+        ("run.mean = loss", 0),
+    ],
+)
+def test_kept_behind_and_on_objects(statement: str, found: int) -> None:
+    snippet = f"""
+class Run:
+    mean = 0.0
+
+net, run, seen = nn.Linear(3, 1), Run(), torch.empty(0, 1)
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+for x in torch.randn(4, 8, 3):
+    out = net(x)
+    loss = out.pow(2).mean()
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+    {statement}
+"""
+    assert len(reported("GRD701", snippet)) == found
+
+
+def test_number_of_math() -> None:
+    snippet = "import math\nw = torch.ones(1, requires_grad=True)\nloss = math.exp(w * 2)\nloss.backward()"
+    assert [severity for severity, _ in reported("GRD303", snippet)] == ["error"]
+
+
+def test_single_class_of_a_bag() -> None:
+    snippet = """
+    net = nn.Sequential(nn.EmbeddingBag(9, 4), nn.Linear(4, {}))
+    F.cross_entropy(net(torch.randint(0, 9, (8, 5))), torch.zeros(8, dtype=torch.long)).backward()
+    """
+    assert len(reported("GRD407", textwrap.dedent(snippet).format(1))) == 1
+    assert reported("GRD407", textwrap.dedent(snippet).format(2)) == []
