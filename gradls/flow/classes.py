@@ -25,6 +25,7 @@ from gradls.flow.run import Scope
 from gradls.flow.values import (
     TRUE,
     Bound,
+    Choice,
     Class,
     Function,
     Host,
@@ -234,13 +235,17 @@ def super_of(run: Run, node: ast.Call) -> Value:
 
     frame = run.frame
     receiver = frame.receiver
-    cls: Value | None = frame.function.owner if frame.function is not None else None
+    own: Value | None = frame.function.owner if frame.function is not None else None
+    cls = own
     if receiver is None and cls is not None and frame.function is not None and frame.function.kind == "":
         # `Base.__init__(self)`: the object is the first argument.
         first = next(iter((*frame.function.node.args.posonlyargs, *frame.function.node.args.args)), None)
         receiver = frame.scope.fields.get(first.arg) if first is not None else None
     if len(node.args) == 2:
         cls, receiver = eval_expr(run, node.args[0]), eval_expr(run, node.args[1])
+        if isinstance(cls, Choice) and own in cls.options:
+            # Branches define classes of one name: a method says that of its own.
+            cls = own
     if receiver is not None and (isinstance(cls, Class) or (isinstance(cls, Lib) and is_module_path(cls.path))):
         return Super(cls, receiver)
     return run.unknown("super")

@@ -49,9 +49,20 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list
             return items, True
         if value.kind == "range":
             return [Host("int"), Host("int")], False
-        sample = items[:2] if len(items) >= 2 else [*items, *([value.rest] * 2 if value.rest is not None else [])]
-        return sample[:2], False
+        if len(items) >= 2:
+            return items if len(items) <= most and _are_objects(items) else items[:2], False
+        return [*items, *([value.rest] * 2 if value.rest is not None else [])][:2], False
     return [expressions.element(run, value), expressions.element(run, value)], False
+
+
+def _are_objects(items: list[Value]) -> bool:
+    """Are these modules, tensors, dictionaries, or tuples with one, such as `named_parameters()` gives? What is done to
+    one of them is not done to the next."""
+    return all(
+        isinstance(item, (Instance, Tensor, Mapping))
+        or (isinstance(item, Sequence) and any(isinstance(part, (Instance, Tensor, Mapping)) for part in item.items))
+        for item in items
+    )
 
 
 def container_elements(run: Run, value: Value) -> Value | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
+from gradls.flow.graph import Node, walk
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -106,9 +106,7 @@ class GradOfUnusedTensor(Rule):
         for target, node, flag in event.wanted:
             if flag is False:
                 yield self.report(facts, event, target, "does not require grad")
-            elif (
-                flag is True and node not in reached and not lenient and all(born < node.fields.born for born in opaque)
-            ):
+            elif flag is True and not lenient and _is_apart(node, reached, opaque):
                 yield self.report(facts, event, target, "is no part of the graph of the output")
 
     def report(self, facts: Facts, event: Event, target: Tensor, why: str) -> Finding:
@@ -123,3 +121,10 @@ class GradOfUnusedTensor(Rule):
             message += ". Give it the very tensor that the forward used"
         story = [Step(place(made), "this is the tensor")] if made is not None else []
         return self.finding(place(event.at), message, story)
+
+
+def _is_apart(node: Node, reached: set[Node], opaque: list[int]) -> bool:
+    """Is a tensor certainly no part of the graph that was reached? Of one of several, by branch, none may be."""
+    if node.kind == "phi":
+        return all(_is_apart(edge.node, reached, opaque) for edge in node.edges)
+    return node not in reached and all(born < node.fields.born for born in opaque)

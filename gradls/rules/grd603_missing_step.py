@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Bound, Instance, Lib
+from gradls.flow.values import Bound, Host, Instance, Lib, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import (
@@ -135,7 +135,9 @@ class MissingStep(Rule):
                 continue
             if any(m.kind == "step" and m.event.value is clear.value for m in order.moments):
                 continue
-            if not loops_of(clear.path) and _may_be_closure(facts, clear):
+            if clear.at.source is not facts.source:
+                continue
+            if not loops_of(clear.path) and (_may_be_closure(facts, clear) or _is_looked_at(facts, backwards[-1])):
                 continue
             name = facts.segment(receiver_of(clear.at.node) or clear.at.node)
             again = "in the next round" if loops_of(clear.path) else "in the next call, unless the caller does"
@@ -153,6 +155,20 @@ def _together(order: Order, clear: Event) -> list[Moment]:
     if loops:
         return [m for m in order.moments if loops_of(m.event.path) & loops]
     return [m for m in order.moments if function is not None and outermost(m.event) is function]
+
+
+def _is_looked_at(facts: Facts, backward: Moment) -> bool:
+    """Are gradients read after a backward in a function, or does unknown code get what may have some?"""
+    function = outermost(backward.event)
+    return any(
+        index > backward.number
+        and outermost(event) is function
+        and (
+            event.kind == "unknown-grad-read"
+            or any(not isinstance(given, (Host, Tensor)) for given in event.arguments)
+        )
+        for index, event in facts.numbered("unknown-call", "unknown-grad-read")
+    )
 
 
 def _may_be_closure(facts: Facts, clear: Event) -> bool:

@@ -14,6 +14,53 @@ from gradls.testing import programs
 from tests.rules.reported import IMPORTS, reported
 
 RIGHT = {
+    "parameters picked out of a model that others have": """
+        import sys
+
+        python = sys.modules["builtins"]
+        model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 1))
+        python.repr(model)
+        loss = model(torch.ones(2, 3)).mean()
+        torch.autograd.grad(loss, [parameter for parameter in model.parameters() if parameter.requires_grad])
+        """,
+    "parameters replaced by what is computed elsewhere": """
+        import sys
+
+        python = sys.modules["builtins"]
+        model, rate = nn.Linear(3, 1, bias=False), torch.ones(1, 3, requires_grad=True)
+        model._parameters.update(python.dict(weight=model.weight * rate))
+        torch.autograd.grad(model(torch.ones(2, 3)).mean(), rate)
+        """,
+    "an entry that unknown entries replace": """
+        import sys
+
+        python = sys.modules["builtins"]
+        options = {"requires_grad": False}
+        options.update(python.dict(requires_grad=True))
+        x = torch.ones(3, **options)
+        x.sum().backward()
+        """,
+    "each of many modules, of which not all are known": """
+        import sys
+
+        python = sys.modules["builtins"]
+        class Net(nn.Module):
+            def __init__(self, part):
+                super().__init__()
+                self.part = part
+                self.layers = nn.ModuleList([nn.Linear(3, 3) for _ in range(4)])
+
+            def forward(self, x):
+                for layer in self.layers:
+                    x = layer(x)
+                return self.part(x)
+
+        net, rate = Net(python.abs), torch.ones(3, 3, requires_grad=True)
+        for module in net.modules():
+            if isinstance(module, nn.Linear):
+                module._parameters["weight"] = module.weight * rate
+        torch.autograd.grad(net.layers[3](torch.ones(2, 3)).sum(), rate)
+        """,
     "an object of one of two classes stays the same object": """
         class Plain:
             def scale(self, loss):

@@ -166,6 +166,26 @@ def test_a_mistake_in_a_called_file_is_told_at_the_call(tmp_path: Path):
     assert found(tmp_path, text) == []
 
 
+def test_classes_of_one_name_on_two_branches_of_a_called_function(tmp_path: Path):
+    cls = """
+            class Net(torch.nn.Module):
+                def __init__(self):
+                    super(Net, self).__init__()
+                    self.layer = torch.nn.Linear(3, 1)
+    """
+    tools = f"""
+    import torch
+    def make(wide):
+        if wide:
+            {cls.strip()}
+        else:
+            {cls.strip()}
+        return Net()
+    """
+    write(tmp_path, {"tools.py": tools})
+    assert found(tmp_path, "import sys\nfrom tools import make\nmake(len(sys.argv) > 1)\n") == []
+
+
 def test_information_about_a_called_file_is_told_there_only(tmp_path: Path):
     write(tmp_path, {"tools.py": "def number(x):\n    return float(x)\n"})
     text = "import torch\nfrom tools import number\nw = torch.ones(3, requires_grad=True)\n"

@@ -134,7 +134,9 @@ def zip_(run: Run, path: str, call: Call) -> Value:
         items = tuple(Sequence(run.state, "tuple", (), run.join.values(column)) for column in turned)
         return Sequence(run.state, "iterator", items)
     columns = [rounds(run, _iterated(run, value)) for value in call.args]
-    count = min(len(items) for items, _ in columns)
+    # A column of which not all is known is taken to be as long as the others.
+    count = min([len(items) for items, known in columns if known] or [len(items) for items, _ in columns])
+    columns = [(items + items[-1:] * (count - len(items)), known) for items, known in columns]
     exact = all(known for _, known in columns) and not call.unsure
     tuples = tuple(Sequence(run.state, "tuple", tuple(items[row] for items, _ in columns)) for row in range(count))
     if call.unsure:

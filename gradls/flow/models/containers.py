@@ -208,6 +208,11 @@ def update(run: Run, receiver: Mapping, call: Call) -> Value:
     if added.rest is not None:
         old = receiver.rest
         run.state.set(receiver.fields, "rest", added.rest if old is None else run.join.values([old, added.rest]))
+        # What is not known may have any key, those that are there, too.
+        for key in [key for key in receiver.entries if key not in added.entries]:
+            run.state.set(receiver.entries, key, run.join.values([receiver.entries[key], added.rest]))
+        if "registry" in receiver.fields:
+            registries.forget(run, receiver)
     return NONE
 
 
