@@ -35,7 +35,8 @@ class Lost:
 
     `why`: "raises", nothing that the backward could reach is left; "parameters", the parameters in `leaves`, which an
     optimizer steps, get no gradient from any backward; "untrained", the same for parameters of a program that makes no
-    optimizer; "term", a term of the loss is a constant. `others` are further cuts of the same
+    optimizer; "term", a term of the loss is a constant; "forward", the same as "untrained" for what a `forward` that
+    nobody calls returns, and `backward` is that return. `others` are further cuts of the same
     kind that keep the same parameters from their gradient.
     """
 

@@ -15,7 +15,8 @@ class NumberInLoss(LostGradientRule):
     """A number read out of a tensor, and put back into a loss.
 
     ## What it finds
-    `.item()`, `.tolist()`, `float(t)` and `int(t)` between parameters and a loss on which `backward()` is called.
+    `.item()`, `.tolist()`, `float(t)` and `int(t)` between parameters and a loss on which `backward()` is called. As
+    information, the same between a part of a module and what its `forward` returns, in a file that does not train it.
 
     ## Why it matters
     The number has no history. What is computed from it is a constant for autograd: that term trains nothing, and a

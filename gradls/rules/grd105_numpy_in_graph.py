@@ -8,7 +8,8 @@ class NumpyInGraph(LostGradientRule):
     """A way through NumPy between parameters and the loss.
 
     ## What it finds
-    A tensor that is turned into an array and back (`torch.from_numpy`, `torch.tensor`) on its way to a loss.
+    A tensor that is turned into an array and back (`torch.from_numpy`, `torch.tensor`) on its way to a loss; as
+    information, on its way from a part of a module to what its `forward` returns, in a file that does not train it.
 
     ## Why it matters
     Autograd records operations of PyTorch only. What NumPy computed is a constant for it: the parameters before the

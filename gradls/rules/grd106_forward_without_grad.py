@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from gradls.flow.facts import Facts
-from gradls.flow.lost import Lost, lost_gradients
+from gradls.flow.lost import Lost
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.lost_gradient import LostGradientRule
@@ -16,7 +16,8 @@ class ForwardWithoutGrad(LostGradientRule):
 
     ## What it finds
     A computation under `torch.no_grad()`, `torch.inference_mode()` or `torch.set_grad_enabled(False)`, as a block, a
-    decorator or a statement that stays in force, on which `backward()` is called later.
+    decorator or a statement that stays in force, on which `backward()` is called later. As information, the same
+    between a part of a module and what its `forward` returns, in a file that does not train it.
 
     ## Why it matters
     With grad mode off PyTorch records nothing. The result is a constant: a loss made of it has no graph, and
@@ -109,8 +110,8 @@ class ForwardWithoutGrad(LostGradientRule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         # A generator that leaves its mode to its consumer is another rule's.
         left = {event.leak.at for event in facts.of("generator-leak") if event.leak.uses}
-        for lost in lost_gradients(facts):
-            if lost.cut.cut is not None and lost.cut.cut.kind == "no_grad" and lost.cut.cut.at not in left:
+        for lost in self.losses(facts):
+            if lost.cut.cut is not None and lost.cut.cut.at not in left:
                 yield self.report(facts, lost)
 
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:

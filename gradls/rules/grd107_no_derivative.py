@@ -29,7 +29,9 @@ class NoDerivative(LostGradientRule):
     ## What it finds
     `argmax`, comparisons, casts to integers, the indices of `topk`, `sort` and `max`, `one_hot`, `nonzero`, `bincount`
     and other operations whose result never has a gradient, between parameters and a loss. As information, wherever they
-    stand: the smooth functions of `torch.special` for which PyTorch has no derivative, such as `bessel_j0`.
+    stand: the smooth functions of `torch.special` for which PyTorch has no derivative, such as `bessel_j0`; and an
+    operation without a derivative between a part of a module and what its `forward` returns, in a file that does not
+    train it.
 
     ## Why it matters
     The result is a constant for autograd. A loss that is made of hard decisions only, such as an accuracy, cannot

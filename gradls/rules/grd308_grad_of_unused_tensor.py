@@ -125,6 +125,6 @@ class GradOfUnusedTensor(Rule):
 
 def _is_apart(node: Node, reached: set[Node], opaque: list[int]) -> bool:
     """Is a tensor certainly no part of the graph that was reached? Of one of several, by branch, none may be."""
-    if node.kind == "phi":
-        return all(_is_apart(edge.node, reached, opaque) for edge in node.edges)
-    return node not in reached and all(born < node.fields.born for born in opaque)
+    if node in reached or any(born >= node.fields.born for born in opaque):
+        return False
+    return node.kind != "phi" or all(_is_apart(edge.node, reached, opaque) for edge in node.edges)

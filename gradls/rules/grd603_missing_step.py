@@ -164,8 +164,7 @@ def _is_looked_at(facts: Facts, backward: Moment) -> bool:
         index > backward.number
         and outermost(event) is function
         and (
-            event.kind == "unknown-grad-read"
-            or any(not isinstance(given, (Host, Tensor)) for given in event.arguments)
+            event.kind == "unknown-grad-read" or any(not isinstance(given, (Host, Tensor)) for given in event.arguments)
         )
         for index, event in facts.numbered("unknown-call", "unknown-grad-read")
     )

@@ -67,7 +67,7 @@ class ResultThrownAway(Rule):
 
     ## When it is silent
     For operations in place, for calls with `out=`, for modules with parameters, which may be called for what their
-    hooks do, and where an error is expected.
+    hooks do, for what is computed of something new, such as `torch.rand(3).sum()`, and where an error is expected.
 
     ```python
     import torch
@@ -106,7 +106,7 @@ class ResultThrownAway(Rule):
                 yield self.finding(place(event.at), message, severity=Severity.WARNING)
             if not isinstance(node.value, ast.Call):
                 continue
-            records = facts.calls.get(node.value, ())
+            records = () if _is_of_something_new(node.value) else facts.calls.get(node.value, ())
             if records and all(_does_nothing(*record) for record in records) and not _is_tried(facts, node):
                 seen.add(node)
                 message = f"{code(facts, node)} changes nothing, and its result is not used: assign it"
@@ -128,6 +128,12 @@ _TELLING = frozenset((
 ))  # fmt: skip
 """Functions that are called for something else than what they give: for the next random numbers to be others, or to
 raise where a matrix is not positive definite."""
+
+
+def _is_of_something_new(call: ast.Call) -> bool:
+    """Is it computed of what nobody has, `torch.rand(3).sum()`? That is done to show it, or to make work."""
+    given = [call.func.value] if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Call) else []
+    return any(isinstance(part, ast.Call) for part in (*given, *call.args[:1]))
 
 
 def _is_tried(facts: Facts, node: ast.AST) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import frontier, walk
 from gradls.flow.lost import Lost, backwards, dead_terms, lost_gradients, without_gradient
 from gradls.flow.values import Tensor
+from gradls.rules.cut_in_forward import cut_in_forward
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.registration import lists_of_parameters
 from gradls.rules.rule import Rule
@@ -30,11 +31,19 @@ class LostGradientRule(Rule):
     """How bad it is in a program that makes no optimizer, so that nothing says what is meant to be trained."""
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        for lost in lost_gradients(facts):
-            if lost.cut.cut is not None and lost.cut.cut.kind in self.kinds:
-                if lost.why == "raises" and frozen_since(facts, lost.backward) is not None:
-                    continue  # GRD110 tells that: without it there would be a graph.
-                yield self.report(facts, lost)
+        for lost in self.losses(facts):
+            yield self.report(facts, lost)
+
+    def losses(self, facts: Facts) -> Iterator[Lost]:
+        """The cuts that this rule tells."""
+        told: set[ast.AST] = set()
+        for lost in (*lost_gradients(facts), *cut_in_forward(facts)):
+            cut = lost.cut.cut
+            if cut is None or cut.kind not in self.kinds or (lost.why == "forward" and cut.at.node in told):
+                continue
+            told.add(cut.at.node)
+            if lost.why != "raises" or frozen_since(facts, lost.backward) is None:
+                yield lost  # What was frozen since, GRD110 tells: without it there would be a graph.
 
     def report(self, facts: Facts, lost: Lost) -> Finding:
         cut = lost.cut.cut
@@ -50,11 +59,18 @@ class LostGradientRule(Rule):
             message = (
                 f"{what}: no gradient reaches {who}. If these are meant to be trained, the gradient must pass here"
             )
+        elif lost.why == "forward":
+            message = (
+                f"{what}: nothing that `forward` returns has a gradient to {who}. If these are meant to be trained, "
+                "the gradient must pass here"
+            )
         else:
             message = f"{what}: this term of the loss is a constant and trains nothing"
         story = [*origin(lost.cut), *(Step(place(other.cut.at), "cut here too") for other in lost.others if other.cut)]
-        story.append(backward_step(facts, lost.backward))
-        severity = {"raises": Severity.ERROR, "untrained": self.untrained}.get(lost.why, Severity.WARNING)
+        in_forward = Step(place(lost.backward.at), "this is what it returns")
+        story.append(in_forward if lost.why == "forward" else backward_step(facts, lost.backward))
+        severities = {"raises": Severity.ERROR, "untrained": self.untrained, "forward": Severity.INFORMATION}
+        severity = severities.get(lost.why, Severity.WARNING)
         if lost.why == "parameters" and cut.kind in DELIBERATE and _part_of_trained(facts, lost):
             message = (
                 f"{what}: no gradient ever reaches {who}, which the optimizer is given with the rest of the model. "
@@ -62,7 +78,7 @@ class LostGradientRule(Rule):
             )
             severity = Severity.INFORMATION
         fixes = self.fixes(facts, lost)
-        if lost.why == "untrained":
+        if lost.why in ("untrained", "forward"):
             # It may be meant: a weight that a gradient gives, say.
             fixes = [dataclasses.replace(fix, safety=Safety.SUGGESTED) for fix in fixes]
         return self.finding(place(cut.at), message, story, fixes, severity)
