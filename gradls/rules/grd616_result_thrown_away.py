@@ -106,8 +106,10 @@ class ResultThrownAway(Rule):
                 yield self.finding(place(event.at), message, severity=Severity.WARNING)
             if not isinstance(node.value, ast.Call):
                 continue
-            records = () if _is_of_something_new(node.value) else facts.calls.get(node.value, ())
-            if records and all(_does_nothing(*record) for record in records) and not _is_tried(facts, node):
+            records = facts.calls.get(node.value, ())
+            if not records or _is_tried(facts, node) or _is_of_something_new(facts, node.value):
+                continue
+            if all(_does_nothing(*record) for record in records):
                 seen.add(node)
                 message = f"{code(facts, node)} changes nothing, and its result is not used: assign it"
                 yield self.finding(place(event.at), message)
@@ -130,10 +132,11 @@ _TELLING = frozenset((
 raise where a matrix is not positive definite."""
 
 
-def _is_of_something_new(call: ast.Call) -> bool:
-    """Is it computed of what nobody has, `torch.rand(3).sum()`? That is done to show it, or to make work."""
-    given = [call.func.value] if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Call) else []
-    return any(isinstance(part, ast.Call) for part in (*given, *call.args[:1]))
+def _is_of_something_new(facts: Facts, call: ast.Call) -> bool:
+    """Is it computed of a tensor that nobody has, `torch.rand(3).sum()`? That is done to show it, or to make work."""
+    method = isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Call)
+    given = isinstance(call.args[0], ast.Call) if call.args else False
+    return method or (given and all(isinstance(record[2], Tensor) for record in facts.evaluations(call.args[0])))
 
 
 def _is_tried(facts: Facts, node: ast.AST) -> bool:
