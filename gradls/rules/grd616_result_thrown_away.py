@@ -134,9 +134,11 @@ raise where a matrix is not positive definite."""
 
 def _is_of_something_new(facts: Facts, call: ast.Call) -> bool:
     """Is it computed of a tensor that nobody has, `torch.rand(3).sum()`? That is done to show it, or to make work."""
-    method = isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Call)
-    given = isinstance(call.args[0], ast.Call) if call.args else False
-    return method or (given and all(isinstance(record[2], Tensor) for record in facts.evaluations(call.args[0])))
+    if any(isinstance(record[0], Bound) for record in facts.evaluations(call)):
+        return isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Call)
+    if not call.args or not isinstance(call.args[0], ast.Call):
+        return False
+    return all(isinstance(record[2], Tensor) for record in facts.evaluations(call.args[0]))
 
 
 def _is_tried(facts: Facts, node: ast.AST) -> bool:
