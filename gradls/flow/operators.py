@@ -85,6 +85,8 @@ def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Va
     """`left op right`."""
     if kind is ast.Sub and type(left) is Tensor and type(right) is Tensor and is_same_memory(left, right):
         run.event("self-comparison", node, left, left.node, other=right, name="sub")
+    elif kind is ast.Sub and type(left) is Unknown and type(right) is Unknown and _are_same_parameters(left, right):
+        run.event("self-comparison", node, left, other=right, name="sub")
     if type(left) is Tensor and type(right) in _PLAIN_OPERANDS and not run.lazy:
         return _noted(kind, apply(run, _OF_TENSOR[kind], Call(_expr(node), [right]), left), right)
     note_missing_grad(run, node, left, right)
@@ -129,6 +131,20 @@ def is_same_memory(one: Tensor, other: Tensor) -> bool:
     if one is not other:
         one, other = original(one), original(other)
     return one is other and not one.node.several
+
+
+def _are_same_parameters(one: Unknown, other: Unknown) -> bool:
+    """Are both elements of the `parameters()` of the same thing, of which nothing else is known?"""
+    models = []
+    for value in (one, other):
+        iterated = value.fields.get("iterated")
+        if not isinstance(iterated, Unknown) or iterated.origin != "call" or iterated.name != "parameters":
+            return False
+        node = iterated.fields.get(("node",))
+        if node is None or len(node.edges) != 1:
+            return False
+        models.append(node.edges[0].node)
+    return models[0] is models[1]
 
 
 def original(tensor: Tensor) -> Tensor:
@@ -242,7 +258,16 @@ def _note_repetition(run: Run, kind: type, sequence: Sequence, times: Value, nod
         return
     items = tuple(item for item in sequence.items if isinstance(item, (Instance, Tensor)))
     if items:
-        run.event("repeated", node, sequence, items=items)
+        # Whether they have parameters is known now: what a constructor did is undone when its chapter ends.
+        run.event("repeated", node, sequence, items=items, trained=tuple(item for item in items if _is_trained(item)))
+
+
+def _is_trained(item: Instance | Tensor) -> bool:
+    from gradls.flow.models.modules import parameters_of
+
+    if isinstance(item, Tensor):
+        return item.leaf is True and item.requires_grad is True and item.is_parameter
+    return any(tensor.requires_grad is True for _, tensor in parameters_of(item)[0])
 
 
 def _own_operator(run: Run, left: Instance, name: str, right: Value, node: ast.AST) -> Value | None:

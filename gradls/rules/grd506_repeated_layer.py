@@ -66,10 +66,9 @@ class RepeatedLayer(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         told: set[Instance | Tensor] = set()
         for event in facts.of("repeated"):
-            trained = [item for item in event.items if _is_trained(item)]
-            if trained:
-                told.update(trained)
-                yield self._report(facts, event, trained[0])
+            if event.trained:
+                told.update(event.trained)
+                yield self._report(facts, event, event.trained[0])
         for event in facts.of("container-filled"):
             layer = _only_layer(event)
             if layer is not None and layer not in told and _is_trained(layer):
@@ -102,6 +101,4 @@ def _only_layer(event: Event) -> Instance | None:
 
 
 def _is_trained(item: object) -> bool:
-    if isinstance(item, Tensor):
-        return item.leaf is True and item.requires_grad is True and item.is_parameter
     return isinstance(item, Instance) and any(tensor.requires_grad is True for _, tensor in parameters_of(item)[0])

@@ -1,10 +1,11 @@
 """GRD611."""
 
+import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import leaves
-from gradls.flow.lost import lost_gradients, never_reached
+from gradls.flow.lost import Lost, lost_gradients, never_reached
 from gradls.flow.operations import tensors_in
 from gradls.flow.values import Function, Host, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Place, Severity, Step
@@ -242,8 +243,23 @@ class StepWithoutGradient(Rule):
 
 
 def _is_told(facts: Facts, held: frozenset[Tensor]) -> bool:
-    """Does another rule say what keeps the gradient from these tensors?"""
-    return any(held & set(lost.leaves) for lost in lost_gradients(facts))
+    """Does another rule say what keeps the gradient from these tensors? That another function computes without
+    gradients may be right there, for an agent that acts, and wrong to be all that the loss depends on."""
+    return any(held & set(lost.leaves) and not _is_elsewhere(facts, lost) for lost in lost_gradients(facts))
+
+
+def _is_elsewhere(facts: Facts, lost: Lost) -> bool:
+    cut = lost.cut.cut
+    if cut is None or cut.kind != "no_grad":
+        return False
+    return _function(facts, cut.at.node) is not _function(facts, lost.backward.at.node)
+
+
+def _function(facts: Facts, node: ast.AST) -> ast.AST | None:
+    around = facts.parent(node)
+    while around is not None and not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        around = facts.parent(around)
+    return around
 
 
 def _forgotten(facts: Facts, held: frozenset[Tensor], step: Event) -> Event | None:

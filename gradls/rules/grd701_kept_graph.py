@@ -174,7 +174,7 @@ class _Keeping(NamedTuple):
 def _kept(facts: Facts) -> Iterator[_Keeping]:
     sums = set()
     for event in facts.of("accumulate", "append", "rebound", "write", "attribute-set"):
-        own = event.kind == "accumulate" and _target(event) is not None
+        own = event.kind in ("accumulate", "attribute-set") and _is_carried(event)
         if not own and not loops_of(event.path):
             continue
         if event.kind == "append" and isinstance(event.value, Sequence):
@@ -188,6 +188,21 @@ def _kept(facts: Facts) -> Iterator[_Keeping]:
             yield from _added(facts, event, event.assigned, event.old)
         elif event.kind == "write" and isinstance(event.value, Tensor) and event.op in _WRITES:
             yield from _written(event, event.at.node in sums)
+
+
+def _is_carried(event: Event) -> bool:
+    """Does the value live from call to call, as that of `self.mean = 0.9 * self.mean + 0.1 * loss` does?"""
+    if _target(event) is not None:
+        return True
+    node = event.at.node
+    above = event.at.source.parent(node) if isinstance(node, ast.Attribute) else None
+    if not isinstance(above, ast.Assign) or above.targets != [node]:
+        return False
+    written = event.at.source.segment(node)
+    return any(
+        isinstance(part, ast.Attribute) and part.attr == node.attr and event.at.source.segment(part) == written  # type: ignore[attr-defined]
+        for part in ast.walk(above.value)
+    )
 
 
 def _target(event: Event) -> ast.Attribute | None:
@@ -209,7 +224,7 @@ def _appended(event: Event) -> Iterator[_Keeping]:
 
 def _added(facts: Facts, event: Event, value: Value | None, old: Value | None) -> Iterator[_Keeping]:
     """`total = total + loss`: the new value is a sum with the old one in it."""
-    if not isinstance(value, Tensor) or not _has_graph(value):
+    if not isinstance(value, Tensor) or value.requires_grad is False or value.leaf is True:
         return
     statement = facts.statement(event.at.node)
     added = [part for part in _terms(value.node) if part is not getattr(old, "node", None)]
@@ -220,8 +235,11 @@ def _added(facts: Facts, event: Event, value: Value | None, old: Value | None) -
     if isinstance(statement, (ast.Assign, ast.AugAssign)) and added:
         written = _addend(statement, value.node)
         again = isinstance(old, Tensor) and from_earlier_round(event.path, old.node.path)
+        carried = not loops_of(event.path) and _is_carried(event)
+        guessed = value.requires_grad is None or (carried and event.kind == "attribute-set")
         if written is not None:
-            yield _Keeping(event, value, value.node, (value.node,), written, value, tuple(added), again)
+            terms = tuple(added)
+            yield _Keeping(event, value, value.node, (value.node,), written, value, terms, again or carried, guessed)
 
 
 def _added_unknown(facts: Facts, event: Event) -> Iterator[_Keeping]:

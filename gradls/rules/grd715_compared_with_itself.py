@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Path
 from gradls.flow.operators import is_same_memory, original
-from gradls.flow.values import Tensor
+from gradls.flow.values import Tensor, Unknown
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.loss_arguments import called, prediction, target
 from gradls.rules.rule import Rule
@@ -141,6 +141,8 @@ class ComparedWithItself(Rule):
 
     def _of_difference(self, facts: Facts, event: Event) -> Iterator[Finding]:
         one, other, node = event.value, event.other, event.at.node
+        if isinstance(one, Unknown):
+            yield from self._of_unknown(facts, event)
         if not isinstance(one, Tensor) or not _is_of_this_round(original(one), event.path):
             return
         if event.name != "sub":
@@ -160,6 +162,17 @@ class ComparedWithItself(Rule):
             )
             story = [Step(place(kept.node.at), "this is no copy")] if kept.node.at is not None else []
             yield self.finding(place(event.at), message, story)
+
+    def _of_unknown(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        """`for w, kept in zip(model.parameters(), kept)` where what is kept was `list(model.parameters())`."""
+        node = event.at.node
+        if not isinstance(node, ast.BinOp) or not _is_made_even(facts, node) or not _are_zipped(facts, node):
+            return
+        message = (
+            f"if these are parameters of a module, {code(facts, node)} is zero whatever is trained: a list of them is "
+            "no copy, and both sides are the same memory; keep `detach().clone()` of each"
+        )
+        yield self.finding(place(event.at), message, severity=Severity.INFORMATION)
 
     def _of_weights(self, facts: Facts, at: Place, node: ast.AST, tensor: Tensor) -> Iterator[Finding]:
         """Weights of before and after a step, which are the same."""
@@ -198,6 +211,36 @@ def _is_made_even(facts: Facts, node: ast.AST) -> bool:
     return False
 
 
+def _are_zipped(facts: Facts, node: ast.BinOp) -> bool:
+    """Are both sides variables of one loop over `zip(...)`, which goes through `parameters()` of one thing twice?"""
+    names = {side.id for side in (node.left, node.right) if isinstance(side, ast.Name)}
+    around = facts.parent(node)
+    while around is not None and not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        loops = getattr(around, "generators", [around] if isinstance(around, ast.For) else [])
+        for loop in loops:
+            targets = {part.id for part in getattr(loop.target, "elts", ()) if isinstance(part, ast.Name)}
+            zipped = isinstance(loop.iter, ast.Call) and getattr(loop.iter.func, "id", "") == "zip"
+            if zipped and len(names) == 2 and names <= targets:
+                models = {_model_of(Place(facts.source_of(node), node), part) for part in loop.iter.args}
+                return len(models) == 1 and None not in models
+        around = facts.parent(around)
+    return False
+
+
+def _model_of(at: Place, value: ast.expr) -> str | None:
+    """What `model.parameters()` is called on, or was where a list of it got its name, if no name changed since."""
+    if isinstance(value, ast.Name):
+        value = next((kept.value for kept in _assigned(at, value.id)), value)
+    if isinstance(value, ast.Call) and getattr(value.func, "id", "") in ("list", "tuple") and len(value.args) == 1:
+        value = value.args[0]
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "parameters":
+        model = value.func.value
+        if isinstance(model, ast.Name) and not any(_assignments(at, model.id)):
+            return model.id
+        return at.source.segment(model) if isinstance(model, ast.Attribute) else None
+    return None
+
+
 def _names(node: ast.AST) -> list[str]:
     """The variables that are compared, be it that of their `.data`."""
     operands: list[ast.expr] = []
@@ -220,13 +263,17 @@ def _names(node: ast.AST) -> list[str]:
 
 def _assigned(at: Place, name: str) -> Iterator[ast.Assign]:
     """The only assignment to a name, in the function or module around a place."""
+    found = _assignments(at, name)
+    if len(found) == 1:
+        yield found[0]
+
+
+def _assignments(at: Place, name: str) -> list[ast.Assign]:
     around: ast.AST | None = at.node
     while around is not None and not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
         around = at.source.parent(around)
-    found = [
+    return [
         part
         for part in ast.walk(around or at.source.tree)
         if isinstance(part, ast.Assign) and any(isinstance(one, ast.Name) and one.id == name for one in part.targets)
     ]
-    if len(found) == 1:
-        yield found[0]

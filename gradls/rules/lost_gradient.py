@@ -13,6 +13,7 @@ from gradls.flow.lost import Lost, backwards, dead_terms, lost_gradients, withou
 from gradls.flow.values import Tensor
 from gradls.rules.cut_in_forward import cut_in_forward
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.parameters_behind_cuts import behind_cuts
 from gradls.rules.registration import lists_of_parameters
 from gradls.rules.rule import Rule
 from gradls.rules.words import backward_step, code, origin, owners, place
@@ -44,6 +45,21 @@ class LostGradientRule(Rule):
             told.add(cut.at.node)
             if lost.why != "raises" or frozen_since(facts, lost.backward) is None:
                 yield lost  # What was frozen since, GRD110 tells: without it there would be a graph.
+
+        for lost in behind_cuts(facts):
+            if lost.cut.cut is not None and lost.cut.cut.kind in self.kinds:
+                yield self._report_parameter(facts, lost)
+
+    def _report_parameter(self, facts: Facts, lost: Lost) -> Finding:
+        """A parameter that nothing in the file trains, and that nobody can train."""
+        assert lost.cut.cut is not None
+        leaf = lost.leaves[0]
+        message = (
+            f"{self.phrase(facts, lost)} {self.does}, and this is the only use of the parameter `{leaf.name}`: whoever "
+            "trains this module, it gets no gradient. If that is meant, make it a buffer"
+        )
+        story = [Step(place(leaf.node.at), "the parameter is made here")] if leaf.node.at is not None else []
+        return self.finding(place(lost.cut.cut.at), message, story, (), Severity.INFORMATION)
 
     def report(self, facts: Facts, lost: Lost) -> Finding:
         cut = lost.cut.cut

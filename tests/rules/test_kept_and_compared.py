@@ -442,3 +442,168 @@ def test_single_class_of_a_bag() -> None:
     """
     assert len(reported("GRD407", textwrap.dedent(snippet).format(1))) == 1
     assert reported("GRD407", textwrap.dedent(snippet).format(2)) == []
+
+
+PROXIMAL = """
+def local(model, loader, opt):
+    kept = {kept}
+    for x, y in loader:
+        opt.zero_grad()
+        near = {near}
+        (F.cross_entropy(model(x), y) + near).backward()
+        opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("kept", "found"),
+    [
+        ("list(model.parameters())", ["information"]),
+        ("[p.detach().clone() for p in model.parameters()]", []),
+        ("list(copy.deepcopy(model).parameters())", []),
+        ("list(opt.model.parameters())", []),
+        ("list(model.parameters())\n    model = copy.deepcopy(model)", []),
+    ],
+)
+def test_parameters_of_an_unknown_model(kept: str, found: list[str]) -> None:
+    near = "sum((w - k).pow(2).sum() for w, k in zip(model.parameters(), kept))"
+    snippet = "import copy\n" + PROXIMAL.format(kept=kept, near=near)
+    assert [severity for severity, _ in reported("GRD715", snippet)] == found
+
+
+def test_pairs_of_parameters() -> None:
+    near = "sum((w - k).pow(2).sum() for w in model.parameters() for k in kept)"
+    assert reported("GRD715", PROXIMAL.format(kept="list(model.parameters())", near=near)) == []
+
+
+BEHIND = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.limit = nn.Linear(3, 3), nn.Parameter(torch.ones(3){flag})
+
+    def forward(self, x):
+        x = self.body(x)
+        {body}
+{more}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "body"),
+    [
+        ("GRD107", "return x[x.norm(dim=1) < self.limit]"),
+        ("GRD107", "return x[:, self.limit.long()]"),
+        ("GRD107", "return x * self.limit.argmax()"),
+        ("GRD101", "return x * self.limit.data"),
+        ("GRD101", "return x + self.limit.detach()"),
+        ("GRD105", "return x + torch.from_numpy(self.limit.detach().numpy())"),
+    ],
+)
+def test_parameter_behind_a_cut(code: str, body: str) -> None:
+    assert [severity for severity, _ in reported(code, BEHIND.format(body=body, flag="", more=""))] == ["information"]
+
+
+@pytest.mark.parametrize(
+    ("body", "flag", "more"),
+    [
+        ("return x * self.limit", "", ""),
+        ("return x * (self.limit - x.norm()).sigmoid()", "", ""),
+        ("return x + self.limit.detach()", ", requires_grad=False", ""),
+        ("return x + self.limit.detach()", "", "    def penalty(self):\n        return self.limit.norm()"),
+        ("return x + self.limit.detach()", "", "def update(net, value):\n    net.limit.data.copy_(value)"),
+        ("return x + self.limit.detach() - self.limit", "", ""),
+        ("self.seen = self.limit\n        return x + self.limit.detach()", "", ""),
+    ],
+)
+def test_parameter_that_may_be_trained(body: str, flag: str, more: str) -> None:
+    for code in ("GRD101", "GRD105", "GRD107"):
+        assert reported(code, BEHIND.format(body=body, flag=flag, more=more)) == []
+
+
+@pytest.mark.parametrize("cut", ["self.limit.data", "self.limit.detach()", "(self.limit > 0)"])
+def test_parameter_behind_a_cut_has_no_gradient(cut: str) -> None:
+    """What the rules say of such a module, on PyTorch."""
+    program = "import torch\nfrom torch import nn\n" + BEHIND.format(body=f"return x * {cut}", flag="", more="")
+    names: dict[str, object] = {}
+    exec(compile(program, "<program>", "exec"), names)
+    net = names["Net"]()  # type: ignore[operator]
+    import torch
+
+    net(torch.randn(8, 3)).sum().backward()
+    assert net.limit.grad is None
+    assert net.body.weight.grad is not None
+
+
+CALLED = """
+class Runner:
+    def __init__(self, net):
+        self.net, self.mean = net, 0.0
+        self.opt = torch.optim.Adam(net.parameters())
+
+    def on_batch(self, x, y):
+        loss = F.cross_entropy(self.net(x), y)
+        self.opt.zero_grad()
+        {backward}
+        self.opt.step()
+        {statement}
+"""
+
+
+@pytest.mark.parametrize(
+    ("backward", "statement", "found"),
+    [
+        ("loss.backward()", "self.mean = 0.9 * self.mean + 0.1 * loss", 1),
+        ("loss.backward()", "self.mean += loss", 1),
+        ("loss.backward()", "self.mean = 0.9 * self.mean + 0.1 * loss.item()", 0),
+        ("loss.backward()", "self.mean = loss", 0),
+        ("pass", "self.mean = self.mean + loss", 0),
+    ],
+)
+def test_kept_from_call_to_call(backward: str, statement: str, found: int) -> None:
+    assert len(reported("GRD701", CALLED.format(backward=backward, statement=statement))) == found
+
+
+def test_own_layer_that_is_repeated() -> None:
+    snippet = """
+    class Layer(nn.Module):
+        def __init__(self, size):
+            super().__init__()
+            self.norm = nn.LayerNorm(size)
+
+        def forward(self, x):
+            return self.norm(x)
+
+    class Stack(nn.Module):
+        def __init__(self, size, number):
+            super().__init__()
+            layer = Layer(size)
+            self.layers = nn.Sequential(*[layer] * number)
+    """
+    assert len(reported("GRD506", snippet)) == 1
+    assert reported("GRD506", snippet.replace("Layer(size)\n            self", "nn.ReLU()\n            self")) == []
+
+
+AGENT = """
+actor, critic = nn.Linear(3, 2), nn.Linear(5, 1)
+opt = torch.optim.Adam(actor.parameters())
+
+def act(state):
+    with torch.no_grad():
+        return actor(state)
+
+memory = []
+for state in torch.randn(4, 3):
+    memory.append((state, act(state)))
+for _ in range(4):
+    states, actions = (torch.stack(part) for part in zip(*memory))
+    loss = -critic(torch.cat([states, {actions}], 1)).mean()
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+"""
+
+
+@pytest.mark.parametrize(("actions", "found"), [("actions", 1), ("actor(states)", 0)])
+def test_actor_that_is_trained_with_old_actions(actions: str, found: int) -> None:
+    assert len(reported("GRD611", AGENT.format(actions=actions))) == found
