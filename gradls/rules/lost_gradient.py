@@ -38,28 +38,13 @@ class LostGradientRule(Rule):
     def losses(self, facts: Facts) -> Iterator[Lost]:
         """The cuts that this rule tells."""
         told: set[ast.AST] = set()
-        for lost in (*lost_gradients(facts), *cut_in_forward(facts)):
+        for lost in (*lost_gradients(facts), *cut_in_forward(facts), *behind_cuts(facts)):
             cut = lost.cut.cut
             if cut is None or cut.kind not in self.kinds or (lost.why == "forward" and cut.at.node in told):
                 continue
             told.add(cut.at.node)
             if lost.why != "raises" or frozen_since(facts, lost.backward) is None:
                 yield lost  # What was frozen since, GRD110 tells: without it there would be a graph.
-
-        for lost in behind_cuts(facts):
-            if lost.cut.cut is not None and lost.cut.cut.kind in self.kinds:
-                yield self._report_parameter(facts, lost)
-
-    def _report_parameter(self, facts: Facts, lost: Lost) -> Finding:
-        """A parameter that nothing in the file trains, and that nobody can train."""
-        assert lost.cut.cut is not None
-        leaf = lost.leaves[0]
-        message = (
-            f"{self.phrase(facts, lost)} {self.does}, and this is the only use of the parameter `{leaf.name}`: whoever "
-            "trains this module, it gets no gradient. If that is meant, make it a buffer"
-        )
-        story = [Step(place(leaf.node.at), "the parameter is made here")] if leaf.node.at is not None else []
-        return self.finding(place(lost.cut.cut.at), message, story, (), Severity.INFORMATION)
 
     def report(self, facts: Facts, lost: Lost) -> Finding:
         cut = lost.cut.cut

@@ -70,7 +70,7 @@ def test_a_part_that_is_reached_otherwise(rule: str, blamed: str, cut: str, rest
         ["return self.last(h)"],
         ["self.loss(h)", "return self.last(h.detach())"],
         ["return self.other(h), self.last(h.detach())"],
-        ["h = h * self.weight.data", "return self.last(h)"],
+        ["h = h * self.weight.data", "return self.last(h) + self.weight.sum()"],
         ["return (h.detach() > 0).float()"],
     ],
 )
