@@ -9,9 +9,10 @@ from gradls.flow.values import Host, Value
 
 class Call:
     """The arguments of a call. `unsure` says that there may be more: `*unknown` or `**unknown`; `rest` is then one
-    value for those further positional ones, where all are of its sort."""
+    value for those further positional ones, where all are of its sort. `gap` is the place in `args` at which `*unknown`
+    may have put any number of further ones, so that it is not known yet where those after it end up."""
 
-    __slots__ = ("args", "kwargs", "node", "rest", "unsure")
+    __slots__ = ("args", "gap", "kwargs", "node", "rest", "unsure")
 
     def __init__(
         self, node: ast.expr, args: list[Value], kwargs: dict[str, Value] | None = None, unsure: bool = False
@@ -21,6 +22,7 @@ class Call:
         self.kwargs = {} if kwargs is None else kwargs
         self.unsure = unsure
         self.rest: Value | None = None
+        self.gap: int | None = None
 
     def get(self, index: int, *names: str) -> Value | None:
         """The argument at `index` or of one of `names`."""

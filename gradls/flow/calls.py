@@ -6,9 +6,11 @@ import ast
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
-from gradls.flow import abroad, attributes, classes, contexts, hierarchy, lazies, nothing
+from gradls.autograd.ops import find_op
+from gradls.flow import abroad, attributes, classes, contexts, gaps, hierarchy, lazies, nothing
 from gradls.flow.arguments import Call
 from gradls.flow.chapters import may_be_of_the_file
+from gradls.flow.escapes import escape
 from gradls.flow.models.registry import find_function, find_method
 from gradls.flow.program import is_stub
 from gradls.flow.run import MOST_CALLS_DEEP, Arm, Frame, Scope
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 
+_CONTAINERS = ("torch.nn.Sequential", "torch.nn.modules.container.Sequential")
 _NAME: Final = ast.Name
 _STARRED: Final = ast.Starred
 
@@ -64,6 +67,7 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
     kwargs: dict[str, Value] = {}
     unsure = False
     rest: Value | None = None
+    gap: int | None = None
     for argument in node.args:
         if type(argument) is _STARRED:
             value = expressions.eval_expr(run, argument.value)
@@ -76,6 +80,8 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
                     args.append(value.rest)
             else:
                 unsure = True
+            if unsure and gap is None:
+                gap = len(args)
         else:
             args.append(expressions.eval_expr(run, argument))
     for keyword in node.keywords:
@@ -90,6 +96,8 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
     call = Call(node, args, kwargs, unsure)
     if rest is not None and len(node.args) == 1:
         call.rest = rest
+    if gap is not None and gap < len(args):
+        call.gap = gap
     return call
 
 
@@ -106,6 +114,8 @@ def call_value(run: Run, function: Value, call: Call) -> Value:
     if type(function) is Class:
         return classes.instantiate(run, function, call)
     if type(function) is Instance:
+        if call.gap is not None and type(function.cls) is not Class:
+            call = gaps.unplaced(run, call)
         return classes.call_instance(run, function, call)
     if type(function) is Choice:
         return _call_choice(run, function, call)
@@ -194,39 +204,6 @@ def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
     return operations.unknown_operation(run, name, values, call.node, pure=pure)
 
 
-def escape(run: Run, value: Value) -> None:
-    """Note that unknown code has `value`, and all that it holds."""
-    todo, seen = [value], set()
-    while todo:
-        value = todo.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, (Instance, Function)) or (isinstance(value, Tensor) and value.requires_grad is not False):
-            run.state.set(run.outside, "backward", run.state.clock)
-        if isinstance(value, (Instance, Tensor)):
-            run.state.set(value.fields, "escaped", True)
-            if isinstance(value, Instance):
-                _forget_numbers(run, value)
-                todo += [held for held in value.fields.values() if isinstance(held, Value)]
-        elif isinstance(value, Bound):
-            todo += [value.receiver, *([value.function] if value.function is not None else [])]
-        elif isinstance(value, Sequence):
-            todo += value.elements
-        elif isinstance(value, Mapping):
-            todo += value.entries.values()
-        elif isinstance(value, Choice):
-            todo += value.options
-
-
-def _forget_numbers(run: Run, instance: Instance) -> None:
-    """Unknown code that has an object may count with its attributes."""
-    if isinstance(instance.cls, Class):
-        for name, value in list(instance.fields.items()):
-            if isinstance(value, Host) and isinstance(name, str):
-                run.state.set(instance.fields, name, run.unknown("attribute", name))
-
-
 def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:
     """Call a method that has a model, on a receiver that is no object of the program."""
     if name == "backward" and isinstance(receiver, (Host, Sequence, Mapping)):
@@ -256,9 +233,13 @@ def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:
 
 def call_library(run: Run, function: Lib, call: Call) -> Value:
     """Call a function or class of a library."""
-    model = find_function(function.path)
+    path = function.path
+    if call.gap is not None and path.startswith("torch.") and path not in _CONTAINERS:
+        op = find_op(path)
+        call = call if op is not None and op.variadic else gaps.unplaced(run, call)
+    model = find_function(path)
     if model is not None:
-        return model(run, function.path, call)
+        return model(run, path, call)
     return fallback.call(run, function, call)
 
 
@@ -281,6 +262,8 @@ def call_function(
 ) -> Value:
     """Run the body of a function of the program with these arguments."""
     stack = run.stack
+    if call.gap is not None:
+        call = gaps.placed(run, function, call, int(receiver is not None and function.kind != "static"))
     if len(stack) >= MOST_CALLS_DEEP or stack.count(function) >= 2:
         _leave_open(function, call, receiver)
         return run.unknown("recursion", function.name)

@@ -6,6 +6,7 @@ What was asked is kept with the class: after an edit of a method it may read oth
 from __future__ import annotations
 
 import ast
+from typing import TypeGuard
 
 from gradls.flow.values import Class
 from gradls.syntax.walk import walk
@@ -26,6 +27,11 @@ def fills(cls: Class) -> list[str]:
     return [word.removeprefix(_FILLS) for word in _uses(cls) if word.startswith(_FILLS)]
 
 
+def binds(cls: Class) -> list[str]:
+    """The attributes that its methods other than `__init__` give another value: `x` of `self.x = ...`."""
+    return [word.removeprefix(_BINDS) for word in _uses(cls) if word.startswith(_BINDS)]
+
+
 def declarations(cls: Class) -> dict[str, ast.expr]:
     """What a class declares its attributes to be: `actor: Actor` in its body, `self.actor: Actor = ...` in a method."""
     if cls.declarations is None:
@@ -43,6 +49,7 @@ def reads_otherwise(cls: Class) -> bool:
     return before.keys() != now.keys() or any(ast.dump(before[name]) != ast.dump(now[name]) for name in now)
 
 
+_BINDS = "binds "
 _FILLS = "fills "
 FILLING = frozenset(("append", "appendleft", "add", "extend", "insert", "update", "setdefault"))
 """Methods that put something into a container."""
@@ -65,6 +72,7 @@ def _read_uses(cls: ast.ClassDef) -> frozenset[str]:
     for method in cls.body:
         if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name != "__init__":
             found.update(_FILLS + name for node in walk(method) if (name := _filled(node)) is not None)
+            found.update(_BINDS + node.attr for node in walk(method) if _is_bound(node))
     return frozenset(found)
 
 
@@ -80,6 +88,13 @@ def _filled(node: ast.AST) -> str | None:
         return None
     is_own = isinstance(held, ast.Attribute) and isinstance(held.value, ast.Name) and held.value.id == "self"
     return held.attr if is_own and isinstance(held, ast.Attribute) else None
+
+
+def _is_bound(node: ast.AST) -> TypeGuard[ast.Attribute]:
+    """Is this an attribute of `self` that gets a value?"""
+    if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Store):
+        return False
+    return isinstance(node.value, ast.Name) and node.value.id == "self"
 
 
 def _declarations(node: ast.ClassDef) -> dict[str, ast.expr]:

@@ -11,6 +11,7 @@ from gradls.flow.dataclass_fields import fill_fields, is_dataclass
 from gradls.flow.hierarchy import (
     FUNCTION,
     MODULE,
+    WRAPPERS,
     find_in_class,
     has_unknown_base,
     is_module,
@@ -20,7 +21,7 @@ from gradls.flow.hierarchy import (
     linearize,
 )
 from gradls.flow.hooks import BACKWARD, HOOKS, certain, is_there
-from gradls.flow.models.registry import find_method
+from gradls.flow.models.registry import find_method, find_method_of_library
 from gradls.flow.run import Scope
 from gradls.flow.values import (
     TRUE,
@@ -209,6 +210,8 @@ def _call_instance(run: Run, instance: Instance, call: Call) -> Value:
             break
     bases = library_bases(instance.cls)
     for path in bases:
+        if path in WRAPPERS and (wrapping := find_method_of_library(path, "__call__")) is not None:
+            return wrapping(run, instance, call)
         if is_module_path(path) and path != MODULE:
             return forward(run, instance, path, call)
     if bases == (MODULE,) and not instance.open and function is None:

@@ -14,6 +14,12 @@ from gradls.flow.values import Choice, Class, Function, Host, Instance, Lib, Map
 from gradls.syntax.walk import walk
 
 MODULE = "torch.nn.Module"
+WRAPPERS = (
+    "torch.nn.DataParallel",
+    "torch.nn.parallel.DataParallel",
+    "torch.nn.parallel.DistributedDataParallel",
+)
+"""Modules that hold another one as `module`, and call it."""
 FUNCTION = "torch.autograd.Function"
 _MODULE_LIKE = (
     "torch.nn.",

@@ -12,6 +12,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.graph import Edge
 from gradls.flow.hierarchy import find_in_class
 from gradls.flow.join import options
+from gradls.flow.nesting import all_held, held
 from gradls.flow.operations import apply, cut_node, host_history, is_plain, tensors_in, unknown_operation
 from gradls.flow.values import (
     FALSE,
@@ -293,8 +294,10 @@ def augmented(run: Run, statement: ast.AugAssign, old: Value, new: Value) -> Val
     if isinstance(old, Sequence) and kind is ast.Add and old.kind == "list":
         added = _of_sequence(run, kind, old, new)
         if isinstance(added, Sequence):
-            run.state.set(old.fields, "items", added.items)
-            run.state.set(old.fields, "rest", added.rest)
+            count = len(old.items)
+            items = (*added.items[:count], *all_held(run, old, added.items[count:]))
+            run.state.set(old.fields, "items", items)
+            run.state.set(old.fields, "rest", added.rest if added.rest is None else held(run, old, added.rest))
         return old
     value = binary(run, kind, old, new, statement)
     run.event("accumulate", statement, value, old=old, new=new)

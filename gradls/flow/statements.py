@@ -13,6 +13,7 @@ from gradls.flow import (
     contexts,
     expressions,
     imports,
+    latches,
     nothing,
     operators,
     subscripts,
@@ -155,18 +156,23 @@ def _if(run: Run, statement: ast.If) -> bool:
     if known is not None:
         truth.narrow(run, statement.test, known)
         return exec_block(run, statement.body if known else statement.orelse)
-
+    latch = latches.latch(run, statement)
+    if latch is not None and latch.closed:
+        return exec_block(run, statement.orelse if latch.once else statement.body)
     return run.fork(
         [
-            (test, True, partial(_branch, run, statement.test, True, statement.body)),
-            (test, False, partial(_branch, run, statement.test, False, statement.orelse)),
+            (test, True, partial(_branch, run, statement.test, True, statement.body, latch)),
+            (test, False, partial(_branch, run, statement.test, False, statement.orelse, latch)),
         ]
     )
 
 
-def _branch(run: Run, test: ast.expr, taken: bool, body: list[ast.stmt]) -> bool:
+def _branch(run: Run, test: ast.expr, taken: bool, body: list[ast.stmt], latch: latches.Latch | None = None) -> bool:
     truth.narrow(run, test, taken)
-    return exec_block(run, body)
+    completes = exec_block(run, body)
+    if latch is not None:
+        latch.leave(run, taken)
+    return completes
 
 
 def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:

@@ -10,6 +10,7 @@ from gradls.flow import calls, hierarchy, nothing, registries, truth, writes
 from gradls.flow.arguments import Call
 from gradls.flow.graph import Storage, saved
 from gradls.flow.hierarchy import find_in_class
+from gradls.flow.nesting import all_held, held
 from gradls.flow.operations import result_of, unknown_operation
 from gradls.flow.values import (
     Choice,
@@ -204,6 +205,7 @@ def set_item(run: Run, receiver: Value, index: Value, value: Value, target: ast.
     elif isinstance(receiver, Mapping):
         if "registry" in receiver.fields:
             registries.put(run, receiver, index, value, target)
+        value = held(run, receiver, value)
         if isinstance(index, Host) and index.known and isinstance(index.value, (str, int, float, bool)):
             run.state.set(receiver.entries, index.value, value)
         else:
@@ -214,11 +216,13 @@ def set_item(run: Run, receiver: Value, index: Value, value: Value, target: ast.
         items = list(receiver.items)
         if isinstance(index, Host) and index.kind == "slice":
             new = value if isinstance(value, Sequence) else Sequence(run.state, "list", (), run.unknown("element"))
-            _replace(run, receiver, index, new.items, new.rest)
+            more = new.rest if new.rest is None else held(run, receiver, new.rest)
+            _replace(run, receiver, index, all_held(run, receiver, new.items), more)
         elif isinstance(index, Host) and isinstance(index.value, int) and -len(items) <= index.value < len(items):
-            items[index.value] = value
+            items[index.value] = held(run, receiver, value)
             run.state.set(receiver.fields, "items", tuple(items))
         else:
+            value = held(run, receiver, value)
             weak = tuple(run.join.values([item, value]) for item in items)
             run.state.set(receiver.fields, "items", weak)
             if receiver.rest is not None:

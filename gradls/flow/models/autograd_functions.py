@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gradls.flow import truth
+from gradls.flow import gaps, truth
 from gradls.flow.arguments import Call
 from gradls.flow.graph import saved, walk
 from gradls.flow.hierarchy import FUNCTION, find_in_class, has_unknown_base
@@ -51,6 +51,10 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     if not isinstance(receiver, Class):
         return unknown_operation(run, "apply", call.values, call.node)
     forward, _ = find_in_class(receiver, "forward")
+    if call.gap is not None and isinstance(forward, Function):
+        call = gaps.placed(
+            run, forward, call, int(not isinstance(find_in_class(receiver, "setup_context")[0], Function))
+        )
     reverse = [find_in_class(receiver, name)[0] is not None for name in ("backward", "vjp")]
     event = run.event(
         "function-apply",

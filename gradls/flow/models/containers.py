@@ -9,6 +9,7 @@ from gradls.flow import registries
 from gradls.flow.arguments import Call
 from gradls.flow.iterators import exhausted
 from gradls.flow.models.registry import method
+from gradls.flow.nesting import all_held, held
 from gradls.flow.values import LONGEST, MOST_ITEMS, NONE, Host, Mapping, Sequence, Value, computed, host
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def append(run: Run, receiver: Sequence, call: Call) -> Value:
     if value is not None:
         # Each copies what is there.
         run.copied(len(receiver.items))
+        value = held(run, receiver, value)
         run.state.set(receiver.fields, "items", (*receiver.items, value))
         run.event("append", call.node, receiver, appended=value, held=receiver.elements)
     return NONE
@@ -83,6 +85,7 @@ def insert(run: Run, receiver: Sequence, call: Call) -> Value:
         place = index if isinstance(index, int) else len(receiver.items)
         run.copied(len(receiver.items))
         items = list(receiver.items)
+        value = held(run, receiver, value)
         items.insert(place, value)
         run.state.set(receiver.fields, "items", tuple(items))
         run.event("append", call.node, receiver, appended=value, held=receiver.elements)
@@ -94,14 +97,14 @@ def insert(run: Run, receiver: Sequence, call: Call) -> Value:
 def extend(run: Run, receiver: Sequence, call: Call) -> Value:
     value = call.get(0)
     added = to_sequence(run, "list", value)
-    items = (*receiver.items, *added.items)
+    items = (*receiver.items, *all_held(run, receiver, added.items))
     if len(items) > MOST_ITEMS:
         added = Sequence(run.state, "list", (), run.unknown("element"))
         items = items[:MOST_ITEMS]
     run.state.set(receiver.fields, "items", items)
     if added.rest is not None:
-        old = receiver.rest
-        run.state.set(receiver.fields, "rest", added.rest if old is None else run.join.values([old, added.rest]))
+        old, rest = receiver.rest, held(run, receiver, added.rest)
+        run.state.set(receiver.fields, "rest", rest if old is None else run.join.values([old, rest]))
     return NONE
 
 
@@ -189,7 +192,7 @@ def get(run: Run, receiver: Mapping, call: Call) -> Value:
             return found
         if receiver.rest is None:
             if name == "setdefault" and default is not None:
-                run.state.set(receiver.entries, key, default)
+                run.state.set(receiver.entries, key, held(run, receiver, default))
             return default if default is not None else NONE
         return receiver.rest
     parts = [*receiver.entries.values(), *([receiver.rest] if receiver.rest is not None else [])]
@@ -204,13 +207,13 @@ def update(run: Run, receiver: Mapping, call: Call) -> Value:
     for key, value in added.entries.items():
         if "registry" in receiver.fields:
             registries.put(run, receiver, host(key), value, call.node)
-        run.state.set(receiver.entries, key, value)
+        run.state.set(receiver.entries, key, held(run, receiver, value))
     if added.rest is not None:
-        old = receiver.rest
-        run.state.set(receiver.fields, "rest", added.rest if old is None else run.join.values([old, added.rest]))
+        old, rest = receiver.rest, held(run, receiver, added.rest)
+        run.state.set(receiver.fields, "rest", rest if old is None else run.join.values([old, rest]))
         # What is not known may have any key, those that are there, too.
         for key in [key for key in receiver.entries if key not in added.entries]:
-            run.state.set(receiver.entries, key, run.join.values([receiver.entries[key], added.rest]))
+            run.state.set(receiver.entries, key, run.join.values([receiver.entries[key], rest]))
         if "registry" in receiver.fields:
             registries.forget(run, receiver)
     return NONE

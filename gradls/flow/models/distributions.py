@@ -74,7 +74,9 @@ def sample(run: Run, receiver: Instance, call: Call) -> Value:
     spec = find_distribution(receiver.path)
     if spec is not None and spec.has_rsample == "no":
         node.fields["drawn"] = True
-    dtype = "int" if receiver.path.endswith(".Categorical") else "float"
+    # Those that are made of others draw what these draw.
+    simple = spec is not None and spec.has_rsample != "base"
+    dtype = "int" if receiver.path.endswith(".Categorical") else "float" if simple else None
     return Tensor(run.state, node, requires_grad=False, leaf=True, dtype=dtype)
 
 

@@ -155,7 +155,7 @@ def functional_call(run: Run, path: str, call: Call) -> Value:
         sources = [value for value in (tensors, args) if value is not None]
         own = tensors_in(tensors) if tensors is not None else []
         if own and all(isinstance(part, Tensor) for value in sources for part in tensors_in(value)):
-            return derived_tensor(run, "functional_call", sources, call.node, saves=True)
+            return derived_tensor(run, "functional_call", sources, call.node, dtype=None, saves=True)
         return run.unknown("call", "functional_call")
     before = [(fields, name, fields[name]) for fields, name, _ in replaced]
     for fields, name, tensor in replaced:

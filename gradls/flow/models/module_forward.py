@@ -104,13 +104,15 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         known = {name: value for name, value in options.items() if name in op.params and name != "inplace"}
         result = apply(run, spec.function, Call(call.node, [first], known))
         if isinstance(result, Tensor):
-            result.dtype = result.dtype or "float"
+            if spec.kind == "activation":
+                result.dtype = result.dtype or "float"
             return result
     result = derived_tensor(
         run,
         spec.name.rpartition(".")[2],
         [*call.values, *more_of(run, call), *parameters.values()],
         call.node,
+        dtype=dtypes.of_data(first) if spec.kind == "padding" else "float",
         saves=True,
         shape=layer_shapes.of_layer(spec, options, first),
     )

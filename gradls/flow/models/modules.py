@@ -11,7 +11,7 @@ from gradls.autograd.versions import ZERO_GRAD_TO_NONE, since
 from gradls.flow import dtypes, truth
 from gradls.flow.arguments import Call
 from gradls.flow.classes import start_training
-from gradls.flow.hierarchy import MODULE, is_module
+from gradls.flow.hierarchy import MODULE, WRAPPERS, is_module
 from gradls.flow.models.registry import function
 from gradls.flow.values import (
     NONE,
@@ -69,6 +69,8 @@ def initialize(run: Run, instance: Instance, path: str, call: Call) -> None:
     if path in CONTAINERS:
         _fill_container(run, instance, path, call)
         return
+    if path in WRAPPERS:
+        instance.fields["module"] = call.get(0, "module") or run.unknown("argument", "module")
     spec = find_module(path)
     if spec is None:
         if path != MODULE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradls.flow import dtypes
 from gradls.flow.arguments import Call
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.models.optimizers import held
@@ -67,7 +68,9 @@ def reparametrize(run: Run, path: str, call: Call) -> Value:
 )
 def pack(run: Run, path: str, call: Call) -> Value:
     sources = [part for value in call.args[:1] for part in tensors_in(value)]
-    tensor = derived_tensor(run, path.rpartition(".")[2], sources, call.node)
+    classes = {dtypes.of_data(part) for part in sources}
+    dtype = classes.pop() if len(classes) == 1 else None
+    tensor = derived_tensor(run, path.rpartition(".")[2], sources, call.node, dtype=dtype)
     if path.endswith("pad_packed_sequence"):
         return Sequence(run.state, "tuple", (tensor, run.leaf("lengths", call.node, dtype="int")))
     if not path.endswith("pad_sequence"):

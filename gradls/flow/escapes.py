@@ -1,0 +1,90 @@
+"""What unknown code gets into its hands, and what it may do with it."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from gradls.flow import class_text
+from gradls.flow.hierarchy import linearize
+from gradls.flow.values import (
+    Bound,
+    Choice,
+    Class,
+    Function,
+    Host,
+    Instance,
+    Mapping,
+    Sequence,
+    Tensor,
+    Value,
+)
+from gradls.syntax.walk import walk
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+
+def escape(run: Run, value: Value) -> None:
+    """Note that unknown code has `value`, and all that it holds."""
+    todo, seen = [value], set()
+    while todo:
+        value = todo.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, (Instance, Function)) or (isinstance(value, Tensor) and value.requires_grad is not False):
+            run.state.set(run.outside, "backward", run.state.clock)
+        if isinstance(value, (Instance, Tensor)):
+            run.state.set(value.fields, "escaped", True)
+            if isinstance(value, Instance):
+                if isinstance(value.cls, Class):
+                    _forget(run, value, value.cls)
+                todo += [held for held in value.fields.values() if isinstance(held, Value)]
+        elif isinstance(value, Bound):
+            todo += [value.receiver, *([value.function] if value.function is not None else [])]
+        elif isinstance(value, Function):
+            todo += _closed_over(value)
+        elif isinstance(value, Sequence):
+            todo += value.elements
+        elif isinstance(value, Mapping):
+            todo += value.entries.values()
+        elif isinstance(value, Choice):
+            todo += value.options
+
+
+def _forget(run: Run, instance: Instance, cls: Class) -> None:
+    """Unknown code that has an object may count with its attributes, and call its methods, which change others."""
+    bound: set[str] = set()
+    filled: set[str] = set()
+    for base in linearize(cls):
+        if isinstance(base, Class):
+            bound.update(class_text.binds(base))
+            filled.update(class_text.fills(base))
+    for name, value in list(instance.fields.items()):
+        if not isinstance(name, str):
+            continue
+        if isinstance(value, Host):
+            run.state.set(instance.fields, name, run.unknown("attribute", name))
+        elif name in bound and isinstance(value, Tensor) and not value.is_parameter:
+            run.state.set(instance.fields, name, run.join.values([value, run.unknown("attribute", name)]))
+        elif name in filled and isinstance(value, (Sequence, Mapping)) and value.fields.get("rest") is None:
+            run.state.set(value.fields, "rest", run.unknown("filled"))
+
+
+def _closed_over(function: Function) -> list[Value]:
+    """What a function that is defined within another one has of that: unknown code that calls it may change it, too."""
+    found: list[Value] = []
+    names = function.source.once(_names, function.node)
+    scope = function.scope
+    while scope is not None and scope.kind != "module":
+        for name in names:
+            value = scope.fields.get(name)
+            if isinstance(value, Value) and not isinstance(value, (Tensor, Host)):
+                found.append(value)
+        scope = scope.parent
+    return found
+
+
+def _names(function: ast.AST) -> frozenset[str]:
+    return frozenset(node.id for node in walk(function) if isinstance(node, ast.Name))
