@@ -204,6 +204,9 @@ def _has_others(facts: Facts, clear: Event) -> bool:
     """May unknown code step the optimizer, or something near that sounds as if it did, or that does without?"""
     if any(clear.value in event.arguments for event in facts.of("unknown-call")):
         return True
+    function = outermost(clear)
+    if function is not None and any(_hooks(part) for part in walk(function.written.node)):
+        return True  # The gradients are for what hangs on the model.
     around: ast.AST | None = clear.at.node
     while around is not None and not isinstance(around, (ast.For, ast.While, ast.FunctionDef, ast.AsyncFunctionDef)):
         around = facts.parent(around)
@@ -213,6 +216,10 @@ def _has_others(facts: Facts, clear: Event) -> bool:
         if isinstance(part, ast.Call) and _sounds_like_it(part) and not _is_of_library(facts, part):
             return True
     return False
+
+
+def _hooks(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and "hook" in getattr(node.func, "attr", getattr(node.func, "id", ""))
 
 
 _HARMLESS = frozenset((

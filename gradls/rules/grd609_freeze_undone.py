@@ -126,6 +126,9 @@ def _is_used(facts: Facts, freeze: _Freeze) -> bool:
     for write in facts.of("write"):
         if start <= write.clock <= end and (write.value in frozen or getattr(write.value, "base", None) in frozen):
             return True
+    for event in facts.of("unknown-call"):
+        if start < event.clock < end and any(tensor.fields.get("escaped") for tensor in frozen):
+            return True
     made = (value for records in facts.calls.values() for _, _, value in records if isinstance(value, Tensor))
     between = (value.node for value in made if start < value.node.fields.born < end)
     return any(part.leaf in frozen for node in between for part in walk(node))

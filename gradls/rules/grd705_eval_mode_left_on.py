@@ -9,7 +9,7 @@ from gradls.flow.values import Instance, Tensor, Unknown
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.registration import leaves_of
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import loops_of
+from gradls.rules.training_order import loops_of, order_of
 from gradls.rules.words import code, place
 
 
@@ -149,7 +149,7 @@ class EvalModeLeftOn(Rule):
         ]
         if not before or _was_off(facts, number, event):
             return None
-        for other in facts.events[number + 1 :]:
+        for index, other in enumerate(facts.events[number + 1 :], number + 1):
             if other.kind == "train-mode" and other.mode is not False and set(other.modules) & set(event.modules):
                 return None
             if other.kind != "backward" or other.node is None or not other.reached & leaves:
@@ -157,7 +157,8 @@ class EvalModeLeftOn(Rule):
             again = [
                 one for one in before if one.at.node is other.at.node and loops_of(one.path) & loops_of(other.path)
             ]
-            return other if again else None
+            if not again or _is_applied(facts, index, other.reached & leaves):
+                return other if again else None
         return None
 
 
@@ -169,14 +170,25 @@ def _trained_unknown(facts: Facts, number: int, event: Event) -> Event | None:
     if not before or not called or (modes and modes[-1].mode is not True):
         return None
     called = False
-    for other in facts.events[number + 1 :]:
+    for index, other in enumerate(facts.events[number + 1 :], number + 1):
         if _sets_mode(other, event) and other.mode is not False:
             return None
         called = called or (other.kind == "unknown-call" and other.value is event.value)
-        if other.kind == "backward" and called:
+        if other.kind == "backward" and called and _is_applied(facts, index):
             again = (one for one in before if one.at.node is other.at.node)
             return other if any(loops_of(one.path) & loops_of(other.path) for one in again) else None
     return None
+
+
+def _is_applied(facts: Facts, number: int, leaves: frozenset[Tensor] | None = None) -> bool:
+    """Does something train with the gradients that the backward with this number fills, of `leaves` if these are known,
+    before they are cleared? Those of an attack, or of a map of what the model looks at, are for the input only."""
+    moments = order_of(facts).moments
+    for moment in moments:
+        concerned = moment.tensors is None or leaves is None or not moment.tensors.isdisjoint(leaves)
+        if moment.number > number and concerned and moment.kind in ("step", "clear", "read"):
+            return moment.kind != "clear"
+    return not any(moment.kind == "step" for moment in moments)
 
 
 def _sets_mode(other: Event, event: Event) -> bool:

@@ -290,7 +290,7 @@ def backward(run: Run, receiver: Tensor, call: Call) -> Value:
 def reshape(run: Run, receiver: Tensor, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "view")
     first = call.get(0)
-    if name == "view" and isinstance(first, Lib):
+    if name == "view" and (isinstance(first, Lib) or "dtype" in call.kwargs):
         return run.unknown("call", "view")
     op = find_op(f"torch.Tensor.{name}")
     assert op is not None

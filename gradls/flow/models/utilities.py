@@ -18,6 +18,7 @@ from gradls.flow.values import (
     Mapping,
     Sequence,
     Tensor,
+    Unknown,
     Value,
 )
 
@@ -96,6 +97,12 @@ def copied(run: Run, value: Value, memo: dict[int, Value]) -> Value:
         return Mapping(run.state, entries, copied(run, value.rest, memo) if value.rest is not None else None)
     if isinstance(value, Choice):
         return Choice(tuple(copied(run, option, memo) for option in value.options))
+    if isinstance(value, Unknown):
+        # What is done to the copy is not done to this.
+        other = run.unknown("call", "deepcopy")
+        other.plain, other.unrecorded = value.plain, value.unrecorded
+        memo[id(value)] = other
+        return other
     return value
 
 
