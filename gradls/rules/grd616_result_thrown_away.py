@@ -109,7 +109,7 @@ class ResultThrownAway(Rule):
             records = facts.calls.get(node.value, ())
             if not records or _is_tried(facts, node) or _is_of_something_new(facts, node.value):
                 continue
-            if all(_does_nothing(*record) for record in records) and not _writes(node.value):
+            if all(_does_nothing(*record) for record in records):
                 seen.add(node)
                 message = f"{code(facts, node)} changes nothing, and its result is not used: assign it"
                 yield self.finding(place(event.at), message)
@@ -148,18 +148,6 @@ def _is_tried(facts: Facts, node: ast.AST) -> bool:
         if isinstance(outer, ast.Try) and node in outer.body:
             return True
         node, outer = outer, facts.parent(outer)
-    return False
-
-
-def _writes(call: ast.Call) -> bool:
-    """Does something before the last call write in place: `x.copy_(y).view(-1)`?"""
-    inner: ast.AST = call.func
-    while isinstance(inner, (ast.Attribute, ast.Call, ast.Subscript)):
-        if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute):
-            name = inner.func.attr
-            if name.endswith("_") and not name.endswith("__"):
-                return True
-        inner = inner.func if isinstance(inner, ast.Call) else inner.value
     return False
 
 

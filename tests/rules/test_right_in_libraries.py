@@ -14,6 +14,159 @@ from gradls.testing import programs
 from tests.rules.reported import IMPORTS, reported
 
 RIGHT = {
+    "arguments after others of unknown number": """
+        class Scaled(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, y, names):
+                ctx.save_for_backward(x, y)
+                ctx.names = names
+                return x * y
+
+            @staticmethod
+            def backward(ctx, gradient):
+                x, y = ctx.saved_tensors
+                return gradient * y, gradient * x, None
+
+        def scaled(pair):
+            return Scaled.apply(*pair.tensors, ["a", "b"])
+
+        class Pair:
+            tensors = property(lambda self: globals()["make"]())
+
+        def make():
+            return torch.ones(3, requires_grad=True), torch.ones(3)
+
+        globals()["scaled"](Pair()).sum().backward()
+        """,
+    "a module that derives from DataParallel": """
+        class Wrapped(nn.DataParallel):
+            def __getattr__(self, name):
+                try:
+                    return super().__getattr__(name)
+                except AttributeError:
+                    return getattr(self.module, name)
+
+        model = Wrapped(nn.Linear(3, 1))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        loss = model(torch.ones(2, 3)).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert model.weight.grad is not None
+        """,
+    "a layer that looks at its first batch": """
+        class Norm(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.scale = nn.Parameter(torch.zeros(3))
+                self.register_buffer("initialized", torch.tensor(0).byte())
+
+            def forward(self, x):
+                if not self.initialized:
+                    self.scale.data.copy_(x.std(0))
+                    self.initialized += 1
+                return x / self.scale, self.scale.abs().log().sum()
+
+        norm = Norm()
+        total = 0
+        x = torch.randn(4, 3)
+        for _ in range(2):
+            x, logarithm = norm(x)
+            total = total + logarithm
+        (x.sum() + total).backward()
+        """,
+    "indices remain indices": """
+        from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+
+        table = nn.Embedding(10, 3)
+        rows = pad_sequence([torch.tensor([1, 2]), torch.tensor([3])], batch_first=True)
+        back, _ = pad_packed_sequence(pack_padded_sequence(rows, [2, 1], batch_first=True), batch_first=True)
+        inner = torch.distributions.Categorical(logits=torch.ones(2, 3))
+        drawn = torch.distributions.Independent(inner, 1).sample()
+        bits = torch.ones(3).view(dtype=torch.int32) % 10
+        assert table(rows).shape == table(back).shape == table(nn.ConstantPad1d(0, 0)(rows)).shape
+        assert table(drawn).shape == table(nn.Flatten(0)(drawn)).shape
+        bits.add_(torch.zeros(3).view(dtype=torch.int32))
+        table(bits)
+        """,
+    "gradients in evaluation mode that train nothing": """
+        class Map:
+            def __init__(self, model):
+                self.model = model
+
+            def __call__(self, x):
+                x = x.clone().requires_grad_()
+                self.model.zero_grad()
+                self.model(x).max().backward()
+                return x.grad
+
+        model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            model.train()
+            for x in torch.ones(2, 4, 3):
+                optimizer.zero_grad()
+                model(x).sum().backward()
+                optimizer.step()
+            model.eval()
+            for x in torch.ones(2, 4, 3):
+                print(Map(model)(x))
+        """,
+    "a copy in evaluation mode": """
+        import copy
+
+        def train(model, data):
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            kept = []
+            for _ in range(3):
+                for x in data:
+                    optimizer.zero_grad()
+                    model(x).sum().backward()
+                    optimizer.step()
+                kept.append(copy.deepcopy(model))
+                kept[-1].eval()
+                sample = copy.deepcopy(model)
+                sample.eval()
+                kept.append(sample)
+            return kept
+
+        globals()["train"](nn.Linear(3, 1), torch.ones(2, 4, 3))
+        """,
+    "what unknown code does with an object": """
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Linear(3, 1)
+                self.total = torch.zeros(1)
+                self.values = []
+
+            def forward(self, x):
+                out = self.layer(x)
+                self.total = self.total + out.sum()
+                self.values.append(out)
+                return out
+
+        class Walk:
+            def __init__(self, step):
+                self.step = step
+
+        def walk(what):
+            getattr(what, "step", what)(torch.ones(2, 3))
+
+        def train(run):
+            net = Net()
+            run(net)
+            net.total.sum().backward()
+            net.total = torch.zeros(1)
+            run(Walk(lambda x: net(x)))
+            net.total.sum().backward()
+            net.values = []
+            run(net)
+            torch.stack(net.values).sum().backward()
+
+        globals()["train"](walk)
+        """,
+    """,
     "parameters picked out of a model that others have": """
         import sys
 
@@ -651,9 +804,92 @@ def test_right(program: str) -> None:
             'setattr(module, "weight", module.weight / 2)',
             'module = nn.Linear(3, 3)\nsetattr(module, "weight", module.weight / 2)',
         ),
+        (
+            "GRD110",
+            "model(torch.ones(2, 3)).sum().backward()",
+            """
+            class Wrapped(nn.DataParallel):
+                pass
+
+            inner = nn.Linear(3, 1).requires_grad_(False)
+            model = Wrapped(inner)
+            model(torch.ones(2, 3)).sum().backward()
+            """,
+        ),
+        (
+            "GRD210",
+            "self.scale.data.copy_(x.std(0))",
+            """
+            class Norm(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.scale = nn.Parameter(torch.ones(3))
+                    self.register_buffer("initialized", torch.tensor(0).byte())
+
+                def forward(self, x):
+                    if not self.initialized:
+                        self.scale.data.copy_(x.std(0))
+                    return x / self.scale
+
+            norm = Norm()
+            (norm(torch.randn(4, 3)) * norm(torch.randn(4, 3))).sum().backward()
+            """,
+        ),
+        (
+            "GRD804",
+            "ctx.save_for_backward(x, names)",
+            """
+            class Scaled(torch.autograd.Function):
+                @staticmethod
+                def forward(ctx, x, y, names):
+                    ctx.save_for_backward(x, names)
+                    return x * y
+
+                @staticmethod
+                def backward(ctx, gradient):
+                    return gradient, gradient, None
+
+            def scaled(pair):
+                return Scaled.apply(*pair, ["a", "b"])
+            """,
+        ),
+        (
+            "GRD518",
+            "nn.Embedding(4, 3)(rows)",
+            "rows = nn.utils.rnn.pad_sequence([torch.ones(2), torch.ones(1)])\nnn.Embedding(4, 3)(rows)",
+        ),
         ("GRD312", "w.sum(axis=1, keepdims=True).backward(torch.ones(3))",
          "w = torch.ones(3, 2, requires_grad=True)\nw.sum(axis=1, keepdims=True).backward(torch.ones(3))"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_and_looks_alike(code: str, blamed: str, snippet: str) -> None:
     assert [text for _, text in reported(code, snippet)] == [blamed]
+
+
+def test_lists_within_themselves(caplog: pytest.LogCaptureFixture) -> None:
+    text = IMPORTS + textwrap.dedent("""
+        def measure(number):
+            return [number, 2 * number], {"a": number}
+
+        def train(model, data, flag):
+            hits, named = [], {}
+            for number in range(3):
+                hits, named = measure(number)
+                loss = model(data).sum()
+                hits.append(hits)
+                hits += [hits, loss]
+                hits[0] = hits
+                hits[1:2] = [named, hits]
+                named["x"] = named
+                named.setdefault("y", named)
+                if flag:
+                    hits.extend(hits)
+                    named.update({"z": hits})
+                loss.backward()
+            return hits if flag else named
+
+        train(nn.Linear(3, 3), torch.ones(3, 3), True)
+        """)
+    assert programs.check(text).error is None
+    findings(analyze(Source.read(text)))
+    assert not caplog.records
