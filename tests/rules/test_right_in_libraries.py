@@ -166,7 +166,6 @@ RIGHT = {
 
         globals()["train"](walk)
         """,
-    """,
     "parameters picked out of a model that others have": """
         import sys
 
