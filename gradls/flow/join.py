@@ -185,7 +185,10 @@ class Join:
         first = sequences[0]
         kind = first.kind if all(other.kind == first.kind for other in sequences) else "list"
         items, rest = self._elements([(one.items, one.rest) for one in sequences])
-        return Sequence(self.state, kind, items, rest, first.names)
+        joined = Sequence(self.state, kind, items, rest, first.names)
+        if kind in ("list", "set"):
+            joined.fields["parts"] = tuple(sequences)
+        return joined
 
     def items(self, values: list[tuple[Value, ...]]) -> tuple[Value, ...]:
         """The elements of one list that branches changed differently: what all have, and then what some have."""

@@ -607,3 +607,34 @@ for _ in range(4):
 @pytest.mark.parametrize(("actions", "found"), [("actions", 1), ("actor(states)", 0)])
 def test_actor_that_is_trained_with_old_actions(actions: str, found: int) -> None:
     assert len(reported("GRD611", AGENT.format(actions=actions))) == found
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "(no_decay if name.endswith('bias') else decay).append(p)",
+        "group = no_decay if p.ndim < 2 else decay\n        group.append(p)",
+        "(no_decay if p.ndim < 2 else decay).extend([p])",
+        "(no_decay if p.ndim < 2 else decay).insert(0, p)",
+    ],
+)
+def test_lists_of_which_one_is_chosen(statement: str) -> None:
+    """What is put into one of two lists is in none of them for certain, and neither is empty."""
+    snippet = f"""
+def optimizer_of(net):
+    decay, no_decay = [], []
+    for name, p in net.named_parameters():
+        {statement}
+    return torch.optim.AdamW([{{'params': decay}}, {{'params': no_decay, 'weight_decay': 0.0}}])
+"""
+    assert reported("GRD505", snippet) == []
+
+
+def test_lists_that_stay_empty() -> None:
+    snippet = """
+    def optimizer_of(net):
+        decay, other = [], []
+        (decay if net else other)
+        return torch.optim.SGD(decay)
+    """
+    assert [severity for severity, _ in reported("GRD505", snippet)] == ["error"]

@@ -63,6 +63,14 @@ def to_mapping(run: Run, value: Value | None, kwargs: dict[str, Value]) -> Mappi
     return Mapping(run.state, entries | kwargs, run.join.values(rest) if rest else None)
 
 
+def grown(run: Run, receiver: Sequence, value: Value) -> None:
+    """Something is put into what may be one of several lists, by branch: each of them may hold it now."""
+    for part in receiver.fields.get("parts", ()):
+        old = part.rest
+        run.state.set(part.fields, "rest", value if old is None else run.join.values([old, value]))
+        grown(run, part, value)
+
+
 @method("list", "append")
 @method("set", "add")
 def append(run: Run, receiver: Sequence, call: Call) -> Value:
@@ -72,6 +80,8 @@ def append(run: Run, receiver: Sequence, call: Call) -> Value:
         run.copied(len(receiver.items))
         value = held(run, receiver, value)
         run.state.set(receiver.fields, "items", (*receiver.items, value))
+        if "parts" in receiver.fields:
+            grown(run, receiver, value)
         run.event("append", call.node, receiver, appended=value, held=receiver.elements)
     return NONE
 
@@ -88,6 +98,8 @@ def insert(run: Run, receiver: Sequence, call: Call) -> Value:
         value = held(run, receiver, value)
         items.insert(place, value)
         run.state.set(receiver.fields, "items", tuple(items))
+        if "parts" in receiver.fields:
+            grown(run, receiver, value)
         run.event("append", call.node, receiver, appended=value, held=receiver.elements)
     return NONE
 
@@ -102,6 +114,8 @@ def extend(run: Run, receiver: Sequence, call: Call) -> Value:
         added = Sequence(run.state, "list", (), run.unknown("element"))
         items = items[:MOST_ITEMS]
     run.state.set(receiver.fields, "items", items)
+    for one in added.elements if "parts" in receiver.fields else ():
+        grown(run, receiver, one)
     if added.rest is not None:
         old, rest = receiver.rest, held(run, receiver, added.rest)
         run.state.set(receiver.fields, "rest", rest if old is None else run.join.values([old, rest]))
