@@ -6,6 +6,7 @@ What was asked is kept with the class: after an edit of a method it may read oth
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from typing import TypeGuard
 
 from gradls.flow.values import Class
@@ -32,6 +33,11 @@ def binds(cls: Class) -> list[str]:
     return [word.removeprefix(_BINDS) for word in _uses(cls) if word.startswith(_BINDS)]
 
 
+def rebinds(cls: Class) -> list[str]:
+    """Those among them that it gives a value in other places, too, `__init__` included."""
+    return [word.removeprefix(_REBINDS) for word in _uses(cls) if word.startswith(_REBINDS)]
+
+
 def declarations(cls: Class) -> dict[str, ast.expr]:
     """What a class declares its attributes to be: `actor: Actor` in its body, `self.actor: Actor = ...` in a method."""
     if cls.declarations is None:
@@ -50,6 +56,7 @@ def reads_otherwise(cls: Class) -> bool:
 
 
 _BINDS = "binds "
+_REBINDS = "rebinds "
 _FILLS = "fills "
 FILLING = frozenset(("append", "appendleft", "add", "extend", "insert", "update", "setdefault"))
 """Methods that put something into a container."""
@@ -73,6 +80,8 @@ def _read_uses(cls: ast.ClassDef) -> frozenset[str]:
         if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name != "__init__":
             found.update(_FILLS + name for node in walk(method) if (name := _filled(node)) is not None)
             found.update(_BINDS + node.attr for node in walk(method) if _is_bound(node))
+    counts = Counter(node.attr for method in cls.body for node in walk(method) if _is_bound(node))
+    found.update(_REBINDS + name for name, count in counts.items() if count > 1 and _BINDS + name in found)
     return frozenset(found)
 
 

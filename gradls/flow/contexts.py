@@ -254,7 +254,15 @@ def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> 
             return read
     elif not _is_transparent(node):
         function.decorated = True
+        if _last_name(node.func if isinstance(node, ast.Call) else node) in _BELOW_AUTOGRAD:
+            function.mode = (False, False, run.at(node))
+        elif _may_change_mode(run, decorator, node):
+            function.mode = (None, False, run.at(node))
     return function
+
+
+_BELOW_AUTOGRAD = frozenset(("custom_op", "triton_op", "register_fake", "register_kernel"))
+"""The decorators of `torch.library`: what they register is called where nothing is recorded any more."""
 
 
 def _replaced(run: Run, function: Function, decorator: Function | Bound, node: ast.expr) -> Function:

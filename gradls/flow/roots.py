@@ -26,7 +26,7 @@ from gradls.flow.run import (
     Run,
 )
 from gradls.flow.statements import exec_block
-from gradls.flow.values import Bound, Class, Function, Host, Instance, Mapping, Sequence, Value
+from gradls.flow.values import Bound, Class, Function, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 from gradls.syntax.source import Source
 
 log = logging.getLogger(__name__)
@@ -151,17 +151,26 @@ def make(run: Run, cls: Class) -> tuple[Chapter, Value]:
         for _, tensor in parameters_of(receiver)[0]:
             # Whoever made the object may have converted it.
             tensor.fields["exact"] = None
-        _open_containers(run, receiver)
+        _forget_what_changes(run, receiver)
     return chapter, receiver
 
 
-def _open_containers(run: Run, made: Instance) -> None:
-    """By the time that a method is called others may have filled what the object holds."""
+def _forget_what_changes(run: Run, made: Instance) -> None:
+    """By the time that a method is called others may have filled what the object holds, and put something else in the
+    place of it."""
+    buffers = made.data.get("buffers", ())
     for base in hierarchy.linearize(made.cls) if isinstance(made.cls, Class) else ():
-        for name in class_text.fills(base) if isinstance(base, Class) else ():
+        if not isinstance(base, Class):
+            continue
+        for name in class_text.fills(base):
             held = made.fields.get(name)
             if isinstance(held, (Sequence, Mapping)) and held.rest is None:
                 run.state.set(held.fields, "rest", run.unknown("filled"))
+        for name in class_text.rebinds(base):
+            held = made.fields.get(name)
+            number = isinstance(held, Host) and not is_none(held)
+            if number or (isinstance(held, Tensor) and not held.is_parameter and name not in buffers):
+                run.state.set(made.fields, name, run.join.values([held, run.unknown("attribute", name)]))
 
 
 def _instantiate(run: Run, cls: Class, holder: list[Value]) -> None:

@@ -50,7 +50,8 @@ class FrozenBesideTrained(Rule):
     ```
 
     ## When it is silent
-    For tensors that do not say `requires_grad=False`, and where only modules are trained beside them.
+    For tensors that do not say `requires_grad=False`, where only modules are trained beside them, and where the program
+    says what it trains, by an optimizer or by what it reads the `grad` of, and the tensor is not among that.
 
     ```python
     import torch
@@ -71,15 +72,24 @@ class FrozenBesideTrained(Rule):
     code, name, severity = "GRD111", "frozen-beside-trained", Severity.INFORMATION
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        # Where the program says what it trains, all else is data.
+        meant = {event.value for event in facts.of("grad-read")}
+        meant.update(*(event.parameters for event in facts.of("optimizer-made")))
         for event in backwards(facts):
             assert event.node is not None
             trained = [leaf for leaf in event.reached if leaf.requires_grad]
             # Where modules are trained, tensors are data, also if one of them needs its gradient for a penalty.
             if not trained or any(leaf.is_parameter for leaf in trained) or event.requires_grad is not True:
                 continue
+            said = not meant.isdisjoint(trained)
+            inside = {
+                part for node in walk(event.node) if node.leaf is not None for part in walk(node) if part is not node
+            }
             for node in walk(event.node):
                 if (
                     node.leaf is None
+                    or node in inside
+                    or (said and node.leaf not in meant)
                     or node.at is None
                     or node.leaf.requires_grad is not False
                     or node.leaf.dtype in ("int", "bool")

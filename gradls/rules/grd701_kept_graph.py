@@ -125,7 +125,7 @@ class KeptGraph(Rule):
                 continue
             if not spent and (found[0].guessed or not (_is_training(facts, found) or _are_numbers(found))):
                 continue
-            if not _is_used(facts, found, spent):
+            if not _is_used(facts, found, spent) and _is_new(found):
                 yield self._report(facts, found[0])
 
     def _report(self, facts: Facts, keeping: "_Keeping") -> Finding:
@@ -147,8 +147,9 @@ class KeptGraph(Rule):
 
 
 def _has_other_backwards(facts: Facts) -> bool:
-    """Does the file define a `backward` of its own, so that having one does not make a tensor?"""
-    return any(
+    """Does the file define a `backward` of its own, or is it about another library, so that having one does not make
+    a tensor?"""
+    return "torch" not in facts.source.text or any(
         isinstance(node, ast.ClassDef)
         and any(isinstance(part, ast.FunctionDef) and part.name == "backward" for part in node.body)
         for node in facts.source.tree.body
@@ -327,6 +328,14 @@ def _is_training(facts: Facts, found: list[_Keeping]) -> bool:
     else:
         loops = loops_of(found[0].event.path)
     return any(loops & loops_of(other.path) for other in facts.of("backward", "grad-call"))
+
+
+def _is_new(found: list[_Keeping]) -> bool:
+    """Is it computed when there is already a list to keep it in? What was there before is kept anyway: `for x in
+    parts.values(): found.append(x)` makes no graph live longer."""
+    lists = [keeping.holder for keeping in found if keeping.event.kind == "append"]
+    made = [held.fields.born for held in lists if isinstance(held, Sequence)]
+    return not made or any(term.fields.born > max(made) for keeping in found for term in keeping.terms)
 
 
 def _are_numbers(found: list[_Keeping]) -> bool:

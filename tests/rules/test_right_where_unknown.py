@@ -183,6 +183,82 @@ RIGHT = {
         w = torch.ones(4, requires_grad=True)
         globals()["run"](lambda x: (w * x, w.exp()), {"target": w})
         """,
+    "what another method puts in the place of it": """
+        def input_names():
+            yield from ("forward", "backward", "backward", "finish", "show")
+
+        class Measured:
+            def __init__(self):
+                self.weight = torch.rand(3, requires_grad=True)
+                self.result = torch.zeros(0)
+                self.loss = 0
+                self.seen = False
+
+            def forward(self):
+                self.result = self.weight * 2
+                self.loss = self.result.sum()
+                self.seen = True
+
+            def backward(self):
+                self.result.backward(torch.ones(3), retain_graph=True)
+
+            def finish(self):
+                if self.seen:
+                    self.loss.backward()
+
+            def show(self):
+                return self.loss.item(), self.result.sum().item()
+
+        measured = Measured()
+        for name in input_names():
+            getattr(globals()["measured"], name)()
+        """,
+    "an operation below autograd": """
+        def write(one, other, result):
+            torch.mm(one, other, out=result)
+
+        @torch.library.custom_op("gradls_right::product", mutates_args=())
+        def product(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+            result = one.new_empty((one.shape[0], other.shape[1]))
+            write(one, other, result)
+            return result
+
+        def keep(ctx, inputs, output):
+            ctx.save_for_backward(*inputs)
+
+        def reverse(ctx, gradient):
+            one, other = ctx.saved_tensors
+            return gradient @ other.t(), one.t() @ gradient
+
+        product.register_autograd(reverse, setup_context=keep)
+        product(torch.rand(2, 3, requires_grad=True), torch.rand(3, 4, requires_grad=True)).sum().backward()
+        """,
+    "data that says what it is": """
+        x = torch.randn(4, 8, requires_grad=False)
+        w = torch.randn(8, 2, requires_grad=True)
+        optimizer = torch.optim.SGD([w], 0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            x.mm(w).pow(2).sum().backward()
+            optimizer.step()
+        small = torch.randn([2, 1], requires_grad=False) * 0.01
+        small.requires_grad_(True)
+        (w @ small).sum().backward()
+        """,
+    "a list of what is there": """
+        def reduce(parts):
+            with torch.no_grad():
+                losses = []
+                for name, part in parts.items():
+                    losses.append(part)
+                return torch.stack(losses).mean().item()
+
+        w = torch.ones(3, requires_grad=True)
+        for _ in range(3):
+            parts = {"a": (w * 2).sum(), "b": w.mean()}
+            parts["a"].backward()
+            reduce(parts)
+        """,
     "dimensions that somebody else gives": """
         def first(dims):
             return torch.ones(3, 4).sum(*dims)[0]
@@ -287,6 +363,52 @@ def test_right(program: str) -> None:
 
             result = scale(torch.rand(3, requires_grad=True), torch.rand(3))
             result.backward(torch.ones(3))
+            """,
+        ),
+        (
+            "GRD316",
+            "self.result.item()",
+            """
+            class Measured:
+                def __init__(self):
+                    self.result = torch.zeros(3)
+
+                def forward(self):
+                    return self.result.item()
+            """,
+        ),
+        (
+            "GRD209",
+            "torch.mm(one, other, out=torch.empty(2, 4))",
+            """
+            def product(one, other):
+                return torch.mm(one, other, out=torch.empty(2, 4))
+
+            product(torch.rand(2, 3, requires_grad=True), torch.rand(3, 4))
+            """,
+        ),
+        (
+            "GRD111",
+            "torch.randn(8, 2, requires_grad=False)",
+            """
+            x = torch.randn(4, 8)
+            one = torch.randn(8, 2, requires_grad=True)
+            other = torch.randn(8, 2, requires_grad=False)
+            optimizer = torch.optim.SGD([one, other], 0.1)
+            (x.mm(one) + x.mm(other)).sum().backward()
+            optimizer.step()
+            """,
+        ),
+        (
+            "GRD701",
+            "losses.append(loss)",
+            """
+            w = torch.ones(3, requires_grad=True)
+            losses = []
+            for _ in range(3):
+                loss = (w * 2).sum()
+                loss.backward()
+                losses.append(loss)
             """,
         ),
         (
