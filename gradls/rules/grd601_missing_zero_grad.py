@@ -269,7 +269,7 @@ class MissingZeroGrad(Rule):
             backward = next(
                 (m for m in order.moments if m.kind == "backward" and loops and loops_of(m.event.path) & loops), None
             )
-            if backward is None or _knows_others(facts, event):
+            if backward is None or _knows_others(facts, event) or _is_of_this_round(facts, event):
                 continue
             if isinstance(event.value, Instance) and not backward.event.at.source is event.at.source is facts.source:
                 continue  # What lies between may clear them, which its own file says.
@@ -308,6 +308,15 @@ class MissingZeroGrad(Rule):
             )
             story = [Step(place(backward.at), "this adds to the gradients of the last call")]
             yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+
+
+def _is_of_this_round(facts: Facts, step: Event) -> bool:
+    """Does unknown code give the optimizer in the round that steps it, so that each round may have another?"""
+    value = step.value
+    while isinstance(value, Unknown) and "derived" in value.fields:
+        value = value.fields["derived"][0]
+    calls = (event for event in facts.of("unknown-call") if event.info.get("result") is value)
+    return isinstance(value, Unknown) and any(loops_of(call.path) & loops_of(step.path) for call in calls)
 
 
 def _stays(order: Order, step: Event, function: Function) -> bool:

@@ -259,6 +259,40 @@ RIGHT = {
             parts["a"].backward()
             reduce(parts)
         """,
+    "parameters with names that are computed": """
+        class Widths(nn.Module):
+            def __init__(self, count):
+                super().__init__()
+                self.widths = [nn.Parameter(torch.ones(3)) for _ in range(count)]
+                for number, width in enumerate(self.widths):
+                    self.register_parameter(f"width_{number}", width)
+
+            def forward(self, x):
+                for width in self.widths:
+                    x = x * width
+                return x
+
+        def train(count):
+            widths = Widths(count)
+            optimizer = torch.optim.SGD(widths.parameters(), 0.1)
+            widths(torch.ones(3)).sum().backward()
+            optimizer.step()
+
+        globals()["train"](2)
+        """,
+    "an optimizer for each round": """
+        def train(make):
+            for rate in (0.1, 0.2):
+                model, optimizer = make(rate)
+                model(torch.ones(2, 3)).sum().backward()
+                optimizer.step()
+
+        def make(rate):
+            model = nn.Linear(3, 1)
+            return model, torch.optim.SGD(model.parameters(), rate)
+
+        globals()["train"](globals()["make"])
+        """,
     "dimensions that somebody else gives": """
         def first(dims):
             return torch.ones(3, 4).sum(*dims)[0]
@@ -409,6 +443,28 @@ def test_right(program: str) -> None:
                 loss = (w * 2).sum()
                 loss.backward()
                 losses.append(loss)
+            """,
+        ),
+        (
+            "GRD501",
+            "self.widths",
+            """
+            class Widths(nn.Module):
+                def __init__(self, count):
+                    super().__init__()
+                    self.widths = [nn.Parameter(torch.ones(3)) for _ in range(count)]
+                    self.register_parameter("scale", nn.Parameter(torch.ones(3)))
+            """,
+        ),
+        (
+            "GRD601",
+            "optimizer.step()",
+            """
+            def train(make):
+                model, optimizer = make()
+                for x in torch.ones(2, 4, 3):
+                    model(x).sum().backward()
+                    optimizer.step()
             """,
         ),
         (

@@ -219,8 +219,8 @@ def register_parameter(run: Run, receiver: Instance, call: Call) -> Value:
 
     name, value = call.known(0, "name"), call.get(1, "param")
     run.event("register-parameter", call.node, receiver, name=name, assigned=value)
-    if isinstance(name, str) and value is not None:
-        set_attribute(run, receiver, name, value, call.node)
+    if value is not None:
+        set_attribute(run, receiver, name if isinstance(name, str) else "*", value, call.node)
     return NONE
 
 
