@@ -198,7 +198,7 @@ def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
     if receiver is None and name == "item" and not call.values and isinstance(call.node, ast.Call):
         return Host("number")  # whatever has this method: tensors, arrays, what NumPy counts with
     values = [*([receiver] if receiver is not None else []), *call.values]
-    if function is not None and function.among:
+    if function is not None and (function.among or function.origin == "branches"):
         # It may be a module that is known, whose parameters the result depends on.
         values.append(function)
     return operations.unknown_operation(run, name, values, call.node, pure=pure)

@@ -293,6 +293,28 @@ RIGHT = {
 
         globals()["train"](globals()["make"])
         """,
+    "layers by number": """
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layers = nn.ModuleList([nn.Linear(3, 3) for _ in range(8)])
+
+            def forward(self, x):
+                for number in range(2):
+                    x = self.layers[number](x)
+                early = x
+                for number in range(2, len(self.layers)):
+                    x = self.layers[number](x)
+                return early, x
+
+        net = Net()
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            early, late = net(torch.rand(1, 3))
+            (early.mean() + late.mean()).backward()
+            optimizer.step()
+        """,
     "dimensions that somebody else gives": """
         def first(dims):
             return torch.ones(3, 4).sum(*dims)[0]
@@ -465,6 +487,26 @@ def test_right(program: str) -> None:
                 for x in torch.ones(2, 4, 3):
                     model(x).sum().backward()
                     optimizer.step()
+            """,
+        ),
+        (
+            "GRD520",
+            "nn.Linear(3, 3)",
+            """
+            class Net(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.layers = nn.ModuleList([nn.Linear(2, 3), nn.Linear(3, 3), nn.Linear(3, 1)])
+
+                def forward(self, x):
+                    return self.layers[2](self.layers[0](x))
+
+            net = Net()
+            optimizer = torch.optim.SGD(net.parameters(), 0.1)
+            for _ in range(3):
+                optimizer.zero_grad()
+                net(torch.rand(1, 2)).mean().backward()
+                optimizer.step()
             """,
         ),
         (
