@@ -190,7 +190,8 @@ def _judge(facts: Facts, event: Event) -> _Swap | None:
         known = any(is_data(a, b) or is_computed(facts, a) for a, b in permutations((first.value, second.value)))
         return None if event.spec.symmetric or known else _judge_names(event, first, second)
     if event.spec.symmetric and not (event.spec.name == "huber_loss" and _dtype(first) == "int"):
-        return _Swap(first, second, Severity.INFORMATION, "", symmetric=True)
+        measured = isinstance(event.value, Tensor) and event.value.requires_grad is False
+        return None if measured else _Swap(first, second, Severity.INFORMATION, "", symmetric=True)
     raises = _raises(event, first, second)
     if raises:
         return _Swap(first, second, Severity.ERROR, raises)

@@ -315,6 +315,34 @@ RIGHT = {
             (early.mean() + late.mean()).backward()
             optimizer.step()
         """,
+    "a chain of two lengths": """
+        class Net(nn.Module):
+            def __init__(self, deep):
+                super().__init__()
+                if deep:
+                    layers = [nn.Linear(3, 3), nn.ReLU(inplace=True), nn.Linear(3, 3), nn.ReLU(inplace=True)]
+                else:
+                    layers = [nn.Linear(3, 3), nn.ReLU(inplace=True)]
+                self.first = nn.Sequential(*layers)
+
+            def forward(self, x):
+                return self.first(x)
+
+        for deep in (False, True):
+            globals()["Net"](deep)(torch.ones(2, 3)).sum().backward()
+        """,
+    "a loss that is only measured": """
+        model = nn.Linear(3, 1)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        x, y = torch.rand(4, 3), torch.rand(4, 1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            F.l1_loss(model(x), y).backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            print(F.l1_loss(y, model(x)).item())
+        """,
     "dimensions that somebody else gives": """
         def first(dims):
             return torch.ones(3, 4).sum(*dims)[0]
@@ -507,6 +535,23 @@ def test_right(program: str) -> None:
                 optimizer.zero_grad()
                 net(torch.rand(1, 2)).mean().backward()
                 optimizer.step()
+            """,
+        ),
+        (
+            "GRD201",
+            "nn.ReLU(inplace=True)",
+            """
+            net = nn.Sequential(nn.Linear(3, 3), nn.Sigmoid(), nn.ReLU(inplace=True))
+            net(torch.ones(2, 3)).sum().backward()
+            """,
+        ),
+        (
+            "GRD401",
+            "F.l1_loss(y, model(x))",
+            """
+            model = nn.Linear(3, 1)
+            x, y = torch.rand(4, 3), torch.rand(4, 1)
+            F.l1_loss(y, model(x)).backward()
             """,
         ),
         (

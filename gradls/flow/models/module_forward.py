@@ -21,6 +21,7 @@ from gradls.flow.values import (
     FALSE,
     NONE,
     TRUE,
+    Choice,
     Class,
     Host,
     Instance,
@@ -58,11 +59,14 @@ def _forward_sequential(run: Run, instance: Instance, call: Call) -> Value:
 
     value: Value = call.args[0] if call.args else run.unknown("argument")
     for name, member in contents(instance):
-        rounds = 2 if name == "*" and not isinstance(member, Unknown) else 1
-        for _ in range(rounds):
-            value = call_value(run, member, Call(call.node, [value]))
-            if isinstance(value, Tensor) and isinstance(member, Instance) and value.node.layer is None:
-                value.node.layer = member.at
+        layers = [member] * 2 if name == "*" and not isinstance(member, Unknown) else [member]
+        if name == "*" and isinstance(member, Choice):
+            # Several of which not all may be there, in the order in which they came.
+            layers = [option for option in member.options if not isinstance(option, Host)]
+        for layer in layers:
+            value = call_value(run, layer, Call(call.node, [value]))
+            if isinstance(value, Tensor) and isinstance(layer, Instance) and value.node.layer is None:
+                value.node.layer = layer.at
     return value
 
 
