@@ -168,8 +168,8 @@ def _forget_what_changes(run: Run, made: Instance) -> None:
                 run.state.set(held.fields, "rest", run.unknown("filled"))
         for name in class_text.rebinds(base):
             held = made.fields.get(name)
-            number = isinstance(held, Host) and not is_none(held)
-            if number or (isinstance(held, Tensor) and not held.is_parameter and name not in buffers):
+            tensor = isinstance(held, Tensor) and not held.is_parameter and name not in buffers
+            if held is not None and (tensor or (isinstance(held, Host) and not is_none(held))):
                 run.state.set(made.fields, name, run.join.values([held, run.unknown("attribute", name)]))
 
 
