@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Tensor
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
 from gradls.rules.words import code, place
@@ -17,7 +17,8 @@ class GradientNotThereYet(Rule):
     ## What it finds
     A use of `.grad` (an attribute, a method, arithmetic) of a leaf where no backward has reached the leaf: none came
     before, the ones before did not depend on it, or `zero_grad()` has just set it to None. As information: `.grad` of a
-    tensor that `backward(inputs=...)` has left out, read elsewhere than in a test.
+    tensor that `backward(inputs=...)` has left out, read elsewhere than in a test; and of an argument that a function
+    tells to require grad only after it has computed with it.
 
     ## Why it matters
     `.grad` is None until a backward fills it. Since PyTorch 2.0 `zero_grad()` sets it to None again, no longer to
@@ -112,6 +113,19 @@ class GradientNotThereYet(Rule):
                 if not _is_in_test(facts, event.at.node):
                     yield self.passed_over(facts, event)
 
+        for event in facts.of("unknown-grad-read", "grad-read"):
+            if isinstance(event.value, Tensor) and event.value.node.op != "flagged":
+                continue
+            flag = _told_late(event) if event.at.node not in used and not event.caught else None
+            if flag is not None and not _is_in_test(facts, event.at.node):
+                used.add(event.at.node)
+                message = (
+                    f"{code(facts, event.at.node)} is None, unless the caller gave a tensor that requires grad: "
+                    f"{code(facts, flag)} comes after the forward, which recorded nothing for it"
+                )
+                story = [Step(Place(event.at.source, flag), "the flag is set only here")]
+                yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+
     def passed_over(self, facts: Facts, event: Event) -> Finding:
         """The gradient of a tensor that `inputs=` leaves out."""
         call = shown(facts, event.passed)
@@ -133,6 +147,50 @@ class GradientNotThereYet(Rule):
         message = f"{code(facts, whole)} raises: the gradient of {what} is None, for {why}"
         story = [Step(place(cleared), "gradients are set to None here")] if cleared is not None else []
         return self.finding(place(event.at)._replace(node=whole), message, story)
+
+
+def _told_late(event: Event) -> ast.stmt | None:
+    """Where an argument of a function is told to require grad, if nothing is computed with it from then on until a
+    backward, and something was before. In a loop the next round may do that."""
+    source, read = event.at.source, event.at.node
+    name = getattr(getattr(read, "value", None), "id", "")
+    function = source.parent(read)
+    while function is not None and not isinstance(function, ast.FunctionDef):
+        if isinstance(function, (ast.For, ast.While, ast.Lambda, ast.ClassDef)):
+            return None
+        function = source.parent(function)
+    if function is None or name not in {argument.arg for argument in function.args.args}:
+        return None
+    flags: list[ast.stmt] = []
+    used: list[ast.stmt] = []
+    backwards: list[ast.stmt] = []
+    for statement in function.body:
+        for part in ast.walk(statement):
+            if isinstance(part, ast.Name) and part.id == name:
+                if isinstance(part.ctx, ast.Store):
+                    return None
+                (flags if _is_flag(statement, name) else used).append(statement)
+            elif isinstance(part, ast.Attribute) and part.attr == "backward":
+                backwards.append(statement)
+    if len(flags) != 1 or not backwards or not isinstance(event.at.source.parent(flags[0]), ast.FunctionDef):
+        return None
+    where = {statement: number for number, statement in enumerate(function.body)}
+    at, until = where[flags[0]], where[backwards[0]]
+    early = any(where[statement] < at for statement in used)
+    between = any(at < where[statement] <= until for statement in used)
+    return flags[0] if early and at < until and not between else None
+
+
+def _is_flag(statement: ast.stmt, name: str) -> bool:
+    """`x.requires_grad_()`, or `x.requires_grad = True`."""
+    target: ast.expr | None = None
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        target = statement.value.func
+    elif isinstance(statement, ast.Assign) and getattr(statement.value, "value", None) is True:
+        target = statement.targets[0]
+    if not isinstance(target, ast.Attribute) or target.attr not in ("requires_grad", "requires_grad_"):
+        return False
+    return isinstance(target.value, ast.Name) and target.value.id == name
 
 
 def _is_in_test(facts: Facts, node: ast.AST) -> bool:

@@ -149,6 +149,19 @@ class FlagNobodyReads(Rule):
 
     def _of_modes(self, facts: Facts) -> Iterable[Finding]:
         """`model.training = False`, which the layers in the model do not see."""
+        for event in facts.of("unknown-attribute-set"):
+            target = _receiver(event.at.node)
+            flag = event.assigned.value if isinstance(event.assigned, Host) else None
+            if event.name != "training" or target is None or not isinstance(flag, bool):
+                continue
+            called = any(other.value is event.value for other in facts.of("unknown-call"))
+            if called and not _is_told_apart(event.value) and not _is_from(event.value, _MODULES):
+                owner = facts.segment(target)
+                message = (
+                    f"if `{owner}` is a module, `{owner}.training` is the mode of this one module: each layer in it "
+                    f"has its own, and keeps it; call `{owner}.{'train' if flag else 'eval'}()`"
+                )
+                yield self.finding(place(event.at), message, severity=Severity.INFORMATION)
         events = [event for event in facts.of("attribute-set") if event.name == "training"]
         for event in events:
             module, target = event.value, _receiver(event.at.node)

@@ -638,3 +638,46 @@ def test_lists_that_stay_empty() -> None:
         return torch.optim.SGD(decay)
     """
     assert [severity for severity, _ in reported("GRD505", snippet)] == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("model.training = False\n    return model(x)", ["information"]),
+        ("model.eval()\n    return model(x)", []),
+        ("model.training = False\n    return model.step(x)", []),
+        ("for part in model.modules():\n        part.training = False\n    return model(x)", []),
+        ("for part in model.modules():\n        part.training = False\n        part(x)\n    return model(x)", []),
+    ],
+)
+def test_mode_of_an_unknown_model(body: str, found: list[str]) -> None:
+    snippet = f"def evaluate(model, x):\n    {body}\n"
+    assert [severity for severity, _ in reported("GRD503", snippet)] == found
+
+
+LATE = """
+def saliency(model, image, target):
+    {early}
+    scores = model({given})
+    {late}
+    {more}
+    scores[0, target].backward()
+    return image.grad.abs()
+"""
+
+
+@pytest.mark.parametrize(
+    ("early", "given", "late", "more", "found"),
+    [
+        ("model.eval()", "image", "image.requires_grad_()", "", ["information"]),
+        ("model.eval()", "image", "image.requires_grad = True", "", ["information"]),
+        ("image.requires_grad_()", "image", "", "", []),
+        ("model.eval()", "image", "image.requires_grad_()", "scores = model(image)", []),
+        ("model.eval()", "target", "image.requires_grad_()", "", []),
+        ("image = image.clone()", "image", "image.requires_grad_()", "", []),
+        ("image.requires_grad_()", "image", "image.requires_grad_()", "", []),
+    ],
+)
+def test_flag_that_comes_too_late(early: str, given: str, late: str, more: str, found: list[str]) -> None:
+    snippet = LATE.format(early=early, given=given, late=late, more=more)
+    assert [severity for severity, _ in reported("GRD311", snippet)] == found
