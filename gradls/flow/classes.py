@@ -112,6 +112,9 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
             if instance.open:
                 for value in call.values:
                     escape(run, value)
+            if call.values and library_bases(cls):
+                # A constructor that is not known may keep what it is given.
+                instance.fields[("kept",)] = list(call.values)
     if is_module_class(cls):
         from gradls.flow.registration import plain_containers
 

@@ -1,10 +1,11 @@
 """GRD114."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Facts
 from gradls.flow.graph import lost_leaves
-from gradls.flow.lost import lost_gradients
+from gradls.flow.lost import Lost, lost_gradients
+from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity
 from gradls.rules.lost_gradient import LostGradientRule
 from gradls.rules.words import code, origin, place
@@ -49,7 +50,9 @@ class ParameterOfComputed(LostGradientRule):
 
     ## When it is silent
     For values without a gradient: `nn.Parameter(torch.randn(4))`, or a copy of a parameter made with `detach()`; and
-    for what takes the place of the parameter that it was made of: `layer.weight = nn.Parameter(layer.weight[:8])`.
+    for what takes the place of the parameter that it was made of: `layer.weight = nn.Parameter(layer.weight[:8])`. For
+    `nn.Parameter(other.weight)`, which has the memory of the other one and trains it, too, and for parameters that are
+    made with `requires_grad=False`.
 
     ```python
     import torch
@@ -73,6 +76,14 @@ class ParameterOfComputed(LostGradientRule):
     kinds = ("parameter",)
     does = "makes a new leaf, and forgets how its value was computed"
 
+    def losses(self, facts: Facts) -> Iterator[Lost]:
+        made = {event.node: event.value for event in facts.of("parameter") if event.node is not None}
+        for lost in super().losses(facts):
+            new = made.get(lost.cut)
+            # A parameter with the memory of another one trains it, too.
+            if not isinstance(new, Tensor) or not lost.leaves or not all(leaf.shares(new) for leaf in lost.leaves):
+                yield lost
+
     def check(self, facts: Facts) -> Iterable[Finding]:
         yield from super().check(facts)
         costly = {node for lost in lost_gradients(facts) for node in (lost.cut, *lost.others)}
@@ -85,6 +96,8 @@ class ParameterOfComputed(LostGradientRule):
                 or not cut.certain
                 or event.node in costly
                 or event.data.leaf is not False
+                or not isinstance(event.value, Tensor)
+                or event.value.requires_grad is False
             ):
                 continue
             if replaced is None:

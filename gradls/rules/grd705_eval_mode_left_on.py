@@ -79,6 +79,7 @@ class EvalModeLeftOn(Rule):
 
     ## When it is silent
     For models that are in evaluation mode from the beginning, and for models without dropout and batch normalization.
+    For gradients that no step applies, such as those of an attack on the inputs.
 
     ```python
     import torch

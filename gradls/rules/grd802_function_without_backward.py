@@ -1,10 +1,11 @@
 """GRD802."""
 
+import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import walk
-from gradls.flow.values import Class
+from gradls.flow.values import Choice, Class, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -64,7 +65,8 @@ class FunctionWithoutBackward(Rule):
     ```
 
     ## When it is silent
-    Where no backward is seen to reach it: a Function for inference needs none.
+    Where no backward is seen to reach it: a Function for inference needs none. Where it is one of several classes
+    of the same name, one of which only stands for a library that is not installed.
 
     ```python
     import torch
@@ -92,6 +94,8 @@ class FunctionWithoutBackward(Rule):
             cls = event.value
             if not isinstance(cls, Class) or event.caught or event.unsure:
                 continue
+            if any(isinstance(function, Choice) for function, _, _ in _evaluations(facts, event)):
+                continue  # One of several classes: it may stand for what this machine does not have.
             if event.forward is None:
                 message = f"{code(facts, event.at.node)} raises: `{cls.name}` has no `forward`"
                 yield self.finding(place(event.at), message, [_definition(event, cls)])
@@ -109,6 +113,10 @@ class FunctionWithoutBackward(Rule):
                 message = f"{code(facts, event.at.node)} raises: `{cls.name}` has no `backward`"
                 steps = [_definition(applied, cls), Step(place(applied.at), "it is applied here")]
                 yield self.finding(place(event.at), message, steps)
+
+
+def _evaluations(facts: Facts, event: Event) -> list[tuple[Value, object, Value]]:
+    return facts.calls.get(event.at.node, []) if isinstance(event.at.node, ast.Call) else []
 
 
 def _definition(event: Event, cls: Class) -> Step:

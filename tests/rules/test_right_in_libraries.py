@@ -14,6 +14,79 @@ from gradls.testing import programs
 from tests.rules.reported import IMPORTS, reported
 
 RIGHT = {
+    "a class of the program that is a distribution": """
+        class Wide(torch.distributions.Normal):
+            def log_prob(self, actions):
+                return super().log_prob(actions).sum(-1, keepdim=True)
+
+            def entropy(self):
+                return super().entropy().sum(-1)
+
+        class Actor(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.net = nn.Linear(3, 2)
+                self.width = nn.Parameter(torch.zeros(2))
+                self.value = nn.Linear(3, 1)
+
+            def forward(self, x, act):
+                drawn = Wide(self.net(x), self.width.exp())
+                return drawn.log_prob(act).mean() + drawn.entropy().mean() + self.value(x).mean()
+
+        actor = Actor()
+        optimizer = torch.optim.SGD(actor.parameters(), lr=0.1)
+        for x in torch.ones(3, 4, 3):
+            optimizer.zero_grad()
+            actor(x, torch.ones(4, 2)).backward()
+            optimizer.step()
+        assert not torch.equal(actor.width, torch.zeros(2))
+        """,
+    "a parameter with the memory of another one": """
+        class Sampler(nn.Module):
+            def __init__(self, mean):
+                super().__init__()
+                self.mean = nn.Parameter(mean)
+
+            def sample(self):
+                return self.mean + 0.1 * torch.randn_like(self.mean)
+
+        class Layer(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(torch.zeros(2, 3))
+                self.sampler = Sampler(self.weight)
+
+            def forward(self, x):
+                return F.linear(x, self.sampler.sample())
+
+        layer = Layer()
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+        for x in torch.ones(3, 4, 3):
+            optimizer.zero_grad()
+            layer(x).sum().backward()
+            optimizer.step()
+        assert not torch.equal(layer.weight, torch.zeros(2, 3))
+        fixed = nn.Parameter(layer.weight.exp(), requires_grad=False)
+        """,
+    "a class that stands for what is not installed": """
+        import os
+
+        if not os.environ.get("WITHOUT_FUSED"):
+            class Fused(torch.autograd.Function):
+                @staticmethod
+                def forward(ctx, x):
+                    return x * 2
+
+                @staticmethod
+                def backward(ctx, gradient):
+                    return gradient * 2
+        else:
+            class Fused(torch.autograd.Function):
+                def __init__(self):
+                    raise ImportError("fused")
+
+        Fused.apply(torch.ones(3, requires_grad=True)).sum().backward()
+        """,
     "arguments after others of unknown number": """
         class Scaled(torch.autograd.Function):
             @staticmethod
@@ -802,6 +875,32 @@ def test_right(program: str) -> None:
             "GRD508",
             'setattr(module, "weight", module.weight / 2)',
             'module = nn.Linear(3, 3)\nsetattr(module, "weight", module.weight / 2)',
+        ),
+        (
+            "GRD101",
+            "self.width.exp().detach()",
+            """
+            class Wide(torch.distributions.Normal):
+                def log_prob(self, actions):
+                    return super().log_prob(actions).sum(-1, keepdim=True)
+
+            class Actor(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.width = nn.Parameter(torch.zeros(2))
+                    self.value = nn.Linear(3, 1)
+
+                def forward(self, x, act):
+                    drawn = Wide(torch.zeros(2), self.width.exp().detach())
+                    return drawn.log_prob(act).mean() + self.value(x).mean()
+
+            actor = Actor()
+            optimizer = torch.optim.SGD(actor.parameters(), lr=0.1)
+            for x in torch.ones(3, 4, 3):
+                optimizer.zero_grad()
+                actor(x, torch.ones(4, 2)).backward()
+                optimizer.step()
+            """,
         ),
         (
             "GRD110",

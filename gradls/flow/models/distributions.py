@@ -56,7 +56,7 @@ def differentiable(run: Run, receiver: Instance, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "log_prob")
     if "sources" not in receiver.data:
         # An object of a class of the program: what it keeps, and what it computes, is its own affair.
-        return unknown_operation(run, name, [*call.values], call.node)
+        return unknown_operation(run, name, [*receiver.fields.get(("kept",), ()), *call.values], call.node)
     sources = _of_width(receiver) if name in ("entropy", "perplexity") else receiver.data["sources"]
     result = derived_tensor(run, name, [*sources, *call.values], call.node, saves=True)
     if name == "log_prob" and isinstance(result, Tensor):
