@@ -109,7 +109,8 @@ class FreezeUndone(Rule):
         return self.finding(place(freeze.event.at), message, [Step(place(thawed.at), "it is undone here")])
 
 
-_USING = ("backward", "step", "loss", "unknown-step", "module-call", "grad-call")
+_USING = ("backward", "step", "loss", "unknown-step", "module-call", "grad-call", "yield")
+"""Between the two halves of a generator, whoever goes on with it does something."""
 _FREEZING = ("freeze", "requires-grad-set")
 
 

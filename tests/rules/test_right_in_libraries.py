@@ -14,6 +14,29 @@ from gradls.testing import programs
 from tests.rules.reported import IMPORTS, reported
 
 RIGHT = {
+    "parameters that are frozen for a block": """
+        from contextlib import contextmanager
+
+        @contextmanager
+        def without(model):
+            for p in model.parameters():
+                p.requires_grad_(False)
+            try:
+                yield
+            finally:
+                for p in model.parameters():
+                    p.requires_grad_(True)
+
+        model = nn.Linear(3, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for x in torch.ones(2, 4, 3):
+            x = x.clone().requires_grad_()
+            with without(model):
+                model(x).sum().backward()
+            optimizer.zero_grad()
+            model(x.detach() + x.grad).sum().backward()
+            optimizer.step()
+        """,
     "a class of the program that is a distribution": """
         class Wide(torch.distributions.Normal):
             def log_prob(self, actions):
