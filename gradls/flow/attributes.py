@@ -70,6 +70,8 @@ def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
         return found
     if isinstance(value, Sequence) and name in value.names:
         return value.items[value.names.index(name)]
+    if value is NONE and isinstance(node, ast.Attribute) and _is_global(run, node.value):
+        return run.unknown("attribute", name)
     if value is NONE and run.alone and isinstance(node, ast.Attribute) and not name.startswith("__"):
         elsewhere = set_elsewhere(run, node.value)
         if elsewhere is not None:
@@ -79,6 +81,15 @@ def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
     if isinstance(value, Function) and name in value.fields:
         return value.fields[name]
     return run.unknown("attribute", name)
+
+
+def _is_global(run: Run, node: ast.expr) -> bool:
+    """Is this a name of the module that a function gives another value?"""
+    return isinstance(node, ast.Name) and node.id in run.frame.file.source.index(_global_names)
+
+
+def _global_names(node: ast.AST) -> list[tuple[str, None]]:
+    return [(name, None) for name in node.names] if isinstance(node, ast.Global) else []
 
 
 def set_elsewhere(run: Run, node: ast.expr) -> Unknown | None:

@@ -189,10 +189,11 @@ class WrongNumberOfGradients(Rule):
         if given is None or forward is None:
             return
         takes = signature(forward, has_context="setup_context" not in methods)
-        counts = [len(call.call.values) for call in calls if not call.call.unsure] or [takes.least, takes.most]
+        given_to = [len(call.call.values) for call in calls if not call.call.unsure]
+        counts = given_to or [takes.least, takes.most]
         # One of several ends may belong to some of the calls only.
         ends = {end.at.node for end in facts.of("return", "end") if end.function is event.function}
-        least, most = (max(counts) if calls and len(ends) == 1 else min(counts)), max(counts)
+        least, most = (max(counts) if given_to and len(ends) == 1 else min(counts)), max(counts)
         story = [Step(place(call.at), "it is applied here") for call in calls[:1]]
         what = "this backward" if event.kind == "end" else code(facts, event.at.node)
         wrong = next((item for item in given if _is_no_gradient(item)), None)

@@ -343,6 +343,65 @@ RIGHT = {
         with torch.no_grad():
             print(F.l1_loss(y, model(x)).item())
         """,
+    "layers of another dictionary": """
+        class All(nn.Module):
+            def __init__(self, layers):
+                super().__init__()
+                self.layers = nn.ModuleDict()
+                self.layers.update(layers)
+
+            def forward(self, x):
+                return {name: layer(x) for name, layer in self.layers.items()}
+
+        def train(names, data):
+            layers = nn.ModuleDict()
+            for name in names:
+                layers[f"layer_{name}"] = nn.Linear(3, 2)
+            model = All(layers)
+            optimizer = torch.optim.SGD(model.parameters(), 0.1)
+            for x in data:
+                optimizer.zero_grad()
+                sum({name: part.mean() for name, part in model(x).items()}.values()).backward()
+                optimizer.step()
+
+        globals()["train"]("ab", torch.ones(2, 4, 3))
+        """,
+    "a custom Function of arguments that somebody else gives": """
+        class Twice(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, name, *values):
+                return values[0] * 2
+
+            @staticmethod
+            def backward(ctx, gradient):
+                return None, gradient * 2
+
+        def apply(convert, x):
+            Twice.apply(*convert("a", x)).sum().backward()
+
+        globals()["apply"](lambda name, x: (name, x.requires_grad_()), torch.ones(3))
+        """,
+    "a name of the module that a function fills": """
+        extension = None
+
+        class Root(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return x.sqrt()
+
+            @staticmethod
+            def backward(ctx, gradient):
+                (x,) = ctx.saved_tensors
+                return extension.backward(gradient.contiguous(), x)
+
+        def load():
+            global extension
+            extension = __import__("types").SimpleNamespace(backward=lambda gradient, x: gradient / (2 * x.sqrt()))
+
+        globals()["load"]()
+        Root.apply(torch.ones(3, requires_grad=True)).sum().backward()
+        """,
     "dimensions that somebody else gives": """
         def first(dims):
             return torch.ones(3, 4).sum(*dims)[0]
@@ -552,6 +611,23 @@ def test_right(program: str) -> None:
             model = nn.Linear(3, 1)
             x, y = torch.rand(4, 3), torch.rand(4, 1)
             F.l1_loss(y, model(x)).backward()
+            """,
+        ),
+        (
+            "GRD505",
+            "torch.optim.SGD(model.parameters(), 0.1)",
+            """
+            model = nn.ModuleDict()
+            model.update(nn.ModuleDict())
+            torch.optim.SGD(model.parameters(), 0.1)
+            """,
+        ),
+        (
+            "GRD303",
+            "extension.backward(torch.ones(3))",
+            """
+            extension = None
+            extension.backward(torch.ones(3))
             """,
         ),
         (

@@ -14,7 +14,7 @@ from gradls.flow.graph import saved, walk
 from gradls.flow.hierarchy import FUNCTION, find_in_class, has_unknown_base
 from gradls.flow.models import recomputation
 from gradls.flow.models.registry import attribute, function, method
-from gradls.flow.operations import cut_tensor, derived_tensor, tensors_in, unknown_operation
+from gradls.flow.operations import cut_tensor, derived_tensor, more_of, tensors_in, unknown_operation
 from gradls.flow.values import NONE, Class, Function, Host, Instance, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _outputs(run: Run, cls: Class, result: Value | None, call: Call, context: In
     if result in context.data.get("constant", ()) or (isinstance(result, Tensor) and result.dtype in ("int", "bool")):
         shape, dtype = (result.shape, result.dtype) if isinstance(result, Tensor) else (None, None)
         return run.leaf(cls.name, call.node, requires_grad=False, dtype=dtype, shape=shape)
-    tensor = derived_tensor(run, cls.name, call.values, call.node, dtype=None, saves=True)
+    tensor = derived_tensor(run, cls.name, [*call.values, *more_of(run, call)], call.node, dtype=None, saves=True)
     reverse, _ = find_in_class(cls, "backward")
     if isinstance(reverse, Function) and reverse.fields.get("once"):
         tensor.node.edges = tuple(edge._replace(second="once") for edge in tensor.node.edges)

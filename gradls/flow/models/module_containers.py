@@ -41,6 +41,12 @@ def append(run: Run, receiver: Instance, call: Call) -> Value:
 def extend(run: Run, receiver: Instance, call: Call) -> Value:
     items, value = receiver.fields.get(ITEMS), call.get(0)
     run.event("container-filled", call.node, receiver, how="extend", call=call)
+    held = value.fields.get(ITEMS) if isinstance(value, Instance) else None
+    value = held if isinstance(held, (Sequence, Mapping)) else value
+    if isinstance(items, Mapping) and value is not None and not (isinstance(value, Mapping) and value.rest is None):
+        rest = value.rest if isinstance(value, Mapping) else run.unknown("element")
+        known = [part for part in (items.rest, rest) if part is not None]
+        run.state.set(items.fields, "rest", run.join.values(known))
     if isinstance(items, Sequence) and isinstance(value, Sequence):
         run.state.set(items.fields, "items", (*items.items, *value.items)[:MOST_ITEMS])
         if len(items.items) == MOST_ITEMS:
