@@ -43,6 +43,8 @@ class Range(NamedTuple):
 
 
 ANY = Range()
+MOVED = Range(source="moved")
+"""Anything, with a small number added."""
 
 
 def exactly(values: Iterable[float]) -> Range:
@@ -230,6 +232,13 @@ def of_result(name: str, bound: dict[str, Value]) -> Range | None:
     name = _SAME_NAME.get(name, name)
     first = next(iter(bound.values()), None)
     known = of(first)
+    if known is MOVED:
+        if name == "square" or (name in ("pow", "mul") and _is_square(name, bound)):
+            # As `torch.pairwise_distance` does it: for equal inputs this is not 0.
+            return Range(low=0.0)
+        if name in _KEEP:
+            return MOVED
+        known = None
     if known is None and name not in _OF_ANYTHING:
         return None
     if name in _UNARY:
@@ -251,7 +260,7 @@ def of_result(name: str, bound: dict[str, Value]) -> Range | None:
     if name in ("clamp", "clamp_min", "clamp_max"):
         return _clamped(known or ANY, bound)
     if known is None:
-        return None
+        return MOVED if name in ("add", "sub") and _is_small(list(bound.values())[1:2]) else None
     if name in _KEEP:
         return known if name in _KEEP_ROWS else known._replace(row=None)
     if name in _PART:
@@ -290,6 +299,12 @@ def _is_square(name: str, bound: dict[str, Value]) -> bool:
     if name == "mul":
         return one is other
     return isinstance(other, Host) and other.value == 2
+
+
+def _is_small(values: list[Value]) -> bool:
+    """Is a number such as 1e-8 added, of which the square is more than 0, too?"""
+    number = values[0].value if values and isinstance(values[0], Host) else None
+    return isinstance(number, float) and 1e-18 < abs(number) < 1e-2
 
 
 def _part(name: str, known: Range, bound: dict[str, Value]) -> Range:

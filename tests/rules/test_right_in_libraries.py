@@ -14,6 +14,17 @@ from gradls.testing import programs
 from tests.rules.reported import IMPORTS, reported
 
 RIGHT = {
+    "a small number before the square": """
+        x = torch.zeros(3, requires_grad=True)
+        torch.sqrt(((x[1:] - x[:-1] + 1e-10) ** 2).sum()).backward()
+        assert x.grad.isfinite().all()
+
+        def distance(a, b):
+            return torch.sqrt(((a - b + 1e-8) ** 2).sum(-1)).mean() + (a - b + 1e-8).square().sum(-1).sqrt().mean()
+
+        globals()["distance"](x, x).backward()
+        assert x.grad.isfinite().all()
+        """,
     "parameters that are frozen for a block": """
         from contextlib import contextmanager
 
@@ -898,6 +909,11 @@ def test_right(program: str) -> None:
             "GRD508",
             'setattr(module, "weight", module.weight / 2)',
             'module = nn.Linear(3, 3)\nsetattr(module, "weight", module.weight / 2)',
+        ),
+        (
+            "GRD119",
+            "torch.sqrt(((a - b) ** 2).sum(-1))",
+            "def distance(a, b):\n    return torch.sqrt(((a - b) ** 2).sum(-1)) + 1e-8",
         ),
         (
             "GRD101",
