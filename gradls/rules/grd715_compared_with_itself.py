@@ -87,8 +87,9 @@ class ComparedWithItself(Rule):
 
     ## When it is silent
     For the difference between a value and itself without history, which is zero and has a gradient: what
-    straight-through estimators are made of; and where the program says twice the same, as in `x != x`, which looks for
-    numbers that are none.
+    straight-through estimators are made of; for the square of one that was computed, which has a second derivative, as
+    the divergence of a policy from itself that natural gradients need; and where the program says twice the same, as in
+    `x != x`, which looks for numbers that are none.
 
     ```python
     import torch
@@ -155,7 +156,8 @@ class ComparedWithItself(Rule):
             return
         kept = one if one.node is not whole.node else other
         both = one.requires_grad is not False and other.requires_grad is not False
-        if whole.requires_grad is not False and (both or _is_made_even(facts, node)):
+        # What was computed is squared against itself for its second derivative: the divergence of a policy from itself.
+        if whole.requires_grad is not False and (both or (whole.leaf is not False and _is_made_even(facts, node))):
             message = (
                 f"{code(facts, node)} is zero whatever is trained: both sides are the same memory, so this has no "
                 "gradient; keep `detach().clone()` of what is to stay as it was"

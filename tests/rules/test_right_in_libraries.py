@@ -14,6 +14,26 @@ from gradls.testing import programs
 from tests.rules.reported import IMPORTS, reported
 
 RIGHT = {
+    "the second derivative of the divergence of a policy from itself": """
+        class Policy(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.mean = nn.Linear(3, 2)
+                self.width = nn.Parameter(torch.zeros(2))
+
+            def divergence(self, x):
+                mean = self.mean(x)
+                width = self.width.expand_as(mean).exp()
+                mean_before, width_before = mean.detach(), width.detach()
+                squares = width_before.pow(2) + (mean_before - mean).pow(2)
+                return (width.log() - width_before.log() + squares / (2 * width.pow(2)) - 0.5).sum()
+
+        policy = Policy()
+        gradients = torch.autograd.grad(policy.divergence(torch.ones(4, 3)), policy.parameters(), create_graph=True)
+        flat = torch.cat([gradient.view(-1) for gradient in gradients])
+        products = torch.autograd.grad((flat * torch.ones_like(flat)).sum(), policy.parameters())
+        assert all(product.any() for product in products)
+        """,
     "a small number before the square": """
         x = torch.zeros(3, requires_grad=True)
         torch.sqrt(((x[1:] - x[:-1] + 1e-10) ** 2).sum()).backward()
