@@ -127,20 +127,24 @@ def bind(run: Run, op: Op, args: Iterable[Value], kwargs: dict[str, Value]) -> d
     return bound
 
 
-def tensors_in(value: Value) -> Items[Value]:
+MOST_NESTED = 8
+"""Containers within containers that are looked into: one may hold itself."""
+
+
+def tensors_in(value: Value, nested: int = 0) -> Items[Value]:
     """The tensors and unknown values in an argument."""
     if type(value) is Tensor or type(value) is Unknown:
         return (value,)
-    if type(value) is Host:
+    if type(value) is Host or nested > MOST_NESTED:
         return ()
     if isinstance(value, Unknown):
         return [value]
     if isinstance(value, Sequence):
-        return [part for item in value.elements for part in tensors_in(item)]
+        return [part for item in value.elements for part in tensors_in(item, nested + 1)]
     if isinstance(value, Mapping):
-        return [part for item in value.entries.values() for part in tensors_in(item)]
+        return [part for item in value.entries.values() for part in tensors_in(item, nested + 1)]
     if isinstance(value, Choice):
-        return [part for option in value.options for part in tensors_in(option)]
+        return [part for option in value.options for part in tensors_in(option, nested + 1)]
     if isinstance(value, Instance) and value.open:
         return [value]
     return []
@@ -187,12 +191,12 @@ def _check_refused(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> No
             run.event("refused-argument", at, bound[name], name=name, op=op.name)
 
 
-def host_history(value: Value) -> list[Node]:
+def host_history(value: Value, nested: int = 0) -> list[Node]:
     """The histories of numbers in an argument that were read out of tensors."""
     if isinstance(value, Host):
         return [value.node] if value.node is not None else []
-    if isinstance(value, Sequence):
-        return [node for item in value.elements for node in host_history(item)]
+    if isinstance(value, Sequence) and nested <= MOST_NESTED:
+        return [node for item in value.elements for node in host_history(item, nested + 1)]
     return []
 
 

@@ -297,7 +297,8 @@ RIGHT = {
         class Net(nn.Module):
             def __init__(self):
                 super().__init__()
-                self.layers = nn.ModuleList([nn.Linear(3, 3) for _ in range(8)])
+                one, two, three, four = nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 3)
+                self.layers = nn.ModuleList([one, nn.ReLU(), two, nn.ReLU(), three, nn.ReLU(), four, nn.ReLU()])
 
             def forward(self, x):
                 for number in range(2):
@@ -316,14 +317,17 @@ RIGHT = {
             optimizer.step()
         """,
     "a chain of two lengths": """
+        from collections import OrderedDict
+
         class Net(nn.Module):
             def __init__(self, deep):
                 super().__init__()
                 if deep:
-                    layers = [nn.Linear(3, 3), nn.ReLU(inplace=True), nn.Linear(3, 3), nn.ReLU(inplace=True)]
+                    layers = [("a", nn.Linear(3, 3)), ("b", nn.ReLU(True)), ("c", nn.Linear(3, 3))]
+                    layers.append(("d", nn.ReLU(True)))
                 else:
-                    layers = [nn.Linear(3, 3), nn.ReLU(inplace=True)]
-                self.first = nn.Sequential(*layers)
+                    layers = [("a", nn.Linear(3, 3)), ("b", nn.ReLU(True))]
+                self.first = nn.Sequential(OrderedDict(layers))
 
             def forward(self, x):
                 return self.first(x)
@@ -611,6 +615,17 @@ def test_right(program: str) -> None:
             model = nn.Linear(3, 1)
             x, y = torch.rand(4, 3), torch.rand(4, 1)
             F.l1_loss(y, model(x)).backward()
+            """,
+        ),
+        (
+            "GRD110",
+            "torch.ones(3).sum().backward()",
+            """
+            parts, rows = {"x": torch.ones(3)}, [torch.ones(3)]
+            parts["all"] = parts["again"] = parts
+            rows.append(rows)
+            globals()["keep"](parts, rows)
+            torch.ones(3).sum().backward()
             """,
         ),
         (
