@@ -621,11 +621,12 @@ def test_right(program: str) -> None:
             "GRD110",
             "torch.ones(3).sum().backward()",
             """
-            parts, rows = {"x": torch.ones(3)}, [torch.ones(3)]
-            parts["all"] = parts["again"] = parts
-            rows.append(rows)
-            globals()["keep"](parts, rows)
-            torch.ones(3).sum().backward()
+            def run(keep):
+                parts, rows = {"x": torch.ones(3)}, [torch.ones(3)]
+                parts["all"] = parts["again"] = parts
+                rows.append(rows)
+                keep(parts, rows)
+                torch.ones(3).sum().backward()
             """,
         ),
         (
