@@ -34,6 +34,10 @@ MOST_KNOWN = 50
 """So many of the values that something unknown may be are remembered."""
 
 
+_MOST_PARTS = 4
+"""Of so many lists it is kept that one stands for them."""
+
+
 class Join:
     """Joins the values of slots after branches."""
 
@@ -186,7 +190,9 @@ class Join:
         kind = first.kind if all(other.kind == first.kind for other in sequences) else "list"
         items, rest = self._elements([(one.items, one.rest) for one in sequences])
         joined = Sequence(self.state, kind, items, rest, first.names)
-        if kind in ("list", "set"):
+        # What is put into it later is put into one of these. Of lists that were joined before, that is not kept.
+        known = kind in ("list", "set") and len(sequences) <= _MOST_PARTS
+        if known and not any("parts" in one.fields for one in sequences):
             joined.fields["parts"] = tuple(sequences)
         return joined
 

@@ -19,7 +19,8 @@ class ModuleNotCopied(Rule):
     """A second name for a module that is taken for a copy of it.
 
     ## What it finds
-    A module that loads its own `state_dict()` under another name, or whose parameters are copied onto themselves. And
+    A module that loads its own `state_dict()` under another name, or whose parameters are copied onto themselves. As
+    information, one that is trained and gets its weights from another that nothing changes. And
     a module that gets a second name on a branch of the training loop, as the best one so far, and is used under that
     name after the loop.
 
@@ -109,6 +110,7 @@ class ModuleNotCopied(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         yield from self._of_loads(facts)
         yield from self._of_copies(facts)
+        yield from self._of_direction(facts)
         yield from self._of_kept(facts)
 
     def _of_loads(self, facts: Facts) -> Iterator[Finding]:
@@ -127,6 +129,35 @@ class ModuleNotCopied(Rule):
                     "both: make one of them with `copy.deepcopy(...)`"
                 )
                 yield self.finding(place(load.at), message, _named_so(facts, load, one))
+
+    def _of_direction(self, facts: Facts) -> Iterator[Finding]:
+        """`policy.load_state_dict(target.state_dict())` beside the steps of the policy; nothing changes the target."""
+        taken = {event.at.node: event for event in facts.of("state-dict")}
+        told: set[ast.AST] = set()
+        for load in facts.of("load-state-dict"):
+            node = load.at.node
+            state = taken.get(node.args[0]) if isinstance(node, ast.Call) and node.args else None
+            rounds = rounds_of(load.path)
+            if state is None or state.value is load.value or not rounds or node in told:
+                continue
+            to, source = load.value, state.value
+            if not isinstance(to, Instance) or not isinstance(source, Instance) or source.fields.get("escaped"):
+                continue
+            trained, fixed = ({tensor for _, tensor in parameters_of(module)[0]} for module in (to, source))
+            steps = [event for event in facts.of("step") if trained & set(event.parameters)]
+            beside = [
+                event for event in steps if [one.loop for one in rounds_of(event.path)] == [one.loop for one in rounds]
+            ]
+            if not beside or not fixed or trained & fixed or _is_changed(facts, source, fixed):
+                continue
+            told.add(node)
+            one, other = (_receiver(event) or "the module" for event in (load, state))
+            message = (
+                f"{code(facts, node)} throws away what {code(facts, beside[0].at.node)} has trained: nothing changes "
+                f"`{other}`, so `{one}` starts again each time. If `{other}` is to follow, load it the other way round"
+            )
+            story = [Step(place(beside[0].at), "this trains what is overwritten")]
+            yield self.finding(place(load.at), message, story, severity=Severity.INFORMATION)
 
     def _of_copies(self, facts: Facts) -> Iterator[Finding]:
         """`target.data.copy_(parameter.data)` for each parameter of two modules, which are one."""
@@ -173,6 +204,21 @@ def _is_same_memory(one: Tensor, other: Tensor) -> bool:
     if one.base is not None or other.base is not None or _source(one) is not _source(other):
         return False
     return not _source(one).node.several and _memory(one) is _memory(other)
+
+
+def _is_changed(facts: Facts, module: Instance, parameters: set[Tensor]) -> bool:
+    """Does anything train, write or load the parameters of a module in a loop?"""
+    for event in facts.of("step", "write", "load-state-dict", "data-set"):
+        if event.kind == "step":
+            found = not parameters.isdisjoint(event.parameters)
+        elif event.kind == "load-state-dict":
+            found = event.value is module and bool(rounds_of(event.path))
+        else:
+            found = isinstance(event.value, Tensor) and _source(event.value) in parameters
+            found = found and bool(rounds_of(event.path))
+        if found:
+            return True
+    return False
 
 
 def _memory(tensor: Tensor) -> object:

@@ -681,3 +681,50 @@ def saliency(model, image, target):
 def test_flag_that_comes_too_late(early: str, given: str, late: str, more: str, found: list[str]) -> None:
     snippet = LATE.format(early=early, given=given, late=late, more=more)
     assert [severity for severity, _ in reported("GRD311", snippet)] == found
+
+
+SYNCED = """
+policy, target = nn.Linear(3, 2), nn.Linear(3, 2)
+target.load_state_dict(policy.state_dict())
+opt = torch.optim.Adam(policy.parameters())
+for round in range(3):
+    for step in range(20):
+        with torch.no_grad():
+            wanted = target(torch.randn(8, 3)).max(1)[0]
+        loss = F.mse_loss(policy(torch.randn(8, 3)).max(1)[0], wanted)
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        {inner}
+    {outer}
+"""
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "found"),
+    [
+        ("if step % 5 == 0:\n            policy.load_state_dict(target.state_dict())", "pass", ["information"]),
+        ("if step % 5 == 0:\n            target.load_state_dict(policy.state_dict())", "pass", []),
+        ("pass", "policy.load_state_dict(target.state_dict())", []),
+        (
+            "target.load_state_dict(policy.state_dict())\n        policy.load_state_dict(target.state_dict())",
+            "pass",
+            [],
+        ),
+        (
+            "for t, p in zip(target.parameters(), policy.parameters()):\n            t.data.mul_(0.9).add_(p.data)\n"
+            "        policy.load_state_dict(target.state_dict())",
+            "pass",
+            [],
+        ),
+    ],
+)
+def test_weights_that_go_the_wrong_way(inner: str, outer: str, found: list[str]) -> None:
+    assert [severity for severity, _ in reported("GRD714", SYNCED.format(inner=inner, outer=outer))] == found
+
+
+def test_lists_that_are_chosen_again_and_again() -> None:
+    """What an element costs that is put into a list does not grow with the choices that led to the list."""
+    choice = "    one, other = (one if next(words) else other), (other if next(words) else one)\n    one.append(3)\n"
+    snippet = "def parse(words):\n    one, other = [], []\n" + 40 * choice + "    return torch.optim.SGD(one, lr=0.1)\n"
+    assert reported("GRD505", snippet) == []

@@ -63,12 +63,11 @@ def to_mapping(run: Run, value: Value | None, kwargs: dict[str, Value]) -> Mappi
     return Mapping(run.state, entries | kwargs, run.join.values(rest) if rest else None)
 
 
-def grown(run: Run, receiver: Sequence, value: Value) -> None:
-    """Something is put into what may be one of several lists, by branch: each of them may hold it now."""
+def grown(run: Run, receiver: Sequence) -> None:
+    """Something is put into what may be one of several lists, by branch: none of them is known to the end any more."""
     for part in receiver.fields.get("parts", ()):
-        old = part.rest
-        run.state.set(part.fields, "rest", value if old is None else run.join.values([old, value]))
-        grown(run, part, value)
+        if part.rest is None:
+            run.state.set(part.fields, "rest", run.unknown("element"))
 
 
 @method("list", "append")
@@ -81,7 +80,7 @@ def append(run: Run, receiver: Sequence, call: Call) -> Value:
         value = held(run, receiver, value)
         run.state.set(receiver.fields, "items", (*receiver.items, value))
         if "parts" in receiver.fields:
-            grown(run, receiver, value)
+            grown(run, receiver)
         run.event("append", call.node, receiver, appended=value, held=receiver.elements)
     return NONE
 
@@ -99,7 +98,7 @@ def insert(run: Run, receiver: Sequence, call: Call) -> Value:
         items.insert(place, value)
         run.state.set(receiver.fields, "items", tuple(items))
         if "parts" in receiver.fields:
-            grown(run, receiver, value)
+            grown(run, receiver)
         run.event("append", call.node, receiver, appended=value, held=receiver.elements)
     return NONE
 
@@ -114,8 +113,8 @@ def extend(run: Run, receiver: Sequence, call: Call) -> Value:
         added = Sequence(run.state, "list", (), run.unknown("element"))
         items = items[:MOST_ITEMS]
     run.state.set(receiver.fields, "items", items)
-    for one in added.elements if "parts" in receiver.fields else ():
-        grown(run, receiver, one)
+    if "parts" in receiver.fields:
+        grown(run, receiver)
     if added.rest is not None:
         old, rest = receiver.rest, held(run, receiver, added.rest)
         run.state.set(receiver.fields, "rest", rest if old is None else run.join.values([old, rest]))
