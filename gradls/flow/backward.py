@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence as Items
 from typing import TYPE_CHECKING
 
-from gradls.flow import truth
+from gradls.flow import truth, unknown_graphs
 from gradls.flow.arguments import Call
 from gradls.flow.graph import HIDING, Edge, Freed, Node, Write, compatible, frees_on_all_ways, meets, walk
 from gradls.flow.operations import cut_node, derived_tensor, tensors_in
@@ -30,6 +30,7 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
     targets = None if inputs is None else [value for value in tensors_in(inputs) if isinstance(value, Tensor)]
     ran: list[Node] = []
     through: list[Node] = []
+    unknown: list[Node] = []
     for root in roots:
         if not isinstance(root, Tensor):
             unknown_backward(run, root, call)
@@ -56,7 +57,10 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
             autocast=run.autocast > 0,
         )
         nodes = executed(root.node, targets)
-        check_graph(run, root, call, nodes)
+        if not check_graph(run, root, call, nodes) and targets is None:
+            unknown_graphs.look(run, root, call)
+        if targets is None:
+            unknown += unknown_graphs.certain(root.node)
         ran += nodes
         if targets is None and not root.node.frees and root.node.kind == "op" and frees_on_all_ways(root.node):
             through.append(root.node)
@@ -66,8 +70,11 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
             _fill_grads(run, frozenset(targets or ()), call, create)
             if targets is not None and root.requires_grad is True and not call.unsure:
                 _pass_over(run, root, targets, call)
+        if root.requires_grad is None and inputs is None:
+            # Otherwise this would have raised.
+            run.state.set(root.fields, "requires_grad", True)
     # One pass goes through all graphs, so nothing is freed before its end.
-    free(run, call, retain, [node for node in ran if node.frees] + through)
+    free(run, call, retain, [node for node in ran if node.frees] + through + unknown)
 
 
 def unknown_backward(run: Run, root: Value, call: Call) -> None:
@@ -103,8 +110,9 @@ def _flag(run: Run, call: Call, name: str, index: int) -> bool | None:
     return truth.truth(run, given)
 
 
-def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> None:
-    """Write down what makes this backward raise: a freed graph, or a saved tensor that was written since."""
+def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> bool:
+    """Write down what makes this backward raise: a freed graph, or a saved tensor that was written since. Is it the
+    first?"""
     first: Event | None = None
     others: set[Node] | None = None
     for node in nodes:
@@ -131,6 +139,7 @@ def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> None:
             elif write is not None and first is not None:
                 # Keeping the graph would not have helped.
                 first.info["overwritten"] = True
+    return first is not None
 
 
 def of_other_elements(root: Node) -> set[Node]:

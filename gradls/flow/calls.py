@@ -201,7 +201,11 @@ def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
     if function is not None and (function.among or function.origin == "branches"):
         # It may be a module that is known, whose parameters the result depends on.
         values.append(function)
-    return operations.unknown_operation(run, name, values, call.node, pure=pure)
+    result = operations.unknown_operation(run, name, values, call.node, pure=pure)
+    node = result.fields.get(("node",)) if isinstance(result, Unknown) else None
+    if node is not None and receiver is None:
+        node.fields["called"] = function
+    return result
 
 
 def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:

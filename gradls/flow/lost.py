@@ -9,6 +9,7 @@ from gradls.autograd.distributions import find_distribution
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import HIDING, Node, frontier, lost_leaves, walk
 from gradls.flow.models.modules import parameters_of
+from gradls.flow.sources import sources
 from gradls.flow.values import Instance, Sequence, Tensor, Unknown
 
 ADDITIVE = frozenset(("add", "sub", "rsub", "neg", "radd", "scale"))
@@ -33,7 +34,8 @@ def may_hide(node: Node) -> bool:
 class Lost:
     """A cut that costs gradient.
 
-    `why`: "raises", nothing that the backward could reach is left; "parameters", the parameters in `leaves`, which an
+    `why`: "raises", nothing that the backward could reach is left; "given", the same if the data have no gradient
+    themselves; "parameters", the parameters in `leaves`, which an
     optimizer steps, get no gradient from any backward; "untrained", the same for parameters of a program that makes no
     optimizer; "term", a term of the loss is a constant; "forward", the same as "untrained" for what a `forward` that
     nobody calls returns, and `backward` is that return. `others` are further cuts of the same
@@ -82,6 +84,9 @@ def _all(facts: Facts) -> Iterator[Lost]:
             if cuts:
                 yield _raising(event, cuts, given)
             continue
+        if cuts and event.requires_grad is None and _is_of_data(root, cuts):
+            yield replace(_raising(event, cuts, given), why="given")
+            continue
         dead: dict[bool, set[Node]] = {}
         if facts.unfinished:
             continue  # A backward that was not seen may reach what this one does not.
@@ -105,6 +110,15 @@ def _all(facts: Facts) -> Iterator[Lost]:
             if (cut, why) not in seen and leaves:
                 seen.add((cut, why))
                 yield Lost(cut, event, leaves, why)
+
+
+def _is_of_data(root: Node, cuts: list[Node]) -> bool:
+    """Is nothing that this depends on left to have a gradient but data, and is there something behind the cuts?"""
+    found = sources(root)
+    if found.calls or found.arguments or found.others or not found.data:
+        return False
+    behind = [*cuts, *(edge.node for cut in cuts for edge in cut.edges)]
+    return any(lost_leaves(cut) for cut in cuts) or any(sources(node).calls for node in behind)
 
 
 def _raising(event: Event, cuts: list[Node], optimized: set[Tensor]) -> Lost:

@@ -476,6 +476,8 @@ def unknown_operation(
         quiet = pure and all(given.flows is False for given in edges)
         result.plain = quiet and not any(isinstance(value, Unknown) and value.unrecorded for value in values)
         result.unrecorded = quiet or (run.recording is False and not run.isolated)
+        if result.unrecorded and not quiet:
+            node.cut = Cut("no_grad", run.mode["at"] or run.at(at), False)
         if not quiet:
             steep.look_at_unknown(run, name, values if given is None else given, result, at)
     return result

@@ -172,7 +172,10 @@ class GraphAlreadyFreed(Rule):
                 fixes = [Fix("Keep the graph in the first backward", Safety.SUGGESTED, keep)]
         story = [Step(place(shared.at), "both go through this")] if shared.at is not None else []
         story.append(Step(place(freed.at), "the first backward, which frees it"))
-        return self.finding(place(event.at), words, story, fixes)
+        if not event.info.get("likely"):
+            return self.finding(place(event.at), words, story, fixes)
+        words = f"{words} (unless the model gives it without a graph, or saves nothing)"
+        return self.finding(place(event.at), words, story, fixes, Severity.INFORMATION)
 
 
 def _carried(facts: Facts, event: Event, value: Node) -> str:

@@ -54,6 +54,9 @@ class LostGradientRule(Rule):
         if lost.why == "raises":
             end = f"this loss has no graph left, and {code(facts, lost.backward.at.node)} raises"
             message = f"{what}: no gradient can reach {who}, {end}" if lost.leaves else f"{what}: {end}"
+        elif lost.why == "given":
+            end = f"this loss has no graph, and {code(facts, lost.backward.at.node)} raises"
+            message = f"{what}: unless the data that it is compared with require grad, {end}"
         elif lost.why == "parameters":
             message = f"{what}: no gradient ever reaches {who}, which the optimizer is meant to train"
         elif lost.why == "untrained":
@@ -70,7 +73,8 @@ class LostGradientRule(Rule):
         story = [*origin(lost.cut), *(Step(place(other.cut.at), "cut here too") for other in lost.others if other.cut)]
         in_forward = Step(place(lost.backward.at), "this is what it returns")
         story.append(in_forward if lost.why == "forward" else backward_step(facts, lost.backward))
-        severities = {"raises": Severity.ERROR, "untrained": self.untrained, "forward": Severity.INFORMATION}
+        severities = {"raises": Severity.ERROR, "untrained": self.untrained}
+        severities |= dict.fromkeys(("forward", "given"), Severity.INFORMATION)
         severity = severities.get(lost.why, Severity.WARNING)
         if lost.why == "parameters" and cut.kind in DELIBERATE and _part_of_trained(facts, lost):
             message = (
@@ -79,7 +83,7 @@ class LostGradientRule(Rule):
             )
             severity = Severity.INFORMATION
         fixes = self.fixes(facts, lost)
-        if lost.why in ("untrained", "forward"):
+        if lost.why in ("untrained", "forward", "given"):
             # It may be meant: a weight that a gradient gives, say.
             fixes = [dataclasses.replace(fix, safety=Safety.SUGGESTED) for fix in fixes]
         return self.finding(place(cut.at), message, story, fixes, severity)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import find_op
 from gradls.flow import truth
 from gradls.flow.arguments import Call
-from gradls.flow.graph import Edge, Node
+from gradls.flow.graph import Cut, Edge, Node
 from gradls.flow.hooks import removed_by_unknown
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.models.registry import method, setter
-from gradls.flow.operations import bind, cut_node, opaque, unknown_operation
+from gradls.flow.operations import bind, cut_node, is_plain, opaque, unknown_operation
 from gradls.flow.values import Host, Instance, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
@@ -158,6 +158,9 @@ def unknown_method(run: Run, name: str, receiver: Unknown, call: Call) -> Value 
     result = unknown_operation(run, name, flowing, call.node, pure=True, given=[receiver, *call.values])
     assert isinstance(result, Unknown)
     if all(output.gradient == "none" or output.dtype in ("int", "bool") for output in op.outputs):
+        node = result.fields.get(("node",))
+        if node is not None and not is_plain(result) and all(output.dtype in ("int", "bool") for output in op.outputs):
+            node.cut = Cut("integer", run.at(call.node), False)
         result.unrecorded = True
     elif op.view or op.inplace or name in _SAME:
         result.plain, result.unrecorded = receiver.plain, receiver.plain or receiver.unrecorded

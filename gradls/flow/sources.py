@@ -1,0 +1,64 @@
+"""What the gradient of a value may come from, where not all that it is computed from is known."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gradls.flow.graph import Node
+from gradls.flow.values import Unknown
+
+_OBJECTS = frozenset(("argument", "attribute", "call", "derived", "element"))
+"""Where something unknown that is called may come from if it is an object, such as a model: a function is imported."""
+
+
+class Sources(NamedTuple):
+    """Where the ways of a gradient end: at `calls` of unknown objects, which may be models, at `data`, which a loop
+    takes from somewhere or which are the target of a loss, and at other `arguments`. `others`: is there anything else,
+    such as a tensor that requires grad?"""
+
+    calls: list[Node]
+    data: list[Node]
+    arguments: list[Node]
+    others: bool
+
+
+def sources(root: Node) -> Sources:
+    """The ends of the ways that a gradient may take from `root` through operations that are known."""
+    calls: list[Node] = []
+    data: list[Node] = []
+    arguments: list[Node] = []
+    others = False
+    seen = {root}
+    todo = [(root, False)]
+    while todo:
+        node, is_target = todo.pop()
+        node = whole(node)
+        if node.kind == "opaque" and not node.get("pure"):
+            if _is_call(node):
+                calls.append(node)
+            elif node.op == "data" or (node.op == "argument" and is_target):
+                data.append(node)
+            elif node.op == "argument":
+                arguments.append(node)
+            else:
+                others = True
+        elif node.leaf is not None:
+            others = others or node.leaf.requires_grad is not False
+        else:
+            for index, edge in enumerate(node.edges):
+                if edge.flows is not False and edge.node not in seen:
+                    seen.add(edge.node)
+                    todo.append((edge.node, node.label == "loss" and index == 1))
+    return Sources(list(dict.fromkeys(calls)), data, arguments, others)
+
+
+def whole(node: Node) -> Node:
+    """What an unknown part is a part of."""
+    while node.kind == "opaque" and node.op == "derived" and len(node.edges) == 1:
+        node = node.edges[0].node
+    return node
+
+
+def _is_call(node: Node) -> bool:
+    called = node.get("called")
+    return isinstance(called, Unknown) and called.origin in _OBJECTS
