@@ -1,0 +1,110 @@
+"""Training functions that are given the model: what is told though nothing is known of it."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+import torch
+
+from tests.rules.reported import IMPORTS, reported
+
+LOOP = """
+def train(model, optimizer, loader):
+    {before}
+    for x, y in loader:
+        optimizer.zero_grad()
+        {forward}
+        loss = F.mse_loss(out, y)
+        loss.backward()
+        optimizer.step()
+"""
+
+
+class Recurrent(torch.nn.Module):
+    """A layer that gives its state back, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = torch.nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        out = torch.tanh(self.inner(x + state))
+        return out, out
+
+
+def _runs(program: str, model: torch.nn.Module) -> str:
+    """What PyTorch says to the function `train` of a program; empty if it raises nothing."""
+    scope: dict[str, object] = {}
+    exec(compile(textwrap.dedent(IMPORTS) + program, "train.py", "exec"), scope)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = [(torch.randn(3), torch.randn(3)) for _ in range(2)]
+    try:
+        scope["train"](model, optimizer, loader)  # type: ignore[operator]
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("rule", "blamed", "forward"),
+    [
+        ("GRD101", "model(x).detach()", "out = model(x).detach()"),
+        ("GRD106", "torch.no_grad()", "with torch.no_grad():\n            out = model(x)"),
+        ("GRD107", "model(x).gt(0)", "out = model(x).gt(0).float()"),
+        ("GRD107", "model(x).argsort()", "out = model(x).argsort().float()"),
+    ],
+)
+def test_a_loss_of_data_alone(rule: str, blamed: str, forward: str) -> None:
+    program = LOOP.format(before="pass", forward=forward)
+    assert "does not require grad" in _runs(program, torch.nn.Linear(3, 3))
+    assert reported(rule, program) == [("information", blamed)]
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        "out = model(x)",
+        "out = model(model(x).detach())",
+        "x = model.encode(x).detach()\n        out = model(x)",
+        "with torch.no_grad():\n            x = model(x)\n        out = model(x)",
+        "y, out = model(x).detach(), model(x)",
+        "out = model(x).detach() * model.scale",
+        "out = model(x).detach() + loader.offset",
+    ],
+)
+def test_a_loss_that_may_have_a_gradient(forward: str) -> None:
+    program = LOOP.format(before="pass", forward=forward)
+    assert [found for rule in ("GRD101", "GRD106", "GRD107") for found in reported(rule, program)] == []
+
+
+@pytest.mark.parametrize(
+    ("before", "forward", "model"),
+    [
+        ("state = torch.zeros(3)", "out, state = model(x, state)", Recurrent()),
+        ("out = model(loader[0][0])", "pass", torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Sigmoid())),
+    ],
+)
+def test_a_graph_of_an_earlier_round(before: str, forward: str, model: torch.nn.Module) -> None:
+    program = LOOP.format(before=before, forward=forward)
+    assert "backward through the graph a second time" in _runs(program, model)
+    assert reported("GRD301", program) == [("information", "loss.backward()")]
+
+
+@pytest.mark.parametrize(
+    ("before", "forward"),
+    [
+        ("state = torch.zeros(3)", "out, state = model(x, state)\n        state = state.detach()"),
+        ("state = torch.zeros(3)", "out, _ = model(x, state)"),
+        ("scale = model.prepare(loader)", "out = model(x * scale)"),
+        ("weight = prepare(loader)", "out = x * weight"),
+    ],
+)
+def test_a_graph_of_its_own_in_each_round(before: str, forward: str) -> None:
+    assert reported("GRD301", LOOP.format(before=before, forward=forward)) == []
+
+
+def test_what_backward_ran_on_has_a_graph() -> None:
+    program = LOOP.format(before="total = 0", forward="out = model(x)") + "        total += loss\n    return total\n"
+    assert [severity for severity, _ in reported("GRD701", program)] == ["information"]
+    assert reported("GRD701", program.replace("+= loss", "+= loss.item()")) == []
