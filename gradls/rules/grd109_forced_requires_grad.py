@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, frontier, walk
 from gradls.flow.lost import backwards
-from gradls.flow.values import Tensor
+from gradls.flow.values import Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.registration import optimized
 from gradls.rules.rule import Rule
@@ -19,7 +19,7 @@ class ForcedRequiresGrad(Rule):
     ## What it finds
     `loss.requires_grad_(True)`, `loss.requires_grad = True` or `torch.tensor(value, requires_grad=True)` on something
     that was computed, but has no history, and is then the root of `backward()`: a gradient that was stored in `grad`,
-    too.
+    too. As information, the same on what a criterion gave, if a function returns it.
 
     ## Why it matters
     The flag silences the error and mends nothing. The loss becomes a leaf of its own: `backward()` runs, fills
@@ -116,6 +116,26 @@ class ForcedRequiresGrad(Rule):
             meant = bool(forced.info.get("numbers")) or root.leaf in read
             if cuts or (computed and not meant):
                 yield self._report(facts, event, forced, cuts)
+
+        yield from self._of_returned(facts, trained | read)
+
+    def _of_returned(self, facts: Facts, used: set[Value | None]) -> Iterable[Finding]:
+        """A value of a criterion that a function makes a new leaf of, and returns."""
+        returned = {event.value for event in facts.of("return") if event.alone}
+        rooted = {event.value for event in backwards(facts)}
+        for event in facts.of("requires-grad-set", "created"):
+            value = event.value
+            if not isinstance(value, Tensor) or event.flag is not True or value in used or value in rooted:
+                continue
+            cuts = [cut for cut in frontier(value.node) if any(node.label == "loss" for node in walk(cut))]
+            if value not in returned or not cuts or cuts[0].cut is None:
+                continue
+            message = (
+                f"{code(facts, event.at.node)} only looks as if it had a gradient: its history ends at "
+                f"{code(facts, cuts[0].cut.at.node)}, so a backward of what is returned reaches no parameter"
+            )
+            story = [Step(place(cuts[0].cut.at), "the gradient is lost here")]
+            yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
 
     def _report(self, facts: Facts, event: Event, forced: Event, cuts: list[Node]) -> Finding:
         what = code(facts, forced.at.node)

@@ -108,3 +108,27 @@ def test_what_backward_ran_on_has_a_graph() -> None:
     program = LOOP.format(before="total = 0", forward="out = model(x)") + "        total += loss\n    return total\n"
     assert [severity for severity, _ in reported("GRD701", program)] == ["information"]
     assert reported("GRD701", program.replace("+= loss", "+= loss.item()")) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "blamed"),
+    [
+        (
+            "loss = F.mse_loss(a, b).item()\nreturn torch.tensor(loss, requires_grad=True)",
+            "torch.tensor(loss, requires_grad=True)",
+        ),
+        ("loss = F.mse_loss(a, b).detach()\nloss.requires_grad_()\nreturn loss", "loss.requires_grad_()"),
+        ("start = torch.tensor(a.mean().item(), requires_grad=True)\nreturn start", ""),
+        ("return torch.tensor(F.mse_loss(a, b).item())", ""),
+    ],
+)
+def test_a_criterion_that_gives_a_leaf(body: str, blamed: str) -> None:
+    program = "def criterion(a, b):\n" + textwrap.indent(body, "    ")
+    scope: dict[str, object] = {}
+    exec(compile(textwrap.dedent(IMPORTS) + program, "loss.py", "exec"), scope)
+    given = torch.ones(3, requires_grad=True)
+    found = scope["criterion"](given * 2, torch.zeros(3))  # type: ignore[operator]
+    if blamed:
+        found.backward()
+        assert given.grad is None
+    assert reported("GRD109", program) == ([("information", blamed)] if blamed else [])
