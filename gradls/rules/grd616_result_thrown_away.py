@@ -134,9 +134,10 @@ raise where a matrix is not positive definite."""
 
 def _is_of_something_new(facts: Facts, call: ast.Call) -> bool:
     """Is it computed of a tensor that nobody has, `torch.rand(3).sum()`? That is done to show it, or to make work."""
-    if any(isinstance(record[0], Bound) for record in facts.evaluations(call)):
+    functions = [record[0] for record in facts.evaluations(call)]
+    if any(isinstance(function, Bound) for function in functions):
         return isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Call)
-    if not call.args or not isinstance(call.args[0], ast.Call):
+    if not call.args or not isinstance(call.args[0], ast.Call) or any(isinstance(one, Instance) for one in functions):
         return False
     return all(isinstance(record[2], Tensor) for record in facts.evaluations(call.args[0]))
 

@@ -488,3 +488,13 @@ def test_what_is_said(case: str) -> None:
     program, expected = CASES[case]
     known = said(program)
     assert {words: known[words] for words in expected} == expected
+
+
+def test_lists_that_stand_for_lists_that_stand_for_lists() -> None:
+    """What is put into one of them is looked after once for each, however they were joined."""
+    branches = "\n".join(
+        f"        if d.a{n}:\n            xs = ys\n        elif d.b{n}:\n            ys = xs" for n in range(12)
+    )
+    start = "import torch\ndef f(data):\n    ys = [1]\n    xs = [2]\n    for d in data:"
+    text = f"{start}\n{branches}\n        xs.append(d)\n"
+    analyze(Source.read(text))

@@ -178,6 +178,7 @@ def test_untouched_parameter(body: str, more: str, found: list[str]) -> None:
         ("nn.ReLU(inplace=True)(h)", False),
         ("h.retain_grad()", False),
         ("h.sum().backward()", False),
+        ("act(torch.ones(3))", True),
         ("torch.rand(3, 3).sum()", False),
         ("torch.tanh(torch.tensor([1.0]))", False),
         ("nn.init.zeros_(net.weight)", False),
