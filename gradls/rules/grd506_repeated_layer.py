@@ -66,7 +66,8 @@ class RepeatedLayer(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         told: set[Instance | Tensor] = set()
         for event in facts.of("repeated"):
-            if event.trained:
+            # A helper in another file that repeats what it is given may be told to share.
+            if event.trained and event.at.source is facts.source:
                 told.update(event.trained)
                 yield self._report(facts, event, event.trained[0])
         for event in facts.of("container-filled"):
