@@ -9,6 +9,8 @@ from gradls.flow.values import Unknown
 
 _OBJECTS = frozenset(("argument", "attribute", "call", "derived", "element"))
 """Where something unknown that is called may come from if it is an object, such as a model: a function is imported."""
+_COLLECTIONS = frozenset(("argument", "attribute", "data", "derived"))
+"""Where a collection of data may come from: what a call gives may be the outputs of a model."""
 
 
 class Sources(NamedTuple):
@@ -36,7 +38,7 @@ def sources(root: Node) -> Sources:
         if node.kind == "opaque" and not node.get("pure"):
             if _is_call(node):
                 calls.append(node)
-            elif node.op == "data" or (node.op == "argument" and is_target):
+            elif _is_data(node) or (node.op == "argument" and is_target):
                 data.append(node)
             elif node.op == "argument":
                 arguments.append(node)
@@ -57,6 +59,13 @@ def whole(node: Node) -> Node:
     while node.kind == "opaque" and node.op == "derived" and len(node.edges) == 1:
         node = node.edges[0].node
     return node
+
+
+def _is_data(node: Node) -> bool:
+    """Is this an element of something that was given, not of what was computed?"""
+    value = node.get("value")
+    iterated = value.fields.get("iterated") if isinstance(value, Unknown) else None
+    return node.op == "data" and isinstance(iterated, Unknown) and iterated.origin in _COLLECTIONS
 
 
 def _is_call(node: Node) -> bool:
