@@ -39,7 +39,9 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
         op = _select(op, tuple(map(kind, args)), keywords)
     bound = bind(run, op, args, call.kwargs)
     if call.unsure:
-        bound |= {name: run.unknown("unknown") for name in op.params if name in op.differentiable - bound.keys()}
+        for name in op.params:
+            if name in op.differentiable and name not in bound:
+                bound[name] = run.unknown("unknown")
     nothing.note_arguments(run, call.node, op, bound)
     first = bound.get(op.params[0]) if op.params else None
     drops = dropout.drops(run, op, bound) if "dropout" in op.name else True
