@@ -18,9 +18,16 @@ _KINDS = frozenset(("detach", "data", "no_grad", "integer", "no_derivative", "nu
 _LEAKS = ("return", "attribute-set", "unknown-call", "backward", "grad-call")
 
 
-def cut_in_forward(facts: Facts) -> Iterator[Lost]:
+def cut_in_forward(facts: Facts) -> list[Lost]:
     """The cuts in a `forward` that nobody in the file calls, behind which there are parameters that get a gradient from
     nothing that the class computes, while others get one."""
+    found: list[Lost] | None = facts.memo.get("cut-in-forward")
+    if found is None:
+        found = facts.memo["cut-in-forward"] = list(_all(facts))
+    return found
+
+
+def _all(facts: Facts) -> Iterator[Lost]:
     found = list(facts.each(_in_chapter))
     reached = set(facts.each(_reached)) if found else set()
     for lost in found:

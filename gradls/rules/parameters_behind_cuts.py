@@ -18,11 +18,13 @@ def behind_cuts(facts: Facts) -> list[Lost]:
     in the file calls: whoever trains the module, the parameter gets no gradient."""
     found: list[Lost] | None = facts.memo.get("behind-cuts")
     if found is None:
-        found = facts.memo["behind-cuts"] = [] if facts.unfinished else list(_all(facts))
+        candidates = [] if facts.unfinished else list(facts.each(_in_chapter))
+        found = [lost for lost, cls, function in candidates if _is_only_use(facts, lost.leaves[0].name, cls, function)]
+        facts.memo["behind-cuts"] = found
     return found
 
 
-def _all(facts: Facts) -> Iterator[Lost]:
+def _in_chapter(facts: Facts) -> Iterator[tuple[Lost, Class, Function]]:
     results: dict[Function, list[Event]] = {}
     for event in facts.of("return"):
         function = event.function
@@ -31,20 +33,19 @@ def _all(facts: Facts) -> Iterator[Lost]:
     for function, events in results.items():
         cls = function.owner
         if isinstance(cls, Class) and is_module_class(cls) is True and cls.source is facts.source:
-            yield from _of_forward(facts, cls, function, events)
+            for lost in _of_forward(cls, events):
+                yield lost, cls, function
 
 
-def _of_forward(facts: Facts, cls: Class, function: Function, events: list[Event]) -> Iterator[Lost]:
+def _of_forward(cls: Class, events: list[Event]) -> Iterator[Lost]:
     roots = [(part.node, event) for event in events for part in _tensors(event)]
     live = {node.leaf for root, _ in roots for node in walk(root, follow="maybe")}
     told: set[Tensor] = set()
     for root, event in roots:
         for cut in frontier(root):
             for leaf in lost_leaves(cut):
-                if leaf in live or leaf in told or not _is_own(leaf, cls):
-                    continue
-                told.add(leaf)
-                if _is_only_use(facts, leaf.name, cls, function):
+                if leaf not in live and leaf not in told and _is_own(leaf, cls):
+                    told.add(leaf)
                     yield Lost(cut, event, (leaf,), "forward")
 
 
