@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import frontier, walk
+from gradls.flow.graph import frontier, lost_leaves, walk
 from gradls.flow.lost import Lost, backwards, dead_terms, lost_gradients, without_gradient
 from gradls.flow.values import Tensor
 from gradls.rules.cut_in_forward import cut_in_forward
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.parameters_behind_cuts import behind_cuts
-from gradls.rules.registration import lists_of_parameters
+from gradls.rules.registration import lists_of_parameters, optimized
 from gradls.rules.rule import Rule
 from gradls.rules.words import backward_step, code, origin, owners, place
 
@@ -99,8 +99,16 @@ class LostGradientRule(Rule):
 
 
 def frozen_since(facts: Facts, backward: Event) -> Event | None:
-    """What froze a parameter behind a backward that has no graph left, which an optimizer trained before."""
+    """What froze a parameter behind a backward that has no graph left, which an optimizer trained before. None if what
+    another optimizer is to train lies behind a cut, and there was no graph in an earlier round either: then the cut is
+    to blame."""
     if backward.node is None or not without_gradient(backward):
+        return None
+    given = optimized(facts)
+    earlier = (event for event in backwards(facts) if event.at.node is backward.at.node)
+    if all(without_gradient(event) for event in earlier) and any(
+        leaf in given for cut in frontier(backward.node) for leaf in lost_leaves(cut)
+    ):
         return None
     leaves = {node.leaf for node in walk(backward.node) if node.leaf is not None}
     trained: set[Tensor] = set()
