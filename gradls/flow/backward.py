@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import truth, unknown_graphs
 from gradls.flow.arguments import Call
+from gradls.flow.contents import tensors_in
 from gradls.flow.graph import HIDING, Edge, Freed, Node, Write, compatible, frees_on_all_ways, meets, walk
-from gradls.flow.operations import cut_node, derived_tensor, tensors_in
+from gradls.flow.operations import cut_node, derived_tensor
 from gradls.flow.second_order import Gradient, gradients, is_constant
 from gradls.flow.values import Host, Sequence, Tensor, Value, is_none
 

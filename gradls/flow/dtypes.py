@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradls.autograd.ops import Op, Output
+from gradls.flow.contents import tensors_in
 from gradls.flow.values import Host, Lib, Sequence, Tensor, Unknown, Value
 
 OF_NAME = {
@@ -85,7 +86,7 @@ def _first_tensor(op: Op, bound: dict[str, Value]) -> Value | None:
     for name, value in bound.items():
         if type(value) is Host:
             continue
-        for tensor in operations.tensors_in(value):
+        for tensor in tensors_in(value):
             if name in op.differentiable:
                 return tensor
             others = others or tensor
@@ -110,7 +111,7 @@ def of_result(op: Op, output: Output, bound: dict[str, Value]) -> str | None:
     if op.name == "where" and op.params[0] == "condition" and "other" in op.params:
         return promote([value for name, value in bound.items() if name in ("input", "other")])
     if op.name in _JOINING:
-        parts = [tensor for value in bound.values() for tensor in operations.tensors_in(value)]
+        parts = [tensor for value in bound.values() for tensor in tensors_in(value)]
         return promote(parts) if parts else None
     if rule == "argument" and op.name in _METHODS:
         return _METHODS[op.name]
@@ -150,7 +151,7 @@ def exact_of_result(output: Output, bound: dict[str, Value]) -> str | None:
     for value in bound.values():
         if type(value) is Host:
             continue
-        for part in operations.tensors_in(value):
+        for part in tensors_in(value):
             if type(part) is not Tensor or part.dtype is None:
                 return None
             if part.dtype == "float":
@@ -160,7 +161,7 @@ def exact_of_result(output: Output, bound: dict[str, Value]) -> str | None:
     if output.dtype != "promote" or None in found or not found or {"bfloat16", "float16"} <= found:
         return None
     # A tensor without dimensions does not widen one that has some.
-    parts = [part for value in bound.values() for part in operations.tensors_in(value)]
+    parts = [part for value in bound.values() for part in tensors_in(value)]
     if any(isinstance(part, Tensor) and not part.shape for part in parts):
         return None
     return max((name for name in found if name is not None), key=lambda name: _WIDTH.get(name, 0))
@@ -171,7 +172,3 @@ _STAY_COMPLEX = frozenset((
     "unsqueeze", "flatten", "stack", "cat", "matmul", "mm", "bmm", "index", "alias", "expand", "to", "contiguous",
     "fft", "ifft", "fft_fft", "fft_ifft", "cumsum", "outer",
 ))  # fmt: skip
-
-
-# This begins dtypes itself: it is needed only when everything is there.
-from gradls.flow import operations  # noqa: E402

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from collections.abc import Mapping as Mapped
-from collections.abc import Sequence as Items
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,10 @@ from gradls.autograd.calls import select
 from gradls.autograd.ops import Op, Output, find_op
 from gradls.flow import dropout, dtypes, nothing, ranges, shapes, steep, unfit_inputs, writes
 from gradls.flow.arguments import Call
+from gradls.flow.contents import host_history, is_plain, opaque, requires_grad_in, tensors_in
 from gradls.flow.graph import At, Cut, Edge, Node, Saved, edge, saved
 from gradls.flow.second_order import about_edges
-from gradls.flow.values import NONE, Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import NONE, Choice, Host, Sequence, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -129,29 +129,6 @@ def bind(run: Run, op: Op, args: Iterable[Value], kwargs: dict[str, Value]) -> d
     return bound
 
 
-MOST_NESTED = 8
-"""Containers within containers that are looked into: one may hold itself."""
-
-
-def tensors_in(value: Value, nested: int = 0) -> Items[Value]:
-    """The tensors and unknown values in an argument."""
-    if type(value) is Tensor or type(value) is Unknown:
-        return (value,)
-    if type(value) is Host or nested > MOST_NESTED:
-        return ()
-    if isinstance(value, Unknown):
-        return [value]
-    if isinstance(value, Sequence):
-        return [part for item in value.elements for part in tensors_in(item, nested + 1)]
-    if isinstance(value, Mapping):
-        return [part for item in value.entries.values() for part in tensors_in(item, nested + 1)]
-    if isinstance(value, Choice):
-        return [part for option in value.options for part in tensors_in(option, nested + 1)]
-    if isinstance(value, Instance) and value.open:
-        return [value]
-    return []
-
-
 def edges_of(
     run: Run,
     bound: Mapped[Any, Value],
@@ -191,32 +168,6 @@ def _check_refused(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> No
     for name in op.refuses if run.recording is True and not run.isolated else ():
         if requires_grad_in(bound.get(name)):
             run.event("refused-argument", at, bound[name], name=name, op=op.name)
-
-
-def host_history(value: Value, nested: int = 0) -> list[Node]:
-    """The histories of numbers in an argument that were read out of tensors."""
-    if isinstance(value, Host):
-        return [value.node] if value.node is not None else []
-    if isinstance(value, Sequence) and nested <= MOST_NESTED:
-        return [node for item in value.elements for node in host_history(item, nested + 1)]
-    return []
-
-
-def opaque(run: Run, value: Value) -> Node:
-    """The node of something unknown: the same for the same value."""
-    fields = value.fields  # type: ignore[attr-defined]
-    node = fields.get(("node",))
-    if node is None:
-        edges: tuple[Edge, ...] = ()
-        whole, key = fields.get("derived", (None, None))
-        if isinstance(whole, Unknown) and isinstance(key, (int, tuple)):
-            # A part of it depends on what the whole depends on.
-            edges = (edge(opaque(run, whole), False if is_plain(whole) else None),)
-        origin = getattr(value, "origin", "") or "unknown"
-        node = fields["node",] = Node(run.state, origin, None, edges, kind="opaque")
-        node.label = getattr(value, "name", "")
-        node.fields["value"] = value
-    return node
 
 
 def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
@@ -448,14 +399,6 @@ def _multiplies(bound: dict[str, Value]) -> bool:
     return len(tensors_in(bound.get("operands", NONE))) != 1
 
 
-def requires_grad_in(value: Value | None) -> bool:
-    if type(value) is Tensor:
-        return value.fields["requires_grad"] is True
-    return value is not None and any(
-        isinstance(tensor, Tensor) and tensor.requires_grad is True for tensor in tensors_in(value)
-    )
-
-
 def unknown_operation(
     run: Run, name: str, values: list[Value], at: ast.AST, *, pure: bool = False, given: list[Value] | None = None
 ) -> Value:
@@ -483,11 +426,6 @@ def unknown_operation(
         if not quiet:
             steep.look_at_unknown(run, name, values if given is None else given, result, at)
     return result
-
-
-def is_plain(value: Value) -> bool:
-    """Is it known of an unknown value that it carries no gradient?"""
-    return isinstance(value, Unknown) and (value.plain or value.unrecorded)
 
 
 def tensor_method(run: Run, receiver: Tensor, name: str, call: Call) -> Value:

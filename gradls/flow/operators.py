@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from gradls.flow import calls, lazies, nothing, truth
 from gradls.flow.arguments import Call
+from gradls.flow.contents import host_history, is_plain, tensors_in
 from gradls.flow.graph import Edge
 from gradls.flow.hierarchy import find_in_class
 from gradls.flow.join import options
 from gradls.flow.nesting import all_held, held
-from gradls.flow.operations import apply, cut_node, host_history, is_plain, tensors_in, unknown_operation
+from gradls.flow.operations import apply, cut_node, unknown_operation
 from gradls.flow.values import (
     FALSE,
     LONGEST,

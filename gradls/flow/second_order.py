@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from gradls.flow.contents import is_plain, tensors_in
 from gradls.flow.graph import Edge, Node
 from gradls.flow.values import Tensor, Value
 
@@ -52,14 +53,14 @@ def _are_constant(values: Iterable[Value]) -> bool:
         if type(value) is Tensor:
             if value.fields["requires_grad"] is not False:
                 return False
-        elif not all(map(is_constant, operations.tensors_in(value))):
+        elif not all(map(is_constant, tensors_in(value))):
             return False
     return True
 
 
 def is_constant(value: Value) -> bool:
     """Is it known that this does not require grad?"""
-    return value.requires_grad is False if isinstance(value, Tensor) else operations.is_plain(value)
+    return value.requires_grad is False if isinstance(value, Tensor) else is_plain(value)
 
 
 class Gradient:
@@ -126,7 +127,3 @@ def _in_order(nodes: set[Node], roots: Iterable[Node]) -> list[Node]:
             todo.append((node, True))
             todo += [(edge.node, False) for edge in node.edges if edge.flows is not False]
     return order[::-1]
-
-
-# This begins the module itself: it is needed only when everything is there.
-from gradls.flow import operations  # noqa: E402

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import Op, find_op
 from gradls.flow import dtypes, ranges, shapes
+from gradls.flow.contents import requires_grad_in
 from gradls.flow.graph import Cut, Edge, Node, Storage, Write
 from gradls.flow.values import FALSE, Host, Sequence, Tensor, Value
 
@@ -64,7 +65,7 @@ def as_hooked(run: Run, value: Value) -> Value:
 
 def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     """An operation that writes to its first tensor and returns it."""
-    from gradls.flow.operations import edges_of, requires_grad_in, saved_by
+    from gradls.flow.operations import edges_of, saved_by
     from gradls.flow.second_order import about_edges
 
     target = bound[op.params[0]]

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At, Node, leaves
-from gradls.flow.operations import tensors_in
 from gradls.flow.values import Function, Tensor, Value
 from gradls.picture.model import listed
 from gradls.picture.places import Places

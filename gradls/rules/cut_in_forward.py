@@ -6,10 +6,10 @@ import ast
 from collections.abc import Iterator
 from dataclasses import replace
 
+from gradls.flow.contents import is_plain, tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, frontier, lost_leaves, walk
 from gradls.flow.lost import Lost
-from gradls.flow.operations import is_plain, tensors_in
 from gradls.flow.values import Function, Tensor, Unknown, Value
 from gradls.rules.training_order import outermost
 

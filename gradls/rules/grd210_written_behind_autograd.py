@@ -3,9 +3,9 @@
 import ast
 from collections.abc import Iterator
 
+from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, flow_of, meets, walk
-from gradls.flow.operations import tensors_in
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule

@@ -3,10 +3,10 @@
 import ast
 from collections.abc import Iterable, Iterator
 
+from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import leaves
 from gradls.flow.lost import Lost, lost_gradients, never_reached
-from gradls.flow.operations import tensors_in
 from gradls.flow.values import Function, Host, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule

@@ -4,10 +4,10 @@ import ast
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, from_earlier_round, leaves, walk
 from gradls.flow.hierarchy import is_module
-from gradls.flow.operations import tensors_in
 from gradls.flow.values import Mapping, Sequence, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.conditions import UNLESS

@@ -3,9 +3,9 @@
 import ast
 from collections.abc import Iterable
 
+from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, from_earlier_round, walk
-from gradls.flow.operations import tensors_in
 from gradls.flow.values import Tensor, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import frontier, lost_leaves, walk
 from gradls.flow.hierarchy import is_module_class
 from gradls.flow.lost import Lost
-from gradls.flow.operations import tensors_in
 from gradls.flow.values import Class, Function, Tensor
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hierarchy import library_bases, linearize
 from gradls.flow.models.modules import contents, members, modules_of, parameters_of
-from gradls.flow.operations import tensors_in
 from gradls.flow.values import Choice, Class, Instance, Tensor, Value
 from gradls.rules.loss_arguments import of_call
 

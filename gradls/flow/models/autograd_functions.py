@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import gaps, truth
 from gradls.flow.arguments import Call
+from gradls.flow.contents import tensors_in
 from gradls.flow.graph import saved, walk
 from gradls.flow.hierarchy import FUNCTION, find_in_class, has_unknown_base
 from gradls.flow.models import recomputation
 from gradls.flow.models.registry import attribute, function, method
-from gradls.flow.operations import cut_tensor, derived_tensor, more_of, tensors_in, unknown_operation
+from gradls.flow.operations import cut_tensor, derived_tensor, more_of, unknown_operation
 from gradls.flow.values import NONE, Class, Function, Host, Instance, Sequence, Tensor, Value
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import find_op
 from gradls.flow import truth
 from gradls.flow.arguments import Call
+from gradls.flow.contents import host_history, tensors_in
 from gradls.flow.graph import Edge
 from gradls.flow.hierarchy import is_instance
 from gradls.flow.iterators import consume
 from gradls.flow.models.containers import to_mapping, to_sequence
 from gradls.flow.models.registry import function
-from gradls.flow.operations import apply, cut_node, host_history, tensors_in
+from gradls.flow.operations import apply, cut_node
 from gradls.flow.values import (
     FALSE,
     NONE,

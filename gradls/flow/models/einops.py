@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
+from gradls.flow.contents import tensors_in
 from gradls.flow.models.registry import function, method
-from gradls.flow.operations import derived_tensor, tensors_in, unknown_operation
+from gradls.flow.operations import derived_tensor, unknown_operation
 from gradls.flow.values import Instance, Sequence, Tensor, Value
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import dtypes, ranges, shapes, truth
 from gradls.flow.arguments import Call
+from gradls.flow.contents import tensors_in
 from gradls.flow.graph import Edge, Node
 from gradls.flow.models.registry import function, method
 from gradls.flow.models.tensors import history_edges
-from gradls.flow.operations import cut_node, tensors_in
+from gradls.flow.operations import cut_node
 from gradls.flow.values import Choice, Host, Instance, Sequence, Tensor, Unknown, Value, is_none
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import find_op
 from gradls.flow import hierarchy
 from gradls.flow.arguments import Call
+from gradls.flow.contents import tensors_in
 from gradls.flow.graph import Edge
 from gradls.flow.join import options
 from gradls.flow.models.registry import find_method
-from gradls.flow.operations import apply, cut_node, tensors_in, unknown_operation
+from gradls.flow.operations import apply, cut_node, unknown_operation
 from gradls.flow.values import Host, Instance, Lib, Mapping, Tensor, Value, host
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
+from gradls.flow.contents import tensors_in
 from gradls.flow.graph import walk
 from gradls.flow.models.function_transforms import look_at
 from gradls.flow.models.modules import buffers_of, members, parameters_of
 from gradls.flow.models.registry import function, method
-from gradls.flow.operations import derived_tensor, tensors_in
+from gradls.flow.operations import derived_tensor
 from gradls.flow.values import Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from gradls.autograd.losses import LossSpec, find_loss
 from gradls.autograd.ops import find_op
 from gradls.flow import nothing, ranges
 from gradls.flow.arguments import Call
+from gradls.flow.contents import requires_grad_in
 from gradls.flow.models.registry import FUNCTIONS, Model
-from gradls.flow.operations import apply, derived_tensor, more_of, requires_grad_in
+from gradls.flow.operations import apply, derived_tensor, more_of
 from gradls.flow.values import Host, Instance, Tensor, Value
 
 if TYPE_CHECKING:

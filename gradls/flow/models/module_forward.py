@@ -11,12 +11,13 @@ from gradls.autograd.ops import find_op
 from gradls.autograd.versions import FUSED_LSTM, since
 from gradls.flow import dtypes, layer_shapes, nothing, truth, unfit_inputs
 from gradls.flow.arguments import Call
+from gradls.flow.contents import tensors_in
 from gradls.flow.graph import Edge, Node, Saved
 from gradls.flow.graph import saved as keep
 from gradls.flow.hierarchy import MODULE, is_module_path, library_bases
 from gradls.flow.models.modules import CONTAINERS, contents, initialize
 from gradls.flow.models.registry import method
-from gradls.flow.operations import apply, check_saved, derived_tensor, more_of, tensors_in
+from gradls.flow.operations import apply, check_saved, derived_tensor, more_of
 from gradls.flow.values import (
     FALSE,
     NONE,

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import dtypes
 from gradls.flow.arguments import Call
+from gradls.flow.contents import tensors_in
 from gradls.flow.graph import Edge, Write
 from gradls.flow.models.registry import function, method
 from gradls.flow.models.tensors import history_edges
-from gradls.flow.operations import cut_node, tensors_in
+from gradls.flow.operations import cut_node
 from gradls.flow.shapes import Shape, of_sizes
 from gradls.flow.values import NONE, Host, Instance, Lib, Sequence, Tensor, Value, is_none
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradls.flow.arguments import Call
+from gradls.flow.contents import tensors_in
 from gradls.flow.models.registry import FUNCTIONS, METHODS, Model
-from gradls.flow.operations import derived_tensor, tensors_in
+from gradls.flow.operations import derived_tensor
 from gradls.flow.values import Sequence, Tensor, Value
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from gradls.autograd.calls import select
 from gradls.autograd.ops import find_op
 from gradls.flow import dtypes, ranges, shapes, truth
 from gradls.flow.arguments import Call
+from gradls.flow.contents import host_history, tensors_in
 from gradls.flow.graph import At, Cut, Edge
 from gradls.flow.models.attributes import change_flag
 from gradls.flow.models.registry import function, method
-from gradls.flow.operations import apply, cut_node, cut_tensor, host_history, result_of, tensors_in
+from gradls.flow.operations import apply, cut_node, cut_tensor, result_of
 from gradls.flow.values import NONE, Function, Host, Instance, Lib, Sequence, Tensor, Unknown, Value, host
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import dtypes
 from gradls.flow.arguments import Call
+from gradls.flow.contents import tensors_in
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.models.optimizers import held
 from gradls.flow.models.registry import FUNCTIONS, function
-from gradls.flow.operations import derived_tensor, tensors_in
+from gradls.flow.operations import derived_tensor
 from gradls.flow.values import Host, Instance, Sequence, Tensor, Value
 
 if TYPE_CHECKING:

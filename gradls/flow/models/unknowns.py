@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import find_op
 from gradls.flow import truth
 from gradls.flow.arguments import Call
+from gradls.flow.contents import is_plain, opaque
 from gradls.flow.graph import Cut, Edge, Node
 from gradls.flow.hooks import removed_by_unknown
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.models.registry import method, setter
-from gradls.flow.operations import bind, cut_node, is_plain, opaque, unknown_operation
+from gradls.flow.operations import bind, cut_node, unknown_operation
 from gradls.flow.values import Host, Instance, Tensor, Unknown, Value
 
 if TYPE_CHECKING:

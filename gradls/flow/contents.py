@@ -1,0 +1,74 @@
+"""What is in a value: the tensors and unknown parts of containers, and the histories of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Items
+from typing import TYPE_CHECKING
+
+from gradls.flow.graph import Edge, Node, edge
+from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+MOST_NESTED = 8
+"""Containers within containers that are looked into: one may hold itself."""
+
+
+def tensors_in(value: Value, nested: int = 0) -> Items[Value]:
+    """The tensors and unknown values in an argument."""
+    if type(value) is Tensor or type(value) is Unknown:
+        return (value,)
+    if type(value) is Host or nested > MOST_NESTED:
+        return ()
+    if isinstance(value, Unknown):
+        return [value]
+    if isinstance(value, Sequence):
+        return [part for item in value.elements for part in tensors_in(item, nested + 1)]
+    if isinstance(value, Mapping):
+        return [part for item in value.entries.values() for part in tensors_in(item, nested + 1)]
+    if isinstance(value, Choice):
+        return [part for option in value.options for part in tensors_in(option, nested + 1)]
+    if isinstance(value, Instance) and value.open:
+        return [value]
+    return []
+
+
+def host_history(value: Value, nested: int = 0) -> list[Node]:
+    """The histories of numbers in an argument that were read out of tensors."""
+    if isinstance(value, Host):
+        return [value.node] if value.node is not None else []
+    if isinstance(value, Sequence) and nested <= MOST_NESTED:
+        return [node for item in value.elements for node in host_history(item, nested + 1)]
+    return []
+
+
+def opaque(run: Run, value: Value) -> Node:
+    """The node of something unknown: the same for the same value."""
+    fields = value.fields  # type: ignore[attr-defined]
+    node = fields.get(("node",))
+    if node is None:
+        edges: tuple[Edge, ...] = ()
+        whole, key = fields.get("derived", (None, None))
+        if isinstance(whole, Unknown) and isinstance(key, (int, tuple)):
+            # A part of it depends on what the whole depends on.
+            edges = (edge(opaque(run, whole), False if is_plain(whole) else None),)
+        origin = getattr(value, "origin", "") or "unknown"
+        node = fields["node",] = Node(run.state, origin, None, edges, kind="opaque")
+        node.label = getattr(value, "name", "")
+        node.fields["value"] = value
+    return node
+
+
+def is_plain(value: Value) -> bool:
+    """Is it known of an unknown value that it carries no gradient?"""
+    return isinstance(value, Unknown) and (value.plain or value.unrecorded)
+
+
+def requires_grad_in(value: Value | None) -> bool:
+    """Is there a tensor in it that requires grad for certain?"""
+    if type(value) is Tensor:
+        return value.fields["requires_grad"] is True
+    return value is not None and any(
+        isinstance(tensor, Tensor) and tensor.requires_grad is True for tensor in tensors_in(value)
+    )
