@@ -17,7 +17,6 @@ from gradls.syntax.separators import line_in_words
 from gradls.syntax.source import Span
 
 OFF, CUTS, ALL = "off", "cuts", "all"
-CHOICES = (OFF, CUTS, ALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,10 +50,8 @@ def _child_at(source: Source, node: ast.AST, line: int, column: int) -> ast.AST 
 
 def function_around(facts: Facts, node: ast.AST) -> ast.AST | None:
     """The function that a node is in, or that it decorates; None for the module's own statements."""
-    outer = facts.parent(node)
-    while outer is not None and not isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-        outer = facts.parent(outer)
-    return outer
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    return next((outer for outer in facts.parents(node) if isinstance(outer, functions)), None)
 
 
 def where(facts: Facts, at: At) -> str:

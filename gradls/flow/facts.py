@@ -171,6 +171,15 @@ class Facts:
         outer = self.source.parent(node)
         return outer if outer is not None or not self.others else self.source_of(node).parent(node)
 
+    def parents(self, node: ast.AST) -> Iterator[ast.AST]:
+        """What is around `node`, of any file, from inside out; the module comes last."""
+        return self.source_of(node).parents(node) if self.others else self.source.parents(node)
+
+    def function(self, node: ast.AST) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The function, other than a lambda, that `node` stands in; None for the module's own statements."""
+        around = (outer for outer in self.parents(node) if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef)))
+        return next(around, None)
+
     def reads(self, name: str) -> list[ast.Attribute]:
         """The places in the file where an attribute of this name is read."""
         return self.source.index(_attribute_read).get(name)

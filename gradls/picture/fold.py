@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
@@ -207,10 +206,7 @@ def _fold_operations(facts: Facts, sketch: Sketch, most: int) -> None:
 def _function_around(facts: Facts, node: Node) -> Hashable:
     if node.at is None:
         return None
-    around: ast.AST | None = node.at.node
-    while around is not None and not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        around = node.at.source.parent(around)
-    return around
+    return facts.function(node.at.node)
 
 
 def _contract(sketch: Sketch, fits: Callable[[Piece, Piece, Piece | None], bool], most: int) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import libcst as cst
 
-_NO_SPACE = cst.MaybeSentinel.DEFAULT
-
 
 def with_keyword(call: cst.Call, name: str, value: cst.BaseExpression | None) -> cst.Call | None:
     """The call with the keyword argument `name` set, added or, for None, taken away; None if that cannot be known."""

@@ -188,14 +188,7 @@ def _is_kept(facts: Facts, event: Event) -> bool:
     time of the call it may be another one."""
     assert event.node is not None
     at = event.node.at
-    return at is not None and _function(facts, at.node) is not _function(facts, event.at.node)
-
-
-def _function(facts: Facts, node: ast.AST) -> ast.AST | None:
-    found = facts.parent(node)
-    while found is not None and not isinstance(found, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        found = facts.parent(found)
-    return found
+    return at is not None and facts.function(at.node) is not facts.function(event.at.node)
 
 
 def _explicit(node: Node) -> ast.keyword | None:

@@ -194,10 +194,7 @@ def _is_random(event: Event) -> bool:
 
 def _around(at: At, kind: type[ast.AST]) -> ast.AST | None:
     """The class or function, whichever `kind` is, that a place is in."""
-    node: ast.AST | None = at.node
-    while node is not None and not isinstance(node, kind):
-        node = at.source.parent(node)
-    return node
+    return next((node for node in at.source.parents(at.node) if isinstance(node, kind)), None)
 
 
 def _is_set_again(event: Event) -> bool:

@@ -175,12 +175,8 @@ def _may_be_closure(facts: Facts, clear: Event) -> bool:
     function = outermost(clear)
     if function is None:
         return False
-    node = function.written.node
-    around: ast.AST | None = facts.parent(node)
-    while around is not None:
-        if isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            return True
-        around = facts.parent(around)
+    if facts.function(function.written.node) is not None:
+        return True
     for part in walk(facts.source.tree):
         if (
             isinstance(part, (ast.Name, ast.Attribute))
@@ -207,9 +203,8 @@ def _has_others(facts: Facts, clear: Event) -> bool:
     function = outermost(clear)
     if function is not None and any(_hooks(part) for part in walk(function.written.node)):
         return True  # The gradients are for what hangs on the model.
-    around: ast.AST | None = clear.at.node
-    while around is not None and not isinstance(around, (ast.For, ast.While, ast.FunctionDef, ast.AsyncFunctionDef)):
-        around = facts.parent(around)
+    near = (ast.For, ast.While, ast.FunctionDef, ast.AsyncFunctionDef)
+    around = next((outer for outer in facts.parents(clear.at.node) if isinstance(outer, near)), None)
     for part in walk(around) if around is not None else ():
         if isinstance(part, ast.Attribute) and part.attr == "grad":
             return True

@@ -9,7 +9,6 @@ from gradls.flow.hierarchy import library_bases
 from gradls.flow.values import Class, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.snapshots import around_of
 from gradls.rules.training_order import Moment, Order, is_vague_optimizer, order_of
 from gradls.rules.words import code, place
 
@@ -173,7 +172,7 @@ class ClipOrder(Rule):
 
 def _is_of_lightning(facts: Facts, event: Event) -> bool:
     """Is it done in the `training_step` of a LightningModule that leaves backward and step to the trainer?"""
-    around = list(around_of(event.at.source, event.at.node))
+    around = list(event.at.source.parents(event.at.node))
     if not any(isinstance(node, ast.FunctionDef) and node.name == "training_step" for node in around):
         return False
     classes = [made.value for made in facts.of("class") if made.at.node in around and isinstance(made.value, Class)]

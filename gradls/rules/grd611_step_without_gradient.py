@@ -1,6 +1,5 @@
 """GRD611."""
 
-import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.contents import tensors_in
@@ -252,14 +251,7 @@ def _is_elsewhere(facts: Facts, lost: Lost) -> bool:
     cut = lost.cut.cut
     if cut is None or cut.kind != "no_grad":
         return False
-    return _function(facts, cut.at.node) is not _function(facts, lost.backward.at.node)
-
-
-def _function(facts: Facts, node: ast.AST) -> ast.AST | None:
-    around = facts.parent(node)
-    while around is not None and not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        around = facts.parent(around)
-    return around
+    return facts.function(cut.at.node) is not facts.function(lost.backward.at.node)
 
 
 def _forgotten(facts: Facts, held: frozenset[Tensor], step: Event) -> Event | None:

@@ -146,10 +146,8 @@ def _beside(facts: Facts, node: ast.Call, backwards: list[Event]) -> Event | Non
 
 
 def _function(facts: Facts, node: ast.AST) -> ast.AST | None:
-    outer = facts.parent(node)
-    while outer is not None and not isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-        outer = facts.parent(outer)
-    return outer
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    return next((outer for outer in facts.parents(node) if isinstance(outer, functions)), None)
 
 
 def _is_differentiated(values: list[Tensor], backwards: list[Event]) -> bool:

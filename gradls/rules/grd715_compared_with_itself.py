@@ -216,8 +216,9 @@ def _is_made_even(facts: Facts, node: ast.AST) -> bool:
 def _are_zipped(facts: Facts, node: ast.BinOp) -> bool:
     """Are both sides variables of one loop over `zip(...)`, which goes through `parameters()` of one thing twice?"""
     names = {side.id for side in (node.left, node.right) if isinstance(side, ast.Name)}
-    around = facts.parent(node)
-    while around is not None and not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
+    for around in facts.parents(node):
+        if isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            break
         loops = getattr(around, "generators", [around] if isinstance(around, ast.For) else [])
         for loop in loops:
             targets = {part.id for part in getattr(loop.target, "elts", ()) if isinstance(part, ast.Name)}
@@ -225,7 +226,6 @@ def _are_zipped(facts: Facts, node: ast.BinOp) -> bool:
             if zipped and len(names) == 2 and names <= targets:
                 models = {_model_of(Place(facts.source_of(node), node), part) for part in loop.iter.args}
                 return len(models) == 1 and None not in models
-        around = facts.parent(around)
     return False
 
 
@@ -271,11 +271,10 @@ def _assigned(at: Place, name: str) -> Iterator[ast.Assign]:
 
 
 def _assignments(at: Place, name: str) -> list[ast.Assign]:
-    around: ast.AST | None = at.node
-    while around is not None and not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        around = at.source.parent(around)
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    around = next((outer for outer in at.source.parents(at.node) if isinstance(outer, functions)), at.source.tree)
     return [
         part
-        for part in ast.walk(around or at.source.tree)
+        for part in ast.walk(around)
         if isinstance(part, ast.Assign) and any(isinstance(one, ast.Name) and one.id == name for one in part.targets)
     ]

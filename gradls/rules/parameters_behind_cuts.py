@@ -68,7 +68,7 @@ def _is_only_use(facts: Facts, name: str, cls: Class, function: Function) -> boo
     another thing, unless they derive from this one."""
     own = 0
     for read in facts.reads(name):
-        around = _around(facts, read)
+        around = list(facts.parents(read))
         if cls.node in around:
             own += 1
             if function.node not in around:
@@ -79,12 +79,3 @@ def _is_only_use(facts: Facts, name: str, cls: Class, function: Function) -> boo
         if not of_another or any(cls.name == getattr(base, "id", "") for base in bases):
             return False
     return own == 1
-
-
-def _around(facts: Facts, node: ast.AST) -> list[ast.AST]:
-    found: list[ast.AST] = []
-    around = facts.parent(node)
-    while around is not None:
-        found.append(around)
-        around = facts.parent(around)
-    return found

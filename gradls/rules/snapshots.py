@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 
 from gradls.flow.facts import Event
 from gradls.flow.graph import Round
@@ -19,14 +18,14 @@ def is_chosen(event: Event) -> bool:
 
 def is_used_after(source: Source, target: ast.expr, of: Round) -> bool:
     """Is what a branch assigns to `target` in a round of a loop used after the loop, and not in it?"""
-    around = [node for node in around_of(source, target) if isinstance(node, (ast.For, ast.While, ast.AsyncFor))]
+    around = [node for node in source.parents(target) if isinstance(node, (ast.For, ast.While, ast.AsyncFor))]
     around = [node for node in around if node is getattr(of.loop, "statement", None)] or around[-1:]
     if not around or _leaves(source, target, around[0]):
         return False
     within = {id(node) for node in ast.walk(around[0])}
     whole: ast.AST = source.tree
     if isinstance(target, ast.Name):
-        whole = next((node for node in around_of(source, target) if isinstance(node, ast.FunctionDef)), whole)
+        whole = next((node for node in source.parents(target) if isinstance(node, ast.FunctionDef)), whole)
     uses = [node for node in ast.walk(whole) if _is_use(source, node, target)]
     # What is kept on an object may be used in another file.
     return (bool(uses) or isinstance(target, ast.Attribute)) and not any(id(node) in within for node in uses)
@@ -44,17 +43,9 @@ def _is_use(source: Source, node: ast.AST, target: ast.expr) -> bool:
     return same and not (isinstance(above, ast.Compare) and isinstance(above.ops[0], (ast.Is, ast.IsNot)))
 
 
-def around_of(source: Source, node: ast.AST) -> Iterator[ast.AST]:
-    """What is around a node, from inside out."""
-    above = source.parent(node)
-    while above is not None:
-        yield above
-        above = source.parent(above)
-
-
 def _leaves(source: Source, target: ast.expr, loop: ast.AST) -> bool:
     """Does the branch of an assignment leave the loop?"""
-    for node in around_of(source, target):
+    for node in source.parents(target):
         if node is loop:
             return False
         if isinstance(node, ast.If):

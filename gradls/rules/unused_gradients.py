@@ -134,10 +134,8 @@ def is_outside(facts: Facts, node: Node) -> bool:
     """Is a value computed from data, outside of the `forward` of a module: is it one that its user could detach?"""
     if node.at is None or node.at.source is not facts.source:
         return False
-    outer: ast.AST | None = node.at.node
-    while outer is not None and not isinstance(outer, ast.FunctionDef):
-        outer = facts.parent(outer)
-    if isinstance(outer, ast.FunctionDef) and outer.name in ("forward", "__call__"):
+    function = facts.function(node.at.node)
+    if function is not None and function.name in ("forward", "__call__"):
         return False
     return any(_is_data(part) for part in walk(node))
 

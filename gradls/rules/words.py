@@ -62,7 +62,3 @@ def origin(node: Node) -> list[Step]:
 def backward_step(facts: Facts, event: Event) -> Step:
     """The backward at which a loss of gradient matters."""
     return Step(place(event.at), "the gradient is missing here")
-
-
-RAISES = "element 0 of tensors does not require grad and does not have a grad_fn"
-"""What backward says of a root without a graph."""

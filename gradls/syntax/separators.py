@@ -40,12 +40,8 @@ def is_rerun(source: Source, node: ast.AST) -> bool:
     times, and nobody can tell what is run in between."""
     if not is_notebook(source):
         return False
-    above: ast.AST | None = node
-    while above is not None:
-        if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            return False
-        above = source.parent(above)
-    return True
+    scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    return not isinstance(node, scopes) and not any(isinstance(above, scopes) for above in source.parents(node))
 
 
 def is_shown(source: Source, node: ast.AST) -> bool:

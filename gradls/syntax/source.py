@@ -113,6 +113,13 @@ class Source:
         # Nothing tells where it stands: the parameters of a function that has none.
         return next((found for unit in layout.units if (found := layout.parents(unit).get(node))), None)
 
+    def parents(self, node: ast.AST) -> Iterator[ast.AST]:
+        """What is around `node`, from inside out; the module comes last."""
+        above = self.parent(node)
+        while above is not None:
+            yield above
+            above = self.parent(above)
+
     def holds(self, node: ast.AST) -> bool:
         """Whether `node` is part of the tree."""
         return node is self.tree or self.parent(node) is not None

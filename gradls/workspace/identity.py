@@ -54,12 +54,7 @@ def fingerprint(path: str, rule: str, identity: Identity, number: int) -> str:
 
 
 def _scope(source: Source, node: ast.AST) -> str:
-    names: list[str] = []
-    around = source.parent(node)
-    while around is not None:
-        if isinstance(around, _Scope):
-            names.append(around.name)
-        around = source.parent(around)
+    names = [around.name for around in source.parents(node) if isinstance(around, _Scope)]
     return ".".join(reversed(names))
 
 

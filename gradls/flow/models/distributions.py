@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 DISTRIBUTION = "torch.distributions.Distribution"
-_DISCRETE = ("Categorical", "Bernoulli", "Binomial", "Multinomial", "Poisson", "Geometric", "NegativeBinomial")
 
 
 def create_distribution(run: Run, path: str, call: Call) -> Value:
