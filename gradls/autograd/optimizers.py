@@ -31,10 +31,6 @@ class OptimizerSpec:
     groups: bool = True
     dimensions: int = 0
 
-    @property
-    def sparse_ok(self) -> bool:
-        return self.sparse != "raises"
-
 
 @dataclass(frozen=True, slots=True)
 class SchedulerSpec:

@@ -206,8 +206,7 @@ def test_optimizers() -> None:
     assert lbfgs.closure_calls == "many"
     assert not lbfgs.groups
     assert sparse.sparse == "needed"
-    assert sparse.sparse_ok
-    assert not adam.sparse_ok
+    assert adam.sparse == "raises"
     assert adam.init[:2] == ("params", "lr")
     with pytest.raises(TypeError, match="closure"):
         torch.optim.LBFGS([torch.zeros(2, requires_grad=True)]).step()
