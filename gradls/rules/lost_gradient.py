@@ -11,6 +11,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import frontier, lost_leaves, walk
 from gradls.flow.lost import Lost, backwards, dead_terms, lost_gradients, without_gradient
 from gradls.flow.values import Tensor
+from gradls.rules.chosen_cuts import is_chosen
 from gradls.rules.cut_in_forward import cut_in_forward
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.parameters_behind_cuts import behind_cuts
@@ -43,6 +44,8 @@ class LostGradientRule(Rule):
             if cut is None or cut.kind not in self.kinds or (lost.why == "forward" and cut.at.node in told):
                 continue
             told.add(cut.at.node)
+            if lost.why in ("untrained", "forward") and is_chosen(facts, cut):
+                continue  # Nobody but the program says what is to be trained, and it says so.
             if lost.why != "raises" or frozen_since(facts, lost.backward) is None:
                 yield lost  # What was frozen since, GRD110 tells: without it there would be a graph.
 

@@ -90,3 +90,40 @@ def test_frozen_by_its_class() -> None:
         "nn.Linear(3, 3)", "nn.Linear(3, 3).requires_grad_(False)"
     )
     assert reported("GRD101", program) == []
+
+
+CHOSEN = [
+    "context = torch.no_grad if freeze else nullcontext\nwith context():\n    h = self.first(x)",
+    "with torch.no_grad() if freeze else nullcontext():\n    h = self.first(x)",
+    "with torch.set_grad_enabled(not freeze):\n    h = self.first(x)",
+    "if freeze:\n    with torch.no_grad():\n        h = self.first(x)\nelse:\n    h = self.first(x)",
+    "if freeze:\n    h = h.detach()",
+    "h = h.detach() if freeze else h",
+]
+
+
+def _told(program: str) -> list[tuple[str, str]]:
+    return [found for rule in ("GRD101", "GRD106") for found in reported(rule, program)]
+
+
+@pytest.mark.parametrize("cut", CHOSEN)
+def test_a_cut_that_the_caller_asks_for(cut: str) -> None:
+    program = _program(cut, "return self.last(h)").replace("(self, x)", "(self, x, freeze=False)")
+    program = f"from contextlib import nullcontext\n{program}\nNet()(torch.randn(4, 3), freeze=True).sum().backward()\n"
+    scope = {"torch": torch, "nn": torch.nn}
+    exec(compile(program, "model.py", "exec"), scope)
+    assert _told(program) == []
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        "if freeze:\n    with torch.no_grad():\n        h = self.first(x)",
+        "if freeze:\n    h = h.detach() * 2\n    self.seen = 1",
+        "context = torch.no_grad()\nwith context:\n    h = self.first(x)",
+    ],
+)
+def test_a_cut_that_is_not_all_that_is_asked_for(cut: str) -> None:
+    program = _program(cut, "return self.last(h)").replace("(self, x)", "(self, x, freeze=False)")
+    program += "\nNet()(torch.randn(4, 3), freeze=True).sum().backward()\n"
+    assert [severity for severity, _ in _told(program)] == ["information"]
