@@ -283,6 +283,9 @@ def set_attribute(
             # A `__setattr__` of its own may do anything with the value.
             if isinstance(receiver.cls, Lib) or hierarchy.find_in_class(receiver.cls, "__setattr__")[0] is None:
                 _register(run, receiver, name, value, target, augmented)
+            elif not isinstance(value, Host):
+                # It may put other things into other places.
+                run.state.set(receiver.fields, "escaped", True)
         elif isinstance(receiver, Unknown):
             if type(receiver) is Imported and not receiver.name:
                 imports.replace(run, receiver, name, value)

@@ -49,8 +49,19 @@ def escape(run: Run, value: Value) -> None:
             todo += value.elements
         elif isinstance(value, Mapping):
             todo += value.entries.values()
+            if "registry" in value.fields:
+                registries.forget(run, value)
         elif isinstance(value, Choice):
             todo += value.options
+
+
+def put_into(run: Run, holder: ast.expr, value: Value) -> None:
+    """Note that the program puts `value` into what the expression `holder` stands for. If that belongs to a module of
+    another file, whatever runs there finds it."""
+    if isinstance(value, Instance) and isinstance(holder, ast.Name) and run.frame.file is not run.file:
+        scope = run.frame.scope
+        if scope.find(holder.id) is scope.module.fields:
+            escape(run, value)
 
 
 def _forget(run: Run, instance: Instance, cls: Class) -> None:
@@ -88,3 +99,7 @@ def _closed_over(function: Function) -> list[Value]:
 
 def _names(function: ast.AST) -> frozenset[str]:
     return frozenset(node.id for node in walk(function) if isinstance(node, ast.Name))
+
+
+# This needs what escapes: it comes when everything is there.
+from gradls.flow import registries  # noqa: E402

@@ -289,7 +289,10 @@ def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
         return _dictionary(run, found.keys, items, found.exact)
     kind = _KINDS[type(node)]
     if found.exact:
-        return Sequence(run.state, kind, tuple(items))
+        made = Sequence(run.state, kind, tuple(items))
+        if any(isinstance(one, Sequence) and one.fields.get("unsure") for one in found.gone_through):
+            made.fields["unsure"] = True
+        return made
     return Sequence(run.state, kind, (), run.join.values(items) if items else run.unknown("element"))
 
 

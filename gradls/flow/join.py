@@ -216,11 +216,19 @@ class Join:
         for one in mappings:
             for key, value in one.entries.items():
                 entries.setdefault(key, []).append(value)
-        return Mapping(
+        joined = Mapping(
             self.state,
             {key: self.values(values) for key, values in entries.items()},
             self.values(rests) if rests else None,
         )
+        unsure = {key for one in mappings for key in one.unsure}
+        unsure.update(key for key, values in entries.items() if len(values) < len(mappings))
+        if unsure:
+            joined.fields["unsure"] = frozenset(unsure)
+        # What is put into it later is put into one of these.
+        parts = dict.fromkeys(part for one in mappings for part in one.fields.get("parts", (one,)))
+        joined.fields["parts"] = tuple(parts)[:MOST_KNOWN]
+        return joined
 
 
 def options(value: Value) -> tuple[Value, ...]:

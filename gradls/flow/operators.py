@@ -432,6 +432,7 @@ def _membership(run: Run, left: Value, right: Value, positive: bool) -> Value:
             found = left.value in right.value
         elif isinstance(right, Mapping):
             found = left.value in right.entries or (None if right.rest is not None else False)
+            found = None if left.value in right.unsure else found
         elif (
             isinstance(right, Sequence)
             and right.rest is None

@@ -48,6 +48,17 @@ class Fields(dict):
         return self is other
 
 
+class Entries(Fields):
+    """The slots of a dictionary of the program. `about` are those in which the rest is kept that is known of it:
+    `about["unsure"]` are the keys that, by branch, may be missing."""
+
+    __slots__ = ("about",)
+
+    def __init__(self, state: State, values: dict | None, about: Fields) -> None:
+        super().__init__(state, values)
+        self.about = about
+
+
 @contextmanager
 def emptied_behind() -> Iterator[None]:
     """Empty all slots, when the block is left, that were made in it.
@@ -190,6 +201,8 @@ class State:
                     elif value is not first:
                         differ = True
                     present.append(value)
+            if isinstance(fields, Entries) and 0 < len(present) < len(outcomes) and fields.born <= since:
+                self.set(fields.about, "unsure", fields.about.get("unsure", frozenset()) | {key})
             if first is MISSING:
                 self.drop(fields, key)
             elif not differ:

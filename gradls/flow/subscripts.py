@@ -6,8 +6,9 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import Op, Output
-from gradls.flow import calls, hierarchy, nothing, registries, truth, writes
+from gradls.flow import calls, entries, hierarchy, nothing, registries, truth, writes
 from gradls.flow.arguments import Call
+from gradls.flow.escapes import put_into
 from gradls.flow.graph import Storage, saved
 from gradls.flow.hierarchy import find_in_class
 from gradls.flow.nesting import all_held, held
@@ -203,15 +204,10 @@ def set_item(run: Run, receiver: Value, index: Value, value: Value, target: ast.
         if not (augmented and isinstance(value, Tensor) and value.storage is receiver.storage):
             writes.in_place(run, COPY, {"input": receiver, "index": index, "value": value}, target)
     elif isinstance(receiver, Mapping):
-        if "registry" in receiver.fields:
-            registries.put(run, receiver, index, value, target)
-        value = held(run, receiver, value)
-        if isinstance(index, Host) and index.known and isinstance(index.value, (str, int, float, bool)):
-            run.state.set(receiver.entries, index.value, value)
-        else:
-            old = receiver.rest
-            run.state.set(receiver.fields, "rest", value if old is None else run.join.values([old, value]))
+        entries.put(run, receiver, index, value, target)
         run.event("item-set", target, receiver, index=index, assigned=value)
+        if isinstance(target, ast.Subscript):
+            put_into(run, target.value, value)
     elif isinstance(receiver, Sequence):
         items = list(receiver.items)
         if isinstance(index, Host) and index.kind == "slice":

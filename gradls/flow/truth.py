@@ -50,7 +50,9 @@ def truth(run: Run, value: Value) -> bool | None:
     if isinstance(value, Sequence):
         return bool(value.items) if value.rest is None else (True if value.items else None)
     if isinstance(value, Mapping):
-        return True if value.entries else (None if value.rest is not None else False)
+        if len(value.entries) > len(value.unsure):
+            return True
+        return None if value.entries or value.rest is not None else False
     if isinstance(value, Lib):
         # Of the standard library a name may stand for any value; torch has functions, classes and modules there.
         return True if value.path.startswith("torch.") else None

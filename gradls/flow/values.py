@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Any
 
 from gradls.flow.graph import At, Node, Storage, Write
-from gradls.flow.state import MISSING, Fields, State
+from gradls.flow.state import MISSING, Entries, Fields, State
 
 if TYPE_CHECKING:
     from gradls.flow.names import Names, Question
@@ -317,12 +317,17 @@ class Mapping(Value):
     __slots__ = ("entries", "fields")
 
     def __init__(self, state: State, entries: dict[Any, Value] | None = None, rest: Value | None = None) -> None:
-        self.entries = Fields(state, entries)
         self.fields = Fields(state, {"rest": rest})
+        self.entries = Entries(state, entries, self.fields)
 
     @property
     def rest(self) -> Value | None:
         return _for_several(self.fields["rest"])
+
+    @property
+    def unsure(self) -> frozenset[Any]:
+        """The keys in `entries` that, by branch, may be missing."""
+        return self.fields.get("unsure", frozenset())
 
 
 class Function(Value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.rules.reported import check_right, reported
+from tests.rules.reported import IMPORTS, check_right, reported
 
 FROZEN = """
 import torch
@@ -46,3 +46,65 @@ kept.weight = nn.Parameter(torch.ones_like(kept.weight))
 """
         + TRAINED
     )
+
+
+GROUPS = """
+import sys
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(10, 10), nn.Linear(10, 1))
+groups = {{"decay": {{}}, "other": {{}}}}
+for name, parameter in model.named_parameters():
+    {put}
+torch.optim.SGD([{{"params": list(groups["decay"].values())}}, {{"params": [p for p in groups["other"].values()]}}])
+"""
+
+
+def test_entries_that_branches_put_into_one_of_two_dictionaries() -> None:
+    put = 'groups["decay" if {} else "other"][name] = parameter'
+    check_right(GROUPS.format(put=put.format("parameter.dim() > len(sys.argv[9:]) + 1")))
+    branches = """if len(sys.argv) < 99 and parameter.dim() > 1:
+        groups["decay"][name] = parameter
+    else:
+        groups["other"][name] = parameter"""
+    check_right(GROUPS.format(put=branches))
+    both = 'groups["decay"][name] = groups["other"][name] = parameter'
+    assert [severity for severity, _ in reported("GRD510", GROUPS.format(put=both))] == ["error"]
+
+
+def test_an_entry_that_one_branch_makes() -> None:
+    text = """
+import sys
+
+w, given = torch.ones(3, requires_grad=True), {}
+if len(sys.argv) > 9:
+    given["x"] = 1
+"""
+    for condition in ("'x' not in given", "not given", "len(given) < 1"):
+        found = reported("GRD101", f"{text}if {condition}:\n    w.detach().sum().backward()\n")
+        assert found == [("error", "w.detach()")]
+
+
+META = """
+import sys
+
+model, w = nn.Linear(3, 1), torch.ones(1, requires_grad=True)
+x = torch.randn(2, 3)
+{step}
+torch.autograd.grad(model(x).sum(), w)
+"""
+
+
+def test_parameters_that_unknown_code_may_replace() -> None:
+    assert [severity for severity, _ in reported("GRD308", META.format(step=""))] == ["error"]
+    assert reported("GRD308", META.format(step="import helpers\nhelpers.meta_step(model._parameters, w)")) == []
+
+
+def test_parameters_that_are_replaced_in_one_of_two_layers() -> None:
+    step = """
+other = nn.Linear(3, 1)
+del model._parameters["weight"]
+(model if len(sys.argv) < 99 else other)._parameters["weight"] = w * torch.ones(1, 3)
+"""
+    check_right(IMPORTS + META.format(step=step))

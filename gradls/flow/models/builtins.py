@@ -57,7 +57,7 @@ def length(run: Run, path: str, call: Call) -> Value:
     value = call.get(0)
     if isinstance(value, Sequence) and value.rest is None:
         return host(len(value.items))
-    if isinstance(value, Mapping) and value.rest is None:
+    if isinstance(value, Mapping) and value.rest is None and not value.unsure:
         return host(len(value.entries))
     if isinstance(value, Tensor) and value.shape and value.shape[0] is not None:
         return host(value.shape[0])

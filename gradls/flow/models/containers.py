@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow import registries
+from gradls.flow import entries, registries
 from gradls.flow.arguments import Call
+from gradls.flow.escapes import put_into
 from gradls.flow.iterators import exhausted
 from gradls.flow.models.registry import method
 from gradls.flow.nesting import all_held, held
@@ -29,18 +31,26 @@ def to_sequence(run: Run, kind: str, value: Value | None) -> Sequence:
         return result
     if isinstance(value, Mapping):
         rest = Host("str") if value.rest is not None else None
-        return Sequence(run.state, kind, tuple(host(key) for key in value.entries), rest)
+        return _listed(run, kind, value, tuple(host(key) for key in value.entries), rest)
     from gradls.flow.expressions import element
 
     return Sequence(run.state, kind, (), element(run, value))
 
 
+def _listed(run: Run, kind: str, held: Mapping, items: tuple[Value, ...], rest: Value | None) -> Sequence:
+    """A list of something of each entry of a dictionary."""
+    listed = Sequence(run.state, kind, items, rest)
+    if held.unsure:
+        listed.fields["unsure"] = True
+    return listed
+
+
 def to_mapping(run: Run, value: Value | None, kwargs: dict[str, Value]) -> Mapping:
     """A dictionary of pairs, of another dictionary, or of keyword arguments."""
-    entries: dict[Any, Value] = {}
+    known: dict[Any, Value] = {}
     rest: list[Value] = []
     if isinstance(value, Mapping):
-        entries |= value.entries
+        known |= value.entries
         rest += [value.rest] if value.rest is not None else []
     elif isinstance(value, Sequence):
         for pair in value.items:
@@ -50,7 +60,7 @@ def to_mapping(run: Run, value: Value | None, kwargs: dict[str, Value]) -> Mappi
                 and isinstance(pair.items[0], Host)
                 and pair.items[0].known
             ):
-                entries[pair.items[0].value] = pair.items[1]
+                known[pair.items[0].value] = pair.items[1]
             elif isinstance(pair, Sequence) and len(pair.items) == 2:
                 rest.append(pair.items[1])
             else:
@@ -60,7 +70,7 @@ def to_mapping(run: Run, value: Value | None, kwargs: dict[str, Value]) -> Mappi
             rest.append(last if last is not None else run.unknown("element"))
     elif value is not None:
         rest.append(run.unknown("element"))
-    return Mapping(run.state, entries | kwargs, run.join.values(rest) if rest else None)
+    return Mapping(run.state, known | kwargs, run.join.values(rest) if rest else None)
 
 
 def grown(run: Run, receiver: Sequence) -> None:
@@ -82,6 +92,8 @@ def append(run: Run, receiver: Sequence, call: Call) -> Value:
         if "parts" in receiver.fields:
             grown(run, receiver)
         run.event("append", call.node, receiver, appended=value, held=receiver.elements)
+        if isinstance(call.node, ast.Call) and isinstance(call.node.func, ast.Attribute):
+            put_into(run, call.node.func.value, value)
     return NONE
 
 
@@ -100,6 +112,8 @@ def insert(run: Run, receiver: Sequence, call: Call) -> Value:
         if "parts" in receiver.fields:
             grown(run, receiver)
         run.event("append", call.node, receiver, appended=value, held=receiver.elements)
+        if isinstance(call.node, ast.Call) and isinstance(call.node.func, ast.Attribute):
+            put_into(run, call.node.func.value, value)
     return NONE
 
 
@@ -178,12 +192,12 @@ def as_dict(run: Run, receiver: Sequence, call: Call) -> Value:
 def items(run: Run, receiver: Mapping, call: Call) -> Value:
     pairs = tuple(Sequence(run.state, "tuple", (host(key), value)) for key, value in receiver.entries.items())
     rest = Sequence(run.state, "tuple", (Host("str"), receiver.rest)) if receiver.rest is not None else None
-    return Sequence(run.state, "view", pairs, rest)
+    return _listed(run, "view", receiver, pairs, rest)
 
 
 @method("dict", "values")
 def values(run: Run, receiver: Mapping, call: Call) -> Value:
-    return Sequence(run.state, "view", tuple(receiver.entries.values()), receiver.rest)
+    return _listed(run, "view", receiver, tuple(receiver.entries.values()), receiver.rest)
 
 
 @method("dict", "keys")
@@ -222,19 +236,26 @@ def update(run: Run, receiver: Mapping, call: Call) -> Value:
             registries.put(run, receiver, host(key), value, call.node)
         run.state.set(receiver.entries, key, held(run, receiver, value))
     if added.rest is not None:
-        old, rest = receiver.rest, held(run, receiver, added.rest)
-        run.state.set(receiver.fields, "rest", rest if old is None else run.join.values([old, rest]))
+        rest = held(run, receiver, added.rest)
+        entries.put_anywhere(run, receiver, rest)
         # What is not known may have any key, those that are there, too.
         for key in [key for key in receiver.entries if key not in added.entries]:
             run.state.set(receiver.entries, key, run.join.values([receiver.entries[key], rest]))
         if "registry" in receiver.fields:
             registries.forget(run, receiver)
+    entries.put_into_parts(run, receiver, added)
     return NONE
 
 
 @method("dict", "copy")
 def copy_dict(run: Run, receiver: Mapping, call: Call) -> Value:
-    return Mapping(run.state, dict(receiver.entries), receiver.rest)
+    return _with_unsure(Mapping(run.state, dict(receiver.entries), receiver.rest), receiver.unsure)
+
+
+def _with_unsure(mapping: Mapping, keys: frozenset[Any]) -> Mapping:
+    if keys:
+        mapping.fields["unsure"] = keys
+    return mapping
 
 
 @method("dict", "clear")
