@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.autograd.spelling import canonical
-from gradls.flow import classes, hierarchy, imports, nothing, operations, registries, truth
+from gradls.flow import classes, dtypes, hierarchy, imports, nothing, operations, registries, truth
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import family_of, find_attribute, find_setter
 from gradls.flow.state import Fields
@@ -186,6 +186,7 @@ def _has_module_method(value: Instance, name: str) -> bool:
     return bool(hierarchy.is_module(value)) and (hierarchy.MODULE, name) in METHODS
 
 
+_OF_DTYPES = {"is_floating_point": "float", "is_complex": "complex"}
 _CONSTANTS = {"inf": math.inf, "pi": math.pi, "e": math.e}
 
 
@@ -201,6 +202,8 @@ def _of_library(run: Run, value: Lib, name: str) -> Value:
     model = find_attribute("", f"{value.path}.{name}")
     if model is not None:
         return model(run, value, ast.Constant(0))
+    if name in _OF_DTYPES and dtypes.kind_of(value) is not None:
+        return host(dtypes.kind_of(value) == _OF_DTYPES[name])
     if name in _CONSTANTS and value.path in ("math", "numpy", "torch"):
         return host(_CONSTANTS[name])
     found = run.members[value.path, name] = run.lib(canonical(f"{value.path}.{name}"))

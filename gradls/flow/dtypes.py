@@ -20,7 +20,19 @@ _METHODS = {
 _RANK = {"bool": 0, "int": 1, "float": 2, "complex": 3}
 
 
-_EXACT = {"float": "float32", "double": "float64", "half": "float16", "long": "int64", "int": "int32", "short": "int16"}
+_EXACT = {
+    "float": "float32",
+    "double": "float64",
+    "half": "float16",
+    "long": "int64",
+    "int": "int32",
+    "short": "int16",
+    "byte": "uint8",
+    "char": "int8",
+    "cfloat": "complex64",
+    "cdouble": "complex128",
+    "chalf": "complex32",
+}
 
 
 def exactly(value: Value | None) -> str | None:
@@ -29,6 +41,31 @@ def exactly(value: Value | None) -> str | None:
         return None
     name = value.path.removeprefix("torch.")
     return _EXACT.get(name, name) if name in OF_NAME else None
+
+
+def integers(given: Value | None, follows: bool) -> str | None:
+    """The dtype of a new tensor of integers, where `dtype=` names it, or none is given and it does not follow
+    what the tensor is made of."""
+    if given is None or (isinstance(given, Host) and given.kind == "none"):
+        return None if follows else "int64"
+    return exactly(given)
+
+
+def kind_of(value: Value) -> str | None:
+    """The class of a value that is a dtype itself, or one of several of a class."""
+    path = value.path if isinstance(value, Lib) else ""
+    return OF_NAME.get(path.removeprefix("torch.")) if path.startswith("torch.") else None
+
+
+def same(one: Value, other: Value) -> bool | None:
+    """Are two values the same dtype? None if they are none, or if that is not known."""
+    kinds = kind_of(one), kind_of(other)
+    if None in kinds:
+        return None
+    if kinds[0] != kinds[1]:
+        return False
+    names = exactly(one), exactly(other)
+    return kinds[0] == "bool" or (None if None in names else names[0] == names[1])
 
 
 def is_no_dtype(value: Value) -> bool:

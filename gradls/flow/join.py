@@ -169,6 +169,8 @@ class Join:
         )
         joined.name = first.name if all(tensor.name == first.name for tensor in tensors) else ""
         joined.fields["exact"] = _agree([tensor.fields.get("exact") for tensor in tensors])
+        if "integers" in first.fields:
+            joined.fields["integers"] = _agree([tensor.fields.get("integers") for tensor in tensors])
         joined.inference = all(tensor.inference for tensor in tensors)
         for name in ("retains_grad", "escaped"):
             if any(tensor.fields.get(name) for tensor in tensors):

@@ -7,7 +7,7 @@ import operator
 import re
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow import calls, lazies, nothing, truth
+from gradls.flow import calls, dtypes, lazies, nothing, truth
 from gradls.flow.arguments import Call
 from gradls.flow.contents import host_history, is_plain, tensors_in
 from gradls.flow.graph import Edge
@@ -344,7 +344,7 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
             return TRUE if function(left.value, right.value) else FALSE
         except TypeError:
             return Host("bool")
-    same = _same_class(left, right) if name in ("eq", "ne") else None
+    same = _same_lib(left, right) if name in ("eq", "ne") else None
     if same is not None:
         return TRUE if same == (name == "eq") else FALSE
     if name in ("eq", "ne") and isinstance(left, Sequence) and isinstance(right, Sequence):
@@ -367,10 +367,13 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
 _TENSOR_CLASSES = frozenset(("torch.Tensor", "torch.nn.Parameter"))
 
 
-def _same_class(left: Value, right: Value) -> bool | None:
-    """Are two classes the same, if they are those of tensors, or built in? A tensor may be a parameter."""
+def _same_lib(left: Value, right: Value) -> bool | None:
+    """Are two dtypes the same, or two classes that are those of tensors or built in? A tensor may be a parameter."""
     if not isinstance(left, Lib) or not isinstance(right, Lib):
         return None
+    same = dtypes.same(left, right)
+    if same is not None:
+        return same
     if not all(path in _TENSOR_CLASSES or path.startswith("builtins.") for path in (left.path, right.path)):
         return None
     if left.path != right.path and {left.path, right.path} == _TENSOR_CLASSES:
@@ -419,7 +422,7 @@ def _identity(run: Run, left: Value, right: Value, positive: bool) -> Value:
     elif isinstance(left, Instance) and isinstance(right, Instance):
         same = left is right
     else:
-        same = _same_class(left, right)
+        same = _same_lib(left, right)
     if same is None:
         return Host("bool")
     return TRUE if same == positive else FALSE
@@ -441,6 +444,10 @@ def _membership(run: Run, left: Value, right: Value, positive: bool) -> Value:
             found = any(x.value == left.value for x in right.items)  # type: ignore[attr-defined]
         if found is not None:
             return TRUE if found == positive else FALSE
+    if isinstance(left, Lib) and isinstance(right, Sequence) and right.rest is None:
+        verdicts = [dtypes.same(left, item) for item in right.items]
+        if True in verdicts or None not in verdicts:
+            return TRUE if (True in verdicts) == positive else FALSE
     if isinstance(left, Unknown) and isinstance(right, Host) and right.known and _hashable(right.value):
         return truth.derived(run, left, ("in", right.value, positive))
     return Host("bool")

@@ -121,7 +121,7 @@ def dtype(run: Run, value: Tensor, node: ast.expr) -> Value:
     name = {"float": "float32", "int": "int64", "bool": "bool", "complex": "complex64"}.get(value.dtype or "")
     if name is None:
         return run.unknown("metadata", "dtype")
-    exact = dtypes.exact(value) if value.dtype == "float" else None
+    exact = dtypes.exact(value) if value.dtype == "float" else value.fields.get("integers")
     if exact is not None:
         return run.lib(f"torch.{exact}")
     # One of several dtypes of that kind.
@@ -202,6 +202,8 @@ def set_data(run: Run, receiver: Tensor, value: Value, target: ast.expr) -> None
     run.event("data-set", target, receiver, node, assigned=value)
     run.state.set(receiver.fields, "*range", None)
     run.state.set(receiver.fields, "exact", dtypes.exact(value) if isinstance(value, Tensor) else None)
+    if "integers" in receiver.fields:
+        run.state.set(receiver.fields, "integers", None)
     if not isinstance(value, Tensor) or value.shape != receiver.shape:
         receiver.shape = None
     if node is not None and receiver.leaf is not False:

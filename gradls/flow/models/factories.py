@@ -44,6 +44,8 @@ def fresh(
     if dtype == "float":
         default = None if "like" in op or op.startswith("new") else run.outside["dtype"]
         tensor.fields["exact"] = default if given is None else dtypes.exactly(given)
+    elif dtype == "int":
+        tensor.fields["integers"] = dtypes.integers(given, "like" in op or op.startswith("new"))
     if explicit and "requires_grad" in call.kwargs:
         run.event("created", call.node, tensor, tensor.node, flag=flag, dtype=dtype)
     return tensor
@@ -244,6 +246,10 @@ def copy_of(run: Run, data: Value, call: Call, op: str, dtype: str | None) -> Te
     node.label = op
     ranges.remember(result, ranges.of(data) if isinstance(data, Tensor) else ranges.of_data(data))
     result.fields["exact"] = exact if dtype == "float" else None
+    if dtype == "int":
+        result.fields["integers"] = dtypes.integers(
+            given, not isinstance(data, (Host, Sequence)) or bool(tensors_in(data))
+        )
     result.inference = bool(run.mode["inference"])
     run.event("copied", call.node, result, node, data=data, parts=_parts(data), op=op, flag=flag, dtype=dtype)
     if flag is not False:

@@ -265,6 +265,9 @@ def _dtype_of_conversion(name: str, receiver: Tensor, call: Call) -> str | None:
 def _integer_cast(run: Run, receiver: Tensor, dtype: str, call: Call, name: str) -> Tensor:
     node = cut_node(run, "integer", name, [Edge(receiver.node, receiver.requires_grad)], run.at(call.node))
     result = Tensor(run.state, node, requires_grad=False, leaf=True, dtype=dtype, shape=receiver.shape)
+    if dtype == "int":
+        named = next(filter(None, map(dtypes.exactly, call.values)), None)
+        result.fields["integers"] = named if name in ("to", "type") else dtypes.exactly(run.lib(f"torch.{name}"))
     known = ranges.of(receiver)
     if known is not None and dtype == "int" and receiver.dtype in ("int", "bool"):
         ranges.remember(result, known)
