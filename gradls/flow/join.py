@@ -60,6 +60,8 @@ class Join:
             return self.items(values)
         if isinstance(first, tuple) and key in ("views", "parameters", "freed"):
             return _union(values)
+        if key == "unsure":
+            return frozenset().union(*values) if isinstance(first, frozenset) else first
         if key == "unhooked":
             return max(values)
         if key in (hooks.HOOKS, hooks.BACKWARD):

@@ -108,3 +108,26 @@ del model._parameters["weight"]
 (model if len(sys.argv) < 99 else other)._parameters["weight"] = w * torch.ones(1, 3)
 """
     check_right(IMPORTS + META.format(step=step))
+
+
+def test_entries_of_several_branches_within_branches() -> None:
+    text = """
+import sys
+import torch
+
+w, found, count = torch.ones(3, requires_grad=True), {}, len(sys.argv)
+if count > 9:
+    if count > 10:
+        found["x"] = 1
+    else:
+        found["y"] = 2
+    if count > 11:
+        found["z"] = 3
+elif count > 7:
+    found["x"] = 4
+if count > 8:
+    found["v"] = 5
+if "y" not in found:
+    w.detach().sum().backward()
+"""
+    assert reported("GRD101", text) == [("error", "w.detach()")]
