@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from gradls.autograd.ops import find_op
-from gradls.flow import abroad, attributes, classes, contexts, gaps, hierarchy, lazies, nothing
+from gradls.flow import abroad, attributes, classes, contexts, gaps, hierarchy, lazies, nothing, truth
 from gradls.flow.arguments import Call
 from gradls.flow.chapters import may_be_of_the_file
 from gradls.flow.escapes import escape
@@ -57,6 +57,8 @@ def eval_call(run: Run, node: ast.Call) -> Value:
     value = call_value(run, function, call)
     if value is NONE:
         value = nothing.result(run, node, function, value)
+    elif type(value) is Instance and value.made is None:
+        value.made = run.path
     if run.frame.file is run.file:
         run.calls.setdefault(node, []).append((function, call, value))
     return value
@@ -129,6 +131,8 @@ def _call_choice(run: Run, function: Choice, call: Call) -> Value:
     callable_options = [option for option in function.options if not isinstance(option, Host)]
     # What has no such method is taken not to come here, as long as there is something that has it.
     callable_options = [option for option in callable_options if not _lacks(option)] or callable_options
+    # Nor does what was made only if what is asked on the way here was answered otherwise.
+    callable_options = [option for option in callable_options if not _made_otherwise(run, option)] or callable_options
     if len(callable_options) == 1:
         return call_value(run, callable_options[0], call)
     # Which object it is stays the same from one method of it to the next.
@@ -143,6 +147,18 @@ def _call_choice(run: Run, function: Choice, call: Call) -> Value:
     if not arms or not run.fork(arms):
         return run.unknown("call")
     return run.join.values(results)
+
+
+def _made_otherwise(run: Run, option: Value) -> bool:
+    """Was an object made on a branch on which something was true that is false here, or the other way round?"""
+    made = option.receiver if isinstance(option, Bound) else option
+    path = made.made if isinstance(made, Instance) and run.path is not None else None
+    while path is not None:
+        path, subject, decision = path
+        known = truth.truth(run, subject) if isinstance(subject, Unknown) else None
+        if known is not None and known is not decision:
+            return True
+    return False
 
 
 def _lacks(option: Value) -> bool:

@@ -185,6 +185,7 @@ class State:
         # What holds something new is joined when it is what the branches made it.
         young = [item for item in slots.items() if item[1][0].born > since and item[1][0] is not over]
         old = [item for item in slots.items() if item[1][0].born <= since] if len(young) < len(slots) else []
+        missing: list[tuple[Entries, Any]] = []
         for slot, (fields, key, _) in young + old:
             before: Any = MISSING if fields.born > since else fields.get(key, MISSING)
             first: Any = MISSING
@@ -202,7 +203,7 @@ class State:
                         differ = True
                     present.append(value)
             if isinstance(fields, Entries) and 0 < len(present) < len(outcomes) and fields.born <= since:
-                self.set(fields.about, "unsure", fields.about.get("unsure", frozenset()) | {key})
+                missing.append((fields, key))
             if first is MISSING:
                 self.drop(fields, key)
             elif not differ:
@@ -213,6 +214,8 @@ class State:
                 if tuples and len({len(value) for value in present}) > 1:
                     # The longest stands for all: some of it may not be there.
                     self.set(fields, "unsure", True)
+        for entries, key in missing:
+            self.set(entries.about, "unsure", entries.about.get("unsure", frozenset()) | {key})
 
 
 _NOWHERE = State()

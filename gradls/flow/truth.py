@@ -66,12 +66,12 @@ def truth(run: Run, value: Value) -> bool | None:
     return None
 
 
-def _is_another(run: Run, value: Unknown, text: object) -> bool:
-    """Has a branch found that `value` equals another text than the one that it is compared with here?"""
-    for key, answer in value.fields.items() if isinstance(text, str) else ():
+def _is_another(run: Run, value: Unknown, constant: object) -> bool:
+    """Has a branch found that `value` equals another text or number than the one that it is compared with here?"""
+    for key, answer in value.fields.items() if isinstance(constant, (str, int)) else ():
         if isinstance(key, tuple) and key[0] == "derived" and isinstance(key[1], tuple):
             sort, other = key[1][:2]
-            differs = sort in ("eq", "ne") and isinstance(other, str) and other != text
+            differs = sort in ("eq", "ne") and isinstance(other, (str, int)) and other != constant
             if differs and run.assumed.get(answer) is (sort == "eq"):
                 return True
     return False

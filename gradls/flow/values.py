@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow.graph import At, Node, Storage, Write
+from gradls.flow.graph import At, Node, Path, Storage, Write
 from gradls.flow.state import MISSING, Entries, Fields, State
 
 if TYPE_CHECKING:
@@ -434,11 +434,13 @@ class Instance(Value):
     """An object of a class of the program, or of a library's class that gradls has a model of. `data` is what that
     model keeps."""
 
-    __slots__ = ("at", "cls", "data", "fields", "name", "open")
+    __slots__ = ("at", "cls", "data", "fields", "made", "name", "open")
 
     def __init__(self, state: State, cls: Class | Lib, at: At | None = None) -> None:
         self.cls = cls
         self.at = at
+        self.made: Path | None = None
+        """What was decided on the way to the call that gave it first."""
         self.fields = Fields(state)
         self.name = ""
         self.open = False

@@ -131,3 +131,45 @@ if "y" not in found:
     w.detach().sum().backward()
 """
     assert reported("GRD101", text) == [("error", "w.detach()")]
+
+
+KINDS = """
+class Model(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.layer, self.kind = nn.Linear(3, 4), config.kind
+        if self.kind == 0:
+            self.criterion = nn.KLDivLoss(reduction="batchmean")
+        elif self.kind == 1:
+            self.criterion = nn.MSELoss()
+
+    def forward(self, x, y):
+        h = self.layer(x)
+        if self.kind == {first}:
+            return self.criterion(h, y)
+        elif self.kind == {second}:
+            return self.criterion(h.log_softmax(dim=1), y)
+"""
+
+
+def test_an_object_that_the_same_question_chose_before() -> None:
+    assert reported("GRD403", KINDS.format(first=1, second=0)) == []
+    assert reported("GRD403", KINDS.format(first=0, second=1)) == [("warning", "self.criterion(h, y)")]
+
+
+def test_entries_of_branches_within_branches() -> None:
+    text = """
+import sys
+
+w, given = torch.ones(3, requires_grad=True), {}
+if len(sys.argv) > 9:
+    if len(sys.argv) > 10:
+        given["x"] = 1
+    given["z"] = 1
+else:
+    if len(sys.argv) > 3:
+        given["y"] = 1
+"""
+    for name in "xyz":
+        found = reported("GRD101", f"{text}if '{name}' not in given:\n    w.detach().sum().backward()\n")
+        assert found == [("error", "w.detach()")]
