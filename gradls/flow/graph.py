@@ -254,6 +254,16 @@ def before_loop(here: Path | None, earlier: Path | None) -> bool:
     return any(isinstance(subject, Round) and subject.loop not in loops for subject, _ in _decisions(here).values())
 
 
+def in_handler(here: Path | None, made: Path | None) -> bool:
+    """Is `here` in an `except` block of a `try` that stands behind what was made on the path `made`? It may be that the
+    block is not run for such a value."""
+    before = _decisions(made)
+    for key, (subject, decision) in _decisions(here).items():
+        if key not in before and isinstance(subject, ast.Try) and decision != 0:
+            return True
+    return False
+
+
 def times(here: Path | None, since: Path | None) -> int | None:
     """How often a run that does what was done on the path `since` does what was done on the path `here`, which is in
     loops of known length; None if that depends on something."""

@@ -62,6 +62,8 @@ class Join:
             return _union(values)
         if key == "unsure":
             return frozenset().union(*values) if isinstance(first, frozenset) else first
+        if key == ("kept",):
+            return list(_union(values))
         if key == "unhooked":
             return max(values)
         if key in (hooks.HOOKS, hooks.BACKWARD):

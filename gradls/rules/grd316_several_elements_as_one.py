@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import in_handler
 from gradls.flow.shapes import Shape
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
@@ -61,8 +62,8 @@ class SeveralElementsAsOne(Rule):
     ```
 
     ## When it is silent
-    For one element, of whatever shape; where the number of elements is not known; and for `==` with something that is
-    no tensor or number, which Python compares.
+    For one element, of whatever shape; where the number of elements is not known; for `==` with something that is
+    no tensor or number, which Python compares; and in an `except` block, which may not be run for such a tensor.
 
     ```python
     import torch
@@ -89,6 +90,8 @@ class SeveralElementsAsOne(Rule):
         for event in facts.of("tensor-truth", "to-number"):
             tensor = event.value
             if not isinstance(tensor, Tensor) or event.caught or not _is_not_one(tensor.shape):
+                continue
+            if in_handler(event.path, tensor.node.path):
                 continue
             if event.kind == "tensor-truth":
                 yield self._report(

@@ -339,6 +339,33 @@ def clamp(m, gi, go): return (gi[0].clamp(min=0),)
 net[1].register_full_backward_hook(clamp)
 net(torch.randn(2, 3, requires_grad=True)).sum().backward()
 """,
+    "a handler of what only tensors without dimensions raise": """
+import torch
+def any_of(result):
+    try:
+        for element in result:
+            if any_of(element):
+                return True
+    except TypeError:
+        if result:
+            return True
+    return False
+assert any_of(torch.ones(3) > 0)
+""",
+    "what unknown constructors keep, by branch": """
+import sys, torch
+from collections import OrderedDict
+class Data(OrderedDict):
+    def __init__(self, parts):
+        if len(parts) > 1:
+            self.ready = False
+            super().__init__({"a": parts})
+        else:
+            super().__init__({})
+    def total(self):
+        return self.missing + 1
+Data([torch.ones(1)])
+""",
 }
 
 
