@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterable, Iterator, Sequence
 
+from gradls.flow.class_text import FILLING
 from gradls.flow.facts import Event, Facts
 from gradls.flow.registration import PlainContainer, plain_containers
 from gradls.flow.values import Instance, Mapping, Tensor
@@ -130,7 +131,7 @@ class UnregisteredParameters(Rule):
 
     def _report(self, facts: Facts, module: Instance, container: PlainContainer) -> Iterator[Finding]:
         at = _assignment(facts, module, container)
-        if at is None:
+        if at is None or _is_placeholder(facts, container.name):
             return
         kind = "dictionary" if isinstance(container.value, Mapping) else "tuple" if _is_tuple(container) else "list"
         modules = [member for member in container.members if isinstance(member, Instance)]
@@ -170,6 +171,42 @@ def _containers(event: Event, module: Instance) -> list[PlainContainer]:
 def _is_own(module: Instance, member: Instance | Tensor) -> bool:
     """Was it made after the module, so by the module itself?"""
     return member.fields.born > module.fields.born
+
+
+def _is_placeholder(facts: Facts, name: str) -> bool:
+    """Is only the length of the container looked at, or something else put in its place before it is read?"""
+    reads = [read for read in facts.reads(name) if not _only_fills(facts, read)]
+    return bool(reads) and all(_is_of_length(facts, read) or _is_replaced_before(facts, read) for read in reads)
+
+
+def _only_fills(facts: Facts, read: ast.Attribute) -> bool:
+    outer = facts.parent(read)
+    return isinstance(outer, ast.Attribute) and outer.attr in FILLING
+
+
+def _is_of_length(facts: Facts, read: ast.Attribute) -> bool:
+    outer = facts.parent(read)
+    return isinstance(outer, ast.Call) and isinstance(outer.func, ast.Name) and outer.func.id == "len"
+
+
+def _is_replaced_before(facts: Facts, read: ast.Attribute) -> bool:
+    """Does a method other than `__init__` give the attribute another value, on all ways, before it reads it?"""
+    method = facts.parent(read)
+    while method is not None and not isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        method = facts.parent(method)
+    if method is None or method.name == "__init__" or not isinstance(read.value, ast.Name):
+        return False
+    for statement in method.body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        if statement.lineno < read.lineno and any(
+            isinstance(target, ast.Attribute)
+            and target.attr == read.attr
+            and isinstance(target.value, ast.Name)
+            and target.value.id == read.value.id
+            for target in targets
+        ):
+            return True
+    return False
 
 
 def _is_tuple(container: PlainContainer) -> bool:

@@ -256,3 +256,23 @@ def test_layer_made_in_forward(body: str, found: int) -> None:
     lines = textwrap.indent(body, " " * 8).replace(" " * 8 + "def ", "    def ").replace("        def", "    def")
     snippet = f"class Net(nn.Module):\n    def forward(self, x):\n{lines}"
     assert len(reported("GRD502", snippet)) == found
+
+
+PLACEHOLDERS = """
+class Net(nn.Module):
+    def __init__(self, shapes):
+        super().__init__()
+        self.head = nn.Linear(3, 1)
+        self.inputs = [nn.Parameter(torch.empty(shape)) for shape in shapes]
+        self.names = [f"input_{i}" for i in range(len(self.inputs))]
+
+    def forward(self, x):
+        {before}
+        return sum(self.head(part) for part in self.inputs)
+"""
+
+
+def test_a_list_of_parameters_that_stand_for_what_comes_later() -> None:
+    assert reported("GRD501", PLACEHOLDERS.format(before="self.inputs = [x]")) == []
+    assert reported("GRD501", PLACEHOLDERS.format(before="y = [x]")) == [("warning", "self.inputs")]
+    assert len(reported("GRD501", PLACEHOLDERS.format(before="if x.dim() > 1:\n            self.inputs = [x]"))) == 1
