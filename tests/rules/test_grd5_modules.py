@@ -264,7 +264,7 @@ class Net(nn.Module):
         super().__init__()
         self.head = nn.Linear(3, 1)
         self.inputs = [nn.Parameter(torch.empty(shape)) for shape in shapes]
-        self.names = [f"input_{i}" for i in range(len(self.inputs))]
+        self.names = ["input"] * len(self.inputs)
 
     def forward(self, x):
         {before}
