@@ -46,7 +46,9 @@ def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
         return _of_library(run, value, name)
     if type(value) is Tensor:
         model = find_attribute("torch.Tensor", name)
-        return model(run, value, node) if model is not None else Bound(value, None, name)
+        if model is not None:
+            return model(run, value, node)
+        return value.fields.get(("own", name)) or Bound(value, None, name)
     if isinstance(value, Unknown):
         return _of_unknown(run, value, name, node)
     if isinstance(value, MissingGrad):
@@ -276,6 +278,7 @@ def set_attribute(
             setter(run, receiver, value, target)
         else:
             run.event("tensor-attribute", target, receiver, name=name, assigned=value)
+            run.state.set(receiver.fields, ("own", name), value)
         return
     fields = getattr(receiver, "fields", None)
     if isinstance(receiver, (Instance, Unknown, Class, Lib, Function)) and fields is not None:

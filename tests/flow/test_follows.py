@@ -50,6 +50,14 @@ WRONG = {
         make(True)(model(x)).sum().backward()  {NO_GRAPH}
         """,
     ),
+    "through an attribute of a tensor": (
+        "GRD110",
+        f"""
+        w = torch.ones(1, requires_grad=True)
+        w.linked = x
+        w.linked.sum().backward()  {NO_GRAPH}
+        """,
+    ),
     "through a dictionary and a comprehension": (
         "GRD101",
         f"""
