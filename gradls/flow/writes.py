@@ -174,6 +174,9 @@ def _check_fit(run: Run, target: Tensor, bound: dict[str, Value], op: Op, at: as
             run.event("unfit-write", at, target, target.node, op=op.name, shape=size, target=target.shape)
 
 
+_MODES = ("no_grad", "inference_mode")
+
+
 def _check_target(run: Run, target: Tensor, verdict: bool | None, bound: dict[str, Value], op: Op, at: ast.AST) -> None:
     """Write down what autograd refuses."""
     if target.multi == "expand":
@@ -186,7 +189,10 @@ def _check_target(run: Run, target: Tensor, verdict: bool | None, bound: dict[st
     base = target.base
     others = [value for name, value in bound.items() if name != op.params[0]]
     constant = all(not isinstance(value, Tensor) or value.requires_grad is False for value in others)
-    if target.leaf is True and target.requires_grad is True:
+    if target.multi in _MODES and base is not None and base.requires_grad is True:
+        # Though it is a leaf itself, PyTorch says what is wrong with such views.
+        run.event("multi-view-write", at, target, target.node, op=op.name, view=target.multi)
+    elif target.leaf is True and target.requires_grad is True:
         run.event("leaf-write", at, target, target.node, op=op.name, view=False, constant=constant)
     elif base is not None and base.leaf is True and base.requires_grad is True:
         run.event("leaf-write", at, base, base.node, op=op.name, view=True, constant=constant)

@@ -7,6 +7,13 @@ import pytest
 from tests.rules.reported import check_error, check_right
 
 WRONG = {
+    ("GRD204", "a view of a leaf that was made under no_grad, written outside"): """
+import torch
+w = torch.ones(3, requires_grad=True)
+with torch.no_grad():
+    v = w[:2]
+v.add_(1)  # raises RuntimeError: A view was created in no_grad mode and is being modified inplace
+""",
     ("GRD201", "sigmoid output updated in place in module"): """
 import torch, torch.nn as nn
 class Att(nn.Module):
