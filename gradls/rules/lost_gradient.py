@@ -12,9 +12,8 @@ from gradls.flow.graph import frontier, lost_leaves, walk
 from gradls.flow.lost import Lost, backwards, dead_terms, lost_gradients, without_gradient
 from gradls.flow.values import Tensor
 from gradls.rules.chosen_cuts import is_chosen
-from gradls.rules.cut_in_forward import cut_in_forward
+from gradls.rules.cuts_in_forward import cuts_in_forward
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
-from gradls.rules.parameters_behind_cuts import behind_cuts
 from gradls.rules.registration import lists_of_parameters, optimized
 from gradls.rules.rule import Rule
 from gradls.rules.words import backward_step, code, origin, owners, place
@@ -39,7 +38,7 @@ class LostGradientRule(Rule):
     def losses(self, facts: Facts) -> Iterator[Lost]:
         """The cuts that this rule tells."""
         told: set[ast.AST] = set()
-        for lost in (*lost_gradients(facts), *cut_in_forward(facts), *behind_cuts(facts)):
+        for lost in (*lost_gradients(facts), *cuts_in_forward(facts)):
             cut = lost.cut.cut
             if cut is None or cut.kind not in self.kinds or (lost.why == "forward" and cut.at.node in told):
                 continue

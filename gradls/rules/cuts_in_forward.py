@@ -1,0 +1,170 @@
+"""Cuts in the `forward` of models, in files that do not train them: parameters that get no gradient, whoever does."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import replace
+
+from gradls.flow.contents import is_plain, tensors_in
+from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node, frontier, lost_leaves, walk
+from gradls.flow.hierarchy import is_module_class
+from gradls.flow.lost import Lost
+from gradls.flow.values import Class, Function, Tensor, Unknown, Value
+from gradls.rules.training_order import outermost
+
+_KINDS = frozenset(("detach", "data", "no_grad", "integer", "no_derivative", "number", "numpy"))
+"""The cuts that may be made by mistake in a forward. What an action or a new leaf costs is told elsewhere."""
+_LEAKS = ("return", "attribute-set", "unknown-call", "backward", "grad-call")
+
+
+def cuts_in_forward(facts: Facts) -> list[Lost]:
+    """The cuts in a `forward` that nobody in the file calls, behind which there are parameters that get no gradient.
+
+    Either of all that the methods of the class give away nothing has a gradient to the parameters, while others get
+    one; or the parameters are made by the class itself, and this is the only place where it uses them.
+    """
+    found: list[Lost] | None = facts.memo.get("cuts-in-forward")
+    if found is None:
+        found = facts.memo["cuts-in-forward"] = [*_of_what_is_given_away(facts), *_of_only_uses(facts)]
+    return found
+
+
+# Nothing that leaves the class has a gradient to them
+
+
+def _of_what_is_given_away(facts: Facts) -> Iterator[Lost]:
+    found = list(facts.each(_costly_cuts))
+    reached = set(facts.each(_reached)) if found else set()
+    for lost in found:
+        leaves = tuple(leaf for leaf in lost.leaves if leaf not in reached)
+        if leaves:
+            yield replace(lost, leaves=leaves)
+
+
+def _costly_cuts(facts: Facts) -> Iterator[Lost]:
+    returned = [event for event in facts.of("return") if _is_of_forward(event) and outermost(event) is event.function]
+    if (
+        not returned
+        or facts.unfinished
+        or not all(_is_known(part) for value in _given_away(facts) for part in tensors_in(value))
+    ):
+        return
+    reached = set(_reached(facts))
+    found: dict[ast.AST, Lost] = {}
+    for event in returned if reached else ():
+        for root in _roots(event.value):
+            for node in frontier(root):
+                cut = node.cut
+                if cut is None or not _may_be_a_mistake(facts, node):
+                    continue
+                known = found.get(cut.at.node)
+                lost = [leaf for leaf in lost_leaves(node) if leaf.is_parameter and leaf not in reached]
+                leaves = tuple(dict.fromkeys((*(known.leaves if known else ()), *lost)))
+                if leaves:
+                    found[cut.at.node] = Lost(known.cut if known else node, event, leaves, "forward")
+    yield from found.values()
+
+
+def _reached(facts: Facts) -> Iterator[Tensor]:
+    """The parameters to which something that leaves a function has a gradient."""
+    for root in {root for value in _given_away(facts) for root in _roots(value)}:
+        for node in walk(root, follow="maybe"):
+            if node.leaf is not None and node.leaf.is_parameter:
+                yield node.leaf
+
+
+def _given_away(facts: Facts) -> Iterator[Value]:
+    """What leaves the methods of the class: what they return, keep, and hand to unknown code."""
+    for event in facts.of(*_LEAKS):
+        if event.kind == "unknown-call":
+            yield from event.arguments
+        elif event.kind == "attribute-set":
+            yield event.assigned
+        elif event.value is not None:
+            yield event.value
+
+
+def _is_known(value: Value) -> bool:
+    """Is it known what this depends on?"""
+    return isinstance(value, Tensor) or is_plain(value) or (isinstance(value, Unknown) and ("node",) in value.fields)
+
+
+def _may_be_a_mistake(facts: Facts, node: Node) -> bool:
+    """Is this certainly a cut, in this file, of what is computed? Of a parameter itself only the value is wanted."""
+    cut = node.cut
+    if cut is None or cut.kind not in _KINDS or not cut.certain or cut.at.source is not facts.source:
+        return False
+    return cut.kind == "no_grad" or not any(edge.node.leaf is not None for edge in node.edges)
+
+
+# The class uses them nowhere else
+
+
+def _of_only_uses(facts: Facts) -> Iterator[Lost]:
+    for lost, cls, function in () if facts.unfinished else facts.each(_cuts_of_own):
+        if _is_only_use(facts, lost.leaves[0].name, cls, function):
+            yield lost
+
+
+def _cuts_of_own(facts: Facts) -> Iterator[tuple[Lost, Class, Function]]:
+    returned: dict[Function, list[Event]] = {}
+    for event in facts.of("return"):
+        if event.alone and _is_of_forward(event):
+            returned.setdefault(event.function, []).append(event)
+    for function, events in returned.items():
+        cls = function.owner
+        if not isinstance(cls, Class) or is_module_class(cls) is not True or cls.source is not facts.source:
+            continue
+        roots = [(root, event) for event in events for root in _roots(event.value)]
+        done = {node.leaf for root, _ in roots for node in walk(root, follow="maybe")}
+        for root, event in roots:
+            for cut in frontier(root):
+                for leaf in lost_leaves(cut):
+                    if leaf not in done and _is_own(leaf, cls):
+                        done.add(leaf)
+                        yield Lost(cut, event, (leaf,), "forward"), cls, function
+
+
+def _is_own(leaf: Tensor, cls: Class) -> bool:
+    """Does the text of the class make it a parameter that is to be trained?"""
+    made = leaf.node.at.node if leaf.node.at is not None else None
+    if not leaf.is_parameter or leaf.requires_grad is not True or not isinstance(made, ast.Call):
+        return False
+    if getattr(made.func, "attr", getattr(made.func, "id", "")) != "Parameter":
+        return False
+    return any(part is made for part in ast.walk(cls.node))
+
+
+def _is_only_use(facts: Facts, name: str, cls: Class, function: Function) -> bool:
+    """Is an attribute of the objects of a class read once, in a method? What other classes have under the same name is
+    another thing, unless they derive from this one."""
+    own = 0
+    for read in facts.reads(name):
+        around = list(facts.parents(read))
+        if cls.node in around:
+            own += 1
+            if function.node not in around:
+                return False
+            continue
+        bases = (base for part in around for base in getattr(part, "bases", ()))
+        of_another = isinstance(read.value, ast.Name) and read.value.id == "self"
+        if not of_another or any(cls.name == getattr(base, "id", "") for base in bases):
+            return False
+    return own == 1
+
+
+# Both
+
+
+def _is_of_forward(event: Event) -> bool:
+    return isinstance(event.function, Function) and event.function.name == "forward"
+
+
+def _roots(value: Value | None) -> Iterator[Node]:
+    for part in tensors_in(value) if value is not None else ():
+        if isinstance(part, Tensor):
+            yield part.node
+        elif isinstance(part, Unknown) and ("node",) in part.fields:
+            yield part.fields["node",]
