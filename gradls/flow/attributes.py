@@ -66,6 +66,9 @@ def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
         objects = [option for option in options if not isinstance(option, Host)]
         # What starts as the number 0 and is added to is the sum by the time that a method of it is called.
         options = objects or options
+        if name in registries.NAMES and len(options) > 1:
+            # Each is written to by itself: one that stood for all would be nobody's.
+            return Choice(tuple(get_attribute(run, option, name, node) for option in options))
         found = run.join.values([get_attribute(run, option, name, node) for option in options])
         if isinstance(found, Choice) and all(getattr(option, "receiver", None) in options for option in found.options):
             found.of = value
@@ -122,6 +125,8 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
             made = _declared(run, value, name)
             if made is not None and made.cls is held.cls:
                 held = _memo(run, value.fields, name, made)
+        elif type(held) is Choice and held.by:
+            return truth.chosen(run, held)
         return held
     if name == "__class__":
         return value.cls
@@ -326,6 +331,10 @@ def _register(run: Run, receiver: Instance, name: str, value: Value, target: ast
 
 
 def delete_attribute(run: Run, receiver: Value, name: str, target: ast.AST) -> None:
+    """`del receiver.name`."""
+    if isinstance(receiver, Choice):
+        for option in receiver.options:
+            delete_attribute(run, option, name, target)
     fields = getattr(receiver, "fields", None)
     if fields is not None and not isinstance(receiver, Tensor):
         old = fields.get(name)

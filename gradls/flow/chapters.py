@@ -33,6 +33,7 @@ class Chapter:
     __slots__ = (
         "_calls_by_name",
         "_events_by_kind",
+        "alike",
         "asked",
         "calls",
         "entered",
@@ -66,6 +67,8 @@ class Chapter:
         """What was seen in expressions of which it is not known whether they require grad; None: both were."""
         self.unclear: set[ast.AST] = set()
         """The expressions that it came to at least once with a value of which nothing is known."""
+        self.alike: set[ast.AST] = set()
+        """The differences of which both sides were the same memory at least once."""
         self.executed: dict[ast.AST, None] = {}
         """The functions whose body was run, and the classes of which objects were made, in the order in which that was
         done first."""

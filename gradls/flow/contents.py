@@ -26,7 +26,8 @@ def tensors_in(value: Value, nested: int = 0) -> Items[Value]:
     if isinstance(value, Sequence):
         return [part for item in value.elements for part in tensors_in(item, nested + 1)]
     if isinstance(value, Mapping):
-        return [part for item in value.entries.values() for part in tensors_in(item, nested + 1)]
+        items = value.entries.values() if value.rest is None else (*value.entries.values(), value.rest)
+        return [part for item in items for part in tensors_in(item, nested + 1)]
     if isinstance(value, Choice):
         return [part for option in value.options for part in tensors_in(option, nested + 1)]
     if isinstance(value, Instance) and value.open:

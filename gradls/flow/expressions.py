@@ -7,16 +7,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from gradls.autograd.ops import find_op
 from gradls.flow import attributes, calls, contexts, nothing, operators, subscripts, truth
 from gradls.flow.imports import load
 from gradls.flow.iterators import consume, give
 from gradls.flow.join import options
+from gradls.flow.models.registry import find_method
 from gradls.flow.state import Fields
 from gradls.flow.values import (
     FALSE,
     LONGEST,
     NONE,
     TRUE,
+    Bound,
     Choice,
     Host,
     Imported,
@@ -70,12 +73,25 @@ def _name(run: Run, node: ast.Name) -> Value:
     fields = run.frame.scope.find(name)
     if fields is not None:
         value = fields[name]
+        if type(value) is Choice and value.by:
+            return truth.chosen(run, value)
         return load(run, value) if type(value) is Imported else value
     return calls.builtin(run, name)
 
 
 def _attribute(run: Run, node: ast.Attribute) -> Value:
-    return attributes.get_attribute(run, eval_expr(run, node.value), node.attr, node)
+    found = attributes.get_attribute(run, eval_expr(run, node.value), node.attr, node)
+    if type(found) is Bound and type(found.receiver) is Tensor and not _is_method(run, found, node):
+        return run.unknown("unknown", node.attr)  # whoever hung it there knows what it depends on
+    return found
+
+
+def _is_method(run: Run, found: Bound, node: ast.Attribute) -> bool:
+    """Is this a method that tensors have, or at least called like one?"""
+    if find_op(f"torch.Tensor.{found.name}") is not None or find_method(found.receiver, found.name) is not None:
+        return True
+    around = run.frame.file.source.parent(node)
+    return type(around) is ast.Call and around.func is node
 
 
 def _call(run: Run, node: ast.Call) -> Value:
@@ -152,7 +168,8 @@ def _if_exp(run: Run, node: ast.IfExp) -> Value:
             (test, False, partial(_alternative, run, node.test, False, node.orelse, results)),
         ]
     )
-    return run.join.values(results)
+    decided: list[tuple[Unknown, object]] = [(test, True), (test, False)] if isinstance(test, Unknown) else []
+    return run.join.by_branch(results, decided)
 
 
 def _alternative(run: Run, test: ast.expr, taken: bool, node: ast.expr, results: list[Value]) -> bool:

@@ -54,7 +54,7 @@ class Freed(NamedTuple):
 class Write:
     """An in-place write to a storage. `stepper` is the optimizer whose step it was, `layer` the place where a layer
     that did it with `inplace=True` was made. It is not `certain` of a dropout of which the rate or the mode is not
-    known: it may write nothing."""
+    known: it may write nothing. None: it is not known what it writes to."""
 
     __slots__ = ("at", "certain", "clock", "layer", "op", "path", "stepper")
 
@@ -64,7 +64,7 @@ class Write:
         self.path = path
         self.stepper = stepper
         self.layer: At | None = None
-        self.certain = True
+        self.certain: bool | None = True
         self.clock = 0
         """When: nodes made later are born later than this."""
 

@@ -43,6 +43,8 @@ class Join:
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self.decided: list[tuple[Unknown, object]] = []
+        """What each of the branches that are joined now has decided."""
 
     def slot(self, key: Any, values: list[Any]) -> Any:
         """The value of the slot `key` which is `values` by branch (at least two that are not identical)."""
@@ -51,7 +53,7 @@ class Join:
             present = [value for value in values if value is not None]
             return self.values(present) if present else None
         if isinstance(first, Value):
-            return self.values(values) if None not in values else None
+            return self.by_branch(values, self.decided) if None not in values else None
         if isinstance(first, Node):
             return self.nodes(values)
         if key in ("writes", "hidden"):
@@ -79,6 +81,13 @@ class Join:
         scalars = {node.scalar for node in distinct}
         phi.scalar = scalars.pop() if len(scalars) == 1 else None
         return phi
+
+    def by_branch(self, values: list[Value], decided: list[tuple[Unknown, object]]) -> Value:
+        """A value that is one of `values`, one for each branch; a choice remembers what these have decided."""
+        joined = self.values(values)
+        if type(joined) is Choice and len(values) == len(decided) and joined not in values:
+            joined.by = tuple((*how, value) for how, value in zip(decided, values, strict=True))
+        return joined
 
     def values(self, values: Values[Value]) -> Value:
         """A value that is one of `values`, by branch."""

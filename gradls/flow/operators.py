@@ -85,8 +85,12 @@ _COMPARISONS: dict[type, tuple[str, Any]] = {
 
 def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Value:
     """`left op right`."""
-    if kind is ast.Sub and type(left) is Tensor and type(right) is Tensor and is_same_memory(left, right):
-        run.event("self-comparison", node, left, left.node, other=right, name="sub")
+    if kind is ast.Sub and type(left) is Tensor and type(right) is Tensor:
+        if is_same_memory(left, right):
+            run.chapter.alike.add(node)
+            run.event("self-comparison", node, left, left.node, other=right, name="sub")
+        elif node in run.chapter.alike:
+            run.event("other-comparison", node, left, left.node)
     elif kind is ast.Sub and type(left) is Unknown and type(right) is Unknown and _are_same_parameters(left, right):
         run.event("self-comparison", node, left, other=right, name="sub")
     if type(left) is Tensor and type(right) in _PLAIN_OPERANDS and not run.lazy:

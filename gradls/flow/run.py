@@ -397,9 +397,11 @@ class Run:
         outcomes: list[Changes] = []
         ends: list[Path | None] = []
         known: list[tuple[int, Any]] = []
+        decided: list[tuple[Unknown, object]] = []
         self.frame.forks += 1
         try:
-            for subject, decision, arm in arms:
+            for asked, answer, arm in arms:
+                subject, decision = _decision(asked, answer)
                 self.path = (path, subject, decision)
                 if isinstance(subject, Unknown):
                     self.state.set(self.assumed, subject, decision)
@@ -414,6 +416,8 @@ class Run:
                 if completes:
                     outcomes.append(changes)
                     ends.append(end)
+                    if isinstance(subject, Unknown):
+                        decided.append((subject, decision))
         finally:
             self.frame.forks -= 1
             self.path = path
@@ -424,7 +428,19 @@ class Run:
             for changes in outcomes:
                 for slot in known:
                     changes.pop(slot, None)
+        self.join.decided = decided if len(decided) == len(outcomes) else []
         self.state.merge(mark, outcomes, self.join.slot)
+        self.join.decided = []
         if len(outcomes) == 1:
             self.path = ends[0]
         return True
+
+
+def _decision(subject: object, decision: object) -> tuple[object, object]:
+    """The same decision about what was asked in the end: that `not x` is true, is that `x` is false."""
+    while isinstance(subject, Unknown) and isinstance(decision, bool):
+        whole, question = subject.fields.get("derived", (None, None))
+        if question != "not":
+            break
+        subject, decision = whole, not decision
+    return subject, decision

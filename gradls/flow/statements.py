@@ -20,10 +20,11 @@ from gradls.flow import (
     truth,
     unparsed,
 )
+from gradls.flow.contents import tensors_in
 from gradls.flow.loops import exec_for, exec_while
 from gradls.flow.run import Arm, OutOfBudget, Run
 from gradls.flow.state import Changes, Fields
-from gradls.flow.values import NONE, Function, Instance, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import NONE, Choice, Function, Instance, Mapping, Sequence, Tensor, Unknown, Value
 from gradls.syntax.walk import walk
 
 
@@ -235,7 +236,9 @@ def _return(run: Run, statement: ast.Return) -> bool:
     frame = run.frame
     contexts.leave_blocks(run, 0)
     frame.exits.append((_peek(run, frame.mark) if frame.forks else None, value))
-    run.event("return", statement, value, function=frame.function)
+    # What is in a container now: what was put there is taken back before others look at it.
+    parts = tuple(tensors_in(value)) if isinstance(value, (Sequence, Mapping, Choice)) else (value,)
+    run.event("return", statement, value, function=frame.function, parts=parts)
     return False
 
 

@@ -99,6 +99,12 @@ def derived(run: Run, value: Unknown, key: object) -> Unknown:
     return found
 
 
+def chosen(run: Run, value: Choice) -> Value:
+    """What is left of a choice where what it was made by is decided: `if a: x = 1`, and again `if a:` later on."""
+    kept = [option for subject, decision, option in value.by if truth(run, subject) in (None, decision)]
+    return kept[0] if len(kept) == 1 else value
+
+
 def is_condition(value: Value) -> bool:
     """Was `value` made by a question about an unknown value?"""
     return isinstance(value, Unknown) and "derived" in value.fields

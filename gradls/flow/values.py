@@ -479,10 +479,12 @@ class Super(Value):
 
 
 class Choice(Value):
-    """One of a few values of different sorts, by branch. Of methods: `of` is the choice of objects that they are of."""
+    """One of a few values of different sorts, by branch. Of methods: `of` is the choice of objects that they are of.
+    `by` says which value it is where (condition, what it was): where that is decided again, there is no choice left."""
 
-    __slots__ = ("of", "options")
+    __slots__ = ("by", "of", "options")
 
     def __init__(self, options: tuple[Value, ...]) -> None:
         self.options = options
         self.of: Choice | None = None
+        self.by: tuple[tuple[Unknown, object, Value], ...] = ()

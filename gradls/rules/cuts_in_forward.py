@@ -54,7 +54,7 @@ def _costly_cuts(facts: Facts) -> Iterator[Lost]:
     reached = set(_reached(facts))
     found: dict[ast.AST, Lost] = {}
     for event in returned if reached else ():
-        for root in _roots(event.value):
+        for root in (root for part in event.parts for root in _roots(part)):
             for node in frontier(root):
                 cut = node.cut
                 if cut is None or not _may_be_a_mistake(facts, node):
@@ -82,6 +82,8 @@ def _given_away(facts: Facts) -> Iterator[Value]:
             yield from event.arguments
         elif event.kind == "attribute-set":
             yield event.assigned
+        elif event.kind == "return":
+            yield from event.parts
         elif event.value is not None:
             yield event.value
 
@@ -96,7 +98,12 @@ def _may_be_a_mistake(facts: Facts, node: Node) -> bool:
     cut = node.cut
     if cut is None or cut.kind not in _KINDS or not cut.certain or cut.at.source is not facts.source:
         return False
-    return cut.kind == "no_grad" or not any(edge.node.leaf is not None for edge in node.edges)
+    return cut.kind == "no_grad" or not any(_is_leaf(edge.node) for edge in node.edges)
+
+
+def _is_leaf(node: Node) -> bool:
+    """Is this a leaf, or one of several by branch?"""
+    return node.leaf is not None or (node.kind == "phi" and all(edge.node.leaf is not None for edge in node.edges))
 
 
 # The class uses them nowhere else
@@ -117,10 +124,12 @@ def _cuts_of_own(facts: Facts) -> Iterator[tuple[Lost, Class, Function]]:
         cls = function.owner
         if not isinstance(cls, Class) or is_module_class(cls) is not True or cls.source is not facts.source:
             continue
-        roots = [(root, event) for event in events for root in _roots(event.value)]
+        roots = [(root, event) for event in events for part in event.parts for root in _roots(part)]
         done = {node.leaf for root, _ in roots for node in walk(root, follow="maybe")}
         for root, event in roots:
             for cut in frontier(root):
+                if cut.cut is not None and cut.cut.kind == "no_grad" and outermost(event) is not function:
+                    continue  # whoever calls it may be the one who has switched gradients off
                 for leaf in lost_leaves(cut):
                     if leaf not in done and _is_own(leaf, cls):
                         done.add(leaf)

@@ -102,8 +102,9 @@ class ParameterOfComputed(LostGradientRule):
                 continue
             if replaced is None:
                 replaced = {event.assigned: event.old for event in facts.of("attribute-set")}
-            if set(lost_leaves(event.node)) == {replaced.get(event.value)}:
-                # A parameter in the place of the one that it was cut out of: that one is not trained any more.
+            before = replaced.get(event.value)
+            if before is event.data or set(lost_leaves(event.node)) == {before}:
+                # A parameter in the place of what it was cut out of: that is not trained any more.
                 continue
             message = f"{code(facts, event.at.node)} {self.does}: no gradient goes back to what computed it"
             yield self.finding(place(event.at), message, origin(event.node), severity=Severity.INFORMATION)

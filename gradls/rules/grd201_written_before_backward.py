@@ -114,12 +114,12 @@ class WrittenBeforeBackward(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for event in facts.of("stale-saved"):
-            if event.write.stepper is None and not event.caught:
+            if event.write.stepper is None and event.write.certain is not None and not event.caught:
                 raises = f"{code(facts, event.at.node)} raises"
                 last = Step(place(event.at), "this backward needs the value from before the write")
                 yield self.report(facts, event, raises, last, Severity.ERROR)
         for event in facts.of("stale-return"):
-            if event.write.stepper is None and not event.caught:
+            if event.write.stepper is None and event.write.certain is not None and not event.caught:
                 last = Step(place(event.at), "a backward of what this returns raises")
                 yield self.report(facts, event, "a backward of the result raises", last, Severity.INFORMATION)
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from gradls.autograd.modules import find_module
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hierarchy import is_module_class
+from gradls.flow.join import options
 from gradls.flow.models.modules import contents, parameters_of
-from gradls.flow.values import Instance, Tensor
+from gradls.flow.values import Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity
 from gradls.rules.loss_arguments import of_call
 from gradls.rules.registration import optimized
@@ -113,7 +114,7 @@ class LayerMadeInForward(Rule):
         if not made and not parameters:
             return
         kept = _kept(facts)
-        returned = {event.value for event in facts.of("return")}
+        returned = {one for event in facts.of("return") for one in _each(event.value)}
         for event in parameters:
             if event.value not in kept and event.value not in returned:
                 message = (
@@ -164,7 +165,8 @@ def _kept(facts: Facts) -> set[Instance | Tensor]:
     """What is stored, returned, put into a container or an optimizer, or written to."""
     found: set[Instance | Tensor] = set(optimized(facts))
     for event in facts.of("attribute-set", "item-set", "register-parameter"):
-        found.update(value for value in (event.assigned, event.value) if isinstance(value, (Instance, Tensor)))
+        values = (*_each(event.assigned), event.value)
+        found.update(value for value in values if isinstance(value, (Instance, Tensor)))
     for event in facts.of("unknown-call"):
         found.update(value for value in event.arguments if isinstance(value, (Instance, Tensor)))
     for _, records in facts.called(*_CHANGING):
@@ -173,15 +175,21 @@ def _kept(facts: Facts) -> set[Instance | Tensor]:
     for event in facts.of("append"):
         if isinstance(event.appended, (Instance, Tensor)):
             found.add(event.appended)
-    for event in facts.of("return", "data-set", "init", "write", "freeze", "requires-grad-set"):
-        if isinstance(event.value, (Instance, Tensor)) and (
-            event.kind != "return" or isinstance(event.value, Instance)
-        ):
+    for event in facts.of("return"):
+        found.update(one for one in _each(event.value) if isinstance(one, Instance))
+    for event in facts.of("data-set", "init", "write", "freeze", "requires-grad-set"):
+        if isinstance(event.value, (Instance, Tensor)):
             found.add(event.value)
             if isinstance(event.value, Tensor) and isinstance(event.value.data, Tensor):
                 found.add(event.value.data)  # `layer.weight.data.fill_(...)`
-    for event in facts.of("module-made"):
-        inner = {member for _, member in contents(event.value) if isinstance(member, Instance)}  # type: ignore[arg-type]
+    made = list(facts.of("module-made"))
+    for event in (*made, *reversed(made)):  # what is kept may be in something that is kept only because of another
+        inner = {one for _, member in contents(event.value) for one in _each(member) if isinstance(one, Instance)}  # type: ignore[arg-type]
         if inner & found or event.value in found:
             found |= inner
     return found
+
+
+def _each(value: Value | None) -> tuple[Value, ...]:
+    """What a value may be."""
+    return options(value) if value is not None else ()

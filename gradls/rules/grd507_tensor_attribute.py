@@ -146,9 +146,14 @@ class TensorAttribute(Rule):
 
 def _kept(facts: Facts) -> Iterator[tuple[Event, Instance, Tensor]]:
     """Tensors that require grad and are no parameters, which modules keep when they are made."""
+    registered = {
+        (event.value, event.name, event.old)
+        for event in facts.of("attribute-set")
+        if isinstance(event.assigned, Tensor) and event.assigned.is_parameter
+    }
     for event in facts.of("attribute-set"):
         module = event.value
-        if not isinstance(module, Instance):
+        if not isinstance(module, Instance) or (module, event.name, event.assigned) in registered:
             continue
         tensor = event.assigned
         if not isinstance(tensor, Tensor) or tensor.is_parameter or tensor.requires_grad is not True:

@@ -114,7 +114,7 @@ class StepWithoutGradient(Rule):
 
     ## When it is silent
     Where the gradients may come from elsewhere, and for a first step without gradients before a training loop, which
-    some do for a scheduler's sake.
+    some do for a scheduler's sake. For functions that only look at what a scheduler makes of the rate.
 
     ```python
     import torch
@@ -198,7 +198,8 @@ class StepWithoutGradient(Rule):
             if computed is not None:
                 yield self._report_computed(facts, computed, steps[0].event)
             elif not steps[0].event.alone and held <= never_reached(facts) and not _is_told(facts, held):
-                yield self._report_unreached(facts, steps[0].event)
+                if not _is_for_the_schedule(facts, optimizer, held, steps[0].event):
+                    yield self._report_unreached(facts, steps[0].event)
             elif loss is not None:
                 yield self._report_forgotten(facts, loss, steps[0].event)
         elif steps[-1].number < filling[0].number and filling[0].kind == "backward":
@@ -267,6 +268,26 @@ def _forgotten(facts: Facts, held: frozenset[Tensor], step: Event) -> Event | No
         if near and event.outermost and any(leaf in held for root in roots for leaf in leaves(root)):
             return event
     return None
+
+
+def _is_for_the_schedule(facts: Facts, optimizer: Instance, held: frozenset[Tensor], step: Event) -> bool:
+    """Is the optimizer there for what a scheduler makes of its rate? It steps beside one, and where it does nothing is
+    computed with its parameters and nothing is differentiated."""
+    schedulers = {event.value for event in facts.of("scheduler-made") if event.optimizer is optimizer}
+    if not any(event.value in schedulers for event in facts.of("scheduler-step")):
+        return False
+    where = step.calls[1] if step.calls is not None else None
+    if any(where is None or where in _functions_around(event) for event in facts.of("backward", "grad-call")):
+        return False
+    roots = [part.node for event in facts.of("forward") for part in tensors_in(event.result) if type(part) is Tensor]
+    return not any(leaf in held for root in roots for leaf in leaves(root))
+
+
+def _functions_around(event: Event) -> Iterator[Function]:
+    calls = event.calls
+    while calls is not None:
+        yield calls[1]
+        calls = calls[2]
 
 
 def _may_differentiate(value: Value) -> bool:

@@ -167,18 +167,23 @@ def _trained_unknown(facts: Facts, number: int, event: Event) -> Event | None:
     """The backward of a later round, of something that the model computed, with no call of `train()` before it."""
     before = [other for other in facts.events[:number] if other.kind == "backward" and other.alone is event.alone]
     modes = [other for other in facts.events[:number] if _sets_mode(other, event)]
-    called = any(other.kind == "unknown-call" and other.value is event.value for other in facts.events[:number])
+    called = any(_computes_with(other, event) for other in facts.events[:number])
     if not before or not called or (modes and modes[-1].mode is not True):
         return None
     called = False
     for index, other in enumerate(facts.events[number + 1 :], number + 1):
         if _sets_mode(other, event) and other.mode is not False:
             return None
-        called = called or (other.kind == "unknown-call" and other.value is event.value)
+        called = called or _computes_with(other, event)
         if other.kind == "backward" and called and _is_applied(facts, index):
             again = (one for one in before if one.at.node is other.at.node)
             return other if any(loops_of(one.path) & loops_of(other.path) for one in again) else None
     return None
+
+
+def _computes_with(other: Event, event: Event) -> bool:
+    """Is this a call of the model that is recorded? What it gives without gradients trains others."""
+    return other.kind == "unknown-call" and other.value is event.value and other.grad is not False
 
 
 def _is_applied(facts: Facts, number: int, leaves: frozenset[Tensor] | None = None) -> bool:

@@ -111,7 +111,8 @@ class ComparedWithItself(Rule):
     code, name, severity = "GRD715", "compared-with-itself", Severity.WARNING
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        told: set[ast.AST] = set()
+        # What is compared with the first of several is itself in the first round only.
+        told = {event.at.node for event in facts.of("other-comparison")}
         for event in facts.of("loss", "self-comparison"):
             if event.at.node in told:
                 continue

@@ -15,7 +15,7 @@ from gradls.flow.contents import tensors_in
 from gradls.flow.graph import Edge, Node, Saved
 from gradls.flow.graph import saved as keep
 from gradls.flow.hierarchy import MODULE, is_module_path, library_bases
-from gradls.flow.models.modules import CONTAINERS, contents, initialize
+from gradls.flow.models.modules import CONTAINERS, ITEMS, contents, initialize
 from gradls.flow.models.registry import method
 from gradls.flow.operations import apply, check_saved, derived_tensor, more_of
 from gradls.flow.values import (
@@ -59,13 +59,22 @@ def _forward_sequential(run: Run, instance: Instance, call: Call) -> Value:
     from gradls.flow.calls import call_value
 
     value: Value = call.args[0] if call.args else run.unknown("argument")
+    items = instance.fields.get(ITEMS)
+    unsure = isinstance(items, Sequence) and bool(items.fields.get("unsure"))
     for name, member in contents(instance):
         layers = [member] * 2 if name == "*" and not isinstance(member, Unknown) else [member]
         if name == "*" and isinstance(member, Choice):
             # Several of which not all may be there, in the order in which they came.
             layers = [option for option in member.options if not isinstance(option, Host)]
+            unsure = True
         for layer in layers:
+            given = value
+            before = given.writes if isinstance(given, Tensor) else ()
             value = call_value(run, layer, Call(call.node, [value]))
+            if unsure and isinstance(given, Tensor):
+                # Which layer comes before this one depends on branches.
+                for write in given.writes[len(before) :]:
+                    write.certain = None
             if isinstance(value, Tensor) and isinstance(layer, Instance) and value.node.layer is None:
                 value.node.layer = layer.at
     return value

@@ -255,7 +255,7 @@ def _dtype_of_conversion(name: str, receiver: Tensor, call: Call) -> str | None:
             return value.dtype
     if name in ("cuda", "cpu", "xpu", "contiguous"):
         return receiver.dtype
-    if name == "type":
+    if name in ("type", "type_as"):
         return None
     return (
         None if any(isinstance(value, Unknown) and value.name == "dtype" for value in call.values) else receiver.dtype

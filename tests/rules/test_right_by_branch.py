@@ -1,0 +1,291 @@
+"""Right programs that hold one of several things, by branch, and ask again which of them it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.rules.reported import IMPORTS, check_right, reported
+
+OPTIMIZERS = """
+import json
+
+def train(model, data, whole):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    if whole:
+        optimizer = torch.optim.LBFGS(model.parameters(), lr=1e-3)
+    for x, y in data:
+        if whole:
+            def closure():
+                optimizer.zero_grad()
+                loss = (model(x) - y).pow(2).mean()
+                loss.backward()
+                return loss
+            optimizer.step(closure)
+        {otherwise}:
+            optimizer.zero_grad()
+            (model(x) - y).pow(2).mean().backward()
+            optimizer.step()
+
+train(nn.Linear(3, 1), [(torch.randn(4, 3), torch.randn(4, 1))] * 2, json.loads("false"))
+"""
+
+
+@pytest.mark.parametrize("otherwise", ["else", "if not whole"])
+def test_an_optimizer_that_one_branch_makes(otherwise: str) -> None:
+    check_right(IMPORTS + OPTIMIZERS.format(otherwise=otherwise))
+    assert [severity for severity, _ in reported("GRD606", OPTIMIZERS.format(otherwise="if data"))] == ["error"]
+
+
+REPLACED = """
+import sys
+
+def strip(layer, name):
+    weight = getattr(layer, name)
+    {delete}
+    layer.register_parameter(name + "_v", nn.Parameter(weight.data))
+    setattr(layer, name, getattr(layer, name + "_v") * 2)
+
+
+class Net(nn.Module):
+    def __init__(self, wide):
+        super().__init__()
+        self.layer = nn.Linear(3, 3) if wide else nn.Linear(3, 3, bias=False)
+        strip(self.layer, "weight")
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+Net(len(sys.argv) > 99)(torch.randn(2, 3)).sum().backward()
+"""
+
+
+@pytest.mark.parametrize("delete", ["del layer._parameters[name]", "delattr(layer, name)"])
+def test_a_parameter_that_is_taken_out_of_one_of_two_layers(delete: str) -> None:
+    check_right(IMPORTS + REPLACED.format(delete=delete))
+    assert [severity for severity, _ in reported("GRD508", REPLACED.format(delete=""))] == ["error"]
+    assert reported("GRD101", REPLACED.format(delete=delete)) == []
+
+
+CHAIN = """
+plans = {{"a": [64, "M", 128], "b": [64, "M"]}}
+
+def make(name, norm):
+    layers, channels = nn.Sequential(), 3
+    for width in plans[name]:
+        if width == "M":
+            layers.append(nn.MaxPool2d(2))
+        {otherwise}
+            layers.append(nn.Conv2d(channels, width, 3, padding=1))
+            if norm:
+                layers.append(nn.BatchNorm2d(width))
+            layers.append(nn.ReLU(True))
+            channels = width
+    return layers
+
+class Net(nn.Module):
+    def __init__(self, name, norm):
+        super().__init__()
+        self.features = make(name, norm)
+
+    def forward(self, x):
+        return self.features(x)
+"""
+
+
+def test_layers_of_which_some_are_there_by_branch() -> None:
+    assert reported("GRD201", CHAIN.format(otherwise="else:")) == []
+    alike = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features = nn.Sequential(nn.Linear(3, 3), nn.Sigmoid(), nn.ReLU(True))
+
+        def forward(self, x):
+            return self.features(x)
+    """
+    assert [severity for severity, _ in reported("GRD201", alike)] == ["information"]
+
+
+PROJECTOR = """
+def once(name):
+    def around(function):
+        def wrapper(self, *args):
+            found = getattr(self, name)
+            if found is None:
+                found = function(self, *args)
+                setattr(self, name, found)
+            return found
+        return wrapper
+    return around
+
+def simple(width):
+    return nn.Sequential(nn.Linear(3, width))
+
+def deep(width):
+    return nn.Sequential(nn.Linear(3, width), nn.Linear(width, width))
+
+class Net(nn.Module):
+    def __init__(self, flat, embed):
+        super().__init__()
+        self.flat, self.embed, self.projector = flat, embed, None
+        self.body = nn.Linear(2, 3)
+
+    @once("projector")
+    def head(self, x):
+        made = (simple if self.flat else deep)(4)
+        if self.embed:
+            made = nn.Sequential(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), made)
+        return {kept}
+
+    def forward(self, x):
+        x = self.body(x)
+        return self.head(x)(x)
+"""
+
+
+def test_layers_of_one_of_two_projectors_that_the_first_call_makes() -> None:
+    assert reported("GRD502", PROJECTOR.format(kept="made.to(x)")) == []
+    assert {severity for severity, _ in reported("GRD502", PROJECTOR.format(kept="nn.Identity()"))} == {"warning"}
+
+
+FIRST = """
+def masks(entities, user):
+    first, found = None, []
+    for each in entities:
+        users = user.unsqueeze(1)
+        together = users * 3 + each
+        {first}
+        found.append((first - together).bool())
+    return found
+
+masks([torch.arange(3.0), torch.arange(3.0) + 1], torch.arange(2.0))
+"""
+
+
+def test_a_difference_to_the_first_of_several() -> None:
+    check_right(IMPORTS + FIRST.format(first="first = together if first is None else first"))
+    always = FIRST.format(first="first = together").replace("(entities, user)", "(entities, user: nn.Parameter)")
+    assert reported("GRD715", always.replace("torch.arange(2.0))", "nn.Parameter(torch.arange(2.0)))")) == [
+        ("warning", "first - together")
+    ]
+
+
+def test_a_conversion_to_the_dtype_of_something_unknown() -> None:
+    decode = """
+    table = nn.Embedding(5, 3)
+
+    def decode(source):
+        return table(torch.zeros(1, 1).fill_(0){}{})
+    """
+    assert reported("GRD518", decode.format(".type_as", "(source.data)")) == []
+    assert [severity for severity, _ in reported("GRD518", decode.format("", ""))] == ["error"]
+
+
+def test_an_attribute_that_others_hang_on_a_parameter() -> None:
+    text = """
+    from extension import extend
+
+    def total(x, y, model):
+        loss = F.mse_loss(extend(model)(x), y)
+        loss.backward(create_graph=True)
+        found = 0
+        for parameter in model.parameters():
+            found += torch.sum(parameter.{})
+        return torch.autograd.grad(found, model.parameters())
+
+    total(torch.randn(4, 3), torch.randn(4, 1), nn.Linear(3, 1))
+    """
+    assert reported("GRD308", text.format("variance")) == []
+    assert [severity for severity, _ in reported("GRD308", text.format("shape[0] * torch.ones(1, requires_grad=True)"))]
+
+
+def test_a_loss_that_forward_returns_in_a_dictionary() -> None:
+    text = """
+    class Quantizer(nn.Module):
+        def __init__(self, key):
+            super().__init__()
+            self.key = key
+            self.embedding, self.proj = nn.Embedding(8, 3), nn.Linear(3, 3)
+
+        def forward(self, z):
+            z = self.proj(z)
+            taken = self.embedding(torch.cdist(z, self.embedding.weight).argmin(1))
+            losses = {{}}
+            {}
+            return z + (taken - z).detach(), losses
+    """
+    assert reported("GRD101", text.format("losses[self.key] = F.mse_loss(taken, z.detach())")) == []
+    assert reported("GRD101", text.format('losses["one"] = F.mse_loss(taken, z.detach())')) == []
+    assert reported("GRD101", text.format("")) == [("information", "(taken - z).detach()")]
+
+
+def test_a_parameter_in_the_place_of_what_it_was_made_of() -> None:
+    text = """
+    class Rate(nn.Module):
+        def __init__(self, like):
+            super().__init__()
+            self.rate = 0.1 * torch.ones_like(like, requires_grad=True)
+            {}
+
+        def forward(self, x):
+            return self.rate * x
+
+    torch.optim.SGD(Rate(torch.ones(3)).parameters(), 0.1)
+    """
+    right = text.format("self.rate = nn.Parameter(self.rate)")
+    assert reported("GRD507", right) == reported("GRD114", right) == []
+    assert [severity for severity, _ in reported("GRD507", text.format(""))] == ["warning"]
+
+
+SCHEDULE = """
+def rates():
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (step + 1))
+    found = []
+    for _ in range(3):
+        found.append(optimizer.param_groups[0]["lr"])
+        {use}
+        optimizer.step()
+        scheduler.step()
+    return found
+
+def train():
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(3, 1)).sum().backward()
+        optimizer.step()
+
+rates()
+train()
+"""
+
+
+def test_an_optimizer_that_only_shows_its_schedule() -> None:
+    check_right(IMPORTS + SCHEDULE.format(use=""))
+    used = SCHEDULE.format(use="model(torch.randn(3, 1)).sum()")
+    assert [severity for severity, _ in reported("GRD611", used)] == ["warning"]
+
+
+def test_a_reference_model_that_is_asked_without_gradients() -> None:
+    text = """
+    class Trainer:
+        def __init__(self, strategy, model, reference, loader):
+            self.strategy, self.model, self.reference, self.loader = strategy, model, reference, loader
+
+        def fit(self):
+            for _ in range(3):
+                self.model.train()
+                self.reference.eval()
+                for x in self.loader:
+                    value = self.model(x)
+                    {}
+                        wanted = self.reference(x)
+                    loss = (value - wanted).pow(2).mean()
+                    loss.backward()
+    """
+    assert reported("GRD705", text.format("with torch.no_grad():")) == []
+    assert reported("GRD705", text.format("if True:")) == [("information", "self.reference.eval()")]
