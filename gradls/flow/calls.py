@@ -107,11 +107,15 @@ def call_value(run: Run, function: Value, call: Call) -> Value:
     """Call a value."""
     if type(function) is Bound:
         if function.function is not None:
+            if "manager" in function.function.fields:
+                return managers.made(run, function.function, call, function.receiver, function.owner)
             return call_function(run, function.function, call, function.receiver, function.owner)
         return call_method(run, function.receiver, function.name, call)
     if type(function) is Lib:
         return call_library(run, function, call)
     if type(function) is Function:
+        if "manager" in function.fields:
+            return managers.made(run, function, call, None, None)
         return call_function(run, function, call)
     if type(function) is Class:
         return classes.instantiate(run, function, call)
@@ -383,13 +387,19 @@ def _run_body(run: Run, function: Function, frame: Frame) -> Value:
     values = [value for _, value in exits]
     if completes:
         values.append(NONE)
-    if len(values) > 1 or exits[0][0] is not None:
+    join_exits(run, frame, completes)
+    return run.join.values(values)
+
+
+def join_exits(run: Run, frame: Frame, completes: bool) -> None:
+    """Continue from all ways in which a function was left."""
+    exits = frame.exits
+    if len(exits) + completes > 1 or exits[0][0] is not None:
         outcomes = [changes for changes, _ in exits if changes is not None]
         if completes or any(changes is None for changes, _ in exits):
             outcomes.append(run.state.peek(frame.mark))
         run.state.undo(frame.mark)
         run.state.merge(frame.mark, outcomes, run.join.slot, None if frame.scope.held else frame.scope.fields)
-    return run.join.values(values)
 
 
 def bind_arguments(run: Run, function: Function, call: Call, fields: Fields, receiver: Value | None) -> None:
@@ -454,5 +464,5 @@ def iterate(run: Run, value: Instance) -> Value:
 
 
 # These begin calls themselves: they are needed only when everything is there.
-from gradls.flow import expressions, imports, operations, statements  # noqa: E402
+from gradls.flow import expressions, imports, managers, operations, statements  # noqa: E402
 from gradls.flow.models import fallback, unknowns  # noqa: E402

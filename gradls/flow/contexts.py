@@ -88,11 +88,72 @@ def _give_back(run: Run, before: dict[str, object], restore: Callable[[], None])
     restore()
 
 
-def leave_blocks(run: Run, kept: int) -> None:
-    """Set the grad mode back to what it is outside of all open `with` blocks of this function but the outermost
-    `kept`: where `return` and `break` go."""
-    for key, value in run.frame.modes[kept].items() if len(run.frame.modes) > kept else ():
+def leave_blocks(run: Run, kept: int, entered: int) -> None:
+    """Leave all open `with` blocks of this function but the outermost, where `return` and `break` go: all context
+    managers but `entered`, and the grad mode of all blocks that change it but `kept`."""
+    frame = run.frame
+    if len(frame.leaving) > entered:
+        # Other branches are still inside.
+        counts = _counts(run)
+        for leave in frame.leaving[entered:][::-1]:
+            leave()
+        _set_counts(run, counts)
+    for key, value in frame.modes[kept].items() if len(frame.modes) > kept else ():
         run.state.set(run.mode, key, value)
+
+
+def _counts(run: Run) -> tuple[int, int, int, int]:
+    return run.expected, run.casting, run.autocast, run.isolated
+
+
+def _set_counts(run: Run, counts: tuple[int, int, int, int]) -> None:
+    run.expected, run.casting, run.autocast, run.isolated = counts
+
+
+class Entered:
+    """A `with` statement that was entered: the constructor enters it."""
+
+    __slots__ = ("before", "counts", "frame", "leaving", "modes", "run", "since")
+
+    def __init__(self, run: Run, statement: ast.With | ast.AsyncWith) -> None:
+        from gradls.flow.expressions import eval_expr
+        from gradls.flow.statements import assign
+
+        self.run = run
+        self.frame = frame = run.frame
+        self.since, self.modes = len(frame.leaving), len(frame.modes)
+        self.before = dict(run.mode)
+        self.counts = _counts(run)
+        self.leaving: list[Callable[[], None]] = []
+        casts = autocast = False
+        for item in statement.items:
+            before = dict(run.mode)
+            manager = eval_expr(run, item.context_expr)
+            casts = casts or may_cast(manager)
+            autocast = autocast or casts_for_certain(manager)
+            value, leave = enter(run, manager, item.context_expr, statement)
+            self.leaving.append(leave)
+            frame.leaving.append(leave)
+            if dict(run.mode) != before:
+                frame.modes.append(before)
+            if item.optional_vars is not None:
+                assign(run, item.optional_vars, value)
+        run.expected += expects_error(statement)
+        run.casting += casts
+        run.autocast += autocast
+
+    def leave(self, completes: bool) -> bool:
+        """Leave it, behind its last statement if the block `completes`. True, for that is where it goes on."""
+        run, frame = self.run, self.frame
+        for leave in self.leaving[::-1] if completes else ():
+            leave()
+        if not completes:
+            # Each way out has left it for itself.
+            for key, value in self.before.items():
+                run.state.set(run.mode, key, value)
+        del frame.modes[self.modes :], frame.leaving[self.since :]
+        _set_counts(run, self.counts)
+        return True
 
 
 def wanted_mode(run: Run, path: str, call: Call | None) -> tuple[bool | None, bool | None]:
@@ -112,11 +173,15 @@ def wanted_mode(run: Run, path: str, call: Call | None) -> tuple[bool | None, bo
 
 def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple[Value, Callable[[], None]]:
     """Enter a context manager: the value that `as` binds, and what leaves it."""
+    from gradls.flow import managers
     from gradls.flow.calls import call_value
+    from gradls.flow.escapes import escape
     from gradls.flow.models.registry import find_method
     from gradls.flow.values import Class
 
     if isinstance(manager, Instance):
+        if "generator" in manager.data:
+            return managers.enter(run, manager, node)
         wanted = manager.data.get("mode")
         if wanted is not None:
             before = manager.data.get("before")
@@ -136,10 +201,9 @@ def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple
             entering(run, manager, call)
             return manager, lambda: leaving(run, manager, call)
         return manager, _nothing
-    leak = manager.fields.get("left") if isinstance(manager, Sequence) else None
-    if leak is not None:
-        # A generator with `@contextmanager`: its `yield` is where this block is.
-        return run.unknown("context"), set_mode(run, leak.grad, leak.inference, leak.at)
+    for option in manager.options if isinstance(manager, Choice) else ():
+        if isinstance(option, Instance) and "generator" in option.data:
+            escape(run, option)
     if isinstance(manager, Lib) and manager.path in MODES:
         run.event("context-not-called", node, manager, entered=True)
         return manager, _nothing
@@ -233,6 +297,8 @@ def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> 
         function.casts = function.casts or "amp" in path or "autocast" in path
         if path == "torch.autograd.function.once_differentiable":
             function.fields["once"] = True
+        elif path in ("contextlib.contextmanager", "contextlib.asynccontextmanager"):
+            function.fields["manager"] = True
         elif path in MODES:
             check_bare(run, path, node)
             function.mode = (*MODES[path], run.at(node))
@@ -295,6 +361,7 @@ _TRANSPARENT = (
     "typing.",
     "typing_extensions.",
     "contextlib.contextmanager",
+    "contextlib.asynccontextmanager",
 )
 _TRANSPARENT_NAMES = ("abstractmethod", "overload", "override", "jit", "custom_fwd", "custom_bwd", "register_to_config")
 

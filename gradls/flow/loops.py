@@ -215,7 +215,7 @@ def _loop(
 ) -> bool:
     from gradls.flow.statements import exec_block
 
-    loop = Loop(run.state.mark(), len(run.frame.modes))
+    loop = Loop(run.state.mark(), len(run.frame.modes), len(run.frame.leaving))
     loop.statement, loop.count = counted
     path = run.path
     run.frame.loops.append(loop)

@@ -84,12 +84,14 @@ class Scope:
 class Loop:
     """A loop under analysis: the states in which it was left or continued."""
 
-    __slots__ = ("breaks", "continues", "count", "mark", "modes", "round_mark", "statement")
+    __slots__ = ("breaks", "continues", "count", "leaving", "mark", "modes", "round_mark", "statement")
 
-    def __init__(self, mark: tuple[int, int], modes: int = 0) -> None:
+    def __init__(self, mark: tuple[int, int], modes: int = 0, leaving: int = 0) -> None:
         self.mark = mark
         self.modes = modes
         """How many `with` blocks that change the grad mode are open around it."""
+        self.leaving = leaving
+        """How many context managers are entered around it."""
         self.count: int | None = None
         """How many rounds it has, if that is known and none of them leaves it."""
         self.statement: ast.AST | None = None
@@ -112,6 +114,7 @@ class Frame:
         "file",
         "forks",
         "function",
+        "leaving",
         "left",
         "loops",
         "mark",
@@ -133,6 +136,8 @@ class Frame:
         self.loops: list[Loop] = []
         self.modes: list[dict[Any, Any]] = []
         """The grad modes around the open `with` blocks that change it, outermost first."""
+        self.leaving: list[Callable[[], None]] = []
+        """What leaves the context managers that are entered, outermost first."""
         self.yields: list[Value] = []
         self.left: list[Any] = []
         """For each `yield` the grad mode that its open `with` blocks leave to the consumer (`contexts.Leak`)."""

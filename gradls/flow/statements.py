@@ -177,34 +177,13 @@ def _branch(run: Run, test: ast.expr, taken: bool, body: list[ast.stmt], latch: 
 
 
 def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
-    entered = []
-    casts = autocast = False
-    modes = run.frame.modes
-    outside = len(modes)
-    for item in statement.items:
-        before = dict(run.mode)
-        manager = expressions.eval_expr(run, item.context_expr)
-        casts = casts or contexts.may_cast(manager)
-        autocast = autocast or contexts.casts_for_certain(manager)
-        value, restore = contexts.enter(run, manager, item.context_expr, statement)
-        entered.append(restore)
-        if dict(run.mode) != before:
-            modes.append(before)
-        if item.optional_vars is not None:
-            assign(run, item.optional_vars, value)
-    expected = contexts.expects_error(statement)
-    run.expected += expected
-    run.casting += casts
-    run.autocast += autocast
+    entered = contexts.Entered(run, statement)
+    completes = False
     try:
-        return exec_block(run, statement.body)
+        completes = exec_block(run, statement.body)
     finally:
-        run.expected -= expected
-        run.casting -= casts
-        run.autocast -= autocast
-        del modes[outside:]
-        for restore in reversed(entered):
-            restore()
+        entered.leave(completes)
+    return completes
 
 
 def _try(run: Run, statement: ast.Try) -> bool:
@@ -234,7 +213,7 @@ def _handler(run: Run, clause: ast.ExceptHandler) -> bool:
 def _return(run: Run, statement: ast.Return) -> bool:
     value = expressions.eval_expr(run, statement.value) if statement.value is not None else NONE
     frame = run.frame
-    contexts.leave_blocks(run, 0)
+    contexts.leave_blocks(run, 0, 0)
     frame.exits.append((_peek(run, frame.mark) if frame.forks else None, value))
     # What is in a container now: what was put there is taken back before others look at it.
     parts = tuple(tensors_in(value)) if isinstance(value, (Sequence, Mapping, Choice)) else (value,)
@@ -258,7 +237,7 @@ def _raise(run: Run, statement: ast.Raise) -> bool:
 def _break(run: Run, statement: ast.stmt) -> bool:
     if run.frame.loops:
         loop = run.frame.loops[-1]
-        contexts.leave_blocks(run, loop.modes)
+        contexts.leave_blocks(run, loop.modes, loop.leaving)
         loop.breaks.append(_peek(run, loop.mark))
     return False
 
@@ -266,7 +245,7 @@ def _break(run: Run, statement: ast.stmt) -> bool:
 def _continue(run: Run, statement: ast.stmt) -> bool:
     if run.frame.loops:
         loop = run.frame.loops[-1]
-        contexts.leave_blocks(run, loop.modes)
+        contexts.leave_blocks(run, loop.modes, loop.leaving)
         loop.continues.append(_peek(run, loop.round_mark))
     return False
 
