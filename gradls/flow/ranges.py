@@ -343,6 +343,9 @@ def _is_none(value: Value) -> bool:
     return isinstance(value, Host) and value.kind == "none"
 
 
+_INFINITE = frozenset((INF, -INF))
+
+
 def _chosen(name: str, bound: dict[str, Value]) -> Range | None:
     """`where` and `masked_fill`: elements of one or of the other."""
     names = ("condition", "input", "other") if name == "where" else ("mask", "value", "input")
@@ -350,10 +353,12 @@ def _chosen(name: str, bound: dict[str, Value]) -> Range | None:
     if test is not None and test.constant:
         return one if test.low else other
     filled = one.low if test is not None and test.full_row == 1 and one is not None and one.constant else None
+    # Whoever masks with infinity does so to some elements.
+    masks = one.has & _INFINITE if name == "masked_fill" and one is not None else frozenset()
     if one is None or other is None:
-        return None if filled is None else Range(row=filled)
+        return Range(comes_to=masks, row=filled) if masks or filled is not None else None
     return Range(
-        min(one.low, other.low), max(one.high, other.high), frozenset(), one.comes_to | other.comes_to,
+        min(one.low, other.low), max(one.high, other.high), frozenset(), one.comes_to | other.comes_to | masks,
         one.source or other.source, filled,
     )  # fmt: skip
 
@@ -383,7 +388,8 @@ def as_bool(known: Range) -> Range:
 
 
 def _triangle(name: str, known: Range | None, first: Value | None, bound: dict[str, Value]) -> Range | None:
-    """`triu` keeps the whole first row up to the diagonal 0, `tril` of a square the last one from the diagonal 0 on."""
+    """`triu` keeps the whole first row up to the diagonal 0, `tril` of a square the last one from the diagonal 0 on.
+    Beyond the diagonal 0, `tril` leaves nothing of the first row, and `triu` of a square nothing of the last one."""
     given = bound.get("diagonal")
     diagonal = 0 if given is None else given.value if isinstance(given, Host) else None
     if known is None or not known.constant or not isinstance(diagonal, int):
@@ -391,7 +397,9 @@ def _triangle(name: str, known: Range | None, first: Value | None, bound: dict[s
     shape = first.shape if isinstance(first, Tensor) else None
     is_square = shape is not None and len(shape) > 1 and shape[-1] is not None and shape[-1] == shape[-2]
     full = diagonal <= 0 if name == "triu" else diagonal >= 0 and is_square
-    return Range(min(known.low, 0.0), max(known.high, 0.0), row=known.low if full else None)
+    empty = diagonal < 0 if name == "tril" else diagonal > 0 and is_square
+    row = known.low if full else 0.0 if empty else None
+    return Range(min(known.low, 0.0), max(known.high, 0.0), row=row)
 
 
 def _is_masking(known: Range | None, bound: dict[str, Value]) -> bool:

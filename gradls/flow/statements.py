@@ -85,6 +85,8 @@ def assign(run: Run, target: ast.expr, value: Value, augmented: bool = False) ->
         else:
             if type(value) is Instance and run.frame.loops:
                 run.event("named", target, value)
+            elif type(value) is Unknown and run.frame.loops:
+                _note_unknown_rebinding(run, target, value)
             bind(run, target.id, value)
     elif isinstance(target, (ast.Tuple, ast.List)):
         _unpack(run, target, value)
@@ -106,6 +108,14 @@ def _note_rebinding(run: Run, target: ast.Name, value: Tensor) -> None:
         return
     if run.frame.loops or (old.leaf is True and old.requires_grad is True and _is_held(fields, old)):
         run.event("rebound", target, value, value.node, old=old)
+
+
+def _note_unknown_rebinding(run: Run, target: ast.Name, value: Unknown) -> None:
+    """The same for an element of something unknown that is iterated over, such as the parameters of a model."""
+    fields = run.frame.scope.find(target.id)
+    old = fields[target.id] if fields is not None else None
+    if type(old) is Unknown and old is not value and old.origin in ("data", "derived"):
+        run.event("unknown-rebound", target, value, old=old)
 
 
 def _is_held(fields: Fields, tensor: Tensor) -> bool:

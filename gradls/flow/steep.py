@@ -31,7 +31,8 @@ _DIVISIONS = frozenset(("div", "true_divide", "divide", "truediv"))
 _COMPARISONS = frozenset(("gt", "ge", "lt", "le", "ne", "eq"))
 
 
-_MAY_BE_STEEP = frozenset((*STEEP, *_DIVISIONS, "pow", "__rtruediv__", "reciprocal", "softmax", "log_softmax"))
+_PRODUCTS = frozenset((*_DIVISIONS, "mul", "multiply"))
+_MAY_BE_STEEP = frozenset((*STEEP, *_PRODUCTS, "pow", "__rtruediv__", "reciprocal", "softmax", "log_softmax"))
 
 
 def check(run: Run, name: str, bound: dict[str, Value], result: Tensor, at: ast.AST) -> None:
@@ -51,9 +52,14 @@ def look_at(run: Run, name: str, bound: dict[str, Value], node: Node, at: ast.AS
         _check_masked(run, bound, node, at)
         return
     points, argument = _points(name, bound)
+    if name in _PRODUCTS and len(bound) > 1 and run.recording is not False and not run.isolated:
+        _check_infinite(run, bound, node, at)
     if argument is None or run.recording is False or run.isolated:
         return
     flows = argument.requires_grad if isinstance(argument, Tensor) else None
+    if flows is False and name in _DIVISIONS:
+        # What is divided has the gradient 1 / divisor.
+        flows = _flows(next(iter(bound.values())))
     if flows is False:
         return
     node.fields["steep"] = (name, argument)
@@ -102,6 +108,22 @@ def _check_masked(run: Run, bound: dict[str, Value], node: Node, at: ast.AST) ->
     last = isinstance(dim, Host) and (dim.value == -1 or (rank is not None and dim.value == rank - 1))
     if last or known.constant:
         run.event("masked-out", at, value, node)
+
+
+def _check_infinite(run: Run, bound: dict[str, Value], node: Node, at: ast.AST) -> None:
+    """Of what is multiplied with minus infinity the gradient is minus infinity times zero, where a softmax follows."""
+    one, other, *_ = bound.values()
+    for masked, factor in ((one, other), (other, one)):
+        known = ranges.of(masked)
+        if known is not None and not known.comes_to.isdisjoint((ranges.INF, -ranges.INF)) and _flows(factor):
+            run.event("infinite-factor", at, masked, node, factor=factor)
+            return
+
+
+def _flows(value: Value) -> bool | None:
+    if isinstance(value, Tensor):
+        return value.requires_grad
+    return None if isinstance(value, Unknown) else False
 
 
 def _points(name: str, bound: dict[str, Value]) -> tuple[tuple[float, ...], Value | None]:

@@ -30,8 +30,9 @@ class InfiniteGradient(Rule):
     ## What it finds
     A root, logarithm or inverse trigonometric function of something that is 0 (or 1) for inputs which do occur: the
     root of a sum of squares, the logarithm of a softmax or sigmoid, the arc cosine of a cosine. The same operations
-    behind `torch.where(x > 0, ..., 0)`, which does not keep their gradients away from 0. And a softmax over a row that
-    is masked with minus infinity from end to end.
+    behind `torch.where(x > 0, ..., 0)`, which does not keep their gradients away from 0, and a division by `x` there. A
+    softmax over a row that is masked with minus infinity from end to end; and the product or quotient of something
+    masked with infinity and of something that is trained.
 
     ## Why it matters
     The gradient there is infinite. Multiplied by the zero that comes from the other operations it is NaN, and one NaN
@@ -77,9 +78,29 @@ class InfiniteGradient(Rule):
     assert scores.softmax(dim=-1).isfinite().all() and scores.masked_fill(mask, -torch.inf).softmax(-1).isnan().any()
     ```
 
+    ```python
+    import torch
+
+    temperature = torch.tensor(0.5, requires_grad=True)
+    masked = torch.randn(3, 3).masked_fill(torch.eye(3).bool(), -torch.inf)
+    loss = (masked / temperature).log_softmax(dim=-1)[:, 0].logsumexp(dim=0)
+    loss.backward()
+    assert loss.isfinite() and temperature.grad.isnan()
+    ```
+
+    ```python
+    import torch
+
+    total = torch.randn(3, requires_grad=True)
+    count = torch.tensor([2.0, 0.0, 1.0])
+    torch.where(count > 0, total / count, torch.zeros(3)).sum().backward()
+    assert total.grad[1].isnan()
+    ```
+
     ## Use instead
     A small number inside the root, `torch.linalg.norm` (whose gradient at 0 is 0), `log_softmax`, `logsigmoid`, or a
     `clamp` that stays clear of the point. For `torch.where`, an argument that is harmless on both sides.
+    Scale first, and mask last.
 
     ```python
     import torch
@@ -93,6 +114,18 @@ class InfiniteGradient(Rule):
     safe = torch.where(x > 0, x, torch.ones_like(x))
     torch.where(x > 0, safe.sqrt() * x, torch.zeros_like(x)).sum().backward()
     assert not any(leaf.grad.isnan().any() for leaf in (features, logits, x))
+    ```
+
+    ```python
+    import torch
+
+    temperature = torch.tensor(0.5, requires_grad=True)
+    masked = (torch.randn(3, 3) / temperature).masked_fill(torch.eye(3).bool(), -torch.inf)
+    masked.log_softmax(dim=-1)[:, 0].logsumexp(dim=0).backward()
+    total = torch.randn(3, requires_grad=True)
+    count = torch.tensor([2.0, 0.0, 1.0])
+    (total / count.clamp(min=1)).sum().backward()
+    assert temperature.grad.isfinite() and total.grad.isfinite().all()
     ```
 
     ## When it is silent
@@ -121,7 +154,12 @@ class InfiniteGradient(Rule):
     code, name, severity = "GRD119", "infinite-gradient", Severity.INFORMATION
 
     def check(self, facts: Facts) -> Iterator[Finding]:
-        judges = {"steep": self._of_point, "shielded": self._of_where, "masked-out": self._of_mask}
+        judges = {
+            "steep": self._of_point,
+            "shielded": self._of_where,
+            "masked-out": self._of_mask,
+            "infinite-factor": self._of_factor,
+        }
         for event in facts.of(*judges):
             if not event.caught and not _is_read_only(facts, event):
                 yield judges[event.kind](facts, event)
@@ -147,6 +185,15 @@ class InfiniteGradient(Rule):
         )
         made = event.value.node.at if isinstance(event.value, Tensor) else None
         story = [Step(place(made), "a whole row is masked here")] if made is not None else []
+        return self.finding(place(event.at), message, story)
+
+    def _of_factor(self, facts: Facts, event: Event) -> Finding:
+        message = (
+            f"{code(facts, event.at.node)} takes in what was masked with infinity: where the mask is set, the gradient "
+            "of the other side is infinite, and times the zero of a softmax it is NaN. Mask afterwards"
+        )
+        made = event.value.node.at if isinstance(event.value, Tensor) else None
+        story = [Step(place(made), "the mask is put on here")] if made is not None else []
         return self.finding(place(event.at), message, story)
 
     def _of_where(self, facts: Facts, event: Event) -> Finding:

@@ -27,7 +27,8 @@ class UnregisteredParameters(Rule):
 
     ## What it finds
     An attribute of an `nn.Module` that is a list, tuple or dictionary with modules or parameters in it, at any depth,
-    that the module makes itself and registers in no other way.
+    that the module makes itself and registers in no other way. As information, an object of a class that is no
+    `nn.Module`, with modules or parameters as its attributes.
 
     ## Why it matters
     A module finds its parameters among its attributes, and does not look into containers of Python. What is in there
@@ -59,8 +60,34 @@ class UnregisteredParameters(Rule):
     assert len(list(Net().parameters())) == 2
     ```
 
+    ```python
+    import torch
+    from torch import nn
+
+
+    class Attention:
+        def __init__(self):
+            self.query, self.key = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def __call__(self, x):
+            return (self.query(x) @ self.key(x).T).softmax(dim=-1) @ x
+
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = Attention()
+            self.head = nn.Linear(4, 1)
+
+        def forward(self, x):
+            return self.head(self.attention(x))
+
+
+    assert len(list(Net().parameters())) == 2
+    ```
+
     ## Use instead
-    `nn.ModuleList`, `nn.ModuleDict`, `nn.ParameterList` or `nn.ParameterDict`.
+    `nn.ModuleList`, `nn.ModuleDict`, `nn.ParameterList` or `nn.ParameterDict`; a class derived from `nn.Module`.
 
     ```python
     import torch
@@ -84,7 +111,8 @@ class UnregisteredParameters(Rule):
 
     ## When it is silent
     Where what is in the container is also registered, is given to an optimizer, is asked for its parameters, comes
-    from outside (a list is a way to hold a module without registering it), or has nothing to train.
+    from outside (a list is a way to hold a module without registering it), is a copy that an object holds, as of a
+    teacher, or has nothing to train.
 
     ```python
     import torch
@@ -138,6 +166,9 @@ class UnregisteredParameters(Rule):
         what = "modules" if modules else "parameters"
         if modules and len(modules) < len(container.members):
             what = "modules and parameters"
+        if container.cls is not None:
+            yield self._of_object(facts, container, what, at)
+            return
         use = ("Module" if modules else "Parameter") + ("Dict" if kind == "dictionary" else "List")
         message = (
             f"`self.{container.name}` is a plain {kind}: the {what} in it are not registered, `parameters()` does "
@@ -147,6 +178,17 @@ class UnregisteredParameters(Rule):
         fixes = _fixes(facts, module, container, at, use) if what != "modules and parameters" else ()
         yield self.finding(place(at.at), message, story, fixes)
 
+    def _of_object(self, facts: Facts, container: PlainContainer, what: str, at: Event) -> Finding:
+        assert container.cls is not None
+        message = (
+            f"`{container.cls.name}` is no `nn.Module`: the {what} that `self.{container.name}` has of it are not "
+            "registered, `parameters()` does not list them and no optimizer trains them; derive the class from "
+            f"`nn.Module`{'' if isinstance(container.value, Instance) else ', and keep them in an `nn.ModuleList`'}"
+        )
+        story = [Step(Place(container.cls.source, container.cls.node), "this class")]
+        story += [Step(member, "this is not registered") for member in _places(container)]
+        return self.finding(place(at.at), message, story, severity=Severity.INFORMATION)
+
 
 def _held(facts: Facts) -> Iterator[tuple[Instance, PlainContainer]]:
     """The modules, each with a container that it holds of nothing but members which it made itself."""
@@ -154,6 +196,8 @@ def _held(facts: Facts) -> Iterator[tuple[Instance, PlainContainer]]:
         module = event.value
         if isinstance(module, Instance) and not has_own_ways(module):
             for container in _containers(event, module):
+                if container.cls is not None and any(_is_copy(member) for member in container.members):
+                    continue  # an object is a way to hold a teacher
                 if all(_is_own(module, member) for member in container.members):
                     yield module, container
 
@@ -207,6 +251,10 @@ def _is_replaced_before(facts: Facts, read: ast.Attribute) -> bool:
         ):
             return True
     return False
+
+
+def _is_copy(member: Instance | Tensor) -> bool:
+    return any(leaf.node.op == "deepcopy" for leaf in leaves_of(member))
 
 
 def _is_tuple(container: PlainContainer) -> bool:

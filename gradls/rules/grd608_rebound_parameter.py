@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, walk
-from gradls.flow.values import Tensor, Value
+from gradls.flow.values import Tensor, Unknown, Value
 from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.loss_arguments import element_of
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import gradient_of, loops_of
 from gradls.rules.words import code, place
@@ -108,6 +109,12 @@ class ReboundParameter(Rule):
     code, name, severity = "GRD608", "rebound-parameter", Severity.WARNING
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        told: set[ast.AST] = set()
+        for event in facts.of("unknown-rebound"):
+            node = event.at.node
+            if node not in told and _is_parameter_of_unknown(event.old) and _is_never_read(facts, node):
+                told.add(node)
+                yield self._report_unused(facts, event, None)
         for number, event in facts.numbered("rebound"):
             if not isinstance(event.value, Tensor):
                 continue
@@ -146,15 +153,29 @@ class ReboundParameter(Rule):
         severity = None if loops_of(event.path) else Severity.INFORMATION
         return self.finding(place(event.at), message, story, severity=severity)
 
-    def _report_unused(self, facts: Facts, event: Event, old: Tensor) -> Finding:
+    def _report_unused(self, facts: Facts, event: Event, old: Tensor | None) -> Finding:
         name = facts.segment(event.at.node)
         what = code(facts, facts.statement(event.at.node) or event.at.node)
         message = (
             f"{what} only changes what `{name}` means, and nothing reads it before the next round: the parameter stays "
             f"as it was; write into it instead: `{name}.copy_(...)` under `torch.no_grad()`"
         )
-        story = [Step(place(old.node.at), "this is the tensor that should change")] if old.node.at is not None else []
+        made = old.node.at if old is not None else None
+        story = [Step(place(made), "this is the tensor that should change")] if made is not None else []
         return self.finding(place(event.at), message, story)
+
+
+def _is_parameter_of_unknown(value: Value) -> bool:
+    """Is it an element of `parameters()` of something unknown, or of the `params` of a group in `param_groups`?"""
+    element = element_of(value)
+    iterated = element.fields.get("iterated") if element is not None else None
+    if not isinstance(iterated, Unknown):
+        return False
+    if iterated.origin == "call":
+        return iterated.name in ("parameters", "named_parameters")
+    derived = iterated.fields.get("derived")
+    group = element_of(derived[0]) if derived is not None and derived[1] == ("item", "params") else None
+    return group is not None and group.name == "param_groups"
 
 
 def _is_never_read(facts: Facts, target: ast.AST) -> bool:

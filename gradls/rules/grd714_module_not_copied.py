@@ -3,11 +3,12 @@
 import ast
 from collections.abc import Iterable, Iterator
 
+from gradls.flow.arguments import Call
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Round
+from gradls.flow.graph import Round, walk
 from gradls.flow.hierarchy import is_module
 from gradls.flow.models.modules import parameters_of
-from gradls.flow.values import Instance, Tensor
+from gradls.flow.values import Bound, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.snapshots import is_chosen, is_used_after
@@ -19,14 +20,15 @@ class ModuleNotCopied(Rule):
     """A second name for a module that is taken for a copy of it.
 
     ## What it finds
-    A module that loads its own `state_dict()` under another name, or whose parameters are copied onto themselves. As
-    information, one that is trained and gets its weights from another that nothing changes. And
-    a module that gets a second name on a branch of the training loop, as the best one so far, and is used under that
-    name after the loop.
+    A module that loads its own `state_dict()` under another name, which may be a `copy.copy` of it, or whose parameters
+    are copied onto themselves, or averaged with themselves: `shadow.mul_(0.9).add_(parameter, alpha=0.1)`. As
+    information, one that is trained and gets its weights from another that nothing changes. And a module that gets a
+    second name on a branch of the training loop, as the best one so far, and is used under that name after the loop.
 
     ## Why it matters
-    An assignment copies nothing. The target network of a DQN that is the policy network itself moves with each step,
-    and loading its state does nothing. What was kept as the best model is the last one.
+    An assignment copies nothing, and `copy.copy` not the parameters. The target network of a DQN that is the policy
+    network itself moves with each step, and loading its state does nothing. What was kept as the best model is the last
+    one.
 
     ## What PyTorch does
     Nothing.
@@ -57,6 +59,18 @@ class ModuleNotCopied(Rule):
     for kept, parameter in zip(target.parameters(), critic.parameters()):
         kept.data.copy_(parameter.data)
     assert target is critic
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    shadow = {name: parameter.data for name, parameter in model.named_parameters()}
+    model.weight.data.add_(1)
+    before = model.weight.clone()
+    for name, parameter in model.named_parameters():
+        shadow[name].mul_(0.5).add_(parameter.data, alpha=0.5)
+    assert shadow["weight"].data_ptr() == model.weight.data_ptr() and not torch.equal(before, model.weight)
     ```
 
     ## Use instead
@@ -110,6 +124,7 @@ class ModuleNotCopied(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         yield from self._of_loads(facts)
         yield from self._of_copies(facts)
+        yield from self._of_averages(facts)
         yield from self._of_direction(facts)
         yield from self._of_kept(facts)
 
@@ -119,14 +134,20 @@ class ModuleNotCopied(Rule):
         for load in facts.of("load-state-dict"):
             given = load.at.node.args[0] if isinstance(load.at.node, ast.Call) and load.at.node.args else None
             state = taken.get(given) if given is not None else None
-            if state is None or state.value is not load.value or load.given is not state.result or given in told:
+            if state is None or load.given is not state.result or given in told:
+                continue
+            same = state.value is load.value
+            if not same and not _is_shallow_copy(load.value, state.value):
                 continue
             one, other = (_receiver(event) for event in (load, state))
             if one and other and one != other:
                 told.add(state.at.node)
+                what = (
+                    "are one and the same module" if same else "share their parameters, which `copy.copy` does not copy"
+                )
                 message = (
-                    f"`{one}` and `{other}` are one and the same module, so this changes nothing, and each step moves "
-                    "both: make one of them with `copy.deepcopy(...)`"
+                    f"`{one}` and `{other}` {what}, so this changes nothing, and each step moves both: make one "
+                    "of them with `copy.deepcopy(...)`"
                 )
                 yield self.finding(place(load.at), message, _named_so(facts, load, one))
 
@@ -177,6 +198,28 @@ class ModuleNotCopied(Rule):
                 )
                 yield self.finding(Place(facts.source_of(node), node), message)
 
+    def _of_averages(self, facts: Facts) -> Iterator[Finding]:
+        """`shadow.mul_(decay).add_(parameter, alpha=1 - decay)`, where the shadow is the parameter."""
+        for node, records in facts.called("add_", "lerp_"):
+            written = receiver_of(node)
+            if (
+                isinstance(written, ast.Call)
+                and isinstance(written.func, ast.Attribute)
+                and written.func.attr == "mul_"
+            ):
+                written = written.func.value
+            elif not isinstance(node.func, ast.Attribute) or node.func.attr != "lerp_":
+                continue
+            given = node.args[0] if node.args else None
+            if written is None or given is None or facts.segment(written) in facts.segment(given):
+                continue
+            if all(_is_average_with_itself(function, call) for function, call, _ in records):
+                message = (
+                    f"{code(facts, node)} averages a parameter with itself, and changes it: {code(facts, written)} is "
+                    "no copy. Keep `detach().clone()` of it, or `copy.deepcopy(...)` of the module"
+                )
+                yield self.finding(Place(facts.source_of(node), node), message)
+
     def _of_kept(self, facts: Facts) -> Iterator[Finding]:
         told: set[ast.AST] = set()
         for number, event in facts.numbered("named", "attribute-set"):
@@ -204,6 +247,29 @@ def _is_same_memory(one: Tensor, other: Tensor) -> bool:
     if one.base is not None or other.base is not None or _source(one) is not _source(other):
         return False
     return not _source(one).node.several and _memory(one) is _memory(other)
+
+
+def _is_shallow_copy(one: object, other: object) -> bool:
+    """Have two modules, of which `copy.copy` made one, the same parameters?"""
+    if not isinstance(one, Instance) or not isinstance(other, Instance) or not is_module(one):
+        return False
+    if "shallow" not in one.data and "shallow" not in other.data:
+        return False
+    first, second = ({tensor for _, tensor in parameters_of(module)[0]} for module in (one, other))
+    return bool(first) and first == second
+
+
+def _is_average_with_itself(function: Value, call: Call) -> bool:
+    """Is this written to a parameter under the name of a copy, and computed from nothing but that parameter?"""
+    if not isinstance(function, Bound):
+        return False
+    one, other = function.receiver, call.get(0, "other" if function.name == "add_" else "end")
+    if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one.base is not None:
+        return False
+    source = _source(one)
+    if not source.is_parameter or source.node.several or _memory(one) is not _memory(source):
+        return False
+    return _is_same_memory(one, other) or {node.leaf for node in walk(other.node) if not node.edges} == {source}
 
 
 def _is_changed(facts: Facts, module: Instance, parameters: set[Tensor]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.hierarchy import library_bases, linearize
+from gradls.flow.hierarchy import is_module, library_bases, linearize
 from gradls.flow.models.modules import contents, members, modules_of, parameters_of
 from gradls.flow.values import Choice, Class, Instance, Tensor, Value
 from gradls.rules.loss_arguments import of_call
@@ -84,9 +84,11 @@ def registered_elsewhere(facts: Facts) -> set[Instance | Tensor]:
 
 def _registered(facts: Facts) -> Iterator[Instance | Tensor]:
     for event in facts.of("attribute-set"):
+        if isinstance(event.value, Instance) and is_module(event.value) is False:
+            continue
         if isinstance(event.assigned, (Instance, Tensor)):
             yield event.assigned
-            if isinstance(event.assigned, Instance):
+            if isinstance(event.assigned, Instance) and is_module(event.assigned) is not False:
                 yield from modules_of(event.assigned)[0]
     for event in facts.of("module-made"):
         assert isinstance(event.value, Instance)

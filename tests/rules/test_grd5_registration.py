@@ -202,3 +202,38 @@ def test_random_numbers_are_others_after_loading() -> None:
     assert not torch.equal(one.keys, other.keys)
     """
     assert programs.check(textwrap.dedent(program)).error is None
+
+
+OBJECT = """
+import copy
+class Part{base}:
+    def __init__(self, layer=None):
+        {start}
+        self.layer = nn.Linear(3, 3) if layer is None else layer
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3, 1)
+        self.part = {part}
+net = Net()
+optimizer = torch.optim.SGD({given}, lr=0.1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("base", "start", "part", "given", "found"),
+    [
+        ("", "pass", "Part()", "net.parameters()", 1),
+        ("", "pass", "[Part() for _ in range(2)]", "net.parameters()", 1),
+        ("", "pass", "{'a': [Part()]}", "net.parameters()", 1),
+        ("(nn.Module)", "super().__init__()", "Part()", "net.parameters()", 0),
+        ("(Unknown)", "pass", "Part()", "net.parameters()", 0),
+        ("", "pass", "Part(copy.deepcopy(self.head))", "net.parameters()", 0),
+        ("", "pass", "Part(self.head)", "net.parameters()", 0),
+        ("", "pass", "Part()", "[*net.parameters(), *net.part.layer.parameters()]", 0),
+        ("", "pass", "Part(nn.ReLU())", "net.parameters()", 0),
+    ],
+)
+def test_object_that_is_no_module(base: str, start: str, part: str, given: str, found: int) -> None:
+    snippet = OBJECT.format(base=base, start=start, part=part, given=given)
+    assert [severity for severity, _ in reported("GRD501", snippet)] == ["information"] * found

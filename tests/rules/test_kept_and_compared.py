@@ -728,3 +728,60 @@ def test_lists_that_are_chosen_again_and_again() -> None:
     choice = "    one, other = (one if next(words) else other), (other if next(words) else one)\n    one.append(3)\n"
     snippet = "def parse(words):\n    one, other = [], []\n" + 40 * choice + "    return torch.optim.SGD(one, lr=0.1)\n"
     assert reported("GRD505", snippet) == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "found"),
+    [
+        ("{n: p.data for n, p in net.named_parameters()}", 1),
+        ("net.state_dict()", 1),
+        ("dict(net.named_parameters())", 1),
+        ("{n: p.data.clone() for n, p in net.named_parameters()}", 0),
+        ("copy.deepcopy(net.state_dict())", 0),
+        ("dict(nn.Linear(3, 1).named_parameters())", 0),
+        ("unknown(net)", 0),
+    ],
+)
+@pytest.mark.parametrize(
+    "update",
+    [
+        "mul_(0.9).add_(p, alpha=0.1)",
+        "mul_(0.9).add_(0.1 * p.data)",
+        "mul_(0.9).add_(p.detach() * 0.1)",
+        "lerp_(p, 0.1)",
+    ],
+)
+def test_average_of_a_parameter_with_itself(kept: str, found: int, update: str) -> None:
+    snippet = f"""
+import copy
+from elsewhere import unknown
+net = nn.Linear(3, 1)
+kept = {kept}
+with torch.no_grad():
+    for n, p in net.named_parameters():
+        kept[n].{update}
+        p.mul_(0.9).add_(p, alpha=0.1)
+        p.mul_(0.9).add_(torch.randn_like(p), alpha=0.1)
+"""
+    assert len(reported("GRD714", snippet)) == found
+
+
+@pytest.mark.parametrize(("made", "found"), [("copy.copy(net)", 1), ("copy.copy(copy.deepcopy(net))", 0)])
+def test_shallow_copy_of_a_module(made: str, found: int) -> None:
+    snippet = f"import copy\nnet = nn.Linear(3, 1)\ntarget = {made}\ntarget.load_state_dict(net.state_dict())"
+    assert len(reported("GRD714", snippet)) == found
+
+
+@pytest.mark.parametrize(
+    ("loop", "found"),
+    [
+        ("for p, q in zip(model.parameters(), other.parameters()):\n    p = 0.9 * p + 0.1 * q", 1),
+        ("for name, p in model.named_parameters():\n    p = p - 0.1 * p.grad", 1),
+        ("for group in optimizer.param_groups:\n    for p in group['params']:\n        p = p - p.grad", 1),
+        ("for p in model.parameters():\n    p = p.detach()\n    print(p.norm())", 0),
+        ("for x in model.examples:\n    x = x - x.mean()", 0),
+        ("for group in optimizer.param_groups:\n    for p in group['params']:\n        p.add_(p.grad, alpha=-1)", 0),
+    ],
+)
+def test_update_by_name_of_unknown_parameters(loop: str, found: int) -> None:
+    assert len(reported("GRD608", f"from elsewhere import model, optimizer, other\n{loop}")) == found

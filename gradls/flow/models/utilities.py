@@ -121,7 +121,7 @@ def shallow_copy(run: Run, path: str, call: Call) -> Value:
         return Mapping(run.state, dict(value.entries), value.rest)
     if isinstance(value, Instance):
         instance = Instance(run.state, value.cls, value.at)
-        instance.data, instance.open = dict(value.data), value.open
+        instance.data, instance.open = {**value.data, "shallow": True}, value.open
         instance.fields.update(value.fields)
         return instance
     return value if value is not None else run.unknown("call")
