@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.spelling import canonical
 from gradls.flow import classes, dtypes, hierarchy, imports, nothing, operations, registries, truth
 from gradls.flow.arguments import Call
-from gradls.flow.models.registry import family_of, find_attribute, find_setter
+from gradls.flow.models.registry import family_of, find_attribute, find_method_of_library, find_setter
 from gradls.flow.state import Fields
 from gradls.flow.values import (
     NONE,
@@ -107,6 +107,7 @@ def set_elsewhere(run: Run, node: ast.expr) -> Unknown | None:
     return unknown
 
 
+_CONTEXT = "torch.autograd.function.FunctionCtx"
 _DICTIONARIES = frozenset(("_modules", "_parameters", "_buffers", "__dict__"))
 
 
@@ -141,7 +142,11 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
             return NONE
         family = family_of(value.path)
         model = find_attribute(family, name) if family != value.path else None
-        return model(run, value, node) if model is not None else Bound(value, None, name)
+        if model is not None:
+            return model(run, value, node)
+        if value.path == _CONTEXT and find_method_of_library(_CONTEXT, name) is None:
+            return _memo(run, value.fields, name, run.unknown("unknown", name))
+        return Bound(value, None, name)
     found, owner = hierarchy.find_in_class(value.cls, name)
     if isinstance(found, Function):
         if found.kind == "property":

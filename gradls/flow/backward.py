@@ -258,13 +258,24 @@ def run_grad(run: Run, call: Call) -> Value:
     starts = tensors_in(given) if given is not None else []
     again = _second(roots, starts, targets) if create is True else {}
     results = [_gradient(run, roots, target, starts, call, create, again) for target in targets]
-    rest = None
-    if isinstance(inputs, Sequence) and inputs.rest is not None:
-        rest = results.pop() if results else run.unknown("gradient")
-    if not isinstance(inputs, (Tensor, Sequence)):
+    if isinstance(inputs, Sequence):
+        return _for_each(run, inputs, results)
+    if not isinstance(inputs, Tensor):
         # One gradient, or any number of them.
         return Sequence(run.state, "tuple", (), results[0]) if results else run.unknown("call", "grad")
-    return Sequence(run.state, "tuple", tuple(results), rest)
+    return Sequence(run.state, "tuple", tuple(results))
+
+
+def _for_each(run: Run, inputs: Sequence, results: list[Value]) -> Sequence:
+    """One gradient for each of `inputs`, from those for all that may be a tensor there."""
+    found: list[Value] = []
+    start = 0
+    for item in inputs.elements:
+        end = start + len(tensors_in(item))
+        found.append(run.join.values(results[start:end]) if end > start else run.unknown("gradient"))
+        start = end
+    rest = found.pop() if inputs.rest is not None else None
+    return Sequence(run.state, "tuple", tuple(found), rest)
 
 
 def _second(roots: Items[Value], starts: Items[Value], targets: Items[Value]) -> dict[Node, Gradient]:

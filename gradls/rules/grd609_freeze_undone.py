@@ -9,7 +9,7 @@ from gradls.flow.graph import walk
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import is_on_the_way
+from gradls.rules.training_order import is_on_the_way, outermost
 from gradls.rules.words import code, place
 
 
@@ -94,7 +94,9 @@ class FreezeUndone(Rule):
                 elif tensor in open_:
                     freeze = open_.pop(tensor)
                     is_free = event.flag is True and freeze.used == used and event.at.node is not freeze.event.at.node
-                    if is_free and is_on_the_way(event.path, freeze.event.path):
+                    # Of two methods that nobody calls here, others call the one, and then train, and then the other.
+                    together = outermost(event) is outermost(freeze.event)
+                    if is_free and together and is_on_the_way(event.path, freeze.event.path):
                         freeze.thawed.append(event)
         for freezes in frozen.values():
             if all(freeze.thawed for freeze in freezes) and not any(_is_used(facts, freeze) for freeze in freezes):

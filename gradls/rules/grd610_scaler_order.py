@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import walk
+from gradls.flow.join import options
 from gradls.flow.values import Host, Instance, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -136,7 +137,7 @@ class ScalerOrder(Rule):
         for made in events:
             if made.kind == "scaler-made" and isinstance(made.value, Instance):
                 enabled = _enabled(made)
-                if enabled is not False and not made.value.fields.get("escaped"):
+                if enabled is not False and not made.value.fields.get("escaped") and not _is_given(facts, made.value):
                     yield from self._of_scaler(facts, events, made, enabled is True)
 
     def _of_scaler(self, facts: Facts, events: list[Event], made: Event, enabled: bool) -> Iterator[Finding]:
@@ -206,6 +207,11 @@ class ScalerOrder(Rule):
                     story = [Step(place(event.at), "the gradients are unscaled here")]
                     yield self._report(facts, backward, message, story, Severity.WARNING, enabled)
                     return
+
+
+def _is_given(facts: Facts, scaler: Instance) -> bool:
+    """Does unknown code get it, which may step with it?"""
+    return any(scaler in options(value) for event in facts.of("unknown-call") for value in event.arguments)
 
 
 def _broken(event: Event, before: list[Event], since: list[Event]) -> tuple[str, Event | None]:

@@ -394,7 +394,7 @@ def _is_used(facts: Facts, found: list[_Keeping], spent: bool) -> bool:
         elif event.kind in ("return", "yield") and event.alone:
             if _holds(event.value, found[0].holder):
                 return True
-            roots = _nodes(event.value)
+            roots = [node for part in event.info.get("parts", (event.value,)) for node in _nodes(part)]
         elif event.kind == "unknown-call":
             if any(_holds(value, found[0].holder) for value in event.arguments):
                 return True
@@ -414,5 +414,7 @@ def _holds(value: Value | None, holder: Value, depth: int = 0) -> bool:
 
 
 def _nodes(value: Value | None) -> list[Node]:
-    found = [history(part) for part in (tensors_in(value) if value is not None else [])]
+    parts = tensors_in(value) if value is not None else ()
+    among = [one for part in parts if isinstance(part, Unknown) for one in part.among]
+    found = [history(part) for part in (*parts, *among)]
     return [node for node in found if node is not None]

@@ -145,8 +145,11 @@ class EvalModeLeftOn(Rule):
         leaves: set[Tensor] = set(leaves_of(event.value))
         before = [
             other
-            for other in facts.events[:number]
-            if other.kind == "backward" and other.node is not None and other.reached & leaves
+            for index, other in enumerate(facts.events[:number])
+            if other.kind == "backward"
+            and other.node is not None
+            and other.reached & leaves
+            and not _was_off(facts, index, event)
         ]
         if not before or _was_off(facts, number, event):
             return None
@@ -158,14 +161,18 @@ class EvalModeLeftOn(Rule):
             again = [
                 one for one in before if one.at.node is other.at.node and loops_of(one.path) & loops_of(other.path)
             ]
-            if not again or _is_applied(facts, index, other.reached & leaves):
-                return other if again else None
+            if again and _is_applied(facts, index, other.reached & leaves):
+                return other
         return None
 
 
 def _trained_unknown(facts: Facts, number: int, event: Event) -> Event | None:
     """The backward of a later round, of something that the model computed, with no call of `train()` before it."""
-    before = [other for other in facts.events[:number] if other.kind == "backward" and other.alone is event.alone]
+    before = [
+        other
+        for index, other in enumerate(facts.events[:number])
+        if other.kind == "backward" and other.alone is event.alone and not _was_off_unknown(facts, index, event)
+    ]
     modes = [other for other in facts.events[:number] if _sets_mode(other, event)]
     called = any(_computes_with(other, event) for other in facts.events[:number])
     if not before or not called or (modes and modes[-1].mode is not True):
@@ -200,6 +207,12 @@ def _is_applied(facts: Facts, number: int, leaves: frozenset[Tensor] | None = No
 def _sets_mode(other: Event, event: Event) -> bool:
     """Does it set the mode of the same model, or of something that may hold it?"""
     return other.kind == "unknown-train-mode" and (other.value is event.value or other.mode is not False)
+
+
+def _was_off_unknown(facts: Facts, number: int, event: Event) -> bool:
+    """The same for an unknown model."""
+    modes = [other for other in facts.events[:number] if _sets_mode(other, event)]
+    return bool(modes) and modes[-1].mode is False
 
 
 def _was_off(facts: Facts, number: int, event: Event) -> bool:

@@ -134,7 +134,9 @@ class ComparedWithItself(Rule):
         one, other = given.value, wanted.value
         if not isinstance(one, Tensor) or not isinstance(other, Tensor) or not is_same_memory(one, other):
             return
-        if _is_of_this_round(original(one), event.path):
+        whole = original(one)
+        # What has no gradient may be compared with itself to see what the loss gives.
+        if whole.requires_grad is not False and _is_of_this_round(whole, event.path):
             message = (
                 f"both arguments of `{called(event)}` are the same tensor: the loss is 0 whatever it holds, and trains "
                 "nothing; if one was to be changed, `detach().clone()` it first"

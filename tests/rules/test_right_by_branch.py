@@ -273,8 +273,8 @@ def test_an_optimizer_that_only_shows_its_schedule() -> None:
 def test_a_reference_model_that_is_asked_without_gradients() -> None:
     text = """
     class Trainer:
-        def __init__(self, strategy, model, reference, loader):
-            self.strategy, self.model, self.reference, self.loader = strategy, model, reference, loader
+        def __init__(self, model, reference, loader):
+            self.model, self.reference, self.loader = model, reference, loader
 
         def fit(self):
             for _ in range(3):
@@ -282,10 +282,127 @@ def test_a_reference_model_that_is_asked_without_gradients() -> None:
                 self.reference.eval()
                 for x in self.loader:
                     value = self.model(x)
-                    {}
+                    with torch.no_grad():
                         wanted = self.reference(x)
-                    loss = (value - wanted).pow(2).mean()
-                    loss.backward()
+                    (value - wanted).pow(2).mean().backward()
     """
-    assert reported("GRD705", text.format("with torch.no_grad():")) == []
-    assert reported("GRD705", text.format("if True:")) == [("information", "self.reference.eval()")]
+    assert reported("GRD705", text) == []
+
+
+def test_gradients_of_what_a_context_and_others_keep() -> None:
+    check_right("""
+import torch
+
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, net, x, *parameters):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            ctx.result, ctx.x = net(x), x
+        ctx.save_for_backward(*parameters)
+        return ctx.result.detach()
+
+    @staticmethod
+    def backward(ctx, given):
+        parameters = list(ctx.saved_tensors)
+        of_x, *others = torch.autograd.grad(ctx.result, [ctx.x] + parameters, given)
+        return (None, of_x) + tuple(2 * other for other in others)
+
+net = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Linear(5, 3))
+Doubled.apply(net, torch.randn(2, 3, requires_grad=True), *net.parameters()).sum().backward()
+""")
+
+
+def test_a_scaler_that_unknown_code_steps_with() -> None:
+    text = """
+    from optimizers import Optimizers
+
+    class Trainer:
+        def __init__(self, pipeline):
+            self.scaler, self.pipeline = torch.amp.GradScaler(), pipeline
+            self.optimizers = Optimizers(pipeline)
+
+        def train(self):
+            self.scaler.scale(self.pipeline.loss()).backward()
+            {}
+            self.scaler.update()
+    """
+    assert reported("GRD610", text.format("self.optimizers.step(self.scaler)")) == []
+    assert [severity for severity, _ in reported("GRD610", text.format(""))] == ["error"]
+
+
+def test_what_two_methods_freeze_and_thaw() -> None:
+    text = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(3, 3)
+
+        def set_flags(self, flag):
+            for parameter in self.body.parameters():
+                parameter.requires_grad = flag
+
+        def on_train_start(self):
+            for parameter in self.body.parameters():
+                parameter.requires_grad = False
+            {}
+        def on_train_end(self):
+            for parameter in self.body.parameters():
+                parameter.requires_grad = True
+    """
+    assert reported("GRD609", text.format("")) == []
+    assert [severity for severity, _ in reported("GRD609", text.format("self.on_train_end()\n"))] == ["warning"]
+
+
+FISHER = """
+def fisher(model, data):
+    mode = model.training
+    model.eval()
+    found = {{name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}}
+    for x in data:
+        model.zero_grad()
+        model(x).logsumexp(1).sum().backward()
+        for name, parameter in model.named_parameters():
+            found[name] += parameter.grad.detach() ** 2
+    {restore}
+    return found
+
+model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(), nn.Linear(3, 3))
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+for task in range(3):
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(2, 3)).sum().backward()
+        optimizer.step()
+    fisher(model, [torch.randn(1, 3)] * 2)
+"""
+
+
+def test_gradients_that_are_only_read_in_evaluation_mode() -> None:
+    check_right(IMPORTS + FISHER.format(restore="model.train(mode=mode)"))
+    assert [severity for severity, _ in reported("GRD705", FISHER.format(restore=""))] == ["warning"]
+
+
+def test_a_sum_that_forward_returns_divided_by_something_unknown() -> None:
+    text = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(3, 1)
+
+        def forward(self, x, count, skip):
+            rewards, loss, last = self.head(x), 0, []
+            for i in range(count):
+                if skip[i].item():
+                    continue
+                loss += rewards[i].mean()
+            loss = loss / count
+            return {}
+    """
+    assert reported("GRD701", text.format("loss")) == reported("GRD701", text.format("{'loss': loss}")) == []
+
+
+def test_a_loss_of_data_and_itself() -> None:
+    assert reported("GRD715", "x = torch.randn(3)\nassert F.mse_loss(x, x) == 0") == []
+    trained = "w = torch.randn(3, requires_grad=True)\nx = 2 * w\nF.mse_loss(x, x).backward()"
+    assert [severity for severity, _ in reported("GRD715", trained)] == ["warning"]
