@@ -9,6 +9,7 @@ from gradls.flow.lost import backwards, without_gradient
 from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.frozen_unknown import freezes
 from gradls.rules.lost_gradient import frozen_since
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import is_on_the_way
@@ -96,6 +97,15 @@ class NothingRequiresGrad(Rule):
             elif not event.caught:
                 yield from self._of_branch(facts, event)
                 yield from self._of_frozen(facts, event)
+                yield from self._of_unknown(facts, event)
+
+    def _of_unknown(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        """A model of which nothing is known was frozen altogether, and given data only."""
+        for freeze in freezes(facts, event)[:1] if event.requires_grad is None else ():
+            what = code(facts, facts.statement(freeze.at.node) or freeze.at.node)
+            raises = f"{code(facts, event.at.node)} raises"
+            message = f"{what} freezes all of the model, and only data go into it: unless they require grad, {raises}"
+            yield self.finding(place(freeze.at), message, [backward_step(facts, event)], (), Severity.INFORMATION)
 
     def _of_frozen(self, facts: Facts, event: Event) -> Iterator[Finding]:
         """All that the loss was computed from is frozen on one of the branches that lead to this backward."""

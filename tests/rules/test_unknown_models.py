@@ -132,3 +132,52 @@ def test_a_criterion_that_gives_a_leaf(body: str, blamed: str) -> None:
         found.backward()
         assert given.grad is None
     assert reported("GRD109", program) == ([("information", blamed)] if blamed else [])
+
+
+FREEZES = [
+    "for p in model.parameters():\n        p.requires_grad = False",
+    "for p in model.parameters():\n        p.requires_grad_(False)",
+    "for name, p in model.named_parameters():\n        p.requires_grad = False",
+    "model.requires_grad_(False)",
+]
+
+
+@pytest.mark.parametrize("freeze", FREEZES)
+def test_a_model_that_is_frozen_altogether(freeze: str) -> None:
+    program = LOOP.format(before=freeze, forward="out = model(x)")
+    assert "does not require grad" in _runs(program, torch.nn.Linear(3, 3))
+    assert reported("GRD110", program) == [("information", freeze.rpartition("\n")[2].strip().removesuffix(" = False"))]
+
+
+@pytest.mark.parametrize("freeze", FREEZES)
+@pytest.mark.parametrize(
+    ("then", "forward"),
+    [
+        ("for p in model[1].parameters():\n        p.requires_grad = True", "out = model(x)"),
+        ("model[1] = torch.nn.Linear(3, 3)", "out = model(x)"),
+        ("[p.requires_grad_() for p in list(model.parameters())[-1:]]", "out = model(x)"),
+        ("pass", "x = x.clone().requires_grad_()\n        out = model(x)"),
+        ("head = model.pop(0).requires_grad_()", "out = head(x)"),
+    ],
+)
+def test_a_model_of_which_a_part_is_trained(freeze: str, then: str, forward: str) -> None:
+    program = LOOP.format(before=f"{freeze}\n    {then}", forward=forward)
+    assert _runs(program, torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))) == ""
+    assert reported("GRD110", program) == []
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "for name, p in model.named_parameters():\n        p.requires_grad = 'head' in name",
+        "for name, p in model.named_parameters():\n        if 'head' not in name:\n            p.requires_grad = False",
+        "model.requires_grad_(False)\n    model = add_adapters(model)",
+        "model.requires_grad_(False)\n    model.add_head()",
+        "if freeze:\n        model.requires_grad_(False)\n        model.head.requires_grad_(True)",
+        "model.requires_grad_(False)\n    model.head = torch.nn.Linear(3, 3)",
+        "model.requires_grad_(False)\n    thaw(model.parameters())",
+    ],
+)
+def test_a_model_that_may_be_trained(before: str) -> None:
+    program = LOOP.format(before=before, forward="out = model(x)").replace("(model, opt", "(model, freeze, opt")
+    assert reported("GRD110", program) == []
