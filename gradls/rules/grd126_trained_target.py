@@ -6,10 +6,11 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, leaves, walk
 from gradls.flow.lost import SCALING, backwards
 from gradls.flow.models.modules import parameters_of
+from gradls.flow.sources import sources
 from gradls.flow.values import Instance, Sequence, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
-from gradls.rules.loss_arguments import Argument, called, prediction, target
+from gradls.rules.loss_arguments import Argument, called, history, prediction, target
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import loops_of
 from gradls.rules.unused_gradients import cut_points, fates
@@ -94,7 +95,8 @@ class TrainedTarget(Rule):
     ```
 
     ## When it is silent
-    For two outputs of networks that are all trained, which may be meant to meet each other.
+    For two outputs of networks that are all trained, which may be meant to meet each other. Of networks that are given
+    to a function, so that nothing is known of them, only the reward plus a prediction of the same network is told.
 
     ```python
     import torch
@@ -119,6 +121,7 @@ class TrainedTarget(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         yield from self._of_averages(facts)
+        yield from self._of_unknown(facts)
         losses = [event for event in facts.of("loss") if event.node is not None and _both_have_gradients(event)]
         if not losses:
             return
@@ -159,17 +162,35 @@ class TrainedTarget(Rule):
                 ]
                 yield self.finding(place(event.at), message, story)
 
+    def _of_unknown(self, facts: Facts) -> Iterator[Finding]:
+        """A network of which nothing is known, compared with a reward plus what it says itself."""
+        losses = [event for event in facts.of("loss") if event.node is not None and _follows_itself(event)]
+        if not losses:
+            return
+        differentiated = {node for event in backwards(facts) for node in walk(event.node, follow="maybe")}  # type: ignore[arg-type]
+        for event in losses:
+            wanted = target(event)
+            if wanted is not None and event.node in differentiated:
+                what = code(facts, wanted.node) if wanted.node is not None else "the target"
+                message = (
+                    f"the target {what} of `{called(event)}` is itself a prediction of the same network, plus a "
+                    "reward: if the network trains, the loss also moves it. Detach it"
+                )
+                yield self.finding(place(event.at), message, [], self._fixes(event, wanted))
+
     def report(self, facts: Facts, event: Event, wanted: Argument, why: str) -> Finding:
         assert isinstance(wanted.value, Tensor)
         node = wanted.value.node
         what = code(facts, wanted.node) if wanted.node is not None else "the target"
         message = f"the target {what} of `{called(event)}` has a gradient: {why.format(who=owners(leaves(node)))}"
         story = [Step(place(node.at), "the target is computed here")] if node.at is not None else []
-        fixes = []
-        if wanted.node is not None:
-            edit = edits.add_call(Place(event.at.source, wanted.node), ".detach()")
-            fixes.append(Fix("Detach the target", Safety.SUGGESTED, edit))
-        return self.finding(place(event.at), message, story, fixes)
+        return self.finding(place(event.at), message, story, self._fixes(event, wanted))
+
+    def _fixes(self, event: Event, wanted: Argument) -> list[Fix]:
+        if wanted.node is None:
+            return []
+        edit = edits.add_call(Place(event.at.source, wanted.node), ".detach()")
+        return [Fix("Detach the target", Safety.SUGGESTED, edit)]
 
 
 def _average(event: Event) -> Tensor | None:
@@ -227,6 +248,28 @@ def _is_bootstrapped(node: Node) -> bool:
         return False
     term = next(edge.node for edge in node.edges if edge.flows)
     return term.op in SCALING and sum(edge.flows is not False for edge in term.edges) == 1
+
+
+def _follows_itself(event: Event) -> bool:
+    """Is the target a sum of something that no network gave, and of a multiple of what the network gives elsewhere that
+    also gives the prediction?"""
+    guess, wanted = prediction(event), target(event)
+    roots = [history(part.value) if part is not None else None for part in (guess, wanted)]
+    if roots[0] is None or roots[1] is None or guess is None or guess.value is wanted.value:  # type: ignore[union-attr]
+        return False
+    node = roots[1]
+    while node.kind == "opaque" and node.op in _RESHAPING and node.edges:
+        node = node.edges[0].node
+    terms = [(edge.node, sources(edge.node)) for edge in node.edges if edge.flows is not False]
+    predicted = [(term, found.calls) for term, found in terms if found.calls]
+    if node.op not in ("add", "radd") or len(node.edges) > 2 or len(predicted) != 1:
+        return False
+    term, calls = predicted[0]
+    if term.op not in SCALING or sum(bool(sources(edge.node).calls) for edge in term.edges) != 1:
+        return False
+    own = sources(roots[0]).calls
+    networks = {id(call.get("called")) for call in (*own, *calls)}
+    return bool(own) and len(networks) == 1 and set(own).isdisjoint(calls)
 
 
 def _may_optimize(event: Event) -> bool:

@@ -181,3 +181,46 @@ def test_a_model_of_which_a_part_is_trained(freeze: str, then: str, forward: str
 def test_a_model_that_may_be_trained(before: str) -> None:
     program = LOOP.format(before=before, forward="out = model(x)").replace("(model, opt", "(model, freeze, opt")
     assert reported("GRD110", program) == []
+
+
+BOOTSTRAPPED = """
+def train(net, optimizer, loader, frozen=None, reward=1.0):
+    for x, y in loader:
+        value = net(x)
+        {target}
+        loss = F.mse_loss(value, wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "wanted = reward + 0.9 * net(y)",
+        "wanted = y + 0.9 * (1 - reward) * net(y).max(-1, keepdim=True)[0]",
+        "wanted = (net(y) * 0.9 + reward).squeeze()",
+    ],
+)
+def test_a_target_that_the_network_predicts_itself(target: str) -> None:
+    program = BOOTSTRAPPED.format(target=target)
+    assert _runs(program, torch.nn.Linear(3, 3)) == ""
+    assert reported("GRD126", program) == [("information", "F.mse_loss(value, wanted)")]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "with torch.no_grad():\n            wanted = reward + 0.9 * net(y)",
+        "wanted = (reward + 0.9 * net(y)).detach()",
+        "wanted = reward + 0.9 * net(y).detach()",
+        "wanted = reward + 0.9 * frozen(y)",
+        "wanted = net(y)",
+        "wanted = y + 0.9 * reward",
+        "wanted = net(y) + net(x) * 0.5",
+        "wanted = reward + 0.9 * net(y)\n        wanted = wanted.data",
+    ],
+)
+def test_a_target_that_may_be_meant(target: str) -> None:
+    assert reported("GRD126", BOOTSTRAPPED.format(target=target)) == []
