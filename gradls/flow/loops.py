@@ -120,6 +120,9 @@ def _count(run: Run, iterated: Value, statement: ast.For | ast.AsyncFor) -> int 
     return len(iterated.items) if known is None and iterated.rest is None else known
 
 
+MOST_CERTAIN_ROUNDS = 3
+
+
 def exec_while(run: Run, statement: ast.While) -> bool:
     """`while`: whether it comes to its end."""
     from gradls.flow.statements import exec_block
@@ -129,15 +132,25 @@ def exec_while(run: Run, statement: ast.While) -> bool:
     if known is False:
         return exec_block(run, statement.orelse)
     endless = isinstance(statement.test, ast.Constant) and bool(statement.test.value)
-    completes = _loop(run, [partial(_while_round, run, statement)] * 2, False, statement.orelse, endless)
+    asked: list[bool | None] = [known]
+    bodies: list[Callable[[], bool]] = [partial(_while_round, run, statement, asked, False)] * 2
+    if isinstance(statement.test, ast.Compare):
+        bodies += [partial(_while_round, run, statement, asked, True)] * MOST_CERTAIN_ROUNDS
+    completes = _loop(run, bodies, False, statement.orelse, endless)
     _open_containers(run, statement)
     return completes
 
 
-def _while_round(run: Run, statement: ast.While) -> bool:
+def _while_round(run: Run, statement: ast.While, asked: list[bool | None], more: bool) -> bool:
+    """A round, unless the test is false by now. One `more` than two is for those of which it is certain that they are
+    run: `while x.dim() < 4: x = x.unsqueeze(0)`. `asked` is what the test gave until now."""
     from gradls.flow.statements import exec_block
 
-    expressions.eval_expr(run, statement.test)
+    if asked[-1] is False or (more and asked[-1] is None):
+        return True
+    asked.append(truth.truth(run, expressions.eval_expr(run, statement.test)))
+    if asked[-1] is False or (more and asked[-1] is None):
+        return True
     return exec_block(run, statement.body)
 
 

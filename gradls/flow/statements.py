@@ -217,7 +217,12 @@ def _tried(run: Run, statement: ast.Try) -> bool:
 def _handler(run: Run, clause: ast.ExceptHandler) -> bool:
     if clause.name:
         bind(run, clause.name, run.unknown("exception", clause.name))
-    return exec_block(run, clause.body)
+    # Who comes here had an error before: values are others than those with which there would have been none.
+    run.caught += 1
+    try:
+        return exec_block(run, clause.body)
+    finally:
+        run.caught -= 1
 
 
 def _return(run: Run, statement: ast.Return) -> bool:

@@ -4,8 +4,8 @@ import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node
-from gradls.flow.values import Host, Nothing, Sequence
+from gradls.flow.graph import Node, Round
+from gradls.flow.values import Bound, Host, Nothing, Sequence, Unknown
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -66,7 +66,8 @@ class BackwardOfNoTensor(Rule):
     ```
 
     ## When it is silent
-    Where the value may be a tensor on another way through the program.
+    Where the value may be a tensor on another way through the program, and in a branch of a function which other calls
+    give something that has a `backward`.
 
     ## Fix safety
     There is none: where the tensor was lost is for a person to find, and the message says where.
@@ -79,7 +80,7 @@ class BackwardOfNoTensor(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for event in facts.of("backward-of-no-tensor"):
-            if not event.caught:
+            if not event.caught and not _is_for_others(facts, event):
                 yield self.report(facts, event)
 
     def report(self, facts: Facts, event: Event) -> Finding:
@@ -102,3 +103,17 @@ class BackwardOfNoTensor(Rule):
         else:
             message = f"{what} is a Python value, which has no `backward`: it raises. Start from a tensor"
         return self.finding(place(event.at), message, story)
+
+
+def _is_for_others(facts: Facts, event: Event) -> bool:
+    """Does a branch lead to this call for which another caller gives something that has a `backward`?"""
+    node = event.at.node
+    path = event.path
+    while path is not None and isinstance(path[1], Round):
+        path = path[0]
+    if not isinstance(node, ast.Call) or event.calls is None or path is None:
+        return False
+    return any(
+        isinstance(function, Unknown) or (isinstance(function, Bound) and not isinstance(function.receiver, Host))
+        for function, _, _ in facts.evaluations(node)
+    )

@@ -194,7 +194,8 @@ class FlagNobodyReads(Rule):
                 if not node.keywords:
                     continue
                 wrong = next((keyword for keyword in node.keywords if keyword.arg and _meant(keyword.arg)), None)
-                if wrong is not None and function.path.startswith("torch."):
+                inner = function.path.rpartition(".")[2].startswith("_")  # `Tensor._make_subclass(require_grad=...)`
+                if wrong is not None and function.path.startswith("torch.") and not inner:
                     at = Place(facts.source_of(node), node)
                     message = f"{code(facts, node)} raises: the argument is called `requires_grad`, not `{wrong.arg}`"
                     edit = TextEdit(

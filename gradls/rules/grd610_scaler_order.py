@@ -221,7 +221,7 @@ def _broken(event: Event, before: list[Event], since: list[Event]) -> tuple[str,
     stepped = next((other for other in same if other.kind == "scaler-step"), None)
     unscaled = next((other for other in same if other.kind == "scaler-unscale"), None)
     if event.kind == "scaler-step":
-        if len(event.call.args) > 1 or "closure" in event.call.kwargs:
+        if "closure" in event.call.kwargs or (len(event.call.args) > 1 and not event.call.unsure):
             return "a scaler takes no closure, and raises", None
         if not any(other.kind == "scale" for other in before):
             return "no loss was scaled before, and it raises; use `scaler.scale(loss).backward()`", None

@@ -11,7 +11,7 @@ from gradls.flow.names import NoNames
 from gradls.flow.run import Run
 from gradls.flow.statements import exec_block
 from gradls.syntax.source import Source
-from tests.rules.reported import IMPORTS, reported
+from tests.rules.reported import IMPORTS, check_right, reported
 
 RIGHT = [
     (
@@ -703,3 +703,54 @@ def test_an_object_of_which_the_constructor_was_not_followed_may_hold_parameters
     """
     monkeypatch.setattr("gradls.flow.calls.MOST_CALLS_DEEP", 0)
     assert reported("GRD505", snippet) == []
+
+
+def test_tensors_that_are_made_of_tensors_by_their_type() -> None:
+    check_right(IMPORTS + "w = torch.ones(3, requires_grad=True)\ntorch.Tensor(w * 2).sum().backward()\n")
+    check_right(
+        IMPORTS + "w = torch.ones(3, requires_grad=True)\ntorch.FloatTensor(2 * torch.Tensor(w)).sum().backward()\n"
+    )
+    assert reported("GRD110", "def back(given):\n    torch.Tensor(given[0]).backward()") == []
+    lost = "w = torch.ones((), requires_grad=True)\ntorch.Tensor([w * 2]).sum().backward()"
+    assert [severity for severity, _ in reported("GRD102", lost)] == ["error"]
+
+
+def test_the_flag_of_a_subclass_that_is_made() -> None:
+    check_right(
+        IMPORTS + "torch.Tensor._make_subclass(nn.Parameter, torch.ones(3), require_grad=True).sum().backward()\n"
+    )
+
+
+def test_a_step_of_a_scaler_that_hands_its_arguments_on() -> None:
+    text = """
+    class Optimizer:
+        def __init__(self, optimizer):
+            self.optimizer, self.scaler = optimizer, torch.amp.GradScaler()
+
+        def backward(self, loss):
+            self.scaler.scale(loss).backward()
+
+        def step(self, *args):
+            self.scaler.step(self.optimizer, {})
+    """
+    assert reported("GRD610", text.format("*args")) == []
+    assert [severity for severity, _ in reported("GRD610", text.format("args, *args"))] == []
+
+
+def test_a_backward_of_an_optimizer_that_only_some_callers_give() -> None:
+    text = """
+    from zero import Zero, build
+
+    def run(model, data, optimizer=None):
+        loss = model(data).mean()
+        {}
+            optimizer.backward(loss)
+        else:
+            loss.backward()
+
+    zero, optimizer = build()
+    run(zero, torch.randn(3), optimizer)
+    run(build()[0], torch.randn(3))
+    """
+    assert reported("GRD303", text.format("if isinstance(model, Zero):")) == []
+    assert [severity for severity, _ in reported("GRD303", text.format("if data is not None:"))] == ["error"]

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import dtypes, ranges, shapes, truth
 from gradls.flow.arguments import Call
-from gradls.flow.contents import tensors_in
+from gradls.flow.contents import is_plain, tensors_in
 from gradls.flow.graph import Edge, Node
 from gradls.flow.models.registry import function, method
 from gradls.flow.models.tensors import history_edges
-from gradls.flow.operations import cut_node
+from gradls.flow.operations import apply, cut_node
 from gradls.flow.values import Choice, Host, Instance, Sequence, Tensor, Unknown, Value, is_none
 
 if TYPE_CHECKING:
@@ -196,7 +196,17 @@ def typed(run: Run, path: str, call: Call) -> Value:
         made = fresh(run, call, name, _TYPED[name], shapes.of_sizes(call.args) if call.args else (0,))
         made.fields["exact"] = _EXACT.get(name) or made.fields.get("exact")
         return made
-    return copy_of(run, data, call, name, _TYPED[name])
+    if isinstance(data, Tensor):
+        # These give the tensor itself under another name, with its history; it has to be of their dtype.
+        same = apply(run, "torch.Tensor.view_as", Call(call.node, [data]), data)
+        if isinstance(same, Tensor):
+            same.node.op = name
+            same.dtype, same.fields["exact"] = data.dtype, dtypes.exact(data)
+        return same
+    made = copy_of(run, data, call, name, _TYPED[name])
+    if type(data) is Unknown and not is_plain(data):
+        made.fields["requires_grad"] = made.fields["leaf"] = None  # if that is a tensor, it is as above
+    return made
 
 
 @function("torch.tensor")
