@@ -214,7 +214,7 @@ def powers() -> str:
 
 @_program
 def huge_numbers() -> str:
-    return f"N = 9 ** 9 ** 9 ** 9\nM = 10 ** 1_000_000 ** 2\nS = 'x' * 10 ** 12\nL = [0] * 10 ** 12\nK = 1 << (1 << 60)\nZ = {'9' * 4000} ** {'9' * 4000}\nR = range(10 ** 30)\nT = torch.zeros(N, M)\nx = torch.zeros(10 ** 400)\nfor i in range(K): x = x + i\nx.sum().backward()\nA = -7 % M, 10 ** -5000, 2.0 ** 100000, N // M, N % 7, (-1) ** 0.5, 1 / 0, 1 % 0, '%d' % N, f'{{N:{10**9}}}'\n"
+    return f"import math\nN = 9 ** 9 ** 9 ** 9\nM = 10 ** 1_000_000 ** 2\nS = 'x' * 10 ** 12\nL = [0] * 10 ** 12\nK = 1 << (1 << 60)\nZ = {'9' * 4000} ** {'9' * 4000}\nR = range(10 ** 30)\nT = torch.zeros(N, M)\nx = torch.zeros(10 ** 400)\nfor i in range(K): x = x + i\nx.sum().backward()\nF = math.factorial(999_999), math.comb(999_999, 400_000), math.perm(999_999, 500_000)\nA = -7 % M, 10 ** -5000, 2.0 ** 100000, N // M, N % 7, (-1) ** 0.5, 1 / 0, 1 % 0, '%d' % N, f'{{N:{10**9}}}'\n"
 
 
 @_program

@@ -27,12 +27,15 @@ _KINDS = {
 }
 _NUMBERS = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 """What the functions of `math` give, whatever they are given."""
+_GROWING = ("comb", "factorial", "perm")
+"""Those of which the result may have as many digits as it likes."""
 
 
 def _number(name: str, kind: str, call: Call) -> Value:
     """What a function of `math` gives."""
     given = [value.value for value in call.args if isinstance(value, Host) and value.known]
-    small = all(isinstance(number, (int, float)) and abs(number) < 1e6 for number in given)
+    most = 100 if name in _GROWING else 1e6
+    small = all(isinstance(number, (int, float)) and abs(number) < most for number in given)
     if len(given) == len(call.args) and small and not call.kwargs and not call.unsure and kind != "bool":
         try:
             return host(getattr(math, name)(*given))
@@ -48,23 +51,9 @@ def call(run: Run, function: Lib, call: Call) -> Value:
     if path.startswith("torch."):
         if find_op(path) is not None:
             return apply(run, path, call)
-        last = path.rpartition(".")[2]
-        if hierarchy.is_module_path(path) and last[:1].isupper():
-            from gradls.flow.models.modules import create
-
-            return create(run, path, call)
-        if path.startswith("torch.optim.lr_scheduler.") and last[:1].isupper():
-            from gradls.flow.models.optimizers import create_scheduler
-
-            return create_scheduler(run, path, call)
-        if path.startswith("torch.optim.") and last[:1].isupper():
-            from gradls.flow.models.optimizers import create_optimizer
-
-            return create_optimizer(run, path, call)
-        if path.startswith("torch.distributions.") and last[:1].isupper():
-            from gradls.flow.models.distributions import create_distribution
-
-            return create_distribution(run, path, call)
+        made = _made(run, path, call) if path.rpartition(".")[2][:1].isupper() else None
+        if made is not None:
+            return made
     if call.args and isinstance(call.args[0], Instance) and hierarchy.is_module_path(path.rpartition(".")[0]):
         # `nn.Module.__init__(self)`: a method looked up on its class.
         method = find_method(call.args[0], path)
@@ -81,18 +70,9 @@ def call(run: Run, function: Lib, call: Call) -> Value:
         from gradls.flow.models.numpy import reader
 
         return reader(run, path, call)
-    if path.startswith("math."):
-        for value in call.args:
-            if isinstance(value, Tensor):
-                run.event("to-number", call.node, value, value.node, name="math")
-                if path.removeprefix("math.") in _NUMBERS:
-                    edge = Edge(value.node, value.requires_grad)
-                    cut = cut_node(run, "number", path, [edge], run.at(call.node))
-                    return Host(_NUMBERS[path.removeprefix("math.")], node=cut)
-        kind = _NUMBERS.get(path.removeprefix("math."))
-        parts = [part for value in call.values for part in tensors_in(value)]
-        if kind is not None and not any(isinstance(part, Tensor) for part in parts):
-            return _number(path.removeprefix("math."), kind, call)
+    number = _of_math(run, path.removeprefix("math."), call) if path.startswith("math.") else None
+    if number is not None:
+        return number
     if path.startswith(("math.", "random.", "time.", "os.", "sys.")):
         return unknown_operation(run, path, call.values, call.node)
     from gradls.flow.calls import escape
@@ -108,3 +88,35 @@ def call(run: Run, function: Lib, call: Call) -> Value:
         instance.open = True
         return instance
     return unknown_operation(run, path, call.values, call.node)
+
+
+def _made(run: Run, path: str, call: Call) -> Value | None:
+    """An object of a class of torch, of those of which there are many with one model."""
+    from gradls.flow.models.distributions import create_distribution
+    from gradls.flow.models.modules import create
+    from gradls.flow.models.optimizers import create_optimizer, create_scheduler
+
+    if hierarchy.is_module_path(path):
+        return create(run, path, call)
+    if path.startswith("torch.optim.lr_scheduler."):
+        return create_scheduler(run, path, call)
+    if path.startswith("torch.optim."):
+        return create_optimizer(run, path, call)
+    if path.startswith("torch.distributions."):
+        return create_distribution(run, path, call)
+    return None
+
+
+def _of_math(run: Run, name: str, call: Call) -> Value | None:
+    """What a function of `math` makes of numbers, and of tensors that it reads; None of unknown values."""
+    kind = _NUMBERS.get(name)
+    for value in call.args:
+        if isinstance(value, Tensor):
+            run.event("to-number", call.node, value, value.node, name="math")
+            if kind is not None:
+                edge = Edge(value.node, value.requires_grad)
+                return Host(kind, node=cut_node(run, "number", f"math.{name}", [edge], run.at(call.node)))
+    parts = [part for value in call.values for part in tensors_in(value)]
+    if kind is not None and not any(isinstance(part, Tensor) for part in parts):
+        return _number(name, kind, call)
+    return None

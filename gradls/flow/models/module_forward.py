@@ -102,25 +102,11 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         for write in first.writes[len(before) :]:
             write.layer = instance.at
         return result
-    if spec.kind == "norm" and spec.buffers and instance.fields.get("training") is TRUE:
-        flags = {value.requires_grad for value in parameters.values() if isinstance(value, Tensor)}
-        track = options.get("track_running_stats")
-        if flags == {False} and (track is None or truth.truth(run, track) is True):
-            run.event("frozen-statistics-moved", call.node, instance)
-    op = find_op(spec.function) if spec.function else None
-    if (
-        op is not None
-        and spec.outputs == "tensor"
-        and spec.kind in ("activation", "shape")
-        and not parameters
-        and first is not None
-    ):
-        known = {name: value for name, value in options.items() if name in op.params and name != "inplace"}
-        result = apply(run, spec.function, Call(call.node, [first], known))
-        if isinstance(result, Tensor):
-            if spec.kind == "activation":
-                result.dtype = result.dtype or "float"
-            return result
+    _note_statistics(run, instance, spec, parameters, call)
+    if first is not None and not parameters:
+        computed = _as_function(run, spec, first, options, call)
+        if computed is not None:
+            return computed
     result = derived_tensor(
         run,
         spec.name.rpartition(".")[2],
@@ -146,6 +132,29 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         _save_state(result, call.args[1], parameters)
     check_saved(run, result.node)
     return _structured(run, spec, result, options)
+
+
+def _note_statistics(run: Run, instance: Instance, spec: ModuleSpec, parameters: dict[str, Value], call: Call) -> None:
+    """Write down that running statistics move on though the layer's parameters are frozen."""
+    if spec.kind == "norm" and spec.buffers and instance.fields.get("training") is TRUE:
+        flags = {value.requires_grad for value in parameters.values() if isinstance(value, Tensor)}
+        track = instance.data.get("options", {}).get("track_running_stats")
+        if flags == {False} and (track is None or truth.truth(run, track) is True):
+            run.event("frozen-statistics-moved", call.node, instance)
+
+
+def _as_function(run: Run, spec: ModuleSpec, first: Value, options: dict[str, Value], call: Call) -> Tensor | None:
+    """What the function gives that a layer without parameters is no more than; None if there is no such function."""
+    op = find_op(spec.function) if spec.function else None
+    if op is None or spec.outputs != "tensor" or spec.kind not in ("activation", "shape"):
+        return None
+    known = {name: value for name, value in options.items() if name in op.params and name != "inplace"}
+    result = apply(run, spec.function, Call(call.node, [first], known))
+    if not isinstance(result, Tensor):
+        return None
+    if spec.kind == "activation":
+        result.dtype = result.dtype or "float"
+    return result
 
 
 def _passes(spec: ModuleSpec, instance: Instance, options: dict[str, Value]) -> bool:
