@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
+from gradls.flow.values import Choice, Host, Instance, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_activations import activation, made_by
@@ -197,7 +198,7 @@ class ActivationBeforeLoss(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("loss"):
             given = prediction(event)
-            if given is None:
+            if given is None or _is_one_of_two_sorts(event):
                 continue
             mistake = _MISTAKES.get((event.spec.name, activation(given.value)))
             if mistake is not None:
@@ -226,6 +227,24 @@ class ActivationBeforeLoss(Rule):
         if mistake is not None:
             what = code(facts, wanted.node) if wanted.node is not None else "the target"
             yield self.finding(place(event.at), f"{what} is {mistake.replace('LOSS', called(event))}")
+
+
+def _is_one_of_two_sorts(event: Event) -> bool:
+    """Is the criterion this one on some branch only, and on others one that computes or is told something else? What
+    it is given may be decided with it."""
+    path = event.path
+    while path is not None:
+        if isinstance(path[1], Choice) and path[2] is event.criterion:
+            return len({_sort(one) for one in path[1].options}) > 1
+        path = path[0]
+    return False
+
+
+def _sort(criterion: Value) -> tuple[str, object]:
+    if not isinstance(criterion, Instance):
+        return "", None
+    told = criterion.data.get("options", {}).get("log_target")
+    return criterion.path, told.value if isinstance(told, Host) else told
 
 
 _TARGETS_OF_DIVERGENCE = {

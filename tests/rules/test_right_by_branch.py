@@ -406,3 +406,61 @@ def test_a_loss_of_data_and_itself() -> None:
     assert reported("GRD715", "x = torch.randn(3)\nassert F.mse_loss(x, x) == 0") == []
     trained = "w = torch.randn(3, requires_grad=True)\nx = 2 * w\nF.mse_loss(x, x).backward()"
     assert [severity for severity, _ in reported("GRD715", trained)] == ["warning"]
+
+
+def test_a_criterion_of_one_of_two_sorts() -> None:
+    text = """
+    class Divergence(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.log_target = True
+            try:
+                self.divergence = nn.KLDivLoss(reduction="batchmean", {})
+            except TypeError:
+                self.log_target = False
+                self.divergence = nn.KLDivLoss(reduction="batchmean")
+
+        def forward(self, x, y):
+            x, y = F.log_softmax(x, 1), F.log_softmax(y, 1)
+            return self.divergence(x, y) if self.log_target else self.divergence(x, y.exp())
+    """
+    assert reported("GRD403", text.format("log_target=True")) == []
+    assert [severity for severity, _ in reported("GRD403", text.format(""))][:1] == ["warning"]
+
+
+def test_dimensions_that_a_loop_adds_until_there_are_enough() -> None:
+    check_right("""
+import torch
+
+def fitted(mask, data):
+    while len(mask.shape) < len(data.shape):
+        mask = mask.unsqueeze(-1)
+    data *= mask
+    return data
+
+for rank in ((4,), (4, 10), (4, 10, 8)):
+    fitted(torch.ones(4), torch.ones(rank))
+fitted(torch.ones(4, 10), torch.ones(4, 10, 8))
+fitted(torch.ones(4), torch.ones(4, 10, 8, 3))
+""")
+    once = """
+    mask, data = torch.ones(4), torch.ones(4, 10)
+    while mask.dim() < 3:
+        mask = mask.unsqueeze(-1)
+    data *= mask
+    """
+    assert [severity for severity, _ in reported("GRD207", once)] == ["error"]
+
+
+def test_what_is_done_where_something_was_no_list() -> None:
+    check_right("""
+import torch
+
+def numbers(x):
+    try:
+        return [numbers(part) for part in x]
+    except TypeError:
+        return int(x)
+
+assert numbers(torch.tensor([[0, 0], [1, 1]])) == [[0, 0], [1, 1]]
+""")
