@@ -4,7 +4,9 @@ import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Tensor
+from gradls.flow.graph import At, Node, walk
+from gradls.flow.sources import sources
+from gradls.flow.values import Tensor, Unknown, Value
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
@@ -125,6 +127,20 @@ class GradientNotThereYet(Rule):
                 )
                 story = [Step(Place(event.at.source, flag), "the flag is set only here")]
                 yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+            elif event.at.node not in used and not event.caught and _is_of_data(facts, event):
+                used.add(event.at.node)
+                yield self.of_data(facts, event)
+
+    def of_data(self, facts: Facts, event: Event) -> Finding:
+        """The gradient of what a loop takes from a loader, which nobody told to require grad."""
+        read = event.at.node
+        what = code(facts, read.value) if isinstance(read, ast.Attribute) else "the tensor"
+        message = (
+            f"{code(facts, read)} is None, unless {what} was told to require grad where gradls does not see it: it is "
+            "data. Call `requires_grad_()` on it before the forward"
+        )
+        story = [Step(place(call), "it is given to this function here") for call, _ in _calls(event)[:1]]
+        return self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
 
     def passed_over(self, facts: Facts, event: Event) -> Finding:
         """The gradient of a tensor that `inputs=` leaves out."""
@@ -147,6 +163,38 @@ class GradientNotThereYet(Rule):
         message = f"{code(facts, whole)} raises: the gradient of {what} is None, for {why}"
         story = [Step(place(cleared), "gradients are set to None here")] if cleared is not None else []
         return self.finding(place(event.at)._replace(node=whole), message, story)
+
+
+def _is_of_data(facts: Facts, event: Event) -> bool:
+    """Is this the gradient of data that a loop takes from somewhere, used as if a backward had filled it?"""
+    value, read = event.value, event.at.node
+    node = value.fields.get(("node",)) if isinstance(value, Unknown) else None
+    if not isinstance(value, Unknown) or not isinstance(node, Node):
+        return False
+    if not isinstance(facts.parent(read), (ast.Attribute, ast.BinOp, ast.UnaryOp)) or _is_in_test(facts, read):
+        return False
+    found = sources(node)
+    if not value.plain and (found.calls or found.arguments or found.others or not found.data):
+        return False
+    for given in facts.of("unknown-call"):
+        # What is called for nothing but what it does may set the flag.
+        if value in given.arguments and isinstance(facts.parent(given.at.node), ast.Expr):
+            return False
+        method = given.value
+        if isinstance(method, Unknown) and method.name == "requires_grad_" and method.fields.get("of") is value:
+            return False
+    earlier = [one for one in facts.of("backward") if one.node is not None and one.clock < event.clock]
+    return any(part is node for one in earlier for part in walk(one.node))  # type: ignore[arg-type]
+
+
+def _calls(event: Event) -> list[tuple[At, Value]]:
+    """The calls that led here, innermost first."""
+    found: list[tuple[At, Value]] = []
+    calls = event.calls
+    while calls is not None:
+        found.append((calls[0], calls[1]))
+        calls = calls[2]
+    return found
 
 
 def _told_late(event: Event) -> ast.stmt | None:

@@ -224,3 +224,58 @@ def test_a_target_that_the_network_predicts_itself(target: str) -> None:
 )
 def test_a_target_that_may_be_meant(target: str) -> None:
     assert reported("GRD126", BOOTSTRAPPED.format(target=target)) == []
+
+
+ATTACK = """
+def attack(model, x, y):
+    {inside}
+    loss = F.mse_loss(model(x), y)
+    loss.backward()
+    {read}
+
+
+def train(model, optimizer, loader):
+    for x, y in loader:
+        {before}
+        attack(model, x, y)
+"""
+READ = "return x + 0.1 * x.grad.sign()"
+
+
+def _attacks(program: str) -> str:
+    scope: dict[str, object] = {}
+    exec(compile(textwrap.dedent(IMPORTS) + program, "train.py", "exec"), scope)
+    loader = [(torch.randn(3), torch.randn(3)) for _ in range(2)]
+    try:
+        scope["train"](torch.nn.Linear(3, 3), None, loader)  # type: ignore[operator]
+    except AttributeError as error:
+        return str(error)
+    return ""
+
+
+def test_the_gradient_of_data() -> None:
+    program = ATTACK.format(inside="pass", read=READ, before="x = x.float()")
+    assert "NoneType" in _attacks(program)
+    assert reported("GRD311", program) == [("information", "x.grad")]
+
+
+@pytest.mark.parametrize(
+    ("inside", "before", "read"),
+    [
+        ("x.requires_grad = True", "pass", READ),
+        ("pass", "x.requires_grad_()", READ),
+        ("x = x.clone().requires_grad_()", "pass", READ),
+        ("pass", "x = torch.nn.Parameter(x)", READ),
+        ("pass", "pass", "return x if x.grad is None else x.grad.sign()"),
+        ("pass", "pass", "return x.grad"),
+    ],
+)
+def test_the_gradient_of_what_requires_grad(inside: str, before: str, read: str) -> None:
+    program = ATTACK.format(inside=inside, before=before, read=read)
+    assert _attacks(program) == ""
+    assert reported("GRD311", program) == []
+
+
+@pytest.mark.parametrize("before", ["prepare(x)", "x = prepare(x)", "x, y = prepare(x, y)", "x = model.embed(x)"])
+def test_the_gradient_of_what_may_require_grad(before: str) -> None:
+    assert reported("GRD311", ATTACK.format(inside="pass", before=before, read=READ)) == []
