@@ -36,7 +36,7 @@ def sources(root: Node) -> Sources:
         node, is_target = todo.pop()
         node = whole(node)
         if node.kind == "opaque" and not node.get("pure"):
-            if _is_call(node):
+            if is_call(node):
                 calls.append(node)
             elif _is_data(node) or (node.op == "argument" and is_target):
                 data.append(node)
@@ -68,6 +68,7 @@ def _is_data(node: Node) -> bool:
     return node.op == "data" and isinstance(iterated, Unknown) and iterated.origin in _COLLECTIONS
 
 
-def _is_call(node: Node) -> bool:
+def is_call(node: Node) -> bool:
+    """Is this what an unknown object gave that was called, such as a model?"""
     called = node.get("called")
     return isinstance(called, Unknown) and called.origin in _OBJECTS

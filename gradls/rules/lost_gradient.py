@@ -16,6 +16,7 @@ from gradls.rules.cuts_in_forward import cuts_in_forward
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.registration import lists_of_parameters, optimized
 from gradls.rules.rule import Rule
+from gradls.rules.unknown_networks import behind_inputs
 from gradls.rules.words import backward_step, code, origin, owners, place
 
 DELIBERATE = frozenset(("detach", "data", "no_grad"))
@@ -38,7 +39,7 @@ class LostGradientRule(Rule):
     def losses(self, facts: Facts) -> Iterator[Lost]:
         """The cuts that this rule tells."""
         told: set[ast.AST] = set()
-        for lost in (*lost_gradients(facts), *cuts_in_forward(facts)):
+        for lost in (*lost_gradients(facts), *cuts_in_forward(facts), *behind_inputs(facts)):
             cut = lost.cut.cut
             if cut is None or cut.kind not in self.kinds or (lost.why == "forward" and cut.at.node in told):
                 continue
@@ -70,13 +71,19 @@ class LostGradientRule(Rule):
                 f"{what}: nothing that `forward` returns has a gradient to {who}. If these are meant to be trained, "
                 "the gradient must pass here"
             )
+        elif lost.why == "network":
+            message = (
+                f"{what}: nothing that is differentiated here has a gradient to the network that computed it, and "
+                "there are more optimizers than networks that get one. If it is to be trained, the gradient must pass "
+                "here"
+            )
         else:
             message = f"{what}: this term of the loss is a constant and trains nothing"
         story = [*origin(lost.cut), *(Step(place(other.cut.at), "cut here too") for other in lost.others if other.cut)]
         in_forward = Step(place(lost.backward.at), "this is what it returns")
         story.append(in_forward if lost.why == "forward" else backward_step(facts, lost.backward))
         severities = {"raises": Severity.ERROR, "untrained": self.untrained}
-        severities |= dict.fromkeys(("forward", "given"), Severity.INFORMATION)
+        severities |= dict.fromkeys(("forward", "given", "network"), Severity.INFORMATION)
         severity = severities.get(lost.why, Severity.WARNING)
         if lost.why == "parameters" and cut.kind in DELIBERATE and _part_of_trained(facts, lost):
             message = (
@@ -85,7 +92,7 @@ class LostGradientRule(Rule):
             )
             severity = Severity.INFORMATION
         fixes = self.fixes(facts, lost)
-        if lost.why in ("untrained", "forward", "given"):
+        if lost.why in ("untrained", "forward", "given", "network"):
             # It may be meant: a weight that a gradient gives, say.
             fixes = [dataclasses.replace(fix, safety=Safety.SUGGESTED) for fix in fixes]
         return self.finding(place(cut.at), message, story, fixes, severity)

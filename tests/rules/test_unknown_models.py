@@ -279,3 +279,74 @@ def test_the_gradient_of_what_requires_grad(inside: str, before: str, read: str)
 @pytest.mark.parametrize("before", ["prepare(x)", "x = prepare(x)", "x, y = prepare(x, y)", "x = model.embed(x)"])
 def test_the_gradient_of_what_may_require_grad(before: str) -> None:
     assert reported("GRD311", ATTACK.format(inside="pass", before=before, read=READ)) == []
+
+
+ADVERSARIES = """
+def train(maker, judge, of_maker, of_judge, x, z):
+    {fake}
+    cost = F.softplus(-judge(x)).mean() + F.softplus(judge({judged})).mean()
+    of_judge.zero_grad()
+    cost.backward()
+    of_judge.step()
+    loss = F.binary_cross_entropy_with_logits(judge({shown}), torch.ones(4, 1))
+    of_maker.zero_grad()
+    loss.backward()
+    of_maker.step()
+"""
+
+
+def _makes(program: str) -> bool:
+    """Does the maker get a gradient?"""
+    scope: dict[str, object] = {}
+    exec(compile(textwrap.dedent(IMPORTS) + program, "train.py", "exec"), scope)
+    maker, judge = torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)
+    optimizers = [torch.optim.SGD(network.parameters(), lr=0.1) for network in (maker, judge)]
+    scope["train"](maker, judge, *optimizers, torch.randn(4, 3), torch.randn(4, 2))  # type: ignore[operator]
+    return maker.weight.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("rule", "blamed", "fake", "judged", "shown"),
+    [
+        ("GRD101", "maker(z).detach()", "fake = maker(z).detach()", "fake", "fake"),
+        ("GRD101", "fake.detach()", "fake = maker(z)", "fake.detach()", "fake.detach()"),
+        ("GRD106", "torch.no_grad()", "with torch.no_grad():\n        fake = maker(z)", "fake", "fake"),
+    ],
+)
+def test_a_network_that_nothing_trains(rule: str, blamed: str, fake: str, judged: str, shown: str) -> None:
+    program = ADVERSARIES.format(fake=fake, judged=judged, shown=shown)
+    assert not _makes(program)
+    assert reported(rule, program) == [("information", blamed)]
+
+
+@pytest.mark.parametrize(
+    ("fake", "judged", "shown"),
+    [
+        ("fake = maker(z)", "fake.detach()", "fake"),
+        ("with torch.no_grad():\n        fake = maker(z)", "fake", "maker(z)"),
+        ("fake = maker(z)", "fake.data", "maker(z)"),
+    ],
+)
+def test_a_network_that_the_other_one_trains(fake: str, judged: str, shown: str) -> None:
+    program = ADVERSARIES.format(fake=fake, judged=judged, shown=shown)
+    assert _makes(program)
+    assert [found for rule in ("GRD101", "GRD106") for found in reported(rule, program)] == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # two optimizers of one model that learns from another one
+        "loss = F.mse_loss(judge(x), maker(z).detach())\n    of_judge.zero_grad()\n    of_maker.zero_grad()\n"
+        "    loss.backward()\n    of_judge.step()\n    of_maker.step()\n",
+        # two heads on fixed features
+        "h = maker(z).detach()\n    F.mse_loss(judge(h), x).backward()\n    of_judge.step()\n    of_judge.zero_grad()\n"
+        "    F.mse_loss(x(h), z).backward()\n    of_maker.step()\n    of_maker.zero_grad()\n",
+        # one optimizer
+        "fake = maker(z).detach()\n    loss = F.softplus(judge(fake)).mean()\n    loss.backward()\n"
+        "    of_judge.step()\n    of_judge.zero_grad()\n",
+    ],
+)
+def test_a_network_that_others_may_train(body: str) -> None:
+    program = f"\ndef train(maker, judge, of_maker, of_judge, x, z):\n    {body}"
+    assert reported("GRD101", program) == []
