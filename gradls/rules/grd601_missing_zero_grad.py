@@ -24,6 +24,7 @@ from gradls.rules.training_order import (
     receiver_of,
     rounds_of,
 )
+from gradls.rules.unknown_networks import leftovers
 from gradls.rules.words import code, owners, place
 
 
@@ -151,6 +152,9 @@ class MissingZeroGrad(Rule):
             yield from self._of_hand(facts, order)
         if not any(moment.kind == "clear" for moment in order.moments) and not _says_zero(facts):
             yield from self._of_calls(facts, order)
+        for found in {found.step.at.node: found for found in leftovers(facts)}.values():
+            who = "the networks that both losses go through"
+            yield self._report_other(facts, found.step, found.first, found.taken, found.own, who)
 
     def _of_known(self, facts: Facts, order: Order) -> Iterator[Finding]:
         last: dict[Instance, Moment] = {}
@@ -174,7 +178,8 @@ class MissingZeroGrad(Rule):
                 others.setdefault(moment.event.at.node, (moment, left))
         for node, (moment, left) in others.items():
             if node not in told:
-                yield self._report_other(facts, moment, left)
+                who = owners(tensor for tensor in moment.event.parameters if tensor in left.tensors)
+                yield self._report_other(facts, moment.event, left.first, left.taken, left.own, who)
 
     def _report(self, facts: Facts, order: Order, step: Moment, backward: Event, tensors: frozenset[Tensor]) -> Finding:
         event = step.event
@@ -205,13 +210,11 @@ class MissingZeroGrad(Rule):
         )
         return self.finding(place(backward.at), message, [Step(place(step.at), "it is called from here")])
 
-    def _report_other(self, facts: Facts, step: Moment, found: Left) -> Finding:
-        left, taken, own, tensors = found
-        written = receiver_of(step.event.at.node)
+    def _report_other(self, facts: Facts, step: Event, left: Event, taken: Event, own: Event, who: str) -> Finding:
+        written = receiver_of(step.at.node)
         name = facts.segment(written) if written is not None else "optimizer"
-        who = owners(tensor for tensor in step.event.parameters if tensor in tensors)
         message = (
-            f"{code(facts, step.event.at.node)} also applies what {code(facts, left.at.node)} left in the gradients of "
+            f"{code(facts, step.at.node)} also applies what {code(facts, left.at.node)} left in the gradients of "
             f"{who}, for the step of another optimizer. If that loss is not meant to train them, too, call "
             f"`{name}.zero_grad()` before {code(facts, own.at.node)}"
         )
@@ -220,7 +223,7 @@ class MissingZeroGrad(Rule):
             Step(place(taken.at), "that loss is applied here"),
             Step(place(own.at), "this adds to them"),
         ]
-        return self.finding(place(step.event.at), message, story, severity=Severity.INFORMATION)
+        return self.finding(place(step.at), message, story, severity=Severity.INFORMATION)
 
     def _of_hand(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """Tensors that no optimizer has, and whose gradients are read after several rounds."""

@@ -350,3 +350,77 @@ def test_a_network_that_the_other_one_trains(fake: str, judged: str, shown: str)
 def test_a_network_that_others_may_train(body: str) -> None:
     program = f"\ndef train(maker, judge, of_maker, of_judge, x, z):\n    {body}"
     assert reported("GRD101", program) == []
+
+
+LEFT = """
+def train(maker, judge, of_maker, of_judge, x, z):
+    of_maker.zero_grad()
+    of_judge.zero_grad()
+    fake = maker(z)
+    cost = F.binary_cross_entropy_with_logits(judge(x), torch.ones(4, 1)) + {cost}
+    cost.backward({options})
+    of_judge.step()
+    {between}
+    loss = F.binary_cross_entropy_with_logits(judge(maker(z)), torch.ones(4, 1))
+    loss.backward()
+    {behind}
+    of_maker.step()
+"""
+ZEROS = "F.binary_cross_entropy_with_logits(judge({}), torch.zeros(4, 1))"
+
+
+def _applied(program: str) -> bool:
+    """Does the maker's step apply more than the gradient of its own loss?"""
+    scope: dict[str, object] = {}
+    program = program.replace(
+        "loss.backward()", "alone = torch.autograd.grad(loss, maker.weight, retain_graph=True)[0]\n    loss.backward()"
+    ).replace("of_maker.step()", "of_maker.step()\n    return alone")
+    exec(compile(textwrap.dedent(IMPORTS) + program, "train.py", "exec"), scope)
+    maker, judge = torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)
+    optimizers = [torch.optim.SGD(network.parameters(), lr=0.1) for network in (maker, judge)]
+    alone = scope["train"](maker, judge, *optimizers, torch.randn(4, 3), torch.randn(4, 2))  # type: ignore[operator]
+    assert maker.weight.grad is not None
+    return not torch.allclose(alone, maker.weight.grad)
+
+
+@pytest.mark.parametrize(
+    ("cost", "options"),
+    [
+        (ZEROS.format("fake"), ""),
+        (ZEROS.format("fake"), "retain_graph=True"),
+        ("F.softplus(judge(maker(z))).mean()", ""),
+    ],
+)
+def test_a_step_for_two_losses(cost: str, options: str) -> None:
+    program = LEFT.format(cost=cost, options=options, between="pass", behind="pass")
+    assert _applied(program)
+    assert reported("GRD601", program) == [("information", "of_maker.step()")]
+
+
+@pytest.mark.parametrize(
+    ("cost", "between"),
+    [
+        (ZEROS.format("fake.detach()"), "pass"),
+        (ZEROS.format("fake"), "of_maker.zero_grad()"),
+        (ZEROS.format("fake"), "maker.zero_grad()"),
+    ],
+)
+def test_a_step_for_one_loss(cost: str, between: str) -> None:
+    program = LEFT.format(cost=cost, options="", between=between, behind="pass")
+    assert not _applied(program)
+    assert reported("GRD601", program) == []
+
+
+def test_what_two_losses_share() -> None:
+    program = """
+def train(encoder, one, other, of_one, of_all, x, y):
+    of_one.zero_grad()
+    of_all.zero_grad()
+    F.mse_loss(one(encoder(x)), y).backward()
+    of_one.step()
+    F.mse_loss(other(encoder(x)), x).backward()
+    of_all.step()
+"""
+    assert reported("GRD601", program) == []
+    kept = LEFT.format(cost="judge(fake).mean()", options="retain_graph=True", between="pass", behind="pass")
+    assert reported("GRD601", kept) == []
