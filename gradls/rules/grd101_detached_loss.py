@@ -17,7 +17,8 @@ class DetachedLoss(LostGradientRule):
     ## What it finds
     A call of `detach()` or `detach_()`, or a use of `.data`, between parameters and a loss on which `backward()` is
     called, where that was the only way for the gradient to reach them. As information, the same between a part of a
-    module and what its `forward` returns, in a file that does not train it.
+    module and what its `forward` returns, in a file that does not train it; and of a network that is given to a
+    function, where there are more optimizers than networks that get a gradient.
 
     ## Why it matters
     `detach()` gives the same values without their history. If nothing else in the loss has one, `backward()` raises.

@@ -22,7 +22,8 @@ class NothingRequiresGrad(Rule):
     ## What it finds
     A `backward()` on a value that was computed from tensors of which none requires grad: plain data, frozen parameters,
     tensors with `requires_grad=False`; in a loop, also parameters that an earlier round has frozen. As information, one
-    that is such a value on one of several branches.
+    that is such a value on one of several branches, and one of a model of which nothing is known but that all of it is
+    frozen and that only data go into it.
 
     ## Why it matters
     There is nothing to differentiate with respect to: autograd recorded no operation.

@@ -19,8 +19,9 @@ class GradientNotThereYet(Rule):
     ## What it finds
     A use of `.grad` (an attribute, a method, arithmetic) of a leaf where no backward has reached the leaf: none came
     before, the ones before did not depend on it, or `zero_grad()` has just set it to None. As information: `.grad` of a
-    tensor that `backward(inputs=...)` has left out, read elsewhere than in a test; and of an argument that a function
-    tells to require grad only after it has computed with it.
+    tensor that `backward(inputs=...)` has left out, read elsewhere than in a test; of an argument that a function
+    tells to require grad only after it has computed with it; and of data that a loop takes from a loader, which nobody
+    told to require grad.
 
     ## Why it matters
     `.grad` is None until a backward fills it. Since PyTorch 2.0 `zero_grad()` sets it to None again, no longer to
