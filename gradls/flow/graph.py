@@ -377,8 +377,10 @@ MOST_TERMS = 200
 
 def terms(root: Node) -> dict[Node, int]:
     """How often each term stands in the sum `root`: 0 where it cancels itself. Only terms that gradient flows to; what
-    stands for several tensors does not cancel, and nothing does in a sum of very many."""
+    stands for several tensors does not cancel, and nothing does in a sum of very many. What was computed twice from
+    the same values is one term."""
     found: dict[Node, int] = {}
+    formulas: list[tuple[tuple[object, ...], Node]] = []
     todo = [(root, 1)]
     for _ in range(MOST_TERMS):
         if not todo:
@@ -388,8 +390,23 @@ def terms(root: Node) -> dict[Node, int]:
         if flowing and all(edge.sign for edge in flowing):
             todo += [(edge.node, count * edge.sign) for edge in flowing]
         else:
+            node = _computed_before(node, formulas)
             found[node] = 1 if node.several else found.get(node, 0) + count
     return {edge.node: 1 for edge in root.edges if edge.flows is not False}
+
+
+def _computed_before(node: Node, formulas: list[tuple[tuple[object, ...], Node]]) -> Node:
+    """The term among those seen so far that was computed in the same way, or the node itself, which is seen now."""
+    formula = node.get("formula")
+    if formula is None:
+        return node
+    for other, term in formulas:
+        if len(other) == len(formula) and all(
+            one is two or (isinstance(one, str) and one == two) for one, two in zip(other, formula, strict=True)
+        ):
+            return term
+    formulas.append((formula, node))
+    return node
 
 
 def leaves(root: Node, *, follow: str = "flow") -> list[Tensor]:

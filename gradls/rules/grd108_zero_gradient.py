@@ -17,7 +17,7 @@ class ZeroGradient(Rule):
     ## What it finds
     `round`, `floor`, `ceil`, `trunc`, `sign` and their kind as the only way from parameters to a loss; and a sum such
     as `x + (x.round() - x)`, in which the rest of the gradient is added and taken away again: a straight-through
-    estimator without its `detach()`.
+    estimator without its `detach()`, or the ratio of a policy to itself, whose older log-probability has a gradient.
 
     ## Why it matters
     These functions are flat, so autograd multiplies by zero. Nothing raises, every `grad` is there, and all of them
@@ -45,6 +45,19 @@ class ZeroGradient(Rule):
     assert not weight.grad.any()
     ```
 
+    ```python
+    import torch
+
+    policy = torch.nn.Linear(3, 2)
+    actions, advantages = torch.randint(0, 2, (8,)), torch.randn(8)
+    distribution = torch.distributions.Categorical(logits=policy(torch.randn(8, 3)))
+    old = distribution.log_prob(actions)
+    ratio = (distribution.log_prob(actions) - old).exp()
+    loss = -(ratio * advantages).mean()
+    loss.backward()
+    assert not policy.weight.grad.any()
+    ```
+
     ## Use instead
     A straight-through estimator: rounded values forward, the gradient of the value itself backward.
 
@@ -57,6 +70,19 @@ class ZeroGradient(Rule):
     loss = (rounded - 0.7).pow(2).mean()
     loss.backward()
     assert model.weight.grad.any()
+    ```
+
+    ```python
+    import torch
+
+    policy = torch.nn.Linear(3, 2)
+    actions, advantages = torch.randint(0, 2, (8,)), torch.randn(8)
+    distribution = torch.distributions.Categorical(logits=policy(torch.randn(8, 3)))
+    old = distribution.log_prob(actions).detach()
+    ratio = (distribution.log_prob(actions) - old).exp()
+    loss = -(ratio * advantages).mean()
+    loss.backward()
+    assert policy.weight.grad.any()
     ```
 
     ## When it is silent
@@ -91,12 +117,18 @@ class ZeroGradient(Rule):
                 if node in sums:
                     message = (
                         f"in {what} the gradient of {owners(lost)} is added and taken away again, so it is zero "
-                        f"everywhere. For a straight-through estimator detach the difference: `x + (f(x) - x).detach()`"
+                        f"everywhere. {_instead(node)}"
                     )
                 else:
                     message = f"the gradient of {what} is zero everywhere: it never moves {owners(lost)}"
                 severity = Severity.WARNING if stepped.intersection(lost) else Severity.INFORMATION
                 yield self.finding(place(node.at), message, [backward_step(facts, event)], severity=severity)
+
+
+def _instead(node: Node) -> str:
+    if any(term.get("formula") is not None for term, count in terms(node).items() if not count):
+        return "Both sides are computed from the same values: `detach()` the one that is to be compared with"
+    return "For a straight-through estimator detach the difference: `x + (f(x) - x).detach()`"
 
 
 def split(root: Node, sums: set[Node]) -> tuple[set[Tensor], dict[Node, set[Tensor]]]:

@@ -7,6 +7,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, Round
 from gradls.flow.values import Bound, Host, Nothing, Sequence, Unknown
 from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.lightning import returned_losses
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -16,7 +17,8 @@ class BackwardOfNoTensor(Rule):
 
     ## What it finds
     A call of `backward()` on a Python number, on None, on a list or on a tuple: the result of `item()` or `float()`, a
-    sum that began with 0 and got no term, or what a recurrent layer returns.
+    sum that began with 0 and got no term, or what a recurrent layer returns. And a number that the `training_step` of
+    a LightningModule returns.
 
     ## Why it matters
     A number has no graph. Where it came from a tensor, the tensor is what has to be kept; the number is for the log.
@@ -82,6 +84,17 @@ class BackwardOfNoTensor(Rule):
         for event in facts.of("backward-of-no-tensor"):
             if not event.caught and not _is_for_others(facts, event):
                 yield self.report(facts, event)
+        for event, value in returned_losses(facts):
+            if isinstance(value, Host) and isinstance(value.node, Node) and not event.caught:
+                yield self._of_lightning(facts, event, value.node)
+
+    def _of_lightning(self, facts: Facts, event: Event, node: Node) -> Finding:
+        message = (
+            "`training_step` returns a number, which has no graph and no `backward`: Lightning calls it, which raises. "
+            "Return the tensor"
+        )
+        story = [Step(place(node.at), "here the tensor becomes a number")] if node.at is not None else []
+        return self.finding(place(event.at), message, story)
 
     def report(self, facts: Facts, event: Event) -> Finding:
         value = event.value

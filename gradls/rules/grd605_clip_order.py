@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.hierarchy import library_bases
-from gradls.flow.values import Class, Tensor
+from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.lightning import is_of_training_step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import Moment, Order, is_vague_optimizer, order_of
 from gradls.rules.words import code, place
@@ -122,7 +122,7 @@ class ClipOrder(Rule):
         for number, event in facts.numbered("clip"):
             clips.setdefault(event.at.node, []).append(_clip(facts, order, number, event))
         for found in clips.values():
-            if _is_of_lightning(facts, found[0].event):
+            if is_of_training_step(facts, found[0].event):
                 yield self._of_lightning(facts, found[0].event)
                 continue
             used_up = next((clip for clip in found if clip.event.exhausted is not None), None)
@@ -168,19 +168,6 @@ class ClipOrder(Rule):
         if clip.is_guessed:
             message = f"if one model is trained here: {message}"
         yield self.finding(place(clip.event.at), message, story, severity=severity)
-
-
-def _is_of_lightning(facts: Facts, event: Event) -> bool:
-    """Is it done in the `training_step` of a LightningModule that leaves backward and step to the trainer?"""
-    around = list(event.at.source.parents(event.at.node))
-    if not any(isinstance(node, ast.FunctionDef) and node.name == "training_step" for node in around):
-        return False
-    classes = [made.value for made in facts.of("class") if made.at.node in around and isinstance(made.value, Class)]
-    if not any(path.endswith(".LightningModule") for cls in classes for path in library_bases(cls)):
-        return False
-    text = next(node for node in around if isinstance(node, ast.ClassDef))
-    own = {getattr(part, "attr", getattr(part, "id", "")) for part in ast.walk(text)}
-    return own.isdisjoint(("automatic_optimization", "manual_backward", "backward"))
 
 
 class _Clip(NamedTuple):

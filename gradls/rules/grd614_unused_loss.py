@@ -8,6 +8,7 @@ from gradls.flow.graph import walk
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Place, Severity, Step, Tag
 from gradls.rules.rule import Rule
+from gradls.rules.training_order import receiver_of
 from gradls.rules.words import place
 
 
@@ -16,10 +17,11 @@ class UnusedLoss(Rule):
 
     ## What it finds
     In a function or loop that calls `backward()`, a single number that requires grad, is bound to a name, and is never
-    used: a penalty or a regularizer that somebody forgot to add.
+    used: a penalty or a regularizer that somebody forgot to add. And a loss that begins as 0, that each round of a loop
+    assigns without reading what it was, and that is propagated after the loop.
 
     ## Why it matters
-    It costs time and memory, and trains nothing.
+    It costs time and memory, and trains nothing: in the second case, all but the last.
 
     ## What PyTorch does
     Nothing.
@@ -38,6 +40,17 @@ class UnusedLoss(Rule):
     assert torch.allclose(model.weight.grad, inputs.mean(0))  # as if there were no penalty
     ```
 
+    ```python
+    import torch
+
+    model, steps = torch.nn.Linear(3, 1), torch.randn(4, 8, 3)
+    loss = 0
+    for step in steps:
+        loss = model(step).mean()
+    loss.backward()
+    assert torch.allclose(model.weight.grad, steps[-1].mean(0))  # as if there were one step
+    ```
+
     ## Use instead
     Add it to the loss.
 
@@ -52,6 +65,17 @@ class UnusedLoss(Rule):
     loss = output.mean() + 10 * penalty
     loss.backward()
     assert model.weight.grad is not None
+    ```
+
+    ```python
+    import torch
+
+    model, steps = torch.nn.Linear(3, 1), torch.randn(4, 8, 3)
+    loss = 0
+    for step in steps:
+        loss = loss + model(step).mean()
+    loss.backward()
+    assert torch.allclose(model.weight.grad, steps.mean(1).sum(0))
     ```
 
     ## When it is silent
@@ -82,7 +106,10 @@ class UnusedLoss(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         backwards = [event for event in facts.of("backward") if event.node is not None]
-        if not backwards:
+        places = [place(event.at) for event in backwards]
+        # A trainer calls backward where it is told to.
+        places += [Place(facts.source_of(node), node) for node, _ in facts.called("manual_backward")]
+        if not places:
             return
         for node in dict.fromkeys(facts.each(_losses)):
             records = facts.evaluations(node)
@@ -91,16 +118,28 @@ class UnusedLoss(Rule):
             if target is None:
                 continue
             read = facts.source.index(_name_read)
-            if len(values) == len(records) and target.id not in read and not target.id.startswith("_"):
-                backward = _beside(facts, node, backwards)
-                if backward is not None and not _is_differentiated(values, backwards):
-                    yield self._report(facts, target, backward)
+            if len(values) != len(records) or target.id.startswith("_"):
+                continue
+            if target.id in read:
+                last = _propagated_after(facts, target, backwards)
+                if last is not None:
+                    yield self._report_overwritten(facts, target, last)
+                continue
+            backward = _beside(facts, node, places)
+            if backward is not None and not _is_differentiated(values, backwards):
+                yield self._report(facts, target, backward)
 
-    def _report(self, facts: Facts, target: ast.Name, backward: Event) -> Finding:
+    def _report(self, facts: Facts, target: ast.Name, backward: Place) -> Finding:
         message = f"`{target.id}` has a gradient and is used nowhere: it trains nothing; is it missing from the loss?"
-        return self.finding(
-            Place(facts.source_of(target), target), message, [Step(place(backward.at), "this goes without it")]
+        return self.finding(Place(facts.source_of(target), target), message, [Step(backward, "this goes without it")])
+
+    def _report_overwritten(self, facts: Facts, target: ast.Name, backward: Event) -> Finding:
+        message = (
+            f"each round of the loop overwrites `{target.id}`, which nothing reads before: only the last one is "
+            f"propagated. To add them up, write `{target.id} = {target.id} + ...`"
         )
+        story = [Step(place(backward.at), "this is after the loop")]
+        return self.finding(Place(facts.source_of(target), target), message, story)
 
 
 def _losses(facts: Facts) -> Iterator[ast.Call]:
@@ -116,14 +155,21 @@ def _name_read(node: ast.AST) -> Iterator[tuple[str, ast.Name]]:
 
 
 def _scaled(facts: Facts, node: ast.expr) -> ast.expr:
-    """What a call's result is a factor or a term of, with numbers: `0.01 * weight.abs().sum()`."""
+    """What a call's result is a factor or a term of, with numbers, or a term of with other losses: `0.01 *
+    weight.abs().sum()`, `criterion(real, ones) + criterion(fake, zeros)`."""
     outer = facts.parent(node)
     while isinstance(outer, ast.BinOp):
         other = outer.left if outer.right is node else outer.right
-        if any(isinstance(part, ast.Call) or facts.is_tensor(part) for part in ast.walk(other)):
+        is_term = isinstance(outer.op, (ast.Add, ast.Sub)) and _gives_loss(facts, other)
+        if not is_term and any(isinstance(part, ast.Call) or facts.is_tensor(part) for part in ast.walk(other)):
             return node
         node, outer = outer, facts.parent(outer)
     return node
+
+
+def _gives_loss(facts: Facts, node: ast.expr) -> bool:
+    values = [value for _, _, value in facts.evaluations(node)] if isinstance(node, ast.Call) else []
+    return bool(values) and all(isinstance(value, Tensor) and _is_loss(value) for value in values)
 
 
 def _target(facts: Facts, node: ast.expr) -> ast.Name | None:
@@ -139,10 +185,44 @@ def _is_loss(value: Tensor) -> bool:
     return value.requires_grad is True and value.leaf is False and value.node.scalar is True
 
 
-def _beside(facts: Facts, node: ast.Call, backwards: list[Event]) -> Event | None:
+def _beside(facts: Facts, node: ast.Call, places: list[Place]) -> Place | None:
     """A backward in the same function, or in the same part of the script."""
     around = _function(facts, node)
-    return next((event for event in backwards if _function(facts, event.at.node) is around), None)
+    return next((one for one in places if _function(facts, one.node) is around), None)
+
+
+def _propagated_after(facts: Facts, target: ast.Name, backwards: list[Event]) -> Event | None:
+    """The backward after a loop of what each of its rounds assigns to a name, which began as 0, and does not read."""
+    loop = facts.parent(facts.statement(target) or target)
+    while isinstance(loop, ast.With):
+        loop = facts.parent(loop)
+    if not isinstance(loop, (ast.For, ast.While)) or not _is_made_zero_before(facts, loop, target.id):
+        return None
+    within = list(ast.walk(loop))
+    if any(name == target.id for node in within for name, _ in _name_read(node)):
+        return None
+    for event in backwards:
+        receiver = receiver_of(event.at.node)
+        is_it = isinstance(receiver, ast.Name) and receiver.id == target.id and event.at.node not in within
+        if is_it and _function(facts, event.at.node) is _function(facts, loop):
+            return event
+    return None
+
+
+def _is_made_zero_before(facts: Facts, loop: ast.For | ast.While, name: str) -> bool:
+    """Is the last thing that the statements before a loop do with a name to assign 0?"""
+    outer = facts.parent(loop)
+    for field in ("body", "orelse", "finalbody"):
+        block = getattr(outer, field, None)
+        if isinstance(block, list) and loop in block:
+            for statement in reversed(block[: block.index(loop)]):
+                if isinstance(statement, ast.Assign) and any(_is_name(one, name) for one in statement.targets):
+                    return isinstance(statement.value, ast.Constant) and statement.value.value in (0, 0.0)
+    return False
+
+
+def _is_name(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
 
 
 def _function(facts: Facts, node: ast.AST) -> ast.AST | None:

@@ -509,6 +509,97 @@ def test_clipped_in_the_step_of_a_lightning_module(base: str, method: str, made:
     assert [severity for severity, _ in reported("GRD605", snippet)] == ["warning"] * found
 
 
+RETURNED = """
+import pytorch_lightning as pl
+
+
+class Model({base}):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(3, 1)
+        {made}
+
+    def training_step(self, batch, index):
+        loss = self.net(batch).mean()
+        return {returned}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "base", "made", "returned", "found"),
+    [
+        ("GRD303", "pl.LightningModule", "pass", "loss.item()", 1),
+        ("GRD303", "pl.LightningModule", "pass", "{'loss': loss.item()}", 1),
+        ("GRD303", "pl.LightningModule", "pass", "{'loss': loss, 'log': loss.item()}", 0),
+        ("GRD303", "pl.LightningModule", "self.automatic_optimization = False", "loss.item()", 0),
+        ("GRD303", "nn.Module", "pass", "loss.item()", 0),
+        ("GRD110", "pl.LightningModule", "pass", "loss.detach()", 1),
+        ("GRD110", "pl.LightningModule", "pass", "{'loss': loss.data}", 1),
+        ("GRD110", "pl.LightningModule", "pass", "{'loss': loss, 'log': loss.detach()}", 0),
+        ("GRD110", "pl.LightningModule", "self.automatic_optimization = False", "loss.detach()", 0),
+        ("GRD110", "nn.Module", "pass", "loss.detach()", 0),
+    ],
+)
+def test_returned_to_lightning(code: str, base: str, made: str, returned: str, found: int) -> None:
+    snippet = RETURNED.format(base=base, made=made, returned=returned)
+    assert [severity for severity, _ in reported(code, snippet)] == ["error"] * found
+
+
+OVERWRITTEN = """
+def train(net, steps, optimizer):
+    optimizer.zero_grad()
+    {before}
+    for step in steps:
+        {within}
+    loss.backward()
+    optimizer.step()
+net = nn.Linear(3, 1)
+train(net, torch.randn(4, 8, 3), torch.optim.SGD(net.parameters(), lr=0.1))
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "within", "found"),
+    [
+        ("loss = 0", "loss = net(step).mean()", 1),
+        ("loss = 0.0", "with torch.enable_grad():\n            loss = net(step).mean()", 1),
+        ("loss = 0", "loss = loss + net(step).mean()", 0),
+        ("loss = 0", "loss += net(step).mean()", 0),
+        ("loss = None", "loss = net(step).mean()", 0),
+        ("loss = 0", "loss = net(step).mean()\n        print(loss.item())", 0),
+        ("loss = 0", "if step.sum() > 0:\n            loss = net(step).mean()", 0),
+    ],
+)
+def test_loss_that_each_round_overwrites(before: str, within: str, found: int) -> None:
+    snippet = OVERWRITTEN.format(before=before, within=within)
+    assert [severity for severity, _ in reported("GRD614", snippet)] == ["information"] * found
+
+
+UNUSED = """
+import pytorch_lightning as pl
+
+
+class Gan(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(3, 1)
+
+    def training_step(self, batch, index):
+        one, other = self.optimizers()
+        first = {first}
+        one.step()
+        second = self.net(batch).mean()
+        self.manual_backward(second)
+        other.step()
+"""
+
+
+@pytest.mark.parametrize("first", ["self.net(batch).mean()", "self.net(batch).mean() + self.net(-batch).pow(2).sum()"])
+def test_unused_loss_beside_manual_backward(first: str) -> None:
+    found = reported("GRD614", UNUSED.format(first=first))
+    assert set(found) == {("information", "first")}
+
+
 AGENT = """
 class Agent:
     def __init__(self, size):

@@ -785,3 +785,31 @@ def test_shallow_copy_of_a_module(made: str, found: int) -> None:
 )
 def test_update_by_name_of_unknown_parameters(loop: str, found: int) -> None:
     assert len(reported("GRD608", f"from elsewhere import model, optimizer, other\n{loop}")) == found
+
+
+RATIO = """
+net, actions, x = nn.Linear(3, 2), torch.randint(0, 2, (8,)), torch.randn(8, 3)
+spread = nn.Parameter(torch.zeros(2))
+opt = torch.optim.SGD([*net.parameters(), spread], lr=0.1)
+logits = net(x)
+one = torch.distributions.Categorical(logits=logits)
+{other}
+loss = (one.log_prob(actions) - {old}).exp().mean()
+loss.backward()
+opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("other", "old", "found"),
+    [
+        ("", "one.log_prob(actions)", 1),
+        ("other = torch.distributions.Categorical(logits)", "other.log_prob(actions)", 0),
+        ("", "one.log_prob(actions).detach()", 0),
+        ("other = torch.distributions.Categorical(probs=logits.softmax(1))", "other.log_prob(actions)", 0),
+        ("", "one.log_prob(1 - actions)", 0),
+        ("logits.mul_(2)", "torch.distributions.Categorical(logits=logits).log_prob(actions)", 0),
+    ],
+)
+def test_ratio_of_a_policy_to_itself(other: str, old: str, found: int) -> None:
+    assert [severity for severity, _ in reported("GRD108", RATIO.format(other=other, old=old))] == ["warning"] * found

@@ -59,6 +59,9 @@ def differentiable(run: Run, receiver: Instance, call: Call) -> Value:
     sources = _of_width(receiver) if name in ("entropy", "perplexity") else receiver.data["sources"]
     result = derived_tensor(run, name, [*sources, *call.values], call.node, saves=True)
     if name == "log_prob" and isinstance(result, Tensor):
+        # The same again, if somebody asks for it again.
+        versions = [value.writes for value in (*sources, *call.values) if isinstance(value, Tensor)]
+        result.node.fields["formula"] = (name, receiver, *call.values, *versions)
         run.event("log-prob", call.node, result, result.node, given=call.get(0, "value"))
     return result
 
