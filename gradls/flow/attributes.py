@@ -298,7 +298,10 @@ def set_attribute(
         if isinstance(receiver, Instance):
             # A `__setattr__` of its own may do anything with the value.
             if isinstance(receiver.cls, Lib) or hierarchy.find_in_class(receiver.cls, "__setattr__")[0] is None:
+                refused = type(value) is Tensor and _is_refused(receiver, name, value)
                 _register(run, receiver, name, value, target, augmented)
+                if refused:
+                    return
             elif not isinstance(value, Host):
                 # It may put other things into other places.
                 run.state.set(receiver.fields, "escaped", True)
@@ -315,6 +318,21 @@ def set_attribute(
 def _set_of_option(run: Run, option: Value, name: str, value: Value, target: ast.expr, augmented: bool) -> bool:
     set_attribute(run, option, name, value, target, augmented)
     return True
+
+
+def _is_refused(receiver: Instance, name: str, value: Tensor) -> bool:
+    """Is a result put in the place of a parameter of a module, which raises? The parameter stays what it was."""
+    old = receiver.fields.get(name)
+    return (
+        isinstance(old, Tensor)
+        and old.is_parameter
+        and old.node.kind != "phi"
+        and not value.is_parameter
+        and value.leaf is False
+        and not receiver.data.get("reparametrized")
+        and ("deleted", name) not in receiver.fields
+        and hierarchy.is_module(receiver) is True
+    )
 
 
 def _register(run: Run, receiver: Instance, name: str, value: Value, target: ast.expr, augmented: bool) -> None:

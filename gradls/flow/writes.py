@@ -72,7 +72,7 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     assert isinstance(target, Tensor)
     edges, verdict = edges_of(run, bound, op.differentiable, None, about_edges(op, bound))
     place = run.at(at)
-    _check_target(run, target, verdict, bound, op, at)
+    refused = _check_target(run, target, verdict, bound, op, at)
     _check_fit(run, target, bound, op, at)
     node = Node(run.state, op.name, place, tuple(edges), path=run.path)
     node.scalar = target.node.scalar
@@ -86,7 +86,9 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     bump(run, target, op.name, at)
     if op.name in _RESHAPING:
         target.shape, node.scalar = None, None
-    if run.isolated or run.recording is not False:
+    if refused:
+        pass  # Whoever mends it writes under no_grad, which changes the values and leaves a leaf what it is.
+    elif run.isolated or run.recording is not False:
         if verdict is not False:
             # The saved input of an in-place operation is a clone, so only other inputs and the result count.
             saved = [entry for entry in saved_by(op, bound, [target]) if entry.what != op.params[0]]
@@ -177,15 +179,15 @@ def _check_fit(run: Run, target: Tensor, bound: dict[str, Value], op: Op, at: as
 _MODES = ("no_grad", "inference_mode")
 
 
-def _check_target(run: Run, target: Tensor, verdict: bool | None, bound: dict[str, Value], op: Op, at: ast.AST) -> None:
-    """Write down what autograd refuses."""
+def _check_target(run: Run, target: Tensor, verdict: bool | None, bound: dict[str, Value], op: Op, at: ast.AST) -> bool:
+    """Write down what autograd refuses. Is it a write to a leaf?"""
     if target.multi == "expand":
         run.event("expanded-write", at, target, target.node, op=op.name)
-        return
+        return False
     if run.isolated or run.recording is not True:
         if target.inference and not run.mode["inference"]:
             run.event("inference-write", at, target, target.node, op=op.name)
-        return
+        return False
     base = target.base
     others = [value for name, value in bound.items() if name != op.params[0]]
     constant = all(not isinstance(value, Tensor) or value.requires_grad is False for value in others)
@@ -194,9 +196,12 @@ def _check_target(run: Run, target: Tensor, verdict: bool | None, bound: dict[st
         run.event("multi-view-write", at, target, target.node, op=op.name, view=target.multi)
     elif target.leaf is True and target.requires_grad is True:
         run.event("leaf-write", at, target, target.node, op=op.name, view=False, constant=constant)
+        return True
     elif base is not None and base.leaf is True and base.requires_grad is True:
         run.event("leaf-write", at, base, base.node, op=op.name, view=True, constant=constant)
+        return True
     elif target.multi and True in (target.requires_grad, verdict, base.requires_grad if base is not None else False):
         run.event("multi-view-write", at, target, target.node, op=op.name, view=target.multi)
     elif target.inference and not run.mode["inference"]:
         run.event("inference-write", at, target, target.node, op=op.name)
+    return False

@@ -73,15 +73,35 @@ class FrozenStatistics(Rule):
         flagged: dict[object, Event] = {}
         # A teacher, whose weights follow those of a student, may well have statistics of its own.
         by_hand = {event.value for event in facts.of("data-set", "write")}
-        for event in facts.of("requires-grad-set", "freeze", "frozen-statistics-moved"):
+        modes: dict[object, tuple[Event, bool]] = {}
+        for event in facts.of("requires-grad-set", "freeze", "frozen-statistics-moved", "train-mode"):
             if event.kind == "requires-grad-set" and event.flag is False:
                 flagged[event.value] = event
             elif event.kind == "freeze" and event.flag is False:
                 flagged.update(dict.fromkeys(event.parameters, event))
+            elif event.kind == "train-mode":
+                for module in event.modules:
+                    # What was in evaluation mode before, and is no more.
+                    last = modes.get(module)
+                    undone = event.mode is True and last is not None and (last[1] or last[0].mode is False)
+                    modes[module] = (last[0] if last is not None and last[1] and undone else event, undone)
             elif event.kind == "frozen-statistics-moved" and isinstance(event.value, Instance):
                 if event.value.fields.get("weight") in by_hand:
                     continue
-                yield from self._of_layer(facts, event, event.value, flagged, seen)
+                mode = modes.get(event.value)
+                if mode is None or not mode[1]:
+                    yield from self._of_layer(facts, event, event.value, flagged, seen)
+                elif mode[0].at.node not in seen and not event.caught:
+                    seen.add(mode[0].at.node)
+                    yield self._of_undone(facts, event, event.value, mode[0])
+
+    def _of_undone(self, facts: Facts, event: Event, layer: Instance, mode: Event) -> Finding:
+        name = f"`{layer.name}`" if layer.name else "a batch normalization"
+        message = (
+            f"{code(facts, mode.at.node)} puts {name} back in train mode, which was frozen and in evaluation mode: "
+            "each forward changes its statistics. Call `eval()` on it afterwards, or in a `train` method of your own"
+        )
+        return self.finding(place(mode.at), message, [Step(place(event.at), "it is used in train mode here")])
 
     def _of_layer(
         self, facts: Facts, event: Event, layer: Instance, flagged: dict[object, Event], seen: set[object]

@@ -159,6 +159,8 @@ def _keeps_graph(event: Event) -> bool:
         return False
     if not isinstance(module, Instance) or is_module(module) is not True or module.path:
         return False
+    if isinstance(event.old, Tensor) and event.old.is_parameter:
+        return False  # it raises
     tensor = event.assigned
     return isinstance(tensor, Tensor) and tensor.requires_grad is True and tensor.leaf is False
 

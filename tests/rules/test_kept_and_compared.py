@@ -813,3 +813,67 @@ opt.step()
 )
 def test_ratio_of_a_policy_to_itself(other: str, old: str, found: int) -> None:
     assert [severity for severity, _ in reported("GRD108", RATIO.format(other=other, old=old))] == ["warning"] * found
+
+
+CLIPPED = """
+net = nn.Linear(3, 1)
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+for x in torch.randn(3, 8, 3):
+    opt.zero_grad()
+    net(x).pow(2).mean().backward()
+    opt.step()
+    for p in net.parameters():
+        p.clamp_(-1, 1)
+"""
+
+
+def test_what_follows_a_refused_write() -> None:
+    """It raises, and leaves a leaf what it is: no graph goes on into the next round."""
+    assert reported("GRD203", CLIPPED) == [("error", "p.clamp_(-1, 1)")]
+    assert reported("GRD301", CLIPPED) == []
+
+
+MASKED = """
+class Masked(nn.Linear):
+    def forward(self, x):
+        self.weight = self.weight * 0.5
+        return F.linear(x, self.weight, self.bias)
+net = Masked(3, 1)
+for x in torch.randn(3, 8, 3):
+    net(x).pow(2).mean().backward()
+"""
+
+
+def test_what_follows_a_refused_assignment() -> None:
+    assert reported("GRD508", MASKED) == [("error", "self.weight")]
+    assert reported("GRD301", MASKED) == [] == reported("GRD710", MASKED)
+
+
+FROZEN_NORM = """
+net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
+{before}
+for p in net[1].parameters():
+    p.requires_grad = False
+{after}
+opt = torch.optim.SGD(net[2].parameters(), lr=0.1)
+for x in torch.randn(3, 8, 3):
+    {within}
+    opt.zero_grad()
+    net(x).mean().backward()
+    opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "within", "found"),
+    [
+        ("", "net[1].eval()", "net.train()", ["net.train()"]),
+        ("net[1].eval()", "", "net.train()", ["net.train()"]),
+        ("", "", "net.train()", ["p.requires_grad"]),
+        ("", "net[1].eval()", "net.train()\n    net[1].eval()", []),
+        ("", "net.eval()\nnet.train()", "net[1].eval()", []),
+    ],
+)
+def test_frozen_norm_that_is_put_back(before: str, after: str, within: str, found: list[str]) -> None:
+    snippet = FROZEN_NORM.format(before=before, after=after, within=within)
+    assert [text for _, text in reported("GRD519", snippet)] == found
