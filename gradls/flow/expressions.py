@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from gradls.autograd.ops import find_op
 from gradls.flow import attributes, calls, contexts, nothing, operators, subscripts, truth
+from gradls.flow.graph import Edge, Node
 from gradls.flow.imports import load
 from gradls.flow.iterators import consume, give
 from gradls.flow.join import options
@@ -238,7 +239,14 @@ def _slice(run: Run, node: ast.Slice) -> Value:
     parts = [eval_expr(run, part) if part is not None else NONE for part in (node.lower, node.upper, node.step)]
     if all(isinstance(part, Host) and part.known for part in parts):
         return Host("slice", slice(*(part.value for part in parts)))  # type: ignore[attr-defined]
-    return Host("slice")
+    read = list(
+        dict.fromkeys(part.node for part in parts if isinstance(part, (Host, Tensor)) and part.node is not None)
+    )
+    if len(read) < 2:
+        return Host("slice", node=read[0] if read else None)
+    # Numbers that were computed say where the slice begins and ends.
+    edges = tuple(Edge(bound, False) for bound in read)
+    return Host("slice", node=Node(run.state, "slice", run.at(node), edges, path=run.path))
 
 
 def _starred(run: Run, node: ast.Starred) -> Value:

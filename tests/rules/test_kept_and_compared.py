@@ -877,3 +877,36 @@ for x in torch.randn(3, 8, 3):
 def test_frozen_norm_that_is_put_back(before: str, after: str, within: str, found: list[str]) -> None:
     snippet = FROZEN_NORM.format(before=before, after=after, within=within)
     assert [text for _, text in reported("GRD519", snippet)] == found
+
+
+CROPPED = """
+class Crop(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.place, self.rate = nn.Linear(8, 1), nn.Linear(4, 2)
+    def forward(self, x):
+        at = self.place(x[0]).sigmoid().sum() * 4
+        i = {number}
+        return self.rate(x[:, {index}]){factor}
+net = Crop()
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+for x in torch.randn(3, 5, 8):
+    opt.zero_grad()
+    F.cross_entropy(net(x), torch.tensor([0, 1, 0, 1, 0])).backward()
+    opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "index", "factor", "found"),
+    [
+        ("GRD104", "int(at)", "i : i + 4", "", 1),
+        ("GRD104", "round(at.item())", "i : 4 + i", "", 1),
+        ("GRD107", "at.long()", "i : i + 4", "", 1),
+        ("GRD104", "int(at)", "i : i + 4", " * at", 0),
+        ("GRD104", "2", "i : i + 4", " * at", 0),
+    ],
+)
+def test_slice_that_a_part_of_the_model_chooses(code: str, number: str, index: str, factor: str, found: int) -> None:
+    snippet = CROPPED.format(number=number, index=index, factor=factor)
+    assert [severity for severity, _ in reported(code, snippet)] == ["warning"] * found
