@@ -110,9 +110,9 @@ class UnregisteredParameters(Rule):
     ```
 
     ## When it is silent
-    Where what is in the container is also registered, is given to an optimizer, is asked for its parameters, comes
-    from outside (a list is a way to hold a module without registering it), is a copy that an object holds, as of a
-    teacher, or has nothing to train.
+    Where what is in the container is also registered, is given to an optimizer, is asked for its parameters, is
+    returned by a method (`def arch_parameters(self): return self.alphas`), comes from outside (a list is a way to hold
+    a module without registering it), is a copy that an object holds, as of a teacher, or has nothing to train.
 
     ```python
     import torch
@@ -152,7 +152,7 @@ class UnregisteredParameters(Rule):
         known = optimized(facts)
         others = asked_for_parameters(facts) | registered_elsewhere(facts)
         for module, container in found:
-            if any(member in others for member in container.members):
+            if any(member in others for member in container.members) or _is_given_away(facts, container.name):
                 continue
             if not any(leaf in known for member in container.members for leaf in leaves_of(member)):
                 yield from self._report(facts, module, container)
@@ -210,6 +210,23 @@ def _containers(event: Event, module: Instance) -> list[PlainContainer]:
         # What was registered or mended later is not held any more.
         found = {name: late[name] for name in late} if module.fields else found
     return list(found.values())
+
+
+def _is_given_away(facts: Facts, name: str) -> bool:
+    """Does a method other than `forward` return the attribute itself? Its callers may train what is in it."""
+    for read in facts.reads(name):
+        outer = facts.parent(read)
+        if (
+            isinstance(outer, ast.Call)
+            and isinstance(outer.func, ast.Name)
+            and outer.func.id in ("iter", "list", "tuple")
+        ):
+            outer = facts.parent(outer)
+        if isinstance(outer, (ast.Return, ast.YieldFrom)) and isinstance(read.value, ast.Name):
+            method = facts.function(outer)
+            if isinstance(method, ast.FunctionDef) and method.name not in ("forward", "__call__"):
+                return True
+    return False
 
 
 def _is_own(module: Instance, member: Instance | Tensor) -> bool:

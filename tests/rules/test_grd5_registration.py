@@ -237,3 +237,29 @@ optimizer = torch.optim.SGD({given}, lr=0.1)
 def test_object_that_is_no_module(base: str, start: str, part: str, given: str, found: int) -> None:
     snippet = OBJECT.format(base=base, start=start, part=part, given=given)
     assert [severity for severity, _ in reported("GRD501", snippet)] == ["information"] * found
+
+
+RETURNED = """
+class Search(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+        self.alphas = [torch.randn(3, requires_grad=True) for _ in range(2)]
+    def {method}(self{more}):
+        return {returned}
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "returned", "found"),
+    [
+        ("arch_parameters", "", "self.alphas", 0),
+        ("arch_parameters", "", "iter(self.alphas)", 0),
+        ("forward", ", x", "self.layer(x) * sum(self.alphas)", 1),
+        ("forward", ", x", "self.alphas", 1),
+        ("total", "", "sum(self.alphas)", 1),
+    ],
+)
+def test_list_that_a_method_returns(method: str, more: str, returned: str, found: int) -> None:
+    snippet = RETURNED.format(method=method, more=more, returned=returned)
+    assert len(reported("GRD501", snippet)) == found
