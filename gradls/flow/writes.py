@@ -180,7 +180,7 @@ _MODES = ("no_grad", "inference_mode")
 
 
 def _check_target(run: Run, target: Tensor, verdict: bool | None, bound: dict[str, Value], op: Op, at: ast.AST) -> bool:
-    """Write down what autograd refuses. Is it a write to a leaf?"""
+    """Write down what autograd refuses. Is it an update of a leaf, with numbers?"""
     if target.multi == "expand":
         run.event("expanded-write", at, target, target.node, op=op.name)
         return False
@@ -196,10 +196,10 @@ def _check_target(run: Run, target: Tensor, verdict: bool | None, bound: dict[st
         run.event("multi-view-write", at, target, target.node, op=op.name, view=target.multi)
     elif target.leaf is True and target.requires_grad is True:
         run.event("leaf-write", at, target, target.node, op=op.name, view=False, constant=constant)
-        return True
+        return constant
     elif base is not None and base.leaf is True and base.requires_grad is True:
         run.event("leaf-write", at, base, base.node, op=op.name, view=True, constant=constant)
-        return True
+        return constant
     elif target.multi and True in (target.requires_grad, verdict, base.requires_grad if base is not None else False):
         run.event("multi-view-write", at, target, target.node, op=op.name, view=target.multi)
     elif target.inference and not run.mode["inference"]:
