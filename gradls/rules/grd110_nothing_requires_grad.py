@@ -11,7 +11,7 @@ from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.frozen_unknown import freezes
 from gradls.rules.lightning import returned_losses
-from gradls.rules.lost_gradient import frozen_since
+from gradls.rules.lost_gradient import frozen_since, without_flag
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import is_on_the_way
 from gradls.rules.words import backward_step, code, place
@@ -56,6 +56,17 @@ class NothingRequiresGrad(Rule):
         critic.requires_grad_(False)
     ```
 
+    ```python
+    import torch
+
+    features = torch.nn.Linear(3, 2).requires_grad_(False)
+    content = torch.randn(8, 3)
+    image = content.clone()
+    optimizer = torch.optim.SGD([image], lr=0.1)
+    loss = (features(image) - features(content).detach()).pow(2).mean()
+    loss.backward()  # raises RuntimeError: element 0 of tensors does not require grad
+    ```
+
     ## Use instead
     ```python
     import torch
@@ -94,6 +105,8 @@ class NothingRequiresGrad(Rule):
                     f"{code(facts, event.at.node)} raises. Set `requires_grad` to True again before the forward"
                 )
                 yield self.finding(place(event.at), message, [Step(place(frozen.at), "it is frozen here")])
+            elif (tensor := without_flag(facts, event)) is not None:
+                yield self._of_optimized(facts, event, tensor)
             elif without_gradient(event) and not frontier(event.node):
                 yield self._report(facts, event)
             elif not event.caught:
@@ -109,6 +122,16 @@ class NothingRequiresGrad(Rule):
             raises = f"{code(facts, event.at.node)} raises"
             message = f"{what} freezes all of the model, and only data go into it: unless they require grad, {raises}"
             yield self.finding(place(freeze.at), message, [backward_step(facts, event)], (), Severity.INFORMATION)
+
+    def _of_optimized(self, facts: Facts, event: Event, tensor: Tensor) -> Finding:
+        name = f"`{tensor.name}`" if tensor.name else "a tensor"
+        message = (
+            f"{name}, which an optimizer is to change, does not require grad: {code(facts, event.at.node)} raises. "
+            "Call `requires_grad_()` on it before the forward"
+        )
+        made = tensor.node.at
+        story = [Step(place(made), "it is made here, without `requires_grad`")] if made is not None else []
+        return self.finding(place(event.at), message, story)
 
     def _of_lightning(self, facts: Facts) -> Iterator[Finding]:
         for event, value in returned_losses(facts):

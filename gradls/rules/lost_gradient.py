@@ -46,8 +46,10 @@ class LostGradientRule(Rule):
             told.add(cut.at.node)
             if lost.why in ("untrained", "forward") and is_chosen(facts, cut):
                 continue  # Nobody but the program says what is to be trained, and it says so.
-            if lost.why != "raises" or frozen_since(facts, lost.backward) is None:
-                yield lost  # What was frozen since, GRD110 tells: without it there would be a graph.
+            if lost.why != "raises" or (
+                frozen_since(facts, lost.backward) is None and without_flag(facts, lost.backward) is None
+            ):
+                yield lost  # What was frozen since, or never marked, GRD110 tells: without it there would be a graph.
 
     def report(self, facts: Facts, lost: Lost) -> Finding:
         cut = lost.cut.cut
@@ -132,6 +134,16 @@ def frozen_since(facts: Facts, backward: Event) -> Event | None:
         if not trained.isdisjoint(concerned):
             found = event if event.flag is False else None
     return found
+
+
+def without_flag(facts: Facts, backward: Event) -> Tensor | None:
+    """A tensor from which the loss of a backward without a graph is computed, that an optimizer is to change, and that
+    does not require grad: an image, say. Of parameters `frozen_since` tells."""
+    if backward.node is None or not without_gradient(backward):
+        return None
+    given = {tensor.node: tensor for tensor in optimized(facts) if not tensor.is_parameter}
+    found = (given[node] for node in walk(backward.node) if node in given) if given else iter(())
+    return next((tensor for tensor in found if tensor.requires_grad is False), None)
 
 
 def _part_of_trained(facts: Facts, lost: Lost) -> bool:

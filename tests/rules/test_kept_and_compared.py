@@ -910,3 +910,26 @@ for x in torch.randn(3, 5, 8):
 def test_slice_that_a_part_of_the_model_chooses(code: str, number: str, index: str, factor: str, found: int) -> None:
     snippet = CROPPED.format(number=number, index=index, factor=factor)
     assert [severity for severity, _ in reported(code, snippet)] == ["warning"] * found
+
+
+IMAGE = """
+features = nn.Linear(3, 2).requires_grad_(False)
+content = torch.randn(8, 3)
+wanted = features(content).detach()
+image = {image}
+optimizer = torch.optim.{optimizer}([image], lr=0.1)
+def closure():
+    optimizer.zero_grad()
+    loss = F.mse_loss(features(image), wanted)
+    loss.backward()
+    return loss
+optimizer.step(closure)
+"""
+
+
+@pytest.mark.parametrize("optimizer", ["LBFGS", "Adam"])
+@pytest.mark.parametrize(("image", "found"), [("content.clone()", 1), ("content.clone().requires_grad_()", 0)])
+def test_image_that_does_not_require_grad(optimizer: str, image: str, found: int) -> None:
+    snippet = IMAGE.format(image=image, optimizer=optimizer)
+    assert reported("GRD110", snippet) == [("error", "loss.backward()")] * found
+    assert reported("GRD101", snippet) == []
