@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, flow_of, meets, walk
+from gradls.flow.graph import Node, Write, flow_of, meets, walk
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
@@ -159,9 +159,24 @@ class WrittenBehindAutograd(Rule):
             f"{shown(facts, write.at)} overwrites {needed}, {by}, and autograd does not notice: "
             f"{code(facts, event.at.node)} computes wrong gradients"
         )
+        severity, mask = None, _repeated_factor(facts, write, node)
+        if mask is not None:
+            severity, message = (
+                Severity.INFORMATION,
+                f"{message}, unless {code(facts, mask)} is a mask of zeros and ones",
+            )
         story = [Step(place(node.at), f"this keeps {what} for backward")] if node.at is not None else []
         story.append(Step(place(event.at), "this backward takes the new values for the old ones"))
-        return self.finding(Place(write.at.source, statement_of(facts, write.at)), message, story)
+        return self.finding(Place(write.at.source, statement_of(facts, write.at)), message, story, severity=severity)
+
+
+def _repeated_factor(facts: Facts, write: Write, keeper: Node) -> ast.expr | None:
+    """What `w.data *= mask` multiplies with, where it did so before the value was kept: masked twice is masked once."""
+    statement = facts.statement(write.at.node)
+    if not isinstance(statement, ast.AugAssign) or not isinstance(statement.op, ast.Mult):
+        return None
+    before = any(event.at.node is write.at.node and event.clock < keeper.born for event in facts.of("write"))
+    return statement.value if before and not isinstance(statement.value, ast.Constant) else None
 
 
 def _roots(facts: Facts) -> Iterator[Node]:

@@ -464,3 +464,22 @@ def numbers(x):
 
 assert numbers(torch.tensor([[0, 0], [1, 1]])) == [[0, 0], [1, 1]]
 """)
+
+
+def test_a_mask_that_is_applied_again() -> None:
+    text = """
+    class Masked(nn.Module):
+        def __init__(self, mask):
+            super().__init__()
+            self.layer = nn.Linear(3, 3)
+            self.register_buffer("mask", mask)
+
+        def forward(self, x):
+            self.layer.weight.data *= {}
+            return self.layer(x)
+
+    layer = Masked(torch.tril(torch.ones(3, 3)))
+    layer(layer(torch.randn(2, 3, requires_grad=True))).sum().backward()
+    """
+    assert [severity for severity, _ in reported("GRD210", text.format("self.mask"))] == ["information"]
+    assert [severity for severity, _ in reported("GRD210", text.format("0.9"))] == ["warning"]
