@@ -8,7 +8,7 @@ from gradls.flow.join import options
 from gradls.flow.values import Host, Instance, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import is_on_the_way
+from gradls.rules.training_order import is_on_the_way, outermost
 from gradls.rules.words import code, place
 
 _KINDS = ("scaler-made", "scale", "scaler-step", "scaler-unscale", "scaler-update", "clip", "backward", "step")
@@ -143,10 +143,12 @@ class ScalerOrder(Rule):
     def _of_scaler(self, facts: Facts, events: list[Event], made: Event, enabled: bool) -> Iterator[Finding]:
         own = [event for event in events if event.value is made.value and event is not made]
         for number, event in enumerate(own):
-            before = own[:number]
+            before = [other for other in own[:number] if outermost(other) is outermost(event)]
             last = max((i for i, other in enumerate(before) if other.kind == "scaler-update"), default=-1)
             since = [other for other in before[last + 1 :] if is_on_the_way(other.path, event.path)]
-            message, other = _broken(event, before, since)
+            # Of methods that nobody calls here, others may be called before this one.
+            elsewhere = [other for other in own if outermost(other) is not outermost(event)]
+            message, other = _broken(event, [*before, *elsewhere], since)
             if message:
                 story = [] if other is None else [Step(place(other.at), "this came before")]
                 yield self._report(facts, event, message, story, Severity.ERROR, enabled)

@@ -483,3 +483,27 @@ def test_a_mask_that_is_applied_again() -> None:
     """
     assert [severity for severity, _ in reported("GRD210", text.format("self.mask"))] == ["information"]
     assert [severity for severity, _ in reported("GRD210", text.format("0.9"))] == ["warning"]
+
+
+def test_methods_of_which_each_may_unscale() -> None:
+    text = """
+    class Optimizer:
+        def __init__(self, optimizer):
+            self.optimizer, self.scaler = optimizer, torch.amp.GradScaler()
+
+        def backward(self, loss):
+            self.scaler.scale(loss).backward()
+
+        def clip_value(self):
+            self.scaler.unscale_(self.optimizer)
+
+        def clip_norm(self):
+            {}
+
+        def step(self):
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+    """
+    assert reported("GRD610", text.format("self.scaler.unscale_(self.optimizer)")) == []
+    twice = "self.clip_value(); self.scaler.unscale_(self.optimizer)"
+    assert [severity for severity, _ in reported("GRD610", text.format(twice))] == ["error"]
