@@ -30,6 +30,8 @@ class Range(NamedTuple):
     source: str = ""
     row: float | None = None
     """The number that fills the whole last dimension somewhere, where not every element is the same."""
+    first: bool = False
+    """Does it do so at the beginning of the dimension before the last?"""
 
     @property
     def full_row(self) -> float | None:
@@ -377,14 +379,14 @@ def _compared(name: str, known: Range | None, bound: dict[str, Value]) -> Range:
     elif row is not None:
         # Of integers, `~` is something else.
         row = 1.0 - row if name in ("logical_not", "bitwise_not") and row in (0.0, 1.0) else None
-    return Range(0.0, 1.0, row=row)
+    return Range(0.0, 1.0, row=row, first=known is not None and known.first)
 
 
 def as_bool(known: Range) -> Range:
     """What a conversion to booleans gives."""
     if known.constant:
         return exactly([float(known.low != 0)])
-    return Range(0.0, 1.0, row=None if known.row is None else float(known.row != 0))
+    return Range(0.0, 1.0, row=None if known.row is None else float(known.row != 0), first=known.first)
 
 
 def _triangle(name: str, known: Range | None, first: Value | None, bound: dict[str, Value]) -> Range | None:
@@ -399,7 +401,13 @@ def _triangle(name: str, known: Range | None, first: Value | None, bound: dict[s
     full = diagonal <= 0 if name == "triu" else diagonal >= 0 and is_square
     empty = diagonal < 0 if name == "tril" else diagonal > 0 and is_square
     row = known.low if full else 0.0 if empty else None
-    return Range(min(known.low, 0.0), max(known.high, 0.0), row=row)
+    at_start = diagonal <= 0 if name == "triu" else diagonal < 0
+    return Range(min(known.low, 0.0), max(known.high, 0.0), row=row, first=at_start)
+
+
+def of_corner(known: Range | None) -> Range | None:
+    """What is known of `mask[:n, :m]`: a row that is full at the beginning still is."""
+    return known if known is not None and known.row is not None and known.first else None
 
 
 def _is_masking(known: Range | None, bound: dict[str, Value]) -> bool:

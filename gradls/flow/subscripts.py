@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import Op, Output
-from gradls.flow import calls, entries, hierarchy, nothing, registries, truth, writes
+from gradls.flow import calls, entries, hierarchy, nothing, ranges, registries, truth, writes
 from gradls.flow.arguments import Call
 from gradls.flow.escapes import put_into
 from gradls.flow.graph import Storage, saved
@@ -107,9 +107,20 @@ def _of_tensor(run: Run, receiver: Tensor, index: Value, node: ast.AST) -> Value
         value.base = None
     elif copies and isinstance(index, Tensor) and value.requires_grad:
         value.node.saved = (saved("index", index),)
+    if isinstance(node, ast.Subscript) and _is_corner(node.slice):
+        ranges.remember(value, ranges.of_corner(ranges.of(receiver)))
     value.shape = _shape(receiver, index)
     value.node.scalar = None if value.shape is None else value.shape == ()
     return value
+
+
+def _is_corner(index: ast.expr) -> bool:
+    """Is it `:n, :m`, of which both begin where the dimension does?"""
+    return (
+        isinstance(index, ast.Tuple)
+        and len(index.elts) == 2
+        and all(isinstance(part, ast.Slice) and part.lower is None and part.step is None for part in index.elts)
+    )
 
 
 def _shape(receiver: Tensor, index: Value) -> tuple[int | None, ...] | None:

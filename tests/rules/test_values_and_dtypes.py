@@ -92,6 +92,17 @@ def test_refused(code: str, statement: str, severity: list[str]) -> None:
         ("(net(x) @ net(x).T).masked_fill(torch.ones(2, 2).tril(-1) == 0, -math.inf).softmax(-1)", 1),
         ("(net(x) @ net(x).T).masked_fill(torch.ones(2, 2).triu(1) == 0, -math.inf).softmax(-1)", 1),
         ("(net(x) @ net(x).T).masked_fill(torch.ones(2, 2).triu(1) == 1, -math.inf).softmax(-1)", 0),
+        (
+            "m = torch.ones(9, 9).tril(-1)\nn = len(x)\n"
+            "(net(x) @ net(x).T).masked_fill(m[:n, :n] == 0, -math.inf).softmax(-1)",
+            1,
+        ),
+        (
+            "m = torch.ones(9, 9).tril()\nn = len(x)\n"
+            "(net(x) @ net(x).T).masked_fill(m[:n, :n] == 0, -math.inf).softmax(-1)",
+            0,
+        ),
+        ("m = torch.ones(9, 9).tril(-1)\n(net(x) @ net(x).T).masked_fill(m[1:3, :2] == 0, -math.inf).softmax(-1)", 0),
         ("net(x).masked_fill(x.sum(1, keepdim=True) > 0, -math.inf) / net.weight.mean()", 1),
         ("net.weight.mean() * net(x).masked_fill(x.sum(1, keepdim=True) > 0, float('-inf'))", 1),
         ("net(x).masked_fill(x.sum(1, keepdim=True) > 0, -math.inf) / 0.1", 0),
