@@ -182,7 +182,7 @@ class Facts:
 
     def reads(self, name: str) -> list[ast.Attribute]:
         """The places in the file where an attribute of this name is read."""
-        return self.source.index(_attribute_read).get(name)
+        return attributes_read(self.source, name)
 
     def statement(self, node: ast.AST | None) -> ast.stmt | None:
         """The smallest statement that holds `node`."""
@@ -246,6 +246,11 @@ class _Nothing(Facts):
         if not name.startswith("_") and name not in _Nothing.ANYWAY:
             object.__setattr__(self, "asked_for_more", True)
         return object.__getattribute__(self, name)
+
+
+def attributes_read(source: Source, name: str) -> list[ast.Attribute]:
+    """The places in a file where an attribute of this name is read."""
+    return source.index(_attribute_read).get(name)
 
 
 def _attribute_read(node: ast.AST) -> Iterator[tuple[str, ast.Attribute]]:

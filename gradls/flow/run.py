@@ -14,7 +14,7 @@ from gradls.flow.join import Join
 from gradls.flow.names import Names, Question
 from gradls.flow.notes import Event, TensorState
 from gradls.flow.program import File
-from gradls.flow.state import Changes, Fields, State
+from gradls.flow.state import Assumed, Changes, Fields, State
 from gradls.flow.values import Class, Function, Instance, Lib, Tensor, Unknown, Value
 from gradls.syntax.source import Source
 
@@ -176,7 +176,7 @@ class Run:
         forward-mode differentiation open? None if that depends."""
         self.since = 0
         """When the analysis of a function that nobody calls began."""
-        self.assumed = Fields(self.state)
+        self.assumed = Assumed(self.state)
         """Truth values of unknown values, as branches took them."""
         self.path: Path | None = None
         self.stack: list[Function] = []

@@ -59,6 +59,12 @@ class Entries(Fields):
         self.about = about
 
 
+class Assumed(Fields):
+    """The slots of what branches take to be so: that holds behind them only if all of them do."""
+
+    __slots__ = ()
+
+
 @contextmanager
 def emptied_behind() -> Iterator[None]:
     """Empty all slots, when the block is left, that were made in it.
@@ -202,6 +208,8 @@ class State:
                     elif value is not first:
                         differ = True
                     present.append(value)
+            if type(fields) is Assumed and len(present) < len(outcomes):
+                first = MISSING
             if isinstance(fields, Entries) and 0 < len(present) < len(outcomes) and fields.born <= since:
                 missing.append((fields, key))
             if first is MISSING:

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.class_text import FILLING
-from gradls.flow.facts import Event, Facts
+from gradls.flow.facts import Event, Facts, attributes_read
 from gradls.flow.registration import PlainContainer, plain_containers
 from gradls.flow.values import Instance, Mapping, Tensor
 from gradls.flow.values import Sequence as Items
@@ -20,6 +20,7 @@ from gradls.rules.registration import (
 )
 from gradls.rules.rule import Rule
 from gradls.rules.words import place
+from gradls.syntax.source import Source
 
 
 class UnregisteredParameters(Rule):
@@ -159,7 +160,7 @@ class UnregisteredParameters(Rule):
 
     def _report(self, facts: Facts, module: Instance, container: PlainContainer) -> Iterator[Finding]:
         at = _assignment(facts, module, container)
-        if at is None or _is_placeholder(facts, container.name):
+        if at is None or _is_placeholder(facts, container.name, at.at.source):
             return
         kind = "dictionary" if isinstance(container.value, Mapping) else "tuple" if _is_tuple(container) else "list"
         modules = [member for member in container.members if isinstance(member, Instance)]
@@ -234,9 +235,10 @@ def _is_own(module: Instance, member: Instance | Tensor) -> bool:
     return member.fields.born > module.fields.born
 
 
-def _is_placeholder(facts: Facts, name: str) -> bool:
+def _is_placeholder(facts: Facts, name: str, source: Source) -> bool:
     """Is only the length of the container looked at, or something else put in its place before it is read?"""
-    reads = [read for read in facts.reads(name) if not _only_fills(facts, read)]
+    found = facts.reads(name) if source is facts.source else [*facts.reads(name), *attributes_read(source, name)]
+    reads = [read for read in found if not _only_fills(facts, read)]
     return bool(reads) and all(_is_of_length(facts, read) or _is_replaced_before(facts, read) for read in reads)
 
 

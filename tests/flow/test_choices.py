@@ -173,3 +173,29 @@ else:
     for name in "xyz":
         found = reported("GRD101", f"{text}if '{name}' not in given:\n    w.detach().sum().backward()\n")
         assert found == [("error", "w.detach()")]
+
+
+def test_what_one_of_several_returns_gave() -> None:
+    text = """
+layer = nn.Linear(3, 4)
+
+class Divergence:
+    def loss(self, h, y):
+        return F.kl_div(h, y)
+
+class Squares:
+    def loss(self, h, y):
+        return F.mse_loss(h, y)
+
+def criterion(kind):
+    if kind == "divergence":
+        return Divergence()
+    if kind == "squares":
+        return Squares()
+    raise ValueError
+
+def train(kind, loader):
+    for x, y in loader:
+        criterion(kind).loss(layer(x), y).backward()
+"""
+    assert reported("GRD403", text) == [("warning", "F.kl_div(h, y)")]
