@@ -164,13 +164,9 @@ class TrainedTarget(Rule):
 
     def _of_unknown(self, facts: Facts) -> Iterator[Finding]:
         """A network of which nothing is known, compared with a reward plus what it says itself."""
-        losses = [event for event in facts.of("loss") if event.node is not None and _follows_itself(event)]
-        if not losses:
-            return
-        differentiated = {node for event in backwards(facts) for node in walk(event.node, follow="maybe")}  # type: ignore[arg-type]
-        for event in losses:
+        for event in facts.each(_following):
             wanted = target(event)
-            if wanted is not None and event.node in differentiated:
+            if wanted is not None:
                 what = code(facts, wanted.node) if wanted.node is not None else "the target"
                 message = (
                     f"the target {what} of `{called(event)}` is itself a prediction of the same network, plus a "
@@ -248,6 +244,14 @@ def _is_bootstrapped(node: Node) -> bool:
         return False
     term = next(edge.node for edge in node.edges if edge.flows)
     return term.op in SCALING and sum(edge.flows is not False for edge in term.edges) == 1
+
+
+def _following(facts: Facts) -> Iterator[Event]:
+    """The losses of a chapter that are differentiated, with a target that follows what it is the target of."""
+    losses = [event for event in facts.of("loss") if event.node is not None and _follows_itself(event)]
+    if losses:
+        differentiated = {node for event in backwards(facts) for node in walk(event.node, follow="maybe")}  # type: ignore[arg-type]
+        yield from (event for event in losses if event.node in differentiated)
 
 
 def _follows_itself(event: Event) -> bool:
