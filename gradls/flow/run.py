@@ -429,10 +429,14 @@ class Run:
         if not outcomes:
             return False
         if len(outcomes) > 1:
-            # Behind the branches neither is known to have been taken.
-            for changes in outcomes:
-                for slot in known:
-                    changes.pop(slot, None)
+            # Behind the branches neither is known to have been taken, nor what only one of them has found out.
+            mine = id(self.assumed)
+            found = {slot for changes in outcomes for slot in changes if slot[0] == mine}
+            for slot in found.union(known):
+                told = [changes[slot][2] if slot in changes else None for changes in outcomes]
+                if slot in known or any(answer is not told[0] for answer in told):
+                    for changes in outcomes:
+                        changes.pop(slot, None)
         self.join.decided = decided if len(decided) == len(outcomes) else []
         self.state.merge(mark, outcomes, self.join.slot)
         self.join.decided = []

@@ -507,3 +507,43 @@ def test_methods_of_which_each_may_unscale() -> None:
     assert reported("GRD610", text.format("self.scaler.unscale_(self.optimizer)")) == []
     twice = "self.clip_value(); self.scaler.unscale_(self.optimizer)"
     assert [severity for severity, _ in reported("GRD610", text.format(twice))] == ["error"]
+
+
+def test_what_one_of_several_branches_has_found_out() -> None:
+    text = """
+    def train(kind, model, data):
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        if kind == "plateau":
+            scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        elif kind == "cosine":
+            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3)
+        elif kind == "steps":
+            scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 3)
+        else:
+            raise ValueError(kind)
+        for x in data:
+            optimizer.zero_grad()
+            model(x).sum().backward()
+            optimizer.step()
+            {}
+                scheduler.step(1.0)
+            else:
+                scheduler.step()
+    """
+    assert reported("GRD613", text.format('if kind == "plateau":')) == []
+    assert (
+        reported("GRD613", text.format("if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):")) == []
+    )
+    frozen = """
+    def train(kind):
+        w = torch.ones(3, requires_grad=True)
+        if kind == "a":
+            scale = 1
+        elif kind == "b":
+            scale = 2
+        else:
+            raise ValueError(kind)
+        if kind == "a":
+            (scale * w.detach()).sum().backward()
+    """
+    assert [severity for severity, _ in reported("GRD101", frozen)] == ["error"]
