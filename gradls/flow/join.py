@@ -305,5 +305,5 @@ def _same(one: Value, other: Value) -> bool:
     return False
 
 
-def _union(values: list[tuple[Any, ...]]) -> tuple[Any, ...]:
+def _union(values: list[Any]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(item for value in values for item in value))

@@ -46,7 +46,7 @@ def plain_containers(module: Instance) -> list[PlainContainer]:
     return found
 
 
-def _class_of_object(value: Value) -> Class | None:
+def _class_of_object(value: object) -> Class | None:
     """The class of an object of the program that is certainly no module."""
     if not isinstance(value, Instance) or not isinstance(value.cls, Class) or value.open:
         return None
@@ -73,7 +73,9 @@ def _registered(module: Instance) -> set[int]:
     return found
 
 
-def _members(value: Value, seen: set[int], depth: int, objects: list[Class]) -> Iterator[tuple[Instance | Tensor, int]]:
+def _members(
+    value: object, seen: set[int], depth: int, objects: list[Class]
+) -> Iterator[tuple[Instance | Tensor, int]]:
     if id(value) in seen or depth > 4:
         return
     seen.add(id(value))
