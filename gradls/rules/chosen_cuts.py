@@ -34,7 +34,7 @@ def _is_chosen_manager(facts: Facts, node: ast.AST) -> bool:
 
 def _stands_for_several(facts: Facts, name: ast.Name) -> bool:
     """Is a variable of a function its argument, or bound to one thing or another?"""
-    function = next((part for part in _around(facts, name) if isinstance(part, _FUNCTIONS)), None)
+    function = next((part for part in facts.parents(name) if isinstance(part, _FUNCTIONS)), None)
     if function is None:
         return False
     bound: list[ast.expr] = []
@@ -48,7 +48,7 @@ def _stands_for_several(facts: Facts, name: ast.Name) -> bool:
 
 def _is_one_of_two(facts: Facts, node: ast.AST) -> bool:
     inner = node
-    for outer in _around(facts, node):
+    for outer in facts.parents(node):
         if isinstance(outer, ast.IfExp) and inner is not outer.test:
             other_way = outer.orelse if inner is outer.body else outer.body
             if not isinstance(other_way, ast.Constant):
@@ -77,10 +77,3 @@ def _assigned(statement: ast.stmt) -> Iterator[str]:
     for part in walk(statement):
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
             yield part.id
-
-
-def _around(facts: Facts, node: ast.AST) -> Iterator[ast.AST]:
-    outer = facts.parent(node)
-    while outer is not None:
-        yield outer
-        outer = facts.parent(outer)

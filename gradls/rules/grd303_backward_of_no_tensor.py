@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, Round
-from gradls.flow.values import Bound, Host, Nothing, Sequence, Unknown
+from gradls.flow.values import Bound, Host, Mapping, Nothing, Sequence, Unknown
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.lightning import returned_losses
 from gradls.rules.rule import Rule
@@ -127,6 +127,7 @@ def _is_for_others(facts: Facts, event: Event) -> bool:
     if not isinstance(node, ast.Call) or event.calls is None or path is None:
         return False
     return any(
-        isinstance(function, Unknown) or (isinstance(function, Bound) and not isinstance(function.receiver, Host))
+        isinstance(function, Unknown)
+        or (isinstance(function, Bound) and not isinstance(function.receiver, (Host, Mapping, Sequence)))
         for function, _, _ in facts.evaluations(node)
     )
