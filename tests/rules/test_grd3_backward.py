@@ -170,11 +170,11 @@ loss = criterion(net(torch.randn(4, 3)), torch.zeros(4, 1))
 loss.backward()  # raises AttributeError: 'float' object has no attribute 'backward'
 """,
     ("GRD303", "backward on what a recurrent layer gives, in a branch"): """
-import torch, torch.nn as nn
+import sys, torch, torch.nn as nn
 def step():
     out = nn.LSTM(2, 3)(torch.randn(1, 1, 2))
     out.backward()  # raises AttributeError: 'tuple' object has no attribute 'backward'
-if __name__ != "__test__":
+if len(sys.argv) < 99:
     step()
 """,
     ("GRD301", "dataloader + custom training class"): """
