@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from gradls.flow import registries
 from gradls.flow.nesting import held
@@ -18,7 +18,7 @@ def put(run: Run, mapping: Mapping, index: Value, value: Value, target: ast.expr
     if "registry" in mapping.fields:
         registries.put(run, mapping, index, value, target)
     value = held(run, mapping, value)
-    if isinstance(index, Host) and index.known and isinstance(index.value, (str, int, float, bool)):
+    if _is_key(index):
         run.state.set(mapping.entries, index.value, value)
         if index.value in mapping.unsure:
             run.state.set(mapping.fields, "unsure", mapping.unsure.difference((index.value,)))
@@ -50,10 +50,15 @@ def _put_maybe(run: Run, mapping: Mapping, index: Value, value: Value) -> None:
     value = held(run, mapping, value)
     if "registry" in mapping.fields:
         registries.forget(run, mapping)
-    if not isinstance(index, Host) or not index.known:
+    if not _is_key(index):
         put_anywhere(run, mapping, value)
     elif index.value in mapping.entries:
         run.state.set(mapping.entries, index.value, run.join.values([mapping.entries[index.value], value]))
     else:
         run.state.set(mapping.entries, index.value, value)
         run.state.set(mapping.fields, "unsure", mapping.unsure | {index.value})
+
+
+def _is_key(index: Value) -> TypeGuard[Host]:
+    """Is it known which entry this means?"""
+    return isinstance(index, Host) and index.known and isinstance(index.value, (str, int, float, bool))

@@ -199,3 +199,16 @@ def train(kind, loader):
         criterion(kind).loss(layer(x), y).backward()
 """
     assert reported("GRD403", text) == [("warning", "F.kl_div(h, y)")]
+
+
+def test_keys_that_are_no_entries() -> None:
+    keys = ("None", "...", "(1, 2)", "[1]", "1:2", "{}", "1j", "float", "lambda: 1", "torch.ones(1)")
+    writes = "\n    ".join(f"table[{key}] = x" for key in keys)
+    program = f"""
+def f(full):
+    x = torch.ones(2, requires_grad=True)
+    table = {{"a": x}} if full else {{}}
+    {writes}
+    x.detach().sum().backward()
+"""
+    assert [severity for severity, _ in reported("GRD101", program)] == ["error"]
