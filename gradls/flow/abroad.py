@@ -55,7 +55,7 @@ def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[
 
 def would_try_the_same(run: Run, chapter: Chapter) -> bool:
     """Have the chapters before one followed in vain what they had when it was run, as far as it calls that?"""
-    return all(_often(run, node) == count for node, count in chapter.tried.items())
+    return not chapter.tried or all(_often(run, node) == count for node, count in chapter.tried.items())
 
 
 def _often(run: Run, node: ast.AST) -> int:

@@ -163,13 +163,16 @@ class Analysis:
                     log.info("%s: too long to follow to its end", self._source.path)
                     chapters.append(_unfinished(self._source))
                     break
+                if isinstance(value, Function) and value.written.node in executed:
+                    continue
                 try:
                     with closing(self._chapters_of(run, value, executed)) as found:
                         for key, chapter in found:
                             chapters.append(chapter)
                             known[key] = chapter
                             executed.update(chapter.executed)
-                            run.in_vain.update(chapter.in_vain)
+                            if chapter.in_vain:
+                                run.in_vain.update(chapter.in_vain)
                             spent += chapter.steps
                             if self._pause is not None and chapter is not self._known.get(key):
                                 self._pause()
@@ -251,8 +254,7 @@ class Analysis:
         try:
             if isinstance(value, Function):
                 node = value.written.node
-                if node not in executed:
-                    yield node, self._still_true(run, node) or roots.run_function(run, value)
+                yield node, self._still_true(run, node) or roots.run_function(run, value)
             elif hierarchy.FUNCTION in hierarchy.library_bases(value):
                 for method in roots.methods(value):
                     node = method.written.node

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 
 from gradls.autograd.versions import NEWEST, Version
@@ -61,29 +62,49 @@ class Facts:
 
     def of(self, *kinds: str) -> Iterator[Event]:
         """The events of these kinds, in order."""
-        if len(kinds) == 1:
-            chapters = self._chapters_with.get(kinds[0], ())
-        else:
-            chapters = [chapter for chapter in self.chapters if not chapter.kinds.isdisjoint(kinds)]
-        for chapter in chapters:
+        for chapter in self._with(kinds):
             yield from chapter.of(kinds)
 
     def numbered(self, *kinds: str) -> list[tuple[int, Event]]:
         """The same with their places in `events`."""
         found: list[tuple[int, Event]] = []
-        start = 0
-        for chapter in self.chapters:
+        for chapter in self._with(kinds):
+            start = self._starts[chapter]
             found += [(start + number, event) for number, event in chapter.numbered(kinds)]
-            start += len(chapter.events)
+        return found
+
+    def _with(self, kinds: Collection[str]) -> Sequence[Chapter]:
+        """The chapters, in order, in which something of these kinds happens."""
+        if len(self.chapters) == 1:
+            return () if self.chapters[0].kinds.isdisjoint(kinds) else self.chapters
+        found = self._having.get(kinds)
+        if found is None:
+            places = {place for kind in kinds for place in self._places.get(kind, ())}
+            found = self._having[kinds] = [self.chapters[place] for place in sorted(places)]
         return found
 
     @cached_property
-    def _chapters_with(self) -> dict[str, list[Chapter]]:
-        found: dict[str, list[Chapter]] = {}
-        for chapter in self.chapters:
+    def _having(self) -> dict[Collection[str], Sequence[Chapter]]:
+        return {}
+
+    @cached_property
+    def _places(self) -> Mapping[str, list[int]]:
+        """For each kind of event the places of the chapters that have some."""
+        found: dict[str, list[int]] = {}
+        for place, chapter in enumerate(self.chapters):
             for kind in chapter.kinds:
-                found.setdefault(kind, []).append(chapter)
+                known = found.get(kind)
+                if known is None:
+                    found[kind] = [place]
+                else:
+                    known.append(place)
         return found
+
+    @cached_property
+    def _starts(self) -> Mapping[Chapter, int]:
+        """Where the events of each chapter begin in `events`."""
+        lengths = (len(chapter.events) for chapter in self.chapters)
+        return dict(zip(self.chapters, accumulate(lengths, initial=0), strict=False))
 
     @cached_property
     def events(self) -> Sequence[Event]:
@@ -119,7 +140,7 @@ class Facts:
         """What `work` gives for the facts of each chapter by itself. That is kept for as long as the chapter is true:
         it may depend on nothing else."""
         asked = asked_by(work)
-        for chapter in self.chapters:
+        for chapter in self.chapters if asked is None or asked.names else self._with(asked.kinds):
             found = chapter.memo.get(work)
             if found is None:
                 concerned = asked is None or asked.has(chapter)

@@ -72,7 +72,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
     seen: set[tuple[Node, str]] = set()
     leaves_of: dict[Node, tuple[Tensor, ...]] = {}
     never = never_reached(facts)
-    optimized = any(event.kind != "unknown-call" or _takes_objects(event) for event in facts.of(*_OPTIMIZING))
+    optimized = any(facts.each(_optimizing))
     given = {tensor for event in facts.of("optimizer-made") for tensor in event.parameters}
     gone = {event.old for event in facts.of("attribute-deleted")}
     reached = {leaf for event in backwards(facts) for leaf in event.reached}
@@ -169,12 +169,12 @@ def _is_beside(lost: Lost, every: list[Lost]) -> bool:
     )
 
 
-_OPTIMIZING = ("optimizer-made", "unknown-step", "unknown-call")
-
-
-def _takes_objects(event: Event) -> bool:
-    """Is something that may hold parameters given to unknown code?"""
-    return any(isinstance(value, (Instance, Sequence)) for value in event.arguments)
+def _optimizing(facts: Facts) -> Iterator[bool]:
+    """Is there an optimizer, or is something that may hold parameters given to unknown code? True if so."""
+    for event in facts.of("optimizer-made", "unknown-step", "unknown-call"):
+        if event.kind != "unknown-call" or any(isinstance(value, (Instance, Sequence)) for value in event.arguments):
+            yield True
+            return
 
 
 def never_reached(facts: Facts) -> set[Tensor]:
