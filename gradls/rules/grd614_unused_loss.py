@@ -111,22 +111,19 @@ class UnusedLoss(Rule):
         places += [Place(facts.source_of(node), node) for node, _ in facts.called("manual_backward")]
         if not places:
             return
+        read = facts.source.index(_name_read)
         for node in dict.fromkeys(facts.each(_losses)):
-            records = facts.evaluations(node)
-            values = [value for _, _, value in records if isinstance(value, Tensor) and _is_loss(value)]
             target = _target(facts, _scaled(facts, node))
-            if target is None:
-                continue
-            read = facts.source.index(_name_read)
-            if len(values) != len(records) or target.id.startswith("_"):
+            if target is None or target.id.startswith("_"):
                 continue
             if target.id in read:
                 last = _propagated_after(facts, target, backwards)
-                if last is not None:
+                if last is not None and _values(facts, node):
                     yield self._report_overwritten(facts, target, last)
                 continue
             backward = _beside(facts, node, places)
-            if backward is not None and not _is_differentiated(values, backwards):
+            values = _values(facts, node) if backward is not None else []
+            if backward is not None and values and not _is_differentiated(values, backwards):
                 yield self._report(facts, target, backward)
 
     def _report(self, facts: Facts, target: ast.Name, backward: Place) -> Finding:
@@ -178,6 +175,13 @@ def _target(facts: Facts, node: ast.expr) -> ast.Name | None:
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name):
         return statement.targets[0]
     return None
+
+
+def _values(facts: Facts, node: ast.Call) -> list[Tensor]:
+    """What a call gave each time, if that was a loss every time."""
+    given = [value for _, _, value in facts.evaluations(node)]
+    losses = [value for value in given if isinstance(value, Tensor) and _is_loss(value)]
+    return losses if len(losses) == len(given) else []
 
 
 def _is_loss(value: Tensor) -> bool:
