@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gradls.flow.names import Answer, ImportedFile, Names, NoNames, Question
 from gradls.syntax.edit import Edit
@@ -48,6 +48,7 @@ class _Look:
         self.found: dict[str | None, dict[tuple[str, str], _Found]] = {}
         """By root."""
         self.read: set[str] = set()
+        self.kept: dict[Hashable, dict[str, Any]] = {}
 
 
 _look: _Look | None = None
@@ -63,6 +64,11 @@ def one_look() -> Iterator[None]:
         yield
     finally:
         _look = before
+
+
+def kept_for_one_look(key: Hashable) -> dict[str, Any] | None:
+    """What those who ask with this key keep for each other within the block of `one_look`; None outside of one."""
+    return None if _look is None else _look.kept.setdefault(key, {})
 
 
 class _Read(NamedTuple):

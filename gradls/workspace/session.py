@@ -23,8 +23,8 @@ from gradls.syntax.source import Source, Span
 from gradls.syntax.text import split_lines
 from gradls.workspace.config import Config, load_config
 from gradls.workspace.edits import breaks_syntax, compatible
-from gradls.workspace.looked import Disk, Looked
-from gradls.workspace.project import Answers, Project, reread
+from gradls.workspace.looked import OPEN, Disk, Looked
+from gradls.workspace.project import Answers, Project, kept_for_one_look, reread
 from gradls.workspace.selection import Selection
 from gradls.workspace.suppression import Suppressions
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from gradls.syntax.cells import Cells
 
 log = logging.getLogger(__name__)
+
+_Alone = tuple[Source, Looked, set[tuple[str, Span]]]
+"""A text, the files that its analysis looked at, and what is found in it."""
 
 
 class NameSource(Protocol):
@@ -79,8 +82,10 @@ class Session:
         self.config = config or (load_config(root) if root else Config())
         self._selection = Selection(self.config)
         self._project = Project(root, self._opened_source, resolver.names_for if resolver else None, looked)
-        self._alone: dict[str, tuple[Source, Looked, set[tuple[str, Span]]]] = {}
+        self._alone: dict[str, _Alone] = {}
         """By absolute path: what is found in a file that is analysed alone, of which text, and by which other files."""
+        self._alone_for_all: dict[str, _Alone] | None = kept_for_one_look((root, self.config.target_torch))
+        """The same, for all sessions that look at files of this project while nothing changes."""
         self._interrupt: Callable[[], None] | None = None
 
     def interrupt_by(self, pause: Callable[[], None]) -> None:
@@ -257,15 +262,21 @@ class Session:
                 here.setdefault((told.code, told.span), told)
         return sorted(here.values(), key=lambda finding: (finding.span, finding.code))
 
-    def _wrong_by_itself(self, source: Source) -> tuple[Source, Looked, set[tuple[str, Span]]]:
+    def _wrong_by_itself(self, source: Source) -> _Alone:
         """What is found in a file that is analysed alone, as it is kept in `_alone`."""
         path = os.path.abspath(source.path)
         known = self._alone.get(path)
+        if known is None and self._alone_for_all is not None:
+            known = self._alone_for_all.get(path)
         if known is None or known[0] is not source:
             names = self._project.names_for(source.path)
             facts = analyze(source, names, self.config.target_torch or NEWEST)
             found = {(finding.code, finding.span) for finding in run_rules(facts) if finding.place.source is source}
-            known = self._alone[path] = source, names.looked, found
+            looked = Looked()
+            looked.include(names.looked)
+            known = self._alone[path] = source, looked, found
+            if self._alone_for_all is not None and OPEN not in looked.states.values():
+                self._alone_for_all[path] = known
         return known
 
     def _opened_source(self, path: str) -> Source | None:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from gradls.flow.analyze import analyze
 from gradls.flow.facts import Facts
 from gradls.workspace import looked, project
+from gradls.workspace import session as sessions
+from gradls.workspace.project import one_look
 from gradls.workspace.session import Session
 
 NET = """
@@ -204,6 +207,34 @@ def test_a_file_that_is_wrong_by_itself_is_told_there_only(tmp_path: Path):
     write(tmp_path, {"loop.py": loop})
     assert found(tmp_path, "from loop import train\ntrain()") == []
     assert [code for code, _, _ in found(tmp_path, loop, "loop.py")] == ["GRD104"]
+
+
+def test_a_file_that_is_wrong_by_itself_is_found_to_be_so_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tools = """
+        import torch
+        def train():
+            w = torch.ones(3, requires_grad=True)
+            torch.tensor(w.sum().item()).backward()
+    """
+    write(tmp_path, {"tools.py": tools})
+    use, alone = "from tools import train\ntrain()", []
+    monkeypatch.setattr(sessions, "analyze", lambda source, *rest: alone.append(source.path) or analyze(source, *rest))
+
+    def look_twice() -> int:
+        alone.clear()
+        for name in ("a.py", "b.py"):
+            first = session(tmp_path, name, use)
+            assert first.findings(str(tmp_path / name)) == []
+            first.end()
+        return len(alone)
+
+    with one_look():
+        assert look_twice() == 1
+    assert look_twice() == 2
+    with one_look():
+        # What an editor has of a file is for this session only.
+        write(tmp_path, {"a.py": use, "tools.py": f"import a\na.train()\n{textwrap.dedent(tools)}"})
+        assert look_twice() == 2
 
 
 def test_an_open_file_counts_as_it_is_typed(tmp_path: Path):
