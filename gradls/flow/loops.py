@@ -121,6 +121,7 @@ def _count(run: Run, iterated: Value, statement: ast.For | ast.AsyncFor) -> int 
 
 
 MOST_CERTAIN_ROUNDS = 3
+"""Of a `while` of which the test stays true for certain, besides the two of any loop."""
 
 
 def exec_while(run: Run, statement: ast.While) -> bool:

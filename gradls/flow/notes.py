@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import Any
 
 from gradls.flow.graph import At, Node, Path
-from gradls.flow.values import Value
+from gradls.flow.values import Function, Value
 from gradls.syntax.source import Source
 
 
@@ -48,6 +49,13 @@ class Event:
         """When: things that come to be later are born later than this."""
         self.hypothetical = False
         """It is not certain that gradients are on there."""
+
+    def callers(self) -> Iterator[tuple[At, Function]]:
+        """The calls that led there, innermost first: where each is, and of which function."""
+        calls = self.calls
+        while calls is not None:
+            at, function, calls = calls
+            yield at, function
 
     def __getattr__(self, name: str) -> Any:
         try:

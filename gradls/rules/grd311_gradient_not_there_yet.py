@@ -2,11 +2,12 @@
 
 import ast
 from collections.abc import Iterator
+from itertools import islice
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import At, Node, walk
+from gradls.flow.graph import Node, walk
 from gradls.flow.sources import sources
-from gradls.flow.values import Tensor, Unknown, Value
+from gradls.flow.values import Tensor, Unknown
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
@@ -140,7 +141,7 @@ class GradientNotThereYet(Rule):
             f"{code(facts, read)} is None, unless {what} was told to require grad where gradls does not see it: it is "
             "data. Call `requires_grad_()` on it before the forward"
         )
-        story = [Step(place(call), "it is given to this function here") for call, _ in _calls(event)[:1]]
+        story = [Step(place(call), "it is given to this function here") for call, _ in islice(event.callers(), 1)]
         return self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
 
     def passed_over(self, facts: Facts, event: Event) -> Finding:
@@ -186,16 +187,6 @@ def _is_of_data(facts: Facts, event: Event) -> bool:
             return False
     earlier = [one for one in facts.of("backward") if one.node is not None and one.clock < event.clock]
     return any(part is node for one in earlier for part in walk(one.node))  # type: ignore[arg-type]
-
-
-def _calls(event: Event) -> list[tuple[At, Value]]:
-    """The calls that led here, innermost first."""
-    found: list[tuple[At, Value]] = []
-    calls = event.calls
-    while calls is not None:
-        found.append((calls[0], calls[1]))
-        calls = calls[2]
-    return found
 
 
 def _told_late(event: Event) -> ast.stmt | None:

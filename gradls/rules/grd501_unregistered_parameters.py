@@ -254,9 +254,7 @@ def _is_of_length(facts: Facts, read: ast.Attribute) -> bool:
 
 def _is_replaced_before(facts: Facts, read: ast.Attribute) -> bool:
     """Does a method other than `__init__` give the attribute another value, on all ways, before it reads it?"""
-    method = facts.parent(read)
-    while method is not None and not isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        method = facts.parent(method)
+    method = facts.function(read)
     if method is None or method.name == "__init__" or not isinstance(read.value, ast.Name):
         return False
     for statement in method.body:

@@ -150,14 +150,11 @@ def _is_fresh(event: Event) -> bool:
 
 def _in_forward(event: Event) -> bool:
     """Is the innermost method of a module on the way here a `forward`?"""
-    calls = event.calls
-    while calls is not None:
-        function = calls[1]
+    for _, function in event.callers():
         if function.name == "__init__":
             return False
         if function.name == "forward" and function.owner is not None and is_module_class(function.owner) is True:
             return True
-        calls = calls[2]
     return False
 
 

@@ -210,12 +210,7 @@ def _is_being_made(event: Event, module: Instance) -> bool:
     if any(sum(isinstance(base, Class) for base in getattr(cls, "bases", ())) > 1 for cls in classes):
         # With several bases, which `__init__` a `super()` reaches depends on an order that is not followed exactly.
         return False
-    calls = event.calls
-    while calls is not None:
-        if calls[1].name == "__init__" and calls[1].owner in classes:
-            return True
-        calls = calls[2]
-    return False
+    return any(function.name == "__init__" and function.owner in classes for _, function in event.callers())
 
 
 def _calls_unknown_init(facts: Facts) -> bool:

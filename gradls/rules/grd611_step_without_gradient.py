@@ -277,17 +277,11 @@ def _is_for_the_schedule(facts: Facts, optimizer: Instance, held: frozenset[Tens
     if not any(event.value in schedulers for event in facts.of("scheduler-step")):
         return False
     where = step.calls[1] if step.calls is not None else None
-    if any(where is None or where in _functions_around(event) for event in facts.of("backward", "grad-call")):
-        return False
+    for event in facts.of("backward", "grad-call"):
+        if where is None or any(function is where for _, function in event.callers()):
+            return False
     roots = [part.node for event in facts.of("forward") for part in tensors_in(event.result) if type(part) is Tensor]
     return not any(leaf in held for root in roots for leaf in leaves(root))
-
-
-def _functions_around(event: Event) -> Iterator[Function]:
-    calls = event.calls
-    while calls is not None:
-        yield calls[1]
-        calls = calls[2]
 
 
 def _may_differentiate(value: Value) -> bool:

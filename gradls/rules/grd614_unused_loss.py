@@ -165,8 +165,7 @@ def _scaled(facts: Facts, node: ast.expr) -> ast.expr:
 
 
 def _gives_loss(facts: Facts, node: ast.expr) -> bool:
-    values = [value for _, _, value in facts.evaluations(node)] if isinstance(node, ast.Call) else []
-    return bool(values) and all(isinstance(value, Tensor) and _is_loss(value) for value in values)
+    return isinstance(node, ast.Call) and bool(_values(facts, node))
 
 
 def _target(facts: Facts, node: ast.expr) -> ast.Name | None:

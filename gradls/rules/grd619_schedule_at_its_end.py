@@ -147,8 +147,4 @@ def _steps(facts: Facts, made: Event) -> list[tuple[Event, int]]:
 
 def _sites(event: Event) -> tuple[object, ...]:
     """The calls that led to an event."""
-    sites, calls = [], event.calls
-    while calls is not None:
-        sites.append(calls[0].node)
-        calls = calls[2]
-    return tuple(sites)
+    return tuple(at.node for at, _ in event.callers())

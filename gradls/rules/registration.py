@@ -106,12 +106,7 @@ def has_own_ways(module: Instance) -> bool:
 
 def made_in(event: Event, *names: str) -> bool:
     """Does an event happen in a function of one of these names, or in what such a function calls?"""
-    calls = event.calls
-    while calls is not None:
-        if calls[1].name in names:
-            return True
-        calls = calls[2]
-    return False
+    return any(function.name in names for _, function in event.callers())
 
 
 def nn_prefix(facts: Facts, module: Instance) -> str:

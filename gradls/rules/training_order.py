@@ -246,11 +246,8 @@ def receiver_of(node: ast.AST) -> ast.expr | None:
 
 def outermost(event: Event) -> Function | None:
     """The function that nobody in the file calls, in which something happens; None if there is none."""
-    calls = event.calls if event.alone else None
-    found = None
-    while calls is not None:
-        _, found, calls = calls
-    return found
+    functions = [function for _, function in event.callers()] if event.alone else []
+    return functions[-1] if functions else None
 
 
 def is_method_of(event: Event, value: Value | None) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, walk
 from gradls.flow.values import Instance, Tensor
-from gradls.rules.training_order import Moment, order_of
+from gradls.rules.training_order import Moment, order_of, outermost
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ def _follow(fate: Fate, event: Event, later: list[Moment], held: set[Tensor]) ->
     for moment in later:
         if not pending:
             return
-        if _root(moment.event) is not _root(event):
+        if outermost(moment.event) is not outermost(event):
             continue
         there = pending if moment.tensors is None else pending & moment.tensors
         if moment.kind in ("step", "read"):
@@ -75,14 +75,6 @@ def _follow(fate: Fate, event: Event, later: list[Moment], held: set[Tensor]) ->
             pending = pending - there
     # Who calls a function that nobody in the file calls may step what it leaves behind.
     fate.thrown |= {leaf for leaf in pending if not event.alone or leaf not in held}
-
-
-def _root(event: Event) -> object:
-    """The function that nobody in the file calls, in which something happens; None for the program itself."""
-    calls = event.calls if event.alone else None
-    while calls is not None and calls[2] is not None:
-        calls = calls[2]
-    return calls[1] if calls is not None else None
 
 
 def cut_points(facts: Facts, fate: Fate, within: bool = False) -> Iterator[tuple[Node, list[Tensor]]]:

@@ -85,16 +85,20 @@ def grown(run: Run, receiver: Sequence) -> None:
 def append(run: Run, receiver: Sequence, call: Call) -> Value:
     value = call.get(0)
     if value is not None:
-        # Each copies what is there.
-        run.copied(len(receiver.items))
-        value = held(run, receiver, value)
-        run.state.set(receiver.fields, "items", (*receiver.items, value))
-        if "parts" in receiver.fields:
-            grown(run, receiver)
-        run.event("append", call.node, receiver, appended=value, held=receiver.elements)
-        if isinstance(call.node, ast.Call) and isinstance(call.node.func, ast.Attribute):
-            put_into(run, call.node.func.value, value)
+        _put(run, receiver, len(receiver.items), value, call)
     return NONE
+
+
+def _put(run: Run, receiver: Sequence, place: int, value: Value, call: Call) -> None:
+    # Each copies what is there.
+    run.copied(len(receiver.items))
+    value = held(run, receiver, value)
+    run.state.set(receiver.fields, "items", (*receiver.items[:place], value, *receiver.items[place:]))
+    if "parts" in receiver.fields:
+        grown(run, receiver)
+    run.event("append", call.node, receiver, appended=value, held=receiver.elements)
+    if isinstance(call.node, ast.Call) and isinstance(call.node.func, ast.Attribute):
+        put_into(run, call.node.func.value, value)
 
 
 @method("list", "appendleft")
@@ -103,17 +107,7 @@ def insert(run: Run, receiver: Sequence, call: Call) -> Value:
     value = call.args[-1] if call.args else None
     index = call.known(0) if len(call.args) == 2 else 0
     if value is not None:
-        place = index if isinstance(index, int) else len(receiver.items)
-        run.copied(len(receiver.items))
-        items = list(receiver.items)
-        value = held(run, receiver, value)
-        items.insert(place, value)
-        run.state.set(receiver.fields, "items", tuple(items))
-        if "parts" in receiver.fields:
-            grown(run, receiver)
-        run.event("append", call.node, receiver, appended=value, held=receiver.elements)
-        if isinstance(call.node, ast.Call) and isinstance(call.node.func, ast.Attribute):
-            put_into(run, call.node.func.value, value)
+        _put(run, receiver, index if isinstance(index, int) else len(receiver.items), value, call)
     return NONE
 
 
