@@ -246,7 +246,7 @@ def _of_unknown(run: Run, value: Unknown, name: str, node: ast.expr) -> Value:
     if name in _METADATA:
         attribute.origin, attribute.plain = "metadata", True
     elif name in _DATA:
-        attribute.unrecorded = name == "grad" or value.unrecorded
+        attribute.unrecorded = run.outside["graphs"] is False if name == "grad" else value.unrecorded
         if name == "grad":
             run.event("unknown-grad-read", node, value)
     value.fields[name] = attribute

@@ -28,6 +28,7 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
     given = call.get(retain_index, "retain_graph") or call.get(9, "retain_variables")
     retain = create if given is None or is_none(given) else truth.truth(run, given)
     inputs = call.kwargs.get("inputs")
+    note_graphs(run, create)
     targets = None if inputs is None else [value for value in tensors_in(inputs) if isinstance(value, Tensor)]
     ran: list[Node] = []
     through: list[Node] = []
@@ -81,6 +82,7 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
 def unknown_backward(run: Run, root: Value, call: Call) -> None:
     """A backward of which the root is not known: the event has no node, and says nothing of what is reached."""
     create = _flag(run, call, "create_graph", 2)
+    note_graphs(run, create)
     given = call.get(1, "retain_graph")
     run.event(
         "backward",
@@ -216,11 +218,25 @@ def _fill_grads(run: Run, reached: frozenset[Tensor], call: Call, create: bool |
             continue
         known = leaf.fields.get("grad")
         if known is None or is_none(known):
-            tensor = run.leaf(
-                "grad", None, requires_grad=False if create is False else None, dtype=leaf.dtype, shape=leaf.shape
-            )
-            tensor.fields["of"] = leaf
-            run.state.set(leaf.fields, "grad", tensor)
+            run.state.set(leaf.fields, "grad", gradient_of(run, leaf, None, create))
+
+
+def gradient_of(run: Run, tensor: Tensor, at: ast.AST | None, create: bool | None) -> Tensor:
+    """The gradient of `tensor` that a backward with `create_graph=create` left: with True it may have a graph."""
+    gradient = run.leaf(
+        "grad", at, requires_grad=False if create is False else None, dtype=tensor.dtype, shape=tensor.shape
+    )
+    if create is not False:
+        gradient.fields["leaf"] = None
+    gradient.fields["of"] = tensor
+    return gradient
+
+
+def note_graphs(run: Run, create: bool | None) -> None:
+    """Remember whether gradients may have graphs of their own, for those of tensors of which nothing is known: they
+    have none behind a backward without `create_graph`, unless an earlier one had it."""
+    if create is not False or run.outside["graphs"] is None:
+        run.state.set(run.outside, "graphs", create is not False)
 
 
 def run_grad(run: Run, call: Call) -> Value:

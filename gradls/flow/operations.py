@@ -15,7 +15,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.contents import host_history, is_plain, opaque, requires_grad_in, tensors_in
 from gradls.flow.graph import At, Cut, Edge, Node, Saved, edge, saved
 from gradls.flow.second_order import about_edges
-from gradls.flow.values import NONE, Choice, Host, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import NONE, Choice, Class, Host, Instance, Sequence, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -160,6 +160,10 @@ def edges_of(
                 verdict = flows
         if type(argument) is not Tensor:
             edges += [edge(node, False) for node in host_history(argument)]
+            if carries and verdict is False and type(argument) is Instance and type(argument.cls) is Class:
+                # It raises, or the object has a `__torch_function__` or an operator of its own.
+                edges.append(edge(opaque(run, argument), None))
+                verdict = None
     return edges, verdict
 
 

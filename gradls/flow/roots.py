@@ -189,6 +189,7 @@ def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter
     run.abroad = MOST_STEPS_ABROAD_ALONE
     run.since = run.state.clock
     run.mode.update({"grad": True, "inference": False, "at": None, "leak": None})
+    run.outside["graphs"] = None
     run.begin(node)
     if not isinstance(node, ast.ClassDef):
         run.read[node] = run.source

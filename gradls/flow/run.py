@@ -171,9 +171,9 @@ class Run:
         """The files that were looked into, by their sources."""
         self.frame = Frame(self.module, self.state.mark(), self.file)
         self.mode = Fields(self.state, {"grad": True, "inference": False, "at": None, "leak": None})
-        self.outside = Fields(self.state, {"backward": 0, "dtype": "float32", "dual": False})
+        self.outside = Fields(self.state, {"backward": 0, "dtype": "float32", "dual": False, "graphs": False})
         """When code that is not seen could last have called backward; the default dtype; is a level of
-        forward-mode differentiation open? None if that depends."""
+        forward-mode differentiation open; may gradients have graphs of their own? None if that depends."""
         self.since = 0
         """When the analysis of a function that nobody calls began."""
         self.assumed = Assumed(self.state)

@@ -295,6 +295,44 @@ PROGRAMS = {
         likelihood = mean.log_prob(drawn)
     """,
 }
+
+UNCERTAIN = {
+    "gradients of gradients": """
+        w = torch.ones(3, requires_grad=True)
+        (w ** 3).sum().backward(create_graph=True)
+        v = torch.ones(3, requires_grad=True)
+        (v ** 3).sum().backward()
+        a = w.grad
+        b = w.grad * 2
+        c = v.grad * 2
+    """,
+    "objects that do with operations what they like": """
+        class Special(torch.Tensor):
+            pass
+
+        class Shifted:
+            def __init__(self):
+                self.shift = torch.ones(3, requires_grad=True)
+
+            def __radd__(self, other):
+                return other + self.shift
+
+        class Doubled:
+            def __init__(self):
+                self.value = torch.ones(3, requires_grad=True)
+
+            @classmethod
+            def __torch_function__(cls, function, types, args=(), kwargs=None):
+                return args[0].value * 2
+
+        s = Special(torch.zeros(3))
+        s.requires_grad_()
+        a = torch.sin(s)
+        b = torch.ones(3) + Shifted()
+        c = torch.sin(Doubled())
+    """,
+}
+"""Programs of which it need not be known what they do."""
 CLASSES = {
     torch.float32: "float", torch.float64: "float", torch.int64: "int", torch.int32: "int", torch.bool: "bool",
 }  # fmt: skip
@@ -315,10 +353,10 @@ def _said(text: str) -> dict[str, object]:
 def _program(name: str) -> str:
     import textwrap
 
-    return "import torch\n" + textwrap.dedent(PROGRAMS[name])
+    return "import torch\n" + textwrap.dedent((PROGRAMS | UNCERTAIN)[name])
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", PROGRAMS | UNCERTAIN)
 def test_what_is_said_is_true(name: str) -> None:
     text = _program(name)
     namespace: dict[str, object] = {}
@@ -342,7 +380,7 @@ def test_what_is_said_is_true(name: str) -> None:
             (variable, claim, fact) for claim, fact in zip(claims, truth, strict=True) if claim not in (None, fact)
         ]
     assert not wrong
-    assert known >= count * 0.95, f"only {known} of {count} are known"
+    assert name in UNCERTAIN or known >= count * 0.95, f"only {known} of {count} are known"
 
 
 def test_the_first_analysis_of_a_process_says_what_later_ones_say() -> None:

@@ -451,6 +451,56 @@ CASES: dict[str, tuple[str, dict[str, Said]]] = {
             "module.bias": True,
         },
     ),
+    "gradients that somebody else made, with a graph or without": (
+        """
+        class Descent(torch.optim.Optimizer):
+            def step(self, closure=None):
+                for group in self.param_groups:
+                    for p in group["params"]:
+                        if p.grad is not None:
+                            change = p.grad * 2
+
+        class Layer(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(torch.ones(3))
+
+            def size(self):
+                return self.weight.grad.abs()
+        """,
+        {"p.grad": None, "p.grad * 2": None, "self.weight.grad.abs()": None},
+    ),
+    "gradients that a backward made": (
+        """
+        def plain(network, x):
+            network(x).sum().backward()
+            return [p.grad * 2 for p in network.parameters()]
+
+        def curved(network, x):
+            network(x).sum().backward(create_graph=True)
+            return [p.grad * 3 for p in network.parameters()]
+
+        def unclear(network, x, higher):
+            network(x).sum().backward(create_graph=higher)
+            return [p.grad * 4 for p in network.parameters()]
+
+        def again(network, x):
+            network(x).sum().backward(create_graph=True)
+            network(x).sum().backward()
+            return [p.grad * 5 for p in network.parameters()]
+        """,
+        {"p.grad * 2": False, "p.grad * 3": None, "p.grad * 4": None, "p.grad * 5": None},
+    ),
+    "what looks like a method and is none": (
+        """
+        class Losses:
+            scale = lambda x: F.softplus(x) + 1e-3
+
+            def gap(mean, variance):
+                return torch.exp(mean)
+        """,
+        {"F.softplus(x) + 1e-3": None, "torch.exp(mean)": None},
+    ),
     "None or a tensor": (
         """
         class Net(nn.Module):

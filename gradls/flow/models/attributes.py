@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import find_op
 from gradls.flow import dtypes, truth
 from gradls.flow.arguments import Call
+from gradls.flow.backward import gradient_of
 from gradls.flow.graph import Edge, Node
 from gradls.flow.models.registry import attribute, setter
 from gradls.flow.operations import apply, cut_node, cut_tensor
@@ -74,8 +75,7 @@ def grad(run: Run, value: Tensor, node: ast.expr) -> Value:
         return MissingGrad(value, run.at(node), value.fields.get("cleared"))
     if known is not None:
         return known
-    tensor = run.leaf("grad", node, dtype=value.dtype, shape=value.shape)
-    tensor.fields["of"] = value
+    tensor = gradient_of(run, value, node, run.outside["graphs"])
     # Which passes of backward came before is for the rules to say.
     value.fields["grad"] = tensor
     return tensor
