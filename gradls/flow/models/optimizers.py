@@ -44,6 +44,7 @@ def create_optimizer(run: Run, path: str, call: Call) -> Value:
         open=more,
         exhausted=used_up,
         call=call,
+        writes=[(*tensor.writes, *tensor.hidden) for tensor in tensors],
     )
     consume(run, given, call.node)
     return instance
