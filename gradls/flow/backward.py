@@ -32,7 +32,7 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
     targets = None if inputs is None else [value for value in tensors_in(inputs) if isinstance(value, Tensor)]
     ran: list[Node] = []
     through: list[Node] = []
-    unknown: list[Node] = []
+    unknown: list[Tensor] = []
     for root in roots:
         if not isinstance(root, Tensor):
             unknown_backward(run, root, call)
@@ -62,7 +62,7 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
         if not check_graph(run, root, call, nodes) and targets is None:
             unknown_graphs.look(run, root, call)
         if targets is None:
-            unknown += unknown_graphs.certain(root.node)
+            unknown.append(root)
         ran += nodes
         if targets is None and not root.node.frees and root.node.kind == "op" and frees_on_all_ways(root.node):
             through.append(root.node)
@@ -76,7 +76,10 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
             # Otherwise this would have raised.
             run.state.set(root.fields, "requires_grad", True)
     # One pass goes through all graphs, so nothing is freed before its end.
-    free(run, call, retain, [node for node in ran if node.frees] + through + unknown)
+    free(run, call, retain, [node for node in ran if node.frees] + through)
+    if retain is False:
+        for root in unknown:
+            unknown_graphs.free(run, root.node, Freed(run.at(call.node), run.path))
 
 
 def unknown_backward(run: Run, root: Value, call: Call) -> None:

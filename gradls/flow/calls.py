@@ -74,6 +74,7 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
         if type(argument) is _STARRED:
             value = expressions.eval_expr(run, argument.value)
             nothing.note_use(run, argument, value, "it is gone through")
+            value = _spread(run, value)
             if isinstance(value, Sequence):
                 args += value.items
                 unsure = unsure or value.rest is not None
@@ -101,6 +102,22 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
     if gap is not None and gap < len(args):
         call.gap = gap
     return call
+
+
+_MOST_ROWS = 16
+
+
+def _spread(run: Run, value: Value) -> Value:
+    """What `*value` gives, as a list where it is known: the parts of a container module, the rows of a tensor."""
+    from gradls.flow.loops import container_elements
+    from gradls.flow.subscripts import row
+
+    if isinstance(value, Tensor):
+        first = value.shape[0] if value.shape else None
+        if first is None or first > _MOST_ROWS:
+            return Sequence(run.state, "list", (), row(run, value))
+        return Sequence(run.state, "list", tuple([row(run, value) for _ in range(first)]))
+    return container_elements(run, value) or value
 
 
 def call_value(run: Run, function: Value, call: Call) -> Value:

@@ -40,7 +40,7 @@ def plain_containers(module: Instance) -> list[PlainContainer]:
             continue
         if registered is None:
             registered = _registered(module)
-        if not any(id(member) in registered or member.fields.get("escaped") for member in kept):
+        if not any(_is_registered(member, registered) or member.fields.get("escaped") for member in kept):
             nested = any(depth > 1 for _, depth in members)
             found.append(PlainContainer(name, value, kept, nested, objects[0] if objects else None))
     return found
@@ -71,6 +71,15 @@ def _registered(module: Instance) -> set[int]:
             elif value is module or is_module(value) is not False:
                 todo += [member for _, member in members(value)]
     return found
+
+
+def _is_registered(member: Instance | Tensor, registered: set[int]) -> bool:
+    """Is it among these, or are all its parameters, as those of a container whose layers are registered one by one?"""
+    from gradls.flow.models.modules import parameters_of
+
+    if id(member) in registered or isinstance(member, Tensor):
+        return id(member) in registered
+    return all(id(tensor) in registered for _, tensor in parameters_of(member)[0])
 
 
 def _members(

@@ -16,12 +16,13 @@ _COLLECTIONS = frozenset(("argument", "attribute", "data", "derived"))
 class Sources(NamedTuple):
     """Where the ways of a gradient end: at `calls` of unknown objects, which may be models, at `data`, which a loop
     takes from somewhere or which are the target of a loss, and at other `arguments`. `others`: is there anything else,
-    such as a tensor that requires grad?"""
+    such as a tensor that requires grad? `parts` are what of each call's result is used, which may be all of it."""
 
     calls: list[Node]
     data: list[Node]
     arguments: list[Node]
     others: bool
+    parts: list[Node]
 
 
 def sources(root: Node) -> Sources:
@@ -30,14 +31,16 @@ def sources(root: Node) -> Sources:
     data: list[Node] = []
     arguments: list[Node] = []
     others = False
+    parts: list[Node] = []
     seen = {root}
     todo = [(root, False)]
     while todo:
-        node, is_target = todo.pop()
-        node = whole(node)
+        part, is_target = todo.pop()
+        node = whole(part)
         if node.kind == "opaque" and not node.get("pure"):
             if is_call(node):
                 calls.append(node)
+                parts.append(part)
             elif _is_data(node) or (node.op == "argument" and is_target):
                 data.append(node)
             elif node.op == "argument":
@@ -51,7 +54,7 @@ def sources(root: Node) -> Sources:
                 if edge.flows is not False and edge.node not in seen:
                     seen.add(edge.node)
                     todo.append((edge.node, node.label == "loss" and index == 1))
-    return Sources(list(dict.fromkeys(calls)), data, arguments, others)
+    return Sources(list(dict.fromkeys(calls)), data, arguments, others, parts)
 
 
 def whole(node: Node) -> Node:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
-from gradls.flow.graph import Node, meets
+from gradls.flow.graph import Freed, Node, meets
 from gradls.flow.sources import sources, whole
 from gradls.flow.values import Tensor
 
@@ -14,27 +14,51 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 
-def certain(root: Node) -> list[Node]:
-    """The calls of an unknown model through whose graphs a backward from `root` goes for certain: nothing else but data
-    can have given `root` its gradient."""
+def free(run: Run, root: Node, freed: Freed) -> None:
+    """Note of the calls of an unknown model through whose graphs a backward from `root` goes for certain that they are
+    freed: nothing else but data can have given `root` its gradient."""
     found = sources(root)
-    if found.others or not found.calls or len({id(node.get("called")) for node in found.calls}) > 1:
-        return []
-    return found.calls
+    if not found.others and len({id(node.get("called")) for node in found.calls}) == 1:
+        for key, nodes in (("entered", found.calls), ("freed", dict.fromkeys(found.parts))):
+            for node in nodes:
+                run.state.set(node.fields, key, (*node.get(key, ()), freed))
 
 
 def look(run: Run, root: Tensor, call: Call) -> None:
     """Write down that a backward goes through the graph of a model's call that an earlier one went through: directly,
     or through later calls of the same model, which were given a part of what it gave."""
-    todo = list(sources(root.node).calls)
+    found = sources(root.node)
+    for part in found.parts:
+        if _report(run, root, call, whole(part), _freed(part)):
+            return
+    todo = list(found.calls)
     seen = set(todo)
     for node in todo:
-        freed = next((by for by in node.get("freed", ()) if meets(run.path, by.path)), None)
-        if freed is not None and meets(run.path, node.path):
-            run.event("freed-graph", call.node, root, node, by=freed, overwritten=False, likely=True)
-            return
         for edge in node.edges:
             inner = whole(edge.node)
             if edge.flows is not False and inner not in seen and inner.get("called") is node.get("called"):
+                if _report(run, root, call, inner, inner.get("entered", ())):
+                    return
                 seen.add(inner)
                 todo.append(inner)
+
+
+def _freed(part: Node) -> tuple[Freed, ...]:
+    """The passes that went through the graph of this part of what a model gave. Other parts, which are not parts of it
+    nor it of them, may be what other layers computed: those of two critics in one module."""
+    model = whole(part)
+    if part is model:
+        return model.get("entered", ())
+    found = part.get("freed", ())
+    while part is not model:
+        part = part.edges[0].node
+        found += part.get("freed", ())
+    return found
+
+
+def _report(run: Run, root: Tensor, call: Call, node: Node, passes: tuple[Freed, ...]) -> bool:
+    freed = next((by for by in passes if meets(run.path, by.path)), None)
+    if freed is None or not meets(run.path, node.path):
+        return False
+    run.event("freed-graph", call.node, root, node, by=freed, overwritten=False, likely=True)
+    return True

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Tensor
+from gradls.rules.conditions import if_recorded
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -100,4 +101,5 @@ class ArgumentWithoutDerivative(Rule):
             message += ". Detach it"
         made = value.node.at if isinstance(value, Tensor) else None
         story = [Step(place(made), "this requires grad")] if made is not None else []
-        return self.finding(place(event.at), message, story)
+        message, severity = if_recorded(event, message, self.severity)
+        return self.finding(place(event.at), message, story, severity=severity)

@@ -167,8 +167,9 @@ def _left_behind(facts: Facts) -> Iterator[tuple[Event, At]]:
 
 
 def _random(facts: Facts) -> Iterator[tuple[Node, Event]]:
-    """The random numbers that modules keep."""
-    for event in facts.of("attribute-set"):
+    """The random numbers that modules keep. What is put in their place later counts instead of them."""
+    last = {(event.value, event.name): event for event in facts.of("attribute-set")}
+    for event in last.values():
         if _is_random(event):
             yield event.assigned.node, event
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import walk
+from gradls.flow.hierarchy import is_module
 from gradls.flow.registration import plain_containers
 from gradls.flow.values import FALSE, Instance, Tensor
 from gradls.rules.finding import Finding, Severity, Step
@@ -139,7 +140,7 @@ class StaleOptimizer(Rule):
                     continue
                 new = _new_leaves(event, known)
                 optimizer = next((made[leaf] for leaf in leaves_of(around) if leaf in made), None) if new else None
-                if optimizer is not None:
+                if optimizer is not None and (around is event.old or _has_all(optimizer, around)):
                     told.update(new)
                     yield from self._report_replaced(facts, order, number, optimizer, new)
 
@@ -325,6 +326,13 @@ def _new_leaves(event: Event, known: set[Tensor]) -> list[Tensor]:
     leaves = [leaf for leaf in leaves_of(event.assigned) if leaf.is_parameter and leaf.requires_grad is True]
     old = {id(leaf) for leaf in leaves_of(event.old)} if isinstance(event.old, (Instance, Tensor)) else set()
     return [] if any(leaf in known or id(leaf) in old for leaf in leaves) else leaves
+
+
+def _has_all(made: Event, around: Instance | Tensor) -> bool:
+    """Was the optimizer given all parameters of a module that were there then? One that is given those of a part is
+    not meant for what comes into others."""
+    then = [leaf for leaf in leaves_of(around) if leaf.is_parameter and leaf.fields.born < made.clock]
+    return isinstance(around, Instance) and is_module(around) is True and set(made.parameters).issuperset(then)
 
 
 def _only_others(order: Order, start: int, step: Moment, known: set[Tensor]) -> Event | None:

@@ -206,6 +206,8 @@ def _is_applied(facts: Facts, number: int, leaves: frozenset[Tensor] | None = No
 
 def _sets_mode(other: Event, event: Event) -> bool:
     """Does it set the mode of the same model, or of something that may hold it?"""
+    if other.kind == "train-mode":
+        return other.mode is not False and bool(_unknown_parts(other.modules))
     return other.kind == "unknown-train-mode" and (other.value is event.value or other.mode is not False)
 
 
@@ -223,8 +225,12 @@ def _was_off(facts: Facts, number: int, event: Event) -> bool:
 
 def _has_unknown_parts(facts: Facts, modules: list[Instance]) -> bool:
     """Do they call something of theirs of which nothing is known, such as a model of another library?"""
-    parts = {member for module in modules for member in module.fields.values() if isinstance(member, Unknown)}
+    parts = _unknown_parts(modules)
     return bool(parts) and any(event.value in parts for event in facts.of("unknown-call"))
+
+
+def _unknown_parts(modules: list[Instance]) -> set[Unknown]:
+    return {member for module in modules for member in module.fields.values() if isinstance(member, Unknown)}
 
 
 def _depends_on_mode(module: Instance) -> bool:

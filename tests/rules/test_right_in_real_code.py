@@ -11,9 +11,101 @@ from gradls.flow.names import NoNames
 from gradls.flow.run import Run
 from gradls.flow.statements import exec_block
 from gradls.syntax.source import Source
-from tests.rules.reported import IMPORTS, check_right, reported
+from tests.rules.reported import IMPORTS, check_error, check_right, reported
 
 RIGHT = [
+    (
+        "GRD526",
+        """
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.mean = torch.randn(3, 2)
+                self.mean[0] += 1
+                self.mean = nn.Parameter(self.mean)
+
+            def forward(self, x):
+                return (x - self.mean).pow(2).sum()
+
+        net = Net()
+        net(torch.randn(2)).backward()
+        assert net.mean.grad is not None
+        """,
+    ),
+    (
+        "GRD607",
+        """
+        class Agent:
+            def __init__(self):
+                self.actor = nn.Linear(3, 3)
+                self.actor_optimizer = torch.optim.SGD(self.actor.parameters(), lr=0.1)
+                self.critic, self.target = nn.Linear(3, 1), nn.Linear(3, 1)
+                self.critic_optimizer = torch.optim.SGD(self.critic.parameters(), lr=0.1)
+
+            def update(self, state):
+                self.critic_optimizer.zero_grad()
+                F.mse_loss(self.critic(state), 1 + self.target(state)).backward()
+                self.critic_optimizer.step()
+                self.actor_optimizer.zero_grad()
+                (-self.critic(self.actor(state)).mean()).backward()
+                self.actor_optimizer.step()
+
+        agent = Agent()
+        for _ in range(2):
+            agent.update(torch.randn(4, 3))
+        """,
+    ),
+    (
+        "GRD311",
+        """
+        def model(x, w, b):
+            return w * x + b
+
+        stacked = torch.stack([torch.ones(())] * 2).requires_grad_()
+        for weights in (torch.tensor([1.0, 0.0], requires_grad=True), stacked):
+            for _ in range(3):
+                weights.grad = None
+                model(torch.arange(3.0), *weights).mean().backward()
+                with torch.no_grad():
+                    weights -= 0.1 * weights.grad
+        """,
+    ),
+    (
+        "GRD501",
+        """
+        class Inception(nn.Module):
+            def __init__(self):
+                super().__init__()
+                branches = [nn.Sequential(nn.Linear(3, 3), nn.ReLU()), nn.Sequential(nn.Tanh(), nn.Linear(3, 3))]
+                for number, branch in enumerate(branches):
+                    for name, layer in branch.named_children():
+                        self.add_module(f"{number}_{name}", layer)
+                self.branches = branches
+
+            def forward(self, x):
+                return sum(branch(x) for branch in self.branches)
+
+        net = Inception()
+        net(torch.randn(2, 3)).sum().backward()
+        assert len(list(net.parameters())) == 4
+        """,
+    ),
+    (
+        "GRD202",
+        """
+        first, second = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1)), nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+        optimizer = torch.optim.Adam([*first.parameters(), *second.parameters()])
+        for _ in range(3):
+            x = torch.randn(8, 3)
+            one, other = first(x).pow(2).mean(), second(x).pow(2).mean()
+            optimizer.zero_grad()
+            one.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            other.backward()
+            optimizer.step()
+        """,
+    ),
     (
         "GRD526",
         """
@@ -754,3 +846,76 @@ def test_a_backward_of_an_optimizer_that_only_some_callers_give() -> None:
     """
     assert reported("GRD303", text.format("if isinstance(model, Zero):")) == []
     assert [severity for severity, _ in reported("GRD303", text.format("if data is not None:"))] == ["error"]
+
+
+TWINS = """
+def update(critic, optimizer, state, target):
+    first, second = critic(state)
+    optimizer.zero_grad()
+    F.mse_loss(first, target).backward()
+    F.mse_loss({}, target).backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(("which", "found"), [("second", 0), ("first", 1), ("first + second", 1)])
+def test_parts_of_what_an_unknown_model_gives(which: str, found: int) -> None:
+    """Two critics in one module have graphs of their own."""
+    assert len(reported("GRD301", TWINS.format(which))) == found
+
+
+def test_a_search_writes_to_parameters_without_gradient() -> None:
+    program = """
+    layers = nn.ModuleList([nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1)) for _ in range(2)])
+    optimizer = torch.optim.LBFGS(layers.parameters())
+    x = torch.randn(8, 3)
+    other = layers[1](x).pow(2).mean()
+    def closure():
+        optimizer.zero_grad()
+        loss = layers[0](x).pow(2).mean()
+        loss.backward()
+        return loss
+    optimizer.step(closure)
+    other.backward()  # raises RuntimeError: modified by an inplace operation
+    """
+    check_error("GRD202", IMPORTS + textwrap.dedent(program))
+
+
+@pytest.mark.parametrize(("use", "severity"), [("", "information"), ("Norm()(torch.randn(2, 3))", "error")])
+def test_statistics_that_are_parameters(use: str, severity: str) -> None:
+    """Who calls this may have gradients off."""
+    text = """
+    class Norm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mean, self.var = nn.Parameter(torch.zeros(3)), nn.Parameter(torch.ones(3))
+
+        def forward(self, x):
+            return F.batch_norm(x, self.mean, self.var)
+
+    """
+    assert [found for found, _ in reported("GRD317", textwrap.dedent(text) + use)] == [severity]
+
+
+@pytest.mark.parametrize(("again", "found"), [("model.train()", 0), ("model.zero_grad()", 1)])
+def test_the_mode_of_an_unknown_model_within_a_wrapper(again: str, found: int) -> None:
+    text = """
+    def validate(model):
+        model.eval()
+        with torch.no_grad():
+            return model(torch.randn(8, 3)).mean().item()
+
+    def train(make, loader):
+        model = nn.DataParallel(make())
+        model.train()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for number, (x, y) in enumerate(loader):
+            loss = F.mse_loss(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if number % 10 == 9:
+                validate(model.module)
+                {}
+    """
+    assert len(reported("GRD705", text.format(again))) == found

@@ -330,3 +330,4 @@ def clear_grads(run: Run, tensors: list[Tensor], call: Call) -> None:
     for tensor in tensors:
         run.state.set(tensor.fields, "grad", NONE)
         run.state.set(tensor.fields, "cleared", run.at(call.node))
+        run.state.set(tensor.fields, "empty_since", run.state.clock)

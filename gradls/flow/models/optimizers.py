@@ -144,11 +144,24 @@ def _evaluate(run: Run, receiver: Instance, closure: Value, call: Call) -> Value
 
 
 def _move(run: Run, receiver: Instance, call: Call) -> None:
+    """Write to the parameters. One that searches writes to all of them, the others to those that have a gradient."""
     from gradls.flow.writes import bump
 
+    searches = receiver.data.get("searches")
     for tensor in receiver.fields.get("parameters", ()):
-        if tensor.requires_grad is not False:
+        if tensor.requires_grad is not False and (searches or not _is_passed_over(run, tensor)):
             bump(run, tensor, "step", call.node, receiver)
+
+
+def _is_passed_over(run: Run, tensor: Tensor) -> bool:
+    """Is it certain that a parameter has no gradient, since it was made or since it was cleared?"""
+    known = tensor.fields.get("grad")
+    if lacks_grad(run, tensor, known):
+        return True
+    cleared, outside = tensor.fields.get("empty_since"), run.outside["backward"]
+    if not is_none(known) or cleared is None or outside is None or tensor.fields.get("escaped"):
+        return False
+    return not run.isolated and cleared >= outside
 
 
 @attribute(OPTIMIZER, "param_groups")
