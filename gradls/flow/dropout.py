@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
-from gradls.flow.values import Value
+from gradls.flow.values import Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.autograd.ops import Op
@@ -23,3 +23,8 @@ def drops(run: Run, op: Op, bound: dict[str, Value]) -> bool | None:
     mode = True if training is None else truth.truth(run, training)
     rated = True if rate is None else truth.truth(run, rate)
     return False if False in (mode, rated) else (True if mode and rated else None)
+
+
+def note(run: Run, result: Tensor) -> None:
+    """Numbers were drawn for a result, others each time that it is computed."""
+    run.state.set(result.node.fields, "draws", True)

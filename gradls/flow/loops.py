@@ -80,7 +80,7 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     from gradls.flow.statements import exec_block
 
     iterated = classes.iterator(run, expressions.eval_expr(run, statement.iter), statement.iter)
-    run.event("loop", statement, iterated)
+    run.event("loop", statement, iterated, exhausted=exhausted(iterated))
     nothing.note_use(run, statement.iter, iterated, "it is gone through")
     elements, exact = rounds(run, iterated)
     if not exact:

@@ -55,6 +55,8 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
             write.certain = drops is True
         return result
     result = result_of(run, op, bound, call.node)
+    if drops and "dropout" in op.name and isinstance(result, Tensor):
+        dropout.note(run, result)
     if call.unsure:
         _forget_shape(result)
     return result

@@ -133,12 +133,16 @@ class UntouchedParameter(Rule):
             left.setdefault(owner, tensor)
         calls = _calls(facts) if left else {}
         told: set[ast.AST] = set()
+        told_wholes: set[Instance] = set()
         for owner, tensor in left.items():
             if owner.at is None or _is_in_part_used(owner, touched):
                 continue
             around = [module for module in calls if touched.isdisjoint(_own(module)) and tensor in _own(module)]
             if not around:
-                yield self._report(owner, tensor, steps[tensor])
+                whole = _outermost(facts, owner, tensor, touched)
+                if whole not in told_wholes:
+                    told_wholes.add(whole)
+                    yield self._report(whole, tensor, steps[tensor], of_parts=whole is not owner)
                 continue
             outer = max(around, key=lambda module: (len(_own(module)), module is not owner))
             if calls[outer] not in told:
@@ -155,9 +159,10 @@ class UntouchedParameter(Rule):
         story.append(Step(place(step.at), "the optimizer steps the others here"))
         return self.finding(Place(facts.source_of(call), call), message, story)
 
-    def _report(self, owner: Instance, tensor: Tensor, step: Event) -> Finding:
-        name = tensor.name if not owner.path else owner.name
-        at = (tensor.node.at if not owner.path else None) or owner.at
+    def _report(self, owner: Instance, tensor: Tensor, step: Event, of_parts: bool = False) -> Finding:
+        single = not owner.path and not of_parts
+        name = tensor.name if single else owner.name
+        at = (tensor.node.at if single else None) or owner.at
         assert at is not None
         what = f"`{name}`" if name else "this layer"
         message = (
@@ -175,6 +180,18 @@ def _calls(facts: Facts) -> dict[Instance, ast.Call]:
         for function, _, _ in records
         if isinstance(function, Instance) and is_module(function)
     }
+
+
+def _outermost(facts: Facts, owner: Instance, tensor: Tensor, touched: set[Tensor]) -> Instance:
+    """The largest module with a layer of which nothing is used: the call of that is what may be missing."""
+    found, size = owner, len(_own(owner))
+    for event in facts.of("object-made"):
+        module = event.value
+        if isinstance(module, Instance) and is_module(module) and module.at is not None:
+            own = _own(module)
+            if len(own) > size and tensor in own and touched.isdisjoint(own):
+                found, size = module, len(own)
+    return found
 
 
 def _own(module: Instance) -> set[Tensor]:

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
+from gradls.flow.graph import loops_of, walk
 from gradls.flow.values import Host, Instance, Tensor, Unknown, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -14,11 +14,13 @@ from gradls.rules.training_order import (
     Moment,
     Order,
     if_it_is_one,
+    innermost,
     is_divided,
     is_every_so_often,
     is_method_of,
     is_on_the_way,
     is_vague_optimizer,
+    may_be_left,
     order_of,
     receiver_of,
     rounds_of,
@@ -30,9 +32,10 @@ class ClearedBeforeStep(Rule):
     """Gradients that are cleared before the optimizer has used them.
 
     ## What it finds
-    `backward()`, then `zero_grad()`, then `step()`, with nothing in between that fills the gradients again. As
-    information: a loop that steps in every so many rounds, or divides its loss to add up several batches and steps now
-    and then, and clears the gradients in every round.
+    `backward()`, then `zero_grad()`, then `step()`, with nothing in between that fills the gradients again. A loop
+    that clears and computes gradients in each of its rounds, with the step behind it. As information: a loop that steps
+    in every so many rounds, or divides its loss to add up several batches and steps now and then, and clears the
+    gradients in every round.
 
     ## Why it matters
     The step sees no gradient and changes nothing. In the second case only the last batch before each step counts.
@@ -53,6 +56,21 @@ class ClearedBeforeStep(Rule):
         optimizer.zero_grad()
         optimizer.step()
     assert torch.equal(model.weight, before)
+    ```
+
+    ```python
+    import torch
+
+    model, seen = torch.nn.Linear(3, 1), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for sequence in range(2):
+        for part in range(4):
+            optimizer.zero_grad()
+            model(torch.full((8, 3), float(part))).sum().backward()
+        before = model.weight[0, 0].item()
+        optimizer.step()
+        seen.append(round(before - model.weight[0, 0].item(), 3))
+    assert seen == [2.4, 2.4]
     ```
 
     ## Use instead
@@ -106,6 +124,7 @@ class ClearedBeforeStep(Rule):
             mine = [m for m in order.moments if m.tensors is None or m.tensors & frozenset(held)]
             yield from self._of_optimizer(facts, optimizer, held, mine)
         yield from self._of_parts(facts, order)
+        yield from self._of_inner_loops(facts, order)
         yield from self._of_unknown(facts)
 
     def _of_optimizer(
@@ -184,6 +203,41 @@ class ClearedBeforeStep(Rule):
             )
             if plain and not is_on_the_way(step.event.path, clear.event.path):
                 yield self._report_parts(facts, clear.event, backward.event, step.event)
+
+    def _of_inner_loops(self, facts: Facts, order: Order) -> Iterator[Finding]:
+        """A loop that clears and differentiates in each round, and a step behind it."""
+        told: set[ast.AST] = set()
+        for step in order.moments:
+            if step.event.kind != "step" or step.tensors is None or step.event.at.node in told:
+                continue
+            before = [m for m in order.between(-1, step.number) if m.tensors is None or m.tensors & step.tensors][-4:]
+            if [m.kind for m in before] != ["clear", "backward"] * 2 or not all(m.tensors for m in before):
+                continue
+            first, filled, clear, last = before
+            loop = innermost(last.event.path)
+            if loop is None or loop in loops_of(step.event.path) or may_be_left(loop):
+                continue
+            if (
+                any(innermost(m.event.path) is not loop for m in before)
+                or clear.event.at.node is not first.event.at.node
+            ):
+                continue
+            held = tuple(step.event.parameters)
+            if _clears_all(clear, filled, held) and is_on_the_way(clear.event.path, last.event.path):
+                told.add(step.event.at.node)
+                yield self._report_inner(facts, clear.event, last.event, step.event)
+
+    def _report_inner(self, facts: Facts, clear: Event, backward: Event, step: Event) -> Finding:
+        message = (
+            f"{code(facts, clear.at.node)} runs in every round of this loop, and {code(facts, step.at.node)} only "
+            "behind it: of all that the rounds compute, the step gets what the last one leaves. Step in each round, or "
+            "clear before the loop, so that the gradients add up"
+        )
+        story = [
+            Step(place(backward.at), "each round's gradients are computed here"),
+            Step(place(step.at), "only the last round's are left here"),
+        ]
+        return self.finding(place(clear.at), message, story)
 
     def _report_parts(self, facts: Facts, clear: Event, backward: Event, step: Event) -> Finding:
         written = receiver_of(step.at.node)

@@ -1,10 +1,10 @@
 """GRD607."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
+from gradls.flow.graph import At, leaves, walk
 from gradls.flow.hierarchy import is_module
 from gradls.flow.registration import plain_containers
 from gradls.flow.values import FALSE, Instance, Tensor
@@ -22,6 +22,7 @@ class StaleOptimizer(Rule):
     ## What it finds
     A layer that takes the place of another, or is added to a model, after the optimizer was made from its parameters;
     and an optimizer that steps while `backward()` only reaches the parameters of another model, which no optimizer has.
+    An optimizer of an image or another leaf in a loop that goes on with a new leaf: `x = x.detach().requires_grad_()`.
     As information, an optimizer that has some of the parameters that `backward()` reaches, while none has the others.
 
     ## Why it matters
@@ -66,6 +67,21 @@ class StaleOptimizer(Rule):
     optimizer.step()
     assert head.weight.grad is not None
     assert torch.equal(head.weight, before)
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1).requires_grad_(False)
+    image = torch.full((1, 3), 0.5, requires_grad=True)
+    optimizer, seen = torch.optim.Adam([image], lr=0.1), []
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(image).sum().backward()
+        optimizer.step()
+        image = image.detach().clamp(0, 1).requires_grad_()
+        seen.append(image.tolist())
+    assert seen[0] == seen[1] == seen[2]
     ```
 
     ## Use instead
@@ -198,6 +214,7 @@ class StaleOptimizer(Rule):
     def _of_other_models(self, facts: Facts, order: Order, known: set[Tensor]) -> Iterator[Finding]:
         """Steps after a backward that reached only parameters which no optimizer has."""
         last: dict[object, int] = {}
+        told: set[ast.AST] = set()
         for moment in order.moments:
             optimizer = moment.event.value
             if moment.kind != "step" or moment.event.kind != "step" or not isinstance(optimizer, Instance):
@@ -209,8 +226,14 @@ class StaleOptimizer(Rule):
             if not moment.tensors or not all(tensor.requires_grad is True for tensor in moment.tensors):
                 continue
             backward = _only_others(order, start, moment, known)
-            if backward is not None:
+            if backward is None:
+                continue
+            copy = next((leaf for leaf in backward.reached if _stands_for(leaf, moment.tensors)), None)
+            if copy is None:
                 yield self._report_other(facts, made, backward, moment.event)
+            elif copy.node.at is not None and copy.node.at.node not in told:
+                told.add(copy.node.at.node)
+                yield self._report_copy(facts, made, copy.node.at, backward, moment.event)
 
     def _report_other(self, facts: Facts, made: Event, backward: Event, step: Event) -> Finding:
         others = [leaf for leaf in backward.reached if leaf.is_parameter and leaf.requires_grad is True]
@@ -229,6 +252,20 @@ class StaleOptimizer(Rule):
         if calls is not None:
             story.append(Step(place(calls[0]), "in this call"))
         return self.finding(place(made.at), message, story)
+
+    def _report_copy(self, facts: Facts, made: Event, at: At, backward: Event, step: Event) -> Finding:
+        held = owners(made.parameters)
+        message = (
+            f"{code(facts, at.node)} makes a new leaf of {held}, and {code(facts, backward.at.node)} goes to that from "
+            f"now on; the optimizer has the old one, and {code(facts, step.at.node)} changes nothing any more. Write "
+            "to it in place, under `torch.no_grad()`"
+        )
+        story = [
+            Step(place(made.at), "the optimizer is made here, with the old leaf"),
+            Step(place(backward.at), "the gradient of the new one is computed here"),
+            Step(place(step.at), "and not used here"),
+        ]
+        return self.finding(place(at), message, story)
 
     def _of_forgotten(self, facts: Facts, order: Order, known: set[Tensor]) -> Iterator[Finding]:
         """Parameters that a backward fills beside those of the optimizer which then steps, and that nothing has."""
@@ -335,6 +372,13 @@ def _has_all(made: Event, around: Instance | Tensor) -> bool:
     return isinstance(around, Instance) and is_module(around) is True and set(made.parameters).issuperset(then)
 
 
+def _stands_for(leaf: Tensor, held: Collection[Tensor]) -> bool:
+    """Was a leaf, which is no parameter, computed from what an optimizer has, and cut off from it?"""
+    if leaf.is_parameter or leaf.requires_grad is not True or any(one is leaf or one.owner for one in held):
+        return False
+    return any(part in held for part in leaves(leaf.node, follow="all"))
+
+
 def _only_others(order: Order, start: int, step: Moment, known: set[Tensor]) -> Event | None:
     """The backward since the last step, if all of them reached only parameters that no optimizer has."""
     held = frozenset(step.event.parameters)
@@ -343,10 +387,11 @@ def _only_others(order: Order, start: int, step: Moment, known: set[Tensor]) -> 
         return None
     for moment in backwards:
         assert moment.tensors is not None
-        trained = [leaf for leaf in moment.tensors if leaf.is_parameter]
+        trained = [leaf for leaf in moment.tensors if leaf.is_parameter or _stands_for(leaf, held)]
         if moment.tensors & held or not trained:
             return None
-        if any(leaf in known or leaf.requires_grad is not True or _is_elsewhere(leaf, set()) for leaf in trained):
+        apart = [leaf for leaf in trained if not leaf.is_parameter] or trained
+        if any(leaf in known or leaf.requires_grad is not True or _is_elsewhere(leaf, set()) for leaf in apart):
             return None
         if not is_on_the_way(moment.event.path, step.event.path):
             return None

@@ -11,7 +11,9 @@ from gradls.rules.rule import Rule
 from gradls.rules.training_order import is_on_the_way, outermost
 from gradls.rules.words import code, place
 
-_KINDS = ("scaler-made", "scale", "scaler-step", "scaler-unscale", "scaler-update", "clip", "backward", "step")
+_KINDS = (
+    "scaler-made", "scale", "scaler-step", "scaler-unscale", "scaler-update", "clip", "backward", "step", "zero-grad",
+)  # fmt: skip
 
 
 class ScalerOrder(Rule):
@@ -20,7 +22,8 @@ class ScalerOrder(Rule):
     ## What it finds
     `scaler.step()` without a scaled loss before, twice without `update()`, or with a closure; `unscale_()` twice or
     after the step; `update()` without either; gradients that are clipped before `unscale_()`; `backward()` on a loss
-    that is not scaled, while the step is taken through the scaler; and a step of the optimizer itself if it is.
+    that is not scaled, while the step is taken through the scaler; a step of the optimizer itself if it is; and one
+    behind the step of the scaler, which applies the same gradients twice.
     As information, a step or `unscale_()` in each round of a loop, and `update()` only in a branch.
 
     ## Why it matters
@@ -88,6 +91,20 @@ class ScalerOrder(Rule):
     scaler.scale(weight.sum()).backward()
     optimizer.step()
     assert weight.item() < -9
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    scaler = torch.amp.GradScaler("cpu")
+    before = model.bias.item()
+    scaler.scale(model(torch.zeros(1, 3)).sum()).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.step()
+    assert round(before - model.bias.item(), 3) == 2
     ```
 
     ## Use instead
@@ -176,11 +193,33 @@ class ScalerOrder(Rule):
         held = {event.value: frozenset(event.parameters) for event in facts.of("optimizer-made")}
         backward = clip = None
         unscaled = False
+        stepped: dict[Value | None, Event] = {}
         through = {event.at.node for event in events if event.kind == "scaler-step"}
         for event in events[events.index(made) + 1 :]:
             if event.kind == "backward":
                 backward, clip, unscaled = event, None, False
-            elif event.kind == "step" and event.at.node not in through and not unscaled and backward is not None:
+                stepped = {
+                    one: before
+                    for one, before in stepped.items()
+                    if event.reached.isdisjoint(held.get(one, frozenset()))
+                }
+            elif event.kind == "scaler-step" and event.value is made.value:
+                stepped[event.optimizer] = event
+            elif event.kind == "zero-grad":
+                gone = set(event.parameters)
+                stepped = {
+                    one: before for one, before in stepped.items() if gone.isdisjoint(held.get(one, frozenset()))
+                }
+            if event.kind == "step" and event.at.node not in through and event.value in stepped:
+                before = stepped.pop(event.value)
+                if is_on_the_way(before.path, event.path) and held.get(event.value):
+                    message = f"{code(facts, before.at.node)} has applied these gradients already; leave this step away"
+                    story = [Step(place(before.at), "they are applied here")]
+                    yield self._report(facts, event, message, story, Severity.WARNING, True)
+                    return
+            if event.kind == "backward":
+                continue
+            if event.kind == "step" and event.at.node not in through and not unscaled and backward is not None:
                 known = not frozenset(event.parameters).isdisjoint(backward.reached)
                 if known and _is_scaled(backward) and is_on_the_way(backward.path, event.path):
                     message = (

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Tensor
+from gradls.flow.values import Instance, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import Moment, is_on_the_way, order_of
+from gradls.rules.training_order import Moment, Order, is_on_the_way, order_of
 from gradls.rules.words import code, owners, place
 
 
@@ -15,7 +15,8 @@ class FrozenWithGradient(Rule):
 
     ## What it finds
     `requires_grad = False` on a parameter that has a gradient, followed by `step()` of an optimizer that holds it, with
-    nothing in between that clears the gradient.
+    nothing in between that clears the gradient. And a `zero_grad(set_to_none=False)` in between, which leaves a
+    gradient of zero: an optimizer with weight decay, momentum or averages goes on moving the parameter.
 
     ## Why it matters
     An optimizer does not look at `requires_grad`: it steps every parameter whose `grad` is not None. The frozen one
@@ -34,6 +35,20 @@ class FrozenWithGradient(Rule):
     weight.requires_grad_(False)
     optimizer.step()
     assert weight.item() != 1
+    ```
+
+    ```python
+    import torch
+
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.1, momentum=0.9)
+    weight.sum().backward()
+    optimizer.step()
+    weight.requires_grad_(False)
+    before = weight.item()
+    optimizer.zero_grad(set_to_none=False)
+    optimizer.step()
+    assert weight.item() != before
     ```
 
     ## Use instead
@@ -87,18 +102,27 @@ class FrozenWithGradient(Rule):
         order = order_of(facts)
         for number, event in frozen:
             tensors = set(event.parameters if event.kind == "freeze" else [event.value])
+            zeroed: Event | None = None
             for moment in order.moments:
                 if moment.number < number:
                     continue
                 if moment.tensors is None or (moment.kind == "backward" and moment.tensors & tensors):
                     break
                 if moment.kind == "clear":
-                    tensors -= moment.tensors
+                    if moment.event.info.get("kept") and tensors <= moment.tensors:
+                        zeroed = moment.event
+                    else:
+                        tensors -= moment.tensors
                 elif moment.kind == "step" and moment.tensors & tensors:
+                    if zeroed is not None and not _moves_without_gradient(order, number, moment.event):
+                        break
                     moved = [tensor for tensor in moment.event.parameters if tensor in tensors]
                     filled = self._filled(order.between(-1, number), set(moved), event)
                     if filled is not None and is_on_the_way(event.path, moment.event.path):
-                        yield self._report(facts, event, moved, filled, moment.event)
+                        if zeroed is None:
+                            yield self._report(facts, event, moved, filled, moment.event)
+                        else:
+                            yield self._report_zeroed(facts, event, moved, zeroed, moment.event)
                     break
 
     def _filled(self, moments: Iterable[Moment], moved: set[Tensor], event: Event) -> Event | None:
@@ -109,7 +133,7 @@ class FrozenWithGradient(Rule):
                 return None
             if moment.kind == "backward" and moved <= moment.tensors:
                 filled = moment.event if is_on_the_way(moment.event.path, event.path) else filled
-            elif moment.kind == "clear" and moved & moment.tensors:
+            elif moment.kind == "clear" and moved & moment.tensors and not moment.event.info.get("kept"):
                 filled = None
         return filled
 
@@ -120,3 +144,30 @@ class FrozenWithGradient(Rule):
         )
         story = [Step(place(filled.at), "the gradient was computed here"), Step(place(step.at), "it is applied here")]
         return self.finding(place(event.at), message, story)
+
+    def _report_zeroed(self, facts: Facts, event: Event, moved: list[Tensor], zeroed: Event, step: Event) -> Finding:
+        message = (
+            f"{code(facts, event.at.node)} freezes {owners(moved)}, and {code(facts, zeroed.at.node)} leaves a "
+            f"gradient of zero: {code(facts, step.at.node)} goes on moving it by what it has gathered and by weight "
+            "decay; set `grad = None`, or leave `set_to_none=False` away"
+        )
+        story = [
+            Step(place(zeroed.at), "the gradient becomes zero here, and not None"),
+            Step(place(step.at), "the optimizer still moves it here"),
+        ]
+        return self.finding(place(event.at), message, story)
+
+
+def _moves_without_gradient(order: Order, number: int, step: Event) -> bool:
+    """Does an optimizer move parameters of which the gradient is zero: with weight decay, or by the momentum or the
+    averages of steps before the event of this number?"""
+    made = order.made.get(step.value) if isinstance(step.value, Instance) else None
+    if made is None or not isinstance(made.value, Instance):
+        return False
+    call, sort = made.call, made.value.path.rpartition(".")[2]
+    if any(m.event.value is step.value and m.kind == "step" for m in order.between(-1, number)):
+        if sort in ("Adam", "AdamW", "NAdam", "RAdam", "Adamax"):
+            return True
+        if sort == "SGD" and call.known(2, "momentum", default=0) not in (0, ...):
+            return True
+    return call.known(4, "weight_decay", default=0) not in (0, ...)

@@ -10,7 +10,7 @@ from gradls.flow.models.modules import parameters_of
 from gradls.flow.values import Bound, Function, Host, Instance, Unknown, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import rounds_of
+from gradls.rules.training_order import innermost, rounds_of
 from gradls.rules.words import code, place
 
 
@@ -64,8 +64,9 @@ class OptimizerMadeAnew(Rule):
 
     ## When it is silent
     Where the round trains something else: a new model, or one that gets other weights or has other parameters frozen
-    before it begins. Where the state goes on to the next optimizer, or there is none, as in SGD without momentum. Where
-    the loop makes another optimizer only now and then. And where a round is a training with epochs of its own.
+    before it begins, or that goes through other data: `for x, y in loaders[task]`. Where the state goes on to the next
+    optimizer, or there is none, as in SGD without momentum. Where the loop makes another optimizer only now and then.
+    And where a round is a training with epochs of its own.
 
     ```python
     import copy
@@ -103,6 +104,8 @@ class OptimizerMadeAnew(Rule):
                 continue
             step = _step_of(facts, before, number)
             if step is None or _is_another_training(facts, before, (number, event)):
+                continue
+            if len(_last_rounds(step)) > len(_last_rounds(event)) and _has_data_of_its_own(facts, event):
                 continue
             told.add(node)
             yield self._report(facts, event, step)
@@ -223,9 +226,55 @@ def _may_change(event: Event, held: set[Value], module: Value | None) -> bool:
 _HARMLESS = frozenset(("train", "eval", "zero_grad", "parameters", "named_parameters", "to", "forward", "state_dict"))
 
 
+def _has_data_of_its_own(facts: Facts, event: Event) -> bool:
+    """Does a round of the loop go through other data than the next: what it takes out of a list by its number, or what
+    it is given to go through?"""
+    loop = _statement(event)
+    if loop is None:
+        return False
+    own = _elements(loop)
+    numbers = {part.id for part in ast.walk(loop.target) if isinstance(part, ast.Name)} - own
+
+    def is_of_round(node: ast.AST) -> bool:
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and part.id in own:
+                return True
+            if isinstance(part, ast.Subscript):
+                names = {one.id for one in ast.walk(part.slice) if isinstance(one, ast.Name)}
+                if names & numbers and isinstance(part.ctx, ast.Load):
+                    return True
+        return False
+
+    for part in (part for statement in loop.body for part in ast.walk(statement)):
+        if isinstance(part, ast.Assign) and is_of_round(part.value):
+            own |= {name.id for target in part.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+    calls = [at.node for at, _ in _calls_in_loop(event) if isinstance(at.node, ast.Call)]
+    if calls:
+        return any(is_of_round(given) for call in calls for given in (*call.args, *(k.value for k in call.keywords)))
+    inner = (part for statement in loop.body for part in ast.walk(statement))
+    return any(isinstance(part, ast.For) and is_of_round(part.iter) for part in inner)
+
+
+def _elements(loop: ast.For) -> set[str]:
+    """The names that a loop gives elements of what it goes through, and not the number of the round."""
+    target, calls = loop.target, loop.iter
+    name = calls.func.id if isinstance(calls, ast.Call) and isinstance(calls.func, ast.Name) else ""
+    if name == "range":
+        return set()
+    if name == "enumerate" and isinstance(target, ast.Tuple) and len(target.elts) == 2:
+        target = target.elts[1]
+    return {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
+
+
+def _statement(event: Event) -> ast.For | None:
+    """The innermost loop that something happens in, if it is a `for`."""
+    statement = innermost(event.path)
+    return statement if isinstance(statement, ast.For) else None
+
+
 def _calls_in_loop(event: Event) -> Iterator[tuple[At, Function]]:
     """The call that led from the loop to where the optimizer is made."""
-    statement = rounds_of(event.path)[-1].loop.statement  # type: ignore[attr-defined]
+    statement = _statement(event)
     for at, function in event.callers():
         if statement is not None and any(at.node is part for part in ast.walk(statement)):
             yield at, function

@@ -20,8 +20,9 @@ class ModuleNotCopied(Rule):
     """A second name for a module that is taken for a copy of it.
 
     ## What it finds
-    A module that loads its own `state_dict()` under another name, which may be a `copy.copy` of it, or whose parameters
-    are copied onto themselves, or averaged with themselves: `shadow.mul_(0.9).add_(parameter, alpha=0.1)`. As
+    A module that loads its own `state_dict()`, in a loop or under another name, which may be a `copy.copy` of it, or
+    whose parameters are copied onto themselves, or averaged with themselves: `shadow.mul_(0.9).add_(parameter,
+    alpha=0.1)`. An attribute that is given the module whose state was just loaded into the one that it had. As
     information, one that is trained and gets its weights from another that nothing changes. And a module that gets a
     second name on a branch of the training loop, as the best one so far, and is used under that name after the loop.
 
@@ -71,6 +72,16 @@ class ModuleNotCopied(Rule):
     for name, parameter in model.named_parameters():
         shadow[name].mul_(0.5).add_(parameter.data, alpha=0.5)
     assert shadow["weight"].data_ptr() == model.weight.data_ptr() and not torch.equal(before, model.weight)
+    ```
+
+    ```python
+    import torch
+
+    policy, target = torch.nn.Linear(3, 1), torch.nn.Linear(3, 1)
+    before = target.weight.clone()
+    for _ in range(3):
+        target.load_state_dict(target.state_dict())
+    assert torch.equal(before, target.weight) and not torch.equal(before, policy.weight)
     ```
 
     ## Use instead
@@ -126,6 +137,7 @@ class ModuleNotCopied(Rule):
         yield from self._of_copies(facts)
         yield from self._of_averages(facts)
         yield from self._of_direction(facts)
+        yield from self._of_replaced(facts)
         yield from self._of_kept(facts)
 
     def _of_loads(self, facts: Facts) -> Iterator[Finding]:
@@ -140,6 +152,13 @@ class ModuleNotCopied(Rule):
             if not same and not _is_shallow_copy(load.value, state.value):
                 continue
             one, other = (_receiver(event) for event in (load, state))
+            if given is not None and one and one == other and same and rounds_of(load.path):
+                told.add(given)
+                message = (
+                    f"{code(facts, load.at.node)} gives `{one}` its own state and changes nothing; it is the state of "
+                    "another module that is meant"
+                )
+                yield self.finding(place(load.at), message)
             if one and other and one != other:
                 told.add(state.at.node)
                 what = (
@@ -179,6 +198,28 @@ class ModuleNotCopied(Rule):
             )
             story = [Step(place(beside[0].at), "this trains what is overwritten")]
             yield self.finding(place(load.at), message, story, severity=Severity.INFORMATION)
+
+    def _of_replaced(self, facts: Facts) -> Iterator[Finding]:
+        """`self.target.load_state_dict(self.policy.state_dict())`, and then `self.target = self.policy`."""
+        taken = {event.at.node: event for event in facts.of("state-dict")}
+        told: set[ast.AST] = set()
+        loads: list[tuple[Event, Value]] = []
+        for event in facts.of("load-state-dict", "attribute-set"):
+            if event.kind == "load-state-dict":
+                node = event.at.node
+                state = taken.get(node.args[0]) if isinstance(node, ast.Call) and node.args else None
+                if state is not None and state.value is not None and event.given is state.result:
+                    loads.append((event, state.value))
+                continue
+            load = next((one for one, source in loads if one.value is event.old and source is event.assigned), None)
+            if load is None or event.old is event.assigned or event.at.node in told:
+                continue
+            told.add(event.at.node)
+            message = (
+                f"{code(facts, event.at.node)} is one with the module that it was to be a copy of from here on, and "
+                f"moves with it: {code(facts, load.at.node)} has copied all there is. Leave this assignment away"
+            )
+            yield self.finding(place(event.at), message, [Step(place(load.at), "the state is copied here")])
 
     def _of_copies(self, facts: Facts) -> Iterator[Finding]:
         """`target.data.copy_(parameter.data)` for each parameter of two modules, which are one."""

@@ -14,6 +14,7 @@ class RecomputationDiffers(Rule):
     ## What it finds
     A function under `checkpoint(..., use_reentrant=False)` that changes something it depends on (a counter, a list, a
     flag of its module), so that its second computation keeps fewer tensors for backward, or tensors of other shapes.
+    And a dropout under `checkpoint(..., preserve_rng_state=False)`.
 
     ## Why it matters
     A checkpoint keeps nothing of the forward pass, and computes the function again in backward. What that keeps has to
@@ -47,6 +48,16 @@ class RecomputationDiffers(Rule):
     x = torch.randn(3, requires_grad=True)
     loss = checkpoint(Warmup(), x, use_reentrant=False).sum()
     loss.backward()  # raises CheckpointError: A different number of tensors was saved
+    ```
+
+    ```python
+    import torch
+    from torch.utils.checkpoint import checkpoint
+
+    x = torch.ones(1000, requires_grad=True)
+    y = checkpoint(torch.nn.Dropout(0.5), x, use_reentrant=False, preserve_rng_state=False)
+    y.pow(2).sum().backward()
+    assert not torch.equal(x.grad != 0, y != 0)
     ```
 
     ## Use instead
@@ -98,7 +109,9 @@ class RecomputationDiffers(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for event in facts.of("recomputed"):
-            if not event.caught:
+            if event.why == "draws":
+                yield self._report_draws(facts, event)
+            elif not event.caught:
                 yield self._report(facts, event)
 
     def _report(self, facts: Facts, event: Event) -> Finding:
@@ -111,3 +124,14 @@ class RecomputationDiffers(Rule):
         if event.node is not None and event.node.at is not None:
             story.append(Step(place(event.node.at), "the second time it computes this"))
         return self.finding(place(event.at), message, story)
+
+    def _report_draws(self, facts: Facts, event: Event) -> Finding:
+        message = (
+            f"{code(facts, event.at.node)} computes its function again in backward, with other random numbers: its "
+            "dropout drops other values then, and the gradients are not those of the loss. Leave "
+            "`preserve_rng_state=False` away"
+        )
+        story = []
+        if event.node is not None and event.node.at is not None:
+            story.append(Step(place(event.node.at), "this drops something else the second time"))
+        return self.finding(place(event.at), message, story, severity=Severity.WARNING)

@@ -121,6 +121,21 @@ def rounds_of(path: Path | None) -> list[Round]:
     return found[::-1]
 
 
+def innermost(path: Path | None) -> ast.AST | None:
+    """The statement of the innermost loop that a path is in, if it is a `for`."""
+    while path is not None:
+        if isinstance(path[1], Round):
+            statement: ast.AST | None = getattr(path[1].loop, "statement", None)
+            return statement
+        path = path[0]
+    return None
+
+
+def may_be_left(loop: ast.AST) -> bool:
+    """Does a loop break off somewhere?"""
+    return any(isinstance(part, ast.Break) for part in ast.walk(loop))
+
+
 def is_on_the_way(one: Path | None, other: Path | None) -> bool:
     """Was everything that was decided on the path `one` also decided, in the same way, on the path `other`?"""
     taken = set()

@@ -35,6 +35,9 @@ net, batches = nn.Linear(4, 1), [torch.randn(8, 4)] * 4
 @pytest.mark.parametrize(
     "snippet",
     [
+        "for n, _ in enumerate(range(5)):\n    print(n)\n    epoch(net, batches, momentum=0.9)",
+        "def fit(model, loader):\n    for n in range(9):\n        epoch(model, loader, momentum=0.9, nesterov=n > 3)",
+        "for x in batches:\n    once(torch.optim.Adam(net.parameters()))",
         "for _ in range(5):\n    once(torch.optim.Adam(net.parameters()))",
         "for _ in range(5):\n    epoch(net, batches, momentum=0.9)",
         "for n in range(5):\n    once(torch.optim.Adam(net.parameters(), lr=0.1 / (n + 1)))",
@@ -56,6 +59,11 @@ def test_state_is_lost(snippet: str) -> None:
         "for _ in range(5):\n    epoch(nn.Linear(4, 1), batches, momentum=0.9)",
         "for _ in range(5):\n    net.reset_parameters()\n    epoch(net, batches, momentum=0.9)",
         "for _ in range(5):\n    net.apply(empty)\n    epoch(net, batches, momentum=0.9)",
+        "for n in range(3):\n    epoch(net, [batches, batches, batches][n], momentum=0.9)",
+        "for n in range(3):\n    data = [batches, batches, batches][n]\n    epoch(net, data, momentum=0.9)",
+        "for task in open('tasks'):\n    epoch(net, task, momentum=0.9)",
+        "def fit(model, loaders):\n    for n, loader in enumerate(loaders):\n"
+        "        epoch(model, loader, momentum=0.9)",
         "for m in (0.5, 0.9):\n    epoch(net, batches, momentum=m)",
         "for n in range(5):\n    net.bias.requires_grad_(n > 2)\n    epoch(net, batches, momentum=0.9)",
         "for n in range(9):\n    if n % 3 == 0:\n        optimizer = torch.optim.Adam(net.parameters())\n"

@@ -301,6 +301,9 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
     result = compute()
     if reentrant is False and "determinism_check" not in call.kwargs and not call.unsure:
         recomputation.check(run, mark, result, compute, call.node)
+    draws = call.kwargs.get("preserve_rng_state")
+    if draws is not None and truth.truth(run, draws) is False and isinstance(result, Tensor):
+        recomputation.note_draws(run, mark, result, call.node)
     event.info["result"] = result.node if isinstance(result, Tensor) else None
     if reentrant is True and isinstance(result, Tensor) and not call.unsure and _plain(call.args[1:]):
         # The reentrant variant records its call like a custom Function: through the inputs that require grad only.

@@ -9,7 +9,7 @@ from gradls.autograd.losses import find_loss
 from gradls.autograd.modules import ModuleSpec, find_module, recurrent_saves
 from gradls.autograd.ops import find_op
 from gradls.autograd.versions import FUSED_LSTM, since
-from gradls.flow import dtypes, layer_shapes, nothing, truth, unfit_inputs
+from gradls.flow import dropout, dtypes, layer_shapes, nothing, truth, unfit_inputs
 from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
 from gradls.flow.graph import Edge, Node, Saved
@@ -117,6 +117,8 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         shape=layer_shapes.of_layer(spec, options, first),
     )
     result.node.label = instance.name
+    if spec.kind == "dropout" and instance.fields.get("training") is TRUE and _drops(options):
+        dropout.note(run, result)
     weight = next(iter(parameters.values()), None)
     if isinstance(weight, Tensor) and not run.casting and not run.alone:
         result.fields["exact"] = dtypes.exact(weight)
@@ -164,6 +166,12 @@ def _passes(spec: ModuleSpec, instance: Instance, options: dict[str, Value]) -> 
     rate, inplace = options.get("p"), options.get("inplace")
     never = spec.kind == "dropout" and "Alpha" not in spec.name and isinstance(rate, Host) and rate.value == 0
     return spec.kind == "identity" or (never and isinstance(inplace, Host) and inplace.value is True)
+
+
+def _drops(options: dict[str, Value]) -> bool:
+    """Does a dropout with these options surely drop something in training?"""
+    rate = options.get("p")
+    return rate is None or (isinstance(rate, Host) and rate.known and rate.value != 0)
 
 
 def _save_for_layer(result: Tensor, spec: ModuleSpec, first: Value | None, parameters: dict[str, Value]) -> None:

@@ -13,6 +13,7 @@ from gradls.flow.models.modules import (
     buffers_of,
     clear_grads,
     hold,
+    keeps,
     members,
     modules_of,
     named_modules_of,
@@ -157,7 +158,7 @@ def name_of_class(run: Run, receiver: Instance, call: Call) -> Value:
 @method(MODULE, "zero_grad")
 def zero_grad(run: Run, receiver: Instance, call: Call) -> Value:
     found, more = parameters_of(receiver)
-    run.event("zero-grad", call.node, receiver, parameters=[t for _, t in found], open=more)
+    run.event("zero-grad", call.node, receiver, parameters=[t for _, t in found], open=more, kept=keeps(call))
     clear_grads(run, [tensor for _, tensor in found], call)
     return NONE
 

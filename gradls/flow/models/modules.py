@@ -321,6 +321,11 @@ def elements(value: Value) -> list[Value] | None:
     return None
 
 
+def keeps(call: Call) -> bool:
+    """Does `zero_grad()` leave gradients of zero, because the call says so?"""
+    return call.known(0, "set_to_none", default=True) is False
+
+
 def clear_grads(run: Run, tensors: list[Tensor], call: Call) -> None:
     """`zero_grad()` makes gradients None, unless the call or the version says otherwise."""
     given = call.get(0, "set_to_none")

@@ -12,7 +12,7 @@ from gradls.flow.graph import At, Evaluations, Round
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.loops import forget_counters
 from gradls.flow.models.attributes import lacks_grad
-from gradls.flow.models.modules import clear_grads, contents
+from gradls.flow.models.modules import clear_grads, contents, keeps
 from gradls.flow.models.registry import attribute, function, method
 from gradls.flow.values import NONE, Choice, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 
@@ -176,7 +176,9 @@ def param_groups(run: Run, receiver: Instance, node: ast.expr) -> Value:
 @method(OPTIMIZER, "zero_grad")
 def zero_grad(run: Run, receiver: Instance, call: Call) -> Value:
     tensors = list(receiver.fields.get("parameters", ()))
-    run.event("zero-grad", call.node, receiver, parameters=tensors, open=receiver.fields.get("more", True))
+    run.event(
+        "zero-grad", call.node, receiver, parameters=tensors, open=receiver.fields.get("more", True), kept=keeps(call)
+    )
     clear_grads(run, tensors, call)
     return NONE
 

@@ -32,6 +32,16 @@ def check(run: Run, mark: tuple[int, int], result: Value, again: Callable[[], Va
         run.event("recomputed", at, result, node, why=why)
 
 
+def note_draws(run: Run, mark: tuple[int, int], result: Tensor, at: ast.AST) -> None:
+    """Write down that what was computed since `mark` draws numbers, and that the second computation draws others."""
+    if result.requires_grad is not True or run.recording is not True:
+        return
+    nodes = walk(result.node, follow="flow")
+    drawn = next((node for node in nodes if node.born > mark[1] and node.get("draws")), None)
+    if drawn is not None:
+        run.event("recomputed", at, result, drawn, why="draws")
+
+
 def _changes_something(run: Run, mark: tuple[int, int]) -> bool:
     """Did the call change an attribute or a list that was there before, so that the next may do something else?"""
     return any(

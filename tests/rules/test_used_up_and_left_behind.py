@@ -1,0 +1,240 @@
+"""What is used up, applied twice, cleared too early or left behind in a training loop."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.rules.reported import reported
+
+USED_UP = """
+import itertools
+net, other = nn.Linear(4, 1), nn.Linear(4, 1)
+{before}
+for parameter in parameters:
+    parameter.requires_grad = False
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "found"),
+    [
+        ("parameters = net.parameters()\ntorch.optim.Adam(parameters)", 1),
+        ("parameters = itertools.chain(net.parameters(), other.parameters())\ntorch.optim.Adam(parameters)", 1),
+        ("parameters = filter(lambda p: p.requires_grad, net.parameters())\nprint(len(list(parameters)))", 1),
+        ("parameters = net.parameters()\nfor p in parameters:\n    nn.init.zeros_(p)", 1),
+        ("parameters = list(net.parameters())\ntorch.optim.Adam(parameters)", 0),
+        ("parameters = net.parameters()\nfor p in parameters:\n    if p.dim() == 1:\n        break", 0),
+        ("parameters = net.parameters()\nif len(open('x').read()):\n    torch.optim.Adam(parameters)", 0),
+        ("parameters = (n for n in range(3))\nlist(parameters)", 0),
+        ("parameters = net.parameters()", 0),
+    ],
+)
+def test_parameters_that_are_used_up(before: str, found: int) -> None:
+    assert len(reported("GRD527", USED_UP.format(before=before))) == found
+
+
+INNER = """
+net = nn.GRUCell(3, 4)
+optimizer = torch.optim.Adam(net.parameters())
+for _ in range(9):
+    h = torch.zeros(2, 4)
+    for t in range(5):
+        {first}
+        h = net(torch.randn(2, 3), h)
+        h.pow(2).mean().backward()
+        {inner}
+        h = h.detach()
+    {outer}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "inner", "outer", "found"),
+    [
+        ("optimizer.zero_grad()", "pass", "optimizer.step()", 1),
+        ("net.zero_grad()", "nn.utils.clip_grad_norm_(net.parameters(), 1.0)", "optimizer.step()", 1),
+        ("optimizer.zero_grad()", "optimizer.step()", "pass", 0),
+        ("pass", "pass", "optimizer.step()\n    optimizer.zero_grad()", 0),
+        ("optimizer.zero_grad()", "kept = [p.grad.clone() for p in net.parameters()]", "optimizer.step()", 0),
+        ("optimizer.zero_grad()", "if h.sum().item() > 3:\n            break", "optimizer.step()", 0),
+        (
+            "optimizer.zero_grad()",
+            "pass",
+            "optimizer.zero_grad()\n    net(torch.randn(2, 3)).sum().backward()\n    optimizer.step()",
+            0,
+        ),
+        ("if t == 0:\n            optimizer.zero_grad()", "pass", "optimizer.step()", 0),
+    ],
+)
+def test_cleared_in_an_inner_loop(first: str, inner: str, outer: str, found: int) -> None:
+    severities = [s for s, _ in reported("GRD602", INNER.format(first=first, inner=inner, outer=outer))]
+    assert severities == ["warning"] * found
+
+
+IMAGE = """
+net = nn.Linear(3, 1).requires_grad_(False)
+image = torch.rand(1, 3, requires_grad=True)
+optimizer = torch.optim.Adam([image], lr=0.1)
+for _ in range(9):
+    {first}
+    optimizer.zero_grad()
+    net(image).pow(2).sum().backward()
+    optimizer.step()
+    {after}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "after", "found"),
+    [
+        ("pass", "image = image.detach().clamp(0, 1).requires_grad_(True)", 1),
+        ("pass", "image = image.clamp(0, 1).detach().requires_grad_()", 1),
+        ("pass", "image.data.clamp_(0, 1)", 0),
+        ("pass", "with torch.no_grad():\n        image.clamp_(0, 1)", 0),
+        ("pass", "shown = image.detach().clamp(0, 1)", 0),
+        ("optimizer = torch.optim.Adam([image], lr=0.1)", "image = image.detach().clamp(0, 1).requires_grad_()", 0),
+        ("pass", "image = torch.rand(1, 3, requires_grad=True)", 0),
+    ],
+)
+def test_a_new_leaf_in_the_place_of_the_one_that_is_optimized(first: str, after: str, found: int) -> None:
+    assert len(reported("GRD607", IMAGE.format(first=first, after=after))) == found
+
+
+SCALED = """
+net = nn.Linear(3, 1)
+optimizer = torch.optim.Adam(net.parameters())
+scaler = torch.amp.GradScaler("cpu")
+for _ in range(9):
+    optimizer.zero_grad()
+    scaler.scale(net(torch.randn(2, 3)).sum()).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    {after}
+"""
+
+
+@pytest.mark.parametrize(
+    ("after", "found"),
+    [
+        ("optimizer.step()", ["warning"]),
+        ("optimizer.zero_grad()", []),
+        ("optimizer.zero_grad()\n    net(torch.randn(2, 3)).sum().backward()\n    optimizer.step()", []),
+        ("torch.optim.SGD([torch.zeros(3, requires_grad=True)]).step()", []),
+    ],
+)
+def test_a_step_behind_that_of_the_scaler(after: str, found: list[str]) -> None:
+    assert [severity for severity, _ in reported("GRD610", SCALED.format(after=after))] == found
+
+
+FROZEN = """
+body, head = nn.Linear(4, 4), nn.Linear(4, 1)
+optimizer = torch.optim.{made}
+for epoch in range(3):
+    if epoch == 1:
+        {freeze}
+    optimizer.zero_grad(set_to_none={none})
+    head(body(torch.randn(2, 4))).sum().backward()
+    optimizer.step()
+"""
+BOTH = "[*body.parameters(), *head.parameters()]"
+
+
+@pytest.mark.parametrize(
+    ("made", "freeze", "none", "found"),
+    [
+        (f"SGD({BOTH}, lr=0.1, momentum=0.9)", "body.weight.requires_grad = False", False, 1),
+        (f"SGD({BOTH}, lr=0.1, weight_decay=1e-4)", "body.weight.requires_grad = False", False, 1),
+        (f"AdamW({BOTH})", "body.requires_grad_(False)", False, 1),
+        (f"SGD({BOTH}, lr=0.1)", "body.weight.requires_grad = False", False, 0),
+        (f"SGD({BOTH}, lr=0.1, momentum=0.9)", "body.weight.requires_grad = False", True, 0),
+        (f"AdamW({BOTH})", "body.weight.requires_grad = False\n        body.weight.grad = None", False, 0),
+    ],
+)
+def test_frozen_with_a_gradient_of_zero(made: str, freeze: str, none: bool, found: int) -> None:
+    assert len(reported("GRD612", FROZEN.format(made=made, freeze=freeze, none=none))) == found
+
+
+CHECKPOINT = """
+from torch.utils.checkpoint import checkpoint
+{before}
+x = torch.randn(2, 3, requires_grad=True)
+checkpoint(block, x, use_reentrant=False{option}).sum().backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "option", "found"),
+    [
+        ("block = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.1))", ", preserve_rng_state=False", 1),
+        ("block = lambda x: F.dropout(x, 0.2).exp()", ", preserve_rng_state=False", 1),
+        ("block = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.1)).eval()", ", preserve_rng_state=False", 0),
+        ("block = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.0))", ", preserve_rng_state=False", 0),
+        ("block = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.1))", "", 0),
+        ("block = nn.Linear(3, 3)", ", preserve_rng_state=False", 0),
+    ],
+)
+def test_dropout_that_a_checkpoint_computes_again(before: str, option: str, found: int) -> None:
+    assert len(reported("GRD809", CHECKPOINT.format(before=before, option=option))) == found
+
+
+TARGET = """
+class Agent:
+    def __init__(self):
+        self.policy, self.target = nn.Linear(4, 2), nn.Linear(4, 2)
+        self.optimizer = torch.optim.Adam(self.policy.parameters())
+
+    def learn(self, x):
+        loss = F.mse_loss(self.policy(x), self.target(x).detach())
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        {after}
+
+agent = Agent()
+for _ in range(9):
+    agent.learn(torch.randn(3, 4))
+"""
+
+
+@pytest.mark.parametrize(
+    ("after", "found"),
+    [
+        ("self.target.load_state_dict(self.target.state_dict())", 1),
+        ("self.target.load_state_dict(self.policy.state_dict())\n        self.target = self.policy", 1),
+        ("self.target.load_state_dict(self.policy.state_dict())", 0),
+        ("self.target.load_state_dict(self.policy.state_dict())\n        self.target = self.target.eval()", 0),
+    ],
+)
+def test_targets_that_do_not_follow(after: str, found: int) -> None:
+    assert len(reported("GRD714", TARGET.format(after=after))) == found
+
+
+def test_its_own_state_once_is_no_mistake() -> None:
+    assert reported("GRD714", "net = nn.Linear(3, 1)\nnet.load_state_dict(net.state_dict())") == []
+
+
+def test_the_module_that_is_not_used_is_told_and_not_its_layers() -> None:
+    snippet = """
+    class Adapter(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.down, self.up = nn.Linear(4, 2), nn.Linear(2, 4)
+
+        def forward(self, x):
+            return self.up(self.down(x))
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.adapter = Adapter()
+            self.head = nn.Linear(4, 1)
+
+        def forward(self, x):
+            return self.head(x)
+
+    net = Net()
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.randn(2, 4)).sum().backward()
+    optimizer.step()
+    """
+    assert reported("GRD520", snippet) == [("information", "Adapter()")]
