@@ -7,12 +7,14 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gradls.autograd.ops import find_op
 from gradls.autograd.spelling import canonical
-from gradls.flow import classes, dtypes, hierarchy, imports, nothing, operations, registries, truth
+from gradls.flow import classes, dtypes, fillings, hierarchy, imports, nothing, operations, registries, truth
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import family_of, find_attribute, find_method_of_library, find_setter
 from gradls.flow.state import Fields
 from gradls.flow.values import (
+    ESCAPED,
     NONE,
     Bound,
     Choice,
@@ -242,7 +244,7 @@ def _of_unknown(run: Run, value: Unknown, name: str, node: ast.expr) -> Value:
         question = question._replace(name=f"{question.name}.{name}" if question.name else name)
     attribute = run.unknown("attribute", name, question)
     attribute.fields["of"] = value
-    attribute.plain = value.plain
+    attribute.plain = value.plain and (ESCAPED not in value.fields or name in _DATA or _is_of_tensors(name))
     if name in _METADATA:
         attribute.origin, attribute.plain = "metadata", True
     elif name in _DATA:
@@ -251,6 +253,11 @@ def _of_unknown(run: Run, value: Unknown, name: str, node: ast.expr) -> Value:
             run.event("unknown-grad-read", node, value)
     value.fields[name] = attribute
     return attribute
+
+
+def _is_of_tensors(name: str) -> bool:
+    """Do tensors have a method of this name?"""
+    return find_op(f"torch.Tensor.{name}") is not None
 
 
 def _of_class(run: Run, value: Class, name: str) -> Value:
@@ -309,6 +316,7 @@ def set_attribute(
             if type(receiver) is Imported and not receiver.name:
                 imports.replace(run, receiver, name, value)
             run.event("unknown-attribute-set", target, receiver, name=name, assigned=value)
+            fillings.fill(run, receiver, [value])
             setter = find_setter("unknown", name)
             if setter is not None:
                 setter(run, receiver, value, target)

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from gradls.autograd.ops import find_op
-from gradls.flow import abroad, attributes, classes, contexts, gaps, hierarchy, lazies, nothing, truth
+from gradls.flow import abroad, attributes, classes, contexts, fillings, gaps, hierarchy, lazies, nothing, truth
 from gradls.flow.arguments import Call
 from gradls.flow.chapters import may_be_of_the_file
 from gradls.flow.escapes import escape
@@ -232,6 +232,7 @@ def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
         found = unknowns.unknown_method(run, name, receiver, call)
         if found is not None:
             return found
+        fillings.put_by_method(run, receiver, name, call)
     if receiver is None and name == "item" and not call.values and isinstance(call.node, ast.Call):
         return Host("number")  # whatever has this method: tensors, arrays, what NumPy counts with
     values = [*([receiver] if receiver is not None else []), *call.values]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradls.flow import class_text
 from gradls.flow.hierarchy import linearize
 from gradls.flow.values import (
+    ESCAPED,
     Bound,
     Choice,
     Class,
@@ -17,6 +18,7 @@ from gradls.flow.values import (
     Mapping,
     Sequence,
     Tensor,
+    Unknown,
     Value,
 )
 from gradls.syntax.walk import walk
@@ -41,6 +43,9 @@ def escape(run: Run, value: Value) -> None:
                 if isinstance(value.cls, Class):
                     _forget(run, value, value.cls)
                 todo += [held for held in value.fields.values() if isinstance(held, Value)]
+        elif isinstance(value, Unknown):
+            if value.plain:
+                run.state.set(value.fields, ESCAPED, True)
         elif isinstance(value, Bound):
             todo += [value.receiver, *([value.function] if value.function is not None else [])]
         elif isinstance(value, Function):

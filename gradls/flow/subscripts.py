@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import Op, Output
-from gradls.flow import calls, entries, hierarchy, nothing, ranges, registries, truth, writes
+from gradls.flow import calls, entries, fillings, hierarchy, nothing, ranges, registries, truth, writes
 from gradls.flow.arguments import Call
 from gradls.flow.escapes import put_into
 from gradls.flow.graph import Storage, saved
@@ -68,7 +68,7 @@ def get_item(run: Run, receiver: Value, index: Value, node: ast.AST) -> Value:
             return unknown_operation(run, "index", [receiver, index], node, pure=True)
         if isinstance(index, Host) and index.known and isinstance(index.value, (int, str)):
             return truth.derived(run, receiver, ("item", index.value))
-        return run.unknown("item", receiver.name)
+        return fillings.part_of(run, receiver, index) or run.unknown("item", receiver.name)
     if isinstance(receiver, Class) or (isinstance(receiver, Lib) and receiver.path.startswith(("typing", "torch."))):
         return receiver
     if isinstance(receiver, Host) and receiver.known and isinstance(index, Host) and index.known:
@@ -236,10 +236,10 @@ def set_item(run: Run, receiver: Value, index: Value, value: Value, target: ast.
                 run.state.set(receiver.fields, "rest", run.join.values([receiver.rest, value]))
     elif isinstance(receiver, Instance):
         _set_on_instance(run, receiver, index, value, target)
-    elif isinstance(receiver, Unknown) and (
-        value.requires_grad is not False if isinstance(value, Tensor) else hierarchy.is_module(value)
-    ):
-        run.event("unknown-item-set", target, receiver, assigned=value)
+    elif isinstance(receiver, Unknown):
+        if value.requires_grad is not False if isinstance(value, Tensor) else hierarchy.is_module(value):
+            run.event("unknown-item-set", target, receiver, assigned=value)
+        fillings.put(run, receiver, index, value)
 
 
 def delete_item(run: Run, receiver: Value, index: Value, target: ast.AST) -> None:

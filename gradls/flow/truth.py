@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradls.flow.hierarchy import is_instance
 from gradls.flow.state import Fields
 from gradls.flow.values import (
+    ESCAPED,
     NONE,
     Bound,
     Choice,
@@ -90,13 +91,18 @@ def derived(run: Run, value: Unknown, key: object) -> Unknown:
     if found is None:
         found = run.unknown("derived", value.name)
         found.fields["derived"] = (value, key)
-        found.plain = value.plain
+        found.plain = value.plain and not (ESCAPED in value.fields and _is_named(key))
         found.unrecorded = value.unrecorded and isinstance(key, int)
         if value.origin == "metadata":
             found.origin = "metadata"
         # A memo, not a write of the program: it is not undone.
         value.fields["derived", key] = found
     return found
+
+
+def _is_named(key: object) -> bool:
+    """Is it the question for an element with a name?"""
+    return isinstance(key, tuple) and key[0] == "item" and isinstance(key[1], str)
 
 
 def chosen(run: Run, value: Choice) -> Value:

@@ -99,13 +99,17 @@ def computed(value: Any, node: Node | None = None) -> Host:
 
 
 _INTEGERS = ("integers",)
+ESCAPED = ("escaped",)
+"""The slot of data that unknown code has: it may put more into it than a loader does."""
+FILLED = ("filled",)
+"""The slot of data into which the program has put something that may require grad."""
 
 
 class Unknown(Value):
     """A value of which nothing is known but its identity. `fields` remembers its attributes and comparisons, so that
     the same question about it gets the same answer."""
 
-    __slots__ = ("_unrecorded", "among", "answer", "fields", "name", "origin", "plain", "question")
+    __slots__ = ("_plain", "_unrecorded", "among", "answer", "fields", "name", "origin", "question")
 
     def __init__(self, state: State, origin: str = "", name: str = "", question: Question | None = None) -> None:
         self.origin = origin
@@ -114,16 +118,32 @@ class Unknown(Value):
         self.answer: object = None
         self.among: tuple[Value, ...] = ()
         """Tensors and objects one of which it may be, by branch."""
-        self.plain = False
-        """It is data from a loader, or was computed from such only: it carries no gradient."""
+        self._plain = False
         self._unrecorded = False
         self.fields = Fields(state)
+
+    @property
+    def plain(self) -> bool:
+        """It is data from a loader, or was computed from such only: it carries no gradient."""
+        return self._plain and (len(self.fields) == 0 or FILLED not in self.fields)
+
+    @plain.setter
+    def plain(self, is_so: bool) -> None:
+        """For a new one only: others may have been looked at by then."""
+        self._plain = is_so
+
+    @property
+    def was_quiet(self) -> bool:
+        """Before anything was put into it, was it `plain` or `unrecorded`?"""
+        return self._plain or self._unrecorded
 
     @property
     def unrecorded(self) -> bool:
         """If it is a tensor, it does not require grad: it was computed while gradients were off, or holds integers.
         Nothing is said of its attributes, nor of what calling it gives."""
-        return self._unrecorded or (len(self.fields) > 0 and _INTEGERS in self.fields)
+        if len(self.fields) == 0:
+            return self._unrecorded
+        return (self._unrecorded and FILLED not in self.fields) or _INTEGERS in self.fields
 
     @unrecorded.setter
     def unrecorded(self, is_so: bool) -> None:

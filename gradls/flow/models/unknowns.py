@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
-from gradls.flow import truth
+from gradls.flow import fillings, truth
 from gradls.flow.arguments import Call
 from gradls.flow.contents import is_plain, opaque
 from gradls.flow.graph import Cut, Edge, Node
@@ -155,6 +155,8 @@ def unknown_method(run: Run, name: str, receiver: Unknown, call: Call) -> Value 
         found.plain = True
         return found
     bound = bind(run, op, [receiver, *call.args], call.kwargs)
+    if op.inplace and run.recording is not False:
+        fillings.fill(run, receiver, [*call.args, *call.kwargs.values()])
     flowing = [value for key, value in bound.items() if key in op.differentiable or key == op.params[0]]
     result = unknown_operation(run, name, flowing, call.node, pure=True, given=[receiver, *call.values])
     assert isinstance(result, Unknown)
@@ -165,4 +167,5 @@ def unknown_method(run: Run, name: str, receiver: Unknown, call: Call) -> Value 
         result.unrecorded = True
     elif op.view or op.inplace or name in _SAME:
         result.plain, result.unrecorded = receiver.plain, receiver.plain or receiver.unrecorded
+        result.fields[fillings.VIEWED] = receiver
     return result
