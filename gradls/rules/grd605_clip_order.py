@@ -9,7 +9,15 @@ from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.lightning import is_of_training_step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import Moment, Order, is_vague_optimizer, order_of
+from gradls.rules.training_order import (
+    Moment,
+    Order,
+    is_every_so_often,
+    is_on_the_way,
+    is_vague_optimizer,
+    order_of,
+    rounds_of,
+)
 from gradls.rules.words import code, place
 
 _RIGHT = "clip between `backward()` and `step()`"
@@ -21,7 +29,8 @@ class ClipOrder(Rule):
     ## What it finds
     `clip_grad_norm_` or `clip_grad_value_` before `backward()` has computed the gradients, after `step()` has used
     them, or in the `training_step` of a LightningModule; and over `parameters()` that something else has gone through
-    before, such as the optimizer.
+    before, such as the optimizer. As information, clipping behind each `backward()` of several that add up for one
+    step.
 
     ## Why it matters
     The step is taken with the gradients as they are, however large.
@@ -131,6 +140,34 @@ class ClipOrder(Rule):
             elif all(clip.is_useless for clip in found):
                 # What stands before it tells most in the last round, when the loop has come around.
                 yield from self._report(facts, found[-1])
+            else:
+                yield from self._of_parts(facts, order, found)
+
+    def _of_parts(self, facts: Facts, order: Order, found: list["_Clip"]) -> Iterator[Finding]:
+        """Accumulation: the gradients are clipped behind each backward, and applied in every so many rounds."""
+        first = found[0]
+        before, after = first.before, first.after
+        if before is None or before.kind != "backward" or first.is_guessed or _is_used(facts, first.event):
+            return
+        if after is None or after.kind != "step" or not is_every_so_often(facts, after.event):
+            return
+        inner = rounds_of(first.event.path)
+        if not inner or inner != rounds_of(before.event.path) or inner != rounds_of(after.event.path):
+            return
+        if is_on_the_way(after.event.path, first.event.path):
+            return
+        held = set(first.event.parameters)
+        for moment in order.moments:
+            mine = moment.kind == "clear" and (moment.tensors is None or not held.isdisjoint(moment.tensors))
+            if mine and rounds_of(moment.event.path) == inner and is_on_the_way(moment.event.path, first.event.path):
+                return  # Nothing adds up.
+        message = (
+            f"{code(facts, first.event.at.node)} clips after each `backward()`, and {code(facts, after.event.at.node)} "
+            "comes in some of the rounds only: what the rounds before have left is clipped again together with what "
+            "this one adds, and each counts less than the next. Clip right before the step"
+        )
+        story = [Step(place(after.event.at), "the sum is applied here")]
+        yield self.finding(place(first.event.at), message, story, severity=Severity.INFORMATION)
 
     def _of_lightning(self, facts: Facts, event: Event) -> Finding:
         message = (

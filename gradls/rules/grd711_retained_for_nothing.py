@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, from_earlier_round, walk
+from gradls.flow.graph import Node, before_loop, from_earlier_round, leaves, loops_of, walk
 from gradls.flow.values import Tensor, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
@@ -19,7 +19,8 @@ class RetainedForNothing(Rule):
 
     ## What it finds
     A `backward(retain_graph=True)` after which nothing goes through the same graph; and one that goes, in each round of
-    a loop, through the graphs of all rounds before.
+    a loop, through the graphs of all rounds before. As a warning, one that goes through what was computed before the
+    loop from parameters that the loop trains: it never becomes what the new parameters would make of it.
 
     ## Why it matters
     A graph that is kept holds every activation until the loss itself is gone. In a loop that carries a state without
@@ -52,6 +53,20 @@ class RetainedForNothing(Rule):
         state.register_hook(passed.append)
         state.sum().backward(retain_graph=True)
     assert len(passed) == 1 + 2 + 3
+    ```
+
+    ```python
+    import torch
+
+    texels = torch.zeros(4, requires_grad=True)
+    optimizer, seen = torch.optim.Adam([texels], lr=0.1), []
+    image = torch.sigmoid(texels)
+    for _ in range(3):
+        optimizer.zero_grad()
+        seen.append(image.tolist())
+        image.sum().backward(retain_graph=True)
+        optimizer.step()
+    assert seen[0] == seen[1] == seen[2]
     ```
 
     ## Use instead
@@ -99,7 +114,10 @@ class RetainedForNothing(Rule):
             if not all(_is_retained(event) and not event.caught for event in events):
                 continue
             old = next((found for event in events if (found := _earlier(event)) is not None), None)
-            if old is not None:
+            stale = _stale(facts, events[-1]) if old is None else None
+            if stale is not None:
+                yield self._report_stale(facts, events[-1], *stale)
+            elif old is not None:
                 yield self._report_growth(facts, events[-1], old)
             elif not any(_is_used_again(facts, event) for event in events):
                 yield self._report(facts, events[0])
@@ -117,6 +135,17 @@ class RetainedForNothing(Rule):
         story = [Step(place(old.at), "this comes from an earlier round")] if old.at is not None else []
         return self.finding(place(event.at), message, story)
 
+    def _report_stale(self, facts: Facts, event: Event, old: Node, step: Event) -> Finding:
+        what = f"`{old.name}`" if old.name else code(facts, old.at.node) if old.at is not None else "part of it"
+        message = (
+            f"{code(facts, event.at.node)} goes through {what} in each round, which was computed once, before it: "
+            f"{code(facts, step.at.node)} changes what it was computed from, and it stays what it was. `retain_graph` "
+            "only hides that; compute it in the loop"
+        )
+        story = [Step(place(old.at), "this is computed before the loop")] if old.at is not None else []
+        story.append(Step(place(step.at), "this changes what it was computed from"))
+        return self.finding(place(event.at), message, story, severity=Severity.WARNING)
+
 
 def _is_retained(event: Event) -> bool:
     """Is the graph of a backward kept because the program says so?"""
@@ -133,6 +162,29 @@ def _earlier(event: Event) -> Node | None:
         if part.kind == "op" and part.frees and from_earlier_round(event.path, part.path)
     ]
     return max(old, key=lambda part: part.fields.born, default=None)
+
+
+def _stale(facts: Facts, event: Event) -> tuple[Node, Event] | None:
+    """The last operation before the loop that a backward in it goes through, and a step in the loop that changes what
+    it was computed from."""
+    if event.node is None:
+        return None
+    before = [
+        part
+        for part in walk(event.node, follow="flow")
+        if part.kind == "op" and before_loop(event.path, part.path) and part.born < event.clock
+    ]
+    if not before:
+        return None
+    for step in facts.of("step"):
+        if step.clock > event.clock:
+            continue
+        moved = set(step.trained)
+        for part in sorted(before, key=lambda part: -part.born):
+            around = loops_of(event.path) - loops_of(part.path)
+            if step.clock > part.born and loops_of(step.path) & around and not moved.isdisjoint(leaves(part)):
+                return part, step
+    return None
 
 
 def _is_used_again(facts: Facts, event: Event) -> bool:

@@ -238,3 +238,105 @@ def test_the_module_that_is_not_used_is_told_and_not_its_layers() -> None:
     optimizer.step()
     """
     assert reported("GRD520", snippet) == [("information", "Adapter()")]
+
+
+ACCUMULATED = """
+net = nn.Linear(3, 1)
+optimizer = torch.optim.AdamW(net.parameters())
+for n in range(16):
+    {first}
+    (net(torch.randn(2, 3)).sum() / 4).backward()
+    {clip}
+    if (n + 1) % 4 == 0:
+        {inner}
+        optimizer.step()
+        optimizer.zero_grad()
+"""
+CLIP = "nn.utils.clip_grad_norm_(net.parameters(), 1.0)"
+
+
+@pytest.mark.parametrize(
+    ("first", "clip", "inner", "found"),
+    [
+        ("pass", CLIP, "pass", 1),
+        ("pass", "pass", CLIP, 0),
+        ("optimizer.zero_grad()", CLIP, "pass", 0),
+        ("pass", f"norm = {CLIP}", "pass", 0),
+    ],
+)
+def test_clipped_behind_each_backward_of_several(first: str, clip: str, inner: str, found: int) -> None:
+    severities = [s for s, _ in reported("GRD605", ACCUMULATED.format(first=first, clip=clip, inner=inner))]
+    assert severities == ["information"] * found
+
+
+BEFORE = """
+texels, net = torch.zeros(4, requires_grad=True), nn.Linear(4, 4)
+optimizer = torch.optim.{made}
+{before}
+for _ in range(9):
+    {inside}
+    optimizer.zero_grad()
+    loss = image.sum()
+    loss.backward(retain_graph=True)
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("made", "before", "inside", "found"),
+    [
+        ("Adam([texels])", "image = torch.sigmoid(texels)", "pass", 1),
+        ("Adam(net.parameters())", "image = net(torch.ones(1, 4)).tanh()", "pass", 1),
+        ("Adam([texels])", "pass", "image = torch.sigmoid(texels)", 0),
+        ("Adam([texels])", "base = net(torch.ones(4))", "image = base * texels", 0),
+        ("Adam([texels])", "base = torch.sigmoid(texels).detach()", "image = base * texels", 0),
+    ],
+)
+def test_what_is_computed_before_the_loop_that_trains(made: str, before: str, inside: str, found: int) -> None:
+    severities = [s for s, _ in reported("GRD711", BEFORE.format(made=made, before=before, inside=inside))]
+    assert severities.count("warning") == found
+
+
+def test_several_backwards_before_one_step() -> None:
+    snippet = """
+    net = nn.Linear(4, 4)
+    optimizer = torch.optim.Adam(net.parameters())
+    for _ in range(9):
+        h = net(torch.ones(1, 4))
+        optimizer.zero_grad()
+        for k in range(4):
+            h[0, k].backward(retain_graph=True)
+        optimizer.step()
+    """
+    assert [found for found in reported("GRD711", snippet) if found[0] == "warning"] == []
+
+
+REVERSAL = """
+class Reversal(nn.Module{base}):
+    def forward(self, x):
+        return x * 1
+
+    def backward(self{argument}):
+        return {given}
+
+reversal, x = Reversal(), torch.ones(3, requires_grad=True)
+{use}
+"""
+
+
+@pytest.mark.parametrize(
+    ("base", "argument", "use", "found"),
+    [
+        ("", ", gradient", "reversal(x).sum().backward()", 1),
+        ("", ", gradient", "reversal(x).sum()", 0),
+        ("", ", gradient", "reversal(x).sum().backward()\nreversal.backward(x)", 0),
+        ("", ", gradient", "reversal(x).sum().backward()\nfor layer in unknown():\n    layer.backward(x)", 0),
+        ("", "", "reversal(x).sum().backward()", 0),
+        (", Unknown", ", gradient", "reversal(x).sum().backward()", 0),
+    ],
+)
+def test_backward_of_a_module(base: str, argument: str, use: str, found: int) -> None:
+    snippet = "from elsewhere import Unknown, unknown\n" + REVERSAL.format(
+        base=base, argument=argument, given="-gradient" if argument else "None", use=use
+    )
+    assert len(reported("GRD811", snippet)) == found
