@@ -50,6 +50,13 @@ def put_by_method(run: Run, receiver: Unknown, name: str, call: Call) -> None:
     fill(run, receiver, given)
 
 
+def setting(run: Run, name: str) -> Unknown:
+    """A number, a text or a list of such of which nothing else is known."""
+    found = run.unknown("metadata", name)
+    found.plain = True
+    return found
+
+
 def part_of(run: Run, receiver: Unknown, index: Value) -> Unknown | None:
     """A part of data, by a slice or by what is not known; None if it may be more than data."""
     by_place = isinstance(index, Sequence) or (isinstance(index, Host) and index.kind in ("slice", "int"))

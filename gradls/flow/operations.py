@@ -427,6 +427,8 @@ def unknown_operation(
         quiet = pure and all(given.flows is False for given in edges)
         result.plain = quiet and not any(isinstance(value, Unknown) and value.unrecorded for value in values)
         result.unrecorded = quiet or (run.recording is False and not run.isolated)
+        if result.plain and all(value.origin == "metadata" for value in values if isinstance(value, Unknown)):
+            result.origin = "metadata"
         if result.unrecorded and not quiet:
             node.cut = Cut("no_grad", run.mode["at"] or run.at(at), False)
         if not quiet:

@@ -125,7 +125,7 @@ class Unknown(Value):
     @property
     def plain(self) -> bool:
         """It is data from a loader, or was computed from such only: it carries no gradient."""
-        return self._plain and (len(self.fields) == 0 or FILLED not in self.fields)
+        return self._plain and FILLED not in self.fields
 
     @plain.setter
     def plain(self, is_so: bool) -> None:
@@ -141,8 +141,6 @@ class Unknown(Value):
     def unrecorded(self) -> bool:
         """If it is a tensor, it does not require grad: it was computed while gradients were off, or holds integers.
         Nothing is said of its attributes, nor of what calling it gives."""
-        if len(self.fields) == 0:
-            return self._unrecorded
         return (self._unrecorded and FILLED not in self.fields) or _INTEGERS in self.fields
 
     @unrecorded.setter
@@ -400,20 +398,9 @@ class Class(Value):
     """A class of the program."""
 
     __slots__ = (
-        "bases",
-        "declarations",
-        "fields",
-        "libraries",
-        "name",
-        "node",
-        "order",
-        "scope",
-        "sort",
-        "source",
-        "switches",
-        "unknown_base",
-        "uses",
-    )
+        "bases", "declarations", "fields", "libraries", "name", "node", "order", "scope", "sort", "source", "switches",
+        "unknown_base", "uses",
+    )  # fmt: skip
 
     def __init__(self, state: State, name: str, bases: tuple[Value, ...], node: ast.ClassDef, source: Source) -> None:
         self.name = name

@@ -32,6 +32,33 @@ PROGRAMS = {
         l = torch.nn.Parameter(torch.zeros(2))
         m = torch.nn.Parameter(torch.zeros(2), requires_grad=False)
     """,
+    "numbers from outside": """
+        import argparse
+        import json
+        import os
+        import random
+        import time
+        import numpy as np
+        t = torch.ones(3)
+        w = torch.ones(3, requires_grad=True)
+        parser = argparse.ArgumentParser()
+        parser.add_argument("-r", "--learning-rate", type=float, default=0.5)
+        parser.add_argument("--sizes", type=int, nargs="+", default=[1, 2])
+        parser.add_argument("--flag", action="store_true")
+        parser.add_argument_group("more").add_argument("--beta", dest="gamma", default=2, type=int)
+        args = parser.parse_args([])
+        a = t * args.learning_rate
+        b = w * args.learning_rate
+        c = t * (args.gamma ** 2 - abs(args.learning_rate - 1))
+        d = t * args.sizes[0] if args.flag else t * args.sizes[-1]
+        e = t * random.random() + random.randint(1, 2)
+        f = t * time.time()
+        g = t * json.loads('{"a": [2]}')["a"][0]
+        h = t * np.random.randint(3)
+        i = t * float(os.environ.get("NOT_THERE", "1"))
+        j = t * random.uniform(0, args.gamma)
+        k = t * min(args.learning_rate, 2)
+    """,
     "context managers that have nothing to do with gradients": """
         import os
         import warnings
@@ -305,6 +332,30 @@ UNCERTAIN = {
         a = w.grad
         b = w.grad * 2
         c = v.grad * 2
+    """,
+    "values from outside that are no numbers": """
+        import argparse
+        import json
+        import random
+        t = torch.ones(3)
+        w = torch.ones(3, requires_grad=True)
+        a = t * random.uniform(0, w[0])
+        b = t * json.loads('{"a": 2}', object_hook=lambda entries: w)
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--made", type=lambda text: w, default="1")
+        parser.add_argument("--given", default=w)
+        parser.add_argument("--set", type=int)
+        parser.add_argument("--put", type=int)
+        parser.set_defaults(set=w)
+        args = parser.parse_args([])
+        args.put = w
+        c = t * args.made
+        d = t * args.given
+        e = t * args.set
+        f = t * args.put
+        data = json.loads('{"a": 2}')
+        data["a"] = w
+        g = t * data["a"]
     """,
     "objects that do with operations what they like": """
         class Special(torch.Tensor):

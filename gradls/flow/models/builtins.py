@@ -15,7 +15,7 @@ from gradls.flow.hierarchy import is_instance
 from gradls.flow.iterators import consume
 from gradls.flow.models.containers import to_mapping, to_sequence
 from gradls.flow.models.registry import function
-from gradls.flow.operations import apply, cut_node
+from gradls.flow.operations import apply, cut_node, unknown_operation
 from gradls.flow.values import (
     FALSE,
     NONE,
@@ -258,6 +258,8 @@ def absolute(run: Run, path: str, call: Call) -> Value:
     if isinstance(value, Host):
         known = value.known and isinstance(value.value, (int, float))
         return host(abs(value.value)) if known else Host(value.kind, node=value.node)
+    if isinstance(value, Unknown):
+        return unknown_operation(run, "abs", [value], call.node, pure=True)
     return run.unknown("call", "abs")
 
 

@@ -41,6 +41,7 @@ MODULES = (
     "module_methods",
     "numpy",
     "optimizers",
+    "outside",
     "parallel",
     "removed",
     "tensors",
