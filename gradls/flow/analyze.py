@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from gradls.autograd.versions import NEWEST, Version
-from gradls.flow import abroad, class_text, declared, hierarchy, roots
+from gradls.flow import abroad, class_text, declared, hierarchy, roots, variants
 from gradls.flow.chapters import Chapter
 from gradls.flow.differences import differences, mentions
 from gradls.flow.facts import Facts
@@ -154,7 +154,7 @@ class Analysis:
         elif self._edited:
             declared.forget(run, self._edited)
         chapters = [self._module]
-        run.in_vain = Counter(self._module.in_vain)
+        run.in_vain, run.handed_on = Counter(self._module.in_vain), {}
         known: dict[Any, Chapter] = {}
         spent, executed = self._module.steps, set(self._module.executed)
         try:
@@ -173,6 +173,7 @@ class Analysis:
                             executed.update(chapter.executed)
                             if chapter.in_vain:
                                 run.in_vain.update(chapter.in_vain)
+                            variants.note(run, chapter)
                             spent += chapter.steps
                             if self._pause is not None and chapter is not self._known.get(key):
                                 self._pause()
@@ -315,7 +316,7 @@ class Analysis:
             return None
         if not self._answered.isdisjoint(chapter.asked):
             return None
-        if not abroad.would_try_the_same(run, chapter):
+        if not (abroad.would_try_the_same(run, chapter) and variants.would_do_the_same(run, chapter)):
             return None
         if self._different and not self._different.isdisjoint(self._mentioned(chapter)):
             return None

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from gradls.autograd.ops import find_op
-from gradls.flow import abroad, attributes, classes, contexts, fillings, gaps, hierarchy, lazies, nothing, truth
+from gradls.flow import abroad, attributes, classes, contexts, fillings, gaps, hierarchy, lazies, nothing, truth, variants
 from gradls.flow.arguments import Call
 from gradls.flow.chapters import may_be_of_the_file
 from gradls.flow.escapes import escape
@@ -312,7 +312,7 @@ def call_function(
     if _takes_fewer(function, call, receiver):
         _leave_open(function, call, receiver)
         return run.unknown("call", function.name)
-    if is_stub(function.source):
+    if is_stub(function.source) or (call.node is run.hands_on and not variants.is_followed(run, function)):
         return _not_followed(run, function, call, receiver)
     home = function.source is run.source
     if not home:

@@ -39,6 +39,7 @@ class Chapter:
         "entered",
         "events",
         "executed",
+        "hands_on",
         "in_vain",
         "inner",
         "memo",
@@ -87,6 +88,8 @@ class Chapter:
         vain (`flow/abroad.py`)."""
         self.in_vain: dict[ast.AST, int] = {}
         """How often it did."""
+        self.hands_on: tuple[ast.AST, bool] | None = None
+        """The function whose result it only hands on, and whether that was followed (`flow/variants.py`)."""
         self.recorded = True
         """Gradients are certain to be on: it calls backward itself, or makes an object, or is what the module does."""
         self.switched_off = False

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from gradls.flow import attributes, class_text, classes, hierarchy, unparsed
+from gradls.flow import attributes, class_text, classes, hierarchy, unparsed, variants
 from gradls.flow.arguments import Call
 from gradls.flow.backward import check_result
 from gradls.flow.calls import call_function
@@ -102,7 +102,12 @@ def methods(cls: Class) -> list[Function]:
 
 def run_function(run: Run, function: Function) -> Chapter:
     """Run a function."""
-    return _run_alone(run, function.written.node, lambda: _call(run, function, arguments(run, function, False)))
+    node = function.written.node
+    run.hands_on = variants.handed_on(node)
+    try:
+        return _run_alone(run, node, lambda: _call(run, function, arguments(run, function, False)))
+    finally:
+        run.hands_on = None
 
 
 def run_method(run: Run, cls: Class, method: Function, receiver: Value) -> Chapter:

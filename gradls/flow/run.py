@@ -16,6 +16,7 @@ from gradls.flow.notes import Event, TensorState
 from gradls.flow.program import File
 from gradls.flow.state import Assumed, Changes, Fields, State
 from gradls.flow.values import Class, Function, Instance, Lib, Tensor, Unknown, Value
+from gradls.flow.variants import Seen
 from gradls.syntax.source import Source
 
 MOST_STEPS = 120_000
@@ -185,6 +186,10 @@ class Run:
         """How many more it may take in other files."""
         self.in_vain: Counter[ast.AST] = Counter()
         """How often the chapters before this one have tried to follow functions of other files in vain."""
+        self.hands_on: ast.Call | None = None
+        """The call whose result the function under analysis only hands on."""
+        self.handed_on: dict[ast.AST, Seen] = {}
+        """How often the chapters before this one have followed the functions whose results they hand on."""
         self.limit = MOST_STEPS
         self.home = MOST_STEPS
         """The limit for what is called back from other files."""
