@@ -231,23 +231,24 @@ def _loop(
 
     loop = Loop(run.state.mark(), len(run.frame.modes), len(run.frame.leaving))
     loop.statement, loop.count = counted
-    path = run.path
+    path, later = run.path, run.later
     run.frame.loops.append(loop)
     run.frame.forks += 1
     if not exact:
         run.rough += 1
-        if run.rough > MOST_NESTED:
+        if run.rough > MOST_NESTED or run.later:
             bodies = bodies[:1]
     try:
         completes = True
-        for number, body in enumerate(bodies):
+        for body in bodies:
             completes = _round(run, loop, body)
             if not completes:
                 break
             if not exact:
                 forget_counters(run, loop.round_mark)
-            del number
+                run.later = True
     finally:
+        run.later = later
         run.frame.loops.pop()
         run.frame.forks -= 1
         if not exact:

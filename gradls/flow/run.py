@@ -195,6 +195,8 @@ class Run:
         """The limit for what is called back from other files."""
         self.rough = 0
         """How many loops of unknown length are open."""
+        self.later = False
+        """In a later round of a loop of unknown length."""
         self.declared: dict[Class, tuple[Instance | None, Chapter]] = {}
         """For a class, the object that stands for all that are only declared to be of it, and what was found out when
         it was made."""
