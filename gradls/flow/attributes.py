@@ -317,6 +317,9 @@ def set_attribute(
                 imports.replace(run, receiver, name, value)
             run.event("unknown-attribute-set", target, receiver, name=name, assigned=value)
             fillings.fill(run, receiver, [value])
+            if name not in fields and find_attribute("unknown", name) is None:
+                # It has some value on the branches that do not come here.
+                _of_unknown(run, receiver, name, target)
             setter = find_setter("unknown", name)
             if setter is not None:
                 setter(run, receiver, value, target)

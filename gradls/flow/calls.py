@@ -7,7 +7,19 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from gradls.autograd.ops import find_op
-from gradls.flow import abroad, attributes, classes, contexts, fillings, gaps, hierarchy, lazies, nothing, truth, variants
+from gradls.flow import (
+    abroad,
+    attributes,
+    classes,
+    contexts,
+    fillings,
+    gaps,
+    hierarchy,
+    lazies,
+    nothing,
+    truth,
+    variants,
+)
 from gradls.flow.arguments import Call
 from gradls.flow.chapters import may_be_of_the_file
 from gradls.flow.escapes import escape

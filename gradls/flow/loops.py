@@ -32,8 +32,7 @@ MOST_NESTED = 4
 def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list[Value], bool]:
     """The elements that a loop over `value` goes through, and whether these are really all."""
     if isinstance(value, Choice):
-        known = next((option for option in value.options if isinstance(option, (Sequence, Mapping))), None)
-        value = known if known is not None else run.unknown("element")
+        return _rounds_of_any(run, [option for option in value.options if isinstance(option, (Sequence, Mapping))])
     held = container_elements(run, value)
     if held is not None:
         value = held
@@ -53,6 +52,15 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list
             return items if len(items) <= most and _are_objects(items) else items[:2], False
         return [*items, *([value.rest] * 2 if value.rest is not None else [])][:2], False
     return [expressions.element(run, value), expressions.element(run, value)], False
+
+
+def _rounds_of_any(run: Run, options: list[Sequence | Mapping]) -> tuple[list[Value], bool]:
+    """The same for something that is one of these, or something unknown if there is none: the longest stands for all."""
+    found = [rounds(run, option) for option in options]
+    if not found:
+        return rounds(run, run.unknown("element"))
+    elements, exact = max(found, key=lambda one: len(one[0]))
+    return elements, exact and all(len(others) == len(elements) for others, _ in found)
 
 
 def _are_objects(items: list[Value]) -> bool:

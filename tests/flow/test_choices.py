@@ -212,3 +212,28 @@ def f(full):
     x.detach().sum().backward()
 """
     assert [severity for severity, _ in reported("GRD101", program)] == ["error"]
+
+
+def test_an_attribute_that_only_one_branch_sets() -> None:
+    program = """
+import argparse
+import sys
+import torch
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--trained", default=True)
+parser.add_argument("--rounds", type=int, default=3)
+options = parser.parse_args([])
+if len(sys.argv) > 9:
+    options.trained = False
+    options.rounds = 1
+{}
+"""
+    check_right(program.format("torch.ones(3, requires_grad=options.trained).sum().backward()"))
+    repeated = """
+w = torch.ones(3, requires_grad=True)
+y = (w * w).sum()
+for _ in range(options.rounds):
+    y.backward()
+"""
+    assert [severity for severity, _ in reported("GRD301", program.format(repeated))] == ["error"]
