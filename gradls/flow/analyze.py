@@ -65,9 +65,9 @@ class Analysis:
         target: Version = NEWEST,
         pause: Callable[[], None] | None = None,
     ) -> None:
-        """`names` says what the imports of the source stand for, from now on. `pause` is called after each chapter
-        that is run: when it raises Interrupted, that comes out of `facts`, and what was found out so far is kept for
-        the next time."""
+        """`names` says what the imports of the source stand for, from now on. `pause` is called now and
+        then while the module's statements are run, and after each other chapter: when it raises Interrupted, that comes
+        out of `facts`, and the chapters that were run so far are kept for the next time."""
         self._source = source
         self._names = names or NoNames()
         self._target = target
@@ -221,11 +221,15 @@ class Analysis:
         for source, seen in list(self._seen()):
             self._seen_before.setdefault(source, Seen()).add(seen)
         self._asked_before = self._questions() - self._answered
-        run = self._run = Run(self._source, self._names, self._target)
+        run = Run(self._source, self._names, self._target)
         for node in self._module.inner:
             # It sees what the call had that defined it.
             self._known.pop(node, None)
-        self._module = roots.run_module(run)
+        run.pause = self._pause
+        module = roots.run_module(run)
+        run.pause = None
+        # Nothing is left of a run that was interrupted.
+        self._run, self._module = run, module
         different = _differences(old, run) if old is not None else None
         if different is None:
             self._known, self._mentions, self._seen_before, self._asked_before = {}, {}, {}, set()

@@ -357,6 +357,7 @@ def _leave_open(function: Function, call: Call, receiver: Value | None) -> None:
 def _call_function(
     run: Run, function: Function, call: Call, receiver: Value | None = None, owner: Value | None = None
 ) -> Value:
+    run.breathe()
     scope = Scope(Fields(run.state), function.scope, "function")
     bind_arguments(run, function, call, scope.fields, receiver)
     run.executed[function.node] = None

@@ -55,7 +55,7 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list
 
 
 def _rounds_of_any(run: Run, options: list[Sequence | Mapping]) -> tuple[list[Value], bool]:
-    """The same for something that is one of these, or something unknown if there is none: the longest stands for all."""
+    """The same for something that is one of these, or unknown if there is none: the longest stands for all."""
     found = [rounds(run, option) for option in options]
     if not found:
         return rounds(run, run.unknown("element"))
@@ -276,6 +276,7 @@ def _loop(
 
 def _round(run: Run, loop: Loop, body: Callable[[], bool]) -> bool:
     """One round; False if it never comes to the next (it returned, raised or broke out on every way)."""
+    run.breathe()
     loop.round_mark = run.state.mark()
     loop.continues = []
     # What a round decided for good (`if done: break`) holds in the next one too.

@@ -37,6 +37,8 @@ MOST_STEPS_A_DEFINITION = 1_000
 """For each function, class or import of a module whose statements take too many."""
 COPIES_A_STEP = 50
 MOST_CALLS_DEEP = 14
+STEPS_AT_A_STRETCH = 500
+"""After so many somebody may interrupt."""
 
 
 _at = tuple.__new__
@@ -219,6 +221,10 @@ class Run:
         """Inside how many blocks that are autocast for certain."""
         self.casting = 0
         """Inside how many blocks or functions under autocast, or under something unknown that may be autocast."""
+        self.pause: Callable[[], None] | None = None
+        """Called now and then. Who raises something in it does not go on with this run."""
+        self.paused = 0
+        """When that was, in steps."""
         self.alone = False
         """The function under analysis is called by nobody in the file."""
         self.begin(source.tree)
@@ -319,6 +325,12 @@ class Run:
         self.steps += 1
         if self.steps > self.limit:
             raise OutOfBudget
+
+    def breathe(self) -> None:
+        """Let somebody interrupt, if it has gone on for some time."""
+        if self.pause is not None and self.steps - self.paused > STEPS_AT_A_STRETCH:
+            self.paused = self.steps
+            self.pause()
 
     def observe(self, node: ast.AST, tensor: Tensor) -> None:
         """Note what the expression `node` was; an expression seen in two states has an unknown one."""

@@ -280,6 +280,34 @@ def test_an_interrupted_analysis_goes_on_where_it_was() -> None:
     assert interrupted == len(facts.chapters) - 1
 
 
+def test_the_statements_of_the_module_are_interrupted() -> None:
+    deep = "".join(f"def f{n}(x):\n    return f{n + 1}(x) + f{n + 1}(x) + f{n + 1}(x)\n\n\n" for n in range(6))
+    source = Source.read(f"{PROGRAM}\n\n{deep}def f6(x):\n    return x\n\n\nf0(torch.ones(3))\n")
+    left = 0
+
+    def pause() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Interrupted
+
+    analysis = Analysis(source, pause=pause)
+    for count in (1, 3, 5):
+        left = count
+        with pytest.raises(Interrupted):
+            _ = analysis.facts
+        # The chapters come after that.
+        assert analysis._run is None
+    assert_as_fresh(analysis.facts)
+    for old, new, count in (("x", "x.detach()", 2), ("x.detach()", "x", 4)):
+        left = count
+        old, new = f"return {old}\n\n\nf0", f"return {new}\n\n\nf0"
+        analysis.edited(source.edit(split_lines(source.text.replace(old, new))).blocks)
+        with pytest.raises(Interrupted):
+            _ = analysis.facts
+        assert_as_fresh(analysis.facts)
+
+
 IMPORTING = """
 import torch
 from torch import nn
