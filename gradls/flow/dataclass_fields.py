@@ -51,9 +51,16 @@ def _declared(cls: Class) -> dict[str, Value | None]:
     found: dict[str, Value | None] = {}
     for base in reversed(linearize(cls)):
         if isinstance(base, Class):
-            for statement in base.node.body:
-                if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
-                    continue
-                if "ClassVar" not in ast.dump(statement.annotation):
-                    found[statement.target.id] = base.fields.get(statement.target.id)
+            found.update({name: base.fields.get(name) for name in base.source.once(_annotated, base.node)})
     return found
+
+
+def _annotated(node: ast.ClassDef) -> list[str]:
+    """The names that the body of a class annotates, but for variables of the class."""
+    return [
+        statement.target.id
+        for statement in node.body
+        if isinstance(statement, ast.AnnAssign)
+        and isinstance(statement.target, ast.Name)
+        and "ClassVar" not in ast.dump(statement.annotation)
+    ]

@@ -195,15 +195,17 @@ def _is_carried(event: Event) -> bool:
     """Does the value live from call to call, as that of `self.mean = 0.9 * self.mean + 0.1 * loss` does?"""
     if _target(event) is not None:
         return True
-    node = event.at.node
-    above = event.at.source.parent(node) if isinstance(node, ast.Attribute) else None
-    if not isinstance(above, ast.Assign) or above.targets != [node]:
-        return False
-    written = event.at.source.segment(node)
-    return any(
-        isinstance(part, ast.Attribute) and part.attr == node.attr and event.at.source.segment(part) == written  # type: ignore[attr-defined]
-        for part in ast.walk(above.value)
-    )
+    source, node = event.at.source, event.at.node
+    above = source.parent(node) if isinstance(node, ast.Attribute) else None
+    return isinstance(above, ast.Assign) and above.targets == [node] and source.once(_is_made_of_itself, above)
+
+
+def _is_made_of_itself(statement: ast.Assign) -> bool:
+    """Does the attribute that a statement assigns to also stand in what it is given?"""
+    target = statement.targets[0]
+    attributes = [part for part in ast.walk(statement.value) if isinstance(part, ast.Attribute)]
+    named = [part for part in attributes if part.attr == getattr(target, "attr", None)]
+    return any(ast.unparse(part) == ast.unparse(target) for part in named)
 
 
 def _target(event: Event) -> ast.Attribute | None:
