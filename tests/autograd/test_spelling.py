@@ -28,6 +28,8 @@ NAMES = {
     "torch._C._TensorBase.add_": "torch.Tensor.add_",
     "torch.autograd.grad_mode.no_grad": "torch.no_grad",
     "torch.autograd.grad_mode.inference_mode": "torch.inference_mode",
+    "torch.autograd.grad_mode.set_grad_enabled": "torch.set_grad_enabled",
+    "torch.autograd.set_grad_enabled": "torch.set_grad_enabled",
     "torch.autograd.variable.Variable": "torch.autograd.Variable",
     "torch.autograd.function.Function": "torch.autograd.Function",
     "torch._tensor.Tensor": "torch.Tensor",

@@ -919,3 +919,9 @@ def test_the_mode_of_an_unknown_model_within_a_wrapper(again: str, found: int) -
                 {}
     """
     assert len(reported("GRD705", text.format(again))) == found
+
+
+@pytest.mark.parametrize(("given", "found"), [("given", 0), ("'cpu'", 1), ("torch.device('cpu')", 1)])
+def test_a_conversion_to_what_may_be_a_tensor(given: str, found: int) -> None:
+    text = "net = nn.Linear(3, 3)\n\ndef run(x, given):\n    return net((torch.rand_like(x) < x).to({}))\n"
+    assert len(reported("GRD518", text.format(given))) == found

@@ -41,6 +41,10 @@ SEARCHED = tuple(_SEARCHED.split())
 """Packages in whose modules other names of the same things are looked for."""
 
 
+_FORGOTTEN = {"torch": ("set_grad_enabled",)}
+"""Names that their module offers and documents, and that its `__all__` does not have."""
+
+
 def is_named(value: Any) -> bool:
     return isinstance(value, type) or callable(value) or isinstance(value, types.ModuleType)
 
@@ -51,7 +55,7 @@ def public_names() -> dict[int, str]:
     for module_name in PUBLIC:
         module = importlib.import_module(module_name)
         exported = getattr(module, "__all__", None)
-        for name in exported or dir(module):
+        for name in (*(exported or dir(module)), *_FORGOTTEN.get(module_name, ())):
             value = getattr(module, name, None)
             if name.startswith("_") or not is_named(value) or not str(_home(value)).startswith("torch"):
                 continue

@@ -257,9 +257,7 @@ def _dtype_of_conversion(name: str, receiver: Tensor, call: Call) -> str | None:
         return receiver.dtype
     if name in ("type", "type_as"):
         return None
-    return (
-        None if any(isinstance(value, Unknown) and value.name == "dtype" for value in call.values) else receiver.dtype
-    )
+    return receiver.dtype if all(map(dtypes.is_no_dtype, call.values)) else None
 
 
 def _integer_cast(run: Run, receiver: Tensor, dtype: str, call: Call, name: str) -> Tensor:
