@@ -160,11 +160,19 @@ def call_instance(run: Run, instance: Instance, call: Call) -> Value:
     return as_hooked(run, result) if around else result
 
 
+_MOST_FORWARDS = 60
+"""Modules that call each other are followed so deep: a `forward` that is assigned may be the module itself."""
+
+
 def _call_noted(run: Run, instance: Instance, call: Call) -> Value:
     """Call an object. If it is a module that no other module calls, or a layer that depends on the mode or has running
     statistics, write down what came out and in which modes it was."""
     if not is_module(instance):
         return _call_instance(run, instance, call)
+    if run.forwards >= _MOST_FORWARDS:
+        from gradls.flow.calls import call_unknown
+
+        return call_unknown(run, instance, call)
     training, outermost = instance.fields.get("training"), run.forwards == 0
     run.forwards += 1
     try:
@@ -189,10 +197,13 @@ _WITH_MODE = tuple(f"torch.nn.{name}" for name in ("BatchNorm", "SyncBatchNorm",
 
 
 def _call_instance(run: Run, instance: Instance, call: Call) -> Value:
-    from gradls.flow.calls import call_function, call_unknown
+    from gradls.flow.calls import call_function, call_unknown, call_value
     from gradls.flow.models.module_forward import forward
 
     if isinstance(instance.cls, Lib):
+        own = instance.fields.get("forward") if is_module_path(instance.path) else None
+        if own is not None:
+            return call_value(run, own, call)
         model = find_method(instance, "__call__")
         if model is not None:
             return model(run, instance, call)
@@ -204,8 +215,6 @@ def _call_instance(run: Run, instance: Instance, call: Call) -> Value:
         function, owner = find_in_class(instance.cls, name)
         own = instance.fields.get(name)
         if own is not None:
-            from gradls.flow.calls import call_value
-
             return call_value(run, own, call)
         if isinstance(function, Function):
             return call_function(run, function, call, instance)

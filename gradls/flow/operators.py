@@ -259,8 +259,10 @@ def bounded(run: Run, kind: str, items: tuple[Value, ...], rest: Value | None) -
 
 
 def _note_repetition(run: Run, kind: type, sequence: Sequence, times: Value, node: ast.AST) -> None:
-    """Write down `[layer] * n`, unless n is known to be less than two."""
-    if kind is not ast.Mult or (isinstance(times, Host) and isinstance(times.value, int) and times.value < 2):
+    """Write down `[layer] * n`, unless n is known to be less than two, as a boolean is."""
+    if kind is not ast.Mult or (isinstance(times, Host) and times.kind == "bool"):
+        return
+    if isinstance(times, Host) and isinstance(times.value, int) and times.value < 2:
         return
     items = tuple(item for item in sequence.items if isinstance(item, (Instance, Tensor)))
     if items:

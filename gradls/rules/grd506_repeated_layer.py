@@ -67,7 +67,7 @@ class RepeatedLayer(Rule):
         told: set[Instance | Tensor] = set()
         for event in facts.of("repeated"):
             # A helper in another file that repeats what it is given may be told to share.
-            if event.trained and event.at.source is facts.source:
+            if event.trained and event.at.source is facts.source and not _by_a_flag(facts, event):
                 told.update(event.trained)
                 yield self._report(facts, event, event.trained[0])
         for event in facts.of("container-filled"):
@@ -85,6 +85,26 @@ class RepeatedLayer(Rule):
         at = layer.at if isinstance(layer, Instance) else layer.node.at
         story = [] if at is None else [Step(place(at), f"the {what} is made once, here")]
         return self.finding(place(event.at), message, story)
+
+
+def _by_a_flag(facts: Facts, event: Event) -> bool:
+    """Is the number of times a test, or a parameter of the function around that is a boolean by default?"""
+    if not isinstance(event.at.node, ast.BinOp):
+        return False
+    parts, function = (event.at.node.left, event.at.node.right), facts.function(event.at.node)
+    if any(isinstance(getattr(part, "op", None), ast.Not) or isinstance(part, ast.Compare) for part in parts):
+        return True
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return False
+    names = [part.id for part in parts if isinstance(part, ast.Name)]
+    given, last = function.args, [*function.args.posonlyargs, *function.args.args]
+    flags = [name.arg for name, value in zip(last[::-1], given.defaults[::-1], strict=False) if _is_flag(value)]
+    flags += [name.arg for name, value in zip(given.kwonlyargs, given.kw_defaults, strict=True) if _is_flag(value)]
+    return any(name in flags for name in names)
+
+
+def _is_flag(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Constant) and isinstance(value.value, bool)
 
 
 def _only_layer(event: Event) -> Instance | None:

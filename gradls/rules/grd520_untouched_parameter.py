@@ -135,7 +135,7 @@ class UntouchedParameter(Rule):
         told: set[ast.AST] = set()
         told_wholes: set[Instance] = set()
         for owner, tensor in left.items():
-            if owner.at is None or _is_in_part_used(owner, touched):
+            if owner.at is None or _is_in_part_used(owner, touched) or _is_used_in_another(facts, tensor, touched):
                 continue
             around = [module for module in calls if touched.isdisjoint(_own(module)) and tensor in _own(module)]
             if not around:
@@ -196,6 +196,26 @@ def _outermost(facts: Facts, owner: Instance, tensor: Tensor, touched: set[Tenso
 
 def _own(module: Instance) -> set[Tensor]:
     return {tensor for _, tensor in parameters_of(module)[0]}
+
+
+def _is_used_in_another(facts: Facts, tensor: Tensor, touched: set[Tensor]) -> bool:
+    """Does another object of the same class use the layer that stands at this place? Then it is one that options leave
+    out, and not forgotten."""
+    owner = tensor.owner
+    assert owner is not None
+    if owner.at is None:
+        return False
+    owners = {leaf: leaf.owner for leaf in touched if leaf.owner is not None and leaf.owner is not owner}
+    same = [leaf for leaf, other in owners.items() if other.at is not None and other.at.node is owner.at.node]
+    made = [event.value for event in facts.of("object-made") if same and isinstance(event.value, Instance)]
+    holder = _innermost(made, tensor)
+    others = [_innermost(made, leaf) for leaf in same]
+    return any(holder and other and other is not holder and other.cls is holder.cls for other in others)
+
+
+def _innermost(made: list[Instance], tensor: Tensor) -> Instance | None:
+    holders = [module for module in made if tensor in _own(module)]
+    return min(holders, key=lambda module: len(_own(module)), default=None)
 
 
 def _is_in_part_used(owner: Instance, touched: set[Tensor]) -> bool:

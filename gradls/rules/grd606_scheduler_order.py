@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from gradls.autograd.optimizers import find_optimizer, find_scheduler
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Instance
+from gradls.flow.hierarchy import find_in_class
+from gradls.flow.values import Class, Instance
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import is_on_the_way, receiver_of
@@ -141,6 +142,8 @@ class SchedulerOrder(Rule):
             optimizer = optimizers.get(event.value)
             if event.kind != "scheduler-step" or not isinstance(optimizer, Instance) or event.call.values:
                 continue
+            if isinstance(optimizer.cls, Class) and find_in_class(optimizer.cls, "step")[0] is not None:
+                continue  # it steps in its own way
             if any(other.kind != "scheduler-step" and other.value in (optimizer, None) for other in steps[:number]):
                 continue
             if any(other.kind in ("unknown-step", "scaler-step") for other in steps[:number]):

@@ -925,3 +925,129 @@ def test_the_mode_of_an_unknown_model_within_a_wrapper(again: str, found: int) -
 def test_a_conversion_to_what_may_be_a_tensor(given: str, found: int) -> None:
     text = "net = nn.Linear(3, 3)\n\ndef run(x, given):\n    return net((torch.rand_like(x) < x).to({}))\n"
     assert len(reported("GRD518", text.format(given))) == found
+
+
+PYRAMID = """
+class Net(nn.Module):
+    def __init__(self, size, width):
+        super().__init__()
+        self.main = nn.Sequential()
+        while size > 4:
+            self.main.add_module(f"{width}:conv", nn.Conv2d(width, 2 * width, 4, 2, 1))
+            self.main.add_module(f"{width}:relu", nn.LeakyReLU(0.2, inplace=True))
+            width, size = 2 * width, size // 2
+
+    def forward(self, x):
+        return self.main(x)
+"""
+
+
+def test_layers_that_a_loop_puts_in_under_names_that_are_not_known() -> None:
+    assert reported("GRD201", PYRAMID) == []
+
+
+SWITCHED = """
+class Net(nn.Module):
+    def __init__(self, normed):
+        super().__init__()
+        self.normed, self.norm, self.out = normed, nn.BatchNorm1d(3), nn.Linear(3, 1)
+
+    def forward(self, x):
+        return self.out(self.norm(x) if self.normed else x)
+
+nets = [Net(False), Net({})]
+optimizers = [torch.optim.Adam(net.parameters()) for net in nets]
+for _ in range(3):
+    for net, optimizer in zip(nets, optimizers):
+        optimizer.zero_grad()
+        net(torch.randn(8, 3)).mean().backward()
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(("second", "found"), [("True", 0), ("False", 1)])
+def test_a_layer_that_an_option_leaves_out(second: str, found: int) -> None:
+    assert len(reported("GRD520", SWITCHED.format(second))) == found
+
+
+@pytest.mark.parametrize(("times", "found"), [("normed", 0), ("(not normed)", 0), ("(n > 3)", 0), ("n", 1)])
+def test_a_list_times_a_flag(times: str, found: int) -> None:
+    text = f"""
+    class Net(nn.Module):
+        def __init__(self, n, normed=True):
+            super().__init__()
+            self.net = nn.Sequential(nn.Linear(n, n), *({times} * [nn.BatchNorm1d(n)]))
+    """
+    assert len(reported("GRD506", text)) == found
+
+
+OWN_STEP = """
+class Prox(torch.optim.{}):
+    def {}(self, others):
+        for group in self.param_groups:
+            for p, other in zip(group["params"], others):
+                p.data.add_(p.grad + p.data - other, alpha=-group["lr"])
+
+net = nn.Linear(3, 1)
+optimizer = Prox(net.parameters(), lr=0.1)
+scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9)
+others = [p.detach().clone() for p in net.parameters()]
+for _ in range(2):
+    optimizer.zero_grad()
+    net(torch.randn(8, 3)).pow(2).mean().backward()
+    optimizer.{}(others)
+    scheduler.step()
+"""
+
+
+@pytest.mark.parametrize(("method", "found"), [("step", 0), ("move", 1)])
+def test_the_step_of_an_optimizer_of_the_program(method: str, found: int) -> None:
+    assert len(reported("GRD606", OWN_STEP.format("SGD", method, method))) == found
+
+
+FUNCTIONAL = """
+class Patched(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x, weights):
+        old = self.net.forward
+        {}
+        out = self.net(x)
+        self.net.forward = old
+        return out
+
+layer = nn.Linear(3, 2)
+weight = layer.weight * 2
+loss = Patched(layer)(torch.randn(4, 3), [weight]).sum()
+torch.autograd.grad(loss, weight)
+"""
+
+
+def test_a_forward_that_is_put_in_the_place_of_that_of_a_layer() -> None:
+    assert reported("GRD308", FUNCTIONAL.format("self.net.forward = lambda x: F.linear(x, weights[0])")) == []
+    assert [severity for severity, _ in reported("GRD308", FUNCTIONAL.format("pass"))] == ["error"]
+    assert reported("GRD308", "layer = nn.Linear(3, 2)\nlayer.forward = layer\nlayer(torch.randn(3))") == []
+
+
+def test_unknown_code_that_has_an_object_may_clear_what_it_holds() -> None:
+    text = """
+    import copy
+    from cache import register
+
+    class Neuron(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.memory = nn.Parameter(torch.ones(3)), {{}}
+            {}
+
+        def forward(self, x):
+            self.memory["v"] = x * self.weight
+
+    neuron = Neuron()
+    neuron(torch.ones(3))
+    copy.deepcopy(neuron)
+    """
+    assert reported("GRD310", text.format("register(self)")) == []
+    assert [severity for severity, _ in reported("GRD310", text.format("pass"))] == ["error"]

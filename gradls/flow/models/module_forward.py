@@ -63,6 +63,8 @@ def _forward_sequential(run: Run, instance: Instance, call: Call) -> Value:
     unsure = isinstance(items, Sequence) and bool(items.fields.get("unsure"))
     for name, member in contents(instance):
         layers = [member] * 2 if name == "*" and not isinstance(member, Unknown) else [member]
+        # It is the last that a loop put in: what came between its rounds is not known.
+        unsure = unsure or name == "*"
         if name == "*" and isinstance(member, Choice):
             # Several of which not all may be there, in the order in which they came.
             layers = [option for option in member.options if not isinstance(option, Host)]
