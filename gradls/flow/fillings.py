@@ -22,6 +22,8 @@ VIEWED = ("viewed",)
 def put(run: Run, receiver: Unknown, index: Value, value: Value) -> None:
     """`receiver[index] = value`. What has keys that are text is no tensor: there it is what was put in."""
     if not receiver.was_quiet:
+        if isinstance(value, Tensor) and not (isinstance(index, Host) and index.kind == "str"):
+            _write(run, receiver, value)
         return
     key = index.value if isinstance(index, Host) and index.known else None
     if isinstance(key, str):
@@ -30,6 +32,17 @@ def put(run: Run, receiver: Unknown, index: Value, value: Value) -> None:
     elif not _is_quiet(value):
         _put_anywhere(run, receiver, value)
     fill(run, receiver, [value])
+
+
+def _write(run: Run, receiver: Unknown, value: Tensor) -> None:
+    """What comes of something that may be a tensor depends on what is written into it."""
+    if value.requires_grad is not False:
+        before = opaque(run, receiver)
+        edges = (edge(before, None), edge(value.node, None))
+        node = Node(run.state, before.op, before.at, edges, kind="opaque", path=run.path)
+        node.label = before.label
+        node.fields["value"] = receiver
+        run.state.set(receiver.fields, _NODE, node)
 
 
 def put_by_method(run: Run, receiver: Unknown, name: str, call: Call) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from gradls.autograd.distributions import find_distribution
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import HIDING, Node, frontier, lost_leaves, walk
+from gradls.flow.graph import HIDING, MOST_TERMS, Node, frontier, lost_leaves, walk
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.sources import sources
 from gradls.flow.values import Instance, Sequence, Tensor, Unknown
@@ -103,7 +103,8 @@ def _all(facts: Facts) -> Iterator[Lost]:
                 never_meant = cut.cut is not None and cut.cut.kind in _NEVER_MEANT
                 if never_meant not in dead:
                     dead[never_meant] = _behind_dead_terms(root, never_meant)
-                if cut not in dead[never_meant]:
+                detached = cut.cut is not None and cut.cut.kind == "detach"
+                if cut not in dead[never_meant] and not (detached and cut in _dead_elements(root, event.reached)):
                     continue
                 why = "term"
             else:
@@ -238,6 +239,38 @@ def _is_scaled_constant(node: Node) -> bool:
     """Is it a constant times an attribute of something unknown?"""
     live = [edge.node for edge in node.edges if edge.flows is not False] if node.op in SCALING else []
     return len(live) == 1 < len(node.edges) and live[0].kind == "opaque" and live[0].op == "attribute"
+
+
+def _dead_elements(root: Node, reached: Iterable[Tensor]) -> set[Node]:
+    """The detached tensors that stand as terms in a mean or a sum: `(cost - value.detach()).mean()`. What they were cut
+    from is computed with parameters that the same backward reaches, and not with the other terms, to which they may be
+    a correction: `x + (x.round() - x).detach()`."""
+    trained = set(reached)
+    found: set[Node] = set()
+    todo, live, inside = [root], set[Node](), False
+    while todo and len(live) < MOST_TERMS:
+        node = todo.pop()
+        if node.op in ("mean", "sum") and len(node.edges) == 1 and not inside:
+            inside = True
+            todo.append(node.edges[0].node)
+        elif node.op in ADDITIVE or (node.op in SCALING and len(node.edges) == 1):
+            for edge in node.edges:
+                if edge.flows is not False:
+                    todo.append(edge.node)
+                elif inside and edge.node.cut is not None and edge.node.cut.kind == "detach":
+                    found.add(edge.node)
+        else:
+            live.add(node)
+    return {
+        cut
+        for cut in found
+        if not trained.isdisjoint(lost_leaves(cut)) and live.isdisjoint(walk(cut)) and not _is_phi(live)
+    }
+
+
+def _is_phi(nodes: Iterable[Node]) -> bool:
+    """Does a branch say what one of these is?"""
+    return any(node.kind != "op" for node in nodes)
 
 
 _NEVER_MEANT = frozenset(("integer", "no_derivative"))

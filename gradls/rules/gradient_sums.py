@@ -11,8 +11,9 @@ from gradls.rules.training_order import Moment, Order, is_on_the_way, rounds_of
 
 
 class Left(NamedTuple):
-    """What a step applies of another optimizer's loss: the `first` backward, which filled the gradients of `tensors`,
-    the step that was `taken` for it, and the backward of the optimizer's `own` loss, which added to them."""
+    """What a step applies of a loss that was for something else: the `first` backward, which filled the gradients of
+    `tensors`, the step that another optimizer has `taken` for it, or where the gradient of an input is read, and the
+    backward of the optimizer's `own` loss, which added to them."""
 
     first: Event
     taken: Event
@@ -23,13 +24,16 @@ class Left(NamedTuple):
 def left_by_another_loss(order: Order, before: Moment | None, step: Moment) -> Left | None:
     """What `step` applies besides its own loss, of what happened since the step `before`."""
     held = frozenset(step.event.parameters)
+    trained = {tensor for parameters in order.parameters.values() for tensor in parameters}
     since: list[Moment] = []
     for moment in order.between(before.number if before is not None else -1, step.number):
         if moment.tensors is None:
             return None
         if moment.kind == "clear" and moment.tensors & held:
             since = []
-        elif moment.kind == "step" or (moment.kind == "backward" and moment.tensors & held):
+            continue
+        of_input = moment.kind == "read" and not any(one in trained or one.is_parameter for one in moment.tensors)
+        if of_input or moment.kind == "step" or (moment.kind == "backward" and moment.tensors & held):
             since.append(moment)
     for number, moment in enumerate(since):
         # Who keeps the graph for the second backward adds them up on purpose.
@@ -48,6 +52,9 @@ def _left(first: Moment, later: list[Moment], step: Event, held: frozenset[Tenso
         concerned = filled & (moment.tensors or frozenset())
         if moment.kind == "step" and concerned and not (moment.tensors or frozenset()) & held:
             taken = moment.event
+            continue
+        if moment.kind == "read":
+            taken = moment.event if concerned and taken is None else taken
             continue
         # The same statements in another round are those of another optimizer only if all of them are.
         alike = first.event.at.node is moment.event.at.node

@@ -36,8 +36,9 @@ class MissingZeroGrad(Rule):
     that clears the gradients of its parameters: no `zero_grad()` of the optimizer or of the model, and no write to
     `grad`. A closure that does not clear them, of an optimizer that calls it several times in a step, LBFGS. The same
     for an update written by hand; and as information, gradients that are read after several rounds have added to them.
-    Of two optimizers, a step that also applies what another loss left, for which the other optimizer had stepped. And
-    as information a loop that is given the model or the optimizer, and a function that nobody in the file calls and
+    Of two optimizers, a step that also applies what another loss left, for which the other optimizer had stepped, and
+    one that also applies what was left by a loss from which the gradient of an input was wanted, as attacks do. And as
+    information a loop that is given the model or the optimizer, and a function that nobody in the file calls and
     that makes one step in each call, with an optimizer that lives longer than that.
 
     ## Why it matters
@@ -213,14 +214,17 @@ class MissingZeroGrad(Rule):
     def _report_other(self, facts: Facts, step: Event, left: Event, taken: Event, own: Event, who: str) -> Finding:
         written = receiver_of(step.at.node)
         name = facts.segment(written) if written is not None else "optimizer"
+        read = taken.kind == "grad-read"
+        what = code(facts, taken.at.node)
+        purpose = f"on the way to {what}" if read else "for the step of another optimizer"
         message = (
             f"{code(facts, step.at.node)} also applies what {code(facts, left.at.node)} left in the gradients of "
-            f"{who}, for the step of another optimizer. If that loss is not meant to train them, too, call "
+            f"{who}, {purpose}. If that loss is not meant to train them, too, call "
             f"`{name}.zero_grad()` before {code(facts, own.at.node)}"
         )
         story = [
             Step(place(left.at), "this fills them, too"),
-            Step(place(taken.at), "that loss is applied here"),
+            Step(place(taken.at), "this is what it was for" if read else "that loss is applied here"),
             Step(place(own.at), "this adds to them"),
         ]
         return self.finding(place(step.at), message, story, severity=Severity.INFORMATION)

@@ -340,3 +340,104 @@ def test_backward_of_a_module(base: str, argument: str, use: str, found: int) ->
         base=base, argument=argument, given="-gradient" if argument else "None", use=use
     )
     assert len(reported("GRD811", snippet)) == found
+
+
+PATCH = """
+patch = torch.full((3, 4, 4), 0.5, requires_grad=True)
+net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.LazyLinear(5))
+
+def train(x, y):
+    patched = x.clone()
+    {write}
+    F.cross_entropy(net(patched), y).backward()
+    return patch.grad.sign()
+
+for x, y in loader():
+    train(x, y)
+"""
+
+
+@pytest.mark.parametrize(
+    ("write", "found"), [("patched[:, :, :4, :4] = patch", 0), ("patched[:, :, :4, :4] = patch.detach()", 1)]
+)
+def test_what_is_written_into_something_unknown_gets_a_gradient(write: str, found: int) -> None:
+    assert len(reported("GRD311", "from elsewhere import loader\n" + PATCH.format(write=write))) == found
+
+
+ATTACK = """
+net = nn.Linear(4, 2)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+for _ in range(9):
+    x, y = torch.rand(8, 4), torch.randint(0, 2, (8,))
+    delta = torch.zeros_like(x, requires_grad=True)
+    {before}
+    F.cross_entropy(net(x + delta), y).backward()
+    moved = x + delta.grad.sign()
+    {after}
+    F.cross_entropy(net(moved), y).backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ("optimizer.zero_grad()", "pass", ["information"]),
+        ("net.zero_grad()", "delta.grad = None", ["information"]),
+        ("pass", "optimizer.zero_grad()", []),
+        ("optimizer.zero_grad()", "net.zero_grad()", []),
+        ("net.requires_grad_(False)", "net.requires_grad_(True)\n    optimizer.zero_grad()", []),
+    ],
+)
+def test_gradients_of_an_attack(before: str, after: str, found: list[str]) -> None:
+    severities = [s for s, _ in reported("GRD601", ATTACK.format(before=before, after=after))]
+    assert severities == found
+
+
+def test_the_rounds_of_an_attack_may_train() -> None:
+    snippet = """
+    net = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(9):
+        x, y = torch.rand(8, 4), torch.randint(0, 2, (8,))
+        delta = torch.zeros_like(x, requires_grad=True)
+        optimizer.zero_grad()
+        for _ in range(3):
+            (F.cross_entropy(net(x + delta), y) / 3).backward()
+            delta = (delta.detach() + delta.grad.sign()).requires_grad_()
+        optimizer.step()
+    """
+    assert reported("GRD601", snippet) == []
+
+
+TERMS = """
+actor, critic, other = nn.Linear(3, 2), nn.Linear(2, 1), nn.Linear(3, 2)
+optimizer = torch.optim.Adam([*actor.parameters(), *critic.parameters(), *other.parameters()])
+x = torch.ones(4, 3)
+y = actor(x)
+optimizer.zero_grad()
+critic(other(x)).sum().backward()
+loss = {loss}
+loss.backward()
+optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("loss", "found"),
+    [
+        ("(0.1 * y.pow(2).sum(1, keepdim=True) - critic(y).detach()).mean()", 1),
+        ("-(critic(y).detach() - y.pow(2)).sum()", 1),
+        ("(0.1 * y.pow(2).sum(1, keepdim=True) - critic(y)).mean()", 0),
+        ("(y + (y.round() - y).detach()).sum()", 0),
+        ("(y - y.mean().detach()).mean()", 0),
+        ("(y.log_softmax(-1) * (1 - critic(y).detach())).mean()", 0),
+        ("(critic(y) - critic(other(x)).detach()).pow(2).mean()", 0),
+        ("(other(x).softmax(-1).detach() * (other(x).softmax(-1).detach().log() - y.log_softmax(-1))).sum()", 0),
+        ("(y.log_softmax(-1) - y.log_softmax(-1).detach()).exp().mean()", 0),
+        ("(y.log_softmax(-1) - other(x).log_softmax(-1).detach()).mean() + other(x).sum() * 0", 0),
+    ],
+)
+def test_a_detached_term_of_a_mean(loss: str, found: int) -> None:
+    told = [text for severity, text in reported("GRD101", TERMS.format(loss=loss)) if severity == "warning"]
+    assert len(told) == found
