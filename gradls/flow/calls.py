@@ -104,7 +104,11 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
         if keyword.arg is not None:
             kwargs[keyword.arg] = value
         elif isinstance(value, Mapping):
-            kwargs.update({key: item for key, item in value.entries.items() if isinstance(key, str)})
+            for key, item in value.entries.items():
+                if isinstance(key, str):
+                    # Without it there is the default, if there is one.
+                    there = key not in value.unsure
+                    kwargs[key] = item if there else run.join.values([item, run.unknown("argument", key)])
             unsure = unsure or value.rest is not None
         else:
             unsure = True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, TypeGuard
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from gradls.flow import registries
 from gradls.flow.nesting import held
@@ -11,6 +12,80 @@ from gradls.flow.values import Host, Mapping, Value, host
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
+
+
+class Gathered:
+    """The entries of a new dictionary, one after the other: later ones take the place of earlier ones."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.entries: dict[Any, Value] = {}
+        self.unsure: set[Any] = set()
+        self.rest: list[Value] = []
+
+    def put(self, key: Any, value: Value) -> None:
+        self.entries[key] = value
+        self.unsure.discard(key)
+
+    def put_anywhere(self, value: Value, but: Collection[Any] = ()) -> None:
+        """Something with a key that is not known; none of `but`."""
+        self.rest.append(value)
+        for key, old in self.entries.items():
+            if key not in but:
+                self.entries[key] = self.run.join.values([old, value])
+
+    def put_all(self, other: Mapping) -> None:
+        """All entries of another dictionary, those that it may not have as well."""
+        for key, value in other.entries.items():
+            if key not in other.unsure:
+                self.put(key, value)
+            elif key in self.entries:
+                self.entries[key] = self.run.join.values([self.entries[key], value])
+            else:
+                self.entries[key] = value
+                self.unsure.add(key)
+        if other.rest is not None:
+            self.put_anywhere(other.rest, other.entries)
+
+    def mapping(self) -> Mapping:
+        made = Mapping(self.run.state, self.entries, self.run.join.values(self.rest) if self.rest else None)
+        if self.unsure:
+            made.fields["unsure"] = frozenset(self.unsure)
+        return made
+
+
+def union(run: Run, left: Mapping, right: Value) -> Mapping:
+    """`left | right`."""
+    gathered = Gathered(run)
+    gathered.put_all(left)
+    if isinstance(right, Mapping):
+        gathered.put_all(right)
+    else:
+        gathered.put_anywhere(run.unknown("element"))
+    return gathered.mapping()
+
+
+def update(run: Run, mapping: Mapping, added: Mapping, target: ast.expr) -> None:
+    """Put all entries of another dictionary into this one."""
+    for key, value in added.entries.items():
+        if key in added.unsure:
+            _put_maybe(run, mapping, host(key), value)
+            for part in mapping.fields.get("parts", ()):
+                _put_maybe(run, part, host(key), value)
+        else:
+            put(run, mapping, host(key), value, target)
+    if added.rest is None:
+        return
+    rest = held(run, mapping, added.rest)
+    put_anywhere(run, mapping, rest)
+    # What is not known may have any key, those that are there, too.
+    for key in [key for key in mapping.entries if key not in added.entries]:
+        run.state.set(mapping.entries, key, run.join.values([mapping.entries[key], rest]))
+    for one in (mapping, *mapping.fields.get("parts", ())):
+        if one is not mapping:
+            put_anywhere(run, one, held(run, one, added.rest))
+        if "registry" in one.fields:
+            registries.forget(run, one)
 
 
 def put(run: Run, mapping: Mapping, index: Value, value: Value, target: ast.expr) -> None:
@@ -32,17 +107,6 @@ def put_anywhere(run: Run, mapping: Mapping, value: Value) -> None:
     """Put something in under a key that is not known."""
     old = mapping.rest
     run.state.set(mapping.fields, "rest", value if old is None else run.join.values([old, value]))
-
-
-def put_into_parts(run: Run, mapping: Mapping, added: Mapping) -> None:
-    """Put all of `added` into one of those that `mapping` may be."""
-    for part in mapping.fields.get("parts", ()):
-        for key, value in added.entries.items():
-            _put_maybe(run, part, host(key), value)
-        if added.rest is not None:
-            put_anywhere(run, part, held(run, part, added.rest))
-            if "registry" in part.fields:
-                registries.forget(run, part)
 
 
 def _put_maybe(run: Run, mapping: Mapping, index: Value, value: Value) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gradls.autograd.ops import find_op
-from gradls.flow import attributes, calls, contexts, nothing, operators, subscripts, truth
+from gradls.flow import attributes, calls, contexts, entries, nothing, operators, subscripts, truth
 from gradls.flow.graph import Edge, Node
 from gradls.flow.imports import load
 from gradls.flow.iterators import consume, give
@@ -209,23 +209,21 @@ def elements_of(run: Run, value: Value) -> list[Value]:
 
 
 def _dict(run: Run, node: ast.Dict) -> Value:
-    entries: dict[object, Value] = {}
-    rest: list[Value] = []
+    gathered = entries.Gathered(run)
     for key_node, value_node in zip(node.keys, node.values, strict=True):
         value = eval_expr(run, value_node)
         if key_node is None:
             if isinstance(value, Mapping):
-                entries.update(value.entries)
-                rest += [value.rest] if value.rest is not None else []
+                gathered.put_all(value)
             else:
-                rest.append(run.unknown("element"))
+                gathered.put_anywhere(run.unknown("element"))
             continue
         key = eval_expr(run, key_node)
         if isinstance(key, Host) and key.known:
-            entries[key.value] = value
+            gathered.put(key.value, value)
         else:
-            rest.append(value)
-    result = Mapping(run.state, entries, run.join.values(rest) if rest else None)
+            gathered.put_anywhere(value)
+    result = gathered.mapping()
     result.fields["plain"] = True
     return result
 
@@ -364,16 +362,16 @@ def _go_through(run: Run, found: _Elements, depth: int) -> None:
 
 
 def _dictionary(run: Run, keys: list[Value], items: list[Value], exact: bool) -> Mapping:
-    entries = {}
+    known = {}
     rest = []
     for key, value in zip(keys, items, strict=True):
         if exact and isinstance(key, Host) and key.known:
-            entries[key.value] = value
+            known[key.value] = value
         else:
             rest.append(value)
     if not exact and not rest:
         rest.append(run.unknown("element"))
-    return Mapping(run.state, entries, run.join.values(rest) if rest else None)
+    return Mapping(run.state, known, run.join.values(rest) if rest else None)
 
 
 def _named(run: Run, node: ast.NamedExpr) -> Value:

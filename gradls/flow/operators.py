@@ -7,7 +7,7 @@ import operator
 import re
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow import calls, dtypes, lazies, nothing, truth
+from gradls.flow import calls, dtypes, entries, lazies, nothing, truth
 from gradls.flow.arguments import Call
 from gradls.flow.contents import host_history, is_plain, tensors_in
 from gradls.flow.graph import Edge
@@ -116,8 +116,8 @@ def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Va
     if isinstance(right, Sequence) and kind is ast.Mult:
         _note_repetition(run, kind, right, left, node)
         return _of_sequence(run, kind, right, left)
-    if isinstance(left, (Mapping, Sequence)):
-        return left
+    if isinstance(left, Mapping):
+        return entries.union(run, left, right)
     if (_is_array(left) or _is_array(right)) and not (_may_be_tensor(left) or _may_be_tensor(right)):
         from gradls.flow.models import numpy
 
@@ -305,6 +305,9 @@ def augmented(run: Run, statement: ast.AugAssign, old: Value, new: Value) -> Val
             items = (*added.items[:count], *all_held(run, old, added.items[count:]))
             run.state.set(old.fields, "items", items)
             run.state.set(old.fields, "rest", added.rest if added.rest is None else held(run, old, added.rest))
+        return old
+    if isinstance(old, Mapping) and isinstance(new, Mapping) and kind is ast.BitOr:
+        entries.update(run, old, new, statement.target)
         return old
     value = binary(run, kind, old, new, statement)
     run.event("accumulate", statement, value, old=old, new=new)

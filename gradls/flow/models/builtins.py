@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
-from gradls.flow import truth
+from gradls.flow import entries, truth
 from gradls.flow.arguments import Call
 from gradls.flow.contents import host_history, tensors_in
 from gradls.flow.graph import Edge
@@ -171,7 +171,10 @@ def reordered(run: Run, path: str, call: Call) -> Value:
 
 @function("builtins.dict")
 def dictionary(run: Run, path: str, call: Call) -> Value:
-    return to_mapping(run, call.get(0), call.kwargs)
+    made = to_mapping(run, call.get(0), call.kwargs)
+    if call.unsure:
+        entries.put_anywhere(run, made, run.unknown("element"))
+    return made
 
 
 @function("builtins.map")

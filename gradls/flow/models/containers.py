@@ -47,30 +47,28 @@ def _listed(run: Run, kind: str, held: Mapping, items: tuple[Value, ...], rest: 
 
 def to_mapping(run: Run, value: Value | None, kwargs: dict[str, Value]) -> Mapping:
     """A dictionary of pairs, of another dictionary, or of keyword arguments."""
-    known: dict[Any, Value] = {}
-    rest: list[Value] = []
+    gathered = entries.Gathered(run)
     if isinstance(value, Mapping):
-        known |= value.entries
-        rest += [value.rest] if value.rest is not None else []
+        gathered.put_all(value)
     elif isinstance(value, Sequence):
         for pair in value.items:
-            if (
-                isinstance(pair, Sequence)
-                and len(pair.items) == 2
-                and isinstance(pair.items[0], Host)
-                and pair.items[0].known
-            ):
-                known[pair.items[0].value] = pair.items[1]
-            elif isinstance(pair, Sequence) and len(pair.items) == 2:
-                rest.append(pair.items[1])
+            key = pair.items[0] if isinstance(pair, Sequence) and len(pair.items) == 2 else None
+            if isinstance(pair, Sequence) and isinstance(key, Host) and key.known:
+                gathered.put(key.value, pair.items[1])
             else:
-                rest.append(run.unknown("element"))
+                gathered.put_anywhere(_of_pair(run, pair))
         if value.rest is not None:
-            last = value.rest.items[1] if isinstance(value.rest, Sequence) and len(value.rest.items) == 2 else None
-            rest.append(last if last is not None else run.unknown("element"))
+            gathered.put_anywhere(_of_pair(run, value.rest))
     elif value is not None:
-        rest.append(run.unknown("element"))
-    return Mapping(run.state, known | kwargs, run.join.values(rest) if rest else None)
+        gathered.put_anywhere(run.unknown("element"))
+    for name, item in kwargs.items():
+        gathered.put(name, item)
+    return gathered.mapping()
+
+
+def _of_pair(run: Run, pair: Value) -> Value:
+    """The value of a pair with a key."""
+    return pair.items[1] if isinstance(pair, Sequence) and len(pair.items) == 2 else run.unknown("element")
 
 
 def grown(run: Run, receiver: Sequence) -> None:
@@ -205,7 +203,12 @@ def get(run: Run, receiver: Mapping, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "get")
     if isinstance(key, (str, int, float, bool)):
         if key in receiver.entries:
-            found = receiver.entries[key]
+            found, there = receiver.entries[key], key not in receiver.unsure
+            if not there and (default is not None or name != "pop"):
+                found = run.join.values([found, default if default is not None else NONE])
+            if name == "setdefault" and not there:
+                run.state.set(receiver.entries, key, held(run, receiver, found))
+                run.state.set(receiver.fields, "unsure", receiver.unsure.difference((key,)))
             if name == "pop":
                 if "registry" in receiver.fields:
                     registries.drop(run, receiver, host(key), call.node)
@@ -225,19 +228,9 @@ def get(run: Run, receiver: Mapping, call: Call) -> Value:
 @method("dict", "update")
 def update(run: Run, receiver: Mapping, call: Call) -> Value:
     added = to_mapping(run, call.get(0), call.kwargs)
-    for key, value in added.entries.items():
-        if "registry" in receiver.fields:
-            registries.put(run, receiver, host(key), value, call.node)
-        run.state.set(receiver.entries, key, held(run, receiver, value))
-    if added.rest is not None:
-        rest = held(run, receiver, added.rest)
-        entries.put_anywhere(run, receiver, rest)
-        # What is not known may have any key, those that are there, too.
-        for key in [key for key in receiver.entries if key not in added.entries]:
-            run.state.set(receiver.entries, key, run.join.values([receiver.entries[key], rest]))
-        if "registry" in receiver.fields:
-            registries.forget(run, receiver)
-    entries.put_into_parts(run, receiver, added)
+    if call.unsure and added.rest is None:
+        run.state.set(added.fields, "rest", run.unknown("element"))
+    entries.update(run, receiver, added, call.node)
     return NONE
 
 
