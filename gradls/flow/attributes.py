@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
 from gradls.autograd.spelling import canonical
-from gradls.flow import classes, dtypes, fillings, hierarchy, imports, nothing, operations, registries, truth
+from gradls.flow import (
+    classes,
+    dtypes,
+    fillings,
+    hierarchy,
+    imports,
+    nothing,
+    operations,
+    properties,
+    registries,
+    truth,
+)
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import family_of, find_attribute, find_method_of_library, find_setter
 from gradls.flow.state import Fields
@@ -303,6 +314,8 @@ def set_attribute(
             # A name that is not known: beside the others, not in the place of the last one.
             name = f"*{len(fields)}"
         if isinstance(receiver, Instance):
+            if properties.assign(run, receiver, name, value, target):
+                return
             # A `__setattr__` of its own may do anything with the value.
             if isinstance(receiver.cls, Lib) or hierarchy.find_in_class(receiver.cls, "__setattr__")[0] is None:
                 refused = type(value) is Tensor and _is_refused(receiver, name, value)

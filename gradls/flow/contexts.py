@@ -311,13 +311,9 @@ def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> 
     elif isinstance(decorator, Instance) and decorator.path.startswith(_TRANSPARENT):
         function.casts = True
     elif isinstance(node, ast.Attribute) and node.attr in ("setter", "deleter", "getter"):
-        function.kind = "setter"
-        names = run.frame.scope.fields
-        read = names.get(function.name)
-        if isinstance(read, Function) and read.kind == "property":
-            # The name is still that of what reads the property; the function is kept where no attribute is found.
-            run.state.set(names, f"{function.name}.{node.attr}", function)
-            return read
+        from gradls.flow import expressions, properties
+
+        return properties.decorate(run, function, node, expressions.eval_expr(run, node.value))
     elif not _is_transparent(node):
         function.decorated = True
         if _last_name(node.func if isinstance(node, ast.Call) else node) in _BELOW_AUTOGRAD:

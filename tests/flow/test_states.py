@@ -32,6 +32,83 @@ PROGRAMS = {
         l = torch.nn.Parameter(torch.zeros(2))
         m = torch.nn.Parameter(torch.zeros(2), requires_grad=False)
     """,
+    "properties that programs assign to": """
+        from torch import nn
+        w = torch.ones(3, requires_grad=True)
+
+        class Cut:
+            def __init__(self, value):
+                self.value = value
+
+            @property
+            def value(self):
+                return self._value
+
+            @value.setter
+            def value(self, value):
+                self._value = value.detach()
+
+        class Kept(Cut):
+            @Cut.value.setter
+            def value(self, value):
+                self._value = value
+
+        class Other:
+            def read(self):
+                return self.held * 2
+
+            def write(self, value):
+                self.held = value * 2
+
+            both = property(read, write)
+            read_only = property(read)
+
+        class Scaled(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Linear(3, 3)
+                self.scale = w * 2
+
+            @property
+            def scale(self):
+                return self.stored + 1
+
+            @scale.setter
+            def scale(self, value):
+                with torch.no_grad():
+                    self.stored = value * 1
+
+        cut, kept, other, scaled = Cut(w * 2), Kept(w * 2), Other(), Scaled()
+        a = cut.value
+        b = kept.value
+        other.both = w
+        c = other.both
+        d = other.read_only
+        e = scaled.scale
+        cut.value += 1
+        f = cut.value
+        setattr(kept, "value", torch.ones(3))
+        g = kept.value
+        h = other.read()
+    """,
+    "dictionaries made of others": """
+        w = torch.ones(3, requires_grad=True)
+        z = torch.zeros(3)
+        full, empty = {"a": w, "b": z}, {}
+        a = ({"a": z} | full)["a"]
+        b = (full | {"a": z})["a"]
+        c = full["a"]
+        d = {**full, "a": z}["a"]
+        e = {"a": z, **full}["a"]
+        f = dict(full, a=z)["a"]
+        g = dict([("a", z), ("a", w)])["a"]
+        empty |= full
+        h = empty["a"]
+        empty.update(a=z)
+        i = empty["a"]
+        j = empty.pop("b", w)
+        k = empty.get("b", w)
+    """,
     "numbers from outside": """
         import argparse
         import json
@@ -332,6 +409,34 @@ UNCERTAIN = {
         a = w.grad
         b = w.grad * 2
         c = v.grad * 2
+    """,
+    "entries that a branch puts in": """
+        import os
+        w = torch.ones(3, requires_grad=True)
+        z = torch.zeros(3)
+        some = {"a": z}
+        if os.environ.get("NOT_THERE"):
+            some["b"] = w
+        a = dict(some).get("b", z)
+        b = {"b": z, **some}["b"]
+        other = {"b": z}
+        other.update(some)
+        c = other["b"]
+        d = ({"b": z} | some)["b"]
+        e = some.get("b", z)
+        last = {"b": z}
+        last |= some
+        f = last["b"]
+        g = dict(**some).get("b", z)
+
+        def take(a, b=z):
+            return b
+
+        h = take(**some)
+        i = some.setdefault("b", z)
+        j = some["b"]
+        k = some.pop("b", z)
+        l = {"b": w, **{name: z for name in os.environ}, "c": z}["b"]
     """,
     "values from outside that are no numbers": """
         import argparse

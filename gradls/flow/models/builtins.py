@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
-from gradls.flow import entries, truth
+from gradls.flow import entries, properties, truth
 from gradls.flow.arguments import Call
 from gradls.flow.contents import host_history, tensors_in
 from gradls.flow.graph import Edge
@@ -21,6 +21,7 @@ from gradls.flow.values import (
     NONE,
     TRUE,
     Choice,
+    Function,
     Host,
     Instance,
     Mapping,
@@ -453,7 +454,10 @@ def unknown(run: Run, path: str, call: Call) -> Value:
 
 @function("builtins.staticmethod", "builtins.classmethod", "builtins.property")
 def descriptor(run: Run, path: str, call: Call) -> Value:
-    return call.args[0] if call.args else run.unknown("call", path)
+    read = call.get(0, "fget")
+    if path == "builtins.property" and isinstance(read, Function):
+        return properties.made_of(run, read, call.get(1, "fset"))
+    return read if read is not None else run.unknown("call", path)
 
 
 @function(
