@@ -416,6 +416,8 @@ def _run_body(run: Run, function: Function, frame: Frame) -> Value:
         made = Sequence(run.state, "iterator", (), run.join.values(frame.yields))
         if frame.left and all(leak is not None and leak.at == frame.left[0].at for leak in frame.left):
             made.fields["left"] = frame.left[0]
+        elif any(leak is not None for leak in frame.left):
+            made.fields["left by some"] = next(leak.at for leak in frame.left if leak is not None)
         return made
     if not exits:
         return NONE if completes else run.unknown("never")

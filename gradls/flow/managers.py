@@ -13,7 +13,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.escapes import escape
 from gradls.flow.run import MOST_CALLS_DEEP, Frame, Scope
 from gradls.flow.state import Fields
-from gradls.flow.values import NONE, Function, Instance, Sequence, Value
+from gradls.flow.values import NONE, Function, Instance, Sequence, Tensor, Value
 from gradls.syntax.walk import walk
 
 if TYPE_CHECKING:
@@ -54,9 +54,47 @@ def enter(run: Run, manager: Instance, node: ast.expr) -> tuple[Value, Callable[
     run.mode.update(before)
     del run.events[events:]
     whole = calls.call_function(run, function, call, receiver, owner)
+    return run.unknown("context"), partial(_both, _mode_of(run, whole), _doubt(run, mark, events))
+
+
+def _mode_of(run: Run, whole: Value) -> Callable[[], None]:
+    """Set the grad mode that a generator leaves to the block, whichever `yield` it stands at; what sets it back."""
     leak = whole.fields.get("left") if isinstance(whole, Sequence) else None
-    restore = contexts.set_mode(run, leak.grad, leak.inference, leak.at) if leak is not None else _nothing
-    return run.unknown("context"), restore
+    if leak is not None:
+        return contexts.set_mode(run, leak.grad, leak.inference, leak.at)
+    if isinstance(whole, Sequence) and "left by some" in whole.fields and run.mode["grad"] is not False:
+        return contexts.set_mode(run, None, None, whole.fields["left by some"])
+    return _nothing
+
+
+def _doubt(run: Run, mark: tuple[int, int], events: int) -> Callable[[], None]:
+    """Forget for the block which tensors require grad that the generator changed, before its `yield` or behind it."""
+    changed: dict[int, Fields] = {}
+    for fields, key, _ in run.state.trail[mark[0] :]:
+        if key == "requires_grad":
+            changed[id(fields)] = fields
+    # What a branch has changed and changed back is no write any more.
+    for event in run.events[events:]:
+        if event.kind == "freeze":
+            changed.update((id(tensor.fields), tensor.fields) for tensor in event.info["parameters"])
+        elif event.kind == "requires-grad-set" and isinstance(event.value, Tensor):
+            changed[id(event.value.fields)] = event.value.fields
+    behind = [(fields, fields["requires_grad"]) for fields in changed.values() if fields.born <= mark[1]]
+    for fields, _ in behind:
+        run.state.set(fields, "requires_grad", None)
+    return partial(_settle, run, behind)
+
+
+def _settle(run: Run, flags: list[tuple[Fields, bool | None]]) -> None:
+    """What the generator left behind its end, unless the block has changed it itself."""
+    for fields, flag in flags:
+        if fields.get("requires_grad") is None:
+            run.state.set(fields, "requires_grad", flag)
+
+
+def _both(first: Callable[[], None], second: Callable[[], None]) -> None:
+    first()
+    second()
 
 
 def _leave(run: Run, half: _Half, manager: Instance) -> None:

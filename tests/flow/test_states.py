@@ -438,6 +438,56 @@ UNCERTAIN = {
         k = some.pop("b", z)
         l = {"b": w, **{name: z for name in os.environ}, "c": z}["b"]
     """,
+    "generators of which it is not known where they stop": """
+        import os
+        from contextlib import contextmanager
+        from torch import nn
+        flag = not os.environ.get("NOT_THERE")
+        w, x = torch.ones(3, requires_grad=True), torch.ones(3)
+        net = nn.Linear(3, 3)
+
+        @contextmanager
+        def quiet(on):
+            if on:
+                with torch.no_grad():
+                    yield
+            else:
+                yield
+
+        @contextmanager
+        def frozen(module, on):
+            if on:
+                module.requires_grad_(False)
+                yield
+                module.requires_grad_(True)
+            else:
+                yield
+
+        @contextmanager
+        def all_frozen(modules):
+            for module in modules:
+                module.requires_grad_(False)
+            while True:
+                yield
+                break
+            for module in modules:
+                module.requires_grad_(True)
+
+        with quiet(flag):
+            a = w * 2
+        b = w * 2
+        with quiet(not flag):
+            c = w * 2
+        with frozen(net, flag):
+            d = net(x)
+        e = net(x)
+        with all_frozen([net]):
+            f = net(x)
+        g = net(x)
+        with all_frozen([net]):
+            net.requires_grad_(True)
+            h = net(x)
+    """,
     "values from outside that are no numbers": """
         import argparse
         import json
