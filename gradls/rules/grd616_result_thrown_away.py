@@ -109,7 +109,7 @@ class ResultThrownAway(Rule):
             records = facts.calls.get(node.value, ())
             if not records or _is_tried(facts, node) or _is_of_something_new(facts, node.value):
                 continue
-            if all(_does_nothing(*record) for record in records):
+            if all(_does_nothing(*record) for record in records) and not _is_timed(facts, node.value):
                 seen.add(node)
                 message = f"{code(facts, node)} changes nothing, and its result is not used: assign it"
                 yield self.finding(place(event.at), message)
@@ -140,6 +140,23 @@ def _is_of_something_new(facts: Facts, call: ast.Call) -> bool:
     if not call.args or not isinstance(call.args[0], ast.Call) or any(isinstance(one, Instance) for one in functions):
         return False
     return all(isinstance(record[2], Tensor) for record in facts.evaluations(call.args[0]))
+
+
+_CLOCKS = frozenset((
+    "time.time", "time.time_ns", "time.perf_counter", "time.perf_counter_ns", "time.monotonic", "time.process_time",
+    "timeit.default_timer", "torch.cuda.Event", "torch.cuda.synchronize",
+))  # fmt: skip
+
+
+def _is_timed(facts: Facts, call: ast.Call) -> bool:
+    """Does the function around look at a clock before and after it? Then the time that it takes is what is wanted."""
+    function, seen, before, after = facts.function(call), False, False, False
+    for node, records in facts.calls.items():
+        seen = seen or node is call
+        if any(isinstance(one, Lib) and one.path in _CLOCKS for one, _, _ in records):
+            inside = facts.function(node) is function
+            before, after = before or (inside and not seen), after or (inside and seen)
+    return before and after
 
 
 def _is_tried(facts: Facts, node: ast.AST) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from gradls.autograd.modules import find_module
 from gradls.flow.facts import Event, Facts
+from gradls.flow.fillings import is_converted
 from gradls.flow.values import Instance, Tensor, Unknown
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.registration import leaves_of
@@ -208,7 +209,9 @@ def _sets_mode(other: Event, event: Event) -> bool:
     """Does it set the mode of the same model, or of something that may hold it?"""
     if other.kind == "train-mode":
         return other.mode is not False and bool(_unknown_parts(other.modules))
-    return other.kind == "unknown-train-mode" and (other.value is event.value or other.mode is not False)
+    return other.kind == "unknown-train-mode" and (
+        other.mode is not False or other.value is event.value or is_converted(event.value, other.value)
+    )
 
 
 def _was_off_unknown(facts: Facts, number: int, event: Event) -> bool:

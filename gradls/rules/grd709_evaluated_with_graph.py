@@ -90,7 +90,7 @@ class EvaluatedWithGraph(Rule):
         reported: set[tuple[ast.AST, Value | None]] = set()
         for number, event in facts.numbered("train-mode", "unknown-train-mode"):
             if event.mode is False:
-                if (event.at.node, event.value) in reported or event.caught:
+                if (event.at.node, event.value) in reported or event.caught or event.info.get("frozen"):
                     continue
                 called = _called_with_graph(facts, number, event)
                 if called is not None:

@@ -1051,3 +1051,90 @@ def test_unknown_code_that_has_an_object_may_clear_what_it_holds() -> None:
     """
     assert reported("GRD310", text.format("register(self)")) == []
     assert [severity for severity, _ in reported("GRD310", text.format("pass"))] == ["error"]
+
+
+@pytest.mark.parametrize(("clock", "found"), [("time.perf_counter()", 0), ("range(3)", 1)])
+def test_what_is_done_to_measure_its_time(clock: str, found: int) -> None:
+    text = f"""
+    import time
+
+    def measure(n):
+        x, start = torch.randn(3, 3), {clock}
+        for _ in range(n):
+            torch.mm(x, x)
+        return start, {clock}
+    """
+    assert len(reported("GRD616", text)) == found
+
+
+EVALUATED = """
+import copy
+from maker import make
+
+def run(grid):
+    net = make(){}
+    model = copy.deepcopy(net).eval()
+    for _ in range(3):
+        print([model(z).cpu() for z in grid])
+"""
+
+
+@pytest.mark.parametrize(
+    ("frozen", "found"),
+    [
+        ("", 1),
+        (".requires_grad_(False)", 0),
+        (".train().requires_grad_(False).to('cuda')", 0),
+        ("\n    nn.DataParallel(net).requires_grad_(False)", 0),
+    ],
+)
+def test_unknown_models_that_are_frozen(frozen: str, found: int) -> None:
+    assert len(reported("GRD709", EVALUATED.format(frozen))) == found
+
+
+@pytest.mark.parametrize(("mode", "found"), [("eval", 0), ("train", 1)])
+def test_an_unknown_model_that_is_in_evaluation_mode_before_it_is_moved(mode: str, found: int) -> None:
+    text = f"""
+    from maker import make
+
+    def validate(model):
+        model.eval()
+        with torch.no_grad():
+            return model(torch.randn(8, 3)).mean().item()
+
+    def run(loader, optimizer):
+        model = make().{mode}().cuda()
+        for x, y in loader:
+            loss = F.mse_loss(model(x), y)
+            loss.backward()
+            optimizer.step()
+            validate(model)
+    """
+    assert len(reported("GRD705", text)) == found
+
+
+LENGTHS = """
+class Layers(nn.ModuleDict):
+    def __init__(self, *layers):
+        super().__init__()
+        for layer in layers:
+            self.append(layer)
+
+    def append(self, layer, given=None):
+        if given is not None and "given" in dir(layer):
+            layer = layer(given)
+        {}(str(len(self)), layer)
+
+    def forward(self, x):
+        for layer in self.values():
+            x = layer(x)
+        return x
+
+layers = Layers(nn.Linear(3, 3))
+layers.append(Layers, other)
+layers(torch.zeros(3))
+"""
+
+
+def test_what_a_module_refuses_is_not_in_it_afterwards() -> None:
+    assert reported("GRD513", "from other import other\n" + LENGTHS.format("self.add_module")) == []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.dtypes import exactly, of_value
+from gradls.flow.fillings import FROZEN
 from gradls.flow.hierarchy import MODULE, find_in_class, is_module
 from gradls.flow.models.modules import (
     buffers_of,
@@ -33,6 +34,7 @@ from gradls.flow.values import (
     Instance,
     Mapping,
     Sequence,
+    Tensor,
     Unknown,
     Value,
     host,
@@ -101,6 +103,9 @@ def requires_grad_(run: Run, receiver: Instance, call: Call) -> Value:
     found, _ = parameters_of(receiver)
     for _, tensor in found:
         run.state.set(tensor.fields, "requires_grad", flag)
+    for _, part in members(receiver):
+        if isinstance(part, Unknown):
+            run.state.set(part.fields, FROZEN, flag is False)
     run.event("freeze", call.node, receiver, flag=flag, parameters=[tensor for _, tensor in found])
     return receiver
 
@@ -247,11 +252,19 @@ def add_module(run: Run, receiver: Instance, call: Call) -> Value:
     run.event(
         "register-module", call.node, receiver, name=name, given=given, assigned=value, taken=_taken(receiver, name)
     )
+    if isinstance(value, Choice):
+        value = _accepted(run, value)
     if value is not None and hold(run, receiver, name, value):
         run.event("attribute-set", call.node, receiver, name=name or "*", assigned=value, old=None, augmented=False)
     elif value is not None:
         set_attribute(run, receiver, name if isinstance(name, str) else "*", value, call.node)
     return NONE
+
+
+def _accepted(run: Run, value: Choice) -> Value:
+    """What a module goes on with that was given one of these: it raises for classes, functions and tensors."""
+    modules = [option for option in value.options if not isinstance(option, (Class, Function, Tensor))]
+    return run.join.values(modules) if modules and len(modules) < len(value.options) else value
 
 
 def _taken(receiver: Instance, name: object) -> Value | None:

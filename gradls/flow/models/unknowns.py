@@ -66,7 +66,7 @@ def train(run: Run, receiver: Unknown, call: Call) -> Value:
     given = call.get(0, "mode")
     mode = False if name == "eval" else True if given is None else truth.truth(run, given)
     if len(call.values) <= (name == "train"):
-        run.event("unknown-train-mode", call.node, receiver, mode=mode)
+        run.event("unknown-train-mode", call.node, receiver, mode=mode, frozen=fillings.is_frozen(receiver))
     return receiver if name == "eval" and not call.values else run.unknown("call", name)
 
 
@@ -82,7 +82,9 @@ def remove(run: Run, receiver: Unknown, call: Call) -> Value:
 def requires_grad_(run: Run, receiver: Unknown, call: Call) -> Value:
     doubt_flags(run, receiver)
     given = call.get(0, "requires_grad")
-    wanted = (True if given is None else truth.truth(run, given)) is True and not call.unsure
+    flag = True if given is None else truth.truth(run, given)
+    run.state.set(receiver.fields, fillings.FROZEN, flag is False)
+    wanted = flag is True and not call.unsure
     function = call.node.func if isinstance(call.node, ast.Call) else None
     # A module has this method, too.
     if wanted and isinstance(function, ast.Attribute) and (receiver.plain or _is_result(receiver)):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
 from gradls.flow.dataclass_fields import FIELD
+from gradls.flow.fillings import FROZEN, is_frozen
 from gradls.flow.graph import At, Node
 from gradls.flow.hierarchy import find_in_class
 from gradls.flow.models.registry import function
@@ -102,6 +103,8 @@ def copied(run: Run, value: Value, memo: dict[int, Value]) -> Value:
         # What is done to the copy is not done to this.
         other = run.unknown("call", "deepcopy")
         other.plain, other.unrecorded = value.plain, value.unrecorded
+        if is_frozen(value):
+            other.fields[FROZEN] = True
         memo[id(value)] = other
         return other
     return value
