@@ -6,9 +6,11 @@ from gradls.autograd.ops import find_op
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, from_earlier_round, leaves, meets, walk
-from gradls.flow.values import Bound, Function, Instance, Tensor
+from gradls.flow.models.modules import parameters_of
+from gradls.flow.values import Bound, Function, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.training_order import is_handed_out
 from gradls.rules.words import code, owners, place
 
 
@@ -18,11 +20,13 @@ class DistributedParameters(Rule):
     ## What it finds
     A `DistributedDataParallel` whose next forward comes after a backward that reached some of the parameters of the
     module and not others: a layer that `forward` does not use, or an output that no loss is computed from. And one
-    around a module without any parameter that requires grad.
+    around a module without any parameter that requires grad. And one that is trained through its `module` only, without
+    a call of itself.
 
     ## Why it matters
     The processes wait for each other until the gradients of all parameters that required grad when the module was
-    wrapped are there. If one never comes, the next forward raises.
+    wrapped are there. If one never comes, the next forward raises. Without that forward nobody waits or sends: each
+    process trains a model of its own.
 
     ## What PyTorch does
     It raises
@@ -75,6 +79,31 @@ class DistributedParameters(Rule):
         model = DistributedDataParallel(teacher)  # raises RuntimeError: DistributedDataParallel is not needed
     finally:
         dist.destroy_process_group()
+    ```
+
+    ```python
+    import torch
+    import torch.distributed as dist
+    from torch.nn.parallel import DistributedDataParallel
+
+    sent = []
+
+
+    def send(state, bucket):
+        sent.append(bucket)
+        future = torch.futures.Future()
+        future.set_result(bucket.buffer())
+        return future
+
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    model = DistributedDataParallel(torch.nn.Linear(3, 1))
+    model.register_comm_hook(None, send)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.module(torch.randn(8, 3)).pow(2).mean().backward()
+    optimizer.step()
+    dist.destroy_process_group()
+    assert not sent
     ```
 
     ## Use instead
@@ -158,6 +187,37 @@ class DistributedParameters(Rule):
                 message = f"{code(facts, event.at.node)} raises: {why}. Use the module as it is, without the wrapper"
                 yield self.finding(place(event.at), message)
         yield from self._unfinished(facts)
+        yield from self._bypassed(facts)
+
+    def _bypassed(self, facts: Facts) -> Iterator[Finding]:
+        """Its module is trained, and it is never called itself."""
+        for made in facts.of("distributed-made"):
+            model = made.value
+            if not isinstance(model, Instance):
+                continue
+            inner = model.fields.get("module")
+            if not isinstance(inner, Instance) or model.fields.get("escaped") or is_handed_out(facts, model):
+                continue
+            own = {tensor for _, tensor in parameters_of(inner)[0]}
+            if any(_is_call_of(model, function) for records in facts.calls.values() for function, _, _ in records):
+                continue
+            if any(event.value in own for event in facts.of("grad-read", "grad-set")):
+                continue  # They may be sent by hand.
+            backward = next((e for e in facts.of("backward") if e.clock > made.clock and own & e.reached), None)
+            step = next(
+                (e for e in facts.of("step") if backward and e.clock > backward.clock and own & e.trained), None
+            )
+            if backward is not None and step is not None:
+                yield self._report_bypassed(facts, made, backward, step)
+
+    def _report_bypassed(self, facts: Facts, made: Event, backward: Event, step: Event) -> Finding:
+        name = made.value.name if isinstance(made.value, Instance) and made.value.name else "the wrapper"
+        message = (
+            f"`{name}` is never called, only what it wraps: {code(facts, backward.at.node)} sends no gradients to the "
+            f"other processes, and {code(facts, step.at.node)} trains a model of its own in each. Call `{name}` itself"
+        )
+        story = [Step(place(made.at), "the module is wrapped here"), Step(place(step.at), "each process steps alone")]
+        return self.finding(place(backward.at), message, story, severity=Severity.WARNING)
 
     def _unfinished(self, facts: Facts) -> Iterator[Finding]:
         if not any(facts.of("distributed-made")) or facts.unfinished:
@@ -190,6 +250,13 @@ class DistributedParameters(Rule):
             "them before the module is wrapped, or pass `find_unused_parameters=True`"
         )
         return self.finding(place(event.at), message, [Step(place(backward.at), "this backward does not reach them")])
+
+
+def _is_call_of(model: Instance, function: Value) -> bool:
+    """Is the wrapper called, or its `forward`?"""
+    if isinstance(function, Bound):
+        return function.receiver is model and function.name in ("forward", "__call__")
+    return function is model
 
 
 def _missing(

@@ -6,6 +6,7 @@ import pytest
 
 from gradls.rules.grd525_distributed_parameters import DistributedParameters
 from gradls.testing import found_in
+from tests.rules.reported import reported
 
 NET = """
 import torch
@@ -83,3 +84,49 @@ def test_found(body: str) -> None:
 )
 def test_silent(body: str) -> None:
     assert found(body) == []
+
+
+BYPASSED = """
+from torch.nn.parallel import DistributedDataParallel
+import torch.distributed as dist
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(3, 4), nn.Linear(4, 1)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+    def loss(self, x):
+        return self(x).pow(2).mean()
+
+model, x = DistributedDataParallel(Net()), torch.randn(8, 3)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for _ in range(9):
+    optimizer.zero_grad()
+    {train}
+    {step}
+"""
+
+
+@pytest.mark.parametrize(
+    ("train", "step", "found"),
+    [
+        ("model.module.loss(x).backward()", "optimizer.step()", 1),
+        ("model.module.head(model.module.body(x)).sum().backward()", "optimizer.step()", 1),
+        ("model(x).sum().backward()", "optimizer.step()", 0),
+        ("model.forward(x).sum().backward()", "optimizer.step()", 0),
+        ("(model(x).sum() + model.module.loss(x)).backward()", "optimizer.step()", 0),
+        ("model.module.loss(x).backward()", "pass", 0),
+        (
+            "model.module.loss(x).backward()",
+            "for p in model.parameters():\n        dist.all_reduce(p.grad)\n    optimizer.step()",
+            0,
+        ),
+    ],
+)
+def test_the_wrapper_is_passed_by(train: str, step: str, found: int) -> None:
+    assert [severity for severity, _ in reported("GRD525", BYPASSED.format(train=train, step=step))] == [
+        "warning"
+    ] * found

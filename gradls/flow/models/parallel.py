@@ -9,7 +9,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.hierarchy import is_module
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.models.registry import function, method
-from gradls.flow.values import FALSE, Instance, Sequence, Tensor, Value
+from gradls.flow.values import FALSE, NONE, Instance, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -65,6 +65,12 @@ def call_wrapped(run: Run, receiver: Instance, call: Call) -> Value:
             grad=run.mode["grad"],
         )
     return call_value(run, inner, call) if inner is not None else run.unknown("call")
+
+
+@method(DISTRIBUTED, "register_comm_hook")
+def register_comm_hook(run: Run, receiver: Instance, call: Call) -> Value:
+    """Says how gradients are sent; what they are in the end is the same."""
+    return NONE
 
 
 @function("torch.nn.parallel.data_parallel")
