@@ -82,6 +82,8 @@ class LostGradientRule(Rule):
         else:
             message = f"{what}: this term of the loss is a constant and trains nothing"
         story = [*origin(lost.cut), *(Step(place(other.cut.at), "cut here too") for other in lost.others if other.cut)]
+        if lost.why == "term":
+            story += _term(lost)
         in_forward = Step(place(lost.backward.at), "this is what it returns")
         story.append(in_forward if lost.why == "forward" else backward_step(facts, lost.backward))
         severities = {"raises": Severity.ERROR, "untrained": self.untrained}
@@ -107,6 +109,15 @@ class LostGradientRule(Rule):
 
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         return ()
+
+
+def _term(lost: Lost) -> list[Step]:
+    """Where the term is computed that is a constant."""
+    assert lost.backward.node is not None and lost.cut.cut is not None
+    for term in dead_terms(lost.backward.node):
+        if lost.cut in frontier(term) and term.at is not None and term.at != lost.cut.cut.at and term is not lost.cut:
+            return [Step(place(term.at), "this is the term")]
+    return []
 
 
 def frozen_since(facts: Facts, backward: Event) -> Event | None:
