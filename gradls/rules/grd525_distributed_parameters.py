@@ -6,7 +6,7 @@ from gradls.autograd.ops import find_op
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, from_earlier_round, leaves, meets, walk
-from gradls.flow.models.modules import parameters_of
+from gradls.flow.models.modules import modules_of, parameters_of
 from gradls.flow.values import Bound, Function, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -216,7 +216,12 @@ class DistributedParameters(Rule):
             f"`{name}` is never called, only what it wraps: {code(facts, backward.at.node)} sends no gradients to the "
             f"other processes, and {code(facts, step.at.node)} trains a model of its own in each. Call `{name}` itself"
         )
-        story = [Step(place(made.at), "the module is wrapped here"), Step(place(step.at), "each process steps alone")]
+        story = [Step(place(made.at), "the module is wrapped here")]
+        inside = modules_of(made.value.fields["module"])[0] if isinstance(made.value, Instance) else []
+        call = next((e for e in facts.of("forward", "module-call") if e.clock > made.clock and e.value in inside), None)
+        if call is not None:
+            story.append(Step(place(call.at), "what it wraps is called here"))
+        story.append(Step(place(step.at), "each process steps alone"))
         return self.finding(place(backward.at), message, story, severity=Severity.WARNING)
 
     def _unfinished(self, facts: Facts) -> Iterator[Finding]:

@@ -113,9 +113,8 @@ class LostGradientRule(Rule):
 
 def _term(lost: Lost) -> list[Step]:
     """Where the term is computed that is a constant."""
-    assert lost.backward.node is not None and lost.cut.cut is not None
-    for term in dead_terms(lost.backward.node):
-        if lost.cut in frontier(term) and term.at is not None and term.at != lost.cut.cut.at and term is not lost.cut:
+    for term in dead_terms(lost.backward.node) if lost.backward.node is not None else ():
+        if term is not lost.cut and term.at is not None and lost.cut in frontier(term):
             return [Step(place(term.at), "this is the term")]
     return []
 
