@@ -69,16 +69,17 @@ def summed_in_closure(order: Order, before: Moment | None, step: Moment) -> Even
     """The backward with which one step of an optimizer adds up the gradients of several calls of its closure."""
     held = frozenset(step.event.parameters)
     first: Event | None = None
+    found: Event | None = None
     for moment in order.between(before.number if before is not None else -1, step.number):
         concerns = None if moment.tensors is None else not moment.tensors.isdisjoint(held)
         if moment.kind == "clear" and concerns is not False:
-            first = None
+            first = found = None
         elif moment.kind == "backward" and concerns:
             event = moment.event
             if first is not None and first.at.node is event.at.node and _evaluations(first) & _evaluations(event):
-                return event
+                found = found or event
             first = event
-    return None
+    return found
 
 
 def _evaluations(event: Event) -> set[int]:

@@ -207,10 +207,10 @@ class ClearedBeforeStep(Rule):
     def _of_inner_loops(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """A loop that clears and differentiates in each round, and a step behind it."""
         told: set[ast.AST] = set()
-        for step in order.moments:
+        for index, step in enumerate(order.moments):
             if step.event.kind != "step" or step.tensors is None or step.event.at.node in told:
                 continue
-            before = [m for m in order.between(-1, step.number) if m.tensors is None or m.tensors & step.tensors][-4:]
+            before = _last_four(order, index, step.tensors)
             if [m.kind for m in before] != ["clear", "backward"] * 2 or not all(m.tensors for m in before):
                 continue
             first, filled, clear, last = before
@@ -251,6 +251,17 @@ class ClearedBeforeStep(Rule):
             Step(place(step.at), "only the last round's are left here"),
         ]
         return self.finding(place(clear.at), message, story, severity=Severity.INFORMATION)
+
+
+def _last_four(order: Order, end: int, tensors: frozenset[Tensor]) -> list[Moment]:
+    """The last four moments before the one in this place that concern some of these tensors, in order."""
+    found: list[Moment] = []
+    while end and len(found) < 4:
+        end -= 1
+        moment = order.moments[end]
+        if moment.tensors is None or moment.tensors & tensors:
+            found.append(moment)
+    return found[::-1]
 
 
 def _next_step(facts: Facts, number: int, clear: Event) -> tuple[int, list[Value]]:

@@ -232,6 +232,8 @@ def _has_data_of_its_own(facts: Facts, event: Event) -> bool:
     loop = _statement(event)
     if loop is None:
         return False
+    if isinstance(loop.iter, (ast.Tuple, ast.List)):
+        return True  # What is listed one by one are phases.
     own = _elements(loop)
     numbers = {part.id for part in ast.walk(loop.target) if isinstance(part, ast.Name)} - own
 

@@ -61,6 +61,7 @@ def test_state_is_lost(snippet: str) -> None:
         "for _ in range(5):\n    net.apply(empty)\n    epoch(net, batches, momentum=0.9)",
         "for n in range(3):\n    epoch(net, [batches, batches, batches][n], momentum=0.9)",
         "for n in range(3):\n    data = [batches, batches, batches][n]\n    epoch(net, data, momentum=0.9)",
+        "for rate in (0.1, 0.01):\n    epoch(net, batches, momentum=0.9)",
         "for task in open('tasks'):\n    epoch(net, task, momentum=0.9)",
         "def fit(model, loaders):\n    for n, loader in enumerate(loaders):\n"
         "        epoch(model, loader, momentum=0.9)",

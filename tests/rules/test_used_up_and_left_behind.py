@@ -441,3 +441,24 @@ optimizer.step()
 def test_a_detached_term_of_a_mean(loss: str, found: int) -> None:
     told = [text for severity, text in reported("GRD101", TERMS.format(loss=loss)) if severity == "warning"]
     assert len(told) == found
+
+
+def test_what_a_closure_of_another_optimizer_left_is_cleared() -> None:
+    snippet = """
+    net, image = nn.Linear(4, 1), torch.rand(1, 4, requires_grad=True)
+    optimizer, search = torch.optim.SGD(net.parameters(), lr=0.1), torch.optim.LBFGS([image])
+
+    def closure():
+        search.zero_grad()
+        loss = net(image).pow(2).mean()
+        loss.backward()
+        return loss
+
+    for _ in range(9):
+        search.step(closure)
+        {clear}
+        net(torch.randn(2, 4)).mean().backward()
+        optimizer.step()
+    """
+    assert reported("GRD601", snippet.format(clear="optimizer.zero_grad()")) == []
+    assert len(reported("GRD601", snippet.format(clear="pass"))) == 1
