@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gradls.autograd.ops import find_op
@@ -22,6 +22,7 @@ from gradls.flow import (
 )
 from gradls.flow.arguments import Call
 from gradls.flow.chapters import may_be_of_the_file
+from gradls.flow.contents import tensors_in
 from gradls.flow.escapes import escape
 from gradls.flow.models.registry import find_function, find_method
 from gradls.flow.program import is_stub
@@ -41,7 +42,6 @@ from gradls.flow.values import (
     Tensor,
     Unknown,
     Value,
-    host,
 )
 
 if TYPE_CHECKING:
@@ -255,7 +255,9 @@ def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
     if function is not None and (function.among or function.origin == "branches"):
         # It may be a module that is known, whose parameters the result depends on.
         values.append(function)
-    result = operations.unknown_operation(run, name, values, call.node, pure=pure)
+    # A method that no tensor is given to, as `model.get_weight()`, may give a parameter.
+    gets = receiver is not None and not any(tensors_in(value) for value in call.values)
+    result = operations.unknown_operation(run, name, values, call.node, pure=pure, gets=gets)
     node = result.fields.get(("node",)) if isinstance(result, Unknown) else None
     if node is not None and receiver is None:
         node.fields["called"] = function
@@ -299,20 +301,6 @@ def call_library(run: Run, function: Lib, call: Call) -> Value:
     if model is not None:
         return model(run, path, call)
     return fallback.call(run, function, call)
-
-
-def builtin(run: Run, name: str) -> Value:
-    """A name that no scope of the program binds."""
-    path = _path_of_builtin(name)
-    if path is not None:
-        return run.lib(path)
-    return host("__main__") if name == "__name__" else run.unknown("builtin", name)
-
-
-@lru_cache(4096)
-def _path_of_builtin(name: str) -> str | None:
-    path = f"builtins.{name}"
-    return path if find_function(path) is not None else None
 
 
 def call_function(

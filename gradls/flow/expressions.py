@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from gradls.autograd.ops import find_op
 from gradls.flow import attributes, calls, contexts, entries, nothing, operators, subscripts, truth
 from gradls.flow.graph import Edge, Node
-from gradls.flow.imports import load
+from gradls.flow.imports import builtin, load
 from gradls.flow.iterators import consume, give
 from gradls.flow.join import options
 from gradls.flow.models.registry import find_method
@@ -77,7 +77,7 @@ def _name(run: Run, node: ast.Name) -> Value:
         if type(value) is Choice and value.by:
             return truth.chosen(run, value)
         return load(run, value) if type(value) is Imported else value
-    return calls.builtin(run, name)
+    return builtin(run, name)
 
 
 def _attribute(run: Run, node: ast.Attribute) -> Value:

@@ -1,16 +1,18 @@
-"""What imports bind."""
+"""What imports bind, and what names are that nothing binds."""
 
 from __future__ import annotations
 
 import ast
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gradls.autograd.spelling import canonical
+from gradls.flow.models.registry import find_function
 from gradls.flow.names import Answer, Names, Question
 from gradls.flow.program import file_of, member, names_in
-from gradls.flow.values import Imported, Instance, Lib, Unknown, Value
+from gradls.flow.values import Imported, Instance, Lib, Unknown, Value, host
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -173,3 +175,17 @@ def _instance(run: Run, cls: Lib) -> Instance:
     instance = Instance(run.state, cls)
     instance.open = True
     return instance
+
+
+def builtin(run: Run, name: str) -> Value:
+    """A name that no scope of the program binds."""
+    path = _path_of_builtin(name)
+    if path is not None:
+        return run.lib(path)
+    return host("__main__") if name == "__name__" else run.unknown("builtin", name)
+
+
+@lru_cache(4096)
+def _path_of_builtin(name: str) -> str | None:
+    path = f"builtins.{name}"
+    return path if find_function(path) is not None else None

@@ -406,10 +406,18 @@ def _multiplies(bound: dict[str, Value]) -> bool:
 
 
 def unknown_operation(
-    run: Run, name: str, values: list[Value], at: ast.AST, *, pure: bool = False, given: list[Value] | None = None
+    run: Run,
+    name: str,
+    values: list[Value],
+    at: ast.AST,
+    *,
+    pure: bool = False,
+    given: list[Value] | None = None,
+    gets: bool = False,
 ) -> Value:
     """An operation without an entry: a tensor of which nothing is certain, if a tensor goes in. `pure`: nothing else
     goes in, such as the parameters of a module. `given` are all arguments, if `values` are only those with a gradient.
+    It `gets`: what it gives may be something that was there before.
     """
     edges: list[Edge] = []
     for value in values:
@@ -426,7 +434,7 @@ def unknown_operation(
             node.fields["pure"] = True
         quiet = pure and all(given.flows is False for given in edges)
         result.plain = quiet and not any(isinstance(value, Unknown) and value.unrecorded for value in values)
-        result.unrecorded = quiet or (run.recording is False and not run.isolated)
+        result.unrecorded = quiet or (run.recording is False and not run.isolated and not gets)
         if result.plain and all(value.origin == "metadata" for value in values if isinstance(value, Unknown)):
             result.origin = "metadata"
         if result.unrecorded and not quiet:
