@@ -7,10 +7,10 @@ from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, from_earlier_round, leaves, meets, walk
 from gradls.flow.models.modules import modules_of, parameters_of
-from gradls.flow.values import Bound, Function, Instance, Tensor, Value
+from gradls.flow.values import Bound, Choice, Function, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import is_handed_out
+from gradls.rules.training_order import is_handed_out, is_on_the_way
 from gradls.rules.words import code, owners, place
 
 
@@ -207,7 +207,7 @@ class DistributedParameters(Rule):
             step = next(
                 (e for e in facts.of("step") if backward and e.clock > backward.clock and own & e.trained), None
             )
-            if backward is not None and step is not None:
+            if backward is not None and step is not None and is_on_the_way(made.path, backward.path):
                 yield self._report_bypassed(facts, made, backward, step)
 
     def _report_bypassed(self, facts: Facts, made: Event, backward: Event, step: Event) -> Finding:
@@ -258,7 +258,9 @@ class DistributedParameters(Rule):
 
 
 def _is_call_of(model: Instance, function: Value) -> bool:
-    """Is the wrapper called, or its `forward`?"""
+    """Is the wrapper called, or its `forward`, or may it be?"""
+    if isinstance(function, Choice):
+        return any(_is_call_of(model, option) for option in function.options)
     if isinstance(function, Bound):
         return function.receiver is model and function.name in ("forward", "__call__")
     return function is model

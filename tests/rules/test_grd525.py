@@ -130,3 +130,21 @@ def test_the_wrapper_is_passed_by(train: str, step: str, found: int) -> None:
     assert [severity for severity, _ in reported("GRD525", BYPASSED.format(train=train, step=step))] == [
         "warning"
     ] * found
+
+
+def test_a_model_that_is_wrapped_if_there_are_several_processes() -> None:
+    snippet = """
+    import os
+    from torch.nn.parallel import DistributedDataParallel
+
+    ddp = int(os.environ.get("RANK", -1)) != -1
+    model = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    if ddp:
+        model = DistributedDataParallel(model)
+    for _ in range(9):
+        optimizer.zero_grad()
+        model(torch.randn(8, 3)).sum().backward()
+        optimizer.step()
+    """
+    assert reported("GRD525", snippet) == []
