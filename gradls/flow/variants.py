@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
     from gradls.flow.values import Function
 
-FEW = 3
+FEW = 2
 """So many functions that hand on what one function gives are followed into that in any case."""
 MOST_STEPS = 20_000
 """The others are as long as these took fewer steps in all."""

@@ -27,7 +27,7 @@ export class Editor {
   /** Opens a window for what the query names. On a busy machine one stays empty now and then: then it is opened again. */
   async goto(query) {
     const open = async () => {
-      await this.page.goto(`http://127.0.0.1:${this.port}/?${query}`);
+      await this.page.goto(`http://127.0.0.1:${this.port}/?${query}`, { timeout: SECONDS_TO_OPEN * 1000 });
       await this.page.waitForSelector('.explorer-folders-view .monaco-list-row', { timeout: SECONDS_TO_OPEN * 1000 });
     };
     await open().catch(open);
