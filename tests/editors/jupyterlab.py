@@ -15,7 +15,8 @@ HOVER = ".lsp-hover, .lsp-tooltip, .jp-Tooltip"
 
 
 def look(page: Page) -> dict[str, str]:
-    page.goto(os.environ["ADDRESS"])
+    # A busy machine may take long to show the page, also where nothing is expected to be seen in it.
+    page.goto(os.environ["ADDRESS"], timeout=60_000)
     squiggle = page.locator(SQUIGGLE).first
     squiggle.wait_for()
     seen = {"underlined": squiggle.inner_text()}
