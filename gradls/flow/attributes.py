@@ -322,6 +322,7 @@ def set_attribute(
                 _register(run, receiver, name, value, target, augmented)
                 if refused:
                     return
+                _note_elsewhere(run, receiver, name)
             elif not isinstance(value, Host):
                 # It may put other things into other places.
                 run.state.set(receiver.fields, "escaped", True)
@@ -337,6 +338,19 @@ def set_attribute(
             if setter is not None:
                 setter(run, receiver, value, target)
         run.state.set(fields, name, value)
+
+
+def _note_elsewhere(run: Run, receiver: Instance, name: str) -> None:
+    """An attribute is set for the first time, of something that may have it all the same: from its class, from code
+    that is not seen, or, where nobody in the file calls the method, from whoever made the object."""
+    fields, cls = receiver.fields, receiver.cls
+    if name in fields or not isinstance(cls, Class) or (fields.elsewhere is not None and name in fields.elsewhere):
+        return
+    value, _ = hierarchy.find_in_class(cls, name)
+    if value is None and (receiver.open or (run.alone and fields.born <= run.since) or hierarchy.has_unknown_base(cls)):
+        value = run.unknown("attribute", name)
+    if value is not None:
+        fields.elsewhere = {**(fields.elsewhere or {}), name: value}
 
 
 def _set_of_option(run: Run, option: Value, name: str, value: Value, target: ast.expr, augmented: bool) -> bool:

@@ -25,11 +25,13 @@ _born: list[_Emptied] | None = None
 class Fields(dict):
     """The slots of one object or scope. Writes after its birth go through `State.set`."""
 
-    __slots__ = ("born",)
+    __slots__ = ("born", "elsewhere")
 
     def __init__(self, state: State, values: dict | None = None) -> None:
         if values:
             self.update(values)
+        self.elsewhere: dict[Any, Any] | None = None
+        """What slots are, where nothing was written to them, that code may have filled which is not seen."""
         state.clock = self.born = state.clock + 1
         if _born is not None:
             _born.append(self)
@@ -178,7 +180,8 @@ class State:
 
         `join(key, values)` makes one value of those that differ. What was born inside a branch is not joined: the
         other branches never had it. A slot that a branch left empty does not count: code that reads it later would
-        fail on that branch, so it is taken that it does not come that way. For those in `ABSENT` it says what they are.
+        fail on that branch, so it is taken that it does not come that way. For those in `ABSENT`, and those that may be
+        filled elsewhere, it is known what they are.
         Slots of `over` are not joined, at which nobody will look any more.
         """
         if len(outcomes) == 1:
@@ -202,6 +205,8 @@ class State:
                 value = before if change is None else change[2]
                 if value is MISSING and fields.born <= since:
                     value = ABSENT.get(key, MISSING)
+                    if value is MISSING and fields.elsewhere is not None:
+                        value = fields.elsewhere.get(key, MISSING)
                 if value is not MISSING:
                     if first is MISSING:
                         first = value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.rules.reported import IMPORTS, check_right, reported
 
 FROZEN = """
@@ -237,3 +239,48 @@ for _ in range(options.rounds):
     y.backward()
 """
     assert [severity for severity, _ in reported("GRD301", program.format(repeated))] == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("made", "runs"),
+    [
+        ("trained = True", "Made()"),
+        (
+            "def __init__(self, **given):\n        for name in given: setattr(self, name, given[name])",
+            "Made(trained=True)",
+        ),
+        ("def __init__(self, given):\n        self.__dict__.update(given)", "Made({'trained': True})"),
+    ],
+)
+@pytest.mark.parametrize("called", [True, False])
+def test_an_attribute_that_only_one_branch_of_a_method_sets(made: str, runs: str, called: bool) -> None:
+    check_right(f"""
+import torch
+
+class Made:
+    {made}
+
+    def run(self, frozen=False):
+        if frozen:
+            self.trained = False
+        torch.ones(3, requires_grad=self.trained).sum().backward()
+
+made = {runs}
+{"made.run(len(__import__('sys').argv) > 9)" if called else ""}
+""")
+
+
+def test_an_attribute_that_nothing_else_can_set() -> None:
+    program = """
+import sys
+import torch
+
+class Made:
+    pass
+
+made = Made()
+if len(sys.argv) < 9:
+    made.trained = False
+torch.ones(3, requires_grad=made.trained).sum().backward()
+"""
+    assert [severity for severity, _ in reported("GRD110", program)] == ["error"]
