@@ -322,10 +322,12 @@ def set_attribute(
                 _register(run, receiver, name, value, target, augmented)
                 if refused:
                     return
-                _note_elsewhere(run, receiver, name)
+                _note_elsewhere(run, receiver, receiver.cls, name)
             elif not isinstance(value, Host):
                 # It may put other things into other places.
                 run.state.set(receiver.fields, "escaped", True)
+        elif isinstance(receiver, (Class, Function)):
+            _note_elsewhere(run, receiver, receiver, name)
         elif isinstance(receiver, Unknown):
             if type(receiver) is Imported and not receiver.name:
                 imports.replace(run, receiver, name, value)
@@ -340,17 +342,18 @@ def set_attribute(
         run.state.set(fields, name, value)
 
 
-def _note_elsewhere(run: Run, receiver: Instance, name: str) -> None:
+def _note_elsewhere(run: Run, receiver: Instance | Class | Function, cls: Value, name: str) -> None:
     """An attribute is set for the first time, of something that may have it all the same: from its class, from code
     that is not seen, or, where nobody in the file calls the method, from whoever made the object."""
-    fields, cls = receiver.fields, receiver.cls
-    if name in fields or not isinstance(cls, Class) or (fields.elsewhere is not None and name in fields.elsewhere):
+    fields, value = receiver.fields, None
+    is_open = (run.alone and fields.born <= run.since) or (isinstance(receiver, Instance) and receiver.open)
+    if name in fields or isinstance(cls, Lib):
         return
-    value, _ = hierarchy.find_in_class(cls, name)
-    if value is None and (receiver.open or (run.alone and fields.born <= run.since) or hierarchy.has_unknown_base(cls)):
-        value = run.unknown("attribute", name)
-    if value is not None:
-        fields.elsewhere = {**(fields.elsewhere or {}), name: value}
+    if isinstance(cls, Class):
+        value, _ = hierarchy.find_in_class(cls, name)
+        is_open = is_open or hierarchy.has_unknown_base(cls)
+    if value is not None or is_open:
+        fields.may_be(name, value or run.unknown("attribute", name))
 
 
 def _set_of_option(run: Run, option: Value, name: str, value: Value, target: ast.expr, augmented: bool) -> bool:

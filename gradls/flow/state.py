@@ -36,6 +36,12 @@ class Fields(dict):
         if _born is not None:
             _born.append(self)
 
+    def may_be(self, key: Any, value: Any) -> None:
+        """Code that is not seen may have filled a slot with something."""
+        if self.elsewhere is None:
+            self.elsewhere = {}
+        self.elsewhere.setdefault(key, value)
+
     @classmethod
     def of(cls, born: int, values: dict | None = None) -> Fields:
         """Slots of something that was born before now."""

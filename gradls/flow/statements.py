@@ -136,6 +136,9 @@ def bind(run: Run, name: str, value: Value) -> None:
     while scope.kind == "comprehension" and scope.parent is not None and name not in scope.fields:
         scope = scope.parent
     scope = scope.redirect.get(name, scope)
+    if run.alone and scope.kind == "module" and name not in scope.fields:
+        # Somebody else may have bound it.
+        scope.fields.may_be(name, run.unknown("global", name))
     attributes.give_name(value, name)
     run.state.set(scope.fields, name, value)
 
