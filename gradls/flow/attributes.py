@@ -322,12 +322,12 @@ def set_attribute(
                 _register(run, receiver, name, value, target, augmented)
                 if refused:
                     return
-                _note_elsewhere(run, receiver, receiver.cls, name)
+                _note_elsewhere(run, receiver, receiver.cls, name, value)
             elif not isinstance(value, Host):
                 # It may put other things into other places.
                 run.state.set(receiver.fields, "escaped", True)
         elif isinstance(receiver, (Class, Function)):
-            _note_elsewhere(run, receiver, receiver, name)
+            _note_elsewhere(run, receiver, receiver, name, value)
         elif isinstance(receiver, Unknown):
             if type(receiver) is Imported and not receiver.name:
                 imports.replace(run, receiver, name, value)
@@ -342,18 +342,23 @@ def set_attribute(
         run.state.set(fields, name, value)
 
 
-def _note_elsewhere(run: Run, receiver: Instance | Class | Function, cls: Value, name: str) -> None:
+def _note_elsewhere(run: Run, receiver: Instance | Class | Function, cls: Value, name: str, assigned: Value) -> None:
     """An attribute is set for the first time, of something that may have it all the same: from its class, from code
-    that is not seen, or, where nobody in the file calls the method, from whoever made the object."""
-    fields, value = receiver.fields, None
-    is_open = (run.alone and fields.born <= run.since) or (isinstance(receiver, Instance) and receiver.open)
+    that is not seen, or, where nobody in the file calls the method, from whoever made the object.
+
+    Of tensors and objects it is taken that they are what is used later."""
+    fields = receiver.fields
     if name in fields or isinstance(cls, Lib):
         return
-    if isinstance(cls, Class):
-        value, _ = hierarchy.find_in_class(cls, name)
-        is_open = is_open or hierarchy.has_unknown_base(cls)
-    if value is not None or is_open:
-        fields.may_be(name, value or run.unknown("attribute", name))
+    value = hierarchy.find_in_class(cls, name)[0] if isinstance(cls, Class) else None
+    if value is None and isinstance(assigned, Host):
+        made_elsewhere = run.alone and fields.born <= run.since
+        is_open = (isinstance(receiver, Instance) and receiver.open) or (
+            isinstance(cls, Class) and hierarchy.has_unknown_base(cls)
+        )
+        value = run.unknown("attribute", name) if made_elsewhere or is_open else None
+    if value is not None:
+        fields.may_be(name, value)
 
 
 def _set_of_option(run: Run, option: Value, name: str, value: Value, target: ast.expr, augmented: bool) -> bool:

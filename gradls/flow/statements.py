@@ -24,7 +24,7 @@ from gradls.flow.contents import tensors_in
 from gradls.flow.loops import exec_for, exec_while
 from gradls.flow.run import Arm, OutOfBudget, Run
 from gradls.flow.state import Changes, Fields
-from gradls.flow.values import NONE, Choice, Function, Instance, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import NONE, Choice, Function, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
 from gradls.syntax.walk import walk
 
 
@@ -136,7 +136,7 @@ def bind(run: Run, name: str, value: Value) -> None:
     while scope.kind == "comprehension" and scope.parent is not None and name not in scope.fields:
         scope = scope.parent
     scope = scope.redirect.get(name, scope)
-    if run.alone and scope.kind == "module" and name not in scope.fields:
+    if run.alone and scope.kind == "module" and name not in scope.fields and isinstance(value, Host):
         # Somebody else may have bound it.
         scope.fields.may_be(name, run.unknown("global", name))
     attributes.give_name(value, name)
