@@ -171,11 +171,21 @@ def _forget_what_changes(run: Run, made: Instance) -> None:
             held = made.fields.get(name)
             if isinstance(held, (Sequence, Mapping)) and held.rest is None:
                 run.state.set(held.fields, "rest", run.unknown("filled"))
+            if isinstance(held, Mapping):
+                _forget_numbers(run, held)
         for name in class_text.rebinds(base):
             held = made.fields.get(name)
             tensor = isinstance(held, Tensor) and not held.is_parameter and name not in buffers
             if held is not None and (tensor or (isinstance(held, Host) and not is_none(held))):
                 run.state.set(made.fields, name, run.join.values([held, run.unknown("attribute", name)]))
+
+
+def _forget_numbers(run: Run, held: Mapping) -> None:
+    """Others may have put something else under the keys that are there: `self.losses[name] = loss`."""
+    slots = [(held.entries, key, value) for key, value in held.entries.items()]
+    for fields, key, value in [*slots, (held.fields, "rest", held.rest)]:
+        if isinstance(value, Host) or (isinstance(value, Tensor) and not value.is_parameter):
+            run.state.set(fields, key, run.join.values([value, run.unknown("filled")]))
 
 
 def _instantiate(run: Run, cls: Class, holder: list[Value]) -> None:

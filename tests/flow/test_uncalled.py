@@ -491,6 +491,28 @@ CASES: dict[str, tuple[str, dict[str, Said]]] = {
         """,
         {"p.grad * 2": False, "p.grad * 3": None, "p.grad * 4": None, "p.grad * 5": None},
     ),
+    "a dictionary that another method fills": (
+        """
+        class Trainer:
+            def __init__(self, names):
+                names.append("all")
+                self.losses = {name: 0 for name in names}
+                self.sums = {"all": torch.zeros(3)}
+                self.fixed = {"all": torch.zeros(3)}
+
+            def gather(self, name, loss):
+                self.losses[name] = loss
+                self.sums[name] = loss
+
+            def total(self):
+                return self.sums["all"] * 2, self.fixed["all"] * 3, self.losses["all"] * self.fixed["all"]
+        """,
+        {
+            'self.sums["all"] * 2': None,
+            'self.fixed["all"] * 3': False,
+            'self.losses["all"] * self.fixed["all"]': None,
+        },
+    ),
     "what looks like a method and is none": (
         """
         class Losses:
