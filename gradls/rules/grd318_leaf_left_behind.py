@@ -65,6 +65,23 @@ class LeafLeftBehind(Rule):
     assert raw.grad is not None
     ```
 
+    Where an optimizer trains others, and nobody reads the gradient of the result: such data requires grad for the
+    derivatives by what is computed from it.
+
+    ```python
+    import torch
+
+    net = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    points = torch.rand(8, 2, requires_grad=True).to(torch.float64).to(torch.float32)
+    x, t = points[:, :1], points[:, 1:]
+    u = net(torch.cat([x, t], 1))
+    u_t = torch.autograd.grad(u.sum(), t, create_graph=True)[0]
+    (u_t + u).pow(2).mean().backward()
+    optimizer.step()
+    assert u_t.requires_grad
+    ```
+
     ## Fix safety
     There is no automatic fix.
 
@@ -77,6 +94,8 @@ class LeafLeftBehind(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         backwards = list(facts.of("backward"))
         kept = _kept(facts) if backwards else set()
+        trained = any(facts.of("optimizer-made"))
+        read = {event.node for event in facts.of("grad-read")}
         told: set[ast.AST] = set()
         for event in backwards:
             for leaf in sorted(event.reached, key=lambda leaf: leaf.fields.born):
@@ -85,6 +104,8 @@ class LeafLeftBehind(Rule):
                     continue
                 target = _target(facts, at.node) if leaf.requires_grad is True else None
                 if target is not None and at.node not in told and _is_computed(event, leaf, target):
+                    if trained and not any(node is not None and node.name == target.id for node in read):
+                        continue  # it is data, and others are trained
                     told.add(at.node)
                     yield self._report(facts, event, leaf, target)
 
