@@ -41,7 +41,7 @@ def escape(run: Run, value: Value) -> None:
             run.state.set(value.fields, "escaped", True)
             if isinstance(value, Instance):
                 if isinstance(value.cls, Class):
-                    _forget(run, value, value.cls)
+                    forget(run, value, value.cls)
                 todo += [held for held in value.fields.values() if isinstance(held, Value)]
         elif isinstance(value, Unknown):
             if value.plain:
@@ -69,7 +69,7 @@ def put_into(run: Run, holder: ast.expr, value: Value) -> None:
             escape(run, value)
 
 
-def _forget(run: Run, instance: Instance, cls: Class) -> None:
+def forget(run: Run, instance: Instance, cls: Class) -> None:
     """Unknown code that has an object may count with its attributes, and call its methods, which change others."""
     bound: set[str] = set()
     filled: set[str] = set()

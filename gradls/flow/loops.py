@@ -13,7 +13,7 @@ from gradls.flow.graph import Round
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.run import Loop
 from gradls.flow.state import MISSING, Changes
-from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Value, host
+from gradls.flow.values import Choice, Class, Host, Instance, Mapping, Sequence, Tensor, Value, host
 from gradls.syntax.walk import walk
 
 if TYPE_CHECKING:
@@ -196,6 +196,7 @@ def _of_its_own(run: Run, value: Value) -> Value:
 
 def _leave_out(run: Run, iterated: Value, elements: list[Value]) -> None:
     """The modules for which no round is run: what those do with them is not known."""
+    from gradls.flow.escapes import forget
     from gradls.flow.models.modules import modules_of, parameters_of
 
     items = container_elements(run, iterated) if isinstance(iterated, Instance) else iterated
@@ -203,6 +204,8 @@ def _leave_out(run: Run, iterated: Value, elements: list[Value]) -> None:
         if isinstance(item, Instance) and not any(item is element for element in elements):
             for module in modules_of(item)[0]:
                 run.state.set(module.fields, "escaped", True)
+                if isinstance(module.cls, Class):
+                    forget(run, module, module.cls)
             for _, parameter in parameters_of(item)[0]:
                 run.state.set(parameter.fields, "escaped", True)
 

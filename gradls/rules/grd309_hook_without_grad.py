@@ -7,6 +7,7 @@ from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
+from gradls.rules.training_order import is_on_the_way
 from gradls.rules.words import code, place
 
 
@@ -85,6 +86,8 @@ class HookWithoutGrad(Rule):
         for event in facts.of("retain-grad", "hook"):
             if event.caught or not isinstance(event.value, Tensor):
                 continue
+            if event.info.get("recording") is False and _is_asked_first(event):
+                continue
             if event.requires_grad is False and not event.value.fields.get("escaped"):
                 yield self.report(facts, event, event.value, "does not require grad, so no gradient arrives there")
             elif event.info.get("accumulates") and event.leaf is False:
@@ -100,3 +103,8 @@ class HookWithoutGrad(Rule):
         elif made is not None:
             story.append(Step(place(made), "it is made here"))
         return self.finding(place(event.at), f"{code(facts, event.at.node)} raises: {what} {why}", story)
+
+
+def _is_asked_first(event: Event) -> bool:
+    """Does something decide whether this is done at all, such as `if self.training:`, when gradients are off anyway?"""
+    return event.node is not None and not is_on_the_way(event.path, event.node.path)

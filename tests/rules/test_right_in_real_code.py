@@ -1138,3 +1138,68 @@ layers(torch.zeros(3))
 
 def test_what_a_module_refuses_is_not_in_it_afterwards() -> None:
     assert reported("GRD513", "from other import other\n" + LENGTHS.format("self.add_module")) == []
+
+
+MANY = """
+class Node(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.v = 0.0
+
+    def reset(self):
+        self.v = 0.0
+
+    def forward(self, x):
+        self.v = self.v + x
+        return torch.sigmoid(self.v)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Sequential(LAYERS)
+        self.second = nn.Sequential(LAYERS)
+        self.node = Node()
+
+    def forward(self, x):
+        return self.node(self.second(self.first(x)))
+
+net = Net()
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+for _ in range(4):
+    optimizer.zero_grad()
+    net(torch.randn(2, 3)).sum().backward()
+    optimizer.step()
+    for module in net.modules():
+        if hasattr(module, "reset"):
+            module.reset()
+"""
+
+
+@pytest.mark.parametrize("number", [2, 16])
+def test_what_a_loop_over_many_modules_does_to_the_last_of_them(number: int) -> None:
+    check_right(IMPORTS + MANY.replace("LAYERS", ", ".join(["nn.Linear(3, 3)"] * number)))
+
+
+@pytest.mark.parametrize(("test", "found"), [("if self.training:", 0), ("if True:", 1)])
+def test_a_hook_where_gradients_are_off_that_is_asked_for(test: str, found: int) -> None:
+    text = f"""
+    from elsewhere import handle
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 3)
+
+        def forward(self, x):
+            out = self.layer(x).tanh()
+            {test}
+                out.register_hook(print)
+            return out
+
+    net = Net()
+    net.eval()
+    with torch.no_grad():
+        handle(net)
+        net(torch.randn(2, 3))
+    """
+    assert len(reported("GRD309", text)) == found

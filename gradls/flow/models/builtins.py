@@ -11,7 +11,7 @@ from gradls.flow import entries, properties, truth
 from gradls.flow.arguments import Call
 from gradls.flow.contents import host_history, tensors_in
 from gradls.flow.graph import Edge
-from gradls.flow.hierarchy import is_instance
+from gradls.flow.hierarchy import find_in_class, is_instance
 from gradls.flow.iterators import consume
 from gradls.flow.models.containers import to_mapping, to_sequence
 from gradls.flow.models.registry import function
@@ -21,6 +21,7 @@ from gradls.flow.values import (
     NONE,
     TRUE,
     Choice,
+    Class,
     Function,
     Host,
     Instance,
@@ -355,6 +356,9 @@ def _written(node: ast.expr) -> object:
 def hasattr_(run: Run, path: str, call: Call) -> Value:
     value, name = call.get(0), call.known(1)
     if isinstance(value, Instance) and isinstance(name, str) and name in value.fields:
+        return TRUE
+    cls = value.cls if isinstance(value, Instance) else value
+    if isinstance(cls, Class) and isinstance(name, str) and find_in_class(cls, name)[0] is not None:
         return TRUE
     if isinstance(value, Tensor) and isinstance(name, str) and find_op(f"torch.Tensor.{name}") is not None:
         return TRUE

@@ -128,7 +128,7 @@ def register_hook(run: Run, receiver: Tensor, call: Call) -> Value:
         returned, written = _returned_by(run, receiver, hook, call)
     run.event(
         "hook", call.node, receiver, receiver.node, hook=hook, accumulates=accumulates, returned=returned,
-        written=written,
+        written=written, recording=run.recording,
     )  # fmt: skip
     return run.unknown("handle")
 
