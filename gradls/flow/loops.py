@@ -299,6 +299,7 @@ def _round(run: Run, loop: Loop, body: Callable[[], bool]) -> bool:
 def forget_counters(run: Run, mark: tuple[int, int]) -> None:
     """After a round of a loop of unknown length, numbers that it changed may be any, and lists that it filled may be
     of any length."""
+    _forget_lengths(run, mark)
     for fields, key, value in list(run.state.peek(mark).values()):
         if isinstance(value, Host) and value.known and value.kind in ("int", "float") and fields.born <= mark[1]:
             run.state.set(fields, key, Host(value.kind, MISSING, value.node))
@@ -312,6 +313,21 @@ def forget_counters(run: Run, mark: tuple[int, int]) -> None:
             last = value[-1]
             if isinstance(last, (Tensor, Value)):
                 run.state.set(fields, "rest", last)
+
+
+def _forget_lengths(run: Run, mark: tuple[int, int]) -> None:
+    """The same for tuples and lists that a round put in the place of shorter or longer ones."""
+    before: dict[tuple[int, object], object] = {}
+    for fields, key, old in run.state.trail[mark[0] :]:
+        if isinstance(old, Sequence) and fields.born <= mark[1]:
+            before.setdefault((id(fields), key), old)
+    for fields, key, value in list(run.state.peek(mark).values()) if before else ():
+        old = before.get((id(fields), key))
+        if not isinstance(value, Sequence) or not isinstance(old, Sequence) or value.kind not in ("tuple", "list"):
+            continue
+        if value.items and value.rest is None and old.rest is None and len(value.items) != len(old.items):
+            rest = run.join.values(list(dict.fromkeys(value.items)))
+            run.state.set(fields, key, Sequence(run.state, value.kind, value.items, rest, value.names))
 
 
 # This begins loops itself: it is needed only when everything is there.

@@ -1203,3 +1203,20 @@ def test_a_hook_where_gradients_are_off_that_is_asked_for(test: str, found: int)
         net(torch.randn(2, 3))
     """
     assert len(reported("GRD309", text)) == found
+
+
+def test_a_tuple_that_gets_longer_from_round_to_round() -> None:
+    program = """
+    x = torch.randn(5, 2, requires_grad=True)
+    queue, outputs = (), []
+    for row in x:
+        queue = (*queue, row)
+        if len(queue) > 2:
+            outputs.append(queue[0])
+            queue = queue[1:]
+        else:
+            outputs.append(torch.zeros(2))
+    torch.stack(outputs).sum().backward()
+    assert x.grad is not None
+    """
+    check_right(IMPORTS + textwrap.dedent(program))
