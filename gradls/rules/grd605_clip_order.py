@@ -219,7 +219,8 @@ def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
     """What happens to the gradients right before and right after they are clipped."""
     tensors: frozenset[Tensor] = frozenset(event.parameters)
     guessed = not tensors
-    near = [m for m in order.moments if m.kind != "read" and _concerns(m, tensors, event)]
+    around = order.moments if tensors else _by_function(facts, order).get(_function(event), ())
+    near = [m for m in around if m.kind != "read" and _concerns(m, tensors, event)]
     before = next((m for m in reversed(near) if m.number < number), None)
     after = next((m for m in near if m.number > number), None)
     useless = _is_useless(before, after)
@@ -234,12 +235,27 @@ def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
     return _Clip(event, before, after, useless, guessed)
 
 
+def _function(event: Event) -> object:
+    """The function in which something happens."""
+    return (event.calls or (None, None))[1]
+
+
+def _by_function(facts: Facts, order: Order) -> dict[object, list[Moment]]:
+    """The moments in each function."""
+    found: dict[object, list[Moment]] | None = facts.memo.get("moments by function")
+    if found is None:
+        found = facts.memo["moments by function"] = {}
+        for moment in order.moments:
+            found.setdefault(_function(moment.event), []).append(moment)
+    return found
+
+
 def _concerns(moment: Moment, tensors: frozenset[Tensor], clip: Event) -> bool:
     if moment.event.kind == "unknown-step" and not is_vague_optimizer(moment.event):
         return False
     if not tensors:
         # Whose gradients, is not known: then only what stands in the same function counts.
-        return (moment.event.calls or (None, None))[1] is (clip.calls or (None, None))[1]
+        return _function(moment.event) is _function(clip)
     return moment.tensors is None or bool(moment.tensors & tensors)
 
 
