@@ -323,7 +323,9 @@ def set_attribute(
                 if refused:
                     return
                 _note_elsewhere(run, receiver, receiver.cls, name, value)
-            elif not isinstance(value, Host):
+            elif isinstance(value, Host):
+                value = run.unknown("attribute", name)
+            else:
                 # It may put other things into other places.
                 run.state.set(receiver.fields, "escaped", True)
         elif isinstance(receiver, (Class, Function)):

@@ -138,7 +138,10 @@ def _bool_op(run: Run, node: ast.BoolOp) -> Value:
     results: list[Value] = []
     known: bool | None = None
     for number, operand in enumerate(node.values):
+        mark = run.state.mark()
         value = eval_expr(run, operand)
+        if results:
+            run.may_not_have_been(mark)
         last = number == len(node.values) - 1
         known = truth.truth(run, value) if last else truth.asked(run, value, operand)
         if known is wanted or last:
@@ -356,9 +359,12 @@ def _go_through(run: Run, found: _Elements, depth: int) -> None:
             continue
         if None in verdicts:
             found.exact = False
+        mark = run.state.mark()
         for test in generator.ifs:
             truth.narrow(run, test, True)
         _go_through(run, found, depth + 1)
+        if None in verdicts:
+            run.may_not_have_been(mark)
 
 
 def _dictionary(run: Run, keys: list[Value], items: list[Value], exact: bool) -> Mapping:

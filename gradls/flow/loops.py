@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradls.flow import classes, contexts, nothing, truth
 from gradls.flow.class_text import FILLING
 from gradls.flow.graph import Round
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.run import Loop
-from gradls.flow.state import MISSING, Changes
+from gradls.flow.state import MISSING, Changes, Fields
 from gradls.flow.values import Choice, Class, Host, Instance, Mapping, Sequence, Tensor, Value, host
 from gradls.syntax.walk import walk
 
@@ -100,7 +100,9 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     bodies: list[Callable[[], bool]] = [partial(_with_element, run, statement, value) for value in elements]
     leave = contexts.take_over(run, iterated)
     try:
-        completes = _loop(run, bodies, exact, statement.orelse, counted=(statement, _count(run, iterated, statement)))
+        counted = statement, _count(run, iterated, statement)
+        certain = isinstance(iterated, (Sequence, Mapping)) and bool(elements) and iterated.rest is None
+        completes = _loop(run, bodies, exact, statement.orelse, counted=counted, may_be_none=not (exact or certain))
     finally:
         if leave is not None:
             leave()
@@ -145,7 +147,7 @@ def exec_while(run: Run, statement: ast.While) -> bool:
     bodies: list[Callable[[], bool]] = [partial(_while_round, run, statement, asked, False)] * 2
     if isinstance(statement.test, ast.Compare):
         bodies += [partial(_while_round, run, statement, asked, True)] * MOST_CERTAIN_ROUNDS
-    completes = _loop(run, bodies, False, statement.orelse, endless)
+    completes = _loop(run, bodies, False, statement.orelse, endless, may_be_none=known is None)
     _open_containers(run, statement)
     return completes
 
@@ -237,7 +239,9 @@ def _loop(
     orelse: list[ast.stmt],
     endless: bool = False,
     counted: tuple[ast.AST | None, int | None] = (None, None),
+    may_be_none: bool = False,
 ) -> bool:
+    """`may_be_none`: perhaps no round is run."""
     from gradls.flow.statements import exec_block
 
     loop = Loop(run.state.mark(), len(run.frame.modes), len(run.frame.leaving))
@@ -265,6 +269,8 @@ def _loop(
         if not exact:
             run.rough -= 1
     run.path = path
+    if may_be_none and completes:
+        _doubt_flags(run, loop.mark)
     if completes and orelse and not endless:
         completes = exec_block(run, orelse)
     if not loop.breaks:
@@ -275,6 +281,19 @@ def _loop(
     run.state.undo(loop.mark)
     run.state.merge(loop.mark, outcomes, run.join.slot)
     return True
+
+
+def _doubt_flags(run: Run, mark: tuple[int, int]) -> None:
+    """What the rounds of a loop made of flags, they did only if there were any."""
+    before: dict[tuple[int, Any], tuple[Fields, Any, Any]] = {}
+    for fields, key, old in run.state.trail[mark[0] :]:
+        before.setdefault((id(fields), key), (fields, key, old))
+    for fields, key, old in before.values():
+        now = fields.get(key)
+        if fields.born > mark[1] or not (isinstance(old, Host) and isinstance(now, Host)):
+            continue
+        if old.known and now.known and old.value != now.value:
+            run.state.set(fields, key, run.join.slot(key, [old, now]))
 
 
 def _round(run: Run, loop: Loop, body: Callable[[], bool]) -> bool:

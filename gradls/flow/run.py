@@ -463,6 +463,11 @@ class Run:
             self.path = ends[0]
         return True
 
+    def may_not_have_been(self, mark: tuple[int, int]) -> None:
+        """What was written since `mark` holds only if that was run: `verbose and log(...)`."""
+        if len(self.state.trail) > mark[0]:
+            self.state.merge(mark, [self.state.capture(mark), {}], self.join.slot)
+
 
 def _decision(subject: object, decision: object) -> tuple[object, object]:
     """The same decision about what was asked in the end: that `not x` is true, is that `x` is false."""

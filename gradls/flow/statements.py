@@ -40,6 +40,10 @@ def exec_block(run: Run, body: Iterable[ast.stmt]) -> bool:
 
 
 def _expr(run: Run, statement: ast.Expr) -> bool:
+    if isinstance(statement.value, ast.GeneratorExp):
+        # Nobody goes through it, so that nothing of it is run but this.
+        expressions.eval_expr(run, statement.value.generators[0].iter)
+        return True
     value = expressions.eval_expr(run, statement.value)
     if not isinstance(statement.value, ast.Constant):
         run.event("statement", statement, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from gradls.flow.hierarchy import is_instance
+from gradls.flow.hierarchy import find_in_class, has_unknown_base, is_instance, library_bases
 from gradls.flow.state import Fields
 from gradls.flow.values import (
     ESCAPED,
@@ -60,11 +60,25 @@ def truth(run: Run, value: Value) -> bool | None:
     if isinstance(value, (Function, Class, Bound)):
         return True
     if isinstance(value, Instance):
-        return None if value.open or value.path.startswith(("torch.nn.", "numpy.")) else True
+        return None if _may_be_empty(value) else True
     if isinstance(value, Choice):
         verdicts = {truth(run, option) for option in value.options}
         return verdicts.pop() if len(verdicts) == 1 else None
     return None
+
+
+_SIZED = ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
+
+
+def _may_be_empty(value: Instance) -> bool:
+    """May an object be false?"""
+    cls = value.cls
+    if value.open or isinstance(cls, Lib):
+        return value.open or value.path.startswith(("torch.nn.", "numpy."))
+    if not isinstance(cls, Class):
+        return True
+    own = any(find_in_class(cls, name)[0] is not None for name in ("__bool__", "__len__"))
+    return own or has_unknown_base(cls) or any(base.endswith(_SIZED) for base in library_bases(cls))
 
 
 def _is_another(run: Run, value: Unknown, constant: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
@@ -165,10 +165,24 @@ def reordered(run: Run, path: str, call: Call) -> Value:
     result = to_sequence(run, "list", _iterated(run, value) if value is not None else None)
     if path.endswith("reversed"):
         run.state.set(result.fields, "items", result.items[::-1])
-    elif not all(isinstance(item, Host) for item in result.items):
-        items = result.elements
-        return Sequence(run.state, "list", (), run.join.values(items) if items else None)
-    return result
+        return result
+    items = result.elements
+    in_order = _in_order(call, items) if result.rest is None else None
+    if in_order is not None:
+        return Sequence(run.state, "list", in_order)
+    return Sequence(run.state, "list", (), run.join.values(items) if items else None)
+
+
+def _in_order(call: Call, items: Iterable[Value]) -> tuple[Value, ...] | None:
+    """What `sorted` gives, where all that it compares is known."""
+    hosts = [item for item in items if isinstance(item, Host) and item.known]
+    backwards = call.known(9, "reverse", default=False)
+    if len(hosts) < len(list(items)) or "key" in call.kwargs or not isinstance(backwards, bool):
+        return None
+    try:
+        return tuple(sorted(hosts, key=lambda item: item.value, reverse=backwards))
+    except TypeError:
+        return None
 
 
 @function("builtins.dict")
@@ -183,8 +197,8 @@ def dictionary(run: Run, path: str, call: Call) -> Value:
 def map_(run: Run, path: str, call: Call) -> Value:
     from gradls.flow.calls import call_value
 
-    if len(call.args) < 2:
-        return run.unknown("call", "map")
+    if len(call.args) < 2 or isinstance(run.frame.file.source.parent(call.node), ast.Expr):
+        return run.unknown("call", "map")  # What nobody goes through is not run.
     rows = zip_(run, path, Call(call.node, call.args[1:]))
     assert isinstance(rows, Sequence)
     items = tuple(
@@ -447,13 +461,25 @@ def boolean(run: Run, path: str, call: Call) -> Value:
     "builtins.globals",
     "builtins.locals",
     "builtins.eval",
-    "builtins.exec",
     "builtins.__import__",
     "builtins.compile",
     "builtins.super",
 )
 def unknown(run: Run, path: str, call: Call) -> Value:
     return run.unknown("call", path.removeprefix("builtins."))
+
+
+@function("builtins.exec")
+def exec_(run: Run, path: str, call: Call) -> Value:
+    """It may give any name of the module another value: `exec(open("options.py").read())`. Of functions, modules and
+    tensors it is taken that they stay."""
+    scope = run.frame.scope
+    if scope.kind == "module" or len(call.args) > 1:
+        fields = scope.module.fields
+        for name, value in list(fields.items()):
+            if isinstance(value, Host) and not name.startswith("__"):
+                run.state.set(fields, name, run.unknown("exec", name))
+    return NONE
 
 
 @function("builtins.staticmethod", "builtins.classmethod", "builtins.property")
