@@ -314,8 +314,8 @@ def call_function(
         _leave_open(function, call, receiver)
         return run.unknown("recursion", function.name)
     if _takes_fewer(function, call, receiver):
-        _leave_open(function, call, receiver)
-        return run.unknown("call", function.name)
+        # It is another one that is called: that of a derived class.
+        return _not_followed(run, function, call, receiver)
     if is_stub(function.source) or (call.node is run.hands_on and not variants.is_followed(run, function)):
         return _not_followed(run, function, call, receiver)
     home = function.source is run.source
@@ -379,8 +379,11 @@ def _call_function(
     if not scope.held:
         run.state.forget(frame.mark, scope.fields)
     if isinstance(value, Unknown) and value.origin == "never":
-        # What is said of the arguments may not hold for those that the program has.
+        # What is said of the arguments may not hold for those that the program has, or it is for a derived class to
+        # say what the method does.
         _leave_open(function, call, receiver)
+        if isinstance(receiver, Instance):
+            escape(run, receiver)
     return run.unknown("decorated", function.name) if function.decorated else value
 
 

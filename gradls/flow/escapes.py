@@ -84,8 +84,13 @@ def forget(run: Run, instance: Instance, cls: Class) -> None:
             run.state.set(instance.fields, name, run.unknown("attribute", name))
         elif name in bound and isinstance(value, Tensor) and not value.is_parameter:
             run.state.set(instance.fields, name, run.join.values([value, run.unknown("attribute", name)]))
-        elif name in filled and isinstance(value, (Sequence, Mapping)) and value.fields.get("rest") is None:
-            run.state.set(value.fields, "rest", run.unknown("filled"))
+        elif isinstance(value, (Sequence, Mapping)):
+            rest = value.fields.get("rest")
+            if (name in filled and rest is None) or isinstance(rest, Host):
+                run.state.set(value.fields, "rest", run.unknown("filled"))
+            if isinstance(value, Mapping):
+                for key in [key for key, entry in value.entries.items() if isinstance(entry, Host)]:
+                    run.state.set(value.entries, key, run.unknown("filled"))
 
 
 def _closed_over(function: Function) -> list[Value]:

@@ -97,6 +97,9 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
         return exec_block(run, statement.orelse)
     if not exact:
         elements = [_of_its_own(run, value) for value in elements]
+        if run.later and not _has_known_elements(run, iterated):
+            # The rounds of an earlier round have shown what one does to the next.
+            elements = elements[:1]
     bodies: list[Callable[[], bool]] = [partial(_with_element, run, statement, value) for value in elements]
     leave = contexts.take_over(run, iterated)
     try:
@@ -113,6 +116,16 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     if not run.frame.file.source.once(_may_break, statement):
         consume(run, iterated, statement.iter)
     return completes
+
+
+def _has_known_elements(run: Run, iterated: Value) -> bool:
+    """Is one element perhaps not like the next?"""
+    if isinstance(iterated, Choice):
+        return any(_has_known_elements(run, option) for option in iterated.options)
+    held = container_elements(run, iterated) or iterated
+    if isinstance(held, Sequence):
+        return held.kind != "range" and bool(held.items)
+    return isinstance(held, Mapping) and bool(held.entries)
 
 
 def _with_element(run: Run, statement: ast.For | ast.AsyncFor, value: Value) -> bool:
@@ -144,7 +157,8 @@ def exec_while(run: Run, statement: ast.While) -> bool:
         return exec_block(run, statement.orelse)
     endless = isinstance(statement.test, ast.Constant) and bool(statement.test.value)
     asked: list[bool | None] = [known]
-    bodies: list[Callable[[], bool]] = [partial(_while_round, run, statement, asked, False)] * 2
+    rounds_of_any = 1 if run.later else 2
+    bodies: list[Callable[[], bool]] = [partial(_while_round, run, statement, asked, False)] * rounds_of_any
     if isinstance(statement.test, ast.Compare):
         bodies += [partial(_while_round, run, statement, asked, True)] * MOST_CERTAIN_ROUNDS
     completes = _loop(run, bodies, False, statement.orelse, endless, may_be_none=known is None)
@@ -251,7 +265,7 @@ def _loop(
     run.frame.forks += 1
     if not exact:
         run.rough += 1
-        if run.rough > MOST_NESTED or run.later:
+        if run.rough > MOST_NESTED:
             bodies = bodies[:1]
     try:
         completes = True
