@@ -326,3 +326,36 @@ def train(model, names, batches):
             losses["total"].backward()
 """
     assert not reported("GRD303", program)
+
+
+def test_what_a_branch_chose_to_put_into_a_module_is_converted_and_frozen_with_it() -> None:
+    check_right("""
+import torch
+from torch import nn
+
+layers = []
+for i in range(64):
+    one, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    if i % 2 == 0:
+        layers += [nn.Sequential(one)]
+    else:
+        layers += [nn.Sequential(other)]
+    layers += [nn.ReLU()]
+
+class Net(nn.Module):
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        for i in range(len(self.layers) - 1, -1, -1):
+            x = self.layers[i](x)
+        return x
+
+net = Net(layers).double()
+net(torch.randn(3, 2).double()).sum().backward()
+net.requires_grad_(False)
+net(torch.randn(3, 2).double()).numpy()
+""")

@@ -19,6 +19,7 @@ from gradls.flow.models.modules import (
     modules_of,
     named_modules_of,
     parameters_of,
+    perhaps_of,
 )
 from gradls.flow.models.registry import method
 from gradls.flow.models.tensors import exact_conversion
@@ -103,6 +104,9 @@ def requires_grad_(run: Run, receiver: Instance, call: Call) -> Value:
     found, _ = parameters_of(receiver)
     for _, tensor in found:
         run.state.set(tensor.fields, "requires_grad", flag)
+    for tensor in perhaps_of(receiver):
+        if tensor.requires_grad is not flag:
+            run.state.set(tensor.fields, "requires_grad", None)
     for _, part in members(receiver):
         if isinstance(part, Unknown):
             run.state.set(part.fields, FROZEN, flag is False)
@@ -133,6 +137,8 @@ def convert(run: Run, receiver: Instance, call: Call) -> Value:
             run.event("module-dtype", call.node, receiver, dtype=dtype, trained=trained)
     for _, tensor in parameters_of(receiver)[0]:
         run.state.set(tensor.fields, "exact", exact_conversion(name, call, tensor.fields.get("exact")))
+    for tensor in perhaps_of(receiver):
+        run.state.set(tensor.fields, "exact", None)
     return receiver
 
 

@@ -211,6 +211,22 @@ def parameters_of(
     return found, may_have_more
 
 
+def perhaps_of(value: Value, seen: set[int] | None = None) -> list[Tensor]:
+    """The parameters of modules of which it is not known whether a module holds them: a branch decides."""
+    seen = set() if seen is None else seen
+    if not isinstance(value, Instance) or id(value) in seen:
+        return []
+    seen.add(id(value))
+    found: list[Tensor] = []
+    for _, member in members(value):
+        if isinstance(member, Choice):
+            for option in member.options:
+                found += [tensor for _, tensor in parameters_of(option)[0]] + perhaps_of(option, seen)
+        elif isinstance(member, Instance) and is_module(member) is not False:
+            found += perhaps_of(member, seen)
+    return found
+
+
 def buffers_of(value: Value, prefix: str = "", seen: set[int] | None = None) -> tuple[list[tuple[str, Tensor]], bool]:
     """The registered buffers of a module with their qualified names, and whether there may be others."""
     seen = set() if seen is None else seen
