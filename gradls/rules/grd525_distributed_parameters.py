@@ -199,7 +199,9 @@ class DistributedParameters(Rule):
             if not isinstance(inner, Instance) or model.fields.get("escaped") or is_handed_out(facts, model):
                 continue
             own = {tensor for _, tensor in parameters_of(inner)[0]}
-            if any(_is_call_of(model, function) for records in facts.calls.values() for function, _, _ in records):
+            if any(event.value is model for event in facts.of("distributed-called")):
+                continue
+            if any(_may_be_called(model, function) for records in facts.calls.values() for function, _, _ in records):
                 continue
             if any(event.value in own for event in facts.of("grad-read", "grad-set")):
                 continue  # They may be sent by hand.
@@ -257,10 +259,10 @@ class DistributedParameters(Rule):
         return self.finding(place(event.at), message, [Step(place(backward.at), "this backward does not reach them")])
 
 
-def _is_call_of(model: Instance, function: Value) -> bool:
-    """Is the wrapper called, or its `forward`, or may it be?"""
+def _may_be_called(model: Instance, function: Value) -> bool:
+    """Is the wrapper, or its `forward`, one of those of which one is called?"""
     if isinstance(function, Choice):
-        return any(_is_call_of(model, option) for option in function.options)
+        return any(_may_be_called(model, option) for option in function.options)
     if isinstance(function, Bound):
         return function.receiver is model and function.name in ("forward", "__call__")
     return function is model

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gradls.rules.grd525_distributed_parameters import DistributedParameters
 from gradls.testing import found_in
+from gradls.workspace.session import Session
 from tests.rules.reported import reported
 
 NET = """
@@ -148,3 +151,32 @@ def test_a_model_that_is_wrapped_if_there_are_several_processes() -> None:
         optimizer.step()
     """
     assert reported("GRD525", snippet) == []
+
+
+def test_a_wrapper_that_another_file_calls(tmp_path: Path) -> None:
+    (tmp_path / "trainer.py").write_text("""
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+
+class Trainer:
+    def __init__(self, model):
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        self.model = DistributedDataParallel(model)
+
+    def train(self, batches):
+        for batch in batches:
+            self.optimizer.zero_grad()
+            self.model(batch).sum().backward()
+            self.optimizer.step()
+""")
+    main = tmp_path / "main.py"
+    text = """
+import torch
+from trainer import Trainer
+
+Trainer(torch.nn.Linear(3, 1)).train([torch.randn(8, 3)])
+"""
+    session = Session(tmp_path)
+    session.open(str(main), text)
+    assert session.findings(str(main)) == []

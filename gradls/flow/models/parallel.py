@@ -53,6 +53,7 @@ def call_wrapped(run: Run, receiver: Instance, call: Call) -> Value:
     from gradls.flow.calls import call_value
 
     inner = receiver.fields.get("module")
+    run.event("distributed-called", call.node, receiver)
     if "awaited" in receiver.data:
         handed = receiver.fields.get("escaped") or "require_backward_grad_sync" in receiver.fields
         awaited: tuple[Tensor, ...] = receiver.data["awaited"]
