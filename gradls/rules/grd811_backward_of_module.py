@@ -150,7 +150,8 @@ def _is_called(facts: Facts, method: Function) -> bool:
         for function, _, _ in records:
             if isinstance(function, Unknown) or (isinstance(function, Bound) and function.function is method):
                 return True
-    return False
+    # In another file, too.
+    return any(method.node in chapter.executed for chapter in facts.chapters if chapter.node is not method.node)
 
 
 def _differentiated(facts: Facts, module: Instance) -> Event | None:
