@@ -12,6 +12,7 @@ from gradls.autograd.spelling import canonical
 from gradls.flow import (
     classes,
     dtypes,
+    elsewhere,
     fillings,
     hierarchy,
     imports,
@@ -88,36 +89,17 @@ def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
         return found
     if isinstance(value, Sequence) and name in value.names:
         return value.items[value.names.index(name)]
-    if value is NONE and isinstance(node, ast.Attribute) and _is_global(run, node.value):
+    if value is NONE and isinstance(node, ast.Attribute) and elsewhere.is_global(run, node.value):
         return run.unknown("attribute", name)
     if value is NONE and run.alone and isinstance(node, ast.Attribute) and not name.startswith("__"):
-        elsewhere = set_elsewhere(run, node.value)
-        if elsewhere is not None:
-            return _of_unknown(run, elsewhere, name, node)
+        other = elsewhere.set_elsewhere(run, node.value)
+        if other is not None:
+            return _of_unknown(run, other, name, node)
     if isinstance(value, (Sequence, Mapping, Host)):
         return Bound(value, None, name)
     if isinstance(value, Function) and name in value.fields:
         return value.fields[name]
     return run.unknown("attribute", name)
-
-
-def _is_global(run: Run, node: ast.expr) -> bool:
-    """Is this a name of the module that a function gives another value?"""
-    return isinstance(node, ast.Name) and node.id in run.frame.file.source.index(_global_names)
-
-
-def _global_names(node: ast.AST) -> list[tuple[str, None]]:
-    return [(name, None) for name in node.names] if isinstance(node, ast.Global) else []
-
-
-def set_elsewhere(run: Run, node: ast.expr) -> Unknown | None:
-    """An attribute that `__init__` made None, and that a method uses as something else: who set it is not known."""
-    found = truth.slot(run, node) if isinstance(node, ast.Attribute) else None
-    if found is None:
-        return None
-    unknown = run.unknown("attribute", found[1])
-    run.state.set(*found, unknown)
-    return unknown
 
 
 _CONTEXT = "torch.autograd.function.FunctionCtx"
@@ -322,14 +304,14 @@ def set_attribute(
                 _register(run, receiver, name, value, target, augmented)
                 if refused:
                     return
-                _note_elsewhere(run, receiver, receiver.cls, name, value)
+                elsewhere.may_be_set(run, receiver, receiver.cls, name, value)
             elif isinstance(value, Host):
                 value = run.unknown("attribute", name)
             else:
                 # It may put other things into other places.
                 run.state.set(receiver.fields, "escaped", True)
         elif isinstance(receiver, (Class, Function)):
-            _note_elsewhere(run, receiver, receiver, name, value)
+            elsewhere.may_be_set(run, receiver, receiver, name, value)
         elif isinstance(receiver, Unknown):
             if type(receiver) is Imported and not receiver.name:
                 imports.replace(run, receiver, name, value)
@@ -342,25 +324,6 @@ def set_attribute(
             if setter is not None:
                 setter(run, receiver, value, target)
         run.state.set(fields, name, value)
-
-
-def _note_elsewhere(run: Run, receiver: Instance | Class | Function, cls: Value, name: str, assigned: Value) -> None:
-    """An attribute is set for the first time, of something that may have it all the same: from its class, from code
-    that is not seen, or, where nobody in the file calls the method, from whoever made the object.
-
-    Of tensors and objects it is taken that they are what is used later."""
-    fields = receiver.fields
-    if name in fields or isinstance(cls, Lib):
-        return
-    value = hierarchy.find_in_class(cls, name)[0] if isinstance(cls, Class) else None
-    if value is None and isinstance(assigned, Host):
-        made_elsewhere = run.alone and fields.born <= run.since
-        is_open = (isinstance(receiver, Instance) and receiver.open) or (
-            isinstance(cls, Class) and hierarchy.has_unknown_base(cls)
-        )
-        value = run.unknown("attribute", name) if made_elsewhere or is_open else None
-    if value is not None:
-        fields.may_be(name, value)
 
 
 def _set_of_option(run: Run, option: Value, name: str, value: Value, target: ast.expr, augmented: bool) -> bool:

@@ -12,6 +12,7 @@ from gradls.flow import (
     attributes,
     classes,
     contexts,
+    elsewhere,
     fillings,
     gaps,
     hierarchy,
@@ -60,7 +61,7 @@ def eval_call(run: Run, node: ast.Call) -> Value:
         return classes.super_of(run, node)
     function = expressions.eval_expr(run, named)
     if function is NONE and run.alone:
-        function = attributes.set_elsewhere(run, named) or function
+        function = elsewhere.set_elsewhere(run, named) or function
     call = evaluate_arguments(run, node)
     if type(function) is Bound and (function.name == "forward" or function.name.endswith(".forward")):
         classes.note_direct_forward(run, node, function)

@@ -18,28 +18,6 @@ _NODE = ("node",)
 VIEWED = ("viewed",)
 """The slot of what something shares its memory with."""
 
-FROZEN = ("frozen",)
-"""Was the last that a module was told that nothing of it requires grad?"""
-
-
-def is_frozen(value: Value | None) -> bool:
-    """Does nothing of an unknown module require grad, as it, or what it was converted from, was told?"""
-    while isinstance(value, Unknown):
-        known = value.fields.get(FROZEN)
-        if known is not None:
-            return bool(known)
-        value = value.fields.get(VIEWED)
-    return False
-
-
-def is_converted(value: Value | None, module: Value | None) -> bool:
-    """Is it what `module.cuda()` or the like gave, which gives a module itself?"""
-    while isinstance(value, Unknown):
-        value = value.fields.get(VIEWED)
-        if value is module and value is not None:
-            return True
-    return False
-
 
 def put(run: Run, receiver: Unknown, index: Value, value: Value) -> None:
     """`receiver[index] = value`. What has keys that are text is no tensor: there it is what was put in."""
@@ -83,13 +61,6 @@ def put_by_method(run: Run, receiver: Unknown, name: str, call: Call) -> None:
         if not _is_quiet(value):
             _put_anywhere(run, receiver, value)
     fill(run, receiver, given)
-
-
-def setting(run: Run, name: str) -> Unknown:
-    """A number, a text or a list of such of which nothing else is known."""
-    found = run.unknown("metadata", name)
-    found.plain = True
-    return found
 
 
 def part_of(run: Run, receiver: Unknown, index: Value) -> Unknown | None:

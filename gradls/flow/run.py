@@ -375,6 +375,12 @@ class Run:
     def unknown(self, origin: str = "", name: str = "", question: Question | None = None) -> Unknown:
         return Unknown(self.state, origin, name, question)
 
+    def setting(self, name: str) -> Unknown:
+        """A number, a text or a list of such of which nothing else is known."""
+        found = self.unknown("metadata", name)
+        found.plain = True
+        return found
+
     def lib(self, path: str) -> Lib:
         lib = self.libs.get(path)
         if lib is None:

@@ -72,7 +72,7 @@ def get_item(run: Run, receiver: Value, index: Value, node: ast.AST) -> Value:
     if isinstance(receiver, Class) or (isinstance(receiver, Lib) and receiver.path.startswith(("typing", "torch."))):
         return receiver
     if isinstance(receiver, Lib) and receiver.path in ("os.environ", "sys.argv"):
-        return fillings.setting(run, receiver.path)
+        return run.setting(receiver.path)
     if isinstance(receiver, Host) and receiver.known and isinstance(index, Host) and index.known:
         try:
             return host(receiver.value[index.value])

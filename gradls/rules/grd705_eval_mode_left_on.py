@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from gradls.autograd.modules import find_module
 from gradls.flow.facts import Event, Facts
-from gradls.flow.fillings import is_converted
+from gradls.flow.unknown_modules import is_converted
 from gradls.flow.values import Instance, Tensor, Unknown
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.registration import leaves_of

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.dtypes import exactly, of_value
-from gradls.flow.fillings import FROZEN
 from gradls.flow.hierarchy import MODULE, find_in_class, is_module
 from gradls.flow.models.modules import (
     buffers_of,
@@ -24,6 +23,7 @@ from gradls.flow.models.modules import (
 from gradls.flow.models.registry import method
 from gradls.flow.models.tensors import exact_conversion
 from gradls.flow.nothing import KEYS
+from gradls.flow.unknown_modules import FROZEN
 from gradls.flow.values import (
     FALSE,
     NONE,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
 from gradls.flow.contents import is_plain
-from gradls.flow.fillings import setting
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import unknown_operation
 from gradls.flow.values import NONE, Host, Instance, Lib, Sequence, Value
@@ -25,7 +24,7 @@ _CLOCKS = ("time", "perf_counter", "monotonic", "process_time", "thread_time")
 
 @function(*(f"time.{name}{unit}" for name in _CLOCKS for unit in ("", "_ns")))
 def clock(run: Run, path: str, call: Call) -> Value:
-    return setting(run, path)
+    return run.setting(path)
 
 
 _NUMBERS = (
@@ -45,7 +44,7 @@ def drawn(run: Run, path: str | Instance, call: Call) -> Value:
     name = path if isinstance(path, str) else "numpy.random"
     if call.unsure or not all(_is_number(value) for value in call.values):
         return unknown_operation(run, name, call.values, call.node)
-    return setting(run, name)
+    return run.setting(name)
 
 
 def _is_number(value: Value) -> bool:
@@ -64,7 +63,7 @@ def read(run: Run, path: str, call: Call) -> Value:
     """Numbers and texts out of a file, unless a function of the program makes something else of them."""
     if call.unsure or any(key not in ("fp", "s", "stream", "encoding") for key in call.kwargs):
         return unknown_operation(run, path, call.values, call.node)
-    return setting(run, path)
+    return run.setting(path)
 
 
 @function("os.getenv", "os.environ.get", "os.cpu_count")
@@ -72,7 +71,7 @@ def of_environment(run: Run, path: str, call: Call) -> Value:
     """What the environment says, or the default."""
     if call.unsure or not all(_is_number(value) for value in call.values):
         return unknown_operation(run, path, call.values, call.node)
-    return setting(run, path)
+    return run.setting(path)
 
 
 @function(PARSER)
@@ -134,5 +133,5 @@ def parse(run: Run, receiver: Instance, call: Call) -> Value:
     found = run.unknown("call", name)
     if call.get(1, "namespace") is None and not call.unsure:
         for option in receiver.fields["options"] or ():
-            found.fields[option] = setting(run, option)
-    return found if name == "parse_args" else Sequence(run.state, "tuple", (found, setting(run, name)))
+            found.fields[option] = run.setting(option)
+    return found if name == "parse_args" else Sequence(run.state, "tuple", (found, run.setting(name)))

@@ -33,6 +33,7 @@ MODULES = (
     "function_transforms",
     "functional",
     "grad_modes",
+    "iteration",
     "loaders",
     "losses",
     "module_containers",

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
-from gradls.flow import fillings, truth
+from gradls.flow import fillings, truth, unknown_modules
 from gradls.flow.arguments import Call
 from gradls.flow.contents import is_plain, opaque
 from gradls.flow.graph import Cut, Edge, Node
@@ -66,7 +66,7 @@ def train(run: Run, receiver: Unknown, call: Call) -> Value:
     given = call.get(0, "mode")
     mode = False if name == "eval" else True if given is None else truth.truth(run, given)
     if len(call.values) <= (name == "train"):
-        run.event("unknown-train-mode", call.node, receiver, mode=mode, frozen=fillings.is_frozen(receiver))
+        run.event("unknown-train-mode", call.node, receiver, mode=mode, frozen=unknown_modules.is_frozen(receiver))
     return receiver if name == "eval" and not call.values else run.unknown("call", name)
 
 
@@ -83,7 +83,7 @@ def requires_grad_(run: Run, receiver: Unknown, call: Call) -> Value:
     doubt_flags(run, receiver)
     given = call.get(0, "requires_grad")
     flag = True if given is None else truth.truth(run, given)
-    run.state.set(receiver.fields, fillings.FROZEN, flag is False)
+    run.state.set(receiver.fields, unknown_modules.FROZEN, flag is False)
     wanted = flag is True and not call.unsure
     function = call.node.func if isinstance(call.node, ast.Call) else None
     # A module has this method, too.

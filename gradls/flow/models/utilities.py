@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
 from gradls.flow.dataclass_fields import FIELD
-from gradls.flow.fillings import FROZEN, is_frozen
 from gradls.flow.graph import At, Node
 from gradls.flow.hierarchy import find_in_class
 from gradls.flow.models.registry import function
+from gradls.flow.unknown_modules import FROZEN, is_frozen
 from gradls.flow.values import (
     NONE,
     Choice,

@@ -1,0 +1,50 @@
+"""Names and attributes that code may set which is not seen, or not seen to be run here."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from gradls.flow import hierarchy, truth
+from gradls.flow.values import Class, Function, Host, Instance, Lib, Unknown, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+
+def is_global(run: Run, node: ast.expr) -> bool:
+    """Is this a name of the module that a function gives another value?"""
+    return isinstance(node, ast.Name) and node.id in run.frame.file.source.index(_global_names)
+
+
+def _global_names(node: ast.AST) -> list[tuple[str, None]]:
+    return [(name, None) for name in node.names] if isinstance(node, ast.Global) else []
+
+
+def set_elsewhere(run: Run, node: ast.expr) -> Unknown | None:
+    """An attribute that `__init__` made None, and that a method uses as something else: who set it is not known."""
+    found = truth.slot(run, node) if isinstance(node, ast.Attribute) else None
+    if found is None:
+        return None
+    unknown = run.unknown("attribute", found[1])
+    run.state.set(*found, unknown)
+    return unknown
+
+
+def may_be_set(run: Run, receiver: Instance | Class | Function, cls: Value, name: str, assigned: Value) -> None:
+    """An attribute is set for the first time, of something that may have it all the same: from its class, from code
+    that is not seen, or, where nobody in the file calls the method, from whoever made the object.
+
+    Of tensors and objects it is taken that they are what is used later."""
+    fields = receiver.fields
+    if name in fields or isinstance(cls, Lib):
+        return
+    value = hierarchy.find_in_class(cls, name)[0] if isinstance(cls, Class) else None
+    if value is None and isinstance(assigned, Host):
+        made_elsewhere = run.alone and fields.born <= run.since
+        is_open = (isinstance(receiver, Instance) and receiver.open) or (
+            isinstance(cls, Class) and hierarchy.has_unknown_base(cls)
+        )
+        value = run.unknown("attribute", name) if made_elsewhere or is_open else None
+    if value is not None:
+        fields.may_be(name, value)
