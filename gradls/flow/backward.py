@@ -68,13 +68,13 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
             through.append(root.node)
         if inputs is None:
             _fill_grads(run, event.info["reached"], call, create)
-        else:
-            _fill_grads(run, frozenset(targets or ()), call, create)
-            if targets is not None and root.requires_grad is True and not call.unsure:
-                _pass_over(run, root, targets, call)
-        if root.requires_grad is None and inputs is None:
-            # Otherwise this would have raised.
-            run.state.set(root.fields, "requires_grad", True)
+            if root.requires_grad is None:
+                # Otherwise this would have raised.
+                run.state.set(root.fields, "requires_grad", True)
+            continue
+        _fill_grads(run, frozenset(targets or ()), call, create)
+        if targets is not None and root.requires_grad is True and not call.unsure:
+            _pass_over(run, root, targets, call)
     # One pass goes through all graphs, so nothing is freed before its end.
     free(run, call, retain, [node for node in ran if node.frees] + through)
     if retain is False:
