@@ -146,10 +146,7 @@ def _last_rounds(event: Event) -> list[Round]:
 
 def _is_conditional(event: Event) -> bool:
     """Does the round do it only in some case?"""
-    path = event.path
-    while path is not None and not isinstance(path[1], Round):
-        return True
-    return False
+    return event.path is not None and not isinstance(event.path[1], Round)
 
 
 def _has_state(event: Event) -> bool:
