@@ -6,6 +6,7 @@ set, a picture of the screen goes there, as it stands in the README.
 
 import json
 import os
+import re
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -26,7 +27,8 @@ def look(page: Page) -> dict[str, str]:
     page.keyboard.down("Control")
     squiggle.hover(position={"x": 40, "y": 5})
     page.keyboard.press("Control")
-    shown = page.locator(HOVER).first
+    # It is shown before there is anything in it.
+    shown = page.locator(HOVER).filter(has_text=re.compile(r"\S")).first
     shown.wait_for()
     page.keyboard.up("Control")
     seen["hover"] = shown.inner_text()
