@@ -27,7 +27,7 @@ def put(run: Run, receiver: Unknown, index: Value, value: Value) -> None:
         return
     key = index.value if isinstance(index, Host) and index.known else None
     if isinstance(key, str):
-        truth.derived(run, receiver, ("item", key))
+        truth.item(run, receiver, key)
         run.state.set(receiver.fields, ("derived", ("item", key)), value)
     elif not _is_quiet(value):
         _put_anywhere(run, receiver, value)

@@ -67,7 +67,7 @@ def get_item(run: Run, receiver: Value, index: Value, node: ast.AST) -> Value:
         if isinstance(index, Tensor):
             return unknown_operation(run, "index", [receiver, index], node, pure=True)
         if isinstance(index, Host) and index.known and isinstance(index.value, (int, str)):
-            return truth.derived(run, receiver, ("item", index.value))
+            return truth.item(run, receiver, index.value)
         return fillings.part_of(run, receiver, index) or run.unknown("item", receiver.name)
     if isinstance(receiver, Class) or (isinstance(receiver, Lib) and receiver.path.startswith(("typing", "torch."))):
         return receiver

@@ -114,6 +114,12 @@ def derived(run: Run, value: Unknown, key: object) -> Unknown:
     return found
 
 
+def item(run: Run, value: Unknown, key: int | str) -> Value:
+    """An element of something unknown: what the program has put there, if it has, or the same unknown each time."""
+    found: Value | None = value.fields.get(("derived", ("item", key)))
+    return found if found is not None else derived(run, value, ("item", key))
+
+
 def _is_named(key: object) -> bool:
     """Is it the question for an element with a name?"""
     return isinstance(key, tuple) and key[0] == "item" and isinstance(key[1], str)
