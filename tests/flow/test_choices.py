@@ -328,8 +328,16 @@ def train(model, names, batches):
     assert not reported("GRD303", program)
 
 
-def test_what_a_branch_chose_to_put_into_a_module_is_converted_and_frozen_with_it() -> None:
-    check_right("""
+@pytest.mark.parametrize(
+    "freeze",
+    [
+        "net.requires_grad_(False)",
+        "for p in net.parameters(): p.requires_grad = False",
+        "[p.requires_grad_(False) for _, p in net.named_parameters()]",
+    ],
+)
+def test_what_a_branch_chose_to_put_into_a_module_is_converted_and_frozen_with_it(freeze: str) -> None:
+    check_right(f"""
 import torch
 from torch import nn
 
@@ -356,6 +364,6 @@ class Net(nn.Module):
 
 net = Net(layers).double()
 net(torch.randn(3, 2).double()).sum().backward()
-net.requires_grad_(False)
+{freeze}
 net(torch.randn(3, 2).double()).numpy()
 """)

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 def parameters(run: Run, receiver: Instance, call: Call) -> Value:
     """A one-shot iterator over the registered parameters."""
     found, more = parameters_of(receiver)
+    _may_be_frozen(run, receiver, more)
     rest = run.unknown("parameter") if more else None
     return Sequence(run.state, "iterator", tuple(tensor for _, tensor in found), rest)
 
@@ -56,12 +57,19 @@ def parameters(run: Run, receiver: Instance, call: Call) -> Value:
 @method(MODULE, "named_parameters")
 def named_parameters(run: Run, receiver: Instance, call: Call) -> Value:
     found, more = parameters_of(receiver)
+    _may_be_frozen(run, receiver, more)
     pairs: list[Value] = []
     for name, tensor in found:
         text = Host("str") if "*" in name else host(name)
         pairs.append(Sequence(run.state, "tuple", (text, tensor)))
     rest = Sequence(run.state, "tuple", (Host("str"), run.unknown("parameter"))) if more else None
     return Sequence(run.state, "iterator", tuple(pairs), rest)
+
+
+def _may_be_frozen(run: Run, receiver: Instance, more: bool) -> None:
+    """Who goes through the parameters may freeze those, too, of which it is not known whether they are among them."""
+    for tensor in perhaps_of(receiver) if more else ():
+        run.state.set(tensor.fields, "requires_grad", None)
 
 
 @method(MODULE, "buffers", "named_buffers")
