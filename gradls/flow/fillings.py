@@ -37,12 +37,7 @@ def put(run: Run, receiver: Unknown, index: Value, value: Value) -> None:
 def _write(run: Run, receiver: Unknown, value: Tensor) -> None:
     """What comes of something that may be a tensor depends on what is written into it."""
     if value.requires_grad is not False:
-        before = opaque(run, receiver)
-        edges = (edge(before, None), edge(value.node, None))
-        node = Node(run.state, before.op, before.at, edges, kind="opaque", path=run.path)
-        node.label = before.label
-        node.fields["value"] = receiver
-        run.state.set(receiver.fields, _NODE, node)
+        _depends(run, receiver, [edge(value.node, None)])
 
 
 def put_by_method(run: Run, receiver: Unknown, name: str, call: Call) -> None:
@@ -87,14 +82,15 @@ def fill(run: Run, receiver: Unknown, values: Iterable[Value]) -> None:
     for _ in range(MOST_NESTED):
         if not isinstance(whole, Unknown) or not whole.was_quiet or _is_data(whole):
             return
-        _mark(run, whole, edges)
+        run.state.set(whole.fields, FILLED, True)
+        _depends(run, whole, edges)
         whole = _whole(whole)
 
 
-def _mark(run: Run, value: Unknown, edges: list[Edge]) -> None:
-    run.state.set(value.fields, FILLED, True)
+def _depends(run: Run, value: Unknown, edges: list[Edge]) -> None:
+    """From here on something unknown depends on these, too."""
     before = opaque(run, value)
-    node = Node(run.state, before.op, None, (edge(before, None), *edges), kind="opaque", path=run.path)
+    node = Node(run.state, before.op, before.at, (edge(before, None), *edges), kind="opaque", path=run.path)
     node.label = before.label
     node.fields["value"] = value
     run.state.set(value.fields, _NODE, node)

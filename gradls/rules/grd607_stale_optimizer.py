@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At, leaves, walk
@@ -248,9 +249,7 @@ class StaleOptimizer(Rule):
         story = [Step(place(backward.at), "the gradients are computed here"), Step(place(step.at), "and not used here")]
         if first.owner is not None and first.owner.at is not None:
             story.insert(0, Step(place(first.owner.at), "the other parameters are made here"))
-        calls = step.calls
-        if calls is not None:
-            story.append(Step(place(calls[0]), "in this call"))
+        story += [Step(place(call), "in this call") for call, _ in islice(step.callers(), 1)]
         return self.finding(place(made.at), message, story)
 
     def _report_copy(self, facts: Facts, made: Event, at: At, backward: Event, step: Event) -> Finding:
