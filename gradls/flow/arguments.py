@@ -9,10 +9,11 @@ from gradls.flow.values import Host, Value
 
 class Call:
     """The arguments of a call. `unsure` says that there may be more: `*unknown` or `**unknown`; `rest` is then one
-    value for those further positional ones, where all are of its sort. `gap` is the place in `args` at which `*unknown`
-    may have put any number of further ones, so that it is not known yet where those after it end up."""
+    value for those further positional ones, where all are of its sort; `others` are what stands for the further ones,
+    one for each `*list` of unknown length. `gap` is the place in `args` at which `*unknown` may have put any number of
+    further ones, so that it is not known yet where those after it end up."""
 
-    __slots__ = ("args", "gap", "kwargs", "node", "rest", "unsure")
+    __slots__ = ("args", "gap", "kwargs", "node", "others", "rest", "unsure")
 
     def __init__(
         self, node: ast.expr, args: list[Value], kwargs: dict[str, Value] | None = None, unsure: bool = False
@@ -22,6 +23,7 @@ class Call:
         self.kwargs = {} if kwargs is None else kwargs
         self.unsure = unsure
         self.rest: Value | None = None
+        self.others: list[Value] = []
         self.gap: int | None = None
 
     def get(self, index: int, *names: str) -> Value | None:

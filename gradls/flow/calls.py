@@ -82,6 +82,7 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
     kwargs: dict[str, Value] = {}
     unsure = False
     rest: Value | None = None
+    others: list[Value] = []
     gap: int | None = None
     for argument in node.args:
         if type(argument) is _STARRED:
@@ -92,8 +93,10 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
                 args += value.items
                 unsure = unsure or value.rest is not None
                 rest = value.rest
-                if value.rest is not None and not value.items:
-                    args.append(value.rest)
+                if value.rest is not None:
+                    others.append(value.rest)
+                    if not value.items:
+                        args.append(value.rest)
             else:
                 unsure = True
             if unsure and gap is None:
@@ -116,6 +119,7 @@ def evaluate_arguments(run: Run, node: ast.Call) -> Call:
     call = Call(node, args, kwargs, unsure)
     if rest is not None and len(node.args) == 1:
         call.rest = rest
+    call.others = others
     if gap is not None and gap < len(args):
         call.gap = gap
     return call

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from collections.abc import Iterable
 from typing import TypeGuard
 
 from gradls.flow.values import Class
@@ -38,6 +39,13 @@ def rebinds(cls: Class) -> list[str]:
     return [word.removeprefix(_REBINDS) for word in _uses(cls) if word.startswith(_REBINDS)]
 
 
+def is_set_by_init_alone(classes: Iterable[Class], name: str) -> bool:
+    """Does an `__init__` of these give `self` an attribute of this name, and does no other method, nor any way to give
+    it one of which the name is not written there?"""
+    uses = frozenset().union(*(_uses(cls) for cls in classes))
+    return _SETS + name in uses and _BINDS + name not in uses and "any name" not in uses
+
+
 def declarations(cls: Class) -> dict[str, ast.expr]:
     """What a class declares its attributes to be: `actor: Actor` in its body, `self.actor: Actor = ...` in a method."""
     if cls.declarations is None:
@@ -58,6 +66,7 @@ def reads_otherwise(cls: Class) -> bool:
 _BINDS = "binds "
 _REBINDS = "rebinds "
 _FILLS = "fills "
+_SETS = "sets "
 FILLING = frozenset(("append", "appendleft", "add", "extend", "insert", "update", "setdefault"))
 """Methods that put something into a container."""
 
@@ -76,10 +85,16 @@ def _read_uses(cls: ast.ClassDef) -> frozenset[str]:
                 found.add("registers")
             if node.value.id == "nn" and node.attr[:1].isupper():
                 found.add("layers")
+            if node.attr in ("__dict__", "__setattr__", "__setstate__"):
+                found.add("any name")
+        elif isinstance(node, ast.Name) and node.id in ("setattr", "vars"):
+            found.add("any name")
     for method in cls.body:
         if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name != "__init__":
             found.update(_FILLS + name for node in walk(method) if (name := _filled(node)) is not None)
             found.update(_BINDS + node.attr for node in walk(method) if _is_bound(node))
+        elif isinstance(method, ast.FunctionDef):
+            found.update(_SETS + node.attr for node in walk(method) if _is_bound(node))
     counts = Counter(node.attr for method in cls.body for node in walk(method) if _is_bound(node))
     found.update(_REBINDS + name for name, count in counts.items() if count > 1 and _BINDS + name in found)
     return frozenset(found)

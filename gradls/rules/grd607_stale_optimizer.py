@@ -136,9 +136,10 @@ class StaleOptimizer(Rule):
         new: set[Tensor] = set()
         yield from self._of_replaced(facts, order, known, new)
         yield from self._of_unknown(facts, known)
-        if any(event.open for event in facts.of("optimizer-made", "group-added")):
+        if any(event.strange for event in facts.of("optimizer-made", "group-added")):
             # Another optimizer of which not all parameters are known may have the ones that are trained.
             return
+        known = known.union(*(event.perhaps for event in facts.of("optimizer-made", "group-added")))
         others = list(self._of_other_models(facts, order, known))
         yield from others
         if not others:
@@ -268,7 +269,7 @@ class StaleOptimizer(Rule):
 
     def _of_forgotten(self, facts: Facts, order: Order, known: set[Tensor]) -> Iterator[Finding]:
         """Parameters that a backward fills beside those of the optimizer which then steps, and that nothing has."""
-        if any(made.open for made in order.made.values()) or any(m.tensors is None for m in order.moments):
+        if any(made.strange for made in order.made.values()) or any(m.tensors is None for m in order.moments):
             return
         handled = _handled(facts)
         seen = _told_otherwise(facts)

@@ -33,8 +33,9 @@ def fates(facts: Facts) -> list[Fate]:
 def _fates(facts: Facts) -> list[Fate]:
     order = order_of(facts)
     made = list(facts.of("optimizer-made", "group-added"))
-    if not made or any(event.open for event in made):
+    if not made or any(event.strange for event in made):
         return []
+    perhaps = {tensor for event in made for tensor in event.perhaps}
     held = {tensor for tensors in order.parameters.values() for tensor in tensors}
     moments = [moment for moment in order.moments if not _is_doubled(moment) and not _is_test(facts, moment)]
     if any(moment.kind in ("step", "backward") and moment.tensors is None for moment in moments):
@@ -45,7 +46,7 @@ def _fates(facts: Facts) -> list[Fate]:
         if moment.kind == "backward" and not event.inputs and event.node is not None:
             fate = found.setdefault(event.at.node, Fate())
             fate.events.append(event)
-            _follow(fate, event, moments[position + 1 :], held)
+            _follow(fate, event, moments[position + 1 :], held, perhaps)
     return [fate for fate in found.values() if fate.applied]
 
 
@@ -59,8 +60,9 @@ def _is_test(facts: Facts, moment: Moment) -> bool:
     return moment.kind == "read" and isinstance(facts.parent(moment.event.at.node), ast.Compare)
 
 
-def _follow(fate: Fate, event: Event, later: list[Moment], held: set[Tensor]) -> None:
-    pending = {leaf for leaf in event.reached if leaf.requires_grad}
+def _follow(fate: Fate, event: Event, later: list[Moment], held: set[Tensor], perhaps: set[Tensor]) -> None:
+    """Add to `fate`. Of the leaves that some optimizer has `perhaps`, nothing is known."""
+    pending = {leaf for leaf in event.reached if leaf.requires_grad and leaf not in perhaps}
     for moment in later:
         if not pending:
             return

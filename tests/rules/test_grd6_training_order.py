@@ -324,6 +324,18 @@ def test_scheduler_order(body: str, severity: list[str]) -> None:
     assert [found for found, _ in reported("GRD606", loop(body).replace("data =", made))] == severity
 
 
+BESIDE = """
+from config import cfg
+layers = [nn.Linear(1, 1) for _ in range(cfg.depth)]
+net, criterion = nn.Sequential(nn.Linear(1, 1), *layers), nn.Linear(1, 1)
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+for x in [torch.randn(8, 1)] * 3:
+    opt.zero_grad()
+    CRITERION.mean().backward()
+    opt.step()
+"""
+
+
 @pytest.mark.parametrize(
     ("snippet", "found"),
     [
@@ -387,6 +399,11 @@ def test_scheduler_order(body: str, severity: list[str]) -> None:
             ),
             1,
         ),
+        (BESIDE.replace("CRITERION", "criterion(net(x))"), 1),
+        (BESIDE.replace("CRITERION", "net(x)"), 0),
+        (BESIDE.replace("CRITERION", "criterion(net(x))").replace("*layers", "*layers, *cfg.layers"), 1),
+        (BESIDE.replace("CRITERION", "criterion(net(x))").replace("opt = ", "net.append(criterion)\nopt = "), 0),
+        (BESIDE.replace("CRITERION", "criterion(net(x))").replace("net.parameters()", "cfg.parameters"), 0),
     ],
 )
 def test_stale_optimizer(snippet: str, found: int) -> None:

@@ -110,6 +110,31 @@ def test_generator_in_the_step_of_the_discriminator(fake: str, found: list[str])
     assert len(reported("GRD617", GAN.replace("FAKE", fake))) == len(found)
 
 
+DEEP = "from config import cfg\nextra = [nn.Linear(3, 3) for _ in range(cfg.depth)]\n" + GAN
+
+
+@pytest.mark.parametrize(
+    ("networks", "fake", "found"),
+    [
+        ("nn.Sequential(nn.Linear(2, 3), *extra), nn.Linear(3, 1)", "fake", 1),
+        ("nn.Sequential(nn.Linear(2, 3), *extra), nn.Linear(3, 1)", "fake.detach()", 0),
+        ("nn.Sequential(*extra), nn.Linear(3, 1)", "fake", 0),
+        ("nn.Linear(2, 3), cfg.critic", "fake", 0),
+    ],
+)
+def test_networks_of_unknown_depth(networks: str, fake: str, found: int) -> None:
+    """Their optimizers have further parameters, and none of another network."""
+    program = DEEP.replace("nn.Linear(2, 3), nn.Linear(3, 1)", networks).replace("FAKE", fake)
+    assert len(reported("GRD617", program)) == found
+
+
+def test_network_that_a_branch_gives_to_an_optimizer() -> None:
+    """What the other optimizer may have, it may step."""
+    both = "torch.optim.Adam((nn.ModuleList([D, G]) if cfg.both else D).parameters())"
+    program = DEEP.replace("torch.optim.Adam(D.parameters())", both).replace("FAKE", "fake")
+    assert not reported("GRD617", program)
+
+
 @pytest.mark.parametrize(
     "more",
     [

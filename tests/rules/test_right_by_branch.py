@@ -547,3 +547,35 @@ def test_what_one_of_several_branches_has_found_out() -> None:
             (scale * w.detach()).sum().backward()
     """
     assert [severity for severity, _ in reported("GRD101", frozen)] == ["error"]
+
+
+OWN_OPTIMIZER = """
+class Quantizer(nn.Module):
+    def __init__(self, make=None):
+        super().__init__()
+        self.register_buffer("table", torch.randn(4, 4))
+        if make is not None:
+            self.optimizer = make((self.table,))
+
+    def forward(self, x):
+        if hasattr(self, "optimizer"):
+            (self.table - x.detach()).pow(2).mean().backward()
+        return x.pow(2)
+
+MORE
+net = nn.Sequential(nn.Linear(4, 4), Quantizer(MAKE))
+net(torch.randn(4, 4)).mean().backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("make", "more", "found"),
+    [
+        ("", "", 0),
+        ("list", "", 1),
+        ("", "def give(q):\n    q.optimizer = 1", 0),
+    ],
+)
+def test_attribute_that_the_constructor_left_out(make: str, more: str, found: int) -> None:
+    program = OWN_OPTIMIZER.replace("MAKE", make).replace("MORE", more)
+    assert len(reported("GRD101", program)) == found

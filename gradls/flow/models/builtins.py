@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import find_op
 from gradls.flow import entries, properties, truth
 from gradls.flow.arguments import Call
+from gradls.flow.class_text import is_set_by_init_alone
 from gradls.flow.contents import host_history, tensors_in
 from gradls.flow.graph import Edge
-from gradls.flow.hierarchy import find_in_class, is_instance
+from gradls.flow.hierarchy import find_in_class, has_unknown_base, is_instance, linearize
 from gradls.flow.iterators import consume
 from gradls.flow.models.containers import to_mapping
 from gradls.flow.models.registry import function
@@ -229,7 +230,18 @@ def hasattr_(run: Run, path: str, call: Call) -> Value:
         return TRUE
     if isinstance(value, Unknown) and isinstance(name, str):
         return truth.derived(run, value, ("hasattr", name))
+    if isinstance(value, Instance) and isinstance(name, str) and _was_left_out(run, value, name):
+        return FALSE
     return Host("bool")
+
+
+def _was_left_out(run: Run, value: Instance, name: str) -> bool:
+    """Is it certain that the constructor did not set an attribute, and that nothing else does?"""
+    if run.alone or value.open or value.fields.get("escaped"):
+        return False
+    if not isinstance(value.cls, Class) or has_unknown_base(value.cls):
+        return False
+    return is_set_by_init_alone([cls for cls in linearize(value.cls) if isinstance(cls, Class)], name)
 
 
 @function("builtins.getattr")

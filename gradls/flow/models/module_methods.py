@@ -10,6 +10,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.dtypes import exactly, of_value
 from gradls.flow.hierarchy import MODULE, find_in_class, is_module
 from gradls.flow.models.modules import (
+    FURTHER,
     buffers_of,
     clear_grads,
     hold,
@@ -50,7 +51,7 @@ def parameters(run: Run, receiver: Instance, call: Call) -> Value:
     """A one-shot iterator over the registered parameters."""
     found, more = parameters_of(receiver)
     _may_be_frozen(run, receiver, more)
-    rest = run.unknown("parameter") if more else None
+    rest = _further(run, receiver) if more else None
     return Sequence(run.state, "iterator", tuple(tensor for _, tensor in found), rest)
 
 
@@ -62,8 +63,15 @@ def named_parameters(run: Run, receiver: Instance, call: Call) -> Value:
     for name, tensor in found:
         text = Host("str") if "*" in name else host(name)
         pairs.append(Sequence(run.state, "tuple", (text, tensor)))
-    rest = Sequence(run.state, "tuple", (Host("str"), run.unknown("parameter"))) if more else None
+    rest = Sequence(run.state, "tuple", (Host("str"), _further(run, receiver))) if more else None
     return Sequence(run.state, "iterator", tuple(pairs), rest)
+
+
+def _further(run: Run, receiver: Instance) -> Unknown:
+    """What stands for the parameters of a module of which it is not known how many there are."""
+    found = run.unknown(FURTHER)
+    found.among = tuple(perhaps_of(receiver))
+    return found
 
 
 def _may_be_frozen(run: Run, receiver: Instance, more: bool) -> None:

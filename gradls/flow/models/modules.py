@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 ITEMS = "*items"
+FURTHER = "parameters"
+"""The origin of what stands for further parameters of a module of the program, which `among` has if they are known."""
 """The field in which container modules keep what they hold."""
 CONTAINERS = (
     "torch.nn.Sequential",
@@ -137,6 +139,14 @@ def _is_on(run: Run, value: Value | None) -> bool:
     return value is None or truth.truth(run, value) is not False
 
 
+def _further(run: Run, call: Call) -> Unknown:
+    """What stands for the arguments of which it is not known how many there are, nor where."""
+    found = run.unknown("element")
+    options = [option for one in call.others for option in (one.options if isinstance(one, Choice) else (one,))]
+    found.among = tuple(option for option in options if isinstance(option, Instance))
+    return found
+
+
 def _fill_container(run: Run, instance: Instance, path: str, call: Call) -> None:
     from gradls.flow.models.containers import to_mapping
 
@@ -147,7 +157,7 @@ def _fill_container(run: Run, instance: Instance, path: str, call: Call) -> None
         if len(call.args) == 1 and isinstance(first, Mapping):
             content = first
         else:
-            content = Sequence(run.state, "list", tuple(call.args), run.unknown("element") if call.unsure else None)
+            content = Sequence(run.state, "list", tuple(call.args), _further(run, call) if call.unsure else None)
     elif first is None:
         content = Mapping(run.state) if path.endswith("Dict") else Sequence(run.state, "list")
     elif isinstance(first, Sequence) and path.endswith("Dict"):
@@ -212,15 +222,16 @@ def parameters_of(
 
 
 def perhaps_of(value: Value, seen: set[int] | None = None) -> list[Tensor]:
-    """The parameters of modules of which it is not known whether a module holds them: a branch decides."""
+    """The parameters of modules of which it is not known whether a module holds them: a branch decides, or how many
+    of them there are."""
     seen = set() if seen is None else seen
     if not isinstance(value, Instance) or id(value) in seen:
         return []
     seen.add(id(value))
     found: list[Tensor] = []
     for _, member in members(value):
-        if isinstance(member, Choice):
-            for option in member.options:
+        if isinstance(member, (Choice, Unknown)):
+            for option in member.options if isinstance(member, Choice) else member.among:
                 found += [tensor for _, tensor in parameters_of(option)[0]] + perhaps_of(option, seen)
         elif isinstance(member, Instance) and is_module(member) is not False:
             found += perhaps_of(member, seen)

@@ -12,9 +12,9 @@ from gradls.flow.graph import At, Evaluations, Round
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.loops import forget_counters
 from gradls.flow.models.attributes import lacks_grad
-from gradls.flow.models.modules import clear_grads, contents, keeps
+from gradls.flow.models.modules import FURTHER, clear_grads, contents, keeps
 from gradls.flow.models.registry import attribute, function, method
-from gradls.flow.values import NONE, Choice, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
+from gradls.flow.values import NONE, Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -33,6 +33,7 @@ def create_optimizer(run: Run, path: str, call: Call) -> Value:
     spec = find_optimizer(path)
     most = call.known(2, "max_iter", default=spec.defaults["max_iter"]) if spec and spec.closure_calls == "many" else 1
     instance.data["searches"] = type(most) is int and most > 1
+    perhaps, strange = others_of(given) if given is not None else (frozenset(), True)
     used_up = exhausted(given)
     run.event(
         "optimizer-made",
@@ -42,6 +43,8 @@ def create_optimizer(run: Run, path: str, call: Call) -> Value:
         groups=groups_of(run, given) if given is not None else [],
         parameters=tensors,
         open=more,
+        perhaps=perhaps,
+        strange=strange,
         exhausted=used_up,
         call=call,
         writes=[(*tensor.writes, *tensor.hidden) for tensor in tensors],
@@ -93,6 +96,26 @@ def held(value: Value) -> tuple[list[Tensor], bool]:
     if isinstance(value, Choice):
         return [tensor for option in value.options for tensor in held(option)[0]], True
     return [], not isinstance(value, (Host, Instance))
+
+
+def others_of(value: Value) -> tuple[frozenset[Tensor], bool]:
+    """Of what an optimizer is given: the tensors that it may or may not be given, and whether it may be given any
+    others that are known. Modules that hold something unknown hold nothing else that is known."""
+    if isinstance(value, Unknown):
+        return frozenset(one for one in value.among if isinstance(one, Tensor)), value.origin != FURTHER
+    if isinstance(value, Mapping):
+        group = value.entries.get("params")
+        return others_of(group) if group is not None else (frozenset(), True)
+    if isinstance(value, Sequence):
+        found: frozenset[Tensor] = frozenset()
+        strange = False
+        for item in value.elements:
+            if isinstance(item, Sequence) and item.kind == "tuple" and len(item.items) == 2:
+                item = item.items[1]
+            inner, inner_strange = others_of(item)
+            found, strange = found | inner, strange or inner_strange
+        return found, strange
+    return frozenset(), held(value)[1]
 
 
 @method(OPTIMIZER, "step")
@@ -189,7 +212,17 @@ def add_param_group(run: Run, receiver: Instance, call: Call) -> Value:
     tensors, more = held(given) if given is not None else ([], True)
     run.state.set(receiver.fields, "parameters", (*receiver.fields.get("parameters", ()), *tensors))
     run.state.set(receiver.fields, "more", receiver.fields.get("more", True) or more)
-    run.event("group-added", call.node, receiver, given=given, parameters=tensors, open=more)
+    perhaps, strange = others_of(given) if given is not None else (frozenset(), True)
+    run.event(
+        "group-added",
+        call.node,
+        receiver,
+        given=given,
+        parameters=tensors,
+        open=more,
+        perhaps=perhaps,
+        strange=strange,
+    )
     return NONE
 
 
