@@ -9,7 +9,7 @@ import torch
 
 from gradls.rules.grd513_refused_registration import METHODS, OF_DICTIONARIES
 from gradls.testing import programs
-from tests.rules.reported import reported
+from tests.rules.reported import IMPORTS, check_right, reported
 
 
 @pytest.mark.parametrize(
@@ -263,3 +263,35 @@ class Search(nn.Module):
 def test_list_that_a_method_returns(method: str, more: str, returned: str, found: int) -> None:
     snippet = RETURNED.format(method=method, more=more, returned=returned)
     assert len(reported("GRD501", snippet)) == found
+
+
+CONVERTED = """
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3, 3))CONVERSION
+        self.bias = nn.Parameter(torch.zeros(3))
+
+    def forward(self, x):
+        return torch.mm(x, self.weight) + self.bias
+
+net = Scaled()
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+for _ in range(2):
+    optimizer.zero_grad()
+    net(torch.ones(2, 3)).sum().backward()
+    optimizer.step()
+assert (net.weight != 1).all()
+"""
+
+
+@pytest.mark.parametrize("conversion", [".type(torch.FloatTensor)", ".to(torch.float32)", ".to('cpu')", ".float()"])
+def test_parameter_that_is_converted_to_what_it_is(conversion: str) -> None:
+    """That is the parameter itself: it is registered, and the optimizer has it."""
+    program = CONVERTED.replace("CONVERSION", conversion)
+    check_right(IMPORTS + program)
+    alone = program.replace("self.bias = nn.Parameter(torch.zeros(3))", "self.bias = 0")
+    check_right(IMPORTS + alone)
+    assert not reported("GRD617", program)
+    assert not reported("GRD607", program)
+    assert len(reported("GRD507", program)) == (conversion in (".type(torch.FloatTensor)", ".to('cpu')"))

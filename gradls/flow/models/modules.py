@@ -212,6 +212,7 @@ def parameters_of(
             if member.is_parameter and id(member) not in seen:
                 seen.add(id(member))
                 found.append((prefix + name, member))
+            may_have_more = may_have_more or _perhaps_itself(member) is not None
         elif isinstance(member, Instance) and is_module(member) is not False:
             inner, more = parameters_of(member, f"{prefix}{name}.", seen)
             found += inner
@@ -221,9 +222,15 @@ def parameters_of(
     return found, may_have_more
 
 
+def _perhaps_itself(member: Tensor) -> Tensor | None:
+    """The parameter that a conversion of it is, if there was nothing to convert."""
+    source = member.data
+    return source if member.leaf is None and isinstance(source, Tensor) and source.is_parameter else None
+
+
 def perhaps_of(value: Value, seen: set[int] | None = None) -> list[Tensor]:
-    """The parameters of modules of which it is not known whether a module holds them: a branch decides, or how many
-    of them there are."""
+    """The parameters of which it is not known whether a module holds them: a branch decides, or how many modules there
+    are, or whether a conversion changed anything."""
     seen = set() if seen is None else seen
     if not isinstance(value, Instance) or id(value) in seen:
         return []
@@ -233,6 +240,8 @@ def perhaps_of(value: Value, seen: set[int] | None = None) -> list[Tensor]:
         if isinstance(member, (Choice, Unknown)):
             for option in member.options if isinstance(member, Choice) else member.among:
                 found += [tensor for _, tensor in parameters_of(option)[0]] + perhaps_of(option, seen)
+        elif isinstance(member, Tensor) and (source := _perhaps_itself(member)) is not None:
+            found.append(source)
         elif isinstance(member, Instance) and is_module(member) is not False:
             found += perhaps_of(member, seen)
     return found

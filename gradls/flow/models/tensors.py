@@ -204,7 +204,7 @@ def convert(run: Run, receiver: Tensor, call: Call) -> Value:
         return _integer_cast(run, receiver, dtype, call, name)
     before = dtypes.exact(receiver)
     after = exact_conversion(name, call, before)
-    if before is not None and before == after and len(call.values) <= 1 and name not in _MOVES:
+    if before is not None and before == after and len(call.values) <= 1 and not _may_move(name, call):
         return receiver
     result = apply(run, "torch.Tensor.float", Call(call.node, []), receiver)
     if not isinstance(result, Tensor):
@@ -222,7 +222,11 @@ def convert(run: Run, receiver: Tensor, call: Call) -> Value:
     return result
 
 
-_MOVES = ("cuda", "cpu", "xpu", "contiguous", "to")
+def _may_move(name: str, call: Call) -> bool:
+    """May a conversion put the tensor onto another device, or otherwise into memory?"""
+    if name == "to":
+        return not call.values or dtypes.exactly(call.values[0]) is None
+    return name in ("cuda", "cpu", "xpu", "contiguous")
 
 
 def exact_conversion(name: str, call: Call, before: str | None) -> str | None:
