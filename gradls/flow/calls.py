@@ -10,6 +10,7 @@ from gradls.autograd.ops import find_op
 from gradls.flow import (
     abroad,
     attributes,
+    choices,
     classes,
     contexts,
     elsewhere,
@@ -18,7 +19,6 @@ from gradls.flow import (
     hierarchy,
     lazies,
     nothing,
-    truth,
     variants,
 )
 from gradls.flow.arguments import Call
@@ -27,7 +27,7 @@ from gradls.flow.contents import tensors_in
 from gradls.flow.escapes import escape
 from gradls.flow.models.registry import find_function, find_method
 from gradls.flow.program import is_stub
-from gradls.flow.run import MOST_CALLS_DEEP, Arm, Frame, Scope
+from gradls.flow.run import MOST_CALLS_DEEP, Frame, Scope
 from gradls.flow.state import Fields
 from gradls.flow.values import (
     NONE,
@@ -162,60 +162,10 @@ def call_value(run: Run, function: Value, call: Call) -> Value:
             call = gaps.unplaced(run, call)
         return classes.call_instance(run, function, call)
     if type(function) is Choice:
-        return _call_choice(run, function, call)
+        return choices.call_choice(run, function, call)
     nothing.note_use(run, call.node, function, "it is called")
     nothing.note_call_of_keys(run, call.node, function)
     return call_unknown(run, function, call)
-
-
-def _call_choice(run: Run, function: Choice, call: Call) -> Value:
-    results: list[Value] = []
-    callable_options = [option for option in function.options if not isinstance(option, Host)]
-    # What has no such method is taken not to come here, as long as there is something that has it.
-    callable_options = [option for option in callable_options if not _lacks(option)] or callable_options
-    # Nor does what was made only if what is asked on the way here was answered otherwise.
-    callable_options = [option for option in callable_options if not _made_otherwise(run, option)] or callable_options
-    if len(callable_options) == 1:
-        return call_value(run, callable_options[0], call)
-    # Which object it is stays the same from one method of it to the next.
-    arms: list[Arm] = [
-        (
-            function.of or function,
-            option.receiver if isinstance(option, Bound) else option,
-            partial(_call_option, run, option, call, results),
-        )
-        for option in callable_options
-    ]
-    if not arms or not run.fork(arms):
-        return run.unknown("call")
-    return run.join.values(results)
-
-
-def _made_otherwise(run: Run, option: Value) -> bool:
-    """Was an object made on a branch on which something was true that is false here, or the other way round?"""
-    made = option.receiver if isinstance(option, Bound) else option
-    path = made.made if isinstance(made, Instance) and run.path is not None else None
-    while path is not None:
-        path, subject, decision = path
-        known = truth.truth(run, subject) if isinstance(subject, Unknown) else None
-        if known is not None and known is not decision:
-            return True
-    return False
-
-
-def _lacks(option: Value) -> bool:
-    """Is it the `backward` of something that has no such method?"""
-    return (
-        isinstance(option, Bound)
-        and option.name == "backward"
-        and option.function is None
-        and isinstance(option.receiver, (Host, Sequence, Mapping))
-    )
-
-
-def _call_option(run: Run, option: Value, call: Call, results: list[Value]) -> bool:
-    results.append(call_value(run, option, call))
-    return True
 
 
 def call_unknown(run: Run, function: Value, call: Call) -> Value:

@@ -35,7 +35,6 @@ from gradls.flow.values import (
     Mapping,
     Sequence,
     Super,
-    Unknown,
     Value,
 )
 
@@ -81,7 +80,7 @@ _TUPLES = frozenset(("typing.NamedTuple", "enum.Enum"))
 
 def instantiate(run: Run, cls: Class, call: Call) -> Value:
     """Make an object of a class of the program."""
-    from gradls.flow.calls import call_function, escape
+    from gradls.flow.calls import call_function, call_value, escape
 
     run.executed[cls.node] = None
     if not _TUPLES.isdisjoint(library_bases(cls)):
@@ -95,10 +94,17 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
     instance.open = has_unknown_base(cls)
     start_training(run, instance)
     init, _ = find_in_class(cls, "__init__")
-    if isinstance(init, Unknown):
-        instance.open = True
     if isinstance(init, Function):
-        call_function(run, init, call, instance)
+        derived = _may_be_derived(run, cls)
+        run.expected += derived
+        try:
+            call_function(run, init, call, instance)
+        finally:
+            run.expected -= derived
+    elif init is not None:
+        # By branch, a decorator has put another constructor into the class.
+        instance.open = True
+        call_value(run, init, Call(call.node, [instance, *call.args], call.kwargs, call.unsure))
     elif is_dataclass(cls):
         fill_fields(run, cls, instance, call)
     else:
@@ -120,6 +126,13 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
 
         run.event("object-made", call.node, instance, containers=plain_containers(instance))
     return instance
+
+
+def _may_be_derived(run: Run, cls: Class) -> bool:
+    """Is it the `cls` of a class method that nobody in the file calls? Derived classes may have other constructors, and
+    it is for these."""
+    function = run.frame.function
+    return run.alone and run.frame.receiver is cls and function is not None and function.kind == "class"
 
 
 def start_training(run: Run, instance: Instance) -> None:

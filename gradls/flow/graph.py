@@ -336,6 +336,15 @@ def walk(root: Node, *, follow: str = "all") -> Iterator[Node]:
                 todo.append(inner)
 
 
+def leaves_of(node: Node) -> Iterator[Tensor]:
+    """The leaves one of which a tensor with this node is, by branch."""
+    for edge in node.edges:
+        if edge.node.kind == "phi":
+            yield from leaves_of(edge.node)
+        elif edge.node.leaf is not None:
+            yield edge.node.leaf
+
+
 def frees_on_all_ways(root: Node) -> bool:
     """Does a backward from `root` free something, whichever ways it goes?"""
     seen = {root}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
@@ -182,7 +183,20 @@ def builtin(run: Run, name: str) -> Value:
     path = _path_of_builtin(name)
     if path is not None:
         return run.lib(path)
-    return host("__main__") if name == "__name__" else run.unknown("builtin", name)
+    if name == "__name__":
+        return host("__main__")
+    if name in _BUILTINS or "*" in run.frame.file.source.index(_imports_all):
+        return run.unknown("builtin", name)
+    # Somebody has yet to write what gives it a value: in a notebook that may be any of what is seen.
+    return run.unknown("unknown", name)
+
+
+_BUILTINS = frozenset(dir(builtins))
+
+
+def _imports_all(node: ast.AST) -> list[tuple[str, None]]:
+    """Is it an import of all names of another module?"""
+    return [("*", None)] if isinstance(node, ast.ImportFrom) and node.names[0].name == "*" else []
 
 
 @lru_cache(4096)

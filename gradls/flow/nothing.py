@@ -30,6 +30,8 @@ def result(run: Run, node: ast.Call, function: Value, value: Value) -> Value:
     if isinstance(function, Bound) and function.function is None:
         return Nothing(run.at(node), None) if _is_procedure(function, node) else value
     called = _body(function)
+    if called is not None and isinstance(function, Bound) and called.source.once(_is_to_be_replaced, called.node):
+        return run.unknown("call", called.name)
     if (
         called is None
         or (run.alone and _may_be_another(function))
@@ -76,10 +78,9 @@ def returns_something(function: ast.AST) -> bool:
     """May a function return a value? So may one that is decorated, and one that is only there to be replaced."""
     if isinstance(function, ast.Lambda) or getattr(function, "decorator_list", None):
         return True
-    body: list[ast.stmt] = list(getattr(function, "body", ()))
-    if all(isinstance(part, (ast.Pass, ast.Raise)) or _is_text(part) for part in body):
+    if _is_to_be_replaced(function):
         return True
-    todo: list[ast.AST] = list(body)
+    todo: list[ast.AST] = list(getattr(function, "body", ()))
     while todo:
         part = todo.pop()
         if isinstance(part, (ast.Yield, ast.YieldFrom)) or (isinstance(part, ast.Return) and part.value is not None):
@@ -87,6 +88,14 @@ def returns_something(function: ast.AST) -> bool:
         if not isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
             todo += ast.iter_child_nodes(part)
     return isinstance(function, ast.AsyncFunctionDef)
+
+
+def _is_to_be_replaced(function: ast.AST) -> bool:
+    """Is it only there for derived classes to say what it does?"""
+    if isinstance(function, ast.Lambda):
+        return False
+    body: list[ast.stmt] = list(getattr(function, "body", ()))
+    return all(isinstance(part, (ast.Pass, ast.Raise)) or _is_text(part) for part in body)
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradls.autograd.versions import NEWEST, Version
+from gradls.flow import unbound
 from gradls.flow.chapters import Chapter
 from gradls.flow.graph import At, Node, Path
 from gradls.flow.join import Join
@@ -125,6 +126,7 @@ class Frame:
         "owner",
         "receiver",
         "scope",
+        "unbound",
         "yields",
     )
 
@@ -147,6 +149,7 @@ class Frame:
         self.owner: Value | None = None
         self.receiver: Value | None = None
         self.calls: Calls | None = None
+        self.unbound: unbound.Unbound = {}
 
 
 Arm = tuple[object, object, Callable[[], bool]]
@@ -462,9 +465,13 @@ class Run:
                 if slot in known or any(answer is not told[0] for answer in told):
                     for changes in outcomes:
                         changes.pop(slot, None)
+        if self.frame.unbound and len(outcomes) > 1:
+            unbound.leave_out(self.frame, outcomes, ends)
         self.join.decided = decided if len(decided) == len(outcomes) else []
-        self.state.merge(mark, outcomes, self.join.slot)
+        gaps = self.state.merge(mark, outcomes, self.join.slot)
         self.join.decided = []
+        if self.frame.loops and (gaps or self.frame.unbound):
+            unbound.remember(self.frame, gaps, outcomes, ends)
         if len(outcomes) == 1:
             self.path = ends[0]
         return True

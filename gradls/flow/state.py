@@ -181,18 +181,20 @@ class State:
         outcomes: Sequence[Changes],
         join: Callable[[Any, list[Any]], Any],
         over: Fields | None = None,
-    ) -> None:
+    ) -> list[tuple[Fields, Any]]:
         """Continue from several outcomes of branches that all began at `mark`.
 
         `join(key, values)` makes one value of those that differ. What was born inside a branch is not joined: the
         other branches never had it. A slot that a branch left empty does not count: code that reads it later would
         fail on that branch, so it is taken that it does not come that way. For those in `ABSENT`, and those that may be
         filled elsewhere, it is known what they are.
-        Slots of `over` are not joined, at which nobody will look any more.
+        Slots of `over` are not joined, at which nobody will look any more. What is given back are those slots, born
+        before the branches, that only some of them filled.
         """
+        gaps: list[tuple[Fields, Any]] = []
         if len(outcomes) == 1:
             self.apply(outcomes[0])
-            return
+            return gaps
         slots: Changes = {}
         for changes in outcomes:
             slots.update(changes)
@@ -221,8 +223,10 @@ class State:
                     present.append(value)
             if type(fields) is Assumed and len(present) < len(outcomes):
                 first = MISSING
-            if isinstance(fields, Entries) and 0 < len(present) < len(outcomes) and fields.born <= since:
-                missing.append((fields, key))
+            if 0 < len(present) < len(outcomes) and fields.born <= since:
+                if isinstance(fields, Entries):
+                    missing.append((fields, key))
+                gaps.append((fields, key))
             if first is MISSING:
                 self.drop(fields, key)
             elif not differ:
@@ -235,6 +239,7 @@ class State:
                     self.set(fields, "unsure", True)
         for entries, key in missing:
             self.set(entries.about, "unsure", entries.about.get("unsure", frozenset()) | {key})
+        return gaps
 
 
 _NOWHERE = State()

@@ -165,16 +165,16 @@ def _is_none(node: ast.expr) -> bool:
 
 
 def slot(run: Run, node: ast.expr) -> tuple[Fields, str] | None:
-    """Where the value of a name, or of an attribute of an object with a name, is kept."""
+    """Where the value of a name, or of an attribute of an object that a name leads to, is kept."""
     if isinstance(node, ast.NamedExpr):
         node = node.target
     if isinstance(node, ast.Name):
         fields = run.frame.scope.find(node.id)
         return None if fields is None else (fields, node.id)
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-        fields = run.frame.scope.find(node.value.id)
-        owner = fields[node.value.id] if fields is not None else None
-        if isinstance(owner, Instance) and node.attr in owner.fields:
+    if isinstance(node, ast.Attribute) and isinstance(node.value, (ast.Name, ast.Attribute)):
+        found = slot(run, node.value)
+        owner = found[0][found[1]] if found is not None else None
+        if isinstance(owner, (Instance, Unknown)) and node.attr in owner.fields:
             return owner.fields, node.attr
     return None
 

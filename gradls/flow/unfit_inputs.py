@@ -63,10 +63,17 @@ def check_index(run: Run, index: Value | None, rows: int | None, at: ast.AST, ma
 
 
 def check_dtypes(
-    run: Run, one: Tensor, other: Tensor, at: ast.AST, layer: Instance | None = None, *, mixes: bool = False
+    run: Run,
+    one: Tensor,
+    other: Tensor,
+    at: ast.AST,
+    layer: Instance | None = None,
+    *,
+    mixes: bool = False,
+    role: str = "input",
 ) -> bool:
     """Write down that two tensors which must be of one dtype, the second a floating one, are not. `mixes`: half and
-    single precision may meet."""
+    single precision may meet. `role` says what the first is to the operation."""
     if other.dtype != "float" or one.dtype not in ("float", "int", "bool"):
         return False
     names = (dtypes.exact(one), dtypes.exact(other))
@@ -77,18 +84,25 @@ def check_dtypes(
         if "float64" not in names and (mixes or run.casting or run.alone):
             return False
     made = layer.at if layer is not None else None
-    run.event("unfit-input", at, one, one.node, why="dtype", dtypes=names, dtype=one.dtype, other=other, made=made)
+    run.event(
+        "unfit-input", at, one, one.node, why="dtype", dtypes=names, dtype=one.dtype, other=other, made=made, role=role
+    )
     return True
 
 
 def check_product(run: Run, bound: Mapping[str, Value], at: ast.AST) -> None:
     """The same for the factors of a matrix product."""
-    factors = [value for value in bound.values() if isinstance(value, Tensor)]
-    floating = next((factor for factor in factors if factor.dtype == "float"), None)
+    factors = {name: value for name, value in bound.items() if isinstance(value, Tensor)}
+    weight = bound.get("weight")
+    if isinstance(weight, Tensor) and (weight.shape is None or len(weight.shape) < 2):
+        # A weight that is one row makes it a product and a sum, and sums take any dtypes.
+        factors.pop("bias", None)
+    floating = next((factor for factor in factors.values() if factor.dtype == "float"), None)
     if floating is None or "out_dtype" in bound:
         return
-    for factor in factors:
-        if factor is not floating and check_dtypes(run, factor, floating, at):
+    for name, factor in factors.items():
+        role = name if name == "bias" else "input"
+        if factor is not floating and check_dtypes(run, factor, floating, at, role=role):
             return
 
 

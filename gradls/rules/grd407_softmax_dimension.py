@@ -108,8 +108,8 @@ class SoftmaxDimension(Rule):
             )
             yield self.finding(place(at), message, [Step(place(event.at), "the loss")])
         elif event.spec.name == "cross_entropy" and labels is not None and isinstance(labels.value, Tensor):
-            shape = given.value.shape
-            if shape is not None and len(shape) > 1 and shape[1] == 1 and labels.value.dtype == "int":
+            again = [other for other in facts.of("loss") if other.at.node is event.at.node]
+            if labels.value.dtype == "int" and all(_has_one_class(other) for other in again):
                 message = (
                     f"`{called(event)}` is given the logits of a single class: the loss is 0 whatever they are, and "
                     "trains nothing; use `binary_cross_entropy_with_logits`, or one output for each class"
@@ -137,6 +137,14 @@ class SoftmaxDimension(Rule):
             message += ": if this is a batch, the probabilities of one example do not add up to 1"
         story = [Step(place(event.at), "the loss")]
         yield self.finding(place(at), message, story, (), None if certain else Severity.INFORMATION)
+
+
+def _has_one_class(event: Event) -> bool:
+    """Are the logits of a loss those of a single class? Where they are put together, they may be in the first round
+    only."""
+    given = prediction(event)
+    shape = given.value.shape if given is not None and isinstance(given.value, Tensor) else None
+    return shape is not None and len(shape) > 1 and shape[1] == 1
 
 
 def _size(node: Node) -> int | None:

@@ -174,6 +174,8 @@ class FlagNobodyReads(Rule):
                 continue
             if any(other.value in parts for other in events):
                 continue
+            if any(inside in switch.modules and switch.mode is flag for switch in facts.of("train-mode")):
+                continue  # That is done, too.
             owner, name = facts.segment(target), inside.path.rpartition(".")[2]
             message = (
                 f"`{owner}.training` is the mode of this one module: each layer in it has its own, and its `{name}` "

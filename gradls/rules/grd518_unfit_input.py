@@ -121,7 +121,9 @@ class UnfitInput(Rule):
         why = reasons[event.why](event)
         story = []
         if tensor.node.at is not None and tensor.node.at.node is not event.at.node:
-            story.append(Step(place(tensor.node.at), "the input comes from here"))
+            story.append(
+                Step(place(tensor.node.at), f"the {event.role if event.why == 'dtype' else 'input'} comes from here")
+            )
         if event.calls is not None and event.made is not None:
             story.append(Step(place(event.calls[0]), "it is called from here"))
         if event.made is not None:
@@ -133,8 +135,8 @@ def _of_dtype(event: Event) -> str:
     own, other = event.dtypes
     given = own if event.dtype == "float" else _KINDS[event.dtype]
     wanted = other or "floating-point numbers"
-    side = "the parameters are" if event.made is not None else "the other factor is"
-    return f"the input is {given}, and {side} {wanted}. Convert one of them, with `.to(...)`"
+    side = "the parameters are" if event.made is not None else "the other operand is"
+    return f"the {event.role} is {given}, and {side} {wanted}. Convert one of them, with `.to(...)`"
 
 
 def _of_index(event: Event) -> str:

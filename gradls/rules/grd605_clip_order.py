@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Tensor
+from gradls.flow.values import Tensor, is_none
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.lightning import is_of_training_step
 from gradls.rules.rule import Rule
@@ -195,7 +195,7 @@ class ClipOrder(Rule):
                 message = f"{what} comes after the step that used the gradients: {_RIGHT}"
             else:
                 message = f"{what} comes before `backward()`: it clips what is left of the last round; {_RIGHT}"
-        elif before is not None and before.kind == "backward":
+        elif before is not None and _fills(before):
             story = [] if after is None else [Step(place(after.event.at), "they are cleared here")]
             message = f"nothing uses the gradients that {what} clips before they are cleared: {_RIGHT}"
         else:
@@ -229,7 +229,7 @@ def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
         useless = useless and _is_alone(near)
     if event.exhausted is not None or _is_used(facts, event) or _goes_elsewhere(facts, number, after):
         useless = False
-    elif useless and before is not None and before.kind == "backward":
+    elif useless and before is not None and _fills(before):
         end = len(facts.events) if after is None else after.number
         useless = not any(m.kind == "read" and number < m.number < end for m in order.moments)
     return _Clip(event, before, after, useless, guessed)
@@ -262,9 +262,16 @@ def _concerns(moment: Moment, tensors: frozenset[Tensor], clip: Event) -> bool:
 def _is_useless(before: Moment | None, after: Moment | None) -> bool:
     if after is not None and (after.kind == "step" or _changes(after.event)):
         return False
-    if before is not None and before.kind == "backward":
+    if before is not None and _fills(before):
         return after is not None and after.kind == "clear"
     return after is not None or (before is not None and before.kind == "step")
+
+
+def _fills(moment: Moment) -> bool:
+    """Does it leave gradients to clip: a backward, or an assignment of one?"""
+    if moment.event.kind in ("grad-set", "unknown-attribute-set"):
+        return not is_none(moment.event.assigned)
+    return moment.kind == "backward"
 
 
 def _changes(event: Event) -> bool:

@@ -191,7 +191,7 @@ class SchedulerOrder(Rule):
 
     def _of_metric(self, facts: Facts, event: Event) -> Iterator[Finding]:
         spec = find_scheduler(event.value.path) if isinstance(event.value, Instance) else None
-        if spec is None or not isinstance(event.at.node, ast.Call) or event.call.unsure:
+        if spec is None or not isinstance(event.at.node, ast.Call) or event.call.unsure or event.caught:
             return
         if spec.needs_metric and not event.call.values:
             message = f"`{event.value.path.rpartition('.')[2]}` needs the metric that it watches: `step(metric)`"  # type: ignore[union-attr]

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Path, Round
+from gradls.flow.graph import Path, Round, leaves_of
 from gradls.flow.values import Bound, Choice, Class, Function, Instance, Mapping, Sequence, Tensor, Unknown, Value
 
 
@@ -84,15 +84,20 @@ def _moment(event: Event) -> tuple[str, frozenset[Tensor] | None] | None:
     if kind in ("unknown-step", "unknown-zero-grad", "scaler-step"):
         return ("clear" if kind == "unknown-zero-grad" else "step"), None
     if kind == "grad-set" and isinstance(value, Tensor):
-        return "clear", frozenset((value,))
+        return "clear", _one_of(value)
     if kind == "unknown-attribute-set" and event.name == "grad":
         return "clear", None
     if kind in ("write", "data-set") and isinstance(value, Tensor):
         owner = gradient_of(value)
-        return None if owner is None else ("clear", frozenset((owner,)))
+        return None if owner is None else ("clear", _one_of(owner))
     if kind == "grad-read" and isinstance(value, Tensor):
-        return "read", frozenset((value,))
+        return "read", _one_of(value)
     return None
+
+
+def _one_of(tensor: Tensor) -> frozenset[Tensor]:
+    """A tensor, and the leaves one of which it is, by branch."""
+    return frozenset((tensor, *leaves_of(tensor.node))) if tensor.node.kind == "phi" else frozenset((tensor,))
 
 
 def gradient_of(tensor: Tensor) -> Tensor | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
 from gradls.flow import dtypes, truth
 from gradls.flow.arguments import Call
 from gradls.flow.backward import gradient_of
-from gradls.flow.graph import Edge, Node
+from gradls.flow.graph import Edge, Node, leaves_of
 from gradls.flow.models.registry import attribute, setter
 from gradls.flow.operations import apply, cut_node, cut_tensor
 from gradls.flow.values import (
@@ -167,21 +166,12 @@ def set_requires_grad(run: Run, receiver: Tensor, value: Value, target: ast.expr
     change_flag(run, receiver, flag)
 
 
-def _leaves_of(node: Node) -> Iterator[Tensor]:
-    """The leaves one of which a tensor is, by branch."""
-    for edge in node.edges:
-        if edge.node.kind == "phi":
-            yield from _leaves_of(edge.node)
-        elif isinstance(edge.node.leaf, Tensor):
-            yield edge.node.leaf
-
-
 def change_flag(run: Run, tensor: Tensor, flag: bool | None) -> None:
     """Make a leaf require grad or not. For integers that raises, and what follows is unknown."""
     if flag and tensor.dtype in ("int", "bool"):
         flag = None
     if tensor.node.kind == "phi":
-        for leaf in _leaves_of(tensor.node):
+        for leaf in leaves_of(tensor.node):
             if leaf.requires_grad is not flag:
                 run.state.set(leaf.fields, "requires_grad", None)
     if flag is True and tensor.requires_grad is False and tensor.node.leaf is None:

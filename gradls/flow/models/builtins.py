@@ -21,6 +21,7 @@ from gradls.flow.values import (
     FALSE,
     NONE,
     TRUE,
+    Bound,
     Choice,
     Class,
     Function,
@@ -188,6 +189,17 @@ def isinstance_(run: Run, path: str, call: Call) -> Value:
                 ("isinstance", _written(call.node.args[1]) if isinstance(call.node, ast.Call) else ""),
             )
     return Host("bool")
+
+
+@function("inspect.isclass")
+def is_class(run: Run, path: str, call: Call) -> Value:
+    """Decorators ask it that take classes as well as functions."""
+    value = call.get(0, "object")
+    if isinstance(value, Class):
+        return TRUE
+    if isinstance(value, (Bound, Function, Host, Instance, Mapping, Sequence, Tensor)):
+        return FALSE
+    return truth.derived(run, value, "is a class") if isinstance(value, Unknown) else Host("bool")
 
 
 @function("torch.is_tensor")

@@ -48,6 +48,7 @@ def array(
 
 
 _RANDOM = ("rand", "randn", "random", "random_sample", "normal", "uniform", "standard_normal")
+_OF_DISTRIBUTIONS = ("loc", "scale", "low", "high")
 _FILLED = ("zeros", "ones", "empty", "full")
 _ELEMENTWISE = frozenset((
     "sin", "cos", "tan", "tanh", "exp", "log", "sqrt", "square", "abs", "absolute", "clip", "add", "subtract",
@@ -65,10 +66,14 @@ def random(run: Run, path: str, call: Call) -> Value:
         index = 2 if name in ("normal", "uniform") else 0
         given = call.get(index, "size")
         sizes = [] if given is None or is_none(given) else [given]
-    if call.unsure or any(
-        not isinstance(value, Host) for value in call.args[: 2 if name in ("normal", "uniform") else 0]
+    # Where they are drawn from may be an array, of which the result has the shape.
+    drawn = [*call.args[:2], *(call.kwargs[key] for key in _OF_DISTRIBUTIONS if key in call.kwargs)]
+    if call.unsure or (
+        name in ("normal", "uniform") and not all(isinstance(value, (Host, Instance, Sequence)) for value in drawn)
     ):
         return run.unknown("call", name)
+    if name in ("normal", "uniform") and not sizes and not all(isinstance(value, Host) for value in drawn):
+        return array(run, path, [], call, "float64")
     if not sizes:
         return Host("float")
     return array(run, path, [], call, "float64", of_sizes(list(sizes)))

@@ -91,14 +91,14 @@ def group(run: Run, receiver: Instance, call: Call) -> Value:
 def add_argument(run: Run, receiver: Instance, call: Call) -> Value:
     name = _destination(call)
     if name and _is_plain_option(call):
-        run.state.set(receiver.fields, "options", (receiver.fields["options"] or frozenset()) | {name})
+        run.state.set(receiver.fields, "options", (receiver.fields.get("options") or frozenset()) | {name})
     return run.unknown("call", "add_argument")
 
 
 @method(PARSER, "set_defaults")
 def set_defaults(run: Run, receiver: Instance, call: Call) -> Value:
     """What is set here may be anything, such as a function."""
-    others = frozenset() if call.unsure else (receiver.fields["options"] or frozenset()).difference(call.kwargs)
+    others = frozenset() if call.unsure else (receiver.fields.get("options") or frozenset()).difference(call.kwargs)
     run.state.set(receiver.fields, "options", others)
     return NONE
 
@@ -132,6 +132,6 @@ def parse(run: Run, receiver: Instance, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "parse_args")
     found = run.unknown("call", name)
     if call.get(1, "namespace") is None and not call.unsure:
-        for option in receiver.fields["options"] or ():
+        for option in receiver.fields.get("options") or ():
             found.fields[option] = run.setting(option)
     return found if name == "parse_args" else Sequence(run.state, "tuple", (found, run.setting(name)))

@@ -1,0 +1,327 @@
+"""What stands in the code of papers and courses, is right there, and was once reported; and what is wrong and looks
+alike."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from tests.rules.reported import IMPORTS, check_error, check_right, reported
+
+RIGHT = {
+    "one branch for each mode, and none for others": """
+        model = nn.Linear(3, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+        def train(loader, mode):
+            for x in loader:
+                optimizer.zero_grad()
+                error = model(x).pow(2).mean()
+                if mode == "a":
+                    loss = error + model.weight.abs().sum()
+                elif mode == "b":
+                    loss = error
+                loss.backward()
+                optimizer.step()
+
+        globals()["train"]([torch.randn(8, 3) for _ in range(3)], "a")
+    """,
+    "a decorator of functions and classes": """
+        import functools
+        import inspect
+
+        def reviewed(it, name=None):
+            if name is None:
+                name = it.__qualname__
+            if inspect.isclass(it):
+                it.__init__ = reviewed(it.__init__, it.__qualname__)
+                return it
+
+            @functools.wraps(it)
+            def wrapper(*args, **kwargs):
+                return it(*args, **kwargs)
+
+            return wrapper
+
+        @reviewed
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Linear(3, 1)
+
+        torch.optim.SGD(Net().parameters(), lr=0.1)
+    """,
+    "a decorator that perhaps gives a class another constructor": """
+        import os
+
+        def counted(cls):
+            make = cls.__init__
+
+            def wrapper(self, *args):
+                make(self, *args)
+
+            if not os.environ.get("PLAIN"):
+                cls.__init__ = wrapper
+            return cls
+
+        @counted
+        class Net(nn.Module):
+            def __init__(self, size):
+                super().__init__()
+                self.layer = nn.Linear(size, 1)
+
+        torch.optim.SGD(Net(3).parameters(), lr=0.1)
+    """,
+    "isinstance of a criterion among the options": """
+        import argparse
+
+        args = argparse.Namespace(kind="CE")
+        args.criterion = nn.BCEWithLogitsLoss() if args.kind == "BCE" else nn.CrossEntropyLoss()
+
+        def validate(args, output, labels):
+            if isinstance(args.criterion, nn.CrossEntropyLoss):
+                return args.criterion(output, labels.long().argmax(1))
+            return args.criterion(output, labels)
+
+        validate(args, torch.randn(8, 3), torch.ones(8, 3))
+    """,
+    "one row of weights takes a bias of any dtype": """
+        print(F.linear(torch.linspace(0.1, 1.1, 11), weight=torch.ones(11), bias=torch.tensor(0)))
+    """,
+    "gradients that are set by hand are clipped": """
+        weight = nn.Parameter(torch.randn(2, 1))
+        given = torch.tensor([[2.5], [0.8]])
+        weight.grad = given.clone()
+        nn.utils.clip_grad_value_(weight, clip_value=1.0)
+        print(weight.grad)
+        weight.grad = given.clone()
+        nn.utils.clip_grad_norm_(weight, max_norm=1.0)
+        print(weight.grad.norm())
+    """,
+    "a method for derived classes to define": """
+        class Trainer:
+            def __init__(self, model):
+                self.model = model
+
+            def loss_of(self, batch):
+                pass
+
+            def train(self, loader):
+                for batch in loader:
+                    loss = self.loss_of(batch)
+                    loss.backward()
+
+        class Mine(Trainer):
+            def loss_of(self, batch):
+                return self.model(batch).pow(2).mean()
+
+        globals()["Mine"](nn.Linear(3, 1)).train([torch.randn(8, 3)])
+    """,
+    "numbers around a point": """
+        import numpy as np
+
+        def draw(count, center=(3, 3)):
+            points = []
+            for _ in range(count):
+                points.append(np.random.normal(loc=center))
+            return torch.tensor(points, dtype=torch.float32), torch.tensor(np.zeros(count), dtype=torch.float32)
+
+        points, labels = draw(100)
+        F.binary_cross_entropy(torch.sigmoid(nn.Linear(2, 1)(points)).squeeze(), labels)
+    """,
+    "which schedule it is decides how it is stepped": """
+        import argparse
+
+        def make(options, parameters):
+            optimizer = torch.optim.SGD(parameters, lr=0.1)
+            if options.schedule == "plateau":
+                schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+            else:
+                schedule = torch.optim.lr_scheduler.StepLR(optimizer, 3)
+            return optimizer, schedule
+
+        def resume(optimizer, schedule):
+            return optimizer, schedule
+
+        def main(options, log):
+            model = nn.Linear(3, 1)
+            optimizer, schedule = make(options, model.parameters())
+            if options.schedule is None:
+                optimizer, schedule = resume(optimizer, schedule)
+                schedule.milestones = 3
+            for _ in range(3):
+                optimizer.zero_grad()
+                model(torch.randn(8, 3)).pow(2).mean().backward()
+                optimizer.step()
+                log(options, optimizer)
+                if options.train and options.schedule == "steps":
+                    schedule.step()
+                elif options.train and options.schedule == "plateau":
+                    schedule.step(0.5)
+
+        globals()["main"](argparse.Namespace(schedule="steps", train=True), print)
+    """,
+    "a flag that says which layer it is": """
+        class Embed(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.table, self.linear = nn.Embedding(5, 3), nn.Linear(3, 3)
+
+            def forward(self, x):
+                return self.linear(self.table(x))
+
+        class Project(nn.Module):
+            def __init__(self, size, pretrained=None):
+                super().__init__()
+                if pretrained is not None:
+                    self.embed = Embed()
+                    self.project = nn.Linear(size, 2)
+                    self.pretrained = True
+                else:
+                    self.project = nn.Embedding(5, 2)
+                    self.pretrained = False
+
+            def forward(self, x):
+                if self.pretrained:
+                    return self.project(self.embed(x))
+                return self.project(x)
+
+        globals()["Project"](3)(torch.tensor([1, 2]))
+        globals()["Project"](3, True)(torch.tensor([1, 2]))
+    """,
+    "a class method of a base class": """
+        class Base(nn.Module):
+            architectures = NotImplemented
+
+            @classmethod
+            def default(cls, name):
+                layers = cls.architectures[name]
+                return cls((*layers[:-1], (layers[-1][0], 1)))
+
+            def __init__(self, layers):
+                super().__init__()
+                self.layers = nn.ModuleList(layers)
+
+        class Mine(Base):
+            architectures = {"small": [(3, 4), (4, 2)]}
+
+            def __init__(self, layers):
+                super().__init__([nn.Linear(*sizes) for sizes in layers])
+
+        globals()["Mine"].default("small")
+    """,
+    "one of two inputs is moved along its gradient by hand": """
+        def attack(model, x, y, randomly, steps):
+            moved = torch.autograd.Variable(x.data, requires_grad=True)
+            if randomly:
+                moved = torch.autograd.Variable(moved.data + torch.rand(x.shape), requires_grad=True)
+            for _ in range(steps):
+                optimizer = torch.optim.SGD([moved], lr=0.1)
+                optimizer.zero_grad()
+                F.cross_entropy(model(moved), y).backward()
+                moved = torch.autograd.Variable(moved.data + 0.1 * moved.grad.data.sign(), requires_grad=True)
+            return moved
+
+        attack(nn.Linear(3, 2), torch.randn(8, 3), torch.ones(8).long(), torch.rand(()) > 2, 3)
+    """,
+    "the mode of the module, and of all in it": """
+        model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+        model.training = False
+        model.eval()
+        model(torch.randn(1, 3))
+    """,
+    "logits that are put together": """
+        def contrast(features, others):
+            logits = F.cosine_similarity(features, features).reshape(-1, 1)
+            for other in others:
+                logits = torch.cat((logits, F.cosine_similarity(features, other).reshape(-1, 1)), dim=1)
+            return F.cross_entropy(logits, torch.zeros(len(features)).long())
+
+        before = []
+        for _ in range(3):
+            features = nn.Linear(3, 3)(torch.randn(8, 3))
+            contrast(features, before).backward()
+            before.append(features.detach())
+    """,
+}
+
+
+@pytest.mark.parametrize("program", RIGHT.values(), ids=RIGHT)
+def test_right(program: str) -> None:
+    check_right(IMPORTS + textwrap.dedent(program))
+
+
+def test_a_loss_that_is_carried_over() -> None:
+    """What is asked is another question in each round."""
+    check_error(
+        "GRD301",
+        IMPORTS
+        + textwrap.dedent("""
+            model = nn.Linear(3, 1)
+
+            def train(loader, every):
+                for number, x in enumerate(loader):
+                    error = model(x).pow(2).mean()
+                    if number % every == 0:
+                        loss = error + 1
+                    loss.backward()  # raises RuntimeError: Trying to backward through the graph a second time
+
+            globals()["train"](torch.randn(8, 3), 3)
+        """),
+    )
+
+
+def test_a_bias_of_integers() -> None:
+    check_error(
+        "GRD518",
+        IMPORTS
+        + textwrap.dedent("""
+            bias = torch.tensor([0, 1])
+            F.linear(torch.randn(4, 3), torch.ones(2, 3), bias)  # raises RuntimeError: self and mat2 must have the same
+        """),
+    )
+
+
+def test_which_operand() -> None:
+    from gradls.flow.analyze import analyze
+    from gradls.rules.run import findings
+    from gradls.syntax.source import Source
+
+    text = IMPORTS + "F.linear(torch.randn(4, 3), torch.ones(2, 3), torch.tensor([0, 1]))\n"
+    message = next(finding.message for finding in findings(analyze(Source.read(text))) if finding.code == "GRD518")
+    assert "the bias is integers" in message
+
+
+def test_a_name_that_nothing_defines_may_be_anything() -> None:
+    program = """
+        model = nn.Linear(3, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        output = model(torch.randn(8, 3))
+        order = torch.sort(output, 1)[1]
+        loss = (order - (error < 0).float()).abs() * error.abs()
+        optimizer.zero_grad()
+        loss.sum().backward()
+        optimizer.step()
+    """
+    assert reported("GRD107", program) == []
+    assert reported("GRD107", program.replace("error", "1.0")) != []
+
+
+def test_a_parser_of_its_own() -> None:
+    """Its options are not known."""
+    program = """
+        import argparse
+
+        class Parser(argparse.ArgumentParser):
+            def __init__(self):
+                super().__init__()
+
+        def main():
+            args = Parser().parse_args()
+            x = torch.ones(3, requires_grad=True)
+            x += args.size
+
+        main()
+    """
+    assert reported("GRD203", program) == [("error", "x += args.size")]
