@@ -28,7 +28,8 @@ class UnregisteredParameters(Rule):
 
     ## What it finds
     An attribute of an `nn.Module` that is a list, tuple or dictionary with modules or parameters in it, at any depth,
-    that the module makes itself and registers in no other way. As information, an object of a class that is no
+    that the module makes itself and registers in no other way. As information, one with modules that it was given, if a
+    `backward()` fills their gradients and an optimizer has the other parameters of the module only; and an object of a class that is no
     `nn.Module`, with modules or parameters as its attributes.
 
     ## Why it matters
@@ -155,10 +156,16 @@ class UnregisteredParameters(Rule):
         for module, container in found:
             if any(member in others for member in container.members) or _is_given_away(facts, container.name):
                 continue
-            if not any(leaf in known for member in container.members for leaf in leaves_of(member)):
+            if any(leaf in known for member in container.members for leaf in leaves_of(member)):
+                continue
+            if all(_is_own(module, member) for member in container.members):
                 yield from self._report(facts, module, container)
+            elif _is_trained_around(facts, module, container, known):
+                yield from self._report(facts, module, container, Severity.INFORMATION)
 
-    def _report(self, facts: Facts, module: Instance, container: PlainContainer) -> Iterator[Finding]:
+    def _report(
+        self, facts: Facts, module: Instance, container: PlainContainer, severity: Severity | None = None
+    ) -> Iterator[Finding]:
         at = _assignment(facts, module, container)
         if at is None or _is_placeholder(facts, container.name, at.at.source):
             return
@@ -177,7 +184,7 @@ class UnregisteredParameters(Rule):
         )
         story = [Step(member, "this is not registered") for member in _places(container)]
         fixes = _fixes(facts, module, container, at, use) if what != "modules and parameters" else ()
-        yield self.finding(place(at.at), message, story, fixes)
+        yield self.finding(place(at.at), message, story, fixes, severity=severity)
 
     def _of_object(self, facts: Facts, container: PlainContainer, what: str, at: Event) -> Finding:
         assert container.cls is not None
@@ -192,15 +199,28 @@ class UnregisteredParameters(Rule):
 
 
 def _held(facts: Facts) -> Iterator[tuple[Instance, PlainContainer]]:
-    """The modules, each with a container that it holds of nothing but members which it made itself."""
+    """The modules, each with a container that it holds, of members which it made itself or was given."""
     for event in facts.of("object-made"):
         module = event.value
         if isinstance(module, Instance) and not has_own_ways(module):
             for container in _containers(event, module):
                 if container.cls is not None and any(_is_copy(member) for member in container.members):
                     continue  # an object is a way to hold a teacher
-                if all(_is_own(module, member) for member in container.members):
-                    yield module, container
+                yield module, container
+
+
+def _is_trained_around(facts: Facts, module: Instance, container: PlainContainer, known: set[Tensor]) -> bool:
+    """Does an optimizer have other parameters of the module, and none of those in the container, which a backward
+    fills?"""
+    made = list(facts.of("optimizer-made", "group-added"))
+    if any(event.strange for event in made) or not any(leaf in known for leaf in leaves_of(module)):
+        return False
+    perhaps = {leaf for event in made for leaf in event.perhaps}
+    reached = {leaf for event in facts.of("backward") for leaf in event.reached}
+    held = {leaf for member in container.members for leaf in leaves_of(member)}
+    if any(leaf in perhaps or leaf.requires_grad is not True or leaf.fields.get("escaped") for leaf in held):
+        return False
+    return not held.isdisjoint(reached)
 
 
 def _containers(event: Event, module: Instance) -> list[PlainContainer]:

@@ -295,3 +295,56 @@ def test_parameter_that_is_converted_to_what_it_is(conversion: str) -> None:
     assert not reported("GRD617", program)
     assert not reported("GRD607", program)
     assert len(reported("GRD507", program)) == (conversion in (".type(torch.FloatTensor)", ".to('cpu')"))
+
+
+GIVEN = """
+import sys
+class Flow(nn.Module):
+    def __init__(self, layers, kept=None):
+        super().__init__()
+        self.first = nn.Linear(2, 2)
+        self.layers = LAYERS
+
+    def forward(self, x):
+        x = self.first(x)
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+layers = MADE
+flow = Flow(layers)
+MORE
+optimizer = torch.optim.SGD(OPTIMIZED, lr=0.1)
+for _ in range(2):
+    optimizer.zero_grad()
+    flow(torch.ones(3, 2)).sum().backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, ["self.layers"]),
+        ({"MADE": "[nn.Linear(2, 2) for _ in range(int(sys.argv[1]))]"}, ["self.layers"]),
+        ({"LAYERS": "nn.ModuleList(layers)"}, []),
+        ({"OPTIMIZED": "[*flow.parameters(), *layers[0].parameters(), *layers[1].parameters()]"}, []),
+        ({"OPTIMIZED": "[*flow.parameters(), *sys.modules]"}, []),
+        ({"MORE": "for layer in layers:\n    layer.requires_grad_(False)"}, []),
+        ({"MORE": "from config import unknown\nunknown(layers)"}, []),
+        ({"MORE": "all_of_it = nn.ModuleList([flow, *layers])"}, []),
+        ({"OPTIMIZED": "[torch.zeros(1, requires_grad=True)]"}, []),
+    ],
+)
+def test_layers_that_a_module_was_given(changes: dict[str, str], found: list[str]) -> None:
+    """Who gives them may train them, too: it takes an optimizer that has all but them."""
+    usual = {
+        "LAYERS": "layers",
+        "MADE": "[nn.Linear(2, 2), nn.Linear(2, 2)]",
+        "MORE": "",
+        "OPTIMIZED": "flow.parameters()",
+    }
+    program = GIVEN
+    for name, text in (usual | changes).items():
+        program = program.replace(name, text)
+    assert reported("GRD501", program) == [("information", what) for what in found]
