@@ -15,8 +15,9 @@ IsFile = Callable[[str, str], bool]
 """Whether a path is a file, spelled so below a folder."""
 
 
-def find(module: str, near: str, root: str | None, is_file: IsFile) -> str | None:
-    """The path of the file that `module`, as an import statement in the file `near` writes it, stands for.
+def find(module: str, near: str, root: str | None, is_file: IsFile, is_run: Callable[[], bool]) -> str | None:
+    """The path of the file that `module`, as an import statement in the file `near` writes it, stands for. `is_run`
+    tells whether that file is one that is run, and not only imported.
 
     `near` and `root` are absolute. Without a root only the folder of `near`, or the one above its package, is searched.
     """
@@ -24,7 +25,18 @@ def find(module: str, near: str, root: str | None, is_file: IsFile) -> str | Non
     itself = near.removesuffix(".py").removesuffix(".pyi")
     parts = [part for part in module.lstrip(".").split(".") if part]
     level = len(module) - len(module.lstrip("."))
-    for base in _package(folder, level, root) if level else _bases(folder, root, is_file):
+    bases = _package(folder, level, root) if level else _bases(folder, root, is_file)
+    found = _below(bases, parts, itself, is_file)
+    if found is None and not level and folder not in bases:
+        # What is run finds what lies beside it, in a package, too.
+        beside = _below([folder], parts, itself, is_file)
+        found = beside if beside is not None and is_run() else None
+    return found
+
+
+def _below(bases: list[str], parts: list[str], itself: str, is_file: IsFile) -> str | None:
+    """The file of a module in one of these folders."""
+    for base in bases:
         path = os.path.join(base, *parts)
         for ending in ENDINGS if parts else (ENDINGS[0], ENDINGS[2]):
             found = path + ending

@@ -205,10 +205,15 @@ class Project:
             tried[path] = PRESENT if present else ABSENT
             return present
 
-        path = find(module, os.path.abspath(near), self._root, look)
+        path = find(module, os.path.abspath(near), self._root, look, lambda: self._is_run(near))
         if path is None:
             return _Found(None, "", tried)
         return _Found(path, path if os.path.isabs(near) else os.path.relpath(path), tried)
+
+    def _is_run(self, path: str) -> bool:
+        """Is a file a script, by what it says?"""
+        source = self.source(path, Looked())
+        return source is not None and any(line.startswith("if __name__ ==") for line in source.lines)
 
     def _answers_for(self, path: str) -> Answers:
         return self._answers(path) if self._answers else NoNames()

@@ -710,3 +710,17 @@ def test_a_class_that_is_replaced_in_its_file(tmp_path: Path):
     text = "import torch\nimport net\n{}y = net.make()(torch.randn(2, 3))\n"
     assert requires_grad(tmp_path, text.format("")) is True
     assert requires_grad(tmp_path, text.format("net.Net = net.Frozen\n")) is None
+
+
+@pytest.mark.parametrize(
+    ("end", "found"),
+    [
+        ("if __name__ == '__main__':\n    pass\n", True),
+        ("", None),
+    ],
+)
+def test_a_script_in_a_package_finds_what_lies_beside_it(tmp_path: Path, end: str, found: bool | None) -> None:
+    """Python puts its folder first. Other files of a package are imported, and import through the package."""
+    write(tmp_path, {"vae/__init__.py": "", "vae/net.py": NET, "pyproject.toml": ""})
+    text = "from net import Net\n" + textwrap.dedent(USE) + end
+    assert requires_grad(tmp_path, text, "vae/train.py") is found
