@@ -579,3 +579,44 @@ net(torch.randn(4, 4)).mean().backward()
 def test_attribute_that_the_constructor_left_out(make: str, more: str, found: int) -> None:
     program = OWN_OPTIMIZER.replace("MAKE", make).replace("MORE", more)
     assert len(reported("GRD101", program)) == found
+
+
+NUMBERED = """
+import json
+
+class Stack(nn.Module):
+    def __init__(self, depth):
+        super().__init__()
+        self.depth = depth
+        for number in range(depth):
+            MAKE
+        self.head = nn.Linear(4, 4)
+
+    def forward(self, x):
+        for number in range(self.depth):
+            x = getattr(self, "layer{}".format(number))(x)
+        return self.head(x)
+
+stack = Stack(json.loads("2"))
+optimizer = torch.optim.Adam(stack.parameters(), lr=0.1)
+for x in [torch.rand(4, 4)] * 2:
+    optimizer.zero_grad()
+    stack(x).sum().backward()
+    optimizer.step()
+for parameter in stack.parameters():
+    assert parameter.grad.abs().sum() > 0
+"""
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        'setattr(self, f"layer{number}", nn.Linear(4, 4))',
+        'self.add_module(f"layer{number}", nn.Linear(4, 4))',
+    ],
+)
+def test_layers_that_are_found_by_number(make: str) -> None:
+    """What an attribute of some name gives may be any part of the module."""
+    program = NUMBERED.replace("MAKE", make)
+    check_right(IMPORTS + program)
+    assert not reported("GRD520", program)

@@ -14,6 +14,7 @@ from gradls.flow.contents import host_history, tensors_in
 from gradls.flow.graph import Edge
 from gradls.flow.hierarchy import find_in_class, has_unknown_base, is_instance, linearize
 from gradls.flow.iterators import consume
+from gradls.flow.join import MOST_KNOWN
 from gradls.flow.models.containers import to_mapping
 from gradls.flow.models.registry import function
 from gradls.flow.operations import apply, cut_node, unknown_operation
@@ -265,7 +266,17 @@ def getattr_(run: Run, path: str, call: Call) -> Value:
         if run.caught and len(call.args) == 2 and _is_missing(call.args[0], name):
             return run.unknown("missing", name)
         return get_attribute(run, call.args[0], name, call.node)
-    return run.unknown("call", "getattr")
+    return _some_attribute(run, call.args[0]) if call.args else run.unknown("call", "getattr")
+
+
+def _some_attribute(run: Run, value: Value) -> Unknown:
+    """What an attribute is of which the name is not known: `getattr(self, f"layer{i}")` is any part of a module."""
+    if not isinstance(value, Instance):
+        return run.unknown("call", "getattr")
+    found = run.unknown("element", "getattr")
+    parts = [part for name, part in value.fields.items() if isinstance(name, str)]
+    found.among = tuple(part for part in parts if isinstance(part, (Instance, Tensor)))[:MOST_KNOWN]
+    return found
 
 
 def _is_missing(value: Value, name: str) -> bool:
