@@ -1,9 +1,9 @@
 """GRD308."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, walk
+from gradls.flow.graph import Cut, Node, frontier, walk
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -17,7 +17,7 @@ class GradOfUnusedTensor(Rule):
     ## What it finds
     `torch.autograd.grad(outputs, inputs)` where an input does not require grad, or is no part of the graph of the
     outputs: a slice or view made after the forward, a tensor bound anew (detached, cloned) after it was used, or one
-    that was never used.
+    that was never used. And a second derivative, where the first was taken without `create_graph=True`.
 
     ## Why it matters
     The gradient is for the tensor object that the forward used, not for its name or its values. `x[0]` makes a new
@@ -107,7 +107,19 @@ class GradOfUnusedTensor(Rule):
             if flag is False:
                 yield self.report(facts, event, target, "does not require grad")
             elif flag is True and not lenient and _is_apart(node, reached, opaque):
+                first = _taken_without_graph(roots)
+                if first is not None:
+                    yield self.report_first(facts, event, first)
+                    return
                 yield self.report(facts, event, target, "is no part of the graph of the output")
+
+    def report_first(self, facts: Facts, event: Event, first: Cut) -> Finding:
+        """What is to be differentiated is a gradient itself."""
+        message = (
+            f"{code(facts, event.at.node)} raises: {code(facts, first.at.node)} gives its result without a graph. Call "
+            "that with `create_graph=True`"
+        )
+        return self.finding(place(event.at), message, [Step(place(first.at), "this gradient has no graph")])
 
     def report(self, facts: Facts, event: Event, target: Tensor, why: str) -> Finding:
         made = target.node.at
@@ -121,6 +133,14 @@ class GradOfUnusedTensor(Rule):
             message += ". Give it the very tensor that the forward used"
         story = [Step(place(made), "this is the tensor")] if made is not None else []
         return self.finding(place(event.at), message, story)
+
+
+def _taken_without_graph(roots: Iterable[Tensor]) -> Cut | None:
+    """Where the gradient was taken that all of these were computed from, if none of them has a graph."""
+    if any(root.requires_grad is not False for root in roots):
+        return None
+    cuts = [node.cut for root in roots for node in frontier(root.node)]
+    return next((cut for cut in cuts if cut is not None and cut.kind == "grad"), None)
 
 
 def _is_apart(node: Node, reached: set[Node], opaque: list[int]) -> bool:

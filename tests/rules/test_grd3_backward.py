@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gradls.flow.analyze import analyze
+from gradls.rules.run import findings
+from gradls.syntax.source import Source
 from tests.rules.reported import check_error, check_right
 
 WRONG = {
@@ -612,3 +615,18 @@ def test_is_an_error(code: str, title: str) -> None:
 @pytest.mark.parametrize("title", RIGHT)
 def test_is_right(title: str) -> None:
     check_right(RIGHT[title])
+
+
+@pytest.mark.parametrize("target", ["x", "x[:2]"])
+def test_derivative_of_a_gradient_without_a_graph(target: str) -> None:
+    """What is missing is the graph of the first gradient, wherever the second is taken."""
+    program = f"""
+import torch
+x = torch.rand(3, requires_grad=True)
+y = {target}
+first = torch.autograd.grad(y.pow(3).sum(), y)[0]
+second = torch.autograd.grad(first[0], y)[0]  # raises RuntimeError: does not require grad
+"""
+    check_error("GRD308", program)
+    assert "with `create_graph=True`" in findings(analyze(Source.read(program)))[0].message
+    check_right(program.replace("y)[0]\n", "y, create_graph=True)[0]\n").partition("  # raises")[0])
