@@ -29,8 +29,8 @@ class UnregisteredParameters(Rule):
     ## What it finds
     An attribute of an `nn.Module` that is a list, tuple or dictionary with modules or parameters in it, at any depth,
     that the module makes itself and registers in no other way. As information, one with modules that it was given, if a
-    `backward()` fills their gradients and an optimizer has the other parameters of the module only; and an object of a class that is no
-    `nn.Module`, with modules or parameters as its attributes.
+    `backward()` fills their gradients and an optimizer has the other parameters of the module only; and an object of a
+    class that is no `nn.Module`, with modules or parameters as its attributes.
 
     ## Why it matters
     A module finds its parameters among its attributes, and does not look into containers of Python. What is in there
