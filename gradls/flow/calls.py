@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 
+_MOST_ENTRIES = 8
+"""So many calls of a function of another file are remembered."""
 _CONTAINERS = ("torch.nn.Sequential", "torch.nn.modules.container.Sequential")
 _NAME: Final = ast.Name
 _STARRED: Final = ast.Starred
@@ -275,7 +277,9 @@ def call_function(
         return _not_followed(run, function, call, receiver)
     home = function.source is run.source
     if not home:
-        run.entered.setdefault(function.node, run.at(call.node))
+        entered = run.entered.setdefault(function.node, [])
+        if len(entered) < _MOST_ENTRIES and all(at.node is not call.node for at in entered):
+            entered.append(run.at(call.node))
     if home is (run.frame.file is run.file):
         return _call_function(run, function, call, receiver, owner)
 

@@ -81,8 +81,8 @@ class Chapter:
         """The functions of this or another file of which it saw the body, and where they stand."""
         self.asked: set[Question] = set()
         """What it would have liked to know about imported names."""
-        self.entered: dict[ast.AST, At] = {}
-        """For each function of another file that was run, the call that it was run for first."""
+        self.entered: dict[ast.AST, list[At]] = {}
+        """For each function of another file that was run, the first calls that it was run for."""
         self.tried: dict[ast.AST, int] = {}
         """The functions of other files that it called, and how often the chapters before it had tried to follow them in
         vain (`flow/abroad.py`)."""

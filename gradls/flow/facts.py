@@ -148,9 +148,13 @@ class Facts:
             yield from found
 
     @cached_property
-    def entered(self) -> dict[ast.AST, At]:
-        """For each function of another file that was run, the call that it was run for first."""
-        return {node: at for chapter in reversed(self.chapters) for node, at in chapter.entered.items()}
+    def entered(self) -> dict[ast.AST, list[At]]:
+        """For each function of another file that was run, the first calls that it was run for."""
+        found: dict[ast.AST, list[At]] = {}
+        for chapter in self.chapters:
+            for node, calls in chapter.entered.items():
+                found.setdefault(node, []).extend(calls)
+        return found
 
     @cached_property
     def unfinished(self) -> bool:

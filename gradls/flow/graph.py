@@ -452,6 +452,8 @@ def lost_leaves(cut: Node) -> list[Tensor]:
             node = todo.pop()
             if node.leaf is not None and node.leaf.requires_grad:
                 found.append(node.leaf)
+                if node.leaf.is_parameter and node.kind == "leaf":
+                    continue  # There it ends, whatever the first values were computed from.
             for inner, _, _, _ in () if node.get("drawn") else node.edges[::-1]:
                 if inner not in seen:
                     seen.add(inner)

@@ -240,6 +240,9 @@ class Join:
         unsure.update(key for key, values in entries.items() if len(values) < len(mappings))
         if unsure:
             joined.fields["unsure"] = frozenset(unsure)
+        last = _union([one.fields.get("behind") or () for one in mappings])
+        if last:
+            joined.fields["behind"] = last
         # What is put into it later is put into one of these.
         parts = dict.fromkeys(part for one in mappings for part in one.fields.get("parts", (one,)))
         joined.fields["parts"] = tuple(parts)[:MOST_KNOWN]

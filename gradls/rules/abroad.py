@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import os
+from collections.abc import Iterator
 
 from gradls.flow.facts import Facts
 from gradls.flow.graph import At
@@ -21,7 +22,7 @@ def told_here(facts: Facts, finding: Finding) -> Finding | None:
     is_doubtful = finding.severity in (Severity.INFORMATION, Severity.HINT)
     if is_doubtful and not any(step.place.source is facts.source for step in finding.story):
         return None
-    call = _call_that_led_to(facts, finding.place.node)
+    call = _call_that_led_to(facts, finding)
     if call is None:
         return None
     where = f"{os.path.basename(finding.path)}, line {finding.span.line}"
@@ -36,15 +37,29 @@ def told_here(facts: Facts, finding: Finding) -> Finding | None:
     )
 
 
-def _call_that_led_to(facts: Facts, node: ast.AST) -> At | None:
-    for _ in range(100):
-        outer: ast.AST | None = node
+def _call_that_led_to(facts: Facts, finding: Finding) -> At | None:
+    """Of the calls in this file that lead to the function in which the finding stands, the one from the function in
+    which the rest of its story happens, if there is one."""
+    calls = list(_calls_that_lead_to(facts, finding.place.node))
+    story = {facts.function(step.place.node) for step in finding.story if step.place.source is facts.source}
+    return next((call for call in calls if facts.function(call.node) in story), calls[0] if calls else None)
+
+
+def _calls_that_lead_to(facts: Facts, node: ast.AST) -> Iterator[At]:
+    seen: set[ast.AST] = set()
+    todo = [node]
+    while todo and len(seen) < _MOST_FUNCTIONS:
+        outer: ast.AST | None = todo.pop(0)
         while outer is not None and outer not in facts.entered:
             outer = facts.parent(outer)
-        if outer is None:
-            return None
-        call = facts.entered[outer]
-        if call.source is facts.source:
-            return call
-        node = call.node
-    return None
+        if outer is None or outer in seen:
+            continue
+        seen.add(outer)
+        for call in facts.entered[outer]:
+            if call.source is facts.source:
+                yield call
+            else:
+                todo.append(call.node)
+
+
+_MOST_FUNCTIONS = 100

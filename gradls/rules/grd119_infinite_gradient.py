@@ -19,7 +19,7 @@ _WHY = {
     "sigmoid": "a `sigmoid` rounds to 0 and to 1 for inputs far from 0",
     "tanh": "a `tanh` rounds to -1 and 1 for inputs far from 0",
     "softmax": "a `softmax` rounds to 0 for inputs far below the largest",
-    "cosine_similarity": "a cosine is 1 for parallel vectors",
+    "cosine_similarity": "a cosine is 1 or -1 for parallel vectors",
 }
 _LOGS = ("log", "log2", "log10", "log1p")
 

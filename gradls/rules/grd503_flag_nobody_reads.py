@@ -155,6 +155,8 @@ class FlagNobodyReads(Rule):
             if event.name != "training" or target is None or not isinstance(flag, bool):
                 continue
             called = any(other.value is event.value for other in facts.of("unknown-call"))
+            if any(switch.value is event.value and switch.mode is flag for switch in facts.of("unknown-train-mode")):
+                continue  # That is done, too.
             if called and not _is_told_apart(event.value) and not _is_from(event.value, _MODULES):
                 owner = facts.segment(target)
                 message = (

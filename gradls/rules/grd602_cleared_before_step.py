@@ -201,7 +201,7 @@ class ClearedBeforeStep(Rule):
             plain = is_on_the_way(clear.event.path, backward.event.path) and is_on_the_way(
                 backward.event.path, clear.event.path
             )
-            if plain and not is_on_the_way(step.event.path, clear.event.path):
+            if plain and not is_on_the_way(step.event.path, clear.event.path, whichever=True):
                 yield self._report_parts(facts, clear.event, backward.event, step.event)
 
     def _of_inner_loops(self, facts: Facts, order: Order) -> Iterator[Finding]:

@@ -83,6 +83,8 @@ class NotCalled(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("statement"):
             node = event.at.node
+            if event.caught:
+                continue  # It is to find out whether there is such an attribute.
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Attribute) and _is_method(facts, event.value):
                 yield self._report(facts, event, node.value)
 

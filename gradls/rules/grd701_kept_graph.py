@@ -401,9 +401,14 @@ def _is_used(facts: Facts, found: list[_Keeping], spent: bool) -> bool:
             if any(_holds(value, found[0].holder) for value in event.arguments):
                 return True
             roots = [node for value in event.arguments for node in _nodes(value)]
-        if any(part in kept for root in roots for part in walk(root)):
+        if any(part in kept or _is_of_branches(part) for root in roots for part in walk(root)):
             return True
     return False
+
+
+def _is_of_branches(node: Node) -> bool:
+    """Is it one of so many values, by branch, that it is not known of which?"""
+    return node.kind == "opaque" and node.op == "branches"
 
 
 def _holds(value: Value | None, holder: Value, depth: int = 0) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import walk
 from gradls.flow.hierarchy import is_module
-from gradls.flow.values import Instance, Tensor
+from gradls.flow.values import Class, Instance, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.rule import Rule
@@ -121,7 +121,7 @@ class GraphOnModule(Rule):
         for event in facts.each(_keeping):
             assert isinstance(event.value, Instance)
             cls = getattr(event.value.cls, "name", "")
-            if (cls, event.name) in told or _computed_with(facts, event):
+            if (cls, event.name) in told or _computed_with(facts, event) or _begins_anew(facts, event):
                 continue
             told.add((cls, event.name))
             yield self._report(facts, event)
@@ -171,6 +171,23 @@ def _goes_on(facts: Facts, event: Event) -> bool:
     if not isinstance(old, Tensor) or not any(part is old.node for part in walk(event.assigned.node, follow="maybe")):
         return False
     return not any(set_.assigned is old and set_.calls is event.calls for set_ in facts.of("attribute-set"))
+
+
+def _begins_anew(facts: Facts, event: Event) -> bool:
+    """Is the state of a recurrence made anew by another statement of the class, for the first step of each sequence?
+    Then what goes on from call to call are the steps of one sequence."""
+    cls = event.value.cls if isinstance(event.value, Instance) else None
+    return _goes_on(facts, event) and isinstance(cls, Class) and any(_sets_anew(cls.node, event.name, event.at.node))
+
+
+def _sets_anew(cls: ast.ClassDef, name: str, but: ast.AST) -> Iterator[bool]:
+    """For each other statement that sets an attribute of a class, outside of its constructor: does it not read it?"""
+    for method in cls.body:
+        if isinstance(method, ast.FunctionDef) and method.name != "__init__":
+            for part in ast.walk(method):
+                if isinstance(part, ast.Assign) and but not in (inner := set(ast.walk(part))):
+                    own = [node for node in inner if isinstance(node, ast.Attribute) and node.attr == name]
+                    yield bool(own) and all(isinstance(node.ctx, ast.Store) for node in own)
 
 
 def _is_detached(facts: Facts, node: ast.AST) -> bool:

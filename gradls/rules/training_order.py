@@ -141,14 +141,16 @@ def may_be_left(loop: ast.AST) -> bool:
     return any(isinstance(part, ast.Break) for part in ast.walk(loop))
 
 
-def is_on_the_way(one: Path | None, other: Path | None) -> bool:
-    """Was everything that was decided on the path `one` also decided, in the same way, on the path `other`?"""
+def is_on_the_way(one: Path | None, other: Path | None, *, whichever: bool = False) -> bool:
+    """Was everything that was decided on the path `one` also decided, in the same way, on the path `other`?
+    `whichever`: it does not matter which of several objects it is that `one` does something with."""
     taken = set()
     while other is not None:
         taken.add((id(other[1]), other[2]))
         other = other[0]
     while one is not None:
-        if not isinstance(one[1], Round) and (id(one[1]), one[2]) not in taken:
+        told = isinstance(one[1], Round) or (whichever and isinstance(one[1], Choice))
+        if not told and (id(one[1]), one[2]) not in taken:
             return False
         one = one[0]
     return True

@@ -231,6 +231,152 @@ RIGHT = {
         model.eval()
         model(torch.randn(1, 3))
     """,
+    "the mode of something that others made, and of all in it": """
+        import copy
+
+        def evaluate(make):
+            model = make()
+            model.training = False
+            model.eval()
+            return model(torch.randn(1, 3))
+
+        globals()["evaluate"](lambda: copy.deepcopy(nn.BatchNorm1d(3)))
+    """,
+    "one of two optimizers, which are stepped in each round": """
+        import argparse
+
+        def main(args, loader):
+            model = nn.Linear(3, 1)
+            if args.kind == "sgd":
+                optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            elif args.kind == "adam":
+                optimizer = torch.optim.Adam(model.parameters())
+            for x in loader:
+                model.zero_grad()
+                loss = model(x).pow(2).sum() / len(x)
+                loss.backward()
+                optimizer.step()
+
+        globals()["main"](argparse.Namespace(kind="sgd"), torch.randn(8, 3))
+    """,
+    "is there such an attribute": """
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer, self.activation = nn.Linear(3, 3), nn.ReLU()
+
+            def copy_from(self, other):
+                for name, part in other.named_children():
+                    try:
+                        own = getattr(self, name)
+                        own.weight
+                    except Exception:
+                        continue
+                    own.weight.data.copy_(part.weight.data)
+
+        Net().copy_from(Net())
+    """,
+    "attention over where it was before": """
+        class Attention(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Linear(3, 3)
+                self.before = None
+
+            def forward(self, x, step):
+                if step == 0:
+                    self.before = torch.zeros(8, 3)
+                weights = torch.sigmoid(self.layer(x + self.before))
+                self.before = weights
+                return weights
+
+        attention = Attention()
+        for _ in range(2):
+            sum(attention(torch.randn(8, 3), step).sum() for step in range(3)).backward()
+    """,
+    "a loss that not all rounds add to": """
+        class Trainer:
+            def __init__(self, count):
+                self.body, self.head = nn.Linear(3, 3), nn.Linear(3, 3)
+                parameters = [*self.body.parameters(), *self.head.parameters()]
+                self.optimizer = torch.optim.SGD(parameters, lr=0.1)
+                self.count, self.number = count, 0
+
+            def update(self, x, y):
+                mixed = 0
+                self.number += 1
+                features = self.body(x)
+                if self.number % 2 == 0:
+                    return 0.0
+                for kind in range(self.count):
+                    rows = torch.where(y == kind)[0]
+                    for _ in range(self.count):
+                        order = torch.randperm(rows.numel())
+                        if len(order) < 2:
+                            continue
+                        predicted = self.head(features[rows[order[0]]])
+                        mixed += F.cross_entropy(predicted.view(1, -1), y[rows[order[0]]].view(-1))
+                mixed /= self.count
+                loss = features.sum() + 0.1 * mixed
+                self.optimizer.zero_grad()
+                loss.backward()
+                self.optimizer.step()
+                return loss.item()
+
+        globals()["Trainer"](3).update(torch.randn(32, 3), torch.randint(0, 3, (32,)))
+    """,
+    "spectral norm of a parameter that takes the place of another": """
+        class Normalized(nn.Module):
+            def __init__(self, module, name="weight"):
+                super().__init__()
+                self.module, self.name = module, name
+                weight = getattr(module, name)
+                height = weight.size(0)
+                u = nn.Parameter(weight.data.new(height).normal_(0, 1), requires_grad=False)
+                v = nn.Parameter(weight.data.new(weight.view(height, -1).size(1)).normal_(0, 1), requires_grad=False)
+                value = nn.Parameter(weight.data)
+                del module._parameters[name]
+                module.register_parameter(name + "_u", u)
+                module.register_parameter(name + "_v", v)
+                module.register_parameter(name + "_bar", value)
+
+            def forward(self, *args):
+                u, v = getattr(self.module, self.name + "_u"), getattr(self.module, self.name + "_v")
+                weight = getattr(self.module, self.name + "_bar")
+                height = weight.data.shape[0]
+                v.data = torch.mv(torch.t(weight.view(height, -1).data), u.data)
+                u.data = torch.mv(weight.view(height, -1).data, v.data)
+                sigma = u.dot(weight.view(height, -1).mv(v))
+                setattr(self.module, self.name, weight / sigma.expand_as(weight))
+                return self.module.forward(*args)
+
+        class Net(nn.Module):
+            def __init__(self, size):
+                super().__init__()
+                self.first, self.last = Normalized(nn.Linear(size, 4)), nn.Linear(4, 1)
+
+            def forward(self, x):
+                return self.last(self.first(x))
+
+        net = globals()["Net"](3)
+        net(torch.randn(8, 3)).sum().backward()
+        assert net.first.module.weight_bar.grad is not None
+    """,
+    "layers whose number is not known, and one behind them": """
+        def build(count, activation):
+            model = nn.Sequential()
+            model.add_module("first", nn.Linear(3, 3))
+            for number in range(count):
+                model.add_module(f"linear{number}", nn.Linear(3, 3))
+                model.add_module(f"activation{number}", activation())
+            model.add_module("last", nn.Linear(3, 1))
+            return model
+
+        def loss(x, y, count):
+            return F.binary_cross_entropy_with_logits(build(count, nn.Sigmoid)(x), y)
+
+        globals()["loss"](torch.randn(8, 3), torch.ones(8, 1), 2)
+    """,
     "logits that are put together": """
         def contrast(features, others):
             logits = F.cosine_similarity(features, features).reshape(-1, 1)
@@ -325,3 +471,31 @@ def test_a_parser_of_its_own() -> None:
         main()
     """
     assert reported("GRD203", program) == [("error", "x += args.size")]
+
+
+def test_an_activation_behind_layers_whose_number_is_not_known() -> None:
+    program = """
+    def loss(x, y, count):
+        model = nn.Sequential()
+        for number in range(count):
+            model.add_module(f"linear{number}", nn.Linear(3, 3))
+        model.add_module("last", nn.Sigmoid())
+        return F.binary_cross_entropy_with_logits(model(x), y)
+    """
+    assert [severity for severity, _ in reported("GRD403", program)] == ["warning"]
+
+
+QUIET = {
+    "GRD101": "spectral norm of a parameter that takes the place of another",
+    "GRD503": "the mode of something that others made, and of all in it",
+    "GRD602": "one of two optimizers, which are stepped in each round",
+    "GRD604": "is there such an attribute",
+    "GRD701": "a loss that not all rounds add to",
+    "GRD710": "attention over where it was before",
+}
+
+
+@pytest.mark.parametrize(("code", "name"), QUIET.items())
+def test_nothing_is_said(code: str, name: str) -> None:
+    """Not even as information."""
+    assert reported(code, RIGHT[name]) == []

@@ -149,6 +149,28 @@ def test_a_function_of_another_file_runs_in_the_mode_of_its_caller(tmp_path: Pat
     assert requires_grad(tmp_path, f"{text}with torch.no_grad():\n    y = twice(w)") is False
 
 
+def test_of_several_calls_that_one_is_told_of_which_has_the_rest_of_the_story(tmp_path: Path):
+    write(tmp_path, {"tools.py": "def mask(h):\n    h.mul_(2)\n    return h\n"})
+    text = """
+        import torch
+        from tools import mask
+
+        def show(x):
+            print(mask(x.clone()))
+
+        def train(w):
+            h = torch.sigmoid(w)
+            mask(h)
+            h.sum().backward()
+
+        w = torch.ones(3, requires_grad=True)
+        show(w)
+        train(w)
+    """
+    ((code, line, _),) = found(tmp_path, text)
+    assert (code, line) == ("GRD201", 10)
+
+
 def test_a_mistake_in_a_called_file_is_told_at_the_call(tmp_path: Path):
     write(tmp_path, {"tools.py": "def mask(h):\n    h.mul_(2)\n    return h\n"})
     text = """

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 ITEMS = "*items"
+"""The field in which container modules keep what they hold."""
+BEHIND = "behind"
+"""Of the dictionary of a container: the names of those that stand behind the ones whose names are not known."""
 FURTHER = "parameters"
 """The origin of what stands for further parameters of a module of the program, which `among` has if they are known."""
-"""The field in which container modules keep what they hold."""
 CONTAINERS = (
     "torch.nn.Sequential",
     "torch.nn.ModuleList",
@@ -180,9 +182,11 @@ def contents(instance: Instance) -> Iterator[tuple[str, Value]]:
         if items.rest is not None:
             yield "*", items.rest
     elif isinstance(items, Mapping):
-        yield from ((str(key), item) for key, item in items.entries.items())
+        last = items.fields.get(BEHIND) or ()
+        yield from ((str(key), item) for key, item in items.entries.items() if key not in last)
         if items.rest is not None:
             yield "*", items.rest
+        yield from ((name, items.entries[name]) for name in last if name in items.entries)
 
 
 def members(instance: Instance) -> Iterator[tuple[str, Value]]:
@@ -277,10 +281,15 @@ def hold(run: Run, container: Instance, name: object, value: Value) -> bool:
     if isinstance(items, Sequence) and isinstance(name, str) and "unsure" not in items.fields:
         # From here on its contents have names.
         named = {str(number): item for number, item in enumerate(items.items)}
-        run.state.set(container.fields, ITEMS, Mapping(run.state, {**named, name: value}, items.rest))
+        found = Mapping(run.state, {**named, name: value}, items.rest)
+        if items.rest is not None:
+            found.fields[BEHIND] = (name,)
+        run.state.set(container.fields, ITEMS, found)
     elif isinstance(items, Sequence):
         run.state.set(items.fields, "items", (*items.items, value))
     elif isinstance(items, Mapping) and isinstance(name, str):
+        if items.rest is not None and name not in items.entries:
+            run.state.set(items.fields, BEHIND, (*(items.fields.get(BEHIND) or ()), name))
         run.state.set(items.entries, name, value)
     elif isinstance(items, Mapping):
         old = items.rest
