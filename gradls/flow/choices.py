@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.graph import Round
+from gradls.flow.hierarchy import lacks_forward
 from gradls.flow.run import Arm
 from gradls.flow.values import Bound, Choice, Class, Host, Instance, Mapping, Sequence, Unknown, Value
 
@@ -54,8 +55,8 @@ def _made_otherwise(run: Run, option: Value) -> bool:
 
 
 def _lacks(option: Value) -> bool:
-    """Is it the `backward` of something that has no such method?"""
-    return (
+    """Is it the `backward` of something that has no such method, or a module without `forward`?"""
+    return lacks_forward(option) or (
         isinstance(option, Bound)
         and option.name == "backward"
         and option.function is None

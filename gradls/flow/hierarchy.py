@@ -86,6 +86,15 @@ def has_unknown_base(cls: Class) -> bool:
     return cls.unknown_base
 
 
+def lacks_forward(value: Value) -> bool:
+    """Is it a module that nobody can call, as one that only keeps a place in a list?"""
+    if not isinstance(value, Instance) or not isinstance(value.cls, Class) or value.open:
+        return False
+    if "forward" in value.fields or library_bases(value.cls) != (MODULE,):
+        return False
+    return not any(isinstance(find_in_class(value.cls, name)[0], Value) for name in ("__call__", "forward"))
+
+
 _OFF = frozenset(("no_grad", "inference_mode", "set_grad_enabled"))
 
 

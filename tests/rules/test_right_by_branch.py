@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 
 from tests.rules.reported import IMPORTS, check_right, reported
@@ -620,3 +622,62 @@ def test_layers_that_are_found_by_number(make: str) -> None:
     program = NUMBERED.replace("MAKE", make)
     check_right(IMPORTS + program)
     assert not reported("GRD520", program)
+
+
+PLACES = """
+import json
+
+class Place(nn.Module):
+    def __init__(self):
+        super().__init__()
+
+def create(kinds):
+    layers = nn.ModuleList()
+    for number, kind in enumerate(kinds):
+        MAKE
+    return layers
+
+class Net(nn.Module):
+    def __init__(self, kinds):
+        super().__init__()
+        self.kinds, self.layers = kinds, create(kinds)
+
+    def forward(self, x):
+        seen = []
+        for kind, layer in zip(self.kinds, self.layers):
+            x = layer(x) if kind == "linear" else seen[-1]
+            seen.append(x)
+        return x
+
+net = Net(json.loads('["linear", "route"]'))
+net(torch.rand(2, 2)).sum().backward()
+"""
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        """
+        part = nn.Sequential()
+        if kind == "linear":
+            part.add_module(f"linear_{number}", nn.Linear(2, 2))
+        else:
+            part.add_module(f"place_{number}", Place())
+        layers.append(part)
+        """,
+        """
+        part = []
+        if kind == "linear":
+            part.append(nn.Linear(2, 2))
+        else:
+            part.append(Place())
+        layers.append(nn.Sequential(*part))
+        """,
+        'layers.append(nn.Linear(2, 2) if kind == "linear" else Place())',
+    ],
+)
+def test_modules_that_keep_a_place(make: str) -> None:
+    """A module without `forward` is not called where another may be, which a branch put there."""
+    check_right(IMPORTS + PLACES.replace("        MAKE\n", textwrap.indent(textwrap.dedent(make), " " * 8) + "\n"))
+    called = "class Place(nn.Module):\n    pass\n\nnn.Sequential(nn.Linear(2, 2), Place())(torch.rand(2, 2))"
+    assert [severity for severity, _ in reported("GRD509", called)] == ["error"]

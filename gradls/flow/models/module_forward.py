@@ -14,7 +14,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
 from gradls.flow.graph import Edge, Node, Saved
 from gradls.flow.graph import saved as keep
-from gradls.flow.hierarchy import MODULE, is_module_path, library_bases
+from gradls.flow.hierarchy import MODULE, is_module_path, lacks_forward, library_bases
 from gradls.flow.models.modules import CONTAINERS, ITEMS, contents, initialize
 from gradls.flow.models.registry import method
 from gradls.flow.operations import apply, check_saved, derived_tensor, more_of
@@ -26,6 +26,7 @@ from gradls.flow.values import (
     Class,
     Host,
     Instance,
+    Mapping,
     Sequence,
     Tensor,
     Unknown,
@@ -65,6 +66,8 @@ def _forward_sequential(run: Run, instance: Instance, call: Call) -> Value:
         layers = [member] * 2 if name == "*" and not isinstance(member, Unknown) else [member]
         # It is the last that a loop put in: what came between its rounds is not known.
         unsure = unsure or name == "*"
+        if lacks_forward(member) and (unsure or (isinstance(items, Mapping) and name in items.unsure)):
+            continue  # It is taken not to be there, where the whole is called.
         if name == "*" and isinstance(member, Choice):
             # Several of which not all may be there, in the order in which they came.
             layers = [option for option in member.options if not isinstance(option, Host)]
