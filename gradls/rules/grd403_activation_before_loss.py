@@ -10,7 +10,7 @@ from gradls.flow.values import Choice, Host, Instance, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_activations import activation, made_by
-from gradls.rules.loss_arguments import Argument, called, option, prediction, target
+from gradls.rules.loss_arguments import Argument, argument, called, option, prediction, target
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -78,6 +78,21 @@ _MISTAKES: dict[tuple[str, str], _Mistake] = {
     ("kl_div", "relu"): _Mistake(
         _W, "expects log-probabilities first: of what is never negative the result is no divergence", "take log_softmax"
     ),
+    ("ctc_loss", "linear"): _Mistake(
+        _W,
+        "expects log-probabilities: of a raw output the loss has no lower bound, and soon is NaN",
+        "take log_softmax over the classes",
+    ),
+    ("ctc_loss", "softmax"): _Mistake(
+        _W,
+        "expects log-probabilities: of probabilities the result is negative and its gradient wrong",
+        "take log_softmax",
+    ),
+    ("ctc_loss", "relu"): _Mistake(
+        _W,
+        "expects log-probabilities: of what is never negative the loss has no lower bound",
+        "take log_softmax of the raw output",
+    ),
     ("binary_cross_entropy", "relu"): _Mistake(
         _W,
         "expects probabilities, and raises for anything outside [0, 1]: this may be anything above 0",
@@ -104,6 +119,14 @@ _MISTAKES: dict[tuple[str, str], _Mistake] = {
         "apply sigmoid, or use binary_cross_entropy_with_logits",
     ),
 }
+_RATE = _Mistake(
+    _W,
+    "expects the logarithm of the rate and applies exp itself: the rate is the exponential of an exponential",
+    "give it the raw output, or say `log_input=False`",
+)
+_VARIANCE = _Mistake(
+    _W, "expects a variance there, and raises for anything below 0: this is a raw output", "take exp or softplus of it"
+)
 _UNDONE = frozenset(("softmax", "sigmoid", "log_softmax"))
 """Activations of which the fix is to take them away, where the loss applies them itself."""
 _APPLYING = {
@@ -118,9 +141,11 @@ class ActivationBeforeLoss(Rule):
 
     ## What it finds
     A softmax or sigmoid right before a loss that applies it itself (`cross_entropy`, `BCEWithLogitsLoss`), a missing
-    one before a loss that does not (`NLLLoss`, `KLDivLoss`, `BCELoss`), and probabilities where log-probabilities are
-    expected. A relu or tanh before a loss that takes logits counts too, as information where it only limits what the
-    model can say. The activation may be in the `forward` of the model, or the last layer of a `Sequential`.
+    one before a loss that does not (`NLLLoss`, `KLDivLoss`, `BCELoss`, `CTCLoss`), and probabilities where
+    log-probabilities are expected; an exponential before `PoissonNLLLoss`, which takes the logarithm of the rate, and a
+    raw output as the variance of `GaussianNLLLoss`. A relu or tanh before a loss that takes logits counts too, as
+    information where it only limits what the model can say. The activation may be in the `forward` of the model, or the
+    last layer of a `Sequential`.
 
     ## Why it matters
     The model still trains a little, and badly: after a second softmax the loss of a perfect prediction over ten
@@ -155,6 +180,23 @@ class ActivationBeforeLoss(Rule):
         loss.backward()
         optimizer.step()
     assert loss < -10
+    ```
+
+    ```python
+    import torch
+
+    log_rate = torch.full((4,), 2.0)
+    right = torch.nn.PoissonNLLLoss()(log_rate, torch.full((4,), 7.0))
+    assert torch.nn.PoissonNLLLoss()(log_rate.exp(), torch.full((4,), 7.0)) > 100 * right.abs()
+    ```
+
+    ```python
+    import torch
+
+    mean, variance = torch.nn.Linear(3, 1), torch.nn.Linear(3, 1)
+    torch.nn.init.constant_(variance.bias, -9.0)
+    given, wanted = torch.rand(8, 3), torch.zeros(8, 1)
+    torch.nn.GaussianNLLLoss()(mean(given), wanted, variance(given))  # raises ValueError: var has negative entry
     ```
 
     ## Use instead
@@ -203,6 +245,13 @@ class ActivationBeforeLoss(Rule):
             mistake = _MISTAKES.get((event.spec.name, activation(given.value)))
             if mistake is not None:
                 yield self._report(facts, event, given, mistake)
+            elif event.spec.name == "poisson_nll_loss":
+                if activation(given.value) == "exp" and option(event, "log_input", True) is True:
+                    yield self._report(facts, event, given, _RATE)
+            elif event.spec.name == "gaussian_nll_loss":
+                variance = argument(event, "var")
+                if variance is not None and activation(variance.value) == "linear":
+                    yield self._report(facts, event, variance, _VARIANCE)
             elif event.spec.name == "kl_div":
                 yield from self._target_of_divergence(facts, event, given)
 

@@ -11,16 +11,20 @@ from gradls.rules.loss_arguments import Argument, called, option, prediction, ta
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
+_OF_SIGNS = frozenset(("cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "soft_margin_loss"))
+"""Losses of which the target says 1 or -1."""
 _OF_CLASSES = frozenset(("cross_entropy", "nll_loss", "multi_margin_loss"))
 
 
 class LossValues(Rule):
-    """Numbers that a loss does not take: labels that are no class, and probabilities outside of 0 to 1.
+    """Numbers that a loss does not take: labels that are no class, probabilities outside of 0 to 1, 0 for -1.
 
     ## What it finds
     A label that is negative, or not below the number of classes, for `cross_entropy`, `nll_loss` and
     `multi_margin_loss`; predictions or targets outside of [0, 1] for `binary_cross_entropy`; and a prediction of
-    `binary_cross_entropy` that a sigmoid has rounded to 0 or 1 where the target is not that.
+    `binary_cross_entropy` that a sigmoid has rounded to 0 or 1 where the target is not that. As a warning, targets of 0
+    and 1 for losses that take 1 and -1: `cosine_embedding_loss`, `hinge_embedding_loss`, `margin_ranking_loss` and
+    `soft_margin_loss`.
 
     ## Why it matters
     On the CPU the call raises; on a GPU the program ends with a failed assertion somewhere later. Behind a saturated
@@ -56,8 +60,16 @@ class LossValues(Rule):
     assert logit.grad == 0
     ```
 
+    ```python
+    import torch
+
+    one, other = torch.ones(2, 3), -torch.ones(2, 3)
+    loss = torch.nn.functional.cosine_embedding_loss(one, -other, torch.tensor([0.0, 0.0]))
+    assert loss == 0  # two equal vectors that are said to differ
+    ```
+
     ## Use instead
-    Labels from 0 to the number of classes less one, -100 (or `ignore_index`) for what does not count; and
+    Labels from 0 to the number of classes less one, -100 (or `ignore_index`) for what does not count; 1 and -1; and
     `binary_cross_entropy_with_logits`, which has a gradient everywhere.
 
     ```python
@@ -100,6 +112,8 @@ class LossValues(Rule):
                 continue
             if event.spec.name in _OF_CLASSES:
                 yield from self._of_labels(facts, event, given, wanted)
+            elif event.spec.name in _OF_SIGNS:
+                yield from self._of_signs(facts, event, wanted)
             elif event.spec.name == "binary_cross_entropy":
                 yield from self._of_probabilities(facts, event, given, wanted)
 
@@ -126,6 +140,17 @@ class LossValues(Rule):
                 f"`{called(event)}` raises where one is {classes} or more"
             )
             yield self._report(event, wanted, message, Severity.INFORMATION)
+
+    def _of_signs(self, facts: Facts, event: Event, wanted: Argument) -> Iterator[Finding]:
+        known: Range | None = event.ranges.get(wanted.name)
+        if known is None or known.low != 0 or not (0 in known.has or 0 in known.comes_to):
+            return
+        what = code(facts, wanted.node) if wanted.node is not None else "the target"
+        message = (
+            f"{what} holds 0, and `{called(event)}` takes 1 and -1: of 0 it makes neither the one nor the other. Take "
+            "`2 * target - 1`"
+        )
+        yield self._report(event, wanted, message, Severity.WARNING)
 
     def _of_probabilities(self, facts: Facts, event: Event, given: Argument, wanted: Argument) -> Iterator[Finding]:
         for side in (given, wanted):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import At, leaves, walk
+from gradls.flow.graph import At, Node, leaves, walk
 from gradls.flow.hierarchy import is_module
 from gradls.flow.registration import plain_containers
 from gradls.flow.values import FALSE, Instance, Tensor
@@ -21,10 +21,12 @@ class StaleOptimizer(Rule):
     """An optimizer that holds other parameters than the ones that are trained.
 
     ## What it finds
-    A layer that takes the place of another, or is added to a model, after the optimizer was made from its parameters;
-    and an optimizer that steps while `backward()` only reaches the parameters of another model, which no optimizer has.
-    An optimizer of an image or another leaf in a loop that goes on with a new leaf: `x = x.detach().requires_grad_()`.
-    As information, an optimizer that has some of the parameters that `backward()` reaches, while none has the others.
+    A layer that takes the place of another, or is added to a model, after the optimizer was made from its parameters,
+    or that `weight_norm` gives new ones then; and an optimizer that steps while `backward()` only reaches the
+    parameters of another model, which no optimizer has. An optimizer of an image or another leaf in a loop that goes on
+    with a new leaf: `x = x.detach().requires_grad_()`. As information, an optimizer that has some of the parameters
+    that `backward()` reaches, while none has the others; a tensor that requires grad and is multiplied with the output
+    of a model counts as one.
 
     ## Why it matters
     An optimizer keeps the tensors that it was given. The new ones get gradients that nobody applies, and stay as they
@@ -83,6 +85,30 @@ class StaleOptimizer(Rule):
         image = image.detach().clamp(0, 1).requires_grad_()
         seen.append(image.tolist())
     assert seen[0] == seen[1] == seen[2]
+    ```
+
+    ```python
+    import torch
+
+    model, weight = torch.nn.Linear(3, 1), torch.tensor(0.5, requires_grad=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loss = (weight * model(torch.randn(8, 3))).pow(2).mean()
+    loss.backward()
+    optimizer.step()
+    assert weight.grad is not None and weight == 0.5
+    ```
+
+    ```python
+    import torch
+    from torch.nn.utils.parametrizations import weight_norm
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    weight_norm(model)
+    before = model.weight.clone()
+    model(torch.randn(8, 3)).pow(2).mean().backward()
+    optimizer.step()
+    assert torch.equal(model.weight, before)
     ```
 
     ## Use instead
@@ -149,10 +175,10 @@ class StaleOptimizer(Rule):
         made: dict[Tensor, Event] = {}
         if not any(facts.of("optimizer-made", "group-added")):
             return
-        for number, event in facts.numbered("optimizer-made", "group-added", "attribute-set"):
+        for number, event in facts.numbered("optimizer-made", "group-added", *_REPLACING):
             if event.kind in ("optimizer-made", "group-added"):
                 made.update(dict.fromkeys(event.parameters, event))
-            elif event.kind == "attribute-set" and made:
+            elif made:
                 around = event.old if isinstance(event.old, (Instance, Tensor)) else event.value
                 if not isinstance(around, (Instance, Tensor)):
                     continue
@@ -206,7 +232,9 @@ class StaleOptimizer(Rule):
             severity, then = Severity.INFORMATION, "if the new ones are to be trained, make the optimizer after this"
         else:
             return
-        if isinstance(event.old, (Instance, Tensor)):
+        if event.kind == "reparametrized":
+            done = f"makes new parameters, after `{name}` was made from the old ones"
+        elif isinstance(event.old, (Instance, Tensor)):
             done = f"is replaced after `{name}` was made from its old parameters"
         else:
             done = f"comes after `{name}` was made from the parameters that were there before"
@@ -279,7 +307,8 @@ class StaleOptimizer(Rule):
             if moment.kind != "step" or last is None or moment.event.escaped or moment.event.closure is not None:
                 continue
             made = order.made.get(moment.event.value)  # type: ignore[call-overload]
-            left = [leaf for leaf in last.tensors or () if leaf.is_parameter and leaf not in {*known, *seen}]
+            left = [leaf for leaf in last.tensors or () if leaf not in {*known, *seen}]
+            left = [leaf for leaf in left if leaf.is_parameter or _is_coefficient(last.event, leaf)]
             left = [leaf for leaf in left if leaf.requires_grad is True and not _is_elsewhere(leaf, handled)]
             if made is None or not left or not last.tensors & moment.tensors:  # type: ignore[operator]
                 continue
@@ -300,6 +329,7 @@ class StaleOptimizer(Rule):
         return self.finding(place(made.at), message, story, severity=Severity.INFORMATION)
 
 
+_REPLACING = ("attribute-set", "reparametrized")
 _MAKING = ("optimizer-made", "group-added")
 _PUTTING = ("unknown-attribute-set", "unknown-item-set")
 
@@ -354,6 +384,37 @@ def _is_elsewhere(leaf: Tensor, handled: set[object]) -> bool:
     if None in handled or leaf in handled or leaf.fields.get("escaped"):
         return True
     return owner is not None and (bool(owner.fields.get("escaped")) or owner.fields.get("training") is FALSE)
+
+
+_ARITHMETIC = frozenset(("add", "sub", "mul", "div", "truediv", "pow"))
+
+
+def _is_coefficient(backward: Event, leaf: Tensor) -> bool:
+    """Is a leaf, which is no parameter, only a factor or a term of what is computed with parameters? Data may require
+    grad, too, without any need: they go into layers."""
+    if backward.node is None or leaf.requires_grad is not True:
+        return False
+    users: dict[Node, list[Node]] = {}
+    for node in walk(backward.node, follow="flow"):
+        for edge in node.edges:
+            users.setdefault(edge.node, []).append(node)
+    todo, seen, found = [leaf.node], {leaf.node}, False
+    while todo:
+        one = todo.pop()
+        for user in users.get(one, ()):
+            others = [edge.node for edge in user.edges if edge.node is not one]
+            if not others and user.kind == "op" and user not in seen:
+                seen.add(user)
+                todo.append(user)  # its logarithm is kept, say
+            elif len(others) != 1 or user.op not in _ARITHMETIC or not _is_computed(others[0]):
+                return False
+            found = found or bool(others)
+    return found
+
+
+def _is_computed(node: Node) -> bool:
+    """Is it computed with parameters?"""
+    return node.leaf is None and any(part.leaf is not None and part.leaf.is_parameter for part in walk(node))
 
 
 def _new_leaves(event: Event, known: set[Tensor]) -> list[Tensor]:

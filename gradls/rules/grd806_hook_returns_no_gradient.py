@@ -115,11 +115,11 @@ class HookReturnsNoGradient(Rule):
             lost = _forgotten(function) if isinstance(function, Function) else None
             if lost is not None:
                 message = (
-                    f"this hook computes another gradient and returns nothing, so the gradient stays what it was: "
-                    f"return `{lost.id}`"
+                    "this hook computes another gradient and returns nothing, so the gradient stays what it was: "
+                    f"return `{function.source.segment(lost)}`"
                 )
                 at = Place(facts.source_of(call), call)
-                story = [Step(Place(function.source, lost), "what is assigned here is gone when the hook ends")]
+                story = [Step(Place(function.source, lost), "what is computed here is gone when the hook ends")]
                 yield self.finding(at, message, story, severity=Severity.WARNING)
         for event in facts.of("hook"):
             tensor, node = event.value, event.node
@@ -152,25 +152,31 @@ class HookReturnsNoGradient(Rule):
             yield self.finding(place(event.at), message, severity=Severity.INFORMATION)
 
 
-def _forgotten(function: Function) -> ast.Name | None:
-    """Where a hook gives another value to its gradient, which it does not use and does not return."""
+def _forgotten(function: Function) -> ast.expr | None:
+    """The name that a hook gives to another gradient, which it does not use and does not return, or the other gradient
+    if it has no name."""
     if not isinstance(function.node, ast.FunctionDef) or function.node.decorator_list:
         return None
     arguments = [*function.node.args.posonlyargs, *function.node.args.args]
     name = arguments[-1].arg if arguments and len(arguments) <= 2 else ""
-    found: ast.Name | None = None
     for node in ast.walk(function.node):
         if isinstance(node, (ast.Return, ast.Yield)) and node.value is not None:
             return None
         if isinstance(node, (ast.Global, ast.Nonlocal, ast.FunctionDef, ast.Lambda)) and node is not function.node:
             return None
     last = function.node.body[-1]
-    if isinstance(last, ast.Assign) and len(last.targets) == 1 and isinstance(last.targets[0], ast.Name):
-        found = last.targets[0]
-    writes = isinstance(last, ast.Assign) and any(
-        isinstance(part, ast.Attribute) and part.attr.endswith("_") for part in ast.walk(last.value)
-    )
-    return found if found is not None and found.id == name and not writes else None
+    if isinstance(last, ast.Expr) and isinstance(last.value, ast.BinOp) and not _writes(last.value):
+        operands = (last.value.left, last.value.right)
+        return last.value if any(isinstance(one, ast.Name) and one.id == name for one in operands) else None
+    if not isinstance(last, ast.Assign) or len(last.targets) != 1 or _writes(last.value):
+        return None
+    target = last.targets[0]
+    return target if isinstance(target, ast.Name) and target.id == name else None
+
+
+def _writes(expression: ast.expr) -> bool:
+    """Does it call what changes the gradient in place?"""
+    return any(isinstance(part, ast.Attribute) and part.attr.endswith("_") for part in ast.walk(expression))
 
 
 def _is_zero(tensor: Tensor) -> bool:

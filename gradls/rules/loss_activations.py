@@ -27,6 +27,7 @@ NAMES = {
     "tanh": "tanh",
     "relu": "relu",
     "relu6": "relu",
+    "exp": "exp",
     "Linear": "linear",
     "linear": "linear",
     "Conv1d": "linear",
@@ -48,7 +49,7 @@ def made_by(value: Value) -> Node | None:
 
 
 def activation(value: Value) -> str:
-    """softmax, log_softmax, sigmoid, logsigmoid, log, tanh, relu, linear (the raw output of a layer), or an empty
+    """softmax, log_softmax, sigmoid, logsigmoid, exp, log, tanh, relu, linear (the raw output of a layer), or an empty
     string if it is something else or not known. A value that differs by branch has one only if all branches agree."""
     node = made_by(value)
     if node is None:

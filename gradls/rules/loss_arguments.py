@@ -21,15 +21,16 @@ class Argument(NamedTuple):
 
 def prediction(event: Event) -> Argument | None:
     """The argument of a `loss` event in the place of the prediction."""
-    return _argument(event, event.spec.prediction)
+    return argument(event, event.spec.prediction)
 
 
 def target(event: Event) -> Argument | None:
     """The argument in the place of the target; None for losses without one."""
-    return _argument(event, event.spec.target)
+    return argument(event, event.spec.target)
 
 
-def _argument(event: Event, name: str) -> Argument | None:
+def argument(event: Event, name: str) -> Argument | None:
+    """The argument that the function of the loss calls `name`."""
     spec = event.spec
     if event.criterion is not None and name in spec.inputs and len(spec.inputs) == len(spec.module_inputs):
         name = spec.module_inputs[spec.inputs.index(name)]

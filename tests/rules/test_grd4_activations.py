@@ -112,3 +112,35 @@ loss.backward()
 opt.step()
 """
     assert len(reported("GRD107", snippet)) == found
+
+
+_RNN = "model, x, lengths = nn.Linear(4, 5), torch.randn(9, 2, 4), torch.full((2,), 9)\n"
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        ("nn.CTCLoss()(model(x), torch.ones(2, 3), lengths, lengths // 3)", 1),
+        ("nn.CTCLoss()(model(x).softmax(2), torch.ones(2, 3), lengths, lengths // 3)", 1),
+        ("nn.CTCLoss()(model(x).log_softmax(2), torch.ones(2, 3), lengths, lengths // 3)", 0),
+        ("nn.PoissonNLLLoss()(model(x).exp(), torch.ones(9, 2, 5))", 1),
+        ("F.poisson_nll_loss(model(x).exp(), torch.ones(9, 2, 5))", 1),
+        ("nn.PoissonNLLLoss()(model(x), torch.ones(9, 2, 5))", 0),
+        ("nn.PoissonNLLLoss(log_input=False)(model(x).exp(), torch.ones(9, 2, 5))", 0),
+        ("nn.PoissonNLLLoss(log_input=unknown)(model(x).exp(), torch.ones(9, 2, 5))", 0),
+        ("F.poisson_nll_loss(model(x).exp(), torch.ones(9, 2, 5), log_input=False)", 0),
+        ("nn.GaussianNLLLoss()(model(x), torch.ones(9, 2, 5), model(x))", 1),
+        ("F.gaussian_nll_loss(model(x), torch.ones(9, 2, 5), var=model(x))", 1),
+        ("nn.GaussianNLLLoss()(model(x), torch.ones(9, 2, 5), model(x).exp())", 0),
+        ("nn.GaussianNLLLoss()(model(x), torch.ones(9, 2, 5), F.softplus(model(x)))", 0),
+    ],
+)
+def test_logarithms_and_variances(loss: str, expected: int) -> None:
+    assert reported("GRD403", f"{_RNN}{loss}.backward()\n") == [("warning", loss)] * expected
+
+
+@pytest.mark.parametrize("options", ["", "log_input=False", "full=True, log_input=True"])
+def test_options_named_like_inputs(options: str) -> None:
+    """`log_input` is the prediction of the criterion, and an option of the function."""
+    loss = f"nn.PoissonNLLLoss({options})(model(x).abs(), torch.ones(9, 2, 5))"
+    assert reported("GRD110", f"{_RNN}{loss}.backward()\n") == []

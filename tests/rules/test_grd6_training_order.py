@@ -719,3 +719,61 @@ for _ in range(3):
 def test_an_optimizer_of_nothing_that_requires_grad(before: str, given: str, inside: str, blamed: list[str]) -> None:
     found = reported("GRD611", FROZEN.format(before=before, given=given, inside=inside))
     assert found == [("warning", what) for what in blamed]
+
+
+COEFFICIENT = """
+net, scale = nn.Linear(3, 3), torch.tensor(0.5, requires_grad=True)
+x = torch.randn(4, 3, requires_grad=True)
+optimizer = torch.optim.SGD({held}, lr=0.1)
+for _ in range(3):
+    optimizer.zero_grad()
+    ({loss}).mean().backward()
+    optimizer.step()
+{after}
+"""
+
+
+@pytest.mark.parametrize(
+    ("held", "loss", "after", "found"),
+    [
+        ("net.parameters()", "scale * net(x)", "", 1),
+        ("net.parameters()", "net(x).pow(2) / scale.exp() + scale", "", 1),
+        ("[scale, *net.parameters()]", "scale * net(x)", "", 0),
+        ("net.parameters()", "x * net(x)", "", 0),
+        ("net.parameters()", "net(x * scale)", "", 0),
+        ("net.parameters()", "scale * net(x)", "print(scale.grad)", 0),
+        ("net.parameters()", "scale * net(x)", "scale.data -= 0.1", 0),
+        ("net.parameters()", "scale.detach() * net(x)", "", 0),
+    ],
+)
+def test_coefficient_in_no_optimizer(held: str, loss: str, after: str, found: int) -> None:
+    assert len(reported("GRD607", COEFFICIENT.format(held=held, loss=loss, after=after))) == found
+
+
+NORMALIZED = """
+from torch.nn.utils import parametrizations, weight_norm
+net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 1))
+{before}
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+{after}
+for _ in range(3):
+    optimizer.zero_grad()
+    net(torch.randn(4, 3)).mean().backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ("", "parametrizations.weight_norm(net[0])", 1),
+        ("", "weight_norm(net[0])", 1),
+        ("", "for layer in net:\n    weight_norm(layer, name='weight')", 1),
+        ("", "parametrizations.spectral_norm(net[0])", 0),
+        ("", "parametrizations.orthogonal(net[0])", 0),
+        ("weight_norm(net[0])", "", 0),
+        ("", "weight_norm(net[0])\noptimizer = torch.optim.SGD(net.parameters(), lr=0.1)", 0),
+    ],
+)
+def test_weight_normalized_after_optimizer(before: str, after: str, found: int) -> None:
+    assert len(reported("GRD607", NORMALIZED.format(before=before, after=after))) == found

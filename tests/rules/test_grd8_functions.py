@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.rules.reported import check_error, check_right
+from tests.rules.reported import check_error, check_right, reported
 
 WRONG = {
     ("GRD801", "straight-through with custom function, wrong count"): """
@@ -165,3 +165,32 @@ def test_is_an_error(code: str, title: str) -> None:
 @pytest.mark.parametrize("title", RIGHT)
 def test_is_right(title: str) -> None:
     check_right(RIGHT[title])
+
+
+HOOK = """
+weight = torch.ones(3, requires_grad=True)
+mask = torch.tensor([1.0, 0.0, 1.0])
+
+
+def hook(grad):
+    {body}
+
+
+weight.register_hook(hook)
+weight.sum().backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("grad * mask", ["warning"]),
+        ("mask * grad", ["warning"]),
+        ("return grad * mask", []),
+        ("print(grad * mask)", []),
+        ("mask * 2", []),
+        ("grad.mul_(2) * mask", []),
+    ],
+)
+def test_hook_without_return(body: str, found: list[str]) -> None:
+    assert [severity for severity, _ in reported("GRD806", HOOK.format(body=body)) if severity == "warning"] == found

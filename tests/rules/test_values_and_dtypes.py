@@ -66,6 +66,12 @@ double = torch.from_numpy(np.random.rand(2, 3))
         ("GRD409", "F.binary_cross_entropy(torch.tensor([0.5, -0.1]), torch.ones(2))", ["error"]),
         ("GRD409", "F.binary_cross_entropy(torch.rand(2), torch.full((2,), 2.0))", ["error"]),
         ("GRD409", "F.binary_cross_entropy(net(x).sigmoid(), torch.ones(2, 4))", []),
+        ("GRD409", "F.cosine_embedding_loss(net(x), net(x), torch.randint(0, 2, (2,)).float())", ["warning"]),
+        ("GRD409", "nn.MarginRankingLoss()(net(x)[:, 0], net(x)[:, 1], torch.tensor([0.0, 1.0]))", ["warning"]),
+        ("GRD409", "F.hinge_embedding_loss(net(x), 2 * torch.randint(0, 2, (2, 4)) - 1)", []),
+        ("GRD409", "F.soft_margin_loss(net(x), torch.ones(2, 4))", []),
+        ("GRD409", "F.soft_margin_loss(net(x), torch.tensor([[-1.0, 0.0, 1.0, 1.0]]).expand(2, 4))", []),
+        ("GRD409", "F.multilabel_soft_margin_loss(net(x), torch.randint(0, 2, (2, 4)).float())", []),
     ],
 )
 def test_refused(code: str, statement: str, severity: list[str]) -> None:

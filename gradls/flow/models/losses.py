@@ -31,8 +31,12 @@ def apply_loss(run: Run, spec: LossSpec, criterion: Instance | None, call: Call)
     _check_refused(run, spec, options | positional | bound | call.kwargs, op, call)
     if op is not None:
         known = {name: value for name, value in options.items() if name in op.params and name not in call.kwargs}
-        arguments = dict(positional or bound) | call.kwargs
-        result = apply(run, spec.function, Call(call.node, [], arguments | known, call.unsure))
+        if criterion is not None:
+            others = {name: value for name, value in call.kwargs.items() if name not in bound}
+            arguments = known | others | _of_function(spec, bound)
+        else:
+            arguments = dict(positional or bound) | call.kwargs
+        result = apply(run, spec.function, Call(call.node, [], arguments, call.unsure))
     else:
         result = derived_tensor(
             run, spec.name, [*bound.values(), *more_of(run, call)], call.node, shape=None, saves=True
@@ -65,6 +69,15 @@ def apply_loss(run: Run, spec: LossSpec, criterion: Instance | None, call: Call)
         ranges={name: ranges.of(value) for name, value in bound.items()},
     )
     return result
+
+
+def _of_function(spec: LossSpec, bound: dict[str, Value]) -> dict[str, Value]:
+    """What a criterion is called with, by the names of its function: `PoissonNLLLoss` calls `log_input` what is `input`
+    there, where `log_input` is an option."""
+    if len(spec.inputs) != len(spec.module_inputs):
+        return bound
+    names = dict(zip(spec.module_inputs, spec.inputs, strict=True))
+    return {names[name]: value for name, value in bound.items()}
 
 
 def _check_refused(run: Run, spec: LossSpec, given: dict[str, Value], op: Op | None, call: Call) -> None:

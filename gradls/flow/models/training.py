@@ -57,7 +57,25 @@ def reparametrize(run: Run, path: str, call: Call) -> Value:
         if path.startswith(("torch.nn.utils.weight_norm", "torch.nn.utils.spectral_norm")):
             # A hook before forward computes the weight.
             call.args[0].data["renormalized"] = True
+        if path.endswith(".weight_norm"):
+            _split_weight(run, call.args[0], call)
     return call.args[0] if call.args else run.unknown("call", path)
+
+
+def _split_weight(run: Run, layer: Instance, call: Call) -> None:
+    """Weight normalization makes a length and a direction of a parameter, both new parameters; others keep the one that
+    there is. One new parameter stands for the two."""
+    given = call.get(1, "name")
+    name = "weight" if given is None else given.value if isinstance(given, Host) else None
+    old = layer.fields.get(name) if isinstance(name, str) else None
+    if not isinstance(name, str) or not isinstance(old, Tensor) or not old.is_parameter:
+        return
+    new = run.leaf("Parameter", call.node, requires_grad=old.requires_grad, shape=old.shape, is_parameter=True)
+    new.name, new.owner = name, layer
+    if "exact" in old.fields:
+        new.fields["exact"] = old.fields["exact"]
+    run.state.set(layer.fields, name, new)
+    run.event("reparametrized", call.node, layer, name=name, assigned=new, old=old)
 
 
 @function(
