@@ -25,6 +25,7 @@ from gradls.rules.training_order import (
     receiver_of,
     rounds_of,
 )
+from gradls.rules.unused_gradients import fates
 from gradls.rules.words import code, place
 
 
@@ -33,9 +34,10 @@ class ClearedBeforeStep(Rule):
 
     ## What it finds
     `backward()`, then `zero_grad()`, then `step()`, with nothing in between that fills the gradients again. A loop
-    that clears and computes gradients in each of its rounds, with the step behind it. As information: a loop that steps
-    in every so many rounds, or divides its loss to add up several batches and steps now and then, and clears the
-    gradients in every round.
+    that clears and computes gradients in each of its rounds, with the step behind it. A backward of which another
+    function clears everything, and then another one before the step: what computes an attack for itself, say. As
+    information: a loop that steps in every so many rounds, or divides its loss to add up several batches and steps now
+    and then, and clears the gradients in every round.
 
     ## Why it matters
     The step sees no gradient and changes nothing. In the second case only the last batch before each step counts.
@@ -125,6 +127,7 @@ class ClearedBeforeStep(Rule):
             yield from self._of_optimizer(facts, optimizer, held, mine)
         yield from self._of_parts(facts, order)
         yield from self._of_inner_loops(facts, order)
+        yield from self._of_terms(facts, order)
         yield from self._of_unknown(facts)
 
     def _of_optimizer(
@@ -188,15 +191,22 @@ class ClearedBeforeStep(Rule):
             if step.event.kind != "step" or step.tensors is None or not rounds_of(step.event.path):
                 continue
             before = [
-                m for m in order.moments if m.number < step.number and (m.tensors is None or m.tensors & step.tensors)
+                m
+                for m in order.moments
+                if m.number < step.number
+                and (m.tensors is None or m.tensors & step.tensors)
+                and not (m.kind == "read" and is_on_the_way(step.event.path, m.event.path))  # clipping, say
             ]
             backward = before[-1] if before else None
             clear = before[-2] if len(before) > 1 else None
             if backward is None or backward.kind != "backward" or clear is None or clear.kind != "clear":
                 continue
-            if rounds_of(clear.event.path) != rounds_of(step.event.path):
+            now_and_then = is_every_so_often(facts, step.event)
+            if rounds_of(clear.event.path) != rounds_of(step.event.path) and not (
+                now_and_then and _is_of_last_round(clear.event, step.event)
+            ):
                 continue
-            if not is_divided(backward.event) and not is_every_so_often(facts, step.event):
+            if not is_divided(backward.event) and not now_and_then:
                 continue
             plain = is_on_the_way(clear.event.path, backward.event.path) and is_on_the_way(
                 backward.event.path, clear.event.path
@@ -227,6 +237,39 @@ class ClearedBeforeStep(Rule):
                 told.add(step.event.at.node)
                 yield self._report_inner(facts, clear.event, last.event, step.event)
 
+    def _of_terms(self, facts: Facts, order: Order) -> Iterator[Finding]:
+        """A backward of which all is cleared in another function, and another one before the step: what computes a
+        gradient for an attack clears what the loss left, too."""
+        if any(True for name in _WATCHING for _ in facts.called(name)):
+            return
+        for fate in fates(facts, used=False):
+            first, clear = fate.events[0], fate.cleared
+            if clear is None or not fate.thrown.issuperset(_wanted(first)) or clear.kind != "zero-grad":
+                continue
+            if clear.calls == first.calls:
+                continue  # Who writes both means to throw it away: the first pass warms up, say.
+            later = [moment for moment in order.moments if moment.event.clock > clear.clock]
+            again = next((m for m in later if m.kind == "backward"), None)
+            step = next((m for m in later if m.kind == "step"), None)
+            if again is None or step is None or again.number > step.number or step.event.kind != "step":
+                continue
+            if not step.tensors or not fate.thrown & step.tensors or not again.tensors:
+                continue
+            if all(rounds_of(one.path) == rounds_of(first.path) for one in (clear, again.event, step.event)):
+                yield self._report_term(facts, first, clear, again.event, step.event)
+
+    def _report_term(self, facts: Facts, backward: Event, clear: Event, again: Event, step: Event) -> Finding:
+        message = (
+            f"{code(facts, clear.at.node)} throws away all that {code(facts, backward.at.node)} computed: what "
+            f"{code(facts, step.at.node)} applies is only what {code(facts, again.at.node)} computes afterwards"
+        )
+        story = [
+            Step(place(backward.at), "these gradients are used by nobody"),
+            Step(place(again.at), "others are computed here"),
+            Step(place(step.at), "only these are applied"),
+        ]
+        return self.finding(place(clear.at), message, story)
+
     def _report_inner(self, facts: Facts, clear: Event, backward: Event, step: Event) -> Finding:
         message = (
             f"{code(facts, clear.at.node)} runs in every round of this loop, and {code(facts, step.at.node)} only "
@@ -251,6 +294,21 @@ class ClearedBeforeStep(Rule):
             Step(place(step.at), "only the last round's are left here"),
         ]
         return self.finding(place(clear.at), message, story, severity=Severity.INFORMATION)
+
+
+_WATCHING = ("register_hook", "retain_grad", "register_full_backward_hook", "register_backward_hook")
+"""With these a gradient is looked at on its way."""
+
+
+def _wanted(backward: Event) -> set[Tensor]:
+    """The leaves that a backward gives a gradient."""
+    return {leaf for leaf in backward.reached if leaf.requires_grad}
+
+
+def _is_of_last_round(clear: Event, step: Event) -> bool:
+    """Does something happen in the round before, of the very loop in which an optimizer steps?"""
+    one, other = rounds_of(clear.path), rounds_of(step.path)
+    return bool(one) and other[:-1] == one and one[-1].loop is other[-1].loop
 
 
 def _last_four(order: Order, end: int, tensors: frozenset[Tensor]) -> list[Moment]:

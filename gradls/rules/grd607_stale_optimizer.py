@@ -5,15 +5,22 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import At, Node, leaves, walk
+from gradls.flow.graph import At, leaves
 from gradls.flow.hierarchy import is_module
-from gradls.flow.registration import plain_containers
-from gradls.flow.values import FALSE, Instance, Tensor
+from gradls.flow.values import Instance, Tensor
 from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.forgotten_parameters import (
+    handled_elsewhere,
+    holding,
+    is_coefficient,
+    is_elsewhere,
+    switched,
+    thawed,
+    told_otherwise,
+)
 from gradls.rules.registration import leaves_of, optimized
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import Moment, Order, gradient_of, is_on_the_way, order_of
-from gradls.rules.unused_gradients import cut_points, fates
+from gradls.rules.training_order import Moment, Order, is_on_the_way, order_of
 from gradls.rules.words import code, owners, place
 
 
@@ -95,7 +102,7 @@ class StaleOptimizer(Rule):
     loss = (weight * model(torch.randn(8, 3))).pow(2).mean()
     loss.backward()
     optimizer.step()
-    assert weight.grad is not None and weight == 0.5
+    assert weight == 0.5
     ```
 
     ```python
@@ -299,8 +306,8 @@ class StaleOptimizer(Rule):
         """Parameters that a backward fills beside those of the optimizer which then steps, and that nothing has."""
         if any(made.strange for made in order.made.values()) or any(m.tensors is None for m in order.moments):
             return
-        handled = _handled(facts)
-        seen = _told_otherwise(facts)
+        handled, by_turns = handled_elsewhere(facts), switched(facts)
+        seen = told_otherwise(facts)
         last: Moment | None = None
         for moment in order.moments:
             last = moment if moment.kind == "backward" else last
@@ -308,12 +315,33 @@ class StaleOptimizer(Rule):
                 continue
             made = order.made.get(moment.event.value)  # type: ignore[call-overload]
             left = [leaf for leaf in last.tensors or () if leaf not in {*known, *seen}]
-            left = [leaf for leaf in left if leaf.is_parameter or _is_coefficient(last.event, leaf)]
-            left = [leaf for leaf in left if leaf.requires_grad is True and not _is_elsewhere(leaf, handled)]
+            left = [leaf for leaf in left if leaf.is_parameter or is_coefficient(last.event, leaf)]
+            left = [leaf for leaf in left if leaf.requires_grad is not False and not is_elsewhere(leaf, handled)]
             if made is None or not left or not last.tensors & moment.tensors:  # type: ignore[operator]
                 continue
+            thaw = thawed(facts, made, last.event, left)
+            if thaw is not None:
+                seen.update(left)
+                yield self._report_thawed(facts, thaw, made, last.event, moment.event)
+                continue
+            left = [leaf for leaf in left if leaf.requires_grad is True and leaf not in by_turns]
             seen.update(left)
-            yield self._report_forgotten(facts, made, last.event, left)
+            if left:
+                yield self._report_forgotten(facts, made, last.event, left)
+
+    def _report_thawed(self, facts: Facts, thaw: Event, made: Event, backward: Event, step: Event) -> Finding:
+        name = made.value.name if isinstance(made.value, Instance) and made.value.name else "the optimizer"
+        message = (
+            f"{code(facts, thaw.at.node)} lets parameters require grad that `{name}` was not given when it was made: "
+            "they get gradients and are never trained. Give them to it with `add_param_group`"
+        )
+        story = [
+            Step(place(made.at), "the optimizer is made here, with what required grad then"),
+            *(Step(place(call), "in this call") for call, _ in islice(thaw.callers(), 1)),
+            Step(place(backward.at), "their gradients are computed here"),
+            Step(place(step.at), "and not used here"),
+        ]
+        return self.finding(place(thaw.at), message, story)
 
     def _report_forgotten(self, facts: Facts, made: Event, backward: Event, left: list[Tensor]) -> Finding:
         left.sort(key=lambda leaf: leaf.fields.born)
@@ -326,6 +354,9 @@ class StaleOptimizer(Rule):
         at = left[0].owner.at if left[0].owner is not None else left[0].node.at
         if at is not None:
             story.insert(0, Step(place(at), "these parameters are made here"))
+        held = holding(facts, left)
+        if held is not None:
+            story.insert(1, Step(place(held.at), "what is kept in a plain list or dictionary is not registered"))
         return self.finding(place(made.at), message, story, severity=Severity.INFORMATION)
 
 
@@ -347,74 +378,6 @@ def _may_be_given(made: Event, into: str) -> bool:
     given = ast.walk(next(iter(getattr(made.at.node, "args", ())), made.at.node))
     names = {node.id for node in given if isinstance(node, ast.Name)}
     return into.partition(".")[0] in names or not names
-
-
-def _told_otherwise(facts: Facts) -> set[Tensor]:
-    """Parameters that are forgotten because they are not registered, or that were never meant to be reached."""
-    made = [event.value for event in facts.of("object-made") if isinstance(event.value, Instance)]
-    held = [member for module in made for container in plain_containers(module) for member in container.members]
-    found = {leaf for member in held for leaf in leaves_of(member)}
-    return found.union(*(leaves for fate in fates(facts) for _, leaves in cut_points(facts, fate)))
-
-
-_HANDLING = frozenset(("write", "leaf-write", "data-set", "grad-set", "grad-read", "expanded-write"))
-_LOADING = ("load-state-dict", "freeze", "grad-call", "vector-to-parameters", "functional-call", "functional")
-
-
-def _handled(facts: Facts) -> set[object]:
-    """The tensors that are written to or whose gradients are read, and the modules that were loaded: something else
-    looks after these."""
-    found: set[object] = set()
-    for event in facts.of(*_HANDLING, *_LOADING):
-        if event.kind in _HANDLING and isinstance(event.value, Tensor):
-            owner = gradient_of(event.value)
-            found.update((event.value, owner) if owner is not None else (event.value,))
-            found.update(node.leaf for node in walk(event.value.node) if node.leaf is not None)
-        elif event.kind in ("load-state-dict", "freeze") and isinstance(event.value, Instance):
-            found.update(leaves_of(event.value))
-        elif event.kind == "grad-call":
-            found.update(target for target in event.targets if isinstance(target, Tensor))
-        elif event.kind in ("vector-to-parameters", "functional-call", "functional"):
-            found.add(None)
-    return found
-
-
-def _is_elsewhere(leaf: Tensor, handled: set[object]) -> bool:
-    owner = leaf.owner
-    if None in handled or leaf in handled or leaf.fields.get("escaped"):
-        return True
-    return owner is not None and (bool(owner.fields.get("escaped")) or owner.fields.get("training") is FALSE)
-
-
-_ARITHMETIC = frozenset(("add", "sub", "mul", "div", "truediv", "pow"))
-
-
-def _is_coefficient(backward: Event, leaf: Tensor) -> bool:
-    """Is a leaf, which is no parameter, only a factor or a term of what is computed with parameters? Data may require
-    grad, too, without any need: they go into layers."""
-    if backward.node is None or leaf.requires_grad is not True:
-        return False
-    users: dict[Node, list[Node]] = {}
-    for node in walk(backward.node, follow="flow"):
-        for edge in node.edges:
-            users.setdefault(edge.node, []).append(node)
-    todo, seen, found = [leaf.node], {leaf.node}, False
-    while todo:
-        one = todo.pop()
-        for user in users.get(one, ()):
-            others = [edge.node for edge in user.edges if edge.node is not one]
-            if not others and user.kind == "op" and user not in seen:
-                seen.add(user)
-                todo.append(user)  # its logarithm is kept, say
-            elif len(others) != 1 or user.op not in _ARITHMETIC or not _is_computed(others[0]):
-                return False
-            found = found or bool(others)
-    return found
-
-
-def _is_computed(node: Node) -> bool:
-    """Is it computed with parameters?"""
-    return node.leaf is None and any(part.leaf is not None and part.leaf.is_parameter for part in walk(node))
 
 
 def _new_leaves(event: Event, known: set[Tensor]) -> list[Tensor]:
@@ -452,7 +415,7 @@ def _only_others(order: Order, start: int, step: Moment, known: set[Tensor]) -> 
         if moment.tensors & held or not trained:
             return None
         apart = [leaf for leaf in trained if not leaf.is_parameter] or trained
-        if any(leaf in known or leaf.requires_grad is not True or _is_elsewhere(leaf, set()) for leaf in apart):
+        if any(leaf in known or leaf.requires_grad is not True or is_elsewhere(leaf, set()) for leaf in apart):
             return None
         if not is_on_the_way(moment.event.path, step.event.path):
             return None

@@ -15,19 +15,22 @@ from gradls.rules.training_order import Moment, order_of, outermost
 @dataclass(slots=True)
 class Fate:
     """What becomes of the gradients that one call of backward computes, over all rounds: of leaves that are `applied`,
-    and of those that are `thrown` away, cleared or never looked at. `events`: that call, by round."""
+    and of those that are `thrown` away, cleared or never looked at. `events`: that call, by round; `cleared`: what
+    cleared the first that were."""
 
     events: list[Event] = field(default_factory=list)
     applied: set[Tensor] = field(default_factory=set)
     thrown: set[Tensor] = field(default_factory=set)
+    cleared: Event | None = None
 
 
-def fates(facts: Facts) -> list[Fate]:
-    """One for each call of backward after which an optimizer steps; none if not all is known of the optimizers."""
+def fates(facts: Facts, used: bool = True) -> list[Fate]:
+    """One for each call of backward of which something is applied, or of which nothing is; none if not all is known of
+    the optimizers."""
     found: list[Fate] | None = facts.memo.get("fates")
     if found is None:
         found = facts.memo["fates"] = _fates(facts)
-    return found
+    return [fate for fate in found if bool(fate.applied) is used]
 
 
 def _fates(facts: Facts) -> list[Fate]:
@@ -47,7 +50,7 @@ def _fates(facts: Facts) -> list[Fate]:
             fate = found.setdefault(event.at.node, Fate())
             fate.events.append(event)
             _follow(fate, event, moments[position + 1 :], held, perhaps)
-    return [fate for fate in found.values() if fate.applied]
+    return list(found.values())
 
 
 def _is_doubled(moment: Moment) -> bool:
@@ -73,6 +76,7 @@ def _follow(fate: Fate, event: Event, later: list[Moment], held: set[Tensor], pe
             fate.applied |= there
         elif moment.kind == "clear":
             fate.thrown |= there
+            fate.cleared = fate.cleared or (moment.event if there else None)
         if moment.kind != "backward":
             pending = pending - there
     # Who calls a function that nobody in the file calls may step what it leaves behind.

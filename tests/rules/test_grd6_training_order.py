@@ -777,3 +777,137 @@ for _ in range(3):
 )
 def test_weight_normalized_after_optimizer(before: str, after: str, found: int) -> None:
     assert len(reported("GRD607", NORMALIZED.format(before=before, after=after))) == found
+
+
+THAWED = """
+backbone, head = nn.Linear(3, 4), nn.Linear(4, 1)
+model = nn.Sequential(backbone, nn.ReLU(), head)
+{frozen}
+optimizer = torch.optim.SGD({held}, lr=0.1)
+for epoch in range(5):
+    if epoch == 2:
+        {thaw}
+    optimizer.zero_grad()
+    model(torch.randn(4, 3)).mean().backward()
+    optimizer.step()
+"""
+HEAD_ONLY = "backbone.requires_grad_(False)"
+TRAINED = "[p for p in model.parameters() if p.requires_grad]"
+
+
+@pytest.mark.parametrize(
+    ("frozen", "held", "thaw", "found"),
+    [
+        (HEAD_ONLY, TRAINED, "backbone.requires_grad_(True)", ["backbone.requires_grad_(True)"]),
+        (HEAD_ONLY, TRAINED, "model.requires_grad_()", ["model.requires_grad_()"]),
+        (HEAD_ONLY, "head.parameters()", "backbone.weight.requires_grad = True", ["backbone.weight.requires_grad"]),
+        (HEAD_ONLY, "model.parameters()", "backbone.requires_grad_(True)", []),
+        (
+            HEAD_ONLY,
+            TRAINED,
+            "backbone.requires_grad_(True); optimizer.add_param_group({'params': backbone.parameters()})",
+            [],
+        ),
+        (HEAD_ONLY, TRAINED, "pass", []),
+        (HEAD_ONLY, TRAINED, "head.requires_grad_(True)", []),
+    ],
+)
+def test_thawed_after_optimizer(frozen: str, held: str, thaw: str, found: list[str]) -> None:
+    snippet = THAWED.format(frozen=frozen, held=held, thaw=thaw)
+    assert [what for severity, what in reported("GRD607", snippet) if severity == "warning"] == found
+
+
+HELD_IN_LIST = """
+class Net(nn.Module):
+    def __init__(self, parts):
+        super().__init__()
+        self.parts = {parts}
+        self.head = nn.Linear(4, 1)
+
+    def forward(self, x):
+        for part in self.parts:
+            {apply}
+        return self.head(x)
+
+
+net = Net([nn.Linear(4, 4), nn.Linear(4, 4)])
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+for _ in range(3):
+    optimizer.zero_grad()
+    net(torch.randn(2, 4)).mean().backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("parts", "apply", "found"),
+    [
+        ("parts", "x = part(x)", ["information"]),
+        ("nn.ModuleList(parts)", "x = part(x)", []),
+        ("parts", "x = x + part(x).detach()", []),
+    ],
+)
+def test_list_from_outside(parts: str, apply: str, found: list[str]) -> None:
+    snippet = HELD_IN_LIST.format(parts=parts, apply=apply)
+    assert [severity for severity, _ in reported("GRD607", snippet)] == found
+
+
+NOW_AND_THEN = """
+net = nn.Linear(3, 1)
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+for i in range(12):
+    (net(torch.randn(4, 3)).mean() / 4).backward()
+    if {when}:
+        {do}
+    {after}
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "do", "after", "found"),
+    [
+        ("(i + 1) % 4 == 0", "opt.step()", "opt.zero_grad()", 1),
+        ("(i + 1) % 4 == 0", "nn.utils.clip_grad_norm_(net.parameters(), 1.0); opt.step()", "opt.zero_grad()", 1),
+        ("(i + 1) % 4 == 0", "opt.step(); opt.zero_grad()", "", 0),
+        ("torch.isfinite(net.weight.grad).all()", "opt.step()", "opt.zero_grad()", 0),
+    ],
+)
+def test_cleared_at_the_end_of_each_round(when: str, do: str, after: str, found: int) -> None:
+    assert len(reported("GRD602", NOW_AND_THEN.format(when=when, do=do, after=after))) == found
+
+
+TWO_TERMS = """
+net, x = nn.Linear(3, 2), torch.randn(4, 3)
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+
+
+def attack(x):
+    d = torch.zeros_like(x, requires_grad=True)
+    {attack}
+    return d.grad if d.grad is not None else d
+
+
+for _ in range(3):
+    opt.zero_grad()
+    net(x).pow(2).mean().backward()
+    {between}
+    r = attack(x)
+    net(x + r.detach()).mean().backward()
+    opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("attack", "between", "found"),
+    [
+        ("net(x + d).mean().backward(); net.zero_grad()", "", ["net.zero_grad()"]),
+        ("net(x + d).mean().backward()", "", []),
+        ("net(x + d).mean().backward(); net.zero_grad()", "opt.step()", []),
+        ("net(x + d).mean().backward(); net.zero_grad()", "kept = [p.grad.clone() for p in net.parameters()]", []),
+        ("d.grad, = torch.autograd.grad(net(x + d).mean(), d)", "", []),
+        ("pass", "net.zero_grad()", []),
+    ],
+)
+def test_cleared_between_two_terms(attack: str, between: str, found: list[str]) -> None:
+    snippet = TWO_TERMS.format(attack=attack, between=between)
+    assert [what for severity, what in reported("GRD602", snippet) if severity == "warning"] == found
