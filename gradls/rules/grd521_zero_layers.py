@@ -8,6 +8,7 @@ from gradls.flow.values import Instance, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, owners, place
+from gradls.rules.zero_products import is_handed, stuck_zeros
 
 _WRITES = frozenset(("init", "write", "data-set", "leaf-write", "load-state-dict", "step", "copied", "data-write"))
 _WITH_MATRIX = ("torch.nn.Linear", "torch.nn.Conv", "torch.nn.ConvTranspose")
@@ -17,7 +18,9 @@ class ZeroLayers(Rule):
     """Layers that begin with nothing but zeros, one behind the other.
 
     ## What it finds
-    A `backward()` whose gradient can come to a layer of zeros only through another layer of zeros.
+    A `backward()` whose gradient can come to a layer of zeros only through another layer of zeros. As a warning,
+    parameters of zeros that are multiplied with each other, so that none of them ever gets a gradient: both matrices of
+    a low-rank update, say.
 
     ## Why it matters
     A layer passes its gradient on multiplied by its weight. Behind a weight of zeros there is none: the first layer
@@ -38,6 +41,15 @@ class ZeroLayers(Rule):
     model(torch.randn(8, 3)).sum().backward()
     assert not model[0].weight.grad.any()
     assert not model[2].weight.grad.any()
+    ```
+
+    ```python
+    import torch
+    from torch import nn
+
+    down, up = nn.Parameter(torch.zeros(2, 3)), nn.Parameter(torch.zeros(4, 2))
+    (torch.randn(8, 3) @ down.T @ up.T).sum().backward()
+    assert not down.grad.any() and not up.grad.any()
     ```
 
     ## Use instead
@@ -80,6 +92,7 @@ class ZeroLayers(Rule):
     code, name, severity = "GRD521", "zero-layers", Severity.INFORMATION
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        yield from self._of_products(facts)
         if not any(event.info.get("zero") for event in facts.of("init")):
             return
         zero: dict[Tensor, Event] = {}
@@ -96,12 +109,54 @@ class ZeroLayers(Rule):
                     told.add(zero[dead[0]].at.node)
                     yield self._report(facts, event, dead, zero[dead[0]])
 
+    def _of_products(self, facts: Facts) -> Iterable[Finding]:
+        """Parameters of zeros that are multiplied with each other."""
+        zero: dict[Tensor, Event] = {}
+        alive: set[Tensor] = set()
+        found: list[tuple[Event, list[Tensor], dict[Tensor, Event]]] = []
+        for event in facts.of("parameter", "backward", *_WRITES):
+            if isinstance(event.value, Tensor) and _makes_zero(event):
+                zero[event.value] = event
+            elif event.kind in _WRITES:
+                _forget(zero, event)
+            elif event.kind == "backward" and event.node is not None and len(zero) > 1:
+                held = {leaf for leaf in zero if leaf in event.reached and not is_handed(leaf)}
+                stuck = sorted(stuck_zeros(event.node, held), key=lambda leaf: leaf.fields.born)
+                alive.update(held.difference(stuck))
+                if len(stuck) > 1 and not any(_is_matrix(leaf, zero) for leaf in stuck):
+                    found.append((event, stuck, dict(zero)))
+        for backward, stuck, made in found:
+            if alive.isdisjoint(stuck):
+                alive.update(stuck)  # told
+                yield self._report_stuck(backward, stuck, made)
+
+    def _report_stuck(self, backward: Event, stuck: list[Tensor], zero: dict[Tensor, Event]) -> Finding:
+        message = (
+            f"{owners(stuck)} begin as zeros and are multiplied with each other, so the gradient of each is zero, and "
+            "they stay zeros. Leave only one of the factors at zero"
+        )
+        story = [
+            *(Step(place(zero[leaf].at), "this one, too") for leaf in stuck[1:3]),
+            Step(place(backward.at), "this computes gradients of zero"),
+        ]
+        return self.finding(place(zero[stuck[0]].at), message, story, severity=Severity.WARNING)
+
     def _report(self, facts: Facts, event: Event, dead: list[Tensor], by: Event) -> Finding:
         message = (
             f"{code(facts, by.at.node)}: the gradient of {owners(dead)} is zero, because it comes through another "
             "layer of zeros. Leave all but the last layer as they are initialized by default"
         )
         return self.finding(place(by.at), message, [Step(place(event.at), "this computes gradients of zero")])
+
+
+def _makes_zero(event: Event) -> bool:
+    """Does it make a parameter of zeros, or one that there is zero?"""
+    if event.kind == "init":
+        return bool(event.info.get("zero"))
+    if event.kind != "parameter":
+        return False
+    data = event.info.get("data")
+    return isinstance(data, Tensor) and data.node.op in ("zeros", "zeros_like") and event.flag is True
 
 
 def _forget(zero: dict[Tensor, Event], event: Event) -> None:
