@@ -79,6 +79,7 @@ class Names:
             return True
         seen.add(module)
         whole = not (module.open or module.fields.get("escaped")) and _options_known(module)
+        whole = whole and not module.data.get("split")
         if module in self._filled and not any(True for _ in contents(module)):
             whole = False
         for name, member in self._members(module):

@@ -278,10 +278,13 @@ _NEVER_MEANT = frozenset(("integer", "no_derivative"))
 
 
 def _may_cost_a_term(cut: Node, reached: set[Node]) -> bool:
-    """Is this a cut that nobody means to make, or does no backward reach what it cuts off?"""
+    """Is this a cut that nobody means to make, or does no backward reach what it cuts off? What is computed without
+    gradients of something that has one, with frozen layers, was to pass it on, if it makes up a term by itself."""
     assert cut.cut is not None
     if not cut.cut.certain:
         return False
+    if cut.cut.kind == "no_grad" and any(given.node.leaf is not None and given.node.leaf.owner for given in cut.edges):
+        return True
     meant = any(given.node in reached and given.node.leaf is None for given in cut.edges)
     return cut.cut.kind in _NEVER_MEANT or not meant
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, Write, flow_of, meets, walk
-from gradls.flow.values import Tensor
+from gradls.flow.models.modules import parameters_of
+from gradls.flow.values import Mapping, Tensor
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import kept, maker, shown, statement_of
@@ -20,8 +21,8 @@ class WrittenBehindAutograd(Rule):
     A write through `.data`, or into the NumPy array of a detached tensor, to memory that an earlier operation keeps for
     backward, where that backward comes later.
 
-    And a step with a gradient that has a graph (`create_graph=True`), written through `.data` into a tensor that was
-    computed, where a later backward goes through that tensor.
+    And a step with a gradient that has a graph (`create_graph=True`), written through `.data` or with `load_state_dict`
+    into a tensor, where a later backward goes through that tensor.
 
     ## Why it matters
     Autograd counts the in-place writes to a tensor and refuses a backward that would need a value from before. Writes
@@ -121,19 +122,19 @@ class WrittenBehindAutograd(Rule):
         yield from self._missed_steps(facts)
 
     def _missed_steps(self, facts: Facts) -> Iterator[Finding]:
-        hidden = [(number, event, _hidden_target(event)) for number, event in facts.numbered("write", "data-set")]
-        steps = [(number, event, target) for number, event, target in hidden if target is not None]
+        hidden = facts.numbered("write", "data-set", "load-state-dict")
+        steps = [(number, event, *one) for number, event in hidden for one in _hidden(event)]
         if not steps or any(event.node is None for event in facts.of("backward")):
             return
         told: set[ast.AST] = set()
         differentiated = {node for root in _roots(facts) for node in walk(root, follow="maybe")}
-        for number, event, target in steps:
+        for number, event, target, written in steps:
             statement = facts.statement(event.at.node) or event.at.node
-            if event.node is None or statement in told:
+            if statement in told:
                 continue
-            step = next((node for node in _gradients(event.node, target.node) if node not in differentiated), None)
-            if step is None:
-                continue
+            step = next((node for node in _gradients(written, target.node) if node not in differentiated), None)
+            if step is None or (target.leaf is not False and step not in walk(written, follow="flow")):
+                continue  # a leaf is stepped like this on purpose, with the values of the gradient
             backward = next((other for other in facts.events[number:] if _goes_through(other, event, target)), None)
             if backward is not None and step.at is not None:
                 told.add(statement)
@@ -189,15 +190,24 @@ def _roots(facts: Facts) -> Iterator[Node]:
             yield from event.nodes if event.kind == "grad-call" else [event.node] if event.node is not None else []
 
 
-def _hidden_target(event: Event) -> Tensor | None:
-    """The computed tensor to which `x.data = y`, or an operation in place on `x.data`, writes."""
+def _hidden(event: Event) -> Iterator[tuple[Tensor, Node]]:
+    """The tensors to which `x.data = y`, an operation in place on `x.data`, or `load_state_dict` writes, each with what
+    is written to it."""
     value = event.value
-    if event.kind == "write" and isinstance(value, Tensor) and value.storage.behind is not None:
-        value = value.data
-    elif event.kind != "data-set":
-        return None
-    is_computed = isinstance(value, Tensor) and value.leaf is False and value.requires_grad is True
-    return value if is_computed and isinstance(value, Tensor) else None
+    if event.kind == "load-state-dict":
+        given = event.given.entries if isinstance(event.given, Mapping) else {}
+        for name, parameter in parameters_of(value)[0] if given and value is not None else ():
+            written = given.get(name)
+            if isinstance(written, Tensor) and written.requires_grad is True:
+                yield parameter, written.node
+        return
+    if event.kind == "write":
+        behind = isinstance(value, Tensor) and value.storage.behind is not None
+        value = value.data if behind and isinstance(value, Tensor) else None
+    written = event.info.get("assigned") if event.kind == "data-set" else None
+    node = written.node if isinstance(written, Tensor) else event.node
+    if isinstance(value, Tensor) and value.requires_grad is True and node is not None:
+        yield value, node
 
 
 def _gradients(root: Node, target: Node) -> Iterator[Node]:

@@ -105,19 +105,6 @@ class StaleOptimizer(Rule):
     assert weight == 0.5
     ```
 
-    ```python
-    import torch
-    from torch.nn.utils.parametrizations import weight_norm
-
-    model = torch.nn.Linear(3, 1)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    weight_norm(model)
-    before = model.weight.clone()
-    model(torch.randn(8, 3)).pow(2).mean().backward()
-    optimizer.step()
-    assert torch.equal(model.weight, before)
-    ```
-
     ## Use instead
     Make the optimizer last, or add the new parameters to it.
 

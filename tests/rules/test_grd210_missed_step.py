@@ -17,6 +17,10 @@ fast = w * 1
 GRADIENT = "(g,) = torch.autograd.grad((x * fast).sum().pow(2), fast, create_graph=True)\n"
 OUTER = "\n(x * fast).sum().pow(2).backward()\n"
 
+LEAF = GRADIENT.replace("fast", "w")
+LAYER = "(g,) = torch.autograd.grad(net(x).pow(2).sum(), net.weight, create_graph=True)\n"
+LAST = "\nnet(x).pow(2).sum().backward()\n"
+
 META = """
 def outer(tasks):
     for x, y in tasks:
@@ -42,6 +46,9 @@ def found(body: str) -> list[str]:
         GRADIENT + "fast.data = fast.data - 0.1 * g" + OUTER,
         GRADIENT + "fast.data.add_(g.detach(), alpha=-0.1)" + OUTER,
         META,
+        LEAF + "w.data.copy_(w - 0.1 * g)" + OUTER.replace("fast", "w"),
+        LEAF + "w.data = w - 0.1 * g" + OUTER.replace("fast", "w"),
+        LAYER + "net.load_state_dict({'weight': net.weight - 0.1 * g, 'bias': net.bias})" + LAST,
     ],
 )
 def test_found(body: str) -> None:
@@ -54,6 +61,8 @@ def test_found(body: str) -> None:
         GRADIENT + "fast = fast - 0.1 * g" + OUTER,
         GRADIENT.replace(", create_graph=True", "") + "fast.data -= 0.1 * g" + OUTER,
         "fast.data = torch.round(fast.data)" + OUTER,
+        LAYER + "net.load_state_dict({'weight': (net.weight - 0.1 * g).detach(), 'bias': net.bias})" + LAST,
+        LAYER + "net.load_state_dict(net.state_dict())" + LAST,
         GRADIENT + "g.pow(2).sum().backward(retain_graph=True)\nfast.data = fast.data - 0.1 * g.data" + OUTER,
         GRADIENT + "fast.data -= 0.1 * g.data\nprint(fast)",
         GRADIENT.replace("fast", "w") + "w.data -= 0.1 * g.data\n(x * w).sum().pow(2).backward()",

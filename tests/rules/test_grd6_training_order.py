@@ -6,7 +6,8 @@ import textwrap
 
 import pytest
 
-from tests.rules.reported import reported
+from gradls.testing import programs
+from tests.rules.reported import IMPORTS, reported
 
 SET_UP = """
 net = nn.Sequential(nn.Linear(3, 4), nn.Dropout(), nn.Linear(4, 1))
@@ -761,6 +762,14 @@ for _ in range(3):
     net(torch.randn(4, 3)).mean().backward()
     optimizer.step()
 """
+
+
+@pytest.mark.parametrize("normalize", ["parametrizations.weight_norm", "weight_norm"])
+def test_weight_normalization_makes_new_parameters(normalize: str) -> None:
+    program = NORMALIZED.format(before="before = set(net.parameters())", after=f"{normalize}(net[0])")
+    new = "new = [p for p in net.parameters() if p not in before]\nheld = optimizer.param_groups[0]['params']\n"
+    check = "assert len(new) == 2 and not any(p is q for p in new for q in held)\n"
+    assert programs.check(IMPORTS + program + new + check).error is None
 
 
 @pytest.mark.parametrize(

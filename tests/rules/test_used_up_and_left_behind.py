@@ -462,3 +462,55 @@ def test_what_a_closure_of_another_optimizer_left_is_cleared() -> None:
     """
     assert reported("GRD601", snippet.format(clear="optimizer.zero_grad()")) == []
     assert len(reported("GRD601", snippet.format(clear="pass"))) == 1
+
+
+FROZEN_LAYERS = """
+net, frozen = nn.Linear(3, 3), nn.Linear(3, 3).requires_grad_(False)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+x, y = torch.randn(2, 3), torch.randn(2, 3)
+for _ in range(3):
+    out = net(x)
+    {features}
+    loss = F.mse_loss(out, y) + {term}
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+UNDER = "with torch.no_grad():\n        one, other = frozen(out), frozen(y)"
+
+
+@pytest.mark.parametrize(
+    ("features", "term", "found"),
+    [
+        (UNDER, "F.l1_loss(one, other)", 1),
+        (UNDER, "0.1 * (one - other).pow(2).mean()", 1),
+        (UNDER, "F.l1_loss(out, one)", 0),
+        ("one = frozen(out)\n    with torch.no_grad():\n        other = frozen(y)", "F.l1_loss(one, other)", 0),
+        ("one = frozen(out).detach()", "F.l1_loss(one, out)", 0),
+    ],
+)
+def test_a_term_of_frozen_layers_without_gradients(features: str, term: str, found: int) -> None:
+    assert len(reported("GRD106", FROZEN_LAYERS.format(features=features, term=term))) == found
+
+
+TIED = """
+first, second = nn.Embedding(5, 3), nn.Linear(3, 5, bias=False)
+second.weight = {weight}
+second(first(torch.arange(4))).sum().backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("weight", "found"),
+    [
+        ("nn.Parameter(first.weight)", 1),
+        ("nn.Parameter(first.weight.data)", 1),
+        ("nn.Parameter(first.weight.detach())", 1),
+        ("first.weight", 0),
+        ("nn.Parameter(first.weight.clone())", 0),
+        ("nn.Parameter(first.weight.detach().clone())", 0),
+        ("nn.Parameter(second.weight)", 0),
+    ],
+)
+def test_parameter_made_of_another(weight: str, found: int) -> None:
+    assert len(reported("GRD512", TIED.format(weight=weight))) == found

@@ -75,6 +75,7 @@ def _split_weight(run: Run, layer: Instance, call: Call) -> None:
     if "exact" in old.fields:
         new.fields["exact"] = old.fields["exact"]
     run.state.set(layer.fields, name, new)
+    layer.data["split"] = True
     run.event("reparametrized", call.node, layer, name=name, assigned=new, old=old)
 
 
