@@ -112,6 +112,8 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
             return registries.read(run, value, name)
         # What is put in there is not followed.
         value.open = True
+        if name == "__dict__":
+            elsewhere.note_namespace(run, value, node)
     if name in value.fields:
         held = value.fields[name]
         if run.alone and type(held) is Unknown and isinstance(value.cls, Class) and not (held.plain or held.unrecorded):

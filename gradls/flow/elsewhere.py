@@ -48,3 +48,28 @@ def may_be_set(run: Run, receiver: Instance | Class | Function, cls: Value, name
         value = run.unknown("attribute", name) if made_elsewhere or is_open else None
     if value is not None:
         fields.may_be(name, value)
+
+
+_FILLING = ("update", "setdefault", "pop", "popitem", "clear")
+
+
+def note_namespace(run: Run, receiver: Instance, node: ast.expr) -> None:
+    """The attributes of an object are asked for as a dictionary, at `node`: is something put into it there?"""
+    around = run.frame.file.source.parent(node)
+    if isinstance(around, ast.Subscript):
+        written = not isinstance(around.ctx, ast.Load)
+    else:
+        written = isinstance(around, ast.Attribute) and around.attr in _FILLING
+    if written:
+        any_attribute(run, receiver)
+
+
+def any_attribute(run: Run, receiver: Instance) -> None:
+    """It is not known which attribute of an object is set. Of tensors and objects it is taken that they stay."""
+    slots = dict(receiver.fields)
+    for cls in reversed(hierarchy.linearize(receiver.cls)) if isinstance(receiver.cls, Class) else ():
+        if isinstance(cls, Class):
+            slots |= {name: value for name, value in cls.fields.items() if name not in receiver.fields}
+    for name, value in slots.items():
+        if isinstance(value, Host) and isinstance(name, str) and not name.startswith("__"):
+            run.state.set(receiver.fields, name, run.unknown("attribute", name))

@@ -99,6 +99,9 @@ def put(run: Run, mapping: Mapping, index: Value, value: Value, target: ast.expr
             run.state.set(mapping.fields, "unsure", mapping.unsure.difference((index.value,)))
     else:
         put_anywhere(run, mapping, value)
+        for key, old in list(mapping.entries.items()):
+            if isinstance(old, Host):
+                run.state.set(mapping.entries, key, run.join.values([old, value]))
     for part in mapping.fields.get("parts", ()):
         _put_maybe(run, part, index, value)
 
@@ -107,6 +110,11 @@ def put_anywhere(run: Run, mapping: Mapping, value: Value) -> None:
     """Put something in under a key that is not known."""
     old = mapping.rest
     run.state.set(mapping.fields, "rest", value if old is None else run.join.values([old, value]))
+
+
+def may_miss(run: Run, mapping: Mapping) -> None:
+    """Something was taken out of it, it is not known what."""
+    run.state.set(mapping.fields, "unsure", frozenset(mapping.entries))
 
 
 def _put_maybe(run: Run, mapping: Mapping, index: Value, value: Value) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gradls.autograd.ops import find_op
-from gradls.flow import attributes, calls, contexts, entries, nothing, operators, subscripts, truth
+from gradls.flow import attributes, calls, contexts, elements, entries, nothing, operators, subscripts, truth
 from gradls.flow.graph import Edge, Node
 from gradls.flow.imports import builtin, load
 from gradls.flow.iterators import consume, give
@@ -151,7 +151,7 @@ def _bool_op(run: Run, node: ast.BoolOp) -> Value:
             results.append(value)
     if len(results) == 1:
         return results[0]
-    if all(isinstance(value, Host) or truth.is_condition(value) for value in results):
+    if all((isinstance(value, Host) and value.kind == "bool") or truth.is_condition(value) for value in results):
         # Whatever the others are, one decides.
         return host(wanted) if known is wanted else Host("bool")
     joined = run.join.values(results)
@@ -189,12 +189,14 @@ def _tuple(run: Run, node: ast.Tuple | ast.List | ast.Set) -> Value:
     for element_node in node.elts:
         if isinstance(element_node, ast.Starred):
             starred = eval_expr(run, element_node.value)
-            if isinstance(starred, Sequence) and starred.rest is None:
+            if isinstance(starred, Sequence) and starred.whole:
                 items += starred.items
             else:
                 rest += elements_of(run, starred)
         else:
             items.append(eval_expr(run, element_node))
+    if kind == "set":
+        return elements.distinct(run, tuple(items), run.join.values(rest) if rest else None)
     if len(items) > len(node.elts):
         return operators.bounded(run, kind, tuple(items), run.join.values(rest) if rest else None)
     return Sequence(run.state, kind, tuple(items), run.join.values(rest) if rest else None)
@@ -205,7 +207,7 @@ def elements_of(run: Run, value: Value) -> list[Value]:
     if isinstance(value, Sequence):
         return list(value.elements)
     if isinstance(value, Mapping):
-        return [host(key) for key in value.entries]
+        return [*[host(key) for key in value.entries], *([Host("str")] if value.rest is not None else [])]
     if isinstance(value, Choice):
         return [part for option in value.options if not is_none(option) for part in elements_of(run, option)]
     return [element(run, value)]
@@ -311,12 +313,16 @@ def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
     if not scope.held:
         run.state.forget(mark, scope.fields)
     items = found.items
+    doubtful = any(elements.is_doubted(one) for one in found.gone_through)
     if isinstance(node, ast.DictComp):
-        return _dictionary(run, found.keys, items, found.exact)
+        dictionary = _dictionary(run, found.keys, items, found.exact)
+        if doubtful:
+            entries.may_miss(run, dictionary)
+        return dictionary
     kind = _KINDS[type(node)]
     if found.exact:
-        made = Sequence(run.state, kind, tuple(items))
-        if any(isinstance(one, Sequence) and one.fields.get("unsure") for one in found.gone_through):
+        made = elements.distinct(run, tuple(items)) if kind == "set" else Sequence(run.state, kind, tuple(items))
+        if doubtful:
             made.fields["unsure"] = True
         return made
     return Sequence(run.state, kind, (), run.join.values(items) if items else run.unknown("element"))

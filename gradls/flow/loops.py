@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gradls.flow import classes, contexts, nothing, truth
+from gradls.flow import classes, contexts, doubts, nothing, truth
 from gradls.flow.class_text import FILLING
+from gradls.flow.elements import is_doubted
 from gradls.flow.graph import Round
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.run import Loop
-from gradls.flow.state import MISSING, Changes, Fields
+from gradls.flow.state import MISSING, Changes
 from gradls.flow.values import Choice, Class, Host, Instance, Mapping, Sequence, Tensor, Value, host
 from gradls.syntax.walk import walk
 
@@ -38,7 +39,9 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list
         value = held
     if isinstance(value, Mapping):
         keys: list[Value] = [host(key) for key in value.entries]
-        return keys[:most_rounds] or [run.unknown("key")], value.rest is None
+        if value.rest is None:
+            return keys[:most_rounds], len(keys) <= most_rounds
+        return keys[:most_rounds] or [run.unknown("key")], False
     if exhausted(value) is not None:
         return [], True
     if isinstance(value, Sequence):
@@ -104,8 +107,9 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     leave = contexts.take_over(run, iterated)
     try:
         counted = statement, _count(run, iterated, statement)
-        certain = isinstance(iterated, (Sequence, Mapping)) and bool(elements) and iterated.rest is None
-        completes = _loop(run, bodies, exact, statement.orelse, counted=counted, may_be_none=not (exact or certain))
+        held = container_elements(run, iterated) or iterated
+        may_be_none = is_doubted(held) or not (exact or truth.truth(run, held) is True)
+        completes = _loop(run, bodies, exact, statement.orelse, counted=counted, may_be_none=may_be_none)
     finally:
         if leave is not None:
             leave()
@@ -284,7 +288,7 @@ def _loop(
             run.rough -= 1
     run.path = path
     if may_be_none and completes:
-        _doubt_flags(run, loop.mark)
+        doubts.doubt(run, doubts.written(run, loop.mark))
     if completes and orelse and not endless:
         completes = exec_block(run, orelse)
     if not loop.breaks:
@@ -295,19 +299,6 @@ def _loop(
     run.state.undo(loop.mark)
     run.state.merge(loop.mark, outcomes, run.join.slot)
     return True
-
-
-def _doubt_flags(run: Run, mark: tuple[int, int]) -> None:
-    """What the rounds of a loop made of flags, they did only if there were any."""
-    before: dict[tuple[int, Any], tuple[Fields, Any, Any]] = {}
-    for fields, key, old in run.state.trail[mark[0] :]:
-        before.setdefault((id(fields), key), (fields, key, old))
-    for fields, key, old in before.values():
-        now = fields.get(key)
-        if fields.born > mark[1] or not (isinstance(old, Host) and isinstance(now, Host)):
-            continue
-        if old.known and now.known and old.value != now.value:
-            run.state.set(fields, key, run.join.slot(key, [old, now]))
 
 
 def _round(run: Run, loop: Loop, body: Callable[[], bool]) -> bool:

@@ -7,7 +7,7 @@ import operator
 import re
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow import calls, dtypes, entries, lazies, nothing, truth
+from gradls.flow import calls, dtypes, elements, entries, lazies, nothing, truth
 from gradls.flow.arguments import Call
 from gradls.flow.contents import host_history, is_plain, tensors_in
 from gradls.flow.graph import Edge
@@ -238,13 +238,18 @@ def _is_huge(kind: type, left: Any, right: Any) -> bool:
 def _of_sequence(run: Run, kind: type, left: Sequence, right: Value) -> Value:
     if kind is ast.Add and isinstance(right, Sequence):
         rests = [rest for rest in (left.rest, right.rest) if rest is not None]
+        items = right.items
+        if not (left.whole and right.whole) and any(isinstance(item, Host) for item in items):
+            # Where these are in it is not known.
+            rests, items = [*rests, *items], ()
         rest = run.join.values(rests) if rests else None
-        return bounded(run, left.kind, (*left.items, *right.items), rest)
+        made = bounded(run, left.kind, (*left.items, *items), rest)
+        return elements.doubted(elements.doubted(made, left), right)
     times = right.value if isinstance(right, Host) and isinstance(right.value, int) else None
     if kind is ast.Mult and times is not None and left.rest is None and times * len(left.items) <= 64:
         return Sequence(run.state, left.kind, left.items * times)
     if kind is ast.Mult and left.elements:
-        return Sequence(run.state, left.kind, left.items, run.join.values(left.elements))
+        return Sequence(run.state, left.kind, (), run.join.values(left.elements))
     if kind is ast.Add and not isinstance(right, (Host, Tensor)):
         rest = run.join.values([*([left.rest] if left.rest is not None else []), run.unknown("element")])
         return Sequence(run.state, left.kind, left.items, rest)
@@ -301,6 +306,8 @@ def augmented(run: Run, statement: ast.AugAssign, old: Value, new: Value) -> Val
     if isinstance(old, Sequence) and kind is ast.Add and old.kind == "list":
         added = _of_sequence(run, kind, old, new)
         if isinstance(added, Sequence):
+            if added.fields.get("unsure"):
+                run.state.set(old.fields, "unsure", True)
             count = len(old.items)
             items = (*added.items[:count], *all_held(run, old, added.items[count:]))
             run.state.set(old.fields, "items", items)
@@ -392,7 +399,7 @@ def _same_lib(left: Value, right: Value) -> bool | None:
 
 def _same_elements(run: Run, left: Sequence, right: Sequence, node: ast.AST) -> bool | None:
     """Whether two lists or tuples, such as a shape and `()`, are equal; None if that is not known."""
-    if left.rest is not None or right.rest is not None or not {left.kind, right.kind} <= {"list", "tuple"}:
+    if not left.whole or not right.whole or not {left.kind, right.kind} <= {"list", "tuple"}:
         return None
     if left.kind != right.kind or len(left.items) != len(right.items):
         return False
@@ -445,15 +452,11 @@ def _membership(run: Run, left: Value, right: Value, positive: bool) -> Value:
         elif isinstance(right, Mapping):
             found = left.value in right.entries or (None if right.rest is not None else False)
             found = None if left.value in right.unsure else found
-        elif (
-            isinstance(right, Sequence)
-            and right.rest is None
-            and all(isinstance(x, Host) and x.known for x in right.items)
-        ):
+        elif isinstance(right, Sequence) and right.whole and all(isinstance(x, Host) and x.known for x in right.items):
             found = any(x.value == left.value for x in right.items)  # type: ignore[attr-defined]
         if found is not None:
             return TRUE if found == positive else FALSE
-    if isinstance(left, Lib) and isinstance(right, Sequence) and right.rest is None:
+    if isinstance(left, Lib) and isinstance(right, Sequence) and right.whole:
         verdicts = [dtypes.same(left, item) for item in right.items]
         if True in verdicts or None not in verdicts:
             return TRUE if (True in verdicts) == positive else FALSE

@@ -11,11 +11,13 @@ from gradls.flow import (
     attributes,
     calls,
     contexts,
+    doubts,
     expressions,
     imports,
     latches,
     nothing,
     operators,
+    patterns,
     subscripts,
     truth,
     unparsed,
@@ -25,7 +27,6 @@ from gradls.flow.loops import exec_for, exec_while
 from gradls.flow.run import Arm, OutOfBudget, Run
 from gradls.flow.state import Changes, Fields
 from gradls.flow.values import NONE, Choice, Function, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
-from gradls.syntax.walk import walk
 
 
 def exec_block(run: Run, body: Iterable[ast.stmt]) -> bool:
@@ -195,33 +196,48 @@ def _branch(run: Run, test: ast.expr, taken: bool, body: list[ast.stmt], latch: 
 
 def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
     entered = contexts.Entered(run, statement)
+    goes_on = contexts.expects_error(statement) and not _always_left(statement.body)
+    mark = run.state.mark()
     completes = False
     try:
         completes = exec_block(run, statement.body)
     finally:
         entered.leave(completes)
-    return completes
+    if goes_on:
+        # An error in it ends the block, and the program goes on behind it.
+        doubts.doubt(run, doubts.written(run, mark))
+    return completes or goes_on
+
+
+def _always_left(body: list[ast.stmt]) -> bool:
+    return isinstance(body[-1], (ast.Return, ast.Break, ast.Continue))
 
 
 def _try(run: Run, statement: ast.Try) -> bool:
-    tried = partial(_tried, run, statement)
+    begun: doubts.Written = []
+    tried = partial(_tried, run, statement, begun)
     arms: list[Arm] = [(statement, 0, tried)]
-    arms += [(statement, number, partial(_handler, run, clause)) for number, clause in enumerate(statement.handlers, 1)]
+    for number, clause in enumerate(statement.handlers, 1):
+        arms.append((statement, number, partial(_handler, run, clause, begun)))
     completes = run.fork(arms) if len(arms) > 1 else tried()
     return exec_block(run, statement.finalbody) and completes
 
 
-def _tried(run: Run, statement: ast.Try) -> bool:
+def _tried(run: Run, statement: ast.Try, begun: doubts.Written) -> bool:
+    """Run what is tried; `begun` gets what it has written, which may be there in the handlers."""
     catches = contexts.catches_errors(statement)
+    mark = run.state.mark()
     run.caught += catches
     try:
         completes = exec_block(run, statement.body)
     finally:
         run.caught -= catches
+    begun += doubts.written(run, mark)
     return completes and exec_block(run, statement.orelse)
 
 
-def _handler(run: Run, clause: ast.ExceptHandler) -> bool:
+def _handler(run: Run, clause: ast.ExceptHandler, begun: doubts.Written) -> bool:
+    doubts.doubt(run, begun)
     if clause.name:
         bind(run, clause.name, run.unknown("exception", clause.name))
     # Who comes here had an error before: values are others than those with which there would have been none.
@@ -326,16 +342,25 @@ def _nonlocal(run: Run, statement: ast.Nonlocal) -> bool:
 
 
 def _match(run: Run, statement: ast.Match) -> bool:
-    expressions.eval_expr(run, statement.subject)
-    arms: list[Arm] = [(statement, number, partial(_case, run, case)) for number, case in enumerate(statement.cases)]
-    return run.fork([*arms, (statement, -1, lambda: True)])
+    subject = expressions.eval_expr(run, statement.subject)
+    possible = list(patterns.possible(run, statement.cases, subject))
+    if len(possible) == 1 and possible[0][1]:
+        return _case(run, possible[0][0], subject)
+    arms: list[Arm] = [
+        (statement, number, partial(_case, run, case, subject)) for number, (case, _) in enumerate(possible)
+    ]
+    if not possible or not possible[-1][1]:
+        arms.append((statement, -1, lambda: True))
+    return run.fork(arms)
 
 
-def _case(run: Run, case: ast.match_case) -> bool:
-    for node in walk(case.pattern):
-        name = getattr(node, "name", None)
-        if isinstance(name, str):
-            bind(run, name, run.unknown("pattern", name))
+def _case(run: Run, case: ast.match_case, subject: Value) -> bool:
+    patterns.bind(run, case.pattern, subject)
+    if case.guard is not None:
+        guard = expressions.eval_expr(run, case.guard)
+        if truth.asked(run, guard, case.guard) is False:
+            return False
+        truth.narrow(run, case.guard, True)
     return exec_block(run, case.body)
 
 

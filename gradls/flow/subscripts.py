@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import Op, Output
-from gradls.flow import calls, entries, fillings, hierarchy, nothing, ranges, registries, truth, writes
+from gradls.flow import calls, elements, entries, fillings, hierarchy, nothing, ranges, registries, truth, writes
 from gradls.flow.arguments import Call
 from gradls.flow.escapes import put_into
 from gradls.flow.graph import Storage, saved
@@ -173,8 +173,8 @@ def _of_sequence(run: Run, receiver: Sequence, index: Value) -> Value:
         except (IndexError, TypeError):
             return run.unknown("item")
         if isinstance(index.value, slice):
-            return Sequence(run.state, receiver.kind, found)
-        return found
+            return elements.doubted(Sequence(run.state, receiver.kind, found), receiver)
+        return run.join.values(items) if isinstance(found, Host) and not receiver.whole else found
     if isinstance(index, Host) and index.known and isinstance(index.value, int) and 0 <= index.value < len(items):
         return items[index.value]
     if (isinstance(index, Host) and isinstance(index.value, slice)) or (
@@ -252,7 +252,9 @@ def delete_item(run: Run, receiver: Value, index: Value, target: ast.AST) -> Non
     elif isinstance(receiver, Mapping):
         if "registry" in receiver.fields:
             registries.drop(run, receiver, index, target)
-        if isinstance(index, Host) and index.known and index.value in receiver.entries:
+        if not isinstance(index, Host) or not index.known:
+            entries.may_miss(run, receiver)
+        elif index.value in receiver.entries:
             run.state.drop(receiver.entries, index.value)
     elif isinstance(receiver, Sequence):
         _replace(run, receiver, index, ())

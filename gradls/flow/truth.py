@@ -49,7 +49,7 @@ def truth(run: Run, value: Value) -> bool | None:
             return origin[1][0] == "ne"
         return None
     if isinstance(value, Sequence):
-        return bool(value.items) if value.rest is None else (True if value.items else None)
+        return bool(value.items) if value.whole else (True if value.items and not value.fields.get("unsure") else None)
     if isinstance(value, Mapping):
         if len(value.entries) > len(value.unsure):
             return True
@@ -132,8 +132,12 @@ def chosen(run: Run, value: Choice) -> Value:
 
 
 def is_condition(value: Value) -> bool:
-    """Was `value` made by a question about an unknown value?"""
-    return isinstance(value, Unknown) and "derived" in value.fields
+    """Was `value` made by a question about an unknown value, and is true or false?"""
+    key = value.fields["derived"][1] if isinstance(value, Unknown) and "derived" in value.fields else None
+    return isinstance(key, str) or (isinstance(key, tuple) and key[0] in _QUESTIONS)
+
+
+_QUESTIONS = ("eq", "ne", "lt", "le", "gt", "ge", "in", "isinstance", "hasattr")
 
 
 def narrow(run: Run, test: ast.expr, taken: bool) -> None:

@@ -320,6 +320,11 @@ class Sequence(Value):
         return _for_several(self.fields["rest"])
 
     @property
+    def whole(self) -> bool:
+        """Are the items all that it holds, and certainly there?"""
+        return self.fields["rest"] is None and not self.fields.get("unsure")
+
+    @property
     def elements(self) -> tuple[Value, ...]:
         """One value for each known element, and the one that stands for the others."""
         return self.items if self.rest is None else (*self.items, self.rest)
@@ -346,6 +351,11 @@ class Mapping(Value):
     def unsure(self) -> frozenset[Any]:
         """The keys in `entries` that, by branch, may be missing."""
         return self.fields.get("unsure", frozenset())
+
+    @property
+    def whole(self) -> bool:
+        """Are the entries all that it holds, and certainly there?"""
+        return self.fields["rest"] is None and not self.fields.get("unsure")
 
 
 class Function(Value):

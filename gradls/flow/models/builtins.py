@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
-from gradls.flow import entries, properties, truth
+from gradls.flow import elsewhere, entries, properties, truth
 from gradls.flow.arguments import Call
 from gradls.flow.class_text import is_set_by_init_alone
 from gradls.flow.contents import host_history, tensors_in
@@ -60,9 +60,9 @@ def harmless(run: Run, path: str, call: Call) -> Value:
 @function("builtins.len")
 def length(run: Run, path: str, call: Call) -> Value:
     value = call.get(0)
-    if isinstance(value, Sequence) and value.rest is None:
+    if isinstance(value, Sequence) and value.whole:
         return host(len(value.items))
-    if isinstance(value, Mapping) and value.rest is None and not value.unsure:
+    if isinstance(value, Mapping) and value.whole:
         return host(len(value.entries))
     if isinstance(value, Tensor) and value.shape and value.shape[0] is not None:
         return host(value.shape[0])
@@ -94,10 +94,21 @@ def sum_(run: Run, path: str, call: Call) -> Value:
     if not isinstance(value, (Sequence, Mapping, Choice)):
         return run.unknown("call", "sum")
     total = call.get(1, "start") or host(0)
-    for item in elements_of(run, value)[:16]:
+    items = elements_of(run, value)
+    for item in items[:MOST_ADDED]:
         total = binary(run, ast.Add, total, item, call.node)
     consume(run, value, call.node)
+    if isinstance(total, Host) and (len(items) > MOST_ADDED or not _is_whole(value)):
+        return Host("number" if total.kind == "int" and len(items) > MOST_ADDED else total.kind, node=total.node)
     return total
+
+
+MOST_ADDED = 16
+
+
+def _is_whole(value: Value | None) -> bool:
+    """Are the elements of something known to be all that it has?"""
+    return isinstance(value, (Sequence, Mapping)) and value.whole
 
 
 def _bare(call: Call) -> Call:
@@ -110,7 +121,8 @@ def extreme(run: Run, path: str, call: Call) -> Value:
 
     items = call.args if len(call.args) > 1 else elements_of(run, call.args[0]) if call.args else []
     if items and all(isinstance(item, Host) for item in items):
-        if all(item.known for item in items):  # type: ignore[attr-defined]
+        whole = not call.unsure if len(call.args) > 1 else _is_whole(call.args[0])
+        if whole and all(item.known for item in items):  # type: ignore[attr-defined]
             try:
                 pick = max if path.endswith("max") else min
                 return pick(items, key=lambda item: item.value)  # type: ignore[attr-defined]
@@ -298,6 +310,8 @@ def setattr_(run: Run, path: str, call: Call) -> Value:
 
     name = call.known(1)
     if len(call.args) == 3:
+        if not isinstance(name, str) and isinstance(call.args[0], Instance):
+            elsewhere.any_attribute(run, call.args[0])
         set_attribute(run, call.args[0], name if isinstance(name, str) else "*", call.args[2], call.node)
     return NONE
 
@@ -330,7 +344,6 @@ def boolean(run: Run, path: str, call: Call) -> Value:
 @function(
     "builtins.divmod",
     "builtins.slice",
-    "builtins.vars",
     "builtins.dir",
     "builtins.globals",
     "builtins.locals",
@@ -341,6 +354,14 @@ def boolean(run: Run, path: str, call: Call) -> Value:
 )
 def unknown(run: Run, path: str, call: Call) -> Value:
     return run.unknown("call", path.removeprefix("builtins."))
+
+
+@function("builtins.vars")
+def vars_(run: Run, path: str, call: Call) -> Value:
+    value = call.get(0)
+    if isinstance(value, Instance) and isinstance(call.node, ast.expr):
+        elsewhere.note_namespace(run, value, call.node)
+    return run.unknown("call", "vars")
 
 
 @function("builtins.exec")

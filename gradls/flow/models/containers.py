@@ -6,13 +6,24 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow import entries, registries
+from gradls.flow import elements, entries, registries
 from gradls.flow.arguments import Call
 from gradls.flow.escapes import put_into
 from gradls.flow.iterators import exhausted
 from gradls.flow.models.registry import method
 from gradls.flow.nesting import all_held, held
-from gradls.flow.values import LONGEST, MOST_ITEMS, NONE, Host, Mapping, Sequence, Value, computed, host
+from gradls.flow.values import (
+    LONGEST,
+    MOST_ITEMS,
+    NONE,
+    Host,
+    Mapping,
+    Sequence,
+    Unknown,
+    Value,
+    computed,
+    host,
+)
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -25,24 +36,18 @@ def to_sequence(run: Run, kind: str, value: Value | None) -> Sequence:
     if isinstance(value, Sequence):
         if exhausted(value) is not None:
             return Sequence(run.state, kind)
-        result = Sequence(run.state, kind, value.items, value.rest)
-        if value.fields.get("unsure"):
-            result.fields["unsure"] = True
-        return result
+        if kind == "set":
+            return elements.doubted(elements.distinct(run, value.items, value.rest), value)
+        return elements.doubted(Sequence(run.state, kind, value.items, value.rest), value)
     if isinstance(value, Mapping):
         rest = Host("str") if value.rest is not None else None
         return _listed(run, kind, value, tuple(host(key) for key in value.entries), rest)
-    from gradls.flow.expressions import element
-
-    return Sequence(run.state, kind, (), element(run, value))
+    return Sequence(run.state, kind, (), expressions.element(run, value))
 
 
 def _listed(run: Run, kind: str, held: Mapping, items: tuple[Value, ...], rest: Value | None) -> Sequence:
     """A list of something of each entry of a dictionary."""
-    listed = Sequence(run.state, kind, items, rest)
-    if held.unsure:
-        listed.fields["unsure"] = True
-    return listed
+    return elements.doubted(Sequence(run.state, kind, items, rest), held)
 
 
 def to_mapping(run: Run, value: Value | None, kwargs: dict[str, Value]) -> Mapping:
@@ -91,7 +96,7 @@ def _put(run: Run, receiver: Sequence, place: int, value: Value, call: Call) -> 
     # Each copies what is there.
     run.copied(len(receiver.items))
     value = held(run, receiver, value)
-    run.state.set(receiver.fields, "items", (*receiver.items[:place], value, *receiver.items[place:]))
+    elements.add(run, receiver, place, value)
     if "parts" in receiver.fields:
         grown(run, receiver)
     run.event("append", call.node, receiver, appended=value, held=receiver.elements)
@@ -106,6 +111,8 @@ def insert(run: Run, receiver: Sequence, call: Call) -> Value:
     index = call.known(0) if len(call.args) == 2 else 0
     if value is not None:
         _put(run, receiver, index if isinstance(index, int) else len(receiver.items), value, call)
+        if not isinstance(index, int):
+            elements.mix(run, receiver)
     return NONE
 
 
@@ -118,7 +125,13 @@ def extend(run: Run, receiver: Sequence, call: Call) -> Value:
     if len(items) > MOST_ITEMS:
         added = Sequence(run.state, "list", (), run.unknown("element"))
         items = items[:MOST_ITEMS]
-    run.state.set(receiver.fields, "items", items)
+    in_order = receiver.whole and added.whole and receiver.kind != "set"
+    if in_order or not any(isinstance(item, Host) for item in added.items):
+        run.state.set(receiver.fields, "items", items)
+    else:
+        added = Sequence(run.state, "list", (), expressions.element(run, added))
+    if added.fields.get("unsure"):
+        run.state.set(receiver.fields, "unsure", True)
     if "parts" in receiver.fields:
         grown(run, receiver)
     if added.rest is not None:
@@ -140,28 +153,50 @@ def pop(run: Run, receiver: Sequence, call: Call) -> Value:
         found = items.pop(index)
         run.state.set(receiver.fields, "items", tuple(items))
         return found
-    return run.join.values(receiver.elements) if receiver.elements else run.unknown("element")
+    found = run.join.values(receiver.elements) if receiver.elements else run.unknown("element")
+    if receiver.rest is not None and index in (0, -1):
+        run.state.set(receiver.fields, "items", receiver.items[1:] if index == 0 else receiver.items[:-1])
+    elif receiver.rest is not None or not isinstance(index, int):
+        elements.mix(run, receiver)
+    return found
 
 
 @method("list", "clear")
 def clear(run: Run, receiver: Sequence, call: Call) -> Value:
+    if receiver.fields.get("unsure"):
+        run.state.set(receiver.fields, "unsure", False)
     run.state.set(receiver.fields, "items", ())
     run.state.set(receiver.fields, "rest", None)
     return NONE
 
 
-@method("sequence", "sort", "reverse", "remove", "discard")
+@method("sequence", "sort", "reverse")
 def reorder(run: Run, receiver: Sequence, call: Call) -> Value:
     parts = receiver.elements
-    if len(parts) > 1:
-        run.state.set(receiver.fields, "items", ())
-        run.state.set(receiver.fields, "rest", run.join.values(parts))
+    name = getattr(getattr(call.node, "func", None), "attr", "")
+    in_order = (parts[::-1] if name == "reverse" else elements.in_order(call, parts)) if receiver.whole else None
+    if in_order is not None:
+        run.state.set(receiver.fields, "items", in_order)
+    elif len(parts) > 1:
+        elements.mix(run, receiver)
+    return NONE
+
+
+@method("sequence", "remove", "discard")
+def remove(run: Run, receiver: Sequence, call: Call) -> Value:
+    value, items = call.get(0), receiver.items
+    known = isinstance(value, Host) and value.known and all(isinstance(item, Host) and item.known for item in items)
+    if known and receiver.whole:
+        at = next((number for number, item in enumerate(items) if item.value == value.value), len(items))  # type: ignore[attr-defined, union-attr]
+        run.state.set(receiver.fields, "items", (*items[:at], *items[at + 1 :]))
+    else:
+        elements.mix(run, receiver)
     return NONE
 
 
 @method("sequence", "copy")
 def copy(run: Run, receiver: Sequence, call: Call) -> Value:
-    return Sequence(run.state, receiver.kind, receiver.items, receiver.rest, receiver.names)
+    return elements.doubted(Sequence(run.state, receiver.kind, receiver.items, receiver.rest, receiver.names), receiver)
 
 
 @method("sequence", "index", "count", "numel", "__len__")
@@ -199,30 +234,51 @@ def keys(run: Run, receiver: Mapping, call: Call) -> Value:
 
 @method("dict", "get", "pop", "setdefault")
 def get(run: Run, receiver: Mapping, call: Call) -> Value:
-    key, default = call.known(0), call.get(1, "default")
     name = getattr(getattr(call.node, "func", None), "attr", "get")
-    if isinstance(key, (str, int, float, bool)):
-        if key in receiver.entries:
-            found, there = receiver.entries[key], key not in receiver.unsure
-            if not there and (default is not None or name != "pop"):
-                found = run.join.values([found, default if default is not None else NONE])
-            if name == "setdefault" and not there:
-                run.state.set(receiver.entries, key, held(run, receiver, found))
-                run.state.set(receiver.fields, "unsure", receiver.unsure.difference((key,)))
-            if name == "pop":
-                if "registry" in receiver.fields:
-                    registries.drop(run, receiver, host(key), call.node)
-                run.state.drop(receiver.entries, key)
-            return found
-        if receiver.rest is None:
-            if name == "setdefault" and default is not None:
-                run.state.set(receiver.entries, key, held(run, receiver, default))
-            return default if default is not None else NONE
-        return receiver.rest
+    default = call.get(1, "default")
+    if default is None and name != "pop":
+        default = NONE
+    key = call.known(0)
+    if not isinstance(key, (str, int, float, bool)):
+        return _of_any_key(run, receiver, name, default)
+    if key not in receiver.entries:
+        if receiver.rest is None and default is None:
+            return run.unknown("item")
+        found = receiver.rest if default is None else default
+        if receiver.rest is not None and default is not None and not isinstance(receiver.rest, Unknown):
+            found = run.join.values([receiver.rest, default])
+        elif receiver.rest is not None:
+            found = receiver.rest
+        assert found is not None
+        if name == "setdefault":
+            run.state.set(receiver.entries, key, held(run, receiver, found))
+        return found
+    found, there = receiver.entries[key], key not in receiver.unsure
+    if not there and default is not None:
+        found = run.join.values([found, default])
+    if name == "setdefault" and not there:
+        run.state.set(receiver.entries, key, held(run, receiver, found))
+        run.state.set(receiver.fields, "unsure", receiver.unsure.difference((key,)))
+    if name == "pop":
+        if "registry" in receiver.fields:
+            registries.drop(run, receiver, host(key), call.node)
+        run.state.drop(receiver.entries, key)
+        if not there:
+            run.state.set(receiver.fields, "unsure", receiver.unsure.difference((key,)))
+    return found
+
+
+def _of_any_key(run: Run, receiver: Mapping, name: str, default: Value | None) -> Value:
+    """The same for a key that is not known."""
     parts = [*receiver.entries.values(), *([receiver.rest] if receiver.rest is not None else [])]
     if default is not None:
         parts.append(default)
-    return run.join.values(parts) if parts else run.unknown("item")
+    found = run.join.values(parts) if parts else run.unknown("item")
+    if name == "pop":
+        entries.may_miss(run, receiver)
+    elif name == "setdefault" and default is not None:
+        entries.put_anywhere(run, receiver, held(run, receiver, default))
+    return found
 
 
 @method("dict", "update")
@@ -251,6 +307,8 @@ def clear_dict(run: Run, receiver: Mapping, call: Call) -> Value:
         if "registry" in receiver.fields:
             registries.drop(run, receiver, host(key), call.node)
         run.state.drop(receiver.entries, key)
+    if receiver.unsure:
+        run.state.set(receiver.fields, "unsure", frozenset())
     run.state.set(receiver.fields, "rest", None)
     return NONE
 
@@ -324,3 +382,7 @@ def split(run: Run, receiver: Host, call: Call) -> Value:
     if isinstance(text, str) and len(text) < LONGEST and all(isinstance(value, str) for value in values):
         return Sequence(run.state, "list", tuple(host(part) for part in text.split(*values)))
     return Sequence(run.state, "list", (), Host("str"))
+
+
+# This needs these models itself: they are called only when everything is there.
+from gradls.flow import expressions  # noqa: E402

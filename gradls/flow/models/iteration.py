@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from gradls.flow import truth
+from gradls.flow import elements, truth
 from gradls.flow.arguments import Call
-from gradls.flow.iterators import consume
+from gradls.flow.iterators import consume, exhausted
 from gradls.flow.models.containers import to_sequence
 from gradls.flow.models.registry import function
 from gradls.flow.values import (
@@ -56,8 +55,15 @@ def enumerate_(run: Run, path: str, call: Call) -> Value:
         counter = host(number + start) if exact and isinstance(start, int) else Host("int")
         pairs.append(Sequence(run.state, "tuple", (counter, item)))
     if exact:
-        return Sequence(run.state, "iterator", tuple(pairs))
-    return Sequence(run.state, "iterator", tuple(pairs), pairs[-1] if pairs else run.unknown("element"))
+        return elements.doubted(Sequence(run.state, "iterator", tuple(pairs)), value)
+    return _of_some(run, tuple(pairs))
+
+
+def _of_some(run: Run, items: tuple[Value, ...]) -> Sequence:
+    """An iterator of which some elements are known, which need not be there, and the last stands for all others."""
+    made = Sequence(run.state, "iterator", items, items[-1] if items else run.unknown("element"))
+    made.fields["unsure"] = True
+    return made
 
 
 def _iterated(run: Run, value: Value) -> Value:
@@ -93,12 +99,13 @@ def zip_(run: Run, path: str, call: Call) -> Value:
     count = min([len(items) for items, known in columns if known] or [len(items) for items, _ in columns])
     columns = [(items + items[-1:] * (count - len(items)), known) for items, known in columns]
     exact = all(known for _, known in columns) and not call.unsure
+    exact = exact and not any(elements.is_doubted(value) for value in call.args)
     tuples = tuple(Sequence(run.state, "tuple", tuple(items[row] for items, _ in columns)) for row in range(count))
     if call.unsure:
         return Sequence(run.state, "iterator", (), Sequence(run.state, "tuple", (), run.unknown("element")))
     if exact:
         return Sequence(run.state, "iterator", tuples)
-    return Sequence(run.state, "iterator", tuples, tuples[-1] if tuples else run.unknown("element"))
+    return _of_some(run, tuples)
 
 
 @function("builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "builtins.iter")
@@ -115,26 +122,14 @@ def sequence(run: Run, path: str, call: Call) -> Value:
 def reordered(run: Run, path: str, call: Call) -> Value:
     value = call.get(0)
     result = to_sequence(run, "list", _iterated(run, value) if value is not None else None)
-    if path.endswith("reversed"):
+    if path.endswith("reversed") and result.rest is None:
         run.state.set(result.fields, "items", result.items[::-1])
         return result
     items = result.elements
-    in_order = _in_order(call, items) if result.rest is None else None
+    in_order = elements.in_order(call, items) if result.whole else None
     if in_order is not None:
         return Sequence(run.state, "list", in_order)
     return Sequence(run.state, "list", (), run.join.values(items) if items else None)
-
-
-def _in_order(call: Call, items: Iterable[Value]) -> tuple[Value, ...] | None:
-    """What `sorted` gives, where all that it compares is known."""
-    hosts = [item for item in items if isinstance(item, Host) and item.known]
-    backwards = call.known(9, "reverse", default=False)
-    if len(hosts) < len(list(items)) or "key" in call.kwargs or not isinstance(backwards, bool):
-        return None
-    try:
-        return tuple(sorted(hosts, key=lambda item: item.value, reverse=backwards))
-    except TypeError:
-        return None
 
 
 @function("builtins.map")
@@ -150,7 +145,8 @@ def map_(run: Run, path: str, call: Call) -> Value:
         for row in rows.items
         if isinstance(row, Sequence)
     )
-    return Sequence(run.state, "iterator", items, items[-1] if rows.rest is not None and items else None)
+    made = Sequence(run.state, "iterator", items, items[-1] if rows.rest is not None and items else None)
+    return elements.doubted(made, rows)
 
 
 @function("builtins.filter")
@@ -170,16 +166,21 @@ def filter_(run: Run, path: str, call: Call) -> Value:
             kept.append(item)
         elif verdict is None:
             maybe.append(item)
-    return Sequence(run.state, "iterator", tuple(kept), run.join.values(maybe) if maybe else None)
+    made = Sequence(run.state, "iterator", tuple(kept), run.join.values(maybe) if maybe else None)
+    return elements.doubted(made, value)
 
 
 @function("builtins.next")
 def next_(run: Run, path: str, call: Call) -> Value:
-    value = call.get(0)
-    if isinstance(value, Sequence):
-        if value.items:
-            first = value.items[0]
-            run.state.set(value.fields, "items", value.items[1:])
-            return first
-        return value.rest if value.rest is not None else run.unknown("element")
-    return run.unknown("element")
+    value, default = call.get(0), call.get(1)
+    if not isinstance(value, Sequence) or exhausted(value) is not None:
+        return run.unknown("element")
+    doubtful = not value.items or value.fields.get("unsure")
+    if value.items:
+        found: Value | None = value.items[0]
+        run.state.set(value.fields, "items", value.items[1:])
+    else:
+        found = value.rest
+    if found is None:
+        return run.unknown("element") if default is None else default
+    return run.join.values([found, default]) if doubtful and default is not None else found

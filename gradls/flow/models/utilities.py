@@ -9,12 +9,14 @@ from gradls.flow.arguments import Call
 from gradls.flow.dataclass_fields import FIELD
 from gradls.flow.graph import At, Node
 from gradls.flow.hierarchy import find_in_class
+from gradls.flow.models.containers import to_mapping, to_sequence
 from gradls.flow.models.registry import function
 from gradls.flow.unknown_modules import FROZEN, is_frozen
 from gradls.flow.values import (
     NONE,
     Choice,
     Class,
+    Host,
     Instance,
     Mapping,
     Sequence,
@@ -159,13 +161,14 @@ def call_partial(run: Run, receiver: Instance, call: Call) -> Value:
 def chain(run: Run, path: str, call: Call) -> Value:
     items: list[Value] = []
     rests: list[Value] = [run.unknown("element")] if call.unsure else []
-    for value in call.args:
-        if isinstance(value, Sequence):
-            items += value.items
-            rests += [value.rest] if value.rest is not None else []
-        else:
-            rests.append(run.unknown("element"))
-    return Sequence(run.state, "iterator", tuple(items), run.join.values(rests) if rests else None)
+    known = [to_sequence(run, "list", value) for value in call.args]
+    for value in known:
+        items += value.items
+        rests += [value.rest] if value.rest is not None else []
+    made = Sequence(run.state, "iterator", tuple(items), run.join.values(rests) if rests else None)
+    if not all(value.whole for value in known[:-1]) or (known and known[-1].fields.get("unsure")):
+        made.fields["unsure"] = True
+    return made
 
 
 @function("itertools.chain.from_iterable")
@@ -178,8 +181,6 @@ def chain_from_iterable(run: Run, path: str, call: Call) -> Value:
 
 @function("collections.OrderedDict", "collections.defaultdict")
 def dictionary(run: Run, path: str, call: Call) -> Value:
-    from gradls.flow.models.containers import to_mapping
-
     args = call.args[1:] if path.endswith("defaultdict") else call.args
     result = to_mapping(run, args[0] if args else None, call.kwargs)
     if path.endswith("defaultdict") and call.args:
@@ -203,9 +204,10 @@ def save(run: Run, path: str, call: Call) -> Value:
 
 @function("collections.deque")
 def deque(run: Run, path: str, call: Call) -> Value:
-    from gradls.flow.models.containers import to_sequence
-
-    return to_sequence(run, "list", call.get(0, "iterable"))
+    made = to_sequence(run, "list", call.get(0, "iterable"))
+    if call.get(1, "maxlen") is not None:
+        made.fields["unsure"] = True
+    return made
 
 
 @function("random.sample", "random.choices", "random.choice")
@@ -255,7 +257,9 @@ def reduce(run: Run, path: str, call: Call) -> Value:
     value = items[0]
     for item in items[1:12]:
         value = call_value(run, call.args[0], Call(call.node, [value, item]))
-    return value
+    gone_through = call.args[1]
+    whole = isinstance(gone_through, (Sequence, Mapping)) and gone_through.whole and len(items) <= 12
+    return value if whole or not isinstance(value, Host) else Host(value.kind, node=value.node)
 
 
 @function("collections.namedtuple", "typing.NamedTuple")

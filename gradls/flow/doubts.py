@@ -1,0 +1,62 @@
+"""What statements that perhaps were not run, or not to their end, leave behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gradls.flow.state import MISSING, Entries, Fields
+from gradls.flow.values import Host, Sequence
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+Written = list[tuple[Fields, Any, list[Any]]]
+"""Slots, and what was in them one after the other."""
+
+
+def written(run: Run, mark: tuple[int, int]) -> Written:
+    """What was made of flags, numbers and texts since `mark`, and of how much lists and dictionaries hold."""
+    found: dict[tuple[int, Any], tuple[Fields, Any, list[Any]]] = {}
+    for fields, key, old in run.state.trail[mark[0] :]:
+        counts = key == "items" or old is MISSING or isinstance(fields, Entries) or _is_data(old)
+        if counts and fields.born <= mark[1]:
+            found.setdefault((id(fields), key), (fields, key, []))[2].append(old)
+    for fields, key, values in found.values():
+        values.append(fields.get(key, MISSING))
+    return list(found.values())
+
+
+def doubt(run: Run, slots: Written) -> None:
+    """It may be that it came to none of these writes, or to some only."""
+    for fields, key, values in slots:
+        if values[0] is MISSING and not isinstance(fields, Entries):
+            values = values[1:]  # a name without a value is not asked for
+        if all(isinstance(value, Host) for value in values):
+            known = {(type(value.value), value.value) for value in values if value.known and _is_plain(value.value)}
+            if len(known) > 1 or any(not value.known for value in values):
+                run.state.set(fields, key, run.join.slot(key, values))
+        elif all(_is_data(value) for value in values):
+            if any(value is not values[0] for value in values):
+                run.state.set(fields, key, run.join.slot(key, values))
+        elif key == "items" and all(isinstance(value, tuple) for value in values):
+            longest = max(values, key=len)
+            if any(len(value) != len(longest) for value in values):
+                run.state.set(fields, key, longest)
+                run.state.set(fields, "unsure", True)
+        elif isinstance(fields, Entries) and MISSING in values:
+            there = [value for value in values if value is not MISSING]
+            if there:
+                run.state.set(fields, key, there[-1])
+                unsure = fields.about.get("unsure", frozenset())
+                run.state.set(fields.about, "unsure", unsure | {key})
+
+
+def _is_data(value: object) -> bool:
+    """Is it a number, a text, or a list of some?"""
+    if isinstance(value, Sequence):
+        return all(isinstance(element, Host) for element in value.elements)
+    return isinstance(value, Host)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, (bool, int, float, str, type(None)))

@@ -1,0 +1,82 @@
+"""What lists, tuples and sets hold, and how certain that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from gradls.flow.values import Host, Mapping, Sequence, Value
+
+if TYPE_CHECKING:
+    from gradls.flow.arguments import Call
+    from gradls.flow.run import Run
+
+
+def distinct(run: Run, items: tuple[Value, ...], rest: Value | None = None) -> Sequence:
+    """A set of these."""
+    known = {item.value for item in items if isinstance(item, Host) and item.known and _is_plain(item.value)}
+    kept: list[Value] = []
+    for item in items:
+        if not isinstance(item, Host) or not item.known or item.value in known or not _is_plain(item.value):
+            kept.append(item)
+            known.discard(item.value if isinstance(item, Host) and _is_plain(item.value) else None)
+    made = Sequence(run.state, "set", tuple(dict.fromkeys(kept)), rest)
+    if len(kept) > 1 and not all(isinstance(item, Host) and item.known for item in kept):
+        # Two of them may be equal.
+        made.fields["unsure"] = True
+    return made
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, (bool, int, float, str, type(None)))
+
+
+def is_doubted(value: Value) -> bool:
+    """May some of the elements that are known be missing?"""
+    return isinstance(value, (Sequence, Mapping)) and bool(value.fields.get("unsure"))
+
+
+def doubted(made: Sequence, of: Value) -> Sequence:
+    """If some elements of what it is made of may be missing, some of it may be, too."""
+    if is_doubted(of):
+        made.fields["unsure"] = True
+    return made
+
+
+def add(run: Run, receiver: Sequence, place: int, value: Value) -> None:
+    """Put something in at a place, which counts as that among the known elements."""
+    items, rest = receiver.items, receiver.rest
+    if isinstance(value, Host) and place == len(items) and (rest is not None or receiver.fields.get("unsure")):
+        # Where it is now is not known.
+        run.state.set(receiver.fields, "rest", value if rest is None else run.join.values([rest, value]))
+    elif receiver.kind != "set" or not any(item is value or is_same(item, value) for item in items):
+        run.state.set(receiver.fields, "items", (*items[:place], value, *items[place:]))
+        if receiver.kind == "set" and items and not (isinstance(value, Host) and value.known):
+            run.state.set(receiver.fields, "unsure", True)
+
+
+def is_same(one: Value, other: Value) -> bool:
+    """Are these the same known number or text?"""
+    return isinstance(one, Host) and isinstance(other, Host) and one.known and other.known and one.value == other.value
+
+
+def mix(run: Run, receiver: Sequence) -> None:
+    """Of what it holds nothing is known any more but that it is some of this."""
+    parts = receiver.elements
+    run.state.set(receiver.fields, "items", ())
+    run.state.set(receiver.fields, "rest", run.join.values(parts) if parts else None)
+
+
+def in_order(call: Call, items: Iterable[Value]) -> tuple[Value, ...] | None:
+    """What `sorted` and `sort` make of elements, where all that they compare is known."""
+    items = tuple(items)
+    if len(items) < 2:
+        return items
+    hosts = [item for item in items if isinstance(item, Host) and item.known]
+    backwards = call.known(9, "reverse", default=False)
+    if len(hosts) < len(items) or "key" in call.kwargs or not isinstance(backwards, bool):
+        return None
+    try:
+        return tuple(sorted(hosts, key=lambda item: item.value, reverse=backwards))
+    except TypeError:
+        return None
