@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow.state import MISSING, Entries, Fields
-from gradls.flow.values import Host, Sequence
+from gradls.flow.state import MISSING, Assumed, Entries, Fields
+from gradls.flow.values import Host, Sequence, Unknown
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -18,7 +18,7 @@ def written(run: Run, mark: tuple[int, int]) -> Written:
     """What was made of flags, numbers and texts since `mark`, and of how much lists and dictionaries hold."""
     found: dict[tuple[int, Any], tuple[Fields, Any, list[Any]]] = {}
     for fields, key, old in run.state.trail[mark[0] :]:
-        counts = key == "items" or old is MISSING or isinstance(fields, Entries) or _is_data(old)
+        counts = key == "items" or old is MISSING or isinstance(fields, (Assumed, Entries)) or _is_data(old)
         if counts and fields.born <= mark[1]:
             found.setdefault((id(fields), key), (fields, key, []))[2].append(old)
     for fields, key, values in found.values():
@@ -31,12 +31,15 @@ def doubt(run: Run, slots: Written) -> None:
     for fields, key, values in slots:
         if values[0] is MISSING and not isinstance(fields, Entries):
             values = values[1:]  # a name without a value is not asked for
-        if all(isinstance(value, Host) for value in values):
+        if isinstance(fields, Assumed):
+            run.state.drop(fields, key)
+        elif all(isinstance(value, Host) for value in values):
             known = {(type(value.value), value.value) for value in values if value.known and _is_plain(value.value)}
             if len(known) > 1 or any(not value.known for value in values):
                 run.state.set(fields, key, run.join.slot(key, values))
         elif all(_is_data(value) for value in values):
-            if any(value is not values[0] for value in values):
+            differ = any(value is not values[0] for value in values)
+            if differ and not all(isinstance(value, Unknown) for value in values):
                 run.state.set(fields, key, run.join.slot(key, values))
         elif key == "items" and all(isinstance(value, tuple) for value in values):
             longest = max(values, key=len)
@@ -51,11 +54,23 @@ def doubt(run: Run, slots: Written) -> None:
                 run.state.set(fields.about, "unsure", unsure | {key})
 
 
+def doubt_flags(run: Run, mark: tuple[int, int]) -> None:
+    """Flags, numbers and texts that are not what they were at `mark` may be something else by now."""
+    first: dict[tuple[int, Any], tuple[Fields, Any, Any]] = {}
+    for fields, key, old in run.state.trail[mark[0] :]:
+        if isinstance(old, Host) and fields.born <= mark[1]:
+            first.setdefault((id(fields), key), (fields, key, old))
+    for fields, key, old in first.values():
+        now = fields.get(key)
+        if isinstance(now, Host) and old.known and now.known and old.value != now.value:
+            run.state.set(fields, key, run.join.slot(key, [old, now]))
+
+
 def _is_data(value: object) -> bool:
-    """Is it a number, a text, or a list of some?"""
+    """Is it a number, a text, or a list of some, or not known?"""
     if isinstance(value, Sequence):
-        return all(isinstance(element, Host) for element in value.elements)
-    return isinstance(value, Host)
+        return all(isinstance(element, (Host, Unknown)) for element in value.elements)
+    return isinstance(value, (Host, Unknown))
 
 
 def _is_plain(value: object) -> bool:

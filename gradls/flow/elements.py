@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from gradls.flow.values import Host, Mapping, Sequence, Value
+from gradls.flow.values import Host, Instance, Mapping, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.arguments import Call
@@ -21,10 +21,15 @@ def distinct(run: Run, items: tuple[Value, ...], rest: Value | None = None) -> S
             kept.append(item)
             known.discard(item.value if isinstance(item, Host) and _is_plain(item.value) else None)
     made = Sequence(run.state, "set", tuple(dict.fromkeys(kept)), rest)
-    if len(kept) > 1 and not all(isinstance(item, Host) and item.known for item in kept):
+    if len(kept) > 1 and any(not _is_itself(item) for item in kept):
         # Two of them may be equal.
         made.fields["unsure"] = True
     return made
+
+
+def _is_itself(item: Value) -> bool:
+    """Does it equal nothing else? Tensors and modules are told apart by what they are."""
+    return item.known if isinstance(item, Host) else isinstance(item, (Tensor, Instance))
 
 
 def _is_plain(value: object) -> bool:
@@ -80,3 +85,10 @@ def in_order(call: Call, items: Iterable[Value]) -> tuple[Value, ...] | None:
         return tuple(sorted(hosts, key=lambda item: item.value, reverse=backwards))
     except TypeError:
         return None
+
+
+def grown(run: Run, receiver: Sequence) -> None:
+    """Something is put into what may be one of several lists, by branch: none of them is known to the end any more."""
+    for part in receiver.fields.get("parts", ()):
+        if part.rest is None:
+            run.state.set(part.fields, "rest", run.unknown("element"))

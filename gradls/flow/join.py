@@ -205,6 +205,8 @@ class Join:
         kind = first.kind if all(other.kind == first.kind for other in sequences) else "list"
         items, rest = self._elements([(one.items, one.rest) for one in sequences])
         joined = Sequence(self.state, kind, items, rest, first.names)
+        if any(one.fields.get("unsure") for one in sequences):
+            joined.fields["unsure"] = True
         # What is put into it later is put into one of these. Of lists that were joined before, that is not kept.
         known = kind in ("list", "set") and len(sequences) <= _MOST_PARTS
         if known and not any("parts" in one.fields for one in sequences):

@@ -51,6 +51,8 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list
             return items, True
         if value.kind == "range":
             return [Host("int"), Host("int")], False
+        if len(items) >= 2 and all(isinstance(item, Host) for item in value.elements):
+            return [run.join.values(value.elements)] * 2, False
         if len(items) >= 2:
             return items if len(items) <= most and _are_objects(items) else items[:2], False
         return [*items, *([value.rest] * 2 if value.rest is not None else [])][:2], False
@@ -271,6 +273,7 @@ def _loop(
         run.rough += 1
         if run.rough > MOST_NESTED:
             bodies = bodies[:1]
+    changed: tuple[int, int] | None = None
     try:
         completes = True
         for body in bodies:
@@ -278,8 +281,13 @@ def _loop(
             if not completes:
                 break
             if not exact:
+                if len(run.state.trail) > loop.round_mark[0]:
+                    changed = loop.round_mark
                 forget_counters(run, loop.round_mark)
                 run.later = True
+        if not exact and completes and changed is not None:
+            # What the last of these rounds has changed, the next one may change again: `on = not on`.
+            doubts.doubt_flags(run, changed)
     finally:
         run.later = later
         run.frame.loops.pop()

@@ -312,6 +312,7 @@ def augmented(run: Run, statement: ast.AugAssign, old: Value, new: Value) -> Val
             items = (*added.items[:count], *all_held(run, old, added.items[count:]))
             run.state.set(old.fields, "items", items)
             run.state.set(old.fields, "rest", added.rest if added.rest is None else held(run, old, added.rest))
+            elements.grown(run, old)
         return old
     if isinstance(old, Mapping) and isinstance(new, Mapping) and kind is ast.BitOr:
         entries.update(run, old, new, statement.target)

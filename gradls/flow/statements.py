@@ -197,7 +197,7 @@ def _branch(run: Run, test: ast.expr, taken: bool, body: list[ast.stmt], latch: 
 def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
     entered = contexts.Entered(run, statement)
     goes_on = contexts.expects_error(statement) and not _always_left(statement.body)
-    mark = run.state.mark()
+    mark, path = run.state.mark(), run.path
     completes = False
     try:
         completes = exec_block(run, statement.body)
@@ -205,6 +205,7 @@ def _with(run: Run, statement: ast.With | ast.AsyncWith) -> bool:
         entered.leave(completes)
     if goes_on:
         # An error in it ends the block, and the program goes on behind it.
+        run.path = path
         doubts.doubt(run, doubts.written(run, mark))
     return completes or goes_on
 

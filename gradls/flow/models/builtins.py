@@ -336,7 +336,22 @@ def type_(run: Run, path: str, call: Call) -> Value:
     return value.cls if isinstance(value, Instance) else run.unknown("type")
 
 
-@function("builtins.any", "builtins.all", "builtins.callable", "builtins.issubclass")
+@function("builtins.any", "builtins.all")
+def any_or_all(run: Run, path: str, call: Call) -> Value:
+    value, wanted = call.get(0), path.endswith("any")
+    if not isinstance(value, Sequence):
+        return Host("bool")
+    verdicts = [truth.truth(run, item) for item in value.items]
+    whole = value.whole
+    consume(run, value, call.node)
+    if wanted in verdicts and not value.fields.get("unsure"):
+        return TRUE if wanted else FALSE
+    if whole and all(verdict is (not wanted) for verdict in verdicts):
+        return FALSE if wanted else TRUE
+    return Host("bool")
+
+
+@function("builtins.callable", "builtins.issubclass")
 def boolean(run: Run, path: str, call: Call) -> Value:
     return Host("bool")
 

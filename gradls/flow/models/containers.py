@@ -76,13 +76,6 @@ def _of_pair(run: Run, pair: Value) -> Value:
     return pair.items[1] if isinstance(pair, Sequence) and len(pair.items) == 2 else run.unknown("element")
 
 
-def grown(run: Run, receiver: Sequence) -> None:
-    """Something is put into what may be one of several lists, by branch: none of them is known to the end any more."""
-    for part in receiver.fields.get("parts", ()):
-        if part.rest is None:
-            run.state.set(part.fields, "rest", run.unknown("element"))
-
-
 @method("list", "append")
 @method("set", "add")
 def append(run: Run, receiver: Sequence, call: Call) -> Value:
@@ -98,7 +91,7 @@ def _put(run: Run, receiver: Sequence, place: int, value: Value, call: Call) -> 
     value = held(run, receiver, value)
     elements.add(run, receiver, place, value)
     if "parts" in receiver.fields:
-        grown(run, receiver)
+        elements.grown(run, receiver)
     run.event("append", call.node, receiver, appended=value, held=receiver.elements)
     if isinstance(call.node, ast.Call) and isinstance(call.node.func, ast.Attribute):
         put_into(run, call.node.func.value, value)
@@ -133,7 +126,7 @@ def extend(run: Run, receiver: Sequence, call: Call) -> Value:
     if added.fields.get("unsure"):
         run.state.set(receiver.fields, "unsure", True)
     if "parts" in receiver.fields:
-        grown(run, receiver)
+        elements.grown(run, receiver)
     if added.rest is not None:
         old, rest = receiver.rest, held(run, receiver, added.rest)
         run.state.set(receiver.fields, "rest", rest if old is None else run.join.values([old, rest]))
