@@ -222,6 +222,8 @@ def _fill_grads(run: Run, reached: frozenset[Tensor], call: Call, create: bool |
         known = leaf.fields.get("grad")
         if known is None or is_none(known):
             run.state.set(leaf.fields, "grad", gradient_of(run, leaf, None, create))
+        elif known.fields.get("presumed"):
+            run.state.set(known.fields, "presumed", None)
 
 
 def gradient_of(run: Run, tensor: Tensor, at: ast.AST | None, create: bool | None) -> Tensor:

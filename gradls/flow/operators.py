@@ -429,6 +429,8 @@ def _identity(run: Run, left: Value, right: Value, positive: bool) -> Value:
         other = left if is_none(right) else right
         if is_none(other):
             same = True
+        elif isinstance(other, Tensor) and other.fields.get("presumed"):
+            same = None
         elif not isinstance(other, Unknown):
             same = False
         else:

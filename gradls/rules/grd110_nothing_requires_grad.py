@@ -107,9 +107,11 @@ class NothingRequiresGrad(Rule):
                 yield self.finding(place(event.at), message, [Step(place(frozen.at), "it is frozen here")])
             elif (tensor := without_flag(facts, event)) is not None:
                 yield self._of_optimized(facts, event, tensor)
+            elif event.caught:
+                continue
             elif without_gradient(event) and not frontier(event.node):
                 yield self._report(facts, event)
-            elif not event.caught:
+            else:
                 yield from self._of_branch(facts, event)
                 yield from self._of_frozen(facts, event)
                 yield from self._of_unknown(facts, event)

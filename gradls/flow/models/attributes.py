@@ -76,6 +76,7 @@ def grad(run: Run, value: Tensor, node: ast.expr) -> Value:
         return known
     tensor = gradient_of(run, value, node, run.outside["graphs"])
     # Which passes of backward came before is for the rules to say.
+    tensor.fields["presumed"] = True
     value.fields["grad"] = tensor
     return tensor
 
