@@ -71,6 +71,9 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     target = bound[op.params[0]]
     assert isinstance(target, Tensor)
     edges, verdict = edges_of(run, bound, op.differentiable, None, about_edges(op, bound))
+    if verdict is False:
+        # What is written is no input of all operations, as `copy_`, but a tensor with a graph has one behind it, too.
+        verdict = target.requires_grad
     place = run.at(at)
     refused = _check_target(run, target, verdict, bound, op, at)
     _check_fit(run, target, bound, op, at)
@@ -179,13 +182,18 @@ def _check_fit(run: Run, target: Tensor, bound: dict[str, Value], op: Op, at: as
 _MODES = ("no_grad", "inference_mode")
 
 
+def _is_of_inference(run: Run, target: Tensor) -> bool:
+    """Was it made in inference mode, so that it may not be written outside? What `detach()` gives may be."""
+    return target.inference and not run.mode["inference"] and not isinstance(target.data, Tensor)
+
+
 def _check_target(run: Run, target: Tensor, verdict: bool | None, bound: dict[str, Value], op: Op, at: ast.AST) -> bool:
     """Write down what autograd refuses. Is it an update of a leaf, with numbers?"""
     if target.multi == "expand":
         run.event("expanded-write", at, target, target.node, op=op.name)
         return False
     if run.isolated or run.recording is not True:
-        if target.inference and not run.mode["inference"]:
+        if _is_of_inference(run, target):
             run.event("inference-write", at, target, target.node, op=op.name)
         return False
     base = target.base
@@ -202,6 +210,6 @@ def _check_target(run: Run, target: Tensor, verdict: bool | None, bound: dict[st
         return constant
     elif target.multi and True in (target.requires_grad, verdict, base.requires_grad if base is not None else False):
         run.event("multi-view-write", at, target, target.node, op=op.name, view=target.multi)
-    elif target.inference and not run.mode["inference"]:
+    elif _is_of_inference(run, target):
         run.event("inference-write", at, target, target.node, op=op.name)
     return False

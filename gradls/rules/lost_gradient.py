@@ -44,6 +44,8 @@ class LostGradientRule(Rule):
             if cut is None or cut.kind not in self.kinds or (lost.why == "forward" and cut.at.node in told):
                 continue
             told.add(cut.at.node)
+            if lost.why == "raises" and lost.backward.caught:
+                continue  # The program reckons with it.
             if lost.why in ("untrained", "forward") and is_chosen(facts, cut):
                 continue  # Nobody but the program says what is to be trained, and it says so.
             if lost.why != "raises" or (

@@ -183,6 +183,11 @@ def change_flag(run: Run, tensor: Tensor, flag: bool | None) -> None:
         run.state.set(tensor.fields, "node", node)
         run.state.set(tensor.fields, "leaf", True)
     run.state.set(tensor.fields, "requires_grad", flag)
+    if tensor.base is None:
+        for view in tensor.family["views"]:
+            # Without a graph of its own a view says what its base does, and no gradient goes on from there.
+            if view.base is tensor and view.leaf is True and view.requires_grad is not flag:
+                run.state.set(view.fields, "requires_grad", True if flag else None)
 
 
 @setter(TENSOR, "data")
