@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradls.flow.state import MISSING, Assumed, Entries, Fields
-from gradls.flow.values import Host, Sequence, Unknown
+from gradls.flow.values import Host, Sequence, Tensor, Unknown
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -14,12 +14,13 @@ Written = list[tuple[Fields, Any, list[Any]]]
 """Slots, and what was in them one after the other."""
 
 
-def written(run: Run, mark: tuple[int, int]) -> Written:
-    """What was made of flags, numbers and texts since `mark`, and of how much lists and dictionaries hold."""
+def written(run: Run, mark: tuple[int, int], tensors: bool = False) -> Written:
+    """What was made of flags, numbers and texts since `mark`, and of how much lists and dictionaries hold; which
+    `tensors` took the place of others, too."""
     found: dict[tuple[int, Any], tuple[Fields, Any, list[Any]]] = {}
     for fields, key, old in run.state.trail[mark[0] :]:
-        counts = key == "items" or old is MISSING or isinstance(fields, (Assumed, Entries)) or _is_data(old)
-        if counts and fields.born <= mark[1]:
+        counts = _is_data(old) or old is MISSING or key == "items" or (tensors and isinstance(old, Tensor))
+        if (counts or isinstance(fields, (Assumed, Entries))) and fields.born <= mark[1]:
             found.setdefault((id(fields), key), (fields, key, []))[2].append(old)
     for fields, key, values in found.values():
         values.append(fields.get(key, MISSING))
@@ -37,7 +38,7 @@ def doubt(run: Run, slots: Written) -> None:
             known = {(type(value.value), value.value) for value in values if value.known and _is_plain(value.value)}
             if len(known) > 1 or any(not value.known for value in values):
                 run.state.set(fields, key, run.join.slot(key, values))
-        elif all(_is_data(value) for value in values):
+        elif all(_is_data(value) or isinstance(value, Tensor) for value in values):
             differ = any(value is not values[0] for value in values)
             if differ and not all(isinstance(value, Unknown) for value in values):
                 run.state.set(fields, key, run.join.slot(key, values))

@@ -202,6 +202,9 @@ class State:
         # What holds something new is joined when it is what the branches made it.
         young = [item for item in slots.items() if item[1][0].born > since and item[1][0] is not over]
         old = [item for item in slots.items() if item[1][0].born <= since] if len(young) < len(slots) else []
+        if len(old) > 1:
+            # Before what holds a tensor or a list is joined, what that is.
+            old.sort(key=_holds_value)
         missing: list[tuple[Entries, Any]] = []
         for slot, (fields, key, _) in young + old:
             before: Any = MISSING if fields.born > since else fields.get(key, MISSING)
@@ -240,6 +243,10 @@ class State:
         for entries, key in missing:
             self.set(entries.about, "unsure", entries.about.get("unsure", frozenset()) | {key})
         return gaps
+
+
+def _holds_value(item: tuple[Any, tuple[Fields, Any, Any]]) -> bool:
+    return hasattr(item[1][2], "fields")
 
 
 _NOWHERE = State()

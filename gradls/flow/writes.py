@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SINGLE = ("", "expand", "no_grad", "inference_mode", "backward_hook")
 """What `Tensor.multi` is for views that do not come from an operation with several."""
 
+MOST_COPIES = 16
 _RESHAPING = frozenset((
     "squeeze", "unsqueeze", "t", "transpose", "swapaxes", "swapdims", "resize", "resize_as", "set_", "as_strided",
 ))  # fmt: skip
@@ -32,6 +33,8 @@ def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
         if base.leaf is not False:
             tensor.fields["leaf"] = None if tensor.requires_grad is not False else True
         tensor.storage.shadow = base.storage
+        if base.leaf is not False:
+            run.state.set(base.fields, "copies", (*base.fields.get("copies", ())[-MOST_COPIES:], tensor))
         return
     tensor.storage = base.storage
     tensor.inference = base.inference

@@ -78,8 +78,8 @@ class NumpyOfTensorWithGrad(Rule):
     ```
 
     ## When it is silent
-    For tensors that do not require grad, results under `no_grad`, and NumPy functions that call the tensor's own
-    method.
+    For tensors that do not require grad, for all that is converted under `no_grad`, where PyTorch does not mind, and for
+    NumPy functions that call the tensor's own method.
 
     ```python
     import numpy as np
@@ -88,6 +88,8 @@ class NumpyOfTensorWithGrad(Rule):
     model = torch.nn.Linear(3, 1)
     with torch.no_grad():
         array = model(torch.randn(8, 3)).numpy()
+        weight = model.weight.numpy()
+        mean = np.mean(model.bias)
     squeezed = np.squeeze(model(torch.randn(8, 3)))
     assert array.shape == (8, 1) and squeezed.requires_grad
     ```
@@ -104,10 +106,11 @@ class NumpyOfTensorWithGrad(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for event in facts.of("numpy"):
-            if isinstance(event.value, Tensor) and event.requires_grad is True and not event.caught:
+            raises = event.requires_grad is True and event.recording is not False and not event.caught
+            if isinstance(event.value, Tensor) and raises:
                 yield self.method(facts, event, event.value)
         for event in facts.of("numpy-function"):
-            if not event.caught:
+            if event.recording is not False and not event.caught:
                 yield from self.function(facts, event)
 
     def method(self, facts: Facts, event: Event, tensor: Tensor) -> Finding:

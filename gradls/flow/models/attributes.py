@@ -183,6 +183,10 @@ def change_flag(run: Run, tensor: Tensor, flag: bool | None) -> None:
         run.state.set(tensor.fields, "node", node)
         run.state.set(tensor.fields, "leaf", True)
     run.state.set(tensor.fields, "requires_grad", flag)
+    for copy in tensor.fields.get("copies", ()):
+        # What `to()` gives is the tensor itself, if it is what was asked for.
+        if copy.requires_grad is not flag:
+            run.state.set(copy.fields, "requires_grad", None)
     if tensor.base is None:
         for view in tensor.family["views"]:
             # Without a graph of its own a view says what its base does, and no gradient goes on from there.

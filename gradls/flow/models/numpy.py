@@ -33,6 +33,7 @@ def reader(run: Run, path: str, call: Call) -> Value:
             function=path,
             requiring=requiring,
             arguments=call.values,
+            recording=run.recording,
         )
     return array(run, path, edges, call, _exact_of(path, call), _shape_of(path, call))
 

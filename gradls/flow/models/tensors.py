@@ -71,7 +71,7 @@ def number(run: Run, receiver: Tensor, call: Call) -> Value:
 def numpy(run: Run, receiver: Tensor, call: Call) -> Value:
     """The memory of the tensor as an array; raises if the tensor requires grad."""
     if not truth.truth(run, call.get(0, "force") or Host("bool", False)):
-        run.event("numpy", call.node, receiver, receiver.node)
+        run.event("numpy", call.node, receiver, receiver.node, recording=run.recording)
     return array_of(run, receiver, call)
 
 
