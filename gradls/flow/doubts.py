@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradls.flow.state import MISSING, Assumed, Entries, Fields
-from gradls.flow.values import Host, Sequence, Tensor, Unknown
+from gradls.flow.values import Host, Instance, Sequence, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -43,16 +43,25 @@ def doubt(run: Run, slots: Written) -> None:
             if differ and not all(isinstance(value, Unknown) for value in values):
                 run.state.set(fields, key, run.join.slot(key, values))
         elif key == "items" and all(isinstance(value, tuple) for value in values):
-            longest = max(values, key=len)
-            if any(len(value) != len(longest) for value in values):
-                run.state.set(fields, key, longest)
-                run.state.set(fields, "unsure", True)
+            _doubt_elements(run, fields, values)
         elif isinstance(fields, Entries) and MISSING in values:
-            there = [value for value in values if value is not MISSING]
-            if there:
-                run.state.set(fields, key, there[-1])
-                unsure = fields.about.get("unsure", frozenset())
-                run.state.set(fields.about, "unsure", unsure | {key})
+            _doubt_entry(run, fields, key, values)
+
+
+def _doubt_elements(run: Run, fields: Fields, values: list[tuple[Value, ...]]) -> None:
+    """A list may hold what it held once. Of modules it is taken that loops do put them in."""
+    longest = max(values, key=len)
+    if any(len(value) != len(longest) for value in values) and not any(isinstance(item, Instance) for item in longest):
+        run.state.set(fields, "items", longest)
+        run.state.set(fields, "unsure", True)
+
+
+def _doubt_entry(run: Run, entries: Entries, key: Any, values: list[Any]) -> None:
+    """A dictionary may have an entry or not."""
+    there = [value for value in values if value is not MISSING]
+    if there and not isinstance(there[-1], Instance):
+        run.state.set(entries, key, there[-1])
+        run.state.set(entries.about, "unsure", entries.about.get("unsure", frozenset()) | {key})
 
 
 def doubt_flags(run: Run, mark: tuple[int, int]) -> None:

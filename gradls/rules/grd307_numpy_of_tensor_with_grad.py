@@ -78,8 +78,8 @@ class NumpyOfTensorWithGrad(Rule):
     ```
 
     ## When it is silent
-    For tensors that do not require grad, for all that is converted under `no_grad`, where PyTorch does not mind, and for
-    NumPy functions that call the tensor's own method.
+    For tensors that do not require grad, for what is converted under `no_grad`, where PyTorch does not mind, and for NumPy
+    functions that call the tensor's own method.
 
     ```python
     import numpy as np
@@ -89,7 +89,7 @@ class NumpyOfTensorWithGrad(Rule):
     with torch.no_grad():
         array = model(torch.randn(8, 3)).numpy()
         weight = model.weight.numpy()
-        mean = np.mean(model.bias)
+        bias = np.asarray(model.bias)
     squeezed = np.squeeze(model(torch.randn(8, 3)))
     assert array.shape == (8, 1) and squeezed.requires_grad
     ```
