@@ -78,8 +78,8 @@ class NumpyOfTensorWithGrad(Rule):
     ```
 
     ## When it is silent
-    For tensors that do not require grad, for what is converted under `no_grad`, where PyTorch does not mind, and for NumPy
-    functions that call the tensor's own method.
+    For tensors that do not require grad, for what is converted under `no_grad`, where PyTorch does not mind, and for
+    NumPy functions that call the tensor's own method.
 
     ```python
     import numpy as np
