@@ -95,6 +95,8 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
     start_training(run, instance)
     init, _ = find_in_class(cls, "__init__")
     if isinstance(init, Function):
+        # A function that a decorator has put there may be in a file that is not followed.
+        instance.open = instance.open or init.name != "__init__"
         derived = _may_be_derived(run, cls)
         run.expected += derived
         try:

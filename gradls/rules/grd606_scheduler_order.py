@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from gradls.autograd.optimizers import find_optimizer, find_scheduler
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hierarchy import find_in_class
-from gradls.flow.values import Class, Instance
+from gradls.flow.values import Choice, Class, Instance, Unknown, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import is_on_the_way, receiver_of
+from gradls.rules.training_order import is_on_the_way, is_vague_optimizer, loops_of, outermost, receiver_of
 from gradls.rules.words import code, place
 
 
@@ -98,7 +98,7 @@ class SchedulerOrder(Rule):
 
     ## When it is silent
     Where the optimizer may have stepped before. A scheduler that is only moved on before the training begins, as when
-    it is resumed, gives information.
+    it is resumed, gives information; so does one of which only the name tells what it is.
 
     ```python
     import torch
@@ -133,6 +133,7 @@ class SchedulerOrder(Rule):
         for event in facts.of("step"):
             yield from self._of_closure(facts, event)
         yield from self._of_order(facts)
+        yield from self._of_unknown(facts)
         yield from self._of_branches(facts)
 
     def _of_order(self, facts: Facts) -> Iterator[Finding]:
@@ -153,6 +154,35 @@ class SchedulerOrder(Rule):
                 continue
             yield from self._report(facts, event, later, steps[number + 1 :])
             del optimizers[event.value]
+
+    def _of_unknown(self, facts: Facts) -> Iterator[Finding]:
+        """A schedule that a function is given, or whose optimizer it is given: what they are, only their names tell."""
+        optimizers = {event.value: event.optimizer for event in facts.of("scheduler-made")}
+        steps = list(facts.of("step", "scheduler-step", "scaler-step", "unknown-step"))
+        told: set[ast.AST] = set()
+        for number, event in enumerate(steps):
+            if event.at.node in told or not _is_vague_schedule(event, optimizers):
+                continue
+            told.add(event.at.node)
+            mine = [other for other in steps[:number] if outermost(other) is outermost(event)]
+            if any(_steps_optimizer(other) for other in mine):
+                continue
+            later = next((other for other in steps[number:] if _steps_optimizer(other)), None)
+            if later is None or outermost(later) is not outermost(event) or later.at.source is not facts.source:
+                continue
+            if not loops_of(later.path) or not loops_of(event.path) <= loops_of(later.path):
+                continue
+            schedule, optimizer = receiver_of(event.at.node), receiver_of(later.at.node)
+            if schedule is None or optimizer is None or event.at.source is not facts.source:
+                continue
+            name, stepped = facts.segment(schedule), facts.segment(optimizer)
+            message = (
+                f"if `{name}` is a schedule of PyTorch for `{stepped}`, and nothing has stepped that before, its step "
+                f"comes before the first of the optimizer, and the first rate is skipped: call it after "
+                f"`{stepped}.step()`"
+            )
+            story = [Step(place(later.at), "the optimizer steps for the first time here")]
+            yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
 
     def _of_branches(self, facts: Facts) -> Iterator[Finding]:
         """`if scheduler: scheduler.step()`, and `else: optimizer.step()`."""
@@ -213,6 +243,28 @@ class SchedulerOrder(Rule):
         if isinstance(given, Instance) and given.path.startswith("torch.nn."):
             message = "a scheduler needs the optimizer, and this is a module: it raises"
             yield self.finding(place(event.at), message, severity=Severity.ERROR)
+
+
+def _is_vague_schedule(event: Event, optimizers: dict[Value | None, Value]) -> bool:
+    """Is a schedule stepped of which not all is known: what it is, or what it is for? One of PyTorch needs no
+    arguments; one that is given the epoch is perhaps another."""
+    if event.kind == "scheduler-step":
+        known = optimizers.get(event.value)
+        return isinstance(known, (Choice, Unknown)) and not event.call.values
+    if event.kind != "unknown-step" or event.arguments:
+        return False
+    return "sched" in _name_of(receiver_of(event.at.node)) and not isinstance(event.value, Instance)
+
+
+def _steps_optimizer(event: Event) -> bool:
+    if event.kind == "unknown-step":
+        return is_vague_optimizer(event) and "sched" not in _name_of(receiver_of(event.at.node))
+    return event.kind in ("step", "scaler-step")
+
+
+def _name_of(node: ast.expr | None) -> str:
+    name: str = getattr(node, "id", getattr(node, "attr", ""))
+    return name.lower()
 
 
 def _branch_of(event: Event) -> ast.If | None:

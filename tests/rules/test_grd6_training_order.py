@@ -325,6 +325,59 @@ def test_scheduler_order(body: str, severity: list[str]) -> None:
     assert [found for found, _ in reported("GRD606", loop(body).replace("data =", made))] == severity
 
 
+GIVEN_SCHEDULE = """
+def train(model, optimizer, scheduler, loader, epochs):
+    for epoch in range(epochs):
+        {epoch}
+        for x in loader:
+            model(x).mean().backward()
+            {first}
+            {second}
+            model.zero_grad()
+        {last}
+"""
+
+
+@pytest.mark.parametrize(
+    ("epoch", "first", "second", "last", "found"),
+    [
+        ("pass", "scheduler.step()", "optimizer.step()", "pass", ["information"]),
+        ("scheduler.step()", "optimizer.step()", "pass", "pass", ["information"]),
+        ("pass", "optimizer.step()", "scheduler.step()", "pass", []),
+        ("pass", "optimizer.step()", "pass", "scheduler.step()", []),
+        ("scheduler.step(epoch)", "optimizer.step()", "pass", "pass", []),
+        ("environment.step()", "optimizer.step()", "pass", "pass", []),
+        ("scheduler.step()", "pass", "pass", "pass", []),
+    ],
+)
+def test_order_of_a_given_schedule(epoch: str, first: str, second: str, last: str, found: list[str]) -> None:
+    snippet = GIVEN_SCHEDULE.format(epoch=epoch, first=first, second=second, last=last)
+    assert [severity for severity, _ in reported("GRD606", snippet)] == found
+
+
+def test_order_of_a_schedule_for_an_optimizer_that_another_method_makes() -> None:
+    snippet = """
+    class Trainer:
+        def __init__(self, model, options):
+            self.model, self.options = model, options
+            self.optimizer = self.make()
+            self.schedule = torch.optim.lr_scheduler.StepLR(self.optimizer, 3)
+
+        def make(self):
+            if self.options.adam:
+                return torch.optim.Adam(self.model.parameters())
+            return torch.optim.SGD(self.model.parameters(), lr=0.1)
+
+        def train(self, loader):
+            self.schedule.step()
+            for x in loader:
+                self.optimizer.zero_grad()
+                self.model(x).mean().backward()
+                self.optimizer.step()
+    """
+    assert [severity for severity, _ in reported("GRD606", snippet)] == ["information"]
+
+
 BESIDE = """
 from config import cfg
 layers = [nn.Linear(1, 1) for _ in range(cfg.depth)]

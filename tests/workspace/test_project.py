@@ -149,6 +149,55 @@ def test_a_function_of_another_file_runs_in_the_mode_of_its_caller(tmp_path: Pat
     assert requires_grad(tmp_path, f"{text}with torch.no_grad():\n    y = twice(w)") is False
 
 
+def test_a_decorator_of_another_file_that_gives_a_class_another_constructor(tmp_path: Path):
+    write(
+        tmp_path,
+        {
+            "tools.py": """
+            import functools
+            import inspect
+            import warnings
+
+            def reviewed():
+                def decorator(it, name=None):
+                    if inspect.isclass(it):
+                        it.__init__ = decorator(it.__init__, it.__qualname__)
+                        return it
+
+                    @functools.wraps(it)
+                    def wrapper(*args, **kwargs):
+                        warnings.warn(name)
+                        return it(*args, **kwargs)
+
+                    return wrapper
+
+                return decorator
+            """
+        },
+    )
+    text = """
+        import torch
+        from torch import nn
+        from tools import reviewed
+
+        @reviewed()
+        class Net(nn.Module):
+            def __init__(self, size):
+                super().__init__()
+                self.layer = nn.Linear(size, 1)
+
+            def forward(self, x):
+                return self.layer(x)
+
+        for _ in range(6):
+            net = Net(3)
+            optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+            net(torch.randn(8, 3)).sum().backward()
+            optimizer.step()
+    """
+    assert found(tmp_path, text) == []
+
+
 def test_of_several_calls_that_one_is_told_of_which_has_the_rest_of_the_story(tmp_path: Path):
     write(tmp_path, {"tools.py": "def mask(h):\n    h.mul_(2)\n    return h\n"})
     text = """
