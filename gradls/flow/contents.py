@@ -30,6 +30,9 @@ def tensors_in(value: Value, nested: int = 0) -> Items[Value]:
         return [part for item in items for part in tensors_in(item, nested + 1)]
     if isinstance(value, Choice):
         return [part for option in value.options for part in tensors_in(option, nested + 1)]
+    if isinstance(value, Instance) and "sources" in value.data:
+        # A distribution: what it draws, and says of what it is given, depends on its parameters.
+        return [part for item in value.data["sources"] for part in tensors_in(item, nested + 1)]
     if isinstance(value, Instance) and value.open:
         return [value]
     return []

@@ -377,6 +377,46 @@ RIGHT = {
 
         globals()["loss"](torch.randn(8, 3), torch.ones(8, 1), 2)
     """,
+    "a parameter that there may be, and that the optimizer has then": """
+        class Line(nn.Module):
+            def __init__(self, size, shifted=False):
+                super().__init__()
+                self.register_parameter("weight", nn.Parameter(torch.ones(size)))
+                self.register_parameter("bias", nn.Parameter(torch.zeros(1)) if shifted else None)
+
+            def forward(self, x):
+                x = x * self.weight
+                if self.bias is not None:
+                    x = x + self.bias
+                return x.sum(-1)
+
+        def fit(size, shifted, data):
+            model = Line(size, shifted)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            for x, y in data:
+                optimizer.zero_grad()
+                (y - model(x)).pow(2).mean().backward()
+                optimizer.step()
+
+        globals()["fit"](3, True, [(torch.randn(8, 3), torch.randn(8))])
+    """,
+    "a policy that is given back as a distribution": """
+        class Actor(nn.Module):
+            def __init__(self, size):
+                super().__init__()
+                self.net = nn.Linear(size, size)
+                self.log_std = nn.Parameter(torch.zeros(size))
+
+            def forward(self, states):
+                policy = torch.distributions.Normal(loc=self.net(states), scale=self.log_std.exp())
+                actions = policy.sample()
+                return policy, actions
+
+        actor = globals()["Actor"](3)
+        policy, actions = actor(torch.randn(8, 3))
+        policy.log_prob(actions).sum().backward()
+        assert actor.log_std.grad is not None
+    """,
     "logits that are put together": """
         def contrast(features, others):
             logits = F.cosine_similarity(features, features).reshape(-1, 1)
@@ -489,6 +529,7 @@ QUIET = {
     "GRD101": "spectral norm of a parameter that takes the place of another",
     "GRD503": "the mode of something that others made, and of all in it",
     "GRD602": "one of two optimizers, which are stepped in each round",
+    "GRD607": "a parameter that there may be, and that the optimizer has then",
     "GRD604": "is there such an attribute",
     "GRD701": "a loss that not all rounds add to",
     "GRD710": "attention over where it was before",
@@ -499,3 +540,20 @@ QUIET = {
 def test_nothing_is_said(code: str, name: str) -> None:
     """Not even as information."""
     assert reported(code, RIGHT[name]) == []
+
+
+def test_what_a_distribution_that_is_returned_depends_on() -> None:
+    program = """
+    class Actor(nn.Module):
+        def __init__(self, size):
+            super().__init__()
+            self.net = nn.Linear(size, size)
+            self.log_std = nn.Parameter(torch.zeros(size))
+
+        def forward(self, states):
+            policy = torch.distributions.Normal(loc=self.net(states), scale=self.log_std.exp())
+            actions = policy.sample()
+            return policy, actions
+    """
+    assert reported("GRD112", program) == []
+    assert reported("GRD112", program.replace("policy, actions\n", "actions\n")) != []

@@ -166,32 +166,39 @@ def test_a_decorator_of_another_file_that_gives_a_class_another_constructor(tmp_
 
                     @functools.wraps(it)
                     def wrapper(*args, **kwargs):
-                        warnings.warn(name)
+                        for number in range(len(args)):
+                            warnings.warn(name)
+                            LONG
                         return it(*args, **kwargs)
 
                     return wrapper
 
                 return decorator
-            """
+            """.replace("LONG", "; ".join(["name = str(name)"] * 3000)),
+            "net.py": """
+            import torch
+            from torch import nn
+            from tools import reviewed
+
+            @reviewed()
+            class Net(nn.Module):
+                def __init__(self, size):
+                    super().__init__()
+                    self.layer = nn.Linear(size, 1)
+
+                def forward(self, x):
+                    return self.layer(x)
+            """,
         },
     )
     text = """
         import torch
-        from torch import nn
-        from tools import reviewed
-
-        @reviewed()
-        class Net(nn.Module):
-            def __init__(self, size):
-                super().__init__()
-                self.layer = nn.Linear(size, 1)
-
-            def forward(self, x):
-                return self.layer(x)
+        from net import Net
 
         for _ in range(6):
             net = Net(3)
             optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+            optimizer.zero_grad()
             net(torch.randn(8, 3)).sum().backward()
             optimizer.step()
     """

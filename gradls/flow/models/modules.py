@@ -243,6 +243,8 @@ def perhaps_of(value: Value, seen: set[int] | None = None) -> list[Tensor]:
     for _, member in members(value):
         if isinstance(member, (Choice, Unknown)):
             for option in member.options if isinstance(member, Choice) else member.among:
+                if isinstance(option, Tensor) and option.is_parameter:
+                    found.append(option)
                 found += [tensor for _, tensor in parameters_of(option)[0]] + perhaps_of(option, seen)
         elif isinstance(member, Tensor) and (source := _perhaps_itself(member)) is not None:
             found.append(source)
