@@ -12,7 +12,7 @@ from gradls.flow.contents import tensors_in
 from gradls.flow.graph import HIDING, Edge, Freed, Node, Write, compatible, frees_on_all_ways, meets, walk
 from gradls.flow.operations import cut_node, derived_tensor
 from gradls.flow.second_order import Gradient, gradients, is_constant
-from gradls.flow.values import Host, Sequence, Tensor, Value, is_none
+from gradls.flow.values import Host, Sequence, Tensor, Unknown, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.notes import Event
@@ -222,7 +222,7 @@ def _fill_grads(run: Run, reached: frozenset[Tensor], call: Call, create: bool |
         known = leaf.fields.get("grad")
         if known is None or is_none(known):
             run.state.set(leaf.fields, "grad", gradient_of(run, leaf, None, create))
-        elif known.fields.get("presumed"):
+        elif isinstance(known, (Tensor, Unknown)) and known.fields.get("presumed"):
             run.state.set(known.fields, "presumed", None)
 
 
