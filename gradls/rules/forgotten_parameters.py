@@ -9,7 +9,7 @@ from gradls.flow.graph import Node, walk
 from gradls.flow.registration import PlainContainer, plain_containers
 from gradls.flow.values import FALSE, Instance, Tensor
 from gradls.rules.registration import leaves_of
-from gradls.rules.training_order import gradient_of
+from gradls.rules.training_order import gradient_of, rounds_of
 from gradls.rules.unused_gradients import cut_points, fates
 
 
@@ -93,6 +93,9 @@ def is_coefficient(backward: Event, leaf: Tensor) -> bool:
     grad, too, without any need: they go into layers."""
     if backward.node is None or leaf.requires_grad is not True:
         return False
+    made, used = rounds_of(leaf.node.path), rounds_of(backward.path)
+    if used and len(made) >= len(used):
+        return False  # computed anew in each round: noise, say
     users: dict[Node, list[Node]] = {}
     for node in walk(backward.node, follow="flow"):
         for edge in node.edges:

@@ -798,6 +798,8 @@ for _ in range(3):
         ("net.parameters()", "scale * net(x)", "print(scale.grad)", 0),
         ("net.parameters()", "scale * net(x)", "scale.data -= 0.1", 0),
         ("net.parameters()", "scale.detach() * net(x)", "", 0),
+        ("net.parameters()", "torch.randn(4, 3, requires_grad=True) + net(x)", "", 0),
+        ("net.parameters()", "net(x) + (0.1 * x.detach()).requires_grad_()", "", 0),
     ],
 )
 def test_coefficient_in_no_optimizer(held: str, loss: str, after: str, found: int) -> None:
