@@ -18,7 +18,8 @@ class GradOfComputedTensor(Rule):
     ## What it finds
     `.grad` of a tensor that an operation computed, without a `retain_grad()` before: an intermediate result, a leaf
     that a conversion (`.to(torch.float64)`, `.cuda()`) or a product has turned into a result, or a weight that
-    `w = w - lr * w.grad` has bound to a new tensor. An error if the None is then used, else a warning.
+    `w = w - lr * w.grad` has bound to a new tensor. An error if the None is then used, else a warning; as
+    information, if the tensor was given to something unknown, a model say, which could call `retain_grad()` on it.
 
     ## Why it matters
     Backward leaves gradients only in leaves: the tensors that were made, not computed. In between it drops them.
@@ -108,6 +109,7 @@ class GradOfComputedTensor(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         used: set[At] = set()
+        told: set[ast.AST] = set()
         for event in facts.of("missing-grad-used"):
             if _is_computed(event):
                 used.add(event.read)
@@ -117,6 +119,23 @@ class GradOfComputedTensor(Rule):
             compared = isinstance(facts.parent(event.at.node), ast.Compare)
             if event.missing and _is_computed(event) and not (compared or event.caught or event.at in used):
                 yield self.report(facts, event, False)
+            elif event.shared and not (compared or event.caught) and event.at.node not in told:
+                told.add(event.at.node)
+                yield self.report_shared(facts, event)
+
+    def report_shared(self, facts: Facts, event: Event) -> Finding:
+        """Other code has the tensor, and could have asked it to keep its gradient."""
+        tensor = event.value
+        assert isinstance(tensor, Tensor)
+        what = f"`{tensor.name}`" if tensor.name else "the tensor"
+        made = tensor.node.at
+        how = f", computed by {shown(facts, made)}" if made is not None else ""
+        message = (
+            f"{what} is no leaf{how}: its `.grad` is None, unless what it was given to calls `retain_grad()` on it. "
+            f"{_instead(facts, event, tensor)}"
+        )
+        story = [Step(place(made), "here it becomes the result of an operation")] if made is not None else []
+        return self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
 
     def report(self, facts: Facts, event: Event, used: bool) -> Finding:
         tensor = event.value

@@ -8,7 +8,9 @@ from gradls.flow.graph import Edge, Node, walk
 from gradls.flow.values import Tensor
 from gradls.rules.loss_activations import KEEP
 
-_PRODUCTS = frozenset(("matmul", "mm", "bmm", "mul", "linear", "mv", "dot", "outer"))
+_PRODUCTS = frozenset((
+    "matmul", "mm", "bmm", "mul", "linear", "mv", "dot", "outer", "__matmul__", "__rmatmul__", "__mul__", "__rmul__",
+))  # fmt: skip
 _OF_ZERO = KEEP | frozenset(("mul", "div", "scale", "neg", "relu", "tanh", "gelu", "silu", "dropout", "sum", "mean"))
 """Operations on one tensor that make zeros of zeros."""
 

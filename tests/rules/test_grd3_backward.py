@@ -7,7 +7,7 @@ import pytest
 from gradls.flow.analyze import analyze
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
-from tests.rules.reported import check_error, check_right
+from tests.rules.reported import check_error, check_right, reported
 
 WRONG = {
     ("GRD301", "backward twice through a model that nobody knows"): """
@@ -630,3 +630,33 @@ second = torch.autograd.grad(first[0], y)[0]  # raises RuntimeError: does not re
     check_error("GRD308", program)
     assert "with `create_graph=True`" in findings(analyze(Source.read(program)))[0].message
     check_right(program.replace("y)[0]\n", "y, create_graph=True)[0]\n").partition("  # raises")[0])
+
+
+GIVEN_TO_MODEL = """
+def attack(model, images, labels):
+    {begin}
+    for _ in range(3):
+        loss = F.cross_entropy(model(x), labels)
+        loss.backward()
+        x = {update}
+    return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("begin", "update", "found"),
+    [
+        ("x = images.clone().detach().requires_grad_(True)", "x + 0.1 * x.grad.sign()", ["information"]),
+        ("images.requires_grad = True; x = images / 255", "images + x.grad.sign()", ["information"]),
+        (
+            "images.requires_grad = True; x = images / 255; x.retain_grad()",
+            "(images + x.grad.sign()).detach().requires_grad_()",
+            [],
+        ),
+        ("x = images.clone().detach().requires_grad_(True)", "(x + x.grad.sign()).detach().requires_grad_()", []),
+        ("x = images / 255", "x + x.grad.sign()", []),
+    ],
+)
+def test_gradient_of_a_result_that_a_model_was_given(begin: str, update: str, found: list[str]) -> None:
+    snippet = GIVEN_TO_MODEL.format(begin=begin, update=update)
+    assert [severity for severity, _ in reported("GRD306", snippet)] == found

@@ -69,7 +69,9 @@ def grad(run: Run, value: Tensor, node: ast.expr) -> Value:
     """The gradient: None before a backward reached the tensor."""
     known = value.fields.get("grad")
     missing = lacks_grad(run, value, known)
-    run.event("grad-read", node, value, value.node, missing=missing, passed=value.fields.get("passed_over"))
+    passed = value.fields.get("passed_over")
+    shared = not missing and known is None and not run.isolated and _is_result(value) and value.fields.get("escaped")
+    run.event("grad-read", node, value, value.node, missing=missing, shared=bool(shared), passed=passed)
     if missing:
         return MissingGrad(value, run.at(node), value.fields.get("cleared"))
     if known is not None:
@@ -81,12 +83,17 @@ def grad(run: Run, value: Tensor, node: ast.expr) -> Value:
     return tensor
 
 
+def _is_result(tensor: Tensor) -> bool:
+    """Is it certainly computed from something that requires grad, and not asked to keep its gradient here?"""
+    return tensor.leaf is False and tensor.requires_grad is True and not tensor.fields.get("retains_grad")
+
+
 def lacks_grad(run: Run, tensor: Tensor, known: Value | None) -> bool:
     """Is it certain that `tensor.grad` is None? `known` is what the program is seen to have put there."""
     if (known is not None and not is_none(known)) or tensor.fields.get("escaped") or run.isolated:
         return False
     if tensor.leaf is False:
-        return tensor.requires_grad is True and known is None and not tensor.fields.get("retains_grad")
+        return known is None and _is_result(tensor)
     outside = run.outside["backward"]
     if outside is None or tensor.fields.born <= max(outside, run.since):
         return False
