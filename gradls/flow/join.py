@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Values
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from gradls.flow import hooks
@@ -204,7 +204,10 @@ class Join:
         first = sequences[0]
         kind = first.kind if all(other.kind == first.kind for other in sequences) else "list"
         items, rest = self._elements([(one.items, one.rest) for one in sequences])
-        joined = Sequence(self.state, kind, items, rest, first.names)
+        # Of different named tuples those fields are known that all have at the same place.
+        same = (len(set(names)) == 1 for names in zip(*(one.names for one in sequences), strict=False))
+        names = first.names[: sum(1 for _ in takewhile(bool, same))]
+        joined = Sequence(self.state, kind, items, rest, names)
         if any(one.fields.get("unsure") for one in sequences):
             joined.fields["unsure"] = True
         # What is put into it later is put into one of these. Of lists that were joined before, that is not kept.

@@ -367,3 +367,21 @@ net(torch.randn(3, 2).double()).sum().backward()
 {freeze}
 net(torch.randn(3, 2).double()).numpy()
 """)
+
+
+NAMED = """
+from collections import namedtuple
+One, Two = namedtuple("One", ["a", "b", "c"]), namedtuple("Two", ["a", "b"])
+
+def f(x, flag):
+    w = torch.ones(3, requires_grad=True)
+    out = One(a=w * 2, b=w, c=w) if flag else Two(a=w * 3, b=w)
+    print(out.c if flag else out.b)
+    out.a.sum().backward()
+    return out.a.grad
+"""
+
+
+def test_one_of_two_named_tuples() -> None:
+    """They differ in length; the fields that both have are known."""
+    assert len(reported("GRD306", NAMED)) == 1
