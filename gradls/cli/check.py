@@ -61,7 +61,9 @@ def _run(arguments: argparse.Namespace, inputs: Inputs, baselines: Baselines, jo
     with_edits = arguments.format in _WITH_EDITS
     with kept(arguments) as folders, closing(Memory(with_edits, jobs, folders.results)) as memory:
         told = analyse(memory.reports, inputs.tasks, arguments, folders.answers)
-        outcome = _fix(arguments, told, memory, jobs) if arguments.fix else Outcome([report for _, report in told])
+        # A diff is of what `--fix` would do: with both, it is not done.
+        fixes = arguments.fix and not arguments.diff
+        outcome = _fix(arguments, told, memory, jobs) if fixes else Outcome([report for _, report in told])
     outcome.problems = inputs.problems
     try:
         if arguments.diff:

@@ -16,6 +16,7 @@ from gradls.rules.loss_arguments import history
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import gradient_of, is_on_the_way, loops_of, rounds_of
 from gradls.rules.words import code, place
+from gradls.syntax.walk import walk as walk_tree
 
 _SUMS = frozenset(("add", "sub", "rsub", "mul", "div", "truediv", "phi", "neg"))
 _JOINS = frozenset(("cat", "concat", "concatenate", "hstack", "vstack"))
@@ -131,19 +132,40 @@ class KeptGraph(Rule):
     def _report(self, facts: Facts, keeping: "_Keeping") -> Finding:
         what = code(facts, keeping.written)
         statement = facts.statement(keeping.event.at.node) or keeping.event.at.node
+        unless = UNLESS if keeping.event.hypothetical else ""
+        unread = _is_never_read(facts, keeping)
         message = (
             f"{code(facts, statement)} keeps {what} together with its graph, in every round, and nothing "
-            f"differentiates it later{UNLESS if keeping.event.hypothetical else ''}: detach it, or take `.item()` of "
-            "a single number"
+            f"differentiates it later{unless}: "
         )
+        if unread:
+            message += f"`{unread}` is not read anywhere. Is it missing in a loss?"
+        else:
+            message += "detach it, or take `.item()` of a single number"
         story = []
         if keeping.node.at is not None:
             story.append(Step(place(keeping.node.at), "its graph begins here"))
         fixes = []
-        if isinstance(keeping.written, (ast.Name, ast.Attribute, ast.Call)):
+        if isinstance(keeping.written, (ast.Name, ast.Attribute, ast.Call)) and not unread:
             detach = edits.add_call(Place(keeping.event.at.source, keeping.written), ".detach()")
             fixes.append(Fix("Detach what is kept", Safety.SUGGESTED, detach))
         return self.finding(place(keeping.event.at), message, story, fixes)
+
+
+def _is_never_read(facts: Facts, keeping: "_Keeping") -> str:
+    """The name of the list that something is appended to, if nothing else is done with it in its function."""
+    node = keeping.event.at.node
+    held = node.func.value if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else None
+    around = facts.function(node)
+    if not isinstance(held, ast.Name) or around is None or keeping.event.at.source is not facts.source:
+        return ""
+    appended, others = set(), 0
+    for part in walk_tree(around):
+        if isinstance(part, ast.Attribute) and part.attr == "append":
+            appended.add(part.value)
+        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and part.id == held.id:
+            others += part not in appended
+    return "" if others else held.id
 
 
 def _has_other_backwards(facts: Facts) -> bool:

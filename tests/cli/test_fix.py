@@ -48,10 +48,11 @@ def test_a_file_without_fixes_is_not_written(tmp_path: Path):
     assert file.stat().st_mtime_ns == before
 
 
-def test_diff_changes_nothing_and_patches(tmp_path: Path):
+@pytest.mark.parametrize("options", [["--diff"], ["--fix", "--diff"]])
+def test_diff_changes_nothing_and_patches(tmp_path: Path, options: list[str]):
     file = tmp_path / "a.py"
     file.write_text(COPIED.removesuffix("\n"), encoding="utf-8")
-    run = gradls("check", "a.py", "--diff", cwd=tmp_path)
+    run = gradls("check", "a.py", *options, cwd=tmp_path)
     assert run.returncode == 1
     assert file.read_text(encoding="utf-8") == COPIED.removesuffix("\n")
     if shutil.which("patch") is None:

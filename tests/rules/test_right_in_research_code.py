@@ -557,3 +557,33 @@ def test_what_a_distribution_that_is_returned_depends_on() -> None:
     """
     assert reported("GRD112", program) == []
     assert reported("GRD112", program.replace("policy, actions\n", "actions\n")) != []
+
+
+def test_losses_that_are_kept_and_never_read() -> None:
+    """To detach them would not help: they are missing in the loss."""
+    from gradls.flow.analyze import analyze
+    from gradls.rules.run import findings
+    from gradls.syntax.source import Source
+
+    program = IMPORTS + textwrap.dedent("""
+        net = nn.Linear(3, 2)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+        def finish(states, rewards):
+            policy_losses, value_losses, shown = [], [], []
+            for x, r in zip(states, rewards):
+                policy, value = net(x)
+                policy_losses.append(-policy * r)
+                value_losses.append((value - r).pow(2))
+                shown.append((value - r).abs())
+            optimizer.zero_grad()
+            (torch.stack(policy_losses).sum() + torch.stack(policy_losses).sum()).backward()
+            optimizer.step()
+            print(shown)
+
+        finish(torch.randn(8, 3), torch.ones(8))
+    """)
+    found = [finding for finding in findings(analyze(Source.read(program))) if finding.code == "GRD701"]
+    assert ["value_losses" in finding.message for finding in found] == [True, False]
+    assert [bool(finding.fixes) for finding in found] == [False, True]
+    assert "`value_losses` is not read anywhere" in found[0].message
