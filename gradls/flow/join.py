@@ -60,7 +60,7 @@ class Join:
             return _union(values)
         if key == "items":
             return self.items(values)
-        if isinstance(first, tuple) and key in ("views", "parameters", "freed", "entered"):
+        if isinstance(first, tuple) and key in ("views", "parameters", "freed", "entered", "copies"):
             return _union(values)
         if key == "unsure":
             return frozenset().union(*values) if isinstance(first, frozenset) else first

@@ -587,3 +587,15 @@ def test_losses_that_are_kept_and_never_read() -> None:
     assert ["value_losses" in finding.message for finding in found] == [True, False]
     assert [bool(finding.fixes) for finding in found] == [False, True]
     assert "`value_losses` is not read anywhere" in found[0].message
+
+
+def test_copies_that_branches_make_of_a_leaf() -> None:
+    program = """
+    def loss(flag, weight):
+        x = torch.ones(4, requires_grad=True)
+        one = x.reshape(2, 2) if flag else x.reshape(4)
+        other = x.reshape(-1)
+        x += 1
+        return (other * weight).sum() + one.sum()
+    """
+    assert [text for _, text in reported("GRD203", program)] == ["x += 1"]
