@@ -26,7 +26,7 @@ from gradls.flow.contents import tensors_in
 from gradls.flow.loops import exec_for, exec_while
 from gradls.flow.run import Arm, OutOfBudget, Run
 from gradls.flow.state import Changes, Fields
-from gradls.flow.values import NONE, Choice, Function, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import HELD, NONE, Choice, Function, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
 
 
 def exec_block(run: Run, body: Iterable[ast.stmt]) -> bool:
@@ -130,7 +130,7 @@ def _is_held(fields: Fields, tensor: Tensor) -> bool:
             return True
         if isinstance(value, Mapping) and any(item is tensor for item in value.entries.values()):
             return True
-        if isinstance(value, Instance) and any(item is tensor for item in value.fields.get("parameters", ())):
+        if isinstance(value, Instance) and any(item is tensor for item in value.fields.get(HELD, ())):
             return True
     return False
 

@@ -103,6 +103,8 @@ ESCAPED = ("escaped",)
 """The slot of data that unknown code has: it may put more into it than a loader does."""
 FILLED = ("filled",)
 """The slot of data into which the program has put something that may require grad."""
+HELD, MORE = ("held",), ("more",)
+"""The slots of an optimizer with the tensors that it is known to hold, and whether it may hold others."""
 
 
 class Unknown(Value):

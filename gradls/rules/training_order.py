@@ -11,7 +11,20 @@ from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Path, Round, leaves_of
-from gradls.flow.values import Bound, Choice, Class, Function, Instance, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import (
+    HELD,
+    MORE,
+    Bound,
+    Choice,
+    Class,
+    Function,
+    Instance,
+    Mapping,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+)
 
 
 class Moment(NamedTuple):
@@ -286,7 +299,7 @@ def is_vague_optimizer(event: Event) -> bool:
     are optimizers."""
     value = event.value
     if isinstance(value, Instance):
-        return value.fields.get("more") is True and not value.fields.get("parameters")
+        return value.fields.get(MORE) is True and not value.fields.get(HELD)
     node = receiver_of(event.at.node)
     name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
     return isinstance(value, Unknown) and "opt" in name.lower()
@@ -301,7 +314,7 @@ def may_be_of_optimizer(step: Event) -> bool:
 def _is_closure_or_optimizer(value: Value) -> bool:
     if isinstance(value, Unknown):
         return "opt" in value.name.lower() or "closure" in value.name.lower()
-    return isinstance(value, (Function, Bound)) or (isinstance(value, Instance) and "more" in value.fields)
+    return isinstance(value, (Function, Bound)) or (isinstance(value, Instance) and MORE in value.fields)
 
 
 def if_it_is_one(event: Event, name: str) -> str:

@@ -975,3 +975,38 @@ for _ in range(3):
 def test_cleared_between_two_terms(attack: str, between: str, found: list[str]) -> None:
     snippet = TWO_TERMS.format(attack=attack, between=between)
     assert [what for severity, what in reported("GRD602", snippet) if severity == "warning"] == found
+
+
+OWN_OPTIMIZER = """
+class Optimizer(torch.optim.SGD):
+    def __init__(self, model, lr):
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        super().__init__(parameters, lr=lr)
+        self.parameters, self.more = parameters, model
+
+    OWN
+
+net = nn.Linear(3, 1)
+opt = Optimizer(net, lr=0.1)
+for x in [torch.randn(8, 3)] * 3:
+    CLEAR
+    net(x).mean().backward()
+    opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("own", "clear", "found"),
+    [
+        ("pass", "pass", 1),
+        ("pass", "opt.zero_grad()", 0),
+        ("pass", "net.zero_grad()", 0),
+        ("def step(self):\n        super().step()\n        super().zero_grad()", "pass", 0),
+        ("def zero_grad(self):\n        pass", "pass", 0),
+    ],
+)
+def test_optimizer_derived_from_one_of_pytorch(own: str, clear: str, found: int) -> None:
+    """It has what its constructor gives to that of PyTorch, if it steps as that does."""
+    program = OWN_OPTIMIZER.replace("OWN", own).replace("CLEAR", clear)
+    assert [severity for severity, _ in reported("GRD601", program)] == ["warning"] * found
+    assert not reported("GRD611", program)

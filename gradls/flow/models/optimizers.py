@@ -9,12 +9,27 @@ from gradls.autograd.optimizers import find_optimizer
 from gradls.flow import dtypes
 from gradls.flow.arguments import Call
 from gradls.flow.graph import At, Evaluations, Round
+from gradls.flow.hierarchy import find_in_class, library_bases
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.loops import forget_counters
 from gradls.flow.models.attributes import lacks_grad
 from gradls.flow.models.modules import FURTHER, clear_grads, contents, keeps
 from gradls.flow.models.registry import attribute, function, method
-from gradls.flow.values import NONE, Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value, is_none
+from gradls.flow.values import (
+    HELD,
+    MORE,
+    NONE,
+    Choice,
+    Class,
+    Host,
+    Instance,
+    Mapping,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+    is_none,
+)
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -26,10 +41,37 @@ SCHEDULER = "torch.optim.lr_scheduler.LRScheduler"
 def create_optimizer(run: Run, path: str, call: Call) -> Value:
     """Make an optimizer over the tensors in its first argument."""
     instance = Instance(run.state, run.lib(path), run.at(call.node))
+    _hold(run, instance, path, call)
+    return instance
+
+
+@method(OPTIMIZER, "__init__")
+def initialize(run: Run, receiver: Instance, call: Call) -> Value:
+    """`super().__init__(params)` in an optimizer of the program. One that does not step in a way of its own is what
+    PyTorch makes of its parameters."""
+    from gradls.flow.escapes import escape
+
+    cls = receiver.cls
+    paths = [path for path in library_bases(cls) if find_optimizer(path)] if isinstance(cls, Class) else []
+    if paths and isinstance(cls, Class) and not any(find_in_class(cls, name)[0] for name in _OWN_WAYS):
+        _hold(run, receiver, paths[0], call)
+    else:
+        run.state.set(receiver.fields, ("kept",), [*receiver.fields.get(("kept",), ()), *call.values])
+        for value in (receiver, *call.values):
+            escape(run, value)
+    return NONE
+
+
+_OWN_WAYS = ("step", "zero_grad", "add_param_group", "param_groups", "__getattr__")
+
+
+def _hold(run: Run, instance: Instance, path: str, call: Call) -> None:
+    """Have an optimizer hold the tensors in the first argument of its constructor."""
     given = call.get(0, "params")
     tensors, more = held(given) if given is not None else ([], True)
-    instance.fields["parameters"] = tuple(tensors)
-    instance.fields["more"] = more
+    # It has just been made: rules ask for this when the run is over.
+    instance.fields[HELD] = tuple(tensors)
+    instance.fields[MORE] = more
     spec = find_optimizer(path)
     most = call.known(2, "max_iter", default=spec.defaults["max_iter"]) if spec and spec.closure_calls == "many" else 1
     instance.data["searches"] = type(most) is int and most > 1
@@ -50,7 +92,12 @@ def create_optimizer(run: Run, path: str, call: Call) -> Value:
         writes=[(*tensor.writes, *tensor.hidden) for tensor in tensors],
     )
     consume(run, given, call.node)
-    return instance
+
+
+def parameters_of(optimizer: Instance) -> tuple[Tensor, ...]:
+    """The tensors that an optimizer is known to hold."""
+    found: tuple[Tensor, ...] = optimizer.fields.get(HELD, ())
+    return found
 
 
 def groups_of(run: Run, value: Value) -> list[tuple[Value, At | None]]:
@@ -126,7 +173,7 @@ def step(run: Run, receiver: Instance, call: Call) -> Value:
     start = len(run.events)
     if closure is not None and not is_none(closure):
         result = _evaluate(run, receiver, closure, call)
-    parameters = receiver.fields.get("parameters", ())
+    parameters = parameters_of(receiver)
     trained = frozenset(t for t in parameters if t.requires_grad is True and not t.fields.get("escaped"))
     run.event(
         "step",
@@ -171,7 +218,7 @@ def _move(run: Run, receiver: Instance, call: Call) -> None:
     from gradls.flow.writes import bump
 
     searches = receiver.data.get("searches")
-    for tensor in receiver.fields.get("parameters", ()):
+    for tensor in parameters_of(receiver):
         if tensor.requires_grad is not False and (searches or not _is_passed_over(run, tensor)):
             bump(run, tensor, "step", call.node, receiver)
 
@@ -190,17 +237,17 @@ def _is_passed_over(run: Run, tensor: Tensor) -> bool:
 @attribute(OPTIMIZER, "param_groups")
 def param_groups(run: Run, receiver: Instance, node: ast.expr) -> Value:
     """One dictionary stands for all groups."""
-    rest = run.unknown("parameter") if receiver.fields.get("more", True) else None
-    parameters = Sequence(run.state, "list", tuple(receiver.fields.get("parameters", ())), rest)
+    rest = run.unknown("parameter") if receiver.fields.get(MORE, True) else None
+    parameters = Sequence(run.state, "list", parameters_of(receiver), rest)
     group = Mapping(run.state, {"params": parameters}, run.unknown("option"))
     return Sequence(run.state, "list", (group,), group)
 
 
 @method(OPTIMIZER, "zero_grad")
 def zero_grad(run: Run, receiver: Instance, call: Call) -> Value:
-    tensors = list(receiver.fields.get("parameters", ()))
+    tensors = list(parameters_of(receiver))
     run.event(
-        "zero-grad", call.node, receiver, parameters=tensors, open=receiver.fields.get("more", True), kept=keeps(call)
+        "zero-grad", call.node, receiver, parameters=tensors, open=receiver.fields.get(MORE, True), kept=keeps(call)
     )
     clear_grads(run, tensors, call)
     return NONE
@@ -210,8 +257,8 @@ def zero_grad(run: Run, receiver: Instance, call: Call) -> Value:
 def add_param_group(run: Run, receiver: Instance, call: Call) -> Value:
     given = call.get(0, "param_group")
     tensors, more = held(given) if given is not None else ([], True)
-    run.state.set(receiver.fields, "parameters", (*receiver.fields.get("parameters", ()), *tensors))
-    run.state.set(receiver.fields, "more", receiver.fields.get("more", True) or more)
+    run.state.set(receiver.fields, HELD, (*parameters_of(receiver), *tensors))
+    run.state.set(receiver.fields, MORE, receiver.fields.get(MORE, True) or more)
     perhaps, strange = others_of(given) if given is not None else (frozenset(), True)
     run.event(
         "group-added",
@@ -295,5 +342,5 @@ def scaler_other(run: Run, receiver: Instance, call: Call) -> Value:
 
 def _halves(optimizer: Value | None) -> frozenset[Tensor]:
     """The parameters of an optimizer that are in half precision now."""
-    parameters = optimizer.fields.get("parameters", ()) if isinstance(optimizer, Instance) else ()
+    parameters = parameters_of(optimizer) if isinstance(optimizer, Instance) else ()
     return frozenset(tensor for tensor in parameters if dtypes.exact(tensor) == "float16")
