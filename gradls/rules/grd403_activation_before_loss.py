@@ -9,7 +9,7 @@ from gradls.flow.graph import Node
 from gradls.flow.values import Choice, Host, Instance, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
-from gradls.rules.loss_activations import activation, made_by
+from gradls.rules.loss_activations import activation, by_branch, made_by
 from gradls.rules.loss_arguments import Argument, argument, called, option, prediction, target
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -145,7 +145,7 @@ class ActivationBeforeLoss(Rule):
     log-probabilities are expected; an exponential before `PoissonNLLLoss`, which takes the logarithm of the rate, and a
     raw output as the variance of `GaussianNLLLoss`. A relu or tanh before a loss that takes logits counts too, as
     information where it only limits what the model can say. The activation may be in the `forward` of the model, or the
-    last layer of a `Sequential`.
+    last layer of a `Sequential`; of several networks, by branch, it is information if none gives what the loss takes.
 
     ## Why it matters
     The model still trains a little, and badly: after a second softmax the loss of a perfect prediction over ten
@@ -245,6 +245,8 @@ class ActivationBeforeLoss(Rule):
             mistake = _MISTAKES.get((event.spec.name, activation(given.value)))
             if mistake is not None:
                 yield self._report(facts, event, given, mistake)
+            elif (worst := _worst_of(event, by_branch(given.value))) is not None:
+                yield self._report_branch(facts, event, given, *worst)
             elif event.spec.name == "poisson_nll_loss":
                 if activation(given.value) == "exp" and option(event, "log_input", True) is True:
                     yield self._report(facts, event, given, _RATE)
@@ -266,6 +268,17 @@ class ActivationBeforeLoss(Rule):
             story.append(Step(place(made.at), "it was made here"))
         return self.finding(place(event.at), message, story, _fixes(event, word, made), mistake.severity)
 
+    def _report_branch(self, facts: Facts, event: Event, given: Argument, word: str, made: Node) -> Finding:
+        """One of several networks, none of which gives its raw output."""
+        mistake = _MISTAKES[event.spec.name, word]
+        what = code(facts, given.node) if given.node is not None else "the prediction"
+        message = (
+            f"{what} is the result of {word} on one branch, and `{called(event)}` {mistake.what}; {mistake.instead} on "
+            "each of them"
+        )
+        story = [Step(place(made.at), "it was made here")] if made.at is not None else []
+        return self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+
     def _target_of_divergence(self, facts: Facts, event: Event, given: Argument) -> Iterable[Finding]:
         """A target that is not what `log_target` says: logarithms, probabilities, or neither."""
         wanted = target(event)
@@ -276,6 +289,16 @@ class ActivationBeforeLoss(Rule):
         if mistake is not None:
             what = code(facts, wanted.node) if wanted.node is not None else "the target"
             yield self.finding(place(event.at), f"{what} is {mistake.replace('LOSS', called(event))}")
+
+
+def _worst_of(event: Event, found: dict[str, Node]) -> tuple[str, Node] | None:
+    """The activation that is wrong before this loss, on one of several branches each of which has one that does not
+    belong there. Where some branch is right, the others may be decided with another loss."""
+    mistakes = [(word, _MISTAKES.get((event.spec.name, word))) for word in found]
+    if len(found) < 2 or any(mistake is None for _, mistake in mistakes):
+        return None
+    word = next((word for word, mistake in mistakes if mistake and mistake.severity is Severity.WARNING), None)
+    return None if word is None else (word, found[word])
 
 
 def _is_one_of_two_sorts(event: Event) -> bool:

@@ -51,13 +51,17 @@ def made_by(value: Value) -> Node | None:
 def activation(value: Value) -> str:
     """softmax, log_softmax, sigmoid, logsigmoid, exp, log, tanh, relu, linear (the raw output of a layer), or an empty
     string if it is something else or not known. A value that differs by branch has one only if all branches agree."""
+    found = by_branch(value)
+    return next(iter(found)) if len(found) == 1 else ""
+
+
+def by_branch(value: Value) -> dict[str, Node]:
+    """The activations that a value may have come through, one for each sort, by branch, and what made them."""
     node = made_by(value)
     if node is None:
-        return ""
-    if node.kind == "phi":
-        found = {_of_node(edge.node) for edge in node.edges}
-        return found.pop() if len(found) == 1 else ""
-    return _of_node(node)
+        return {}
+    nodes = [edge.node for edge in node.edges] if node.kind == "phi" else [node]
+    return {_of_node(one): one for one in nodes}
 
 
 def _of_node(node: Node) -> str:

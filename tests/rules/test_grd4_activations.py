@@ -144,3 +144,31 @@ def test_options_named_like_inputs(options: str) -> None:
     """`log_input` is the prediction of the criterion, and an option of the function."""
     loss = f"nn.PoissonNLLLoss({options})(model(x).abs(), torch.ones(9, 2, 5))"
     assert reported("GRD110", f"{_RNN}{loss}.backward()\n") == []
+
+
+NETWORKS = """
+from config import kind
+if kind == "wide":
+    net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))
+elif kind == "deep":
+    net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3), nn.LogSoftmax(dim=1))
+else:
+    net = nn.Sequential(nn.Linear(4, 3), LAST)
+out = net(torch.randn(8, 4))
+loss = LOSS
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "found"),
+    [
+        ("nn.LogSoftmax(dim=1)", "F.cross_entropy(out, torch.arange(8) % 3)", 1),
+        ("nn.Softmax(dim=1)", "F.cross_entropy(out, torch.arange(8) % 3)", 1),
+        ("nn.Identity()", "F.cross_entropy(out, torch.arange(8) % 3)", 0),
+        ("nn.LogSoftmax(dim=1)", "F.nll_loss(out, torch.arange(8) % 3)", 0),
+    ],
+)
+def test_networks_of_which_none_gives_its_raw_output(last: str, loss: str, found: int) -> None:
+    """Where one of them is right, an option may decide on the loss, too."""
+    program = NETWORKS.replace("LAST", last).replace("LOSS", loss)
+    assert [severity for severity, _ in reported("GRD403", program)] == ["information"] * found
