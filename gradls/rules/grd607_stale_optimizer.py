@@ -302,7 +302,7 @@ class StaleOptimizer(Rule):
                 continue
             made = order.made.get(moment.event.value)  # type: ignore[call-overload]
             left = [leaf for leaf in last.tensors or () if leaf not in {*known, *seen}]
-            left = [leaf for leaf in left if leaf.is_parameter or is_coefficient(last.event, leaf)]
+            left = [leaf for leaf in left if leaf.is_parameter or _is_forgotten(leaf, made, last.event)]
             left = [leaf for leaf in left if leaf.requires_grad is not False and not is_elsewhere(leaf, handled)]
             if made is None or not left or not last.tensors & moment.tensors:  # type: ignore[operator]
                 continue
@@ -348,6 +348,12 @@ class StaleOptimizer(Rule):
 
 
 _REPLACING = ("attribute-set", "reparametrized")
+def _is_forgotten(leaf: Tensor, made: Event | None, backward: Event) -> bool:
+    """Is a leaf that is no parameter one that the optimizer could have been given? What `forward` makes anew, as the
+    noise of an attack, is none."""
+    return made is not None and leaf.fields.born < made.clock and is_coefficient(backward, leaf)
+
+
 _MAKING = ("optimizer-made", "group-added")
 _PUTTING = ("unknown-attribute-set", "unknown-item-set")
 
