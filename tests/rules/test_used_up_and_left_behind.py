@@ -514,3 +514,27 @@ second(first(torch.arange(4))).sum().backward()
 )
 def test_parameter_made_of_another(weight: str, found: int) -> None:
     assert len(reported("GRD512", TIED.format(weight=weight))) == found
+
+
+NOISE = """
+net, scale = nn.Linear(3, 3), torch.ones(3, requires_grad=True)
+WHERE
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+for x in [torch.randn(2, 3)] * 2:
+    EACH
+    opt.zero_grad()
+    (net(x) * noise).pow(2).mean().backward()
+    opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "each", "found"),
+    [
+        ("noise = torch.ones(3, requires_grad=True)", "pass", 1),
+        ("pass", "noise = torch.ones(3).detach().requires_grad_()", 0),
+    ],
+)
+def test_factor_that_each_round_makes_anew(where: str, each: str, found: int) -> None:
+    """No optimizer could have been given what there was not yet."""
+    assert len(reported("GRD607", NOISE.replace("WHERE", where).replace("EACH", each))) == found
