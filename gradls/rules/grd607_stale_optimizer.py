@@ -348,6 +348,8 @@ class StaleOptimizer(Rule):
 
 
 _REPLACING = ("attribute-set", "reparametrized")
+
+
 def _is_forgotten(leaf: Tensor, made: Event | None, backward: Event) -> bool:
     """Is a leaf that is no parameter one that the optimizer could have been given? What `forward` makes anew, as the
     noise of an attack, is none."""
