@@ -31,7 +31,9 @@ def doubt(run: Run, slots: Written) -> None:
     """It may be that it came to none of these writes, or to some only."""
     for fields, key, values in slots:
         if values[0] is MISSING and not isinstance(fields, Entries):
-            values = values[1:]  # a name without a value is not asked for
+            # A name without a value is not asked for; an attribute may come from elsewhere.
+            before = fields.elsewhere.get(key) if fields.elsewhere is not None else None
+            values = values[1:] if before is None else [before, *values[1:]]
         if isinstance(fields, Assumed):
             run.state.drop(fields, key)
         elif all(isinstance(value, Host) for value in values):
@@ -51,7 +53,9 @@ def doubt(run: Run, slots: Written) -> None:
 def _doubt_elements(run: Run, fields: Fields, values: list[tuple[Value, ...]]) -> None:
     """A list may hold what it held once. Of modules it is taken that loops do put them in."""
     longest = max(values, key=len)
-    if any(len(value) != len(longest) for value in values) and not any(isinstance(item, Instance) for item in longest):
+    if all(len(value) == len(longest) for value in values) and all(isinstance(item, Host) for item in longest):
+        run.state.set(fields, "items", run.join.items(values))
+    elif any(len(value) != len(longest) for value in values) and not any(isinstance(item, Instance) for item in longest):
         run.state.set(fields, "items", longest)
         run.state.set(fields, "unsure", True)
 

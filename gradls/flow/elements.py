@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from gradls.flow.values import Host, Instance, Mapping, Sequence, Tensor, Value
+from gradls.flow.values import MOST_ITEMS, Host, Instance, Mapping, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.arguments import Call
@@ -92,3 +92,30 @@ def grown(run: Run, receiver: Sequence) -> None:
     for part in receiver.fields.get("parts", ()):
         if part.rest is None:
             run.state.set(part.fields, "rest", run.unknown("element"))
+
+
+def bounded(run: Run, kind: str, items: tuple[Value, ...], rest: Value | None) -> Sequence:
+    """A sequence that is made of others: what doubles itself again and again has an end."""
+    if len(items) > MOST_ITEMS:
+        items, rest = items[:MOST_ITEMS], run.unknown("element")
+    return Sequence(run.state, kind, items, rest)
+
+
+def concatenated(run: Run, kind: str, parts: list[Sequence]) -> Sequence:
+    """What several hold, one after the other."""
+    items: list[Value] = []
+    rests: list[Value] = []
+    whole, unsure = True, False
+    for part in parts:
+        if whole or not any(isinstance(item, Host) for item in part.items):
+            items += part.items
+        else:
+            rests += part.items  # Where these are is not known.
+        if part.rest is not None:
+            rests.append(part.rest)
+        whole = whole and part.whole
+        unsure = unsure or is_doubted(part)
+    made = bounded(run, kind, tuple(items), run.join.values(rests) if rests else None)
+    if unsure:
+        made.fields["unsure"] = True
+    return made

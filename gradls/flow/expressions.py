@@ -198,7 +198,7 @@ def _tuple(run: Run, node: ast.Tuple | ast.List | ast.Set) -> Value:
     if kind == "set":
         return elements.distinct(run, tuple(items), run.join.values(rest) if rest else None)
     if len(items) > len(node.elts):
-        return operators.bounded(run, kind, tuple(items), run.join.values(rest) if rest else None)
+        return elements.bounded(run, kind, tuple(items), run.join.values(rest) if rest else None)
     return Sequence(run.state, kind, tuple(items), run.join.values(rest) if rest else None)
 
 

@@ -306,6 +306,8 @@ def _loop(
         outcomes.append(run.state.peek(loop.mark))
     run.state.undo(loop.mark)
     run.state.merge(loop.mark, outcomes, run.join.slot)
+    if may_be_none:
+        doubts.doubt(run, doubts.written(run, loop.mark))
     return True
 
 

@@ -18,7 +18,6 @@ from gradls.flow.operations import apply, cut_node, unknown_operation
 from gradls.flow.values import (
     FALSE,
     LONGEST,
-    MOST_ITEMS,
     TRUE,
     Choice,
     Class,
@@ -237,14 +236,7 @@ def _is_huge(kind: type, left: Any, right: Any) -> bool:
 
 def _of_sequence(run: Run, kind: type, left: Sequence, right: Value) -> Value:
     if kind is ast.Add and isinstance(right, Sequence):
-        rests = [rest for rest in (left.rest, right.rest) if rest is not None]
-        items = right.items
-        if not (left.whole and right.whole) and any(isinstance(item, Host) for item in items):
-            # Where these are in it is not known.
-            rests, items = [*rests, *items], ()
-        rest = run.join.values(rests) if rests else None
-        made = bounded(run, left.kind, (*left.items, *items), rest)
-        return elements.doubted(elements.doubted(made, left), right)
+        return elements.concatenated(run, left.kind, [left, right])
     times = right.value if isinstance(right, Host) and isinstance(right.value, int) else None
     if kind is ast.Mult and times is not None and left.rest is None and times * len(left.items) <= 64:
         return Sequence(run.state, left.kind, left.items * times)
@@ -254,13 +246,6 @@ def _of_sequence(run: Run, kind: type, left: Sequence, right: Value) -> Value:
         rest = run.join.values([*([left.rest] if left.rest is not None else []), run.unknown("element")])
         return Sequence(run.state, left.kind, left.items, rest)
     return run.unknown("operator")
-
-
-def bounded(run: Run, kind: str, items: tuple[Value, ...], rest: Value | None) -> Sequence:
-    """A sequence that is made of others: what doubles itself again and again has an end."""
-    if len(items) > MOST_ITEMS:
-        items, rest = items[:MOST_ITEMS], run.unknown("element")
-    return Sequence(run.state, kind, items, rest)
 
 
 def _note_repetition(run: Run, kind: type, sequence: Sequence, times: Value, node: ast.AST) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from gradls.flow import elements
 from gradls.flow.arguments import Call
 from gradls.flow.dataclass_fields import FIELD
 from gradls.flow.graph import At, Node
@@ -159,15 +160,10 @@ def call_partial(run: Run, receiver: Instance, call: Call) -> Value:
 
 @function("itertools.chain")
 def chain(run: Run, path: str, call: Call) -> Value:
-    items: list[Value] = []
-    rests: list[Value] = [run.unknown("element")] if call.unsure else []
-    known = [to_sequence(run, "list", value) for value in call.args]
-    for value in known:
-        items += value.items
-        rests += [value.rest] if value.rest is not None else []
-    made = Sequence(run.state, "iterator", tuple(items), run.join.values(rests) if rests else None)
-    if not all(value.whole for value in known[:-1]) or (known and known[-1].fields.get("unsure")):
-        made.fields["unsure"] = True
+    made = elements.concatenated(run, "iterator", [to_sequence(run, "list", value) for value in call.args])
+    if call.unsure:
+        rest = run.unknown("element")
+        made.fields["rest"] = rest if made.rest is None else run.join.values([made.rest, rest])
     return made
 
 
