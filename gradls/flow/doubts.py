@@ -55,7 +55,7 @@ def _doubt_elements(run: Run, fields: Fields, values: list[tuple[Value, ...]]) -
     longest = max(values, key=len)
     if all(len(value) == len(longest) for value in values) and all(isinstance(item, Host) for item in longest):
         run.state.set(fields, "items", run.join.items(values))
-    elif any(len(value) != len(longest) for value in values) and not any(isinstance(item, Instance) for item in longest):
+    elif len({len(value) for value in values}) > 1 and not any(isinstance(item, Instance) for item in longest):
         run.state.set(fields, "items", longest)
         run.state.set(fields, "unsure", True)
 

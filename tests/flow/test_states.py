@@ -401,6 +401,20 @@ PROGRAMS = {
 }
 
 UNCERTAIN = {
+    "tensors that are asked for what they are, by branch": """
+        import sys
+        x = torch.ones(3)
+        y = x.float() if len(sys.argv) > 9 else x.to(torch.float32)
+        z = x.contiguous()
+        x.requires_grad_()
+        a = torch.ones(3)
+        b = a.view(-1)
+        c = b[:2]
+        a.requires_grad_()
+        d = b * 2
+        e = torch.ones(3, requires_grad=True) * 1
+        e.copy_(torch.zeros(3))
+    """,
     "gradients of gradients": """
         w = torch.ones(3, requires_grad=True)
         (w ** 3).sum().backward(create_graph=True)
