@@ -182,6 +182,8 @@ class Join:
         )
         joined.name = first.name if all(tensor.name == first.name for tensor in tensors) else ""
         joined.fields["exact"] = _agree([tensor.fields.get("exact") for tensor in tensors])
+        parts = dict.fromkeys(part for tensor in tensors for part in tensor.fields.get("parts", (tensor,)))
+        joined.fields["parts"] = tuple(parts)[:MOST_KNOWN]
         if "integers" in first.fields:
             joined.fields["integers"] = _agree([tensor.fields.get("integers") for tensor in tensors])
         joined.inference = all(tensor.inference for tensor in tensors)

@@ -145,6 +145,11 @@ def rebase(run: Run, target: Tensor, node: Node, flag: bool | None) -> None:
     history too."""
     views = target.family["views"]
     run.steps += len(views) // 2
+    for part in target.fields.get("parts", ()) if flag is not False else ():
+        if part.requires_grad is False:
+            # It is written if it is this one of several, by branch.
+            run.state.set(part.fields, "requires_grad", None)
+            run.state.set(part.fields, "leaf", None)
     for view in views:
         if view is target:
             _set(run, view, node, flag)
