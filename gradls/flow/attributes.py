@@ -129,21 +129,7 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
     if name == "__class__":
         return value.cls
     if isinstance(value.cls, Lib):
-        held = value.fields.get("*items")
-        if isinstance(held, Mapping) and name in held.entries:
-            return held.entries[name]
-        model = find_attribute(value.path, name)
-        if model is not None:
-            return model(run, value, node)
-        if name in ("weight", "bias") and _is_switched_off(value, name):
-            return NONE
-        family = family_of(value.path)
-        model = find_attribute(family, name) if family != value.path else None
-        if model is not None:
-            return model(run, value, node)
-        if value.path == _CONTEXT and find_method_of_library(_CONTEXT, name) is None:
-            return _memo(run, value.fields, name, run.unknown("unknown", name))
-        return Bound(value, None, name)
+        return _of_object_of_library(run, value, name, node)
     found, owner = hierarchy.find_in_class(value.cls, name)
     if isinstance(found, Function):
         if found.kind == "property":
@@ -167,6 +153,25 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
     if name == "__dict__":
         found.fields["registry"] = value
     return _memo(run, value.fields, name, found)
+
+
+def _of_object_of_library(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
+    """An attribute that nobody has set, of an object of a library's class."""
+    held = value.fields.get("*items")
+    if isinstance(held, Mapping) and name in held.entries:
+        return held.entries[name]
+    model = find_attribute(value.path, name)
+    if model is not None:
+        return model(run, value, node)
+    if name in ("weight", "bias") and _is_switched_off(value, name):
+        return NONE
+    family = family_of(value.path)
+    model = find_attribute(family, name) if family != value.path else None
+    if model is not None:
+        return model(run, value, node)
+    if value.path == _CONTEXT and find_method_of_library(_CONTEXT, name) is None:
+        return _memo(run, value.fields, name, run.unknown("unknown", name))
+    return Bound(value, None, name)
 
 
 def _is_switched_off(value: Instance, name: str) -> bool:
