@@ -198,6 +198,8 @@ def _is_of_inference(run: Run, target: Tensor) -> bool:
 def _check_target(run: Run, target: Tensor, verdict: bool | None, bound: dict[str, Value], op: Op, at: ast.AST) -> bool:
     """Write down what autograd refuses. Is it an update of a leaf, with numbers?"""
     if target.multi == "expand":
+        if op.name == "copy_" and bound.get("src") is target:
+            return False  # Nothing is written.
         run.event("expanded-write", at, target, target.node, op=op.name)
         return False
     if run.isolated or run.recording is not True:
