@@ -246,6 +246,8 @@ def _may_change_mode(run: Run, manager: Value, node: ast.expr) -> bool:
     if isinstance(manager, Choice):
         return any(isinstance(option, Instance) and "mode" in option.data for option in manager.options)
     names = [str(getattr(part, "id", getattr(part, "attr", ""))).lower() for part in walk(node)]
+    # `torch.autograd.detect_anomaly()` and what else stands in that module leaves the mode alone.
+    names = [name for name in names if name != "autograd"]
     return any(word in name for name in names for word in ("grad", "inference", "context", "ctx", "maybe"))
 
 

@@ -32,6 +32,8 @@ def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
     if op.view == "maybe":
         if base.leaf is not False:
             tensor.fields["leaf"] = None if tensor.requires_grad is not False else True
+        elif tensor.leaf is True:
+            tensor.fields["leaf"] = None
         tensor.storage.shadow = base.storage
         if base.leaf is not False:
             run.state.set(base.fields, "copies", (*base.fields.get("copies", ())[-MOST_COPIES:], tensor))

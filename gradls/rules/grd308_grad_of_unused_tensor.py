@@ -103,6 +103,9 @@ class GradOfUnusedTensor(Rule):
         reached = {node for root in event.nodes for node in walk(root, follow="maybe")}
         lenient = any(name in event.call.kwargs for name in ("allow_unused", "materialize_grads"))
         opaque = [node.fields.born for node in reached if node.kind == "opaque"]
+        if lenient and not opaque and all(root.requires_grad is False and root.leaf is True for root in roots):
+            yield self.report_without_graph(facts, event)
+            return
         for target, node, flag in event.wanted:
             if flag is False:
                 yield self.report(facts, event, target, "does not require grad")
@@ -112,6 +115,15 @@ class GradOfUnusedTensor(Rule):
                     yield self.report_first(facts, event, first)
                     return
                 yield self.report(facts, event, target, "is no part of the graph of the output")
+
+    def report_without_graph(self, facts: Facts, event: Event) -> Finding:
+        """No tensor is used, for there is no graph."""
+        message = (
+            f"{code(facts, event.at.node)} raises: what it is to differentiate has no graph, and does not require grad"
+        )
+        cuts = [node.cut for root in event.roots for node in frontier(root.node) if node.cut is not None]
+        story = [Step(place(cut.at), "no gradient comes from behind this") for cut in cuts[:1]]
+        return self.finding(place(event.at), message, story)
 
     def report_first(self, facts: Facts, event: Event, first: Cut) -> Finding:
         """What is to be differentiated is a gradient itself."""

@@ -660,3 +660,25 @@ def attack(model, images, labels):
 def test_gradient_of_a_result_that_a_model_was_given(begin: str, update: str, found: list[str]) -> None:
     snippet = GIVEN_TO_MODEL.format(begin=begin, update=update)
     assert [severity for severity, _ in reported("GRD306", snippet)] == found
+
+
+NO_GRAPH = """
+import torch
+x = torch.randn(3, requires_grad=True)
+hard = (x > 0).float()
+torch.autograd.grad(hard.sum(), x, allow_unused=True)"""
+ANOMALY = """
+import torch
+x = torch.randn(3, requires_grad=True)
+with torch.autograd.detect_anomaly(), torch.autograd.graph.save_on_cpu():
+    x.mul_(2)  # raises RuntimeError: a leaf Variable that requires grad is being used in an in-place operation
+"""
+
+
+def test_grad_of_what_has_no_graph_raises_with_allow_unused_too() -> None:
+    check_error("GRD308", NO_GRAPH + "  # raises RuntimeError: element 0 of tensors does not require grad\n")
+    check_right(NO_GRAPH.replace("(x > 0).float()", "x.sigmoid()"))
+
+
+def test_blocks_that_look_for_anomalies_are_recorded() -> None:
+    check_error("GRD203", ANOMALY)
