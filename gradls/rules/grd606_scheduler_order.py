@@ -247,7 +247,9 @@ class SchedulerOrder(Rule):
 
 def _is_vague_schedule(event: Event, optimizers: dict[Value | None, Value]) -> bool:
     """Is a schedule stepped of which not all is known: what it is, or what it is for? One of PyTorch needs no
-    arguments; one that is given the epoch is perhaps another."""
+    arguments and gives nothing; one that is given the epoch, or is asked for a value, is perhaps another."""
+    if not isinstance(event.at.source.parent(event.at.node), ast.Expr):
+        return False
     if event.kind == "scheduler-step":
         known = optimizers.get(event.value)
         return isinstance(known, (Choice, Unknown)) and not event.call.values

@@ -1010,3 +1010,16 @@ def test_optimizer_derived_from_one_of_pytorch(own: str, clear: str, found: int)
     program = OWN_OPTIMIZER.replace("OWN", own).replace("CLEAR", clear)
     assert [severity for severity, _ in reported("GRD601", program)] == ["warning"] * found
     assert not reported("GRD611", program)
+
+
+def test_a_schedule_that_is_asked_for_a_value_is_none_of_pytorch() -> None:
+    snippet = """
+    def train(model, optimizer, scheduler, batches):
+        for batch in batches:
+            bound = scheduler.step()
+            optimizer.zero_grad()
+            (model(batch).mean() * bound).backward()
+            optimizer.step()
+    """
+    assert not reported("GRD606", snippet)
+    assert reported("GRD606", snippet.replace("bound = scheduler", "scheduler").replace(" * bound", ""))
