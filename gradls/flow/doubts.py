@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gradls.flow.elements import is_constant
 from gradls.flow.state import MISSING, Assumed, Entries, Fields
 from gradls.flow.values import Host, Instance, Sequence, Tensor, Unknown, Value
 
@@ -37,7 +38,7 @@ def doubt(run: Run, slots: Written) -> None:
         if isinstance(fields, Assumed):
             run.state.drop(fields, key)
         elif all(isinstance(value, Host) for value in values):
-            known = {(type(value.value), value.value) for value in values if value.known and _is_plain(value.value)}
+            known = {(type(value.value), value.value) for value in values if value.known and is_constant(value.value)}
             if len(known) > 1 or any(not value.known for value in values):
                 run.state.set(fields, key, run.join.slot(key, values))
         elif all(_is_data(value) or isinstance(value, Tensor) for value in values):
@@ -85,7 +86,3 @@ def _is_data(value: object) -> bool:
     if isinstance(value, Sequence):
         return all(isinstance(element, (Host, Unknown)) for element in value.elements)
     return isinstance(value, (Host, Unknown))
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, (bool, int, float, str, type(None)))

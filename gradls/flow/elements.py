@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 def distinct(run: Run, items: tuple[Value, ...], rest: Value | None = None) -> Sequence:
     """A set of these."""
-    known = {item.value for item in items if isinstance(item, Host) and item.known and _is_plain(item.value)}
+    known = {item.value for item in items if isinstance(item, Host) and item.known and is_constant(item.value)}
     kept: list[Value] = []
     for item in items:
-        if not isinstance(item, Host) or not item.known or item.value in known or not _is_plain(item.value):
+        if not isinstance(item, Host) or not item.known or item.value in known or not is_constant(item.value):
             kept.append(item)
-            known.discard(item.value if isinstance(item, Host) and _is_plain(item.value) else None)
+            known.discard(item.value if isinstance(item, Host) and is_constant(item.value) else None)
     made = Sequence(run.state, "set", tuple(dict.fromkeys(kept)), rest)
     if len(kept) > 1 and any(not _is_itself(item) for item in kept):
         # Two of them may be equal.
@@ -32,13 +32,19 @@ def _is_itself(item: Value) -> bool:
     return item.known if isinstance(item, Host) else isinstance(item, (Tensor, Instance))
 
 
-def _is_plain(value: object) -> bool:
+def is_constant(value: object) -> bool:
+    """Is it a number, a text or None, which can be compared and be a key?"""
     return isinstance(value, (bool, int, float, str, type(None)))
 
 
 def is_doubted(value: Value) -> bool:
     """May some of the elements that are known be missing?"""
     return isinstance(value, (Sequence, Mapping)) and bool(value.fields.get("unsure"))
+
+
+def is_whole(value: Value | None) -> bool:
+    """Are the elements that are known all that something has?"""
+    return isinstance(value, (Sequence, Mapping)) and value.whole
 
 
 def doubted(made: Sequence, of: Value) -> Sequence:
@@ -51,7 +57,7 @@ def doubted(made: Sequence, of: Value) -> Sequence:
 def add(run: Run, receiver: Sequence, place: int, value: Value) -> None:
     """Put something in at a place, which counts as that among the known elements."""
     items, rest = receiver.items, receiver.rest
-    if isinstance(value, Host) and place == len(items) and (rest is not None or receiver.fields.get("unsure")):
+    if isinstance(value, Host) and place == len(items) and (rest is not None or is_doubted(receiver)):
         # Where it is now is not known.
         run.state.set(receiver.fields, "rest", value if rest is None else run.join.values([rest, value]))
     elif receiver.kind != "set" or not any(item is value or is_same(item, value) for item in items):

@@ -7,6 +7,7 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from gradls.flow import hooks
+from gradls.flow.elements import is_doubted
 from gradls.flow.graph import HIDING, Edge, Node, flow_of, walk
 from gradls.flow.state import MISSING
 from gradls.flow.values import (
@@ -63,7 +64,7 @@ class Join:
         if isinstance(first, tuple) and key in ("views", "parameters", "freed", "entered", "copies"):
             return _union(values)
         if key == "unsure":
-            return frozenset().union(*values) if isinstance(first, frozenset) else first
+            return frozenset().union(*values) if isinstance(first, frozenset) else any(values)
         if key == ("kept",):
             return list(_union(values))
         if key == "unhooked":
@@ -210,7 +211,7 @@ class Join:
         same = (len(set(names)) == 1 for names in zip(*(one.names for one in sequences), strict=False))
         names = first.names[: sum(1 for _ in takewhile(bool, same))]
         joined = Sequence(self.state, kind, items, rest, names)
-        if any(one.fields.get("unsure") for one in sequences):
+        if any(is_doubted(one) for one in sequences):
             joined.fields["unsure"] = True
         # What is put into it later is put into one of these. Of lists that were joined before, that is not kept.
         known = kind in ("list", "set") and len(sequences) <= _MOST_PARTS

@@ -291,7 +291,7 @@ def augmented(run: Run, statement: ast.AugAssign, old: Value, new: Value) -> Val
     if isinstance(old, Sequence) and kind is ast.Add and old.kind == "list":
         added = _of_sequence(run, kind, old, new)
         if isinstance(added, Sequence):
-            if added.fields.get("unsure"):
+            if elements.is_doubted(added):
                 run.state.set(old.fields, "unsure", True)
             count = len(old.items)
             items = (*added.items[:count], *all_held(run, old, added.items[count:]))
@@ -353,7 +353,7 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
         same = _same_elements(run, left, right, node)
         if same is not None:
             return TRUE if same == (name == "eq") else FALSE
-    if isinstance(left, Unknown) and isinstance(right, Host) and right.known and _hashable(right.value):
+    if isinstance(left, Unknown) and isinstance(right, Host) and right.known and elements.is_constant(right.value):
         found = truth.derived(run, left, (name, right.value))
         found.unrecorded = True
         return found
@@ -402,10 +402,6 @@ def _is_no_number(value: Value) -> bool:
     return isinstance(value, Sequence) or (isinstance(value, Host) and value.kind in ("none", "str"))
 
 
-def _hashable(value: object) -> bool:
-    return isinstance(value, (int, float, str, bool, type(None)))
-
-
 def _identity(run: Run, left: Value, right: Value, positive: bool) -> Value:
     if isinstance(left, Choice):
         return run.join.values([_identity(run, option, right, positive) for option in left.options])
@@ -448,6 +444,6 @@ def _membership(run: Run, left: Value, right: Value, positive: bool) -> Value:
         verdicts = [dtypes.same(left, item) for item in right.items]
         if True in verdicts or None not in verdicts:
             return TRUE if (True in verdicts) == positive else FALSE
-    if isinstance(left, Unknown) and isinstance(right, Host) and right.known and _hashable(right.value):
+    if isinstance(left, Unknown) and isinstance(right, Host) and right.known and elements.is_constant(right.value):
         return truth.derived(run, left, ("in", right.value, positive))
     return Host("bool")

@@ -115,8 +115,7 @@ def of_data(value: Value | None) -> Range | None:
 
 def _collect(value: Value, numbers: list[float]) -> bool:
     if isinstance(value, Sequence):
-        sure = value.rest is None and not value.fields.get("unsure")
-        return sure and all(_collect(item, numbers) for item in value.items) and len(numbers) <= MOST_NUMBERS
+        return value.whole and all(_collect(item, numbers) for item in value.items) and len(numbers) <= MOST_NUMBERS
     if isinstance(value, Host) and value.known and isinstance(value.value, (int, float)):
         numbers.append(float(value.value))
         return value.value == value.value

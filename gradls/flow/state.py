@@ -204,7 +204,7 @@ class State:
         old = [item for item in slots.items() if item[1][0].born <= since] if len(young) < len(slots) else []
         if len(old) > 1:
             # Before what holds a tensor or a list is joined, what that is.
-            old.sort(key=_holds_value)
+            old.sort(key=_has_slots)
         missing: list[tuple[Entries, Any]] = []
         for slot, (fields, key, _) in young + old:
             before: Any = MISSING if fields.born > since else fields.get(key, MISSING)
@@ -245,7 +245,8 @@ class State:
         return gaps
 
 
-def _holds_value(item: tuple[Any, tuple[Fields, Any, Any]]) -> bool:
+def _has_slots(item: tuple[Any, tuple[Fields, Any, Any]]) -> bool:
+    """Does a slot hold something with slots of its own?"""
     return hasattr(item[1][2], "fields")
 
 

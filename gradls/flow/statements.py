@@ -233,7 +233,8 @@ def _tried(run: Run, statement: ast.Try, begun: doubts.Written) -> bool:
         completes = exec_block(run, statement.body)
     finally:
         run.caught -= catches
-    begun += doubts.written(run, mark, tensors=True)
+    if statement.handlers:
+        begun += doubts.written(run, mark, tensors=True)
     return completes and exec_block(run, statement.orelse)
 
 

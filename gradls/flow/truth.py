@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from gradls.flow.elements import is_doubted
 from gradls.flow.hierarchy import find_in_class, has_unknown_base, is_instance, library_bases
 from gradls.flow.state import Fields
 from gradls.flow.values import (
@@ -49,7 +50,7 @@ def truth(run: Run, value: Value) -> bool | None:
             return origin[1][0] == "ne"
         return None
     if isinstance(value, Sequence):
-        return bool(value.items) if value.whole else (True if value.items and not value.fields.get("unsure") else None)
+        return bool(value.items) if value.whole else (True if value.items and not is_doubted(value) else None)
     if isinstance(value, Mapping):
         if len(value.entries) > len(value.unsure):
             return True

@@ -199,9 +199,8 @@ class StaleOptimizer(Rule):
                 yield self._report_put(facts, new, before[-1], steps[0])
 
     def _report_put(self, facts: Facts, new: Event, optimizer: Event, step: Event) -> Finding:
-        name = optimizer.value.name if isinstance(optimizer.value, Instance) else ""
         message = (
-            f"{code(facts, new.at.node)} is replaced after `{name or 'the optimizer'}` was made from the parameters "
+            f"{code(facts, new.at.node)} is replaced after `{_name_of(optimizer)}` was made from the parameters "
             "that were there before: the new ones are never trained"
         )
         story = [
@@ -217,7 +216,7 @@ class StaleOptimizer(Rule):
         later = [moment for moment in order.moments if moment.number > number]
         backward = next((m for m in later if m.kind == "backward" and m.tensors and m.tensors & set(new)), None)
         step = next((m for m in later if m.kind == "step" and backward and m.number > backward.number), None)
-        name = made.value.name if isinstance(made.value, Instance) and made.value.name else "the optimizer"
+        name = _name_of(made)
         story = [Step(place(made.at), "the optimizer is made here, with the old parameters")]
         if backward is not None and step is not None:
             story.append(Step(place(backward.event.at), "the new ones get gradients here, which nobody applies"))
@@ -261,7 +260,7 @@ class StaleOptimizer(Rule):
 
     def _report_other(self, facts: Facts, made: Event, backward: Event, step: Event) -> Finding:
         others = [leaf for leaf in backward.reached if leaf.is_parameter and leaf.requires_grad is True]
-        name = made.value.name if isinstance(made.value, Instance) and made.value.name else "the optimizer"
+        name = _name_of(made)
         given = next(iter(getattr(made.at.node, "args", ())), None)
         source = code(facts, given) if given is not None else owners(made.parameters)
         message = (
@@ -317,7 +316,7 @@ class StaleOptimizer(Rule):
                 yield self._report_forgotten(facts, made, last.event, left)
 
     def _report_thawed(self, facts: Facts, thaw: Event, made: Event, backward: Event, step: Event) -> Finding:
-        name = made.value.name if isinstance(made.value, Instance) and made.value.name else "the optimizer"
+        name = _name_of(made)
         message = (
             f"{code(facts, thaw.at.node)} lets parameters require grad that `{name}` was not given when it was made: "
             "they get gradients and are never trained. Give them to it with `add_param_group`"
@@ -332,7 +331,7 @@ class StaleOptimizer(Rule):
 
     def _report_forgotten(self, facts: Facts, made: Event, backward: Event, left: list[Tensor]) -> Finding:
         left.sort(key=lambda leaf: leaf.fields.born)
-        name = made.value.name if isinstance(made.value, Instance) and made.value.name else "the optimizer"
+        name = _name_of(made)
         message = (
             f"{code(facts, backward.at.node)} also fills the gradients of {owners(left)}, which neither `{name}` nor "
             "any other optimizer has: they stay as they are. Add them, or freeze them with `requires_grad_(False)`"
@@ -348,6 +347,11 @@ class StaleOptimizer(Rule):
 
 
 _REPLACING = ("attribute-set", "reparametrized")
+
+
+def _name_of(made: Event) -> str:
+    """What the program calls the optimizer that was made."""
+    return made.value.name if isinstance(made.value, Instance) and made.value.name else "the optimizer"
 
 
 def _is_forgotten(leaf: Tensor, made: Event | None, backward: Event) -> bool:

@@ -131,16 +131,16 @@ class Plain(Program):
             count = self.name("k")
             self.write(f"{count} = 0")
             self.block(f"while {count} < {self.random.randint(0, 3)}:", self.statement)
-            self.lines.append("    " * (self.indent + 1) + f"{count} += 1")
+            self.end_block(f"{count} += 1")
             return
         element = self.name("i")
         self.block(self.fill(f"for {element} in list(<l>):"), self.statement)
         if self.random.random() < 0.3:
-            self.lines.append("    " * (self.indent + 1) + self.fill("if <b>: break"))
+            self.end_block(self.fill("if <b>: break"))
 
     def attempt(self) -> None:
         self.block("try:", self.statement)
-        self.lines.append("    " * (self.indent + 1) + self.fill(self.random.choice(_MAY_RAISE)))
+        self.end_block(self.fill(self.random.choice(_MAY_RAISE)))
         self.block(_CAUGHT, self.statement)
         if self.random.random() < 0.3:
             self.block("finally:", self.statement)

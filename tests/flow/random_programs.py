@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from random import Random
 
 _HOLE = re.compile(r"<(\w)>")
@@ -51,15 +52,19 @@ class Program:
             templates = tuple(template for template in templates if not _HOLE.search(template))
         return self.fill(self.random.choice(templates), depth)
 
-    def block(self, head: str, statement: object) -> None:
+    def block(self, head: str, statement: Callable[[], None]) -> None:
         """`head` and one to three statements; names that are new in there are forgotten behind it."""
         self.write(head)
         before = {sort: list(names) for sort, names in self.names.items()}
         written = len(self.lines)
         self.indent += 1
         for _ in range(self.random.randint(1, 3)):
-            statement()  # type: ignore[operator]
+            statement()
         if len(self.lines) == written:
             self.write("pass")
         self.indent -= 1
         self.names = before
+
+    def end_block(self, line: str) -> None:
+        """One more line at the end of the block before."""
+        self.lines.append("    " * (self.indent + 1) + line)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from random import Random
 from typing import Any
 from unittest.mock import patch
 
@@ -59,8 +60,6 @@ def said(text: str) -> dict[str, bool]:
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**9))
 def test_what_is_known_is_so(seed: int) -> None:
-    from random import Random
-
     text = HEAD + Plain(Random(seed)).text
     names = executed(text, 0)
     assume(names is not None)

@@ -22,6 +22,9 @@ TRAINED = {
     "a list that is emptied by branch": (
         "l = [1]\nif not many:\n    l.pop()\ntrained = not l"
     ),
+    "a list that is emptied by branch, and filled anew in another": (
+        "l = [1]\nif not many:\n    l.pop()\nif many:\n    l.clear()\n    l.append(1)\ntrained = not l"
+    ),
     "a sum of what may be there": "l = [1]\nif not many:\n    l.clear()\ntrained = sum(l) == 0",
     "the first of two numbers": "trained = (int(''.join(['3'])) or 4) == 3",
     "a switch that is turned in every round": (
@@ -32,7 +35,7 @@ TRAINED = {
     "the last one behind an unknown list": (
         "l = [q for q in range(len(sys.argv))] + [False]\ntrained = not l[-1] and not l[0]"
     ),
-    "a case": "match len(sys.argv):\n    case 3:\n        trained = False\n    case _:\n        trained = True",
+    "a case": "match len(sys.argv):\n    case 999:\n        trained = False\n    case _:\n        trained = True",
     "a case that is known": (
         "match 'fit':\n    case 'test':\n        trained = False\n    case 'fit':\n        trained = True"
     ),

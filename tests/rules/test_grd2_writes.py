@@ -373,6 +373,11 @@ y = (x ** 3).sum()
 g1, = torch.autograd.grad(y, x, create_graph=True)
 (y + g1.pow(2).sum()).backward()
 """,
+    "an expanded tensor that is copied into itself": """
+import torch
+row = torch.zeros(1, 3).expand(4, 3)
+row.copy_(row)
+""",
 }
 
 

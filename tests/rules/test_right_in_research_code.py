@@ -9,6 +9,19 @@ import pytest
 
 from tests.rules.reported import IMPORTS, check_error, check_right, reported
 
+ACTOR = """
+        class Actor(nn.Module):
+            def __init__(self, size):
+                super().__init__()
+                self.net = nn.Linear(size, size)
+                self.log_std = nn.Parameter(torch.zeros(size))
+
+            def forward(self, states):
+                policy = torch.distributions.Normal(loc=self.net(states), scale=self.log_std.exp())
+                actions = policy.sample()
+                return policy, actions
+"""
+
 RIGHT = {
     "one branch for each mode, and none for others": """
         model = nn.Linear(3, 1)
@@ -400,18 +413,8 @@ RIGHT = {
 
         globals()["fit"](3, True, [(torch.randn(8, 3), torch.randn(8))])
     """,
-    "a policy that is given back as a distribution": """
-        class Actor(nn.Module):
-            def __init__(self, size):
-                super().__init__()
-                self.net = nn.Linear(size, size)
-                self.log_std = nn.Parameter(torch.zeros(size))
-
-            def forward(self, states):
-                policy = torch.distributions.Normal(loc=self.net(states), scale=self.log_std.exp())
-                actions = policy.sample()
-                return policy, actions
-
+    "a policy that is given back as a distribution": ACTOR
+    + """
         actor = globals()["Actor"](3)
         policy, actions = actor(torch.randn(8, 3))
         policy.log_prob(actions).sum().backward()
@@ -543,20 +546,8 @@ def test_nothing_is_said(code: str, name: str) -> None:
 
 
 def test_what_a_distribution_that_is_returned_depends_on() -> None:
-    program = """
-    class Actor(nn.Module):
-        def __init__(self, size):
-            super().__init__()
-            self.net = nn.Linear(size, size)
-            self.log_std = nn.Parameter(torch.zeros(size))
-
-        def forward(self, states):
-            policy = torch.distributions.Normal(loc=self.net(states), scale=self.log_std.exp())
-            actions = policy.sample()
-            return policy, actions
-    """
-    assert reported("GRD112", program) == []
-    assert reported("GRD112", program.replace("policy, actions\n", "actions\n")) != []
+    assert reported("GRD112", ACTOR) == []
+    assert reported("GRD112", ACTOR.replace("policy, actions\n", "actions\n")) != []
 
 
 def test_losses_that_are_kept_and_never_read() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
-from gradls.flow import elsewhere, entries, properties, truth
+from gradls.flow import elements, elsewhere, entries, properties, truth
 from gradls.flow.arguments import Call
 from gradls.flow.class_text import is_set_by_init_alone
 from gradls.flow.contents import host_history, tensors_in
@@ -83,6 +83,10 @@ def dictionary(run: Run, path: str, call: Call) -> Value:
     return made
 
 
+MOST_ADDED = 16
+"""So many numbers are added up."""
+
+
 @function("builtins.sum")
 def sum_(run: Run, path: str, call: Call) -> Value:
     from gradls.flow.expressions import elements_of
@@ -98,17 +102,9 @@ def sum_(run: Run, path: str, call: Call) -> Value:
     for item in items[:MOST_ADDED]:
         total = binary(run, ast.Add, total, item, call.node)
     consume(run, value, call.node)
-    if isinstance(total, Host) and (len(items) > MOST_ADDED or not _is_whole(value)):
+    if isinstance(total, Host) and (len(items) > MOST_ADDED or not elements.is_whole(value)):
         return Host("number" if total.kind == "int" and len(items) > MOST_ADDED else total.kind, node=total.node)
     return total
-
-
-MOST_ADDED = 16
-
-
-def _is_whole(value: Value | None) -> bool:
-    """Are the elements of something known to be all that it has?"""
-    return isinstance(value, (Sequence, Mapping)) and value.whole
 
 
 def _bare(call: Call) -> Call:
@@ -121,7 +117,7 @@ def extreme(run: Run, path: str, call: Call) -> Value:
 
     items = call.args if len(call.args) > 1 else elements_of(run, call.args[0]) if call.args else []
     if items and all(isinstance(item, Host) for item in items):
-        whole = not call.unsure if len(call.args) > 1 else _is_whole(call.args[0])
+        whole = not call.unsure if len(call.args) > 1 else elements.is_whole(call.args[0])
         if whole and all(item.known for item in items):  # type: ignore[attr-defined]
             try:
                 pick = max if path.endswith("max") else min
@@ -344,7 +340,7 @@ def any_or_all(run: Run, path: str, call: Call) -> Value:
     verdicts = [truth.truth(run, item) for item in value.items]
     whole = value.whole
     consume(run, value, call.node)
-    if wanted in verdicts and not value.fields.get("unsure"):
+    if wanted in verdicts and not elements.is_doubted(value):
         return TRUE if wanted else FALSE
     if whole and all(verdict is (not wanted) for verdict in verdicts):
         return FALSE if wanted else TRUE

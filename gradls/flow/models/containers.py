@@ -123,7 +123,7 @@ def extend(run: Run, receiver: Sequence, call: Call) -> Value:
         run.state.set(receiver.fields, "items", items)
     else:
         added = Sequence(run.state, "list", (), expressions.element(run, added))
-    if added.fields.get("unsure"):
+    if elements.is_doubted(added):
         run.state.set(receiver.fields, "unsure", True)
     if "parts" in receiver.fields:
         elements.grown(run, receiver)
@@ -156,7 +156,7 @@ def pop(run: Run, receiver: Sequence, call: Call) -> Value:
 
 @method("list", "clear")
 def clear(run: Run, receiver: Sequence, call: Call) -> Value:
-    if receiver.fields.get("unsure"):
+    if elements.is_doubted(receiver):
         run.state.set(receiver.fields, "unsure", False)
     run.state.set(receiver.fields, "items", ())
     run.state.set(receiver.fields, "rest", None)
@@ -178,9 +178,9 @@ def reorder(run: Run, receiver: Sequence, call: Call) -> Value:
 @method("sequence", "remove", "discard")
 def remove(run: Run, receiver: Sequence, call: Call) -> Value:
     value, items = call.get(0), receiver.items
-    known = isinstance(value, Host) and value.known and all(isinstance(item, Host) and item.known for item in items)
-    if known and receiver.whole:
-        at = next((number for number, item in enumerate(items) if item.value == value.value), len(items))  # type: ignore[attr-defined, union-attr]
+    known = all(isinstance(item, Host) and item.known for item in items)
+    if isinstance(value, Host) and value.known and known and receiver.whole:
+        at = next((number for number, item in enumerate(items) if elements.is_same(item, value)), len(items))
         run.state.set(receiver.fields, "items", (*items[:at], *items[at + 1 :]))
     else:
         elements.mix(run, receiver)
@@ -235,14 +235,7 @@ def get(run: Run, receiver: Mapping, call: Call) -> Value:
     if not isinstance(key, (str, int, float, bool)):
         return _of_any_key(run, receiver, name, default)
     if key not in receiver.entries:
-        if receiver.rest is None and default is None:
-            return run.unknown("item")
-        found = receiver.rest if default is None else default
-        if receiver.rest is not None and default is not None and not isinstance(receiver.rest, Unknown):
-            found = run.join.values([receiver.rest, default])
-        elif receiver.rest is not None:
-            found = receiver.rest
-        assert found is not None
+        found = _among_the_rest(run, receiver.rest, default)
         if name == "setdefault":
             run.state.set(receiver.entries, key, held(run, receiver, found))
         return found
@@ -259,6 +252,13 @@ def get(run: Run, receiver: Mapping, call: Call) -> Value:
         if not there:
             run.state.set(receiver.fields, "unsure", receiver.unsure.difference((key,)))
     return found
+
+
+def _among_the_rest(run: Run, rest: Value | None, default: Value | None) -> Value:
+    """The value of an entry that may be one of those of which the keys are not known."""
+    if rest is None:
+        return run.unknown("item") if default is None else default
+    return rest if default is None or isinstance(rest, Unknown) else run.join.values([rest, default])
 
 
 def _of_any_key(run: Run, receiver: Mapping, name: str, default: Value | None) -> Value:

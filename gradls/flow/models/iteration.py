@@ -175,7 +175,7 @@ def next_(run: Run, path: str, call: Call) -> Value:
     value, default = call.get(0), call.get(1)
     if not isinstance(value, Sequence) or exhausted(value) is not None:
         return run.unknown("element")
-    doubtful = not value.items or value.fields.get("unsure")
+    doubtful = not value.items or elements.is_doubted(value)
     if value.items:
         found: Value | None = value.items[0]
         run.state.set(value.fields, "items", value.items[1:])

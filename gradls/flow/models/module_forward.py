@@ -12,6 +12,7 @@ from gradls.autograd.versions import FUSED_LSTM, since
 from gradls.flow import dropout, dtypes, layer_shapes, nothing, truth, unfit_inputs
 from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
+from gradls.flow.elements import is_doubted
 from gradls.flow.graph import Edge, Node, Saved
 from gradls.flow.graph import saved as keep
 from gradls.flow.hierarchy import MODULE, is_module_path, lacks_forward, library_bases
@@ -61,7 +62,7 @@ def _forward_sequential(run: Run, instance: Instance, call: Call) -> Value:
 
     value: Value = call.args[0] if call.args else run.unknown("argument")
     items = instance.fields.get(ITEMS)
-    unsure = isinstance(items, Sequence) and bool(items.fields.get("unsure"))
+    unsure = isinstance(items, Sequence) and is_doubted(items)
     for name, member in contents(instance):
         layers = [member] * 2 if name == "*" and not isinstance(member, Unknown) else [member]
         # It is the last that a loop put in: what came between its rounds is not known.

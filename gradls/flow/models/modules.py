@@ -11,6 +11,7 @@ from gradls.autograd.versions import ZERO_GRAD_TO_NONE, since
 from gradls.flow import dtypes, truth
 from gradls.flow.arguments import Call
 from gradls.flow.classes import start_training
+from gradls.flow.elements import is_doubted
 from gradls.flow.hierarchy import MODULE, WRAPPERS, is_module
 from gradls.flow.models.registry import function
 from gradls.flow.values import (
@@ -280,7 +281,7 @@ def buffers_of(value: Value, prefix: str = "", seen: set[int] | None = None) -> 
 def hold(run: Run, container: Instance, name: object, value: Value) -> bool:
     """Put a module into a container under a name, which is no text if it is not known. False if this holds nothing."""
     items = container.fields.get(ITEMS)
-    if isinstance(items, Sequence) and isinstance(name, str) and "unsure" not in items.fields:
+    if isinstance(items, Sequence) and isinstance(name, str) and not is_doubted(items):
         # From here on its contents have names.
         named = {str(number): item for number, item in enumerate(items.items)}
         found = Mapping(run.state, {**named, name: value}, items.rest)

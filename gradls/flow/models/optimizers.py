@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.optimizers import find_optimizer
 from gradls.flow import dtypes
 from gradls.flow.arguments import Call
+from gradls.flow.elements import is_doubted
 from gradls.flow.graph import At, Evaluations, Round
 from gradls.flow.hierarchy import find_in_class, library_bases
 from gradls.flow.iterators import consume, exhausted
@@ -111,7 +112,7 @@ def groups_of(run: Run, value: Value) -> list[tuple[Value, At | None]]:
 
 
 def _by_branch(group: Value) -> bool:
-    return isinstance(group, Sequence) and bool(group.fields.get("unsure"))
+    return isinstance(group, Sequence) and is_doubted(group)
 
 
 def held(value: Value) -> tuple[list[Tensor], bool]:

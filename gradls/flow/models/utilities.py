@@ -253,8 +253,7 @@ def reduce(run: Run, path: str, call: Call) -> Value:
     value = items[0]
     for item in items[1:12]:
         value = call_value(run, call.args[0], Call(call.node, [value, item]))
-    gone_through = call.args[1]
-    whole = isinstance(gone_through, (Sequence, Mapping)) and gone_through.whole and len(items) <= 12
+    whole = elements.is_whole(call.args[1]) and len(items) <= 12
     return value if whole or not isinstance(value, Host) else Host(value.kind, node=value.node)
 
 
