@@ -63,9 +63,10 @@ def _as_it_was() -> Iterator[None]:
     grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
     threads, main = torch.get_num_threads(), sys.modules["__main__"]
     anomaly, often = torch.is_anomaly_enabled(), torch.is_warn_always_enabled()
-    folder, path = os.getcwd(), list(sys.path)
+    folder, path, arguments = os.getcwd(), list(sys.path), sys.argv
     with tempfile.TemporaryDirectory() as temporary:
         os.chdir(temporary)
+        sys.argv = ["program.py"]
         try:
             with torch.random.fork_rng():
                 torch.manual_seed(0)
@@ -74,7 +75,7 @@ def _as_it_was() -> Iterator[None]:
                 yield
         finally:
             os.chdir(folder)
-            sys.path[:] = path
+            sys.path[:], sys.argv = path, arguments
             sys.modules["__main__"] = main
             torch.set_grad_enabled(grad)
             torch.set_default_dtype(dtype)

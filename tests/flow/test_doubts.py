@@ -35,7 +35,7 @@ TRAINED = {
     "the last one behind an unknown list": (
         "l = [q for q in range(len(sys.argv))] + [False]\ntrained = not l[-1] and not l[0]"
     ),
-    "a case": "match len(sys.argv):\n    case 999:\n        trained = False\n    case _:\n        trained = True",
+    "a case": "match len(sys.argv):\n    case 3:\n        trained = False\n    case _:\n        trained = True",
     "a case that is known": (
         "match 'fit':\n    case 'test':\n        trained = False\n    case 'fit':\n        trained = True"
     ),
