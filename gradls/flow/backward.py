@@ -41,22 +41,18 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
         if any(node.kind == "opaque" and node.op in HIDING for node in seen):
             # Whose gradients are filled besides, is not known.
             run.state.set(run.outside, "backward", run.state.clock)
-        event = run.event(
-            "backward",
-            call.node,
+        reached = frozenset(node.leaf for node in seen if node.leaf is not None)
+        with_gradient = gradient is not None and not is_none(gradient)
+        _note(
+            run,
+            call,
             root,
-            root.node,
-            requires_grad=root.requires_grad,
-            gradient=gradient is not None and not is_none(gradient),
+            reached,
+            gradient=with_gradient,
             retain=retain,
             create=create,
-            inputs="inputs" in call.kwargs,
-            call=call,
             all_roots=roots,
             method=method,
-            reached=frozenset(node.leaf for node in seen if node.leaf is not None),
-            grad_mode=run.mode["grad"],
-            autocast=run.autocast > 0,
         )
         nodes = executed(root.node, targets)
         if not check_graph(run, root, call, nodes) and targets is None:
@@ -67,7 +63,7 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
         if targets is None and not root.node.frees and root.node.kind == "op" and frees_on_all_ways(root.node):
             through.append(root.node)
         if inputs is None:
-            _fill_grads(run, event.info["reached"], call, create)
+            _fill_grads(run, reached, call, create)
             if root.requires_grad is None:
                 # Otherwise this would have raised.
                 run.state.set(root.fields, "requires_grad", True)
@@ -80,6 +76,23 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
     if retain is False:
         for root in unknown:
             unknown_graphs.free(run, root.node, Freed(run.at(call.node), run.path))
+
+
+def _note(run: Run, call: Call, root: Tensor, reached: frozenset[Tensor], **how: object) -> None:
+    """Write down that backward begins at a root, from which it reaches these leaves."""
+    run.event(
+        "backward",
+        call.node,
+        root,
+        root.node,
+        requires_grad=root.requires_grad,
+        inputs="inputs" in call.kwargs,
+        call=call,
+        reached=reached,
+        grad_mode=run.mode["grad"],
+        autocast=run.autocast > 0,
+        **how,
+    )
 
 
 def unknown_backward(run: Run, root: Value, call: Call) -> None:

@@ -195,54 +195,71 @@ class State:
         if len(outcomes) == 1:
             self.apply(outcomes[0])
             return gaps
-        slots: Changes = {}
-        for changes in outcomes:
-            slots.update(changes)
-        since = mark[1]
-        # What holds something new is joined when it is what the branches made it.
-        young = [item for item in slots.items() if item[1][0].born > since and item[1][0] is not over]
-        old = [item for item in slots.items() if item[1][0].born <= since] if len(young) < len(slots) else []
-        if len(old) > 1:
-            # Before what holds a tensor or a list is joined, what that is.
-            old.sort(key=_has_slots)
         missing: list[tuple[Entries, Any]] = []
-        for slot, (fields, key, _) in young + old:
-            before: Any = MISSING if fields.born > since else fields.get(key, MISSING)
-            first: Any = MISSING
-            present: list[Any] = []
-            differ = False
-            for changes in outcomes:
-                change = changes.get(slot)
-                value = before if change is None else change[2]
-                if value is MISSING and fields.born <= since:
-                    value = ABSENT.get(key, MISSING)
-                    if value is MISSING and fields.elsewhere is not None:
-                        value = fields.elsewhere.get(key, MISSING)
-                if value is not MISSING:
-                    if first is MISSING:
-                        first = value
-                    elif value is not first:
-                        differ = True
-                    present.append(value)
-            if type(fields) is Assumed and len(present) < len(outcomes):
-                first = MISSING
-            if 0 < len(present) < len(outcomes) and fields.born <= since:
+        for slot, (fields, key, _) in _in_order(outcomes, mark[1], over):
+            inside = fields.born > mark[1]
+            present = _ends(outcomes, slot, fields, inside)
+            partly = len(present) < len(outcomes)
+            if present and partly and not inside:
                 if isinstance(fields, Entries):
                     missing.append((fields, key))
                 gaps.append((fields, key))
-            if first is MISSING:
+            if not present or (partly and type(fields) is Assumed):
                 self.drop(fields, key)
-            elif not differ:
-                self.set(fields, key, first)
+            elif _is_one(present):
+                self.set(fields, key, present[0])
             else:
                 self.set(fields, key, join(key, present))
-                tuples = key == "items" and all(isinstance(value, tuple) for value in present)
-                if tuples and len({len(value) for value in present}) > 1:
+                if key == "items" and _differ_in_length(present):
                     # The longest stands for all: some of it may not be there.
                     self.set(fields, "unsure", True)
         for entries, key in missing:
             self.set(entries.about, "unsure", entries.about.get("unsure", frozenset()) | {key})
         return gaps
+
+
+def _in_order(
+    outcomes: Sequence[Changes], since: int, over: Fields | None
+) -> list[tuple[tuple[int, Any], tuple[Fields, Any, Any]]]:
+    """The slots that branches wrote, in the order in which they are joined."""
+    slots: Changes = {}
+    for changes in outcomes:
+        slots.update(changes)
+    # What holds something new is joined when it is what the branches made it.
+    young = [item for item in slots.items() if item[1][0].born > since and item[1][0] is not over]
+    old = [item for item in slots.items() if item[1][0].born <= since] if len(young) < len(slots) else []
+    if len(old) > 1:
+        # Before what holds a tensor or a list is joined, what that is.
+        old.sort(key=_has_slots)
+    return young + old
+
+
+def _ends(outcomes: Sequence[Changes], slot: tuple[int, Any], fields: Fields, inside: bool) -> list[Any]:
+    """What a slot holds behind the branches that do not leave it empty; `inside`: it was born in one of them."""
+    key = slot[1]
+    before: Any = MISSING if inside else fields.get(key, MISSING)
+    present: list[Any] = []
+    for changes in outcomes:
+        change = changes.get(slot)
+        value = before if change is None else change[2]
+        if value is MISSING and not inside:
+            value = ABSENT.get(key, MISSING)
+            if value is MISSING and fields.elsewhere is not None:
+                value = fields.elsewhere.get(key, MISSING)
+        if value is not MISSING:
+            present.append(value)
+    return present
+
+
+def _is_one(values: list[Any]) -> bool:
+    """Are all the same thing?"""
+    first = values[0]
+    return all(value is first for value in values)
+
+
+def _differ_in_length(values: list[Any]) -> bool:
+    """Are these tuples of different lengths?"""
+    return all(isinstance(value, tuple) for value in values) and len({len(value) for value in values}) > 1
 
 
 def _has_slots(item: tuple[Any, tuple[Fields, Any, Any]]) -> bool:
