@@ -7,12 +7,13 @@ import gc
 import logging
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from gradls.autograd.versions import NEWEST, Version
 from gradls.flow import abroad, class_text, declared, hierarchy, roots, variants
+from gradls.flow.chapter_index import ChapterIndex
 from gradls.flow.chapters import Chapter
 from gradls.flow.differences import differences, mentions
 from gradls.flow.facts import Facts
@@ -45,6 +46,27 @@ class _Made(NamedTuple):
     receiver: Value
     changes: Changes
     """What making it wrote."""
+
+
+class _Round:
+    """The chapters of the text as it is now, as far as they have been gone through."""
+
+    def __init__(self, run: Run, module: Chapter) -> None:
+        self.run = run
+        self.chapters = [module]
+        self.known: dict[Any, Chapter] = {}
+        self.spent = module.steps
+        self.executed = set(module.executed)
+
+    def add(self, key: Any, chapter: Chapter) -> None:
+        """The chapter of what is known by `key`, found out now or earlier."""
+        self.chapters.append(chapter)
+        self.known[key] = chapter
+        self.executed.update(chapter.executed)
+        if chapter.in_vain:
+            self.run.in_vain.update(chapter.in_vain)
+        variants.note(self.run, chapter)
+        self.spent += chapter.steps
 
 
 class Analysis:
@@ -92,6 +114,7 @@ class Analysis:
         self._answered: set[Question] = set()
         """Those that have an answer by now, which they had not for the chapters that are known."""
         self._facts: Facts | None = None
+        self._index: ChapterIndex | None = None
 
     def edited(self, blocks: Iterable[ast.AST], reworded: Collection[ast.AST] = ()) -> None:
         """The bodies of these nodes of the tree are other ones now. What is `reworded` means the same: only what was
@@ -153,51 +176,58 @@ class Analysis:
             run = self._run_module_again()
         elif self._edited:
             declared.forget(run, self._edited)
-        chapters = [self._module]
         run.in_vain, run.handed_on = Counter(self._module.in_vain), {}
-        known: dict[Any, Chapter] = {}
-        spent, executed = self._module.steps, set(self._module.executed)
+        done = _Round(run, self._module)
         try:
             for value in (*roots.inner_definitions(run, self._module), *roots.definitions(run)):
-                if spent > MOST_STEPS_A_FILE:
+                if done.spent > MOST_STEPS_A_FILE:
                     log.info("%s: too long to follow to its end", self._source.path)
-                    chapters.append(_unfinished(self._source))
+                    done.chapters.append(_unfinished(self._source))
                     break
-                if isinstance(value, Function) and value.written.node in executed:
-                    continue
-                try:
-                    with closing(self._chapters_of(run, value, executed)) as found:
-                        for key, chapter in found:
-                            chapters.append(chapter)
-                            known[key] = chapter
-                            executed.update(chapter.executed)
-                            if chapter.in_vain:
-                                run.in_vain.update(chapter.in_vain)
-                            variants.note(run, chapter)
-                            spent += chapter.steps
-                            if self._pause is not None and chapter is not self._known.get(key):
-                                self._pause()
-                except Exception as error:
-                    tell(log, "the analysis", self._source.path, error)
-                    chapters.append(_unfinished(self._source))
+                self._go_through(done, value)
         except Interrupted:
-            self._known.update(known)
+            self._known.update(done.known)
             raise
         if run is not self._run_of_known:
-            if not any(chapter is self._known.get(key) for key, chapter in known.items()):
+            if not any(chapter is self._known.get(key) for key, chapter in done.known.items()):
                 # Nothing is left that rests on an earlier run.
                 self._seen_before, self._asked_before = {}, set()
-            self._made = {node: made for node, made in self._made.items() if node in known}
-        self._known, self._run_of_known, self._different = known, run, frozenset()
+            self._made = {node: made for node, made in self._made.items() if node in done.known}
+        self._known, self._run_of_known, self._different = done.known, run, frozenset()
         self._forget_mentions_of_what_is_gone()
+        self._index = ChapterIndex(done.chapters, self._index)
         return Facts(
             self._source,
-            chapters,
+            done.chapters,
+            self._index,
             others=list({source: None for source, _ in self._seen()}),
             questions=self._questions(),
             torch_name=run.torch_name,
             target=run.target,
         )
+
+    def _go_through(self, done: _Round, value: Function | Class) -> None:
+        """The chapters of one definition."""
+        run = done.run
+        if isinstance(value, Function):
+            node = value.written.node
+            if node in done.executed:
+                return
+            known = self._still_true(run, node)
+            if known is not None:
+                done.add(node, known)
+                return
+        mark = run.state.mark()
+        try:
+            for key, chapter in self._chapters_of(run, value, done.executed):
+                done.add(key, chapter)
+                if self._pause is not None and chapter is not self._known.get(key):
+                    self._pause()
+        except Exception as error:
+            tell(log, "the analysis", self._source.path, error)
+            done.chapters.append(_unfinished(self._source))
+        finally:
+            run.state.undo(mark)
 
     def _forget_mentions_of_what_is_gone(self) -> None:
         """Nothing of earlier texts is kept for long: it would hold all that was known of them."""
@@ -251,25 +281,19 @@ class Analysis:
             or any(class_text.reads_otherwise(cls) for cls in run.classes if not self._edited.isdisjoint(cls.node.body))
         )
 
-    def _chapters_of(
-        self, run: Run, value: Function | Class, executed: set[ast.AST]
-    ) -> Generator[tuple[Any, Chapter], None, None]:
+    def _chapters_of(self, run: Run, value: Function | Class, executed: set[ast.AST]) -> Iterator[tuple[Any, Chapter]]:
         """The chapters of a definition, each with what it is known by. `executed` grows with each that is taken."""
-        mark = run.state.mark()
-        try:
-            if isinstance(value, Function):
-                node = value.written.node
-                yield node, self._still_true(run, node) or roots.run_function(run, value)
-            elif hierarchy.FUNCTION in hierarchy.library_bases(value):
-                for method in roots.methods(value):
-                    node = method.written.node
-                    if node not in executed:
-                        yield node, self._still_true(run, node) or roots.run_method_of_function(run, method)
-                        run.state.undo(mark)
-            else:
-                yield from self._chapters_of_class(run, value, executed)
-        finally:
-            run.state.undo(mark)
+        if isinstance(value, Function):
+            yield value.written.node, roots.run_function(run, value)
+        elif hierarchy.FUNCTION in hierarchy.library_bases(value):
+            mark = run.state.mark()
+            for method in roots.methods(value):
+                node = method.written.node
+                if node not in executed:
+                    yield node, self._still_true(run, node) or roots.run_method_of_function(run, method)
+                    run.state.undo(mark)
+        else:
+            yield from self._chapters_of_class(run, value, executed)
 
     def _chapters_of_class(self, run: Run, cls: Class, executed: set[ast.AST]) -> Iterator[tuple[Any, Chapter]]:
         """The methods of a class that nobody called, each on a new object."""

@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 
 from gradls.autograd.versions import NEWEST, Version
+from gradls.flow.chapter_index import ChapterIndex
 from gradls.flow.chapters import Chapter, settled
 from gradls.flow.graph import At
 from gradls.flow.names import Question
@@ -26,14 +27,17 @@ class Facts:
         self,
         source: Source,
         chapters: Sequence[Chapter] = (),
+        index: ChapterIndex | None = None,
         *,
         others: Sequence[Source] = (),
         questions: Set[Question] = frozenset(),
         torch_name: str = "torch",
         target: Version = NEWEST,
     ) -> None:
+        """`index` is that of the chapters, if there is one already."""
         self.source = source
         self.chapters = chapters
+        self._index = index
         self.others = others
         """The other files of the program that the analysis went into."""
         self.questions = questions
@@ -73,32 +77,22 @@ class Facts:
             found += [(start + number, event) for number, event in chapter.numbered(kinds)]
         return found
 
-    def _with(self, kinds: Collection[str]) -> Sequence[Chapter]:
-        """The chapters, in order, in which something of these kinds happens."""
+    def _with(self, kinds: Collection[str] = (), names: Collection[str] = ()) -> Sequence[Chapter]:
+        """The chapters, in order, in which something of these kinds happens or something of these names is called."""
         if len(self.chapters) == 1:
-            return () if self.chapters[0].kinds.isdisjoint(kinds) else self.chapters
-        found = self._having.get(kinds)
+            chapter = self.chapters[0]
+            has_any = not chapter.kinds.isdisjoint(kinds) or (names and not chapter.names.isdisjoint(names))
+            return self.chapters if has_any else ()
+        found = self._having.get((kinds, names))
         if found is None:
-            places = {place for kind in kinds for place in self._places.get(kind, ())}
-            found = self._having[kinds] = [self.chapters[place] for place in sorted(places)]
+            if self._index is None:
+                self._index = ChapterIndex(self.chapters)
+            found = self._having[kinds, names] = self._index.having(kinds, names)
         return found
 
     @cached_property
-    def _having(self) -> dict[Collection[str], Sequence[Chapter]]:
+    def _having(self) -> dict[tuple[Collection[str], Collection[str]], Sequence[Chapter]]:
         return {}
-
-    @cached_property
-    def _places(self) -> Mapping[str, list[int]]:
-        """For each kind of event the places of the chapters that have some."""
-        found: dict[str, list[int]] = {}
-        for place, chapter in enumerate(self.chapters):
-            for kind in chapter.kinds:
-                known = found.get(kind)
-                if known is None:
-                    found[kind] = [place]
-                else:
-                    known.append(place)
-        return found
 
     @cached_property
     def _starts(self) -> Mapping[Chapter, int]:
@@ -128,7 +122,7 @@ class Facts:
     def called(self, *names: str) -> Iterator[tuple[ast.Call, list[tuple[Value, Any, Value]]]]:
         """Those of `calls` in which something is called that goes by one of these names: a function of a library, or a
         method."""
-        for chapter in self.chapters:
+        for chapter in self._with(names=names):
             for node in chapter.called(names):
                 yield node, chapter.calls[node]
 
@@ -140,11 +134,10 @@ class Facts:
         """What `work` gives for the facts of each chapter by itself. That is kept for as long as the chapter is true:
         it may depend on nothing else."""
         asked = asked_by(work)
-        for chapter in self.chapters if asked is None or asked.names else self._with(asked.kinds):
+        for chapter in self.chapters if asked is None else self._with(asked.kinds, asked.names):
             found = chapter.memo.get(work)
             if found is None:
-                concerned = asked is None or asked.has(chapter)
-                found = chapter.memo[work] = list(work(self.of_chapter(chapter))) if concerned else ()
+                found = chapter.memo[work] = list(work(self.of_chapter(chapter)))
             yield from found
 
     @cached_property
@@ -223,12 +216,6 @@ class Asked(NamedTuple):
     """Of events."""
     names: frozenset[str]
     """Of what is called."""
-
-    def has(self, chapter: Chapter) -> bool:
-        """Does the chapter have any of it?"""
-        return not chapter.kinds.isdisjoint(self.kinds) or (
-            bool(self.names) and not chapter.names.isdisjoint(self.names)
-        )
 
 
 @lru_cache(1024)
