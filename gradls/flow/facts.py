@@ -138,7 +138,8 @@ class Facts:
             found = chapter.memo.get(work)
             if found is None:
                 found = chapter.memo[work] = list(work(self.of_chapter(chapter)))
-            yield from found
+            if found:
+                yield from found
 
     @cached_property
     def entered(self) -> dict[ast.AST, list[At]]:
