@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Values
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from gradls.flow import hooks
@@ -78,7 +78,11 @@ class Join:
         distinct = list(dict.fromkeys(nodes))
         if len(distinct) == 1:
             return distinct[0]
-        phi = Node(self.state, "phi", None, tuple(Edge(node, flow_of(node)) for node in distinct), kind="phi")
+        edges = {node: _edges_to(node, distinct) for node in distinct}
+        phi = Node(self.state, "phi", None, tuple(dict.fromkeys(chain(*edges.values()))), kind="phi")
+        kept = [edge.node for before in options(self.state.before) for edge in edges.get(_node_of(before), ())]
+        if kept:
+            phi.fields[_KEPT] = frozenset(kept)
         scalars = {node.scalar for node in distinct}
         phi.scalar = scalars.pop() if len(scalars) == 1 else None
         return phi
@@ -255,6 +259,26 @@ class Join:
         parts = dict.fromkeys(part for one in mappings for part in one.fields.get("parts", (one,)))
         joined.fields["parts"] = tuple(parts)[:MOST_KNOWN]
         return joined
+
+
+_KEPT = "kept"
+"""Those, among the nodes that another one is by branch, of the branch on which nothing was assigned."""
+
+
+def _edges_to(node: Node, others: Values[Node]) -> Values[Edge]:
+    """The edges to one of the nodes that a value is by branch.
+
+    What one test has left as it was, and then another one, may be left by nobody: tests that the analysis cannot decide
+    may depend on each other, as `kind == 1` and `kind == 2` do where there is no third kind.
+    """
+    kept: frozenset[Node] | None = node.get(_KEPT) if node.kind == "phi" else None
+    if kept is None or not kept.isdisjoint(others):
+        return (Edge(node, flow_of(node)),)
+    return tuple(Edge(edge.node, None) if edge.node in kept and edge.flows else edge for edge in node.edges)
+
+
+def _node_of(value: Value) -> Node | None:
+    return value.node if isinstance(value, Tensor) else None
 
 
 def options(value: Value) -> tuple[Value, ...]:

@@ -107,11 +107,13 @@ Changes = dict[tuple[int, Any], tuple[Fields, Any, Any]]
 class State:
     """Writes, undoes and merges slots."""
 
-    __slots__ = ("clock", "trail")
+    __slots__ = ("before", "clock", "trail")
 
     def __init__(self) -> None:
         self.trail: list[tuple[Fields, Any, Any]] = []
         self.clock = 0
+        self.before: Any = MISSING
+        """What the slot that is being joined held before the branches."""
 
     def set(self, fields: Fields, key: Any, value: Any) -> None:
         """Write a slot."""
@@ -209,7 +211,10 @@ class State:
             elif _is_one(present):
                 self.set(fields, key, present[0])
             else:
-                self.set(fields, key, join(key, present))
+                self.before = MISSING if inside else fields.get(key, MISSING)
+                joined = join(key, present)
+                self.before = MISSING
+                self.set(fields, key, joined)
                 if key == "items" and _differ_in_length(present):
                     # The longest stands for all: some of it may not be there.
                     self.set(fields, "unsure", True)
