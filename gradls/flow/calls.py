@@ -295,7 +295,9 @@ def _not_followed(run: Run, function: Function, call: Call, receiver: Value | No
     """A call of a function that may do anything: what it gives may come from all that it was given, its object too."""
     _leave_open(function, call, receiver)
     given = [*call.values, *([receiver] if receiver is not None else [])]
-    return call_unknown(run, run.unknown("call", function.name), Call(call.node, given, {}, call.unsure))
+    unknown = run.unknown("call", function.name)
+    unknown.fields["body"] = function
+    return call_unknown(run, unknown, Call(call.node, given, {}, call.unsure))
 
 
 def _leave_open(function: Function, call: Call, receiver: Value | None) -> None:

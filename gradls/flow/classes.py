@@ -9,6 +9,7 @@ from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.dataclass_fields import fill_fields, is_dataclass
 from gradls.flow.hierarchy import (
+    INIT_ALONE,
     FUNCTION,
     MODULE,
     WRAPPERS,
@@ -50,6 +51,7 @@ def define_class(run: Run, node: ast.ClassDef) -> Class:
     bases = tuple(eval_expr(run, base) for base in node.bases)
     source = run.frame.file.source
     cls = Class(run.state, node.name, bases, node, source)
+    cls.metaclass = any(keyword.arg == "metaclass" and not _is_plain(run, keyword.value) for keyword in node.keywords)
     scope = Scope(cls.fields, run.frame.scope, "class")
     cls.scope = run.frame.scope
     outer = run.frame.scope
@@ -73,6 +75,16 @@ def define_class(run: Run, node: ast.ClassDef) -> Class:
     if run.frame.scope.kind == "module":
         run.classes.append(cls)
     return cls
+
+
+def _is_plain(run: Run, node: ast.expr) -> bool:
+    """Does a metaclass make objects as `type` does?"""
+    from gradls.flow.expressions import eval_expr
+
+    value = eval_expr(run, node)
+    if isinstance(value, Class):
+        return not any(isinstance(find_in_class(value, name)[0], Value) for name in ("__call__", "__new__", "__init__"))
+    return isinstance(value, Lib) and value.path in ("abc.ABCMeta", "builtins.type", "enum.EnumMeta")
 
 
 _TUPLES = frozenset(("typing.NamedTuple", "enum.Enum"))
@@ -285,10 +297,11 @@ def super_attribute(run: Run, value: Super, name: str) -> Value:
     """An attribute looked up through `super()`."""
     receiver = value.receiver
     if isinstance(value.cls, Lib):
-        # Behind a layer of the library there is only `nn.Module`.
-        return Bound(receiver, None, f"{MODULE}.{name}")
+        return _behind_library(receiver, value.cls, name)
     own = receiver.cls if isinstance(receiver, Instance) and isinstance(receiver.cls, Class) else value.cls
     found, owner = find_in_class(own, name, value.cls)
+    if name == "__init__" and not isinstance(found, Function) and _is_behind_layers(own, value.cls):
+        return Bound(receiver, None, f"{MODULE}.{INIT_ALONE}")
     if isinstance(found, Function):
         return Bound(receiver, found, name)
     if found is not None:
@@ -303,6 +316,26 @@ def super_attribute(run: Run, value: Super, name: str) -> Value:
         path = next((path for path in library_bases(own) if is_module_path(path)), "")
         return Bound(receiver, None, f"{path}.{name}" if path else name)
     return run.unknown("super", name)
+
+
+def _behind_library(receiver: Value, cls: Lib, name: str) -> Bound:
+    """What `super(nn.Linear, self)` finds: something of a base of the program that comes later, or of `nn.Module`."""
+    if isinstance(receiver, Instance) and isinstance(receiver.cls, Class):
+        order = linearize(receiver.cls)
+        start = next((index for index, base in enumerate(order) if isinstance(base, Lib) and base.path == cls.path), -1)
+        for base in order[start + 1 :]:
+            found = base.fields.get(name) if isinstance(base, Class) else None
+            if isinstance(found, Function):
+                return Bound(receiver, found, name)
+    return Bound(receiver, None, f"{MODULE}.{INIT_ALONE if name == '__init__' else name}")
+
+
+def _is_behind_layers(own: Class, cls: Class) -> bool:
+    """Does a class stand behind all layers of the library that another one derives from? What it calls as its base's
+    constructor is none of theirs."""
+    order = linearize(own)
+    layers = [index for index, base in enumerate(order) if isinstance(base, Lib) and base.path != MODULE]
+    return bool(layers) and cls in order and order.index(cls) > layers[-1]
 
 
 def iterator(run: Run, value: Value, node: ast.expr) -> Value:

@@ -50,6 +50,7 @@ def escape(run: Run, value: Value) -> None:
             todo += [value.receiver, *([value.function] if value.function is not None else [])]
         elif isinstance(value, Function):
             todo += _closed_over(value)
+            _may_fill(run, value)
         elif isinstance(value, Sequence):
             todo += value.elements
         elif isinstance(value, Mapping):
@@ -105,6 +106,33 @@ def _closed_over(function: Function) -> list[Value]:
                 found.append(value)
         scope = scope.parent
     return found
+
+
+def _may_fill(run: Run, function: Function) -> None:
+    """Whoever has a function may call it: what it puts something into may hold that from now on."""
+    for name in function.source.once(_filled, function.node):
+        fields = function.scope.find(name) if function.scope is not None else None
+        value = fields[name] if fields is not None else None
+        if isinstance(value, (Sequence, Mapping)) and value.fields.get("rest") is None:
+            run.state.set(value.fields, "rest", run.unknown("filled"))
+
+
+def _filled(function: ast.AST) -> frozenset[str]:
+    """The names, other than its own, of what a function puts something into: `x` of `x.append(...)` and `x[i] = ...`."""
+    found: set[str] = set()
+    own: set[str] = set()
+    for node in walk(function):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            held = node.func.value if node.func.attr in class_text.FILLING else None
+        else:
+            held = node.value if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) else None
+        if isinstance(held, ast.Name):
+            found.add(held.id)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            own.add(node.id)
+        elif isinstance(node, ast.arg):
+            own.add(node.arg)
+    return frozenset(found - own)
 
 
 def _names(function: ast.AST) -> frozenset[str]:

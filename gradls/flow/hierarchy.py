@@ -78,7 +78,7 @@ def has_unknown_base(cls: Class) -> bool:
     """Whether a class has more attributes and methods than its text tells."""
     if cls.unknown_base is None:
         cls.unknown_base = any(
-            is_stub(base.source)
+            is_stub(base.source) or base.metaclass
             if isinstance(base, Class)
             else not (isinstance(base, Lib) and is_module_class(base) is not None)
             for base in linearize(cls)
@@ -95,6 +95,8 @@ def lacks_forward(value: Value) -> bool:
     return not any(isinstance(find_in_class(value.cls, name)[0], Value) for name in ("__call__", "forward"))
 
 
+INIT_ALONE = "__init__ alone"
+"""How the constructor of `nn.Module` is called that is found behind that of a layer of the library."""
 _OFF = frozenset(("no_grad", "inference_mode", "set_grad_enabled"))
 
 

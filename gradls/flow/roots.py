@@ -288,5 +288,6 @@ def _argument(run: Run, parameter: ast.arg, function: Function) -> Value:
         return default
     value = attributes.annotated(run, parameter, function)
     if default is not None and isinstance(default, Host) and default.kind in ("int", "float"):
-        return Host(default.kind)
+        # Who writes 1 may be given 1.5.
+        return Host("number" if default.kind == "int" and parameter.annotation is None else default.kind)
     return value

@@ -410,7 +410,7 @@ class Class(Value):
     """A class of the program."""
 
     __slots__ = (
-        "bases", "declarations", "fields", "libraries", "name", "node", "order", "scope", "sort", "source", "switches",
+        "bases", "declarations", "fields", "libraries", "metaclass", "name", "node", "order", "scope", "sort", "source", "switches",
         "unknown_base", "uses",
     )  # fmt: skip
 
@@ -429,6 +429,8 @@ class Class(Value):
         self.libraries: tuple[str, ...] | None = None
         self.sort: str = ""
         self.unknown_base: bool | None = None
+        self.metaclass = False
+        """It has a metaclass that may make more of it, and of its objects, than its text tells."""
         self.switches: bool | None = None
 
     def clear(self) -> None:

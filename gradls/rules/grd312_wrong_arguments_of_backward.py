@@ -147,7 +147,7 @@ class WrongArgumentsOfBackward(Rule):
             return f"its first argument is the gradient of the result, a tensor, not a {gradients.kind}; {hint}"
         counted = isinstance(gradients, Sequence) and gradients.rest is None
         known = all(isinstance(root, Tensor) for root in roots)
-        if isinstance(gradients, Sequence) and counted and known and len(gradients.items) != len(roots):
+        if isinstance(gradients, Sequence) and counted and known and len(gradients.items) < len(roots):
             return f"{len(roots)} tensors need {len(roots)} gradients, and it is given {len(gradients.items)}"
         given = gradients.items if isinstance(gradients, Sequence) else (gradients,)
         batched = call.known(-1, "is_grads_batched", default=False)

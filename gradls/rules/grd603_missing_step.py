@@ -102,8 +102,10 @@ class MissingStep(Rule):
         if any(facts.of("unknown-grad-read")):
             return  # What is read may be the gradient of any parameter.
         stepped = {moment.event.value for moment in order.moments if moment.kind == "step"}
+        # One that another round makes, or another call, may be what is stepped.
+        places = {order.made[one].at.node for one in stepped if one in order.made}
         for optimizer, made in order.made.items():
-            if optimizer in stepped or is_handed_out(facts, optimizer) or optimizer.fields.get("escaped"):
+            if made.at.node in places or is_handed_out(facts, optimizer) or optimizer.fields.get("escaped"):
                 continue
             backward = _backward(order, optimizer, facts.events.index(made))
             if backward is not None:

@@ -87,7 +87,7 @@ _MOMENTS = (
 def _moment(event: Event) -> tuple[str, frozenset[Tensor] | None] | None:
     kind, value = event.kind, event.value
     if kind == "backward":
-        return "backward", None if event.node is None else event.reached
+        return "backward", None if event.node is None or event.beyond else event.reached
     if kind == "step":
         return "step", frozenset(event.parameters)
     if kind == "zero-grad":

@@ -15,7 +15,7 @@ from gradls.flow.contents import tensors_in
 from gradls.flow.elements import is_doubted
 from gradls.flow.graph import Edge, Node, Saved
 from gradls.flow.graph import saved as keep
-from gradls.flow.hierarchy import MODULE, is_module_path, lacks_forward, library_bases
+from gradls.flow.hierarchy import INIT_ALONE, MODULE, is_module_path, lacks_forward, library_bases
 from gradls.flow.models.modules import CONTAINERS, ITEMS, contents, initialize
 from gradls.flow.models.registry import method
 from gradls.flow.operations import apply, check_saved, derived_tensor, more_of
@@ -256,6 +256,14 @@ def forward_by_name(run: Run, receiver: Instance, call: Call) -> Value:
     """`module.forward(x)`, and `super().forward(x)`."""
     path = receiver.path or next((p for p in library_bases(receiver.cls) if p != MODULE), "")  # type: ignore[arg-type]
     return forward(run, receiver, path, call) if path else run.unknown("call")
+
+
+@method(MODULE, INIT_ALONE)
+def init_of_module(run: Run, receiver: Instance, call: Call) -> Value:
+    """`super(nn.Linear, self).__init__()`: the constructor of the layer is passed over, which makes its parameters."""
+    receiver.open = True
+    run.event("module-init", call.node, receiver)
+    return NONE
 
 
 @method(MODULE, "__init__")

@@ -11,7 +11,7 @@ from gradls.flow.contents import tensors_in
 from gradls.flow.graph import Edge, Write
 from gradls.flow.models.registry import function, method
 from gradls.flow.models.tensors import history_edges
-from gradls.flow.operations import cut_node
+from gradls.flow.operations import cut_node, tensor_method
 from gradls.flow.shapes import Shape, of_sizes
 from gradls.flow.values import NONE, Host, Instance, Lib, Sequence, Tensor, Value, is_none
 
@@ -46,6 +46,15 @@ def array(
     if edges:
         result.data["node"] = cut_node(run, "numpy", path, edges, run.at(call.node))
     return result
+
+
+@function("numpy.squeeze", "numpy.swapaxes")
+def by_method(run: Run, path: str, call: Call) -> Value:
+    """NumPy asks what it is given for a method of this name, and a tensor has one."""
+    first, name = call.get(0, "a"), path.rpartition(".")[2]
+    if not isinstance(first, Tensor) or not call.args or call.unsure or call.kwargs:
+        return reader(run, path, call)
+    return tensor_method(run, first, name, Call(call.node, call.args[1:]))
 
 
 _RANDOM = ("rand", "randn", "random", "random_sample", "normal", "uniform", "standard_normal")

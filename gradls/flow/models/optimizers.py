@@ -121,7 +121,7 @@ def held(value: Value) -> tuple[list[Tensor], bool]:
         if value.node.kind == "phi":
             # One of several, by branch: any of them may be meant.
             return [edge.node.leaf for edge in value.node.edges if edge.node.leaf is not None], True
-        return [value], False
+        return [_unmoved(value)], False
     if isinstance(value, Mapping):
         group = value.entries.get("params")
         return held(group) if group is not None else ([], True)
@@ -144,6 +144,13 @@ def held(value: Value) -> tuple[list[Tensor], bool]:
     if isinstance(value, Choice):
         return [tensor for option in value.options for tensor in held(option)[0]], True
     return [], not isinstance(value, (Host, Instance))
+
+
+def _unmoved(tensor: Tensor) -> Tensor:
+    """The leaf that a conversion gives itself, where nothing is to convert: of anything else the optimizer raises."""
+    while tensor.leaf is None and tensor.requires_grad is True and isinstance(tensor.data, Tensor):
+        tensor = tensor.data
+    return tensor
 
 
 def others_of(value: Value) -> tuple[frozenset[Tensor], bool]:

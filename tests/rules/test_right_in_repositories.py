@@ -1,0 +1,221 @@
+"""Programs of the sort that people publish: PyTorch runs them, and gradls has nothing loud to say."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from tests.rules.reported import IMPORTS, check_right, reported
+
+RIGHT = {
+    "what NumPy asks a tensor for is done by the tensor": """
+        import numpy as np
+
+        model, criterion = nn.Sequential(nn.Linear(3, 1), nn.Sigmoid()), nn.BCELoss()
+        optimizer = torch.optim.Adam(model.parameters())
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss = criterion(np.squeeze(model(torch.randn(8, 3))), torch.ones(8))
+            loss += np.swapaxes(model(torch.randn(8, 3)), 0, 1).sum()
+            loss.backward()
+            optimizer.step()
+        """,
+    "a layer of which the constructor is passed over": """
+        class Buffer(nn.Module):
+            def __init__(self):
+                super().__init__()
+
+        class Fixed(nn.Linear, Buffer):
+            def __init__(self, inputs, outputs):
+                super(nn.Linear, self).__init__()
+                self.register_buffer("weight", torch.randn(outputs, inputs))
+                self.register_buffer("bias", None)
+
+        class Analytic(nn.Linear):
+            def __init__(self, inputs):
+                super(nn.Linear, self).__init__()
+                self.register_buffer("weight", torch.zeros(inputs, 0))
+
+        assert Fixed(3, 2)(torch.randn(4, 3)).shape == (4, 2) and not list(Analytic(3).parameters())
+        """,
+    "a metaclass that sets the base class up": """
+        class PreInit(type):
+            def __new__(cls, name, bases, members):
+                made = super().__new__(cls, name, bases, members)
+                init = made.__init__
+
+                def both(self, *args, **kwargs):
+                    nn.Module.__init__(self)
+                    init(self, *args, **kwargs)
+
+                made.__init__ = both
+                return made
+
+        class Module(nn.Module, metaclass=PreInit):
+            def __init__(self):
+                pass
+
+        class Block(Module):
+            def __init__(self, size):
+                self.conv = nn.Linear(size, size)
+
+            def forward(self, x):
+                return self.conv(x)
+
+        Block(3)(torch.randn(4, 3)).sum().backward()
+        """,
+    "more gradients than tensors": """
+        x = torch.randn(3, requires_grad=True)
+        (x * 2).backward((torch.ones(3), torch.ones(3)))
+        assert x.grad.tolist() == [2, 2, 2]
+        """,
+    "a leaf that is moved to where it is": """
+        inputs = torch.randn(4, 3)
+        points = nn.Parameter(inputs.mean(0)).to(inputs.device)
+        optimizer = torch.optim.Adam([points])
+        for _ in range(2):
+            optimizer.zero_grad()
+            (inputs - points).norm(dim=-1).mean().backward()
+            optimizer.step()
+
+        code = torch.autograd.Variable(torch.randn(3), requires_grad=True).to(inputs.device)
+        solver = torch.optim.Adam([code])
+        for _ in range(2):
+            solver.zero_grad()
+            code.pow(2).sum().backward()
+            solver.step()
+        """,
+    "an optimizer for each stage, of which the first is not used": """
+        class Trainer:
+            def __init__(self):
+                self.model, self.scales = nn.Linear(2, 2), [nn.Linear(2, 2), nn.Linear(2, 2)]
+
+            def stage(self, optimizer):
+                optimizer.zero_grad()
+                sum(scale(self.model(torch.randn(4, 2))) for scale in self.scales).pow(2).mean().backward()
+                optimizer.step()
+
+            def train(self):
+                for stage in range(2):
+                    whole = torch.optim.SGD(self.model.parameters(), lr=0.1)
+                    part = torch.optim.SGD(self.scales[stage].parameters(), lr=0.1)
+                    self.stage(whole)
+                    if stage > 0:
+                        self.stage(part)
+
+        Trainer().train()
+        """,
+    "a function that is another one by then uses what is trained": """
+        def mixed():
+            raise NotImplementedError
+
+        model, scale = nn.Linear(2, 2), nn.Linear(2, 2)
+        globals()["mixed"] = lambda x: scale(model(x))
+        optimizer = torch.optim.SGD(scale.parameters(), lr=0.1)
+        for _ in range(2):
+            scale(model(torch.randn(4, 2))).sum().backward()
+            optimizer.zero_grad()
+            F.mse_loss(mixed(torch.randn(4, 2)), torch.randn(4, 2)).backward()
+            optimizer.step()
+        """,
+    "a dictionary that hooks fill": """
+        def features(model, x, kinds):
+            found = {}
+
+            def keep(name):
+                def hook(module, inputs, output):
+                    found[name] = output
+
+                return hook
+
+            handles = [
+                module.register_forward_hook(keep(name))
+                for name, module in model.named_modules()
+                if getattr(module, "kind", None) in kinds
+            ]
+            model(x)
+            for handle in handles:
+                handle.remove()
+            return found
+
+        def distil(student, teacher, batches, kinds):
+            optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
+            for x in batches:
+                optimizer.zero_grad()
+                wanted, got = features(teacher, x, kinds), features(student, x, kinds)
+                loss = torch.tensor(0.0)
+                for name, feature in wanted.items():
+                    loss += F.mse_loss(got[name], feature.detach())
+                loss.backward()
+                optimizer.step()
+
+        one, other = nn.Linear(3, 2), nn.Linear(3, 2)
+        one.kind = other.kind = "whole"
+        globals()["distil"](one, other, [torch.randn(4, 3)], ["whole"])
+        """,
+}
+
+
+@pytest.mark.parametrize("program", RIGHT.values(), ids=list(RIGHT))
+def test_right(program: str) -> None:
+    check_right(IMPORTS + textwrap.dedent(program))
+
+
+TESTS = """
+def train(net, kind, rounds):
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for number in range(rounds):
+        out = net(torch.randn(3))
+        {first}:
+            loss = out.pow(2).mean()
+        {second}:
+            loss = out.exp().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+globals()["train"](nn.Linear(3, 3), 1, 4)
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("if kind == 1", "if kind == 2"),
+        ("if kind == 1", "elif kind == 2"),
+        ("if number < 2", "if number >= 2"),
+        ("if number % 2", "if not number % 2"),
+    ],
+)
+def test_what_two_tests_leave_as_it_was_may_be_left_by_neither(first: str, second: str) -> None:
+    check_right(IMPORTS + TESTS.format(first=first, second=second))
+
+
+def test_what_one_test_leaves_as_it_was_is_gone_through_again() -> None:
+    program = """
+net = nn.Linear(3, 3)
+def train(again):
+    loss = net(torch.randn(3)).pow(2).mean()
+    loss.backward()
+    if again:
+        loss = net(torch.randn(3)).pow(2).mean()
+    loss.backward()
+"""
+    assert [severity for severity, _ in reported("GRD301", program)] == ["error"]
+
+
+def test_a_number_that_is_whole_by_default() -> None:
+    program = """
+class Scaling(nn.Module):
+    def __init__(self, temperature{annotation}=1):
+        super().__init__()
+        self.temperature = nn.Parameter(torch.tensor(temperature))
+"""
+    assert not reported("GRD304", program.format(annotation=""))
+    assert reported("GRD304", program.format(annotation=": int"))
+    assert reported("GRD304", program.format(annotation="") + "Scaling()\n")
+
+
+def test_too_few_gradients() -> None:
+    program = "a, b = torch.randn(2, 3, requires_grad=True).mul(2).unbind()\ntorch.autograd.backward([a, b], [a * 0])\n"
+    assert [severity for severity, _ in reported("GRD312", program)] == ["error"]
