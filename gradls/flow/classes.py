@@ -9,8 +9,8 @@ from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.dataclass_fields import fill_fields, is_dataclass
 from gradls.flow.hierarchy import (
-    INIT_ALONE,
     FUNCTION,
+    INIT_ALONE,
     MODULE,
     WRAPPERS,
     find_in_class,
