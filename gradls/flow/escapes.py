@@ -118,7 +118,7 @@ def _may_fill(run: Run, function: Function) -> None:
 
 
 def _filled(function: ast.AST) -> frozenset[str]:
-    """The names, other than its own, of what a function puts something into: `x` of `x.append(...)` and `x[i] = ...`."""
+    """The names, not its own, of what a function puts something into: `x` of `x.append(...)` and `x[i] = ...`."""
     found: set[str] = set()
     own: set[str] = set()
     for node in walk(function):

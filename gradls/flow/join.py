@@ -78,7 +78,7 @@ class Join:
         distinct = list(dict.fromkeys(nodes))
         if len(distinct) == 1:
             return distinct[0]
-        edges = {node: _edges_to(node, distinct) for node in distinct}
+        edges: dict[Node | None, Values[Edge]] = {node: _edges_to(node, distinct) for node in distinct}
         phi = Node(self.state, "phi", None, tuple(dict.fromkeys(chain(*edges.values()))), kind="phi")
         kept = [edge.node for before in options(self.state.before) for edge in edges.get(_node_of(before), ())]
         if kept:

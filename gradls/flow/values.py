@@ -410,8 +410,8 @@ class Class(Value):
     """A class of the program."""
 
     __slots__ = (
-        "bases", "declarations", "fields", "libraries", "metaclass", "name", "node", "order", "scope", "sort", "source", "switches",
-        "unknown_base", "uses",
+        "bases", "declarations", "fields", "libraries", "metaclass", "name", "node", "order", "scope", "sort", "source",
+        "switches", "unknown_base", "uses",
     )  # fmt: skip
 
     def __init__(self, state: State, name: str, bases: tuple[Value, ...], node: ast.ClassDef, source: Source) -> None:
