@@ -269,6 +269,8 @@ def run_grad(run: Run, call: Call) -> Value:
     outputs, inputs = call.get(0, "outputs"), call.get(1, "inputs")
     if outputs is None or inputs is None or run.isolated:
         # Of what is apart from the program's own graph, nothing says what depends on what.
+        if outputs is not None and run.recording is False:
+            _note_apart(run, outputs, call)
         return run.unknown("call", "grad")
     create = _flag(run, call, "create_graph", 4)
     retain = _flag(run, call, "retain_graph", 3)
@@ -305,6 +307,14 @@ def run_grad(run: Run, call: Call) -> Value:
         # One gradient, or any number of them.
         return Sequence(run.state, "tuple", (), results[0]) if results else run.unknown("call", "grad")
     return Sequence(run.state, "tuple", tuple(results))
+
+
+def _note_apart(run: Run, outputs: Value, call: Call) -> None:
+    """Write down that what the backward of a custom Function wants to differentiate was computed in it, where gradients
+    are off."""
+    roots = tensors_in(outputs)
+    if roots and all(isinstance(r, Tensor) and r.requires_grad is False and r.node.kind == "op" for r in roots):
+        run.event("grad-apart", call.node, outputs)
 
 
 def _for_each(run: Run, inputs: Sequence, results: list[Value]) -> Sequence:

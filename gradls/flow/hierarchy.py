@@ -74,6 +74,15 @@ def library_bases(cls: Class) -> tuple[str, ...]:
     return cls.libraries
 
 
+_EVALUATION = frozenset(("validation_step", "test_step", "predict_step"))
+"""Methods of a LightningModule that its trainer calls with gradients switched off."""
+
+
+def is_evaluation(cls: Class, name: str) -> bool:
+    """Is a method one that Lightning calls with gradients switched off?"""
+    return name in _EVALUATION and any(path.endswith(".LightningModule") for path in library_bases(cls))
+
+
 def has_unknown_base(cls: Class) -> bool:
     """Whether a class has more attributes and methods than its text tells."""
     if cls.unknown_base is None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from gradls.flow import attributes, class_text, classes, hierarchy, unparsed, variants
+from gradls.flow import attributes, class_text, classes, contexts, hierarchy, unparsed, variants
 from gradls.flow.arguments import Call
 from gradls.flow.backward import check_result
 from gradls.flow.calls import call_function
@@ -114,11 +114,13 @@ def run_method(run: Run, cls: Class, method: Function, receiver: Value) -> Chapt
     """Run a method of a class on `receiver`, an object of it."""
     bound = method.kind != "static"
     target = cls if method.kind == "class" else receiver
-    return _run_alone(
-        run,
-        method.written.node,
-        lambda: _call(run, method, arguments(run, method, bound), target if bound else None),
-    )
+
+    def call() -> None:
+        if hierarchy.is_evaluation(cls, method.name):
+            contexts.set_mode(run, False, False, run.at(method.node))
+        _call(run, method, arguments(run, method, bound), target if bound else None)
+
+    return _run_alone(run, method.written.node, call)
 
 
 def run_template(run: Run, method: Function, receiver: Value) -> Chapter:

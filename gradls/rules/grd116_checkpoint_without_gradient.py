@@ -68,7 +68,7 @@ class CheckpointWithoutGradient(LostGradientRule):
     code, name, severity = "GRD116", "checkpoint-without-gradient", Severity.ERROR
     whole_file = True
     kinds = ("checkpoint",)
-    does = "records nothing, since no input requires grad"
+    does = "records nothing, since no argument is a tensor that requires grad"
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         told = set()

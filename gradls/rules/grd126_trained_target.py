@@ -9,10 +9,10 @@ from gradls.flow.models.modules import parameters_of
 from gradls.flow.sources import sources
 from gradls.flow.values import Instance, Sequence, Tensor
 from gradls.rules import edits
+from gradls.rules.averages import average_of
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import Argument, called, history, prediction, target
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import loops_of
 from gradls.rules.unused_gradients import cut_points, fates
 from gradls.rules.words import code, owners, place
 
@@ -143,7 +143,7 @@ class TrainedTarget(Rule):
         """Parameters that are the moving average of others, and trained."""
         seen: set[object] = set()
         for event in facts.of("write", "data-set"):
-            average = _average(event)
+            average = average_of(event)
             if average is None or average.owner in seen or event.at.node in seen:
                 continue
             step = next((one for one in facts.of("step") if average in one.trained), None)
@@ -187,28 +187,6 @@ class TrainedTarget(Rule):
             return []
         edit = edits.add_call(Place(event.at.source, wanted.node), ".detach()")
         return [Fix("Detach the target", Safety.SUGGESTED, edit)]
-
-
-def _average(event: Event) -> Tensor | None:
-    """The parameter that gets a mean of its own value and of the one in its place in another module."""
-    written = event.value
-    for _ in range(3):
-        if isinstance(written, Tensor) and not written.is_parameter and isinstance(written.data, Tensor):
-            written = written.data
-    if not isinstance(written, Tensor) or not written.is_parameter or event.node is None:
-        return None
-    sources = [edge.node for edge in event.node.edges]
-    kept = event.kind == "write" and event.op.rstrip("_") in ("add", "lerp")
-    if event.kind == "write" and not kept:
-        if event.op.rstrip("_") != "copy":
-            return None
-        del sources[:1]  # What was there before.
-    found = {part.leaf for node in sources for part in walk(node) if part.leaf is not None and part.leaf.is_parameter}
-    if kept:
-        found.add(written)
-    others = found - {written}
-    alike = [(part.name, part.shape) for part in others] == [(written.name, written.shape)]
-    return written if written in found and alike and loops_of(event.path) else None
 
 
 def _both_have_gradients(event: Event) -> bool:

@@ -19,6 +19,9 @@ class GradOfUnusedTensor(Rule):
     outputs: a slice or view made after the forward, a tensor bound anew (detached, cloned) after it was used, or one
     that was never used. And a second derivative, where the first was taken without `create_graph=True`.
 
+    And what has no graph, for it was computed with gradients switched off: autograd calls the `backward` of a custom
+    Function so, and Lightning the `validation_step`, `test_step` and `predict_step` of a module.
+
     ## Why it matters
     The gradient is for the tensor object that the forward used, not for its name or its values. `x[0]` makes a new
     tensor each time; the forward has not seen it.
@@ -56,6 +59,25 @@ class GradOfUnusedTensor(Rule):
     torch.autograd.grad((w * x).sum(), x)  # raises RuntimeError: One of the differentiated Tensors
     ```
 
+    ```python
+    import torch
+
+
+    class Recomputed(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x.tanh()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            x = ctx.saved_tensors[0].detach().requires_grad_()
+            return torch.autograd.grad(x.tanh(), x, gradient)[0]
+
+
+    Recomputed.apply(torch.ones(3, requires_grad=True)).sum().backward()  # raises RuntimeError: does not require grad
+    ```
+
     ## Use instead
     The tensor that the forward used, with `requires_grad` on before it; a part of its gradient afterwards.
 
@@ -69,6 +91,29 @@ class GradOfUnusedTensor(Rule):
     moved = torch.ones(3) + noise
     torch.autograd.grad(moved.pow(2).sum(), noise)
     assert first == 2 * x[0]
+    ```
+
+    ```python
+    import torch
+
+
+    class Recomputed(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x.tanh()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            x = ctx.saved_tensors[0].detach().requires_grad_()
+            with torch.enable_grad():
+                y = x.tanh()
+            return torch.autograd.grad(y, x, gradient)[0]
+
+
+    x = torch.ones(3, requires_grad=True)
+    Recomputed.apply(x).sum().backward()
+    assert x.grad is not None
     ```
 
     ## When it is silent
@@ -95,6 +140,14 @@ class GradOfUnusedTensor(Rule):
         for event in facts.of("grad-call"):
             if not event.caught and not event.call.unsure:
                 yield from self.judge(facts, event)
+        for event in facts.of("grad-apart"):
+            if not event.caught:
+                message = (
+                    f"{code(facts, event.at.node)} raises: autograd calls the `backward` of a custom Function with "
+                    "gradients switched off, so what was computed here has no graph. Compute it under "
+                    f"`with {facts.torch_name}.enable_grad():`"
+                )
+                yield self.finding(place(event.at), message)
 
     def judge(self, facts: Facts, event: Event) -> Iterator[Finding]:
         roots = event.roots
@@ -113,6 +166,9 @@ class GradOfUnusedTensor(Rule):
                 first = _taken_without_graph(roots)
                 if first is not None:
                     yield self.report_first(facts, event, first)
+                    return
+                if all(root.requires_grad is False and root.leaf is True for root in roots):
+                    yield self.report_without_graph(facts, event)
                     return
                 yield self.report(facts, event, target, "is no part of the graph of the output")
 

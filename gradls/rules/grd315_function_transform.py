@@ -31,6 +31,8 @@ WORDS = {
     "no-vector": "the function returns several numbers, so the vector `v` must be given",
     "no-input-vector": "the input has several elements, so the vector `v` must be given",
     "independent": "with `strict=True` the result of the function must depend on the input, and it does not",
+    "unused": "the function does not use this argument: it computes with something else in its place, such as the own "
+    "parameters of a module instead of the given ones (`torch.func.functional_call`)",
     "no-jvp": "in forward mode a custom Function needs a `jvp` method. Write one, or use `torch.func.vjp` or `jacrev`",
     "no-vmap-rule": "a custom Function under `vmap` needs `generate_vmap_rule = True` or a `vmap` method",
 }
@@ -48,6 +50,9 @@ class FunctionTransform(Rule):
     Functions given to `hessian` and its like in `torch.autograd.functional` that return several numbers or no tensor;
     `vjp` without the vector that it needs; dual tensors without a level, of integers, or with a tangent of another
     shape; and operations, or custom Functions without `jvp`, that have no derivative in forward mode.
+
+    As a warning, a function given to `torch.func.grad` that does not compute with the argument: a loss that calls
+    `model(x)` where it was given the parameters.
 
     ## Why it matters
     A transform runs the function once, on tensors that stand for many: for all rows at once, or for a value and its
@@ -184,6 +189,8 @@ class FunctionTransform(Rule):
             if not event.caught:
                 words = WORDS[event.fault].format(kind=event.transform)
                 message, severity = f"{code(facts, event.at.node)} raises: {words}", self.severity
+                if event.fault == "unused":
+                    message, severity = f"{code(facts, event.at.node)} gives zeros: {words}", Severity.WARNING
                 if event.fault == "no-level" and event.alone:
                     message, severity = f"{message}, unless the caller has opened one", Severity.INFORMATION
                 yield self.finding(place(event.at), message, severity=severity)

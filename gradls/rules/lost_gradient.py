@@ -11,6 +11,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import frontier, lost_leaves, walk
 from gradls.flow.lost import Lost, backwards, dead_terms, lost_gradients, without_gradient
 from gradls.flow.values import Tensor
+from gradls.rules.averages import averages
 from gradls.rules.chosen_cuts import is_chosen
 from gradls.rules.cuts_in_forward import cuts_in_forward
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
@@ -48,6 +49,8 @@ class LostGradientRule(Rule):
                 continue  # The program reckons with it.
             if lost.why in ("untrained", "forward") and is_chosen(facts, cut):
                 continue  # Nobody but the program says what is to be trained, and it says so.
+            if lost.why == "parameters" and averages(facts).issuperset(lost.leaves):
+                continue  # The program moves them itself; the optimizer got them with the rest of a model.
             if lost.why != "raises" or (
                 frozen_since(facts, lost.backward) is None and without_flag(facts, lost.backward) is None
             ):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gradls.flow import gaps, truth
+from gradls.flow import contexts, gaps, truth
 from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
 from gradls.flow.graph import saved, walk
@@ -16,7 +16,7 @@ from gradls.flow.hierarchy import FUNCTION, find_in_class, has_unknown_base
 from gradls.flow.models import recomputation
 from gradls.flow.models.registry import attribute, function, method
 from gradls.flow.operations import cut_tensor, derived_tensor, more_of, unknown_operation
-from gradls.flow.values import NONE, Class, Function, Host, Instance, Sequence, Tensor, Value
+from gradls.flow.values import NONE, Class, Function, Host, Instance, Mapping, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -153,6 +153,7 @@ def _run_backward_of(run: Run, cls: Class, call: Call, result: Value | None, use
     reached: set[Tensor] = set()
     try:
         arguments = context_arguments(run, found, Call(call.node, []), given, used.data.get("saved"))
+        contexts.set_mode(run, False, False, run.at(found.node))
         reached = run_apart(run, partial(_call_of_class, run, cls, found, arguments))
     finally:
         run.state.undo(mark)
@@ -330,9 +331,9 @@ def checkpoint_sequential(run: Run, path: str, call: Call) -> Value:
 
 
 def _plain(values: list[Value]) -> bool:
-    """Is it known of all tensors in `values` that none requires grad?"""
-    parts = [part for value in values for part in tensors_in(value)]
-    return all(isinstance(part, Tensor) and part.requires_grad is False for part in parts)
+    """Is it known that no argument is a tensor that requires grad? Autograd does not look into lists."""
+    plain = (Host, Sequence, Mapping)
+    return all(value.requires_grad is False if type(value) is Tensor else isinstance(value, plain) for value in values)
 
 
 @function("torch.compile", "torch.jit.script", "torch.jit.trace", "torch.jit.script_if_tracing")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
-from gradls.flow.graph import walk
-from gradls.flow.models.function_transforms import look_at
+from gradls.flow.graph import Edge, Node, walk
+from gradls.flow.models.function_transforms import fault, look_at
 from gradls.flow.models.modules import buffers_of, members, parameters_of
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import derived_tensor
@@ -111,8 +111,10 @@ def call_grad(run: Run, receiver: Instance, call: Call) -> Value:
     inside = _each(run, given, partial(_argument, run, call.node))
     args = [*call.args[:index], inside, *call.args[index + 1 :]]
     result = call_value(run, target, Call(call.node, args, call.kwargs, call.unsure))
-    flag = _requires_grad_outside(result, given, inside)
-    return _each(run, given, partial(_gradient, run, call.node, flag))
+    if not call.unsure and _leaves_out(result, inside):
+        fault(run, call.node, "unused", "grad")
+    outside = _outside(result, given, inside)
+    return _each(run, given, partial(_gradient, run, call.node, outside))
 
 
 def _argument(run: Run, at: ast.AST, tensor: Tensor) -> Value:
@@ -121,26 +123,42 @@ def _argument(run: Run, at: ast.AST, tensor: Tensor) -> Value:
     return leaf
 
 
-def _gradient(run: Run, at: ast.AST, flag: bool | None, tensor: Tensor) -> Value:
-    found = run.leaf("grad", at, requires_grad=flag, shape=tensor.shape)
-    if flag is None:
+def _gradient(run: Run, at: ast.AST, outside: list[Node] | None, tensor: Tensor) -> Value:
+    """A gradient like `tensor`, that may have one itself with respect to what is `outside`."""
+    found = run.leaf("grad", at, requires_grad=None if outside is None or outside else False, shape=tensor.shape)
+    if found.requires_grad is None:
         found.fields["leaf"] = None
+        found.node.edges = tuple(Edge(node, None) for node in outside or ())
     return found
 
 
-def _requires_grad_outside(result: Value, given: Value, inside: Value) -> bool | None:
-    """Does a gradient depend on tensors that require grad outside of the function? False or unknown."""
+def _outside(result: Value, given: Value, inside: Value) -> list[Node] | None:
+    """The tensors outside of the function on which a gradient of its result may depend, with a gradient of their own:
+    parameters that the function closes over, say. None if they are not known."""
     if not isinstance(result, Tensor) or isinstance(given, Host):
         return None
     own = set(tensors_in(inside))
-    if any(not isinstance(part, Tensor) or part.requires_grad is not False for part in tensors_in(given)):
-        return None
+    found: list[Node] = []
+    for part in tensors_in(given):
+        if not isinstance(part, Tensor):
+            return None
+        if part.requires_grad is not False:
+            found.append(part.node)
     for node in walk(result.node, follow="all"):
-        if node.kind == "opaque":
-            return None
-        if node.leaf is not None and node.leaf not in own and node.leaf.requires_grad is not False:
-            return None
-    return False
+        if node.kind == "opaque" or (
+            node.leaf is not None and node.leaf not in own and node.leaf.requires_grad is not False
+        ):
+            found.append(node)
+    return found
+
+
+def _leaves_out(result: Value, inside: Value) -> bool:
+    """Is the result of a function known, and does nothing of its argument go into it?"""
+    own = tensors_in(inside)
+    if not isinstance(result, Tensor) or not own or not all(isinstance(part, Tensor) for part in own):
+        return False
+    nodes = {part.node for part in own if isinstance(part, Tensor)}
+    return all(node.kind != "opaque" and node not in nodes for node in walk(result.node, follow="all"))
 
 
 @function("torch.func.functional_call", "torch.nn.utils.stateless.functional_call")

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
+from gradls.flow.models.factories import parameter
 from gradls.flow.models.modules import ITEMS, contents, has_keys
 from gradls.flow.models.registry import function, method
 from gradls.flow.values import (
@@ -15,6 +16,7 @@ from gradls.flow.values import (
     Instance,
     Mapping,
     Sequence,
+    Tensor,
     Value,
 )
 
@@ -83,6 +85,7 @@ def get_item(run: Run, receiver: Instance, call: Call) -> Value:
 @method("torch.nn.ModuleDict", "__setitem__")
 @method("torch.nn.ParameterDict", "__setitem__")
 @method("torch.nn.ModuleList", "__setitem__")
+@method("torch.nn.ParameterList", "__setitem__")
 @method("torch.nn.Sequential", "__setitem__")
 def set_item(run: Run, receiver: Instance, call: Call) -> Value:
     from gradls.flow.subscripts import set_item as of
@@ -90,12 +93,20 @@ def set_item(run: Run, receiver: Instance, call: Call) -> Value:
     items = receiver.fields.get(ITEMS)
     run.event("container-filled", call.node, receiver, how="set", call=call)
     if items is not None and isinstance(call.node, ast.expr):
-        index, value = call.args[0], call.args[1]
+        index, value = call.args[0], _kept(run, receiver, call)
         name = str(index.value) if isinstance(index, Host) and index.known else "*"
         old = dict(contents(receiver)).get(name)
         of(run, items, index, value, call.node, False)
         run.event("attribute-set", call.node, receiver, name=name, assigned=value, old=old, augmented=False)
     return NONE
+
+
+def _kept(run: Run, receiver: Instance, call: Call) -> Value:
+    """What a container keeps of the value that it is given: those of parameters make a parameter of a tensor."""
+    value = call.args[1]
+    if isinstance(value, Tensor) and not value.is_parameter and receiver.path.startswith("torch.nn.Parameter"):
+        return parameter(run, "torch.nn.Parameter", Call(call.node, [value]))
+    return value
 
 
 @method("torch.nn.ModuleDict", "items", "keys", "values")
