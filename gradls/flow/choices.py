@@ -10,7 +10,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.graph import Round
 from gradls.flow.hierarchy import lacks_forward
 from gradls.flow.run import Arm
-from gradls.flow.values import Bound, Choice, Class, Host, Instance, Mapping, Sequence, Unknown, Value
+from gradls.flow.values import Bound, Choice, Class, Function, Host, Instance, Mapping, Sequence, Unknown, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -28,12 +28,14 @@ def call_choice(run: Run, function: Choice, call: Call) -> Value:
     callable_options = [option for option in callable_options if not _made_otherwise(run, option)] or callable_options
     if len(callable_options) == 1:
         return call_value(run, callable_options[0], call)
+    # What the program itself has beside a layer of the library may be all that is given something else.
+    own = [option for option in callable_options if _is_own(option)]
     # Which object it is stays the same from one method of it to the next.
     arms: list[Arm] = [
         (
             function.of or function,
             option.receiver if isinstance(option, Bound) else option,
-            partial(_call_option, run, option, call, results),
+            partial(_call_option, run, option, call, results, len(own) > 0),
         )
         for option in callable_options
     ]
@@ -64,10 +66,15 @@ def _lacks(option: Value) -> bool:
     )
 
 
-def _call_option(run: Run, option: Value, call: Call, results: list[Value]) -> bool:
+def _is_own(option: Value) -> bool:
+    """Is it an object of a class of the program, or a function of it?"""
+    return isinstance(option, Function) or (isinstance(option, Instance) and isinstance(option.cls, Class))
+
+
+def _call_option(run: Run, option: Value, call: Call, results: list[Value], beside_own: bool) -> bool:
     from gradls.flow.calls import call_value
 
-    doubted = _is_doubtful(run, option)
+    doubted = (beside_own and not _is_own(option)) or _is_doubtful(run, option)
     run.caught += doubted
     try:
         results.append(call_value(run, option, call))

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Sequence
 
 from gradls.flow.facts import Facts
+from gradls.flow.graph import walk
 from gradls.flow.lost import Lost
 from gradls.rules import edits
 from gradls.rules.finding import Fix, Safety, Severity
@@ -97,8 +98,24 @@ class NumberInLoss(LostGradientRule):
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         assert lost.cut.cut is not None
         node = lost.cut.cut.at.node
+        if _weighs_a_score(facts, lost):
+            # As a tensor it would be trained to make what was drawn more likely.
+            return []
         build = edits.unwrap_call if is_call_of(node, "float", "int") and _is_plain(node) else edits.remove_call
         return [Fix("Keep the tensor", Safety.SUGGESTED, build(place(lost.cut.cut.at)))]
+
+
+def _weighs_a_score(facts: Facts, lost: Lost) -> bool:
+    """Is the number a factor of the logarithm of a probability, as the advantage of an action that was drawn?"""
+    scores = {event.node for event in facts.of("log-prob") if event.node is not None}
+    if not scores or lost.backward.node is None:
+        return False
+    for node in walk(lost.backward.node):
+        if node.op in ("mul", "div", "truediv") and len(node.edges) == 2:
+            for one, other in (node.edges, node.edges[::-1]):
+                if one.flows and lost.cut in walk(other.node) and not scores.isdisjoint(walk(one.node, follow="flow")):
+                    return True
+    return False
 
 
 def _is_plain(node: ast.AST) -> bool:

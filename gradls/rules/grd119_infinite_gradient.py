@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
-from gradls.flow.values import Tensor
+from gradls.flow.graph import Node, walk
+from gradls.flow.values import Bound, Function, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -161,7 +162,7 @@ class InfiniteGradient(Rule):
             "infinite-factor": self._of_factor,
         }
         for event in facts.of(*judges):
-            if not event.caught and not _is_read_only(facts, event):
+            if not event.caught and not _is_read_only(facts, event) and not _ends_here(facts, event):
                 yield judges[event.kind](facts, event)
 
     def _of_point(self, facts: Facts, event: Event) -> Finding:
@@ -219,6 +220,43 @@ def _is_read_only(facts: Facts, event: Event) -> bool:
     if not roots or None in roots:
         return False
     return not any(node is event.node for root in roots for node in walk(root, follow="maybe"))
+
+
+def _ends_here(facts: Facts, event: Event) -> bool:
+    """Does what a function computes go nowhere in it but into a test, an index or a number? It has no gradient."""
+    if not event.alone or event.node is None or facts.unfinished:
+        return False
+    reached: frozenset[Node] | None = facts.memo.get("leaving")
+    if reached is None:
+        reached = facts.memo["leaving"] = _leaving(facts)
+    return bool(reached) and event.node not in reached
+
+
+def _leaving(facts: Facts) -> frozenset[Node]:
+    """All that others may get a gradient through of what a function computes; nothing if that is not known."""
+    found: set[Node] = set()
+    for event in facts.of(*_OUT):
+        given_back = event.kind in ("return", "yield")
+        if given_back and len(list(event.callers())) > 1:
+            continue
+        values = [event.info.get(name) for name in ("assigned", "appended")] + list(event.info.get("arguments", ()))
+        if event.kind != "unknown-call":
+            values.append(event.value)
+        if given_back and isinstance(event.value, (Instance, Function, Bound)):
+            return frozenset()
+        nodes = [event.node, *event.info.get("nodes", ())]
+        for part in (part for value in values if isinstance(value, Value) for part in tensors_in(value)):
+            nodes.append(part.node if isinstance(part, Tensor) else getattr(part, "fields", {}).get(("node",)))
+        for node in nodes:
+            if node is not None and node not in found:
+                found.update(walk(node, follow="maybe"))
+    return frozenset(found)
+
+
+_OUT = (
+    "return", "yield", "unknown-call", "append", "attribute-set", "item-set", "unknown-attribute-set", "write",
+    "backward", "grad-call",
+)  # fmt: skip
 
 
 def _condition(event: Event) -> str:

@@ -127,6 +127,9 @@ def _returned(backward: Function) -> ast.Return | None:
     for part in ast.walk(node):
         if isinstance(part, ast.Name) and part.id in (*names, "locals"):
             return None
+        if isinstance(part, (ast.Global, ast.Nonlocal)):
+            # Another function may have put the gradient there, as where it comes from another process.
+            return None
         if isinstance(part, ast.Return) and found is None and part.value is not None and not _is_nothing(part.value):
             found = part
     return found if names else None

@@ -6,6 +6,10 @@ import textwrap
 
 import pytest
 
+from gradls.flow.analyze import analyze
+from gradls.rules.registry import rules_by_key
+from gradls.rules.run import findings
+from gradls.syntax.source import Source
 from tests.rules.reported import IMPORTS, check_right, reported
 
 RIGHT = {
@@ -219,3 +223,108 @@ class Scaling(nn.Module):
 def test_too_few_gradients() -> None:
     program = "a, b = torch.randn(2, 3, requires_grad=True).mul(2).unbind()\ntorch.autograd.backward([a, b], [a * 0])\n"
     assert [severity for severity, _ in reported("GRD312", program)] == ["error"]
+
+
+QUIET = {
+    "the root of what is only compared": (
+        "GRD119",
+        """
+class Orthogonal(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x):
+        x = self.layer(x)
+        for _ in range(10):
+            x = x @ x
+            length = torch.sqrt(torch.sum(x**2, dim=1))
+            if torch.max(length).item() < 0.1:
+                break
+        _, longest = torch.sqrt((x**2).sum(dim=1)).max(dim=0)
+        return x[longest]
+""",
+        "return x[longest]",
+        "return x[longest] / length",
+    ),
+    "a gradient that comes by way of something global": (
+        "GRD810",
+        """
+class Exchange(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        global request
+        request.wait()
+        return request.tensor
+""",
+        "        global request\n",
+        "",
+    ),
+    "a layer beside which the program has one of its own": (
+        "GRD518",
+        """
+class Sines(nn.Module):
+    def forward(self, positions):
+        return torch.sin(positions)[:, None]
+
+class Model(nn.Module):
+    def __init__(self, learned=False):
+        super().__init__()
+        self.encoding = nn.Embedding(9, 4) if learned else Sines()
+
+    def forward(self, x):
+        return x + self.encoding(torch.arange(0.0, 3.0))
+""",
+        " if learned else Sines()",
+        "",
+    ),
+    "what is asked for its class before NumPy gets it": (
+        "GRD307",
+        """
+import numpy as np
+
+def as_array(x):
+    if np.isscalar(x):
+        return np.array(x)
+    if "torch" in str(type(x)):
+        return x.detach().numpy()
+    return np.array(x)
+
+print(as_array(torch.ones(2, requires_grad=True) * 2))
+""",
+        '"torch" in',
+        '"jax" in',
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "program", "what", "instead"), QUIET.values(), ids=list(QUIET))
+def test_quiet(code: str, program: str, what: str, instead: str) -> None:
+    assert not reported(code, program)
+    assert what in program
+    assert reported(code, program.replace(what, instead))
+
+
+def test_the_number_that_weighs_a_score_is_not_made_a_tensor() -> None:
+    program = (
+        IMPORTS
+        + """
+policy, value = nn.Linear(4, 2), nn.Linear(4, 1)
+optimizer = torch.optim.Adam([*policy.parameters(), *value.parameters()])
+state = torch.randn(4)
+drawn = torch.distributions.Categorical(logits=policy(state))
+{loss}
+loss.backward()
+optimizer.step()
+"""
+    )
+    score = program.format(loss="loss = -drawn.log_prob(drawn.sample()) * (1.0 - value(state).item())")
+    other = program.format(loss="loss = drawn.logits.sum() + value(state).item()")
+    rule = [rules_by_key()["GRD104"]]
+    for text, fixable in ((score, False), (other, True)):
+        found = findings(analyze(Source.read(text)), rule)
+        assert [bool(finding.fixes) for finding in found] == [fixable]

@@ -28,6 +28,7 @@ from gradls.flow.values import (
     Function,
     Host,
     Instance,
+    Lib,
     Mapping,
     Sequence,
     Tensor,
@@ -53,6 +54,8 @@ def harmless(run: Run, path: str, call: Call) -> Value:
         value = call.get(0)
         if name == "str" and isinstance(value, Host) and value.known:
             return Host("str", str(value.value))
+        if name in ("str", "repr") and isinstance(value, Lib) and value.path in _CLASSES:
+            return Host("str", _CLASSES[value.path])
         return Host("str")
     return {"print": NONE}.get(name) or run.unknown("call", name)
 
@@ -320,6 +323,14 @@ def delattr_(run: Run, path: str, call: Call) -> Value:
     if isinstance(name, str) and call.args:
         delete_attribute(run, call.args[0], name, call.node)
     return NONE
+
+
+_CLASSES = {
+    "torch.Tensor": "<class 'torch.Tensor'>",
+    "torch.nn.Parameter": "<class 'torch.nn.parameter.Parameter'>",
+    **{f"builtins.{kind}": f"<class '{kind}'>" for kind in ("int", "float", "bool", "str")},
+}
+"""How Python writes classes: `"torch" in str(type(x))`."""
 
 
 @function("builtins.type")

@@ -13,7 +13,7 @@ from gradls.flow.models.registry import function, method
 from gradls.flow.models.tensors import history_edges
 from gradls.flow.operations import cut_node, tensor_method
 from gradls.flow.shapes import Shape, of_sizes
-from gradls.flow.values import NONE, Host, Instance, Lib, Sequence, Tensor, Value, is_none
+from gradls.flow.values import FALSE, NONE, TRUE, Host, Instance, Lib, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -55,6 +55,16 @@ def by_method(run: Run, path: str, call: Call) -> Value:
     if not isinstance(first, Tensor) or not call.args or call.unsure or call.kwargs:
         return reader(run, path, call)
     return tensor_method(run, first, name, Call(call.node, call.args[1:]))
+
+
+@function("numpy.isscalar")
+def is_scalar(run: Run, path: str, call: Call) -> Value:
+    """Is it a number or a text? No tensor is, and no array."""
+    value = call.get(0, "element")
+    if isinstance(value, Host) and value.kind in ("int", "float", "bool", "number", "str"):
+        return TRUE
+    known = isinstance(value, (Tensor, Sequence)) or (isinstance(value, Instance) and value.path == "numpy.ndarray")
+    return FALSE if known or (value is not None and is_none(value)) else Host("bool")
 
 
 _RANDOM = ("rand", "randn", "random", "random_sample", "normal", "uniform", "standard_normal")
