@@ -25,7 +25,8 @@ def makes_layers(cls: Class) -> bool:
 
 
 def fills(cls: Class) -> list[str]:
-    """The attributes that its methods other than `__init__` put something into: `x` of `self.x.append(...)`."""
+    """The attributes that its methods other than `__init__` put something into: `x` of `self.x.append(...)`, and `x.y`
+    of `self.x.y.append(...)`."""
     return [word.removeprefix(_FILLS) for word in _uses(cls) if word.startswith(_FILLS)]
 
 
@@ -101,7 +102,7 @@ def _read_uses(cls: ast.ClassDef) -> frozenset[str]:
 
 
 def _filled(node: ast.AST) -> str | None:
-    """The attribute of `self` that this puts something into."""
+    """The attribute of `self`, or of one of those, that this puts something into."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in FILLING:
         held: ast.AST = node.func.value
     elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
@@ -110,8 +111,12 @@ def _filled(node: ast.AST) -> str | None:
         held = node.target
     else:
         return None
-    is_own = isinstance(held, ast.Attribute) and isinstance(held.value, ast.Name) and held.value.id == "self"
-    return held.attr if is_own and isinstance(held, ast.Attribute) else None
+    names: list[str] = []
+    while isinstance(held, ast.Attribute):
+        names.append(held.attr)
+        held = held.value
+    is_own = isinstance(held, ast.Name) and held.id == "self" and 0 < len(names) <= 2
+    return ".".join(reversed(names)) if is_own else None
 
 
 def _is_bound(node: ast.AST) -> TypeGuard[ast.Attribute]:

@@ -170,7 +170,7 @@ def _forget_what_changes(run: Run, made: Instance) -> None:
         if not isinstance(base, Class):
             continue
         for name in class_text.fills(base):
-            held = made.fields.get(name)
+            held = _attribute(made, name)
             if isinstance(held, (Sequence, Mapping)) and held.rest is None:
                 run.state.set(held.fields, "rest", run.unknown("filled"))
             if isinstance(held, Mapping):
@@ -180,6 +180,17 @@ def _forget_what_changes(run: Run, made: Instance) -> None:
             tensor = isinstance(held, Tensor) and not held.is_parameter and name not in buffers
             if held is not None and (tensor or (isinstance(held, Host) and not is_none(held))):
                 run.state.set(made.fields, name, run.join.values([held, run.unknown("attribute", name)]))
+
+
+def _attribute(made: Instance, name: str) -> Value | None:
+    """An attribute, or the attribute `y` of the attribute `x` with the name `x.y`."""
+    first, _, second = name.partition(".")
+    held: Value | None = made.fields.get(first)
+    if not second:
+        return held
+    if isinstance(held, Sequence) and second in held.names and held.whole:
+        return held.items[held.names.index(second)]
+    return held.fields.get(second) if isinstance(held, Instance) else None
 
 
 def _forget_numbers(run: Run, held: Mapping) -> None:

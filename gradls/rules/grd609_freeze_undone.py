@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
+from gradls.flow.graph import Round, walk
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import is_on_the_way, outermost
+from gradls.rules.training_order import is_on_the_way, outermost, rounds_of
 from gradls.rules.words import code, place
 
 
@@ -98,7 +98,11 @@ class FreezeUndone(Rule):
                     together = outermost(event) is outermost(freeze.event)
                     if is_free and together and is_on_the_way(event.path, freeze.event.path):
                         freeze.thawed.append(event)
+        # A loop over parameters of which not all are known freezes the others, too: these may stay frozen.
+        open_loops = {event.at.node for event in facts.of("loop") if getattr(event.value, "rest", None) is not None}
         for freezes in frozen.values():
+            if any(_statement(one) in open_loops for one in rounds_of(freezes[0].event.path)):
+                continue
             if all(freeze.thawed for freeze in freezes) and not any(_is_used(facts, freeze) for freeze in freezes):
                 yield self._report(facts, freezes[0])
 
@@ -120,6 +124,12 @@ class _Freeze(NamedTuple):
     event: Event
     used: int
     thawed: list[Event]
+
+
+def _statement(one: Round) -> ast.AST | None:
+    """The loop that this is a round of."""
+    statement: ast.AST | None = getattr(one.loop, "statement", None)
+    return statement
 
 
 def _is_used(facts: Facts, freeze: _Freeze) -> bool:

@@ -309,6 +309,44 @@ def test_quiet(code: str, program: str, what: str, instead: str) -> None:
     assert reported(code, program.replace(what, instead))
 
 
+def test_lists_in_an_attribute_that_other_methods_fill() -> None:
+    program = """
+from collections import namedtuple
+Rollout = namedtuple("Rollout", "values rewards")
+
+class Agent:
+    def __init__(self):
+        self.rollout = Rollout(values=[], rewards=[])
+
+    def learn(self):
+        loss = 0.0
+        for i in range(len(self.rollout.rewards)):
+            loss = loss + (self.rollout.rewards[i] - self.rollout.values[i]).pow(2)
+        loss.backward()
+
+    def play(self, value, reward):
+        self.rollout.{name}.append(reward)
+"""
+    assert not reported("GRD303", program.format(name="rewards"))
+    assert reported("GRD303", program.format(name="values"))
+
+
+def test_a_freeze_of_what_is_not_known_is_not_undone() -> None:
+    program = """
+from layers import block
+net = nn.Sequential({first}, nn.Flatten(), nn.Linear(8, 10))
+for name, param in net.named_parameters():
+    param.requires_grad = False
+    if name[0] == "2" or name[0] == "0":
+        param.requires_grad = True
+optimizer = torch.optim.Adam(net.parameters())
+F.cross_entropy(net(torch.randn(3, 8)), torch.ones(3).long()).backward()
+optimizer.step()
+"""
+    assert not reported("GRD609", program.format(first="block(8, 8)"))
+    assert reported("GRD609", program.format(first="nn.Linear(8, 8)"))
+
+
 def test_the_number_that_weighs_a_score_is_not_made_a_tensor() -> None:
     program = (
         IMPORTS
