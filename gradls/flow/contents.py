@@ -39,9 +39,12 @@ def tensors_in(value: Value, nested: int = 0) -> Items[Value]:
 
 
 def host_history(value: Value, nested: int = 0) -> list[Node]:
-    """The histories of numbers in an argument that were read out of tensors."""
+    """The histories of numbers and arrays in an argument that were read out of tensors."""
     if isinstance(value, Host):
         return [value.node] if value.node is not None else []
+    if isinstance(value, Instance):
+        node = value.data.get("node") if value.path == "numpy.ndarray" else None
+        return [node] if isinstance(node, Node) else []
     if isinstance(value, Sequence) and nested <= MOST_NESTED:
         return [node for item in value.elements for node in host_history(item, nested + 1)]
     return []

@@ -103,7 +103,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
                 never_meant = cut.cut is not None and cut.cut.kind in _NEVER_MEANT
                 if never_meant not in dead:
                     dead[never_meant] = _behind_dead_terms(root, never_meant)
-                detached = cut.cut is not None and cut.cut.kind == "detach"
+                detached = cut.cut is not None and cut.cut.kind in _DETACHED
                 if cut not in dead[never_meant] and not (detached and cut in _dead_elements(root, event.reached)):
                     continue
                 why = "term"
@@ -242,9 +242,9 @@ def _is_scaled_constant(node: Node) -> bool:
 
 
 def _dead_elements(root: Node, reached: Iterable[Tensor]) -> set[Node]:
-    """The detached tensors that stand as terms in a mean or a sum: `(cost - value.detach()).mean()`. What they were cut
-    from is computed with parameters that the same backward reaches, and not with the other terms, to which they may be
-    a correction: `x + (x.round() - x).detach()`."""
+    """The detached tensors of which terms in a mean or a sum are computed: `(cost - value.detach()).mean()`. What they
+    were cut from is computed with parameters that the same backward reaches, and not with the other terms, to which
+    they may be a correction: `x + (x.round() - x).detach()`."""
     trained = set(reached)
     found: set[Node] = set()
     todo, live, inside = [root], set[Node](), False
@@ -257,8 +257,9 @@ def _dead_elements(root: Node, reached: Iterable[Tensor]) -> set[Node]:
             for edge in node.edges:
                 if edge.flows is not False:
                     todo.append(edge.node)
-                elif inside and edge.node.cut is not None and edge.node.cut.kind == "detach":
-                    found.add(edge.node)
+                elif inside:
+                    cuts = frontier(edge.node)
+                    found.update(cut for cut in cuts if cut.cut is not None and cut.cut.kind in _DETACHED)
         else:
             live.add(node)
     return {
@@ -272,6 +273,9 @@ def _is_phi(nodes: Iterable[Node]) -> bool:
     """Does a branch say what one of these is?"""
     return any(node.kind != "op" for node in nodes)
 
+
+_DETACHED = frozenset(("detach", "numpy"))
+"""Cuts that a term of a mean may be computed behind, as a constant."""
 
 _NEVER_MEANT = frozenset(("integer", "no_derivative"))
 """Cuts that nobody makes to keep a gradient back: a comparison, a count."""

@@ -202,6 +202,9 @@ class ClearedBeforeStep(Rule):
             if backward is None or backward.kind != "backward" or clear is None or clear.kind != "clear":
                 continue
             now_and_then = is_every_so_often(facts, step.event)
+            if now_and_then and _is_in_the_rounds_of(facts, clear.event, backward.event, step.event):
+                yield self._report_parts(facts, clear.event, backward.event, step.event)
+                continue
             if rounds_of(clear.event.path) != rounds_of(step.event.path) and not (
                 now_and_then and _is_of_last_round(clear.event, step.event)
             ):
@@ -285,9 +288,12 @@ class ClearedBeforeStep(Rule):
     def _report_parts(self, facts: Facts, clear: Event, backward: Event, step: Event) -> Finding:
         written = receiver_of(step.at.node)
         name = facts.segment(written) if written is not None else "optimizer"
+        when = f"runs in every round, and `{name}.step()` only in some"
+        if not is_on_the_way(clear.path, backward.path):
+            when = f"comes before {code(facts, backward.at.node)} in the very rounds that end in `{name}.step()`"
         message = (
-            f"{code(facts, clear.at.node)} runs in every round, and `{name}.step()` only in some: what the rounds in "
-            "between computed is thrown away. If they are to add up, clear only after a step"
+            f"{code(facts, clear.at.node)} {when}: what the rounds in between computed is thrown away. If they are to "
+            "add up, clear only after a step"
         )
         story = [
             Step(place(backward.at), "each round's gradients are added here"),
@@ -309,6 +315,31 @@ def _is_of_last_round(clear: Event, step: Event) -> bool:
     """Does something happen in the round before, of the very loop in which an optimizer steps?"""
     one, other = rounds_of(clear.path), rounds_of(step.path)
     return bool(one) and other[:-1] == one and one[-1].loop is other[-1].loop
+
+
+def _is_in_the_rounds_of(facts: Facts, clear: Event, backward: Event, step: Event) -> bool:
+    """Do clearing and step happen in the same rounds of a loop, and a backward between them in others, too?"""
+    more = is_on_the_way(backward.path, clear.path) and not is_on_the_way(clear.path, backward.path)
+    if not more or not rounds_of(clear.path) == rounds_of(backward.path) == rounds_of(step.path):
+        return False
+    one, other = (_branch(facts, event) for event in (clear, step))
+    if one is None or other is None or ast.dump(one.test) != ast.dump(other.test):
+        return False
+    # What the tests ask about is the same if nothing in the loop changes it, and nothing is called.
+    loop = facts.source.parent(one)
+    asked = {part.id for part in ast.walk(one.test) if isinstance(part, ast.Name)}
+    within = [part for statement in getattr(loop, "body", ()) for part in ast.walk(statement)]
+    bound = {part.id for part in within if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+    calls = any(isinstance(part, (ast.Call, ast.Await, ast.NamedExpr)) for part in ast.walk(one.test))
+    return loop is facts.source.parent(other) and asked.isdisjoint(bound) and not calls
+
+
+def _branch(facts: Facts, event: Event) -> ast.If | None:
+    """The `if` without any other branch that something stands in, right in the body of a loop."""
+    statement = facts.statement(event.at.node)
+    above = facts.source.parent(statement) if statement is not None and event.at.source is facts.source else None
+    plain = isinstance(above, ast.If) and any(part is statement for part in above.body)
+    return above if plain and isinstance(facts.source.parent(above), (ast.For, ast.While)) else None  # type: ignore[arg-type, return-value]
 
 
 def _last_four(order: Order, end: int, tensors: frozenset[Tensor]) -> list[Moment]:

@@ -12,6 +12,7 @@ from gradls.rules.rule import Rule
 from gradls.rules.training_order import (
     Moment,
     Order,
+    gradient_of,
     is_every_so_often,
     is_on_the_way,
     is_vague_optimizer,
@@ -30,7 +31,8 @@ class ClipOrder(Rule):
     `clip_grad_norm_` or `clip_grad_value_` before `backward()` has computed the gradients, after `step()` has used
     them, or in the `training_step` of a LightningModule; and over `parameters()` that something else has gone through
     before, such as the optimizer. As information, clipping behind each `backward()` of several that add up for one
-    step.
+    step. And gradients that are changed in place, by a mask for example, between a `step()` and the `zero_grad()` that
+    throws them away.
 
     ## Why it matters
     The step is taken with the gradients as they are, however large.
@@ -79,6 +81,19 @@ class ClipOrder(Rule):
     optimizer.step()
     ```
 
+    ```python
+    import torch
+
+    weight, mask = torch.ones(2, requires_grad=True), torch.tensor([1.0, 0.0])
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        weight.sum().backward()
+        optimizer.step()
+        weight.grad.mul_(mask)
+    assert weight[1] < 1
+    ```
+
     ## Use instead
     Between the two.
 
@@ -93,6 +108,19 @@ class ClipOrder(Rule):
     torch.nn.utils.clip_grad_norm_([weight], 0.1)
     optimizer.step()
     assert weight.item() > 0.8
+    ```
+
+    ```python
+    import torch
+
+    weight, mask = torch.ones(2, requires_grad=True), torch.tensor([1.0, 0.0])
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        weight.sum().backward()
+        weight.grad.mul_(mask)
+        optimizer.step()
+    assert weight[1] == 1
     ```
 
     ## When it is silent
@@ -124,6 +152,8 @@ class ClipOrder(Rule):
     whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        if any(facts.each(_gradient_writes)):
+            yield from self._of_writes(facts, order_of(facts))
         if not any(facts.of("clip")):
             return
         order = order_of(facts)
@@ -168,6 +198,32 @@ class ClipOrder(Rule):
         )
         story = [Step(place(after.event.at), "the sum is applied here")]
         yield self.finding(place(first.event.at), message, story, severity=Severity.INFORMATION)
+
+    def _of_writes(self, facts: Facts, order: Order) -> Iterator[Finding]:
+        """Gradients that are written in place, by a mask say, after the step has used them."""
+        writes: dict[ast.AST, list[tuple[Moment | None, Moment | None]]] = {}
+        for index, moment in enumerate(order.moments):
+            if moment.kind == "clear" and _writes_gradient(moment.event):
+                before, after = _neighbour(order, index, -1), _neighbour(order, index, 1)
+                late = before is not None and before.event.kind == "step"
+                if late and (after is None or _clears(after, moment)):
+                    writes.setdefault(moment.event.at.node, []).append((before, after))
+                else:
+                    writes.setdefault(moment.event.at.node, []).append((None, None))
+        for node, found in writes.items():
+            step, clear = next((pair for pair in found if pair[1] is not None), (None, None))
+            if step is None or clear is None or any(before is None for before, _ in found):
+                continue
+            event = next(m.event for m in order.moments if m.event.at.node is node)
+            message = (
+                f"{code(facts, node)} comes after the step that used the gradients, and these are cleared before the "
+                "next: change them between `backward()` and `step()`"
+            )
+            story = [
+                Step(place(step.event.at), "the gradients are used here"),
+                Step(place(clear.event.at), "they are cleared here"),
+            ]
+            yield self.finding(place(event.at), message, story)
 
     def _of_lightning(self, facts: Facts, event: Event) -> Finding:
         message = (
@@ -235,6 +291,35 @@ def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
     return _Clip(event, before, after, useless, guessed)
 
 
+def _gradient_writes(facts: Facts) -> list[Event]:
+    return [event for event in facts.of("write") if _writes_gradient(event)]
+
+
+def _writes_gradient(event: Event) -> bool:
+    """Is a gradient changed in place, and not just cleared?"""
+    written = event.value
+    changes = event.kind == "write" and event.info.get("op") not in _CLEARING
+    return changes and isinstance(written, Tensor) and gradient_of(written) is not None
+
+
+def _neighbour(order: Order, index: int, step: int) -> Moment | None:
+    """The moment before or after another one that concerns the same leaves; before it, one that does not only read."""
+    tensors = order.moments[index].tensors or frozenset()
+    index += step
+    while 0 <= index < len(order.moments):
+        moment = order.moments[index]
+        if (moment.kind != "read" or step > 0) and (moment.tensors is None or moment.tensors & tensors):
+            return moment
+        index += step
+    return None
+
+
+def _clears(moment: Moment, write: Moment) -> bool:
+    """Is it a `zero_grad` that comes whenever the write has come?"""
+    plain = moment.event.kind == "zero-grad" and moment.tensors is not None
+    return plain and is_on_the_way(moment.event.path, write.event.path)
+
+
 def _function(event: Event) -> object:
     """The function in which something happens."""
     return (event.calls or (None, None))[1]
@@ -274,9 +359,13 @@ def _fills(moment: Moment) -> bool:
     return moment.kind == "backward"
 
 
+_CLEARING = frozenset(("zero", "zero_", "fill", "fill_"))
+"""Writes that may only clear a gradient."""
+
+
 def _changes(event: Event) -> bool:
     """Is a gradient written, and not just cleared? Then somebody goes on to use it."""
-    return event.kind in ("write", "data-set") and event.info.get("op") not in ("zero_", "fill_")
+    return event.kind in ("write", "data-set") and event.info.get("op") not in _CLEARING
 
 
 def _is_alone(near: list[Moment]) -> bool:

@@ -247,6 +247,16 @@ def test_one_of_two_optimizers_is_not_cleared() -> None:
             "opt.zero_grad()\nnet(x).mean().backward()\ndone = count(step) % 4 == 3\nif done:\n    opt.step()",
             ["information"],
         ),
+        (
+            "if step % 4 == 3:\n    opt.zero_grad()\nnet(x).mean().backward()\nif step % 4 == 3:\n    opt.step()",
+            ["information"],
+        ),
+        ("if step % 4 == 3:\n    opt.zero_grad()\nnet(x).mean().backward()\nif step % 4 == 2:\n    opt.step()", []),
+        (
+            "if step % 4 == 3:\n    opt.zero_grad()\nnet(x).mean().backward()\nstep += 4\n"
+            "if step % 4 == 3:\n    opt.step()",
+            [],
+        ),
         ("net(x).mean().backward()\nif step % 4 == 3:\n    opt.step()\n    opt.zero_grad()", []),
         ("if step % 4 == 3:\n    opt.zero_grad()\n    net(x).mean().backward()\n    opt.step()", []),
         ("opt.zero_grad()\nnet(x).mean().backward()\nopt.step()\nif step % 4 == 3:\n    print(step)", []),
@@ -1023,3 +1033,29 @@ def test_a_schedule_that_is_asked_for_a_value_is_none_of_pytorch() -> None:
     """
     assert not reported("GRD606", snippet)
     assert reported("GRD606", snippet.replace("bound = scheduler", "scheduler").replace(" * bound", ""))
+
+
+@pytest.mark.parametrize(
+    ("body", "severity"),
+    [
+        ("opt.zero_grad()\nnet(x).mean().backward()\nopt.step()\nnet[0].weight.grad.mul_(mask)", ["warning"]),
+        ("opt.zero_grad()\nnet(x).mean().backward()\nnet[0].weight.grad.mul_(mask)\nopt.step()", []),
+        # A momentum of one's own: nothing clears what is left.
+        ("net(x).mean().backward()\nopt.step()\nnet[0].weight.grad.mul_(mask)", []),
+        ("opt.zero_grad()\nnet(x).mean().backward()\nopt.step()\nnet[0].weight.grad.zero_()", []),
+        (
+            "opt.zero_grad()\nnet(x).mean().backward()\nopt.step()\nnet[0].weight.grad.mul_(mask)\n"
+            "print(net[0].weight.grad.norm())",
+            [],
+        ),
+        (
+            "if step % 4 == 0:\n    opt.zero_grad()\nnet(x).mean().backward()\nopt.step()\n"
+            "net[0].weight.grad.mul_(mask)",
+            [],
+        ),
+    ],
+)
+def test_gradients_changed_after_the_step(body: str, severity: list[str]) -> None:
+    program = loop(body).replace("data =", "mask = torch.rand(4, 3)\ndata =")
+    assert programs.check(IMPORTS + program).error is None
+    assert [found for found, _ in reported("GRD605", program)] == severity

@@ -215,3 +215,36 @@ def test_a_moving_average_in_the_optimizer_of_its_module() -> None:
 
 def test_gradients_of_a_function_lead_to_what_it_closes_over() -> None:
     check_right(CLOSED_OVER)
+
+
+FLOW = """
+import numpy as np
+import torch
+
+weight = torch.nn.Parameter(torch.eye(3) + 0.1 * torch.rand(3, 3))
+optimizer = torch.optim.SGD([weight], lr=0.1)
+for _ in range(2):
+    z = torch.randn(8, 3) @ weight.t()
+    logdet = {logdet}
+    loss = -(-0.5 * z.pow(2).sum(1) + logdet).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("logdet", "told"),
+    [
+        ("torch.linalg.slogdet(weight.detach())[1]", "GRD101"),
+        ("np.linalg.slogdet(weight.detach().numpy())[1]", "GRD105"),
+        ("np.log(np.abs(np.linalg.det(weight.detach().numpy())))", "GRD105"),
+        ("torch.linalg.slogdet(weight)[1]", ""),
+        ("torch.randn(8)", ""),
+    ],
+)
+def test_a_term_of_a_mean_that_is_computed_from_detached_parameters(logdet: str, told: str) -> None:
+    program = FLOW.format(logdet=logdet)
+    assert programs.check(program).error is None
+    found = {code: [severity for severity, _ in reported(code, program)] for code in ("GRD101", "GRD105")}
+    assert found == {code: ["warning"] * (code == told) for code in found}
