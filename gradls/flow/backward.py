@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth, unknown_graphs
 from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
-from gradls.flow.graph import HIDING, Edge, Freed, Node, Write, compatible, frees_on_all_ways, meets, walk
+from gradls.flow.graph import (
+    HIDING,
+    Edge,
+    Freed,
+    Node,
+    Write,
+    certainly_reached,
+    compatible,
+    frees_on_all_ways,
+    meets,
+    walk,
+)
 from gradls.flow.operations import cut_node, derived_tensor
 from gradls.flow.second_order import Gradient, gradients, is_constant
 from gradls.flow.values import Host, Sequence, Tensor, Unknown, Value, is_none
@@ -56,7 +67,7 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
             beyond=any(_is_not_followed(node) for node in seen),
         )
         nodes = executed(root.node, targets)
-        if not check_graph(run, root, call, nodes) and targets is None:
+        if not check_graph(run, root, call, nodes, targets is None) and targets is None:
             unknown_graphs.look(run, root, call)
         if targets is None:
             unknown.append(root)
@@ -64,16 +75,17 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
         if targets is None and not root.node.frees and root.node.kind == "op" and frees_on_all_ways(root.node):
             through.append(root.node)
         if inputs is None:
-            _fill_grads(run, reached, call, create)
+            _fill_grads(run, root, reached, call, create)
             if root.requires_grad is None:
                 # Otherwise this would have raised.
                 run.state.set(root.fields, "requires_grad", True)
             continue
-        _fill_grads(run, frozenset(targets or ()), call, create)
+        _fill_grads(run, root, frozenset(targets or ()), call, create)
         if targets is not None and root.requires_grad is True and not call.unsure:
             _pass_over(run, root, targets, call)
     # One pass goes through all graphs, so nothing is freed before its end.
-    free(run, call, retain, [node for node in ran if node.frees] + through)
+    free(run, call, retain, [node for node in ran if node.frees])
+    free(run, call, retain, through, behind=True)
     if retain is False:
         for root in unknown:
             unknown_graphs.free(run, root.node, Freed(run.at(call.node), run.path))
@@ -136,15 +148,16 @@ def _flag(run: Run, call: Call, name: str, index: int) -> bool | None:
     return truth.truth(run, given)
 
 
-def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node]) -> bool:
-    """Write down what makes this backward raise: a freed graph, or a saved tensor that was written since. Is it the
-    first?"""
+def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node], whole: bool) -> bool:
+    """Write down what makes this backward raise, which runs these nodes, the `whole` graph or a part: a freed graph, or
+    a saved tensor that was written since. Is it the first?"""
     first: Event | None = None
     others: set[Node] | None = None
     for node in nodes:
         if not meets(run.path, node.path):
             continue
-        freed = next((by for by in node.get("freed", ()) if meets(run.path, by.path)), None)
+        passes = [by for by in node.get("freed", ()) if whole or not by.behind]
+        freed = next((by for by in passes if meets(run.path, by.path)), None)
         if freed is not None and others is None:
             others = of_other_elements(root.node)
         if freed is not None and first is None and node not in (others or ()):
@@ -199,11 +212,11 @@ def _between(run: Run, node: Node, write: Write) -> bool:
     return compatible(write.path, node.path) and meets(run.path, write.path)
 
 
-def free(run: Run, call: Call, retain: bool | None, nodes: list[Node]) -> None:
+def free(run: Run, call: Call, retain: bool | None, nodes: list[Node], *, behind: bool = False) -> None:
     """Note of these nodes that a backward has freed what they, or those behind them, saved, unless it is retained."""
     if retain is not False:
         return
-    freed = Freed(run.at(call.node), run.path)
+    freed = Freed(run.at(call.node), run.path, behind)
     for node in dict.fromkeys(nodes):
         run.state.set(node.fields, "freed", (*node.get("freed", ()), freed))
 
@@ -235,15 +248,31 @@ def _pass_over(run: Run, root: Tensor, targets: list[Tensor], call: Call) -> Non
             run.state.set(node.leaf.fields, "passed_over", run.at(call.node))
 
 
-def _fill_grads(run: Run, reached: frozenset[Tensor], call: Call, create: bool | None) -> None:
+def _fill_grads(run: Run, root: Tensor, reached: frozenset[Tensor], call: Call, create: bool | None) -> None:
+    """Give the leaves that a backward from `root` reaches a gradient, which is presumed where it may not come there."""
+    certain = {leaf for leaf in certainly_reached(root.node) if leaf.requires_grad} if reached else set()
     for leaf in reached:
         if leaf.requires_grad is False:
             continue
         known = leaf.fields.get("grad")
         if known is None or is_none(known):
+            gradient = gradient_of(run, leaf, None, create)
+            if leaf not in certain:
+                gradient.fields["presumed"] = True
+            run.state.set(leaf.fields, "grad", gradient)
+        elif leaf in certain and isinstance(known, Tensor) and known.fields.born < run.outside.get("cleared", 0):
             run.state.set(leaf.fields, "grad", gradient_of(run, leaf, None, create))
-        elif isinstance(known, (Tensor, Unknown)) and known.fields.get("presumed"):
-            run.state.set(known.fields, "presumed", None)
+        elif leaf in certain and isinstance(known, (Tensor, Unknown)) and known.fields.get("presumed"):
+            run.state.set(known.fields, "presumed", False)
+
+
+def may_be_gone(run: Run, gradient: Tensor) -> bool:
+    """Is it a gradient that is not certain to be there: left on some ways only, or one that code which is not seen may
+    have cleared?"""
+    of = gradient.fields.get("of")
+    if gradient.fields.get("presumed") or not isinstance(of, Tensor):
+        return bool(gradient.fields.get("presumed"))
+    return bool(of.fields.get("escaped")) or gradient.fields.born < run.outside.get("cleared", 0)
 
 
 def gradient_of(run: Run, tensor: Tensor, at: ast.AST | None, create: bool | None) -> Tensor:
@@ -294,13 +323,15 @@ def run_grad(run: Run, call: Call) -> Value:
     for root in roots:
         if isinstance(root, Tensor):
             nodes = executed(root.node, [target for target in targets if isinstance(target, Tensor)])
-            check_graph(run, root, call, nodes)
+            check_graph(run, root, call, nodes, False)
             ran += [node for node in nodes if node.frees]
     free(run, call, retain, ran)
     given = call.get(2, "grad_outputs")
     starts = tensors_in(given) if given is not None else []
     again = _second(roots, starts, targets) if create is True else {}
     results = [_gradient(run, roots, target, starts, call, create, again) for target in targets]
+    if any(name in call.kwargs for name in ("allow_unused", "materialize_grads")):
+        _may_be_unused(roots, targets, results)
     if isinstance(inputs, Sequence):
         return _for_each(run, inputs, results)
     if not isinstance(inputs, Tensor):
@@ -315,6 +346,20 @@ def _note_apart(run: Run, outputs: Value, call: Call) -> None:
     roots = tensors_in(outputs)
     if roots and all(isinstance(r, Tensor) and r.requires_grad is False and r.node.kind == "op" for r in roots):
         run.event("grad-apart", call.node, outputs)
+
+
+def _may_be_unused(roots: Items[Value], targets: Items[Value], results: Items[Value]) -> None:
+    """Note of gradients that they may be None: those of tensors on which the roots may not depend."""
+    certain: set[Node] = set()
+    todo = [root.node for root in roots if isinstance(root, Tensor)]
+    while todo:
+        node = todo.pop()
+        if node not in certain:
+            certain.add(node)
+            todo += [] if node.kind == "phi" else [edge.node for edge in node.edges if edge.flows]
+    for target, result in zip(targets, results, strict=True):
+        if isinstance(target, Tensor) and isinstance(result, Tensor) and target.node not in certain:
+            result.fields["of"], result.fields["presumed"] = target, True
 
 
 def _for_each(run: Run, inputs: Sequence, results: list[Value]) -> Sequence:
@@ -361,8 +406,9 @@ def _gradient(
         return Tensor(run.state, node, requires_grad=False, leaf=True, dtype=target.dtype, shape=target.shape)
     if create is not False:
         gradient = derived_tensor(run, "grad", [*roots, target, *starts], call.node, shape=target.shape, saves=True)
-        if create is None:
-            gradient.fields["requires_grad"] = None
+        if create is None or known is None or (known.flag is None and not known.weighed):
+            # Whether it has a graph, or is None or zero, is not known.
+            gradient.fields["requires_grad"] = gradient.fields["leaf"] = None
         if known is not None and known.stuck is not None:
             gradient.node.label = "raises"
             gradient.node.fields["stuck"] = known.stuck[0], known.stuck[1].second

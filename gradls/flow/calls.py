@@ -364,8 +364,9 @@ def _run_body(run: Run, function: Function, frame: Frame) -> Value:
     exits = frame.exits
     if completes and function.owner is not None and function.name == "backward":
         run.event("end", function.node, NONE, function=function)
-    if frame.yields:
-        made = Sequence(run.state, "iterator", (), run.join.values(frame.yields))
+    if frame.yields or _is_generator(function):
+        given = frame.yields or [run.unknown("element")]
+        made = Sequence(run.state, "iterator", (), run.join.values(given))
         if frame.left and all(leak is not None and leak.at == frame.left[0].at for leak in frame.left):
             made.fields["left"] = frame.left[0]
         elif any(leak is not None for leak in frame.left):
@@ -378,6 +379,12 @@ def _run_body(run: Run, function: Function, frame: Frame) -> Value:
         values.append(NONE)
     join_exits(run, frame, completes)
     return run.join.values(values)
+
+
+def _is_generator(function: Function) -> bool:
+    """Does it yield anywhere, reached or not?"""
+    body = function.node.body
+    return isinstance(body, list) and any(function.source.once(managers.yields, statement) for statement in body)
 
 
 def join_exits(run: Run, frame: Frame, completes: bool) -> None:

@@ -294,6 +294,9 @@ def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> 
     if isinstance(decorator, Instance) and "mode" in decorator.data:
         grad, inference = decorator.data["mode"]
         function.mode = (grad, inference, run.at(node))
+        if "before" in decorator.data:
+            # `set_grad_enabled` works at once; given a function, it sets back what was before.
+            _set_back(run, decorator.data["before"])
     elif isinstance(decorator, Lib):
         path = decorator.path
         function.casts = function.casts or "amp" in path or "autocast" in path

@@ -11,6 +11,7 @@ from gradls.flow.values import Host, Instance, Sequence, Tensor, Unknown, Value
 if TYPE_CHECKING:
     from gradls.flow.run import Run
 
+_FLAGS = ("requires_grad", "leaf")
 Written = list[tuple[Fields, Any, list[Any]]]
 """Slots, and what was in them one after the other."""
 
@@ -21,7 +22,10 @@ def written(run: Run, mark: tuple[int, int], tensors: bool = False) -> Written:
     found: dict[tuple[int, Any], tuple[Fields, Any, list[Any]]] = {}
     for fields, key, old in run.state.trail[mark[0] :]:
         counts = _is_data(old) or old is MISSING or key == "items" or (tensors and isinstance(old, Tensor))
-        if (counts or isinstance(fields, (Assumed, Entries))) and fields.born <= mark[1]:
+        if tensors and key in _FLAGS and old is not MISSING:
+            # Of a tensor that is new, too: what it became is undone when it comes to this.
+            found.setdefault((id(fields), key), (fields, key, []))[2].append(old)
+        elif (counts or isinstance(fields, (Assumed, Entries))) and fields.born <= mark[1]:
             found.setdefault((id(fields), key), (fields, key, []))[2].append(old)
     for fields, key, values in found.values():
         values.append(fields.get(key, MISSING))
@@ -37,6 +41,9 @@ def doubt(run: Run, slots: Written) -> None:
             values = values[1:] if before is None else [before, *values[1:]]
         if isinstance(fields, Assumed):
             run.state.drop(fields, key)
+        elif key in _FLAGS:
+            if any(value is not values[0] for value in values):
+                run.state.set(fields, key, None)
         elif all(isinstance(value, Host) for value in values):
             known = {(type(value.value), value.value) for value in values if value.known and is_constant(value.value)}
             if len(known) > 1 or any(not value.known for value in values):

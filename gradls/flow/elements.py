@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 
+LOOSE = "loose"
+"""The slot of a list that says that others may be before or between the elements that are known."""
+
+
 def distinct(run: Run, items: tuple[Value, ...], rest: Value | None = None) -> Sequence:
     """A set of these."""
     known = {item.value for item in items if isinstance(item, Host) and item.known and is_constant(item.value)}
@@ -62,6 +66,8 @@ def add(run: Run, receiver: Sequence, place: int, value: Value) -> None:
         run.state.set(receiver.fields, "rest", value if rest is None else run.join.values([rest, value]))
     elif receiver.kind != "set" or not any(item is value or is_same(item, value) for item in items):
         run.state.set(receiver.fields, "items", (*items[:place], value, *items[place:]))
+        if rest is not None and place == len(items):
+            run.state.set(receiver.fields, LOOSE, True)
         if receiver.kind == "set" and items and not (isinstance(value, Host) and value.known):
             run.state.set(receiver.fields, "unsure", True)
 
@@ -111,8 +117,9 @@ def concatenated(run: Run, kind: str, parts: list[Sequence]) -> Sequence:
     """What several hold, one after the other."""
     items: list[Value] = []
     rests: list[Value] = []
-    whole, unsure = True, False
+    whole, unsure, loose = True, False, False
     for part in parts:
+        loose = loose or bool(part.fields.get(LOOSE) or (rests and part.items))
         if whole or not any(isinstance(item, Host) for item in part.items):
             items += part.items
         else:
@@ -124,4 +131,6 @@ def concatenated(run: Run, kind: str, parts: list[Sequence]) -> Sequence:
     made = bounded(run, kind, tuple(items), run.join.values(rests) if rests else None)
     if unsure:
         made.fields["unsure"] = True
+    if loose:
+        made.fields[LOOSE] = True
     return made

@@ -186,20 +186,30 @@ def _tuple(run: Run, node: ast.Tuple | ast.List | ast.Set) -> Value:
     kind = _KINDS[type(node)]
     items: list[Value] = []
     rest: list[Value] = []
+    unsure = loose = False
     for element_node in node.elts:
+        loose = loose or bool(rest)
         if isinstance(element_node, ast.Starred):
             starred = eval_expr(run, element_node.value)
             if isinstance(starred, Sequence) and starred.whole:
                 items += starred.items
+            elif isinstance(starred, Sequence) and not any(isinstance(item, Host) for item in starred.items):
+                # They are in it, whatever else is.
+                items += starred.items
+                rest += [starred.rest] if starred.rest is not None else []
+                unsure = unsure or elements.is_doubted(starred)
             else:
                 rest += elements_of(run, starred)
         else:
             items.append(eval_expr(run, element_node))
     if kind == "set":
         return elements.distinct(run, tuple(items), run.join.values(rest) if rest else None)
-    if len(items) > len(node.elts):
-        return elements.bounded(run, kind, tuple(items), run.join.values(rest) if rest else None)
-    return Sequence(run.state, kind, tuple(items), run.join.values(rest) if rest else None)
+    made = elements.bounded(run, kind, tuple(items), run.join.values(rest) if rest else None)
+    if unsure:
+        made.fields["unsure"] = True
+    if loose:
+        made.fields[elements.LOOSE] = True
+    return made
 
 
 def elements_of(run: Run, value: Value) -> list[Value]:

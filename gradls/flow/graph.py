@@ -45,10 +45,11 @@ class Cut(NamedTuple):
 
 
 class Freed(NamedTuple):
-    """A backward that freed what a node had saved."""
+    """A backward that freed what a node had saved, or only what those `behind` it had, on whichever way it goes."""
 
     at: At
     path: Path | None
+    behind: bool = False
 
 
 class Write:
@@ -359,6 +360,39 @@ def frees_on_all_ways(root: Node) -> bool:
         todo += [other for other in inner if other not in seen]
         seen.update(inner)
     return True
+
+
+def certainly_reached(root: Node) -> frozenset[Tensor]:
+    """The leaves that a backward from `root` comes to whichever branches were taken, if it does not raise."""
+    nodes = sorted(walk(root, follow="maybe"), key=_birth)
+    leaves = [node.leaf for node in nodes if node.leaf is not None]
+    bits = {leaf: 1 << number for number, leaf in enumerate(leaves)}
+    needed = _only_way(root)
+    reached: dict[Node, int] = {}
+    for node in nodes:
+        branches = node.kind == "phi"
+        edges = [edge for edge in node.edges if edge.flows is not False or (branches and node not in needed)]
+        alone = len(edges) == 1 and node in needed
+        marks = [reached.get(edge.node, 0) if edge.flows or alone else 0 for edge in edges if not node.get("custom")]
+        found = marks.pop() if marks else 0
+        for mark in marks:
+            found = found & mark if branches else found | mark
+        reached[node] = found if node.leaf is None else found | bits[node.leaf]
+    return frozenset(leaf for leaf, bit in bits.items() if reached[root] & bit)
+
+
+def _birth(node: Node) -> int:
+    return node.born
+
+
+def _only_way(root: Node) -> set[Node]:
+    """The nodes from `root` on that all gradient goes through: if none flows into one, backward raises."""
+    found: set[Node] = set()
+    inner = [root]
+    while len(inner) == 1 and inner[0] not in found and inner[0].kind in ("op", "phi"):
+        found.add(inner[0])
+        inner = [edge.node for edge in inner[0].edges if edge.flows is not False]
+    return found
 
 
 def way(root: Node, to: Node) -> list[Node]:

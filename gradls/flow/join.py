@@ -61,13 +61,15 @@ class Join:
             return _union(values)
         if key == "items":
             return self.items(values)
-        if isinstance(first, tuple) and key in ("views", "parameters", "freed", "entered", "copies"):
+        if isinstance(first, tuple) and key in ("views", "parameters", "freed", "entered", "copies", "wholes"):
             return _union(values)
+        if key == "presumed":
+            return any(values)
         if key == "unsure":
             return frozenset().union(*values) if isinstance(first, frozenset) else any(values)
         if key == ("kept",):
             return list(_union(values))
-        if key == "unhooked":
+        if key in ("unhooked", "cleared") and type(first) is int:
             return max(values)
         if key in (hooks.HOOKS, hooks.BACKWARD):
             return hooks.joined(values)
@@ -82,7 +84,7 @@ class Join:
         phi = Node(self.state, "phi", None, tuple(dict.fromkeys(chain(*edges.values()))), kind="phi")
         kept = [edge.node for before in options(self.state.before) for edge in edges.get(_node_of(before), ())]
         if kept:
-            phi.fields[_KEPT] = frozenset(kept)
+            phi.fields[KEPT] = frozenset(kept)
         scalars = {node.scalar for node in distinct}
         phi.scalar = scalars.pop() if len(scalars) == 1 else None
         return phi
@@ -189,6 +191,8 @@ class Join:
         joined.fields["exact"] = _agree([tensor.fields.get("exact") for tensor in tensors])
         parts = dict.fromkeys(part for tensor in tensors for part in tensor.fields.get("parts", (tensor,)))
         joined.fields["parts"] = tuple(parts)[:MOST_KNOWN]
+        for part in joined.fields["parts"]:
+            self.state.set(part.fields, "wholes", (*part.fields.get("wholes", ())[-_MOST_PARTS:], joined))
         if "integers" in first.fields:
             joined.fields["integers"] = _agree([tensor.fields.get("integers") for tensor in tensors])
         joined.inference = all(tensor.inference for tensor in tensors)
@@ -258,10 +262,12 @@ class Join:
         # What is put into it later is put into one of these.
         parts = dict.fromkeys(part for one in mappings for part in one.fields.get("parts", (one,)))
         joined.fields["parts"] = tuple(parts)[:MOST_KNOWN]
+        for part in joined.fields["parts"]:
+            self.state.set(part.fields, "wholes", (*part.fields.get("wholes", ())[-_MOST_PARTS:], joined))
         return joined
 
 
-_KEPT = "kept"
+KEPT = "kept"
 """Those, among the nodes that another one is by branch, of the branch on which nothing was assigned."""
 
 
@@ -271,7 +277,7 @@ def _edges_to(node: Node, others: Values[Node]) -> Values[Edge]:
     What one test has left as it was, and then another one, may be left by nobody: tests that the analysis cannot decide
     may depend on each other, as `kind == 1` and `kind == 2` do where there is no third kind.
     """
-    kept: frozenset[Node] | None = node.get(_KEPT) if node.kind == "phi" else None
+    kept: frozenset[Node] | None = node.get(KEPT) if node.kind == "phi" else None
     if kept is None or not kept.isdisjoint(others):
         return (Edge(node, flow_of(node)),)
     return tuple(Edge(edge.node, None) if edge.node in kept and edge.flows else edge for edge in node.edges)

@@ -174,7 +174,7 @@ class _Half:
         """Run statements up to the `yield` in them; None if it is not known which is the first to be reached."""
         run = self.run
         for number, statement in enumerate(body):
-            if not self.function.source.once(_yields, statement):
+            if not self.function.source.once(yields, statement):
                 if not statements.exec_block(run, [statement]):
                     return None
                 continue
@@ -215,7 +215,7 @@ class _Half:
         return value
 
 
-def _yields(statement: ast.AST) -> bool:
+def yields(statement: ast.AST) -> bool:
     """Is there a `yield` of this very function in a statement?"""
     if isinstance(statement, (*_FUNCTIONS, ast.ClassDef)):
         return False

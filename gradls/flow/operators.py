@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradls.flow import calls, dtypes, elements, entries, lazies, nothing, truth
 from gradls.flow.arguments import Call
+from gradls.flow.backward import may_be_gone
 from gradls.flow.contents import host_history, is_plain, tensors_in
 from gradls.flow.graph import Edge
 from gradls.flow.hierarchy import find_in_class
@@ -410,7 +411,7 @@ def _identity(run: Run, left: Value, right: Value, positive: bool) -> Value:
         other = left if is_none(right) else right
         if is_none(other):
             same = True
-        elif isinstance(other, Tensor) and other.fields.get("presumed"):
+        elif isinstance(other, Tensor) and may_be_gone(run, other):
             same = None
         elif not isinstance(other, Unknown):
             same = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow.chapters import Chapter
 from gradls.flow.graph import Node
+from gradls.flow.join import KEPT
 from gradls.flow.notes import TensorState
 from gradls.flow.values import Tensor, Unknown, Value
 
@@ -73,7 +74,9 @@ def _required(root: Node | Unknown) -> Iterator[Node | Unknown]:
         yield node
         if isinstance(node, Unknown):
             continue
-        inputs = {edge.node: edge.flows for edge in node.edges if edge.flows is not False}
+        # What there was before the branches may be none of what the others have made of it.
+        before = node.get(KEPT, ()) if node.kind == "phi" else ()
+        inputs = {edge.node: edge.flows for edge in node.edges if edge.flows is not False and edge.node not in before}
         if node.kind == "phi" or (len(inputs) == 1 and (node.kind == "op" or node.get("pure"))):
             todo += inputs
 

@@ -179,7 +179,8 @@ class Run:
         self.mode = Fields(self.state, {"grad": True, "inference": False, "at": None, "leak": None})
         self.outside = Fields(self.state, {"backward": 0, "dtype": "float32", "dual": False, "graphs": False})
         """When code that is not seen could last have called backward; the default dtype; is a level of
-        forward-mode differentiation open; may gradients have graphs of their own? None if that depends."""
+        forward-mode differentiation open; may gradients have graphs of their own? None if that depends. `cleared` says
+        when gradients of tensors that are not known were last cleared."""
         self.since = 0
         """When the analysis of a function that nobody calls began."""
         self.assumed = Assumed(self.state)

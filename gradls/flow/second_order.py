@@ -42,10 +42,18 @@ def second_derivatives(op: Op, bound: dict[str, Value]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, word in op.second.items():
         if word == "linear":
-            found[name] = "constant" if _are_constant(value for other, value in bound.items() if other != name) else ""
+            found[name] = _of_linear([value for other, value in bound.items() if other != name])
         else:
             found[name] = "constant" if word == "additive" else word
     return found
+
+
+def _of_linear(others: list[Value]) -> str:
+    """What the gradient of a factor is, given all else that the operation computes with."""
+    if _are_constant(others):
+        return "constant"
+    tensors = [part for value in others for part in tensors_in(value)]
+    return "curved" if all(isinstance(part, Tensor) and part.requires_grad is True for part in tensors) else ""
 
 
 def _are_constant(values: Iterable[Value]) -> bool:
@@ -65,19 +73,22 @@ def is_constant(value: Value) -> bool:
 
 class Gradient:
     """What is known of the gradient that arrives at a node: `flag`, does it require grad (None, not known); `stuck`,
-    the node and edge where its own graph cannot be followed."""
+    the node and edge where its own graph cannot be followed; `weighed`, it came through a layer with parameters that
+    are trained."""
 
-    __slots__ = ("flag", "stuck")
+    __slots__ = ("flag", "stuck", "weighed")
 
     def __init__(self, flag: bool | None) -> None:
         self.flag = flag
         self.stuck: tuple[Node, Edge] | None = None
+        self.weighed = False
 
     def add(self, other: Gradient) -> None:
         """Sum up with another gradient for the same node."""
         if other.flag is True or (other.flag is None and self.flag is False):
             self.flag = other.flag
         self.stuck = self.stuck or other.stuck
+        self.weighed = self.weighed or other.weighed
 
 
 def gradients(roots: Iterable[Node], given: bool | None, nodes: Iterable[Node]) -> dict[Node, Gradient]:
@@ -105,11 +116,14 @@ def _through(node: Node, edge: Edge, gradient: Gradient) -> Gradient:
     word = edge.second if edge.flows else ""
     step = Gradient(gradient.flag if word in ("constant", "once") else True if word in ("curved", "raises") else None)
     step.stuck = gradient.stuck
+    others = any(other.flows for other in node.edges if other is not edge)
+    step.weighed = gradient.weighed or (node.frees is True and not word and others)
     if word == "raises" or (word == "once" and gradient.flag is True):
         step.stuck = step.stuck or (node, edge)
     if step.flag is None and gradient.flag is True:
         # It has a graph at least through the gradient that came in.
-        step.flag = True if word else None
+        known = edge.flows is True and node.kind == "op" and not node.zero and not node.get("custom")
+        step.flag = True if word or known else None
     return step
 
 

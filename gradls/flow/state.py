@@ -197,6 +197,7 @@ class State:
         if len(outcomes) == 1:
             self.apply(outcomes[0])
             return gaps
+        made: dict[tuple[int, ...], Any] = {}
         missing: list[tuple[Entries, Any]] = []
         for slot, (fields, key, _) in _in_order(outcomes, mark[1], over):
             inside = fields.born > mark[1]
@@ -212,12 +213,21 @@ class State:
                 self.set(fields, key, present[0])
             else:
                 self.before = MISSING if inside else fields.get(key, MISSING)
-                joined = join(key, present)
+                # What is one and the same on each branch is so behind them, too.
+                same = tuple(map(id, (self.before, *present)))
+                joined = made[same] if same in made and key != "rest" else join(key, present)
+                if hasattr(joined, "fields"):
+                    made[same] = joined
                 self.before = MISSING
                 self.set(fields, key, joined)
                 if key == "items" and _differ_in_length(present):
                     # The longest stands for all: some of it may not be there.
                     self.set(fields, "unsure", True)
+        for fields, key in gaps:
+            of = getattr(fields.get(key), "fields", None) if key == "grad" else None
+            if of is not None:
+                # The other branches may have left no gradient.
+                self.set(of, "presumed", True)
         for entries, key in missing:
             self.set(entries.about, "unsure", entries.about.get("unsure", frozenset()) | {key})
         return gaps

@@ -175,8 +175,9 @@ def _of_sequence(run: Run, receiver: Sequence, index: Value) -> Value:
         if isinstance(index.value, slice):
             return elements.doubted(Sequence(run.state, receiver.kind, found), receiver)
         return run.join.values(items) if isinstance(found, Host) and not receiver.whole else found
-    if isinstance(index, Host) and index.known and isinstance(index.value, int) and 0 <= index.value < len(items):
-        return items[index.value]
+    at = index.value if isinstance(index, Host) and not receiver.fields.get(elements.LOOSE) else None
+    if isinstance(at, int) and 0 <= at < len(items):
+        return items[at]
     if (isinstance(index, Host) and isinstance(index.value, slice)) or (
         isinstance(index, Host) and index.kind == "slice"
     ):

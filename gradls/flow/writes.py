@@ -35,6 +35,7 @@ def make_view(run: Run, tensor: Tensor, base: Tensor, op: Op) -> None:
         elif tensor.leaf is True:
             tensor.fields["leaf"] = None
         tensor.storage.shadow = base.storage
+        tensor.fields["copy of"] = base
         if base.leaf is not False:
             run.state.set(base.fields, "copies", (*base.fields.get("copies", ())[-MOST_COPIES:], tensor))
         return
@@ -152,16 +153,30 @@ def rebase(run: Run, target: Tensor, node: Node, flag: bool | None) -> None:
             # It is written if it is this one of several, by branch.
             run.state.set(part.fields, "requires_grad", None)
             run.state.set(part.fields, "leaf", None)
+    if flag is not False:
+        _doubt_copies(run, target)
     for view in views:
         if view is target:
             _set(run, view, node, flag)
             continue
+        if view.leaf and view.requires_grad and run.recording is None:
+            continue  # It stays what it is, where this does not raise.
         if view.multi not in SINGLE:
             run.state.set(view.fields, "overwritten", node.at)
         if flag is not False or view.requires_grad is False:
             joined = Node(run.state, "copy_slices", node.at, (Edge(view.node, view.requires_grad), Edge(node, flag)))
             joined.path = run.path
             _set(run, view, joined, True if view.requires_grad or flag else None if flag is None else False)
+
+
+def _doubt_copies(run: Run, written: Tensor) -> None:
+    """What `reshape` or `to` made of a tensor may be a view of it: what is written into one may be in the other."""
+    base = written.fields.get("copy of")
+    others = [copy for view in written.family["views"] for copy in view.fields.get("copies", ())]
+    for other in [*others, base] if isinstance(base, Tensor) else others:
+        if other is not written and other.requires_grad is False:
+            run.state.set(other.fields, "requires_grad", None)
+            run.state.set(other.fields, "leaf", None)
 
 
 def _set(run: Run, tensor: Tensor, node: Node, flag: bool | None) -> None:

@@ -156,7 +156,7 @@ class GradOfUnusedTensor(Rule):
         reached = {node for root in event.nodes for node in walk(root, follow="maybe")}
         lenient = any(name in event.call.kwargs for name in ("allow_unused", "materialize_grads"))
         opaque = [node.fields.born for node in reached if node.kind == "opaque"]
-        if lenient and not opaque and all(root.requires_grad is False and root.leaf is True for root in roots):
+        if lenient and not opaque and event.constant and all(root.leaf is True for root in roots):
             yield self.report_without_graph(facts, event)
             return
         for target, node, flag in event.wanted:

@@ -127,7 +127,9 @@ class CheckpointArguments(Rule):
                 continue
             roots = event.nodes if event.kind == "grad-call" else [event.node]
             reached = (node for root in roots if root is not None for node in walk(root, follow="flow"))
-            passed = next((reentrant[node] for node in reached if node in reentrant), None)
+            # What it is to come to is not gone through.
+            ends = {node for _, node, _ in event.wanted} if event.kind == "grad-call" else set()
+            passed = next((reentrant[node] for node in reached if node in reentrant and node not in ends), None)
             if passed is not None:
                 message = (
                     f"{code(facts, event.at.node)} raises: it goes through a reentrant checkpoint, which only a whole "

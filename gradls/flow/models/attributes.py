@@ -190,6 +190,7 @@ def change_flag(run: Run, tensor: Tensor, flag: bool | None) -> None:
         run.state.set(tensor.fields, "node", node)
         run.state.set(tensor.fields, "leaf", True)
     run.state.set(tensor.fields, "requires_grad", flag)
+    doubt_wholes(run, tensor, flag)
     for copy in tensor.fields.get("copies", ()):
         # What `to()` gives is the tensor itself, if it is what was asked for.
         if copy.requires_grad is not flag:
@@ -199,6 +200,20 @@ def change_flag(run: Run, tensor: Tensor, flag: bool | None) -> None:
             # Without a graph of its own a view says what its base does, and no gradient goes on from there.
             if view.base is tensor and view.leaf is True and view.requires_grad is not flag:
                 run.state.set(view.fields, "requires_grad", True if flag else None)
+
+
+def doubt_wholes(run: Run, tensor: Tensor, flag: bool | None) -> None:
+    """The flag of a tensor has changed: that of what is this one or another, by branch, may have."""
+    for whole in related(tensor):
+        if whole.requires_grad is not flag:
+            run.state.set(whole.fields, "requires_grad", None)
+
+
+def related(tensor: Tensor) -> list[Tensor]:
+    """What may be the same tensor, by branch: those of which it is one, and those that may be the same part."""
+    parts = tensor.fields.get("parts", ())
+    wholes = [whole for part in (tensor, *parts) for whole in part.fields.get("wholes", ())]
+    return [whole for whole in dict.fromkeys(wholes) if whole is not tensor]
 
 
 @setter(TENSOR, "data")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -203,6 +203,8 @@ def _outputs(run: Run, cls: Class, result: Value | None, call: Call, context: In
     reverse, _ = find_in_class(cls, "backward")
     if isinstance(reverse, Function) and reverse.fields.get("once"):
         tensor.node.edges = tuple(edge._replace(second="once") for edge in tensor.node.edges)
+    # Its backward may give no gradient.
+    tensor.node.fields["custom"] = True
     kept = context.data.get("kept", ())
     tensor.node.frees = bool(kept) and tensor.requires_grad is True
     if tensor.requires_grad is True:
@@ -213,6 +215,9 @@ def _outputs(run: Run, cls: Class, result: Value | None, call: Call, context: In
         tensor.storage = result.storage
         tensor.shape, tensor.dtype = result.shape, result.dtype
         tensor.node.scalar = result.node.scalar
+        if result in context.data.get("dirty", ()) and tensor.requires_grad is not False:
+            for key in ("node", "requires_grad", "leaf"):
+                run.state.set(result.fields, key, tensor.fields[key])
     return tensor
 
 
@@ -310,7 +315,15 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
         # The reentrant variant records its call like a custom Function: through the inputs that require grad only.
         event.info["loses"] = run.recording is True and result.requires_grad is True
         return cut_tensor(run, "checkpoint", "checkpoint", result, call.node, shares=True)
+    if reentrant is True and isinstance(result, Tensor) and result.requires_grad and not _has_graph(call.args[1:]):
+        result = unknown_operation(run, "checkpoint", [result, *call.args[1:]], call.node)
     return result
+
+
+def _has_graph(values: Iterable[Value]) -> bool:
+    """Is there a tensor among them that certainly requires grad?"""
+    parts = (part for value in values for part in tensors_in(value))
+    return any(isinstance(part, Tensor) and part.requires_grad is True for part in parts)
 
 
 @function("torch.utils.checkpoint.checkpoint_sequential")

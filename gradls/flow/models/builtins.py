@@ -102,8 +102,12 @@ def sum_(run: Run, path: str, call: Call) -> Value:
         return run.unknown("call", "sum")
     total = call.get(1, "start") or host(0)
     items = elements_of(run, value)
+    start = total
     for item in items[:MOST_ADDED]:
         total = binary(run, ast.Add, total, item, call.node)
+    if isinstance(start, Tensor) and not elements.is_whole(value) and not getattr(value, "items", ()):
+        # There may be nothing to be added.
+        total = run.join.values([start, total])
     consume(run, value, call.node)
     if isinstance(total, Host) and (len(items) > MOST_ADDED or not elements.is_whole(value)):
         return Host("number" if total.kind == "int" and len(items) > MOST_ADDED else total.kind, node=total.node)

@@ -176,8 +176,10 @@ def next_(run: Run, path: str, call: Call) -> Value:
     if not isinstance(value, Sequence) or exhausted(value) is not None:
         return run.unknown("element")
     doubtful = not value.items or elements.is_doubted(value)
-    if value.items:
-        found: Value | None = value.items[0]
+    if value.fields.get(elements.LOOSE):
+        found: Value | None = run.join.values(value.elements)
+    elif value.items:
+        found = value.items[0]
         run.state.set(value.fields, "items", value.items[1:])
     else:
         found = value.rest

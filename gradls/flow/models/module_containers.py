@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
-from gradls.flow.models.factories import parameter
-from gradls.flow.models.modules import ITEMS, contents, has_keys
+from gradls.flow.models.modules import ITEMS, contents, has_keys, kept
 from gradls.flow.models.registry import function, method
 from gradls.flow.values import (
     MOST_ITEMS,
@@ -16,7 +16,6 @@ from gradls.flow.values import (
     Instance,
     Mapping,
     Sequence,
-    Tensor,
     Value,
 )
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 def append(run: Run, receiver: Instance, call: Call) -> Value:
     items, value = receiver.fields.get(ITEMS), call.get(0)
     run.event("container-filled", call.node, receiver, how="append", call=call)
+    value = value if value is None else kept(run, receiver, value, call.node)
     if isinstance(items, Sequence) and value is not None:
         run.state.set(items.fields, "items", (*items.items, value))
     elif isinstance(items, Mapping) and value is not None:
@@ -40,24 +40,26 @@ def append(run: Run, receiver: Instance, call: Call) -> Value:
 @method("torch.nn.ModuleList", "extend")
 @method("torch.nn.ParameterList", "extend")
 @method("torch.nn.ModuleDict", "update")
+@method("torch.nn.ParameterDict", "update")
 def extend(run: Run, receiver: Instance, call: Call) -> Value:
     items, value = receiver.fields.get(ITEMS), call.get(0)
     run.event("container-filled", call.node, receiver, how="extend", call=call)
     held = value.fields.get(ITEMS) if isinstance(value, Instance) else None
     value = held if isinstance(held, (Sequence, Mapping)) else value
+    keep = partial(kept, run, receiver, at=call.node)
     if isinstance(items, Mapping) and value is not None and not (isinstance(value, Mapping) and value.rest is None):
         rest = value.rest if isinstance(value, Mapping) else run.unknown("element")
-        known = [part for part in (items.rest, rest) if part is not None]
+        known = [part if part is items.rest else keep(part) for part in (items.rest, rest) if part is not None]
         run.state.set(items.fields, "rest", run.join.values(known))
     if isinstance(items, Sequence) and isinstance(value, Sequence):
-        run.state.set(items.fields, "items", (*items.items, *value.items)[:MOST_ITEMS])
+        run.state.set(items.fields, "items", (*items.items, *(keep(item) for item in value.items))[:MOST_ITEMS])
         if len(items.items) == MOST_ITEMS:
             run.state.set(items.fields, "rest", run.unknown("element"))
         if value.rest is not None:
-            run.state.set(items.fields, "rest", value.rest)
+            run.state.set(items.fields, "rest", keep(value.rest))
     elif isinstance(items, Mapping) and isinstance(value, Mapping):
         for key, item in value.entries.items():
-            run.state.set(items.entries, key, item)
+            run.state.set(items.entries, key, keep(item))
     return receiver
 
 
@@ -93,20 +95,12 @@ def set_item(run: Run, receiver: Instance, call: Call) -> Value:
     items = receiver.fields.get(ITEMS)
     run.event("container-filled", call.node, receiver, how="set", call=call)
     if items is not None and isinstance(call.node, ast.expr):
-        index, value = call.args[0], _kept(run, receiver, call)
+        index, value = call.args[0], kept(run, receiver, call.args[1], call.node)
         name = str(index.value) if isinstance(index, Host) and index.known else "*"
         old = dict(contents(receiver)).get(name)
         of(run, items, index, value, call.node, False)
         run.event("attribute-set", call.node, receiver, name=name, assigned=value, old=old, augmented=False)
     return NONE
-
-
-def _kept(run: Run, receiver: Instance, call: Call) -> Value:
-    """What a container keeps of the value that it is given: those of parameters make a parameter of a tensor."""
-    value = call.args[1]
-    if isinstance(value, Tensor) and not value.is_parameter and receiver.path.startswith("torch.nn.Parameter"):
-        return parameter(run, "torch.nn.Parameter", Call(call.node, [value]))
-    return value
 
 
 @method("torch.nn.ModuleDict", "items", "keys", "values")

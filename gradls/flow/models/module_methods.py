@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.dtypes import exactly, of_value
+from gradls.flow.elements import LOOSE
 from gradls.flow.hierarchy import MODULE, find_in_class, is_module
+from gradls.flow.models.attributes import doubt_wholes
 from gradls.flow.models.modules import (
     FURTHER,
     buffers_of,
@@ -52,7 +54,10 @@ def parameters(run: Run, receiver: Instance, call: Call) -> Value:
     found, more = parameters_of(receiver)
     _may_be_frozen(run, receiver, more)
     rest = _further(run, receiver) if more else None
-    return Sequence(run.state, "iterator", tuple(tensor for _, tensor in found), rest)
+    made = Sequence(run.state, "iterator", tuple(tensor for _, tensor in found), rest)
+    if more:
+        made.fields[LOOSE] = True
+    return made
 
 
 @method(MODULE, "named_parameters")
@@ -120,6 +125,7 @@ def requires_grad_(run: Run, receiver: Instance, call: Call) -> Value:
     found, _ = parameters_of(receiver)
     for _, tensor in found:
         run.state.set(tensor.fields, "requires_grad", flag)
+        doubt_wholes(run, tensor, flag)
     for tensor in perhaps_of(receiver):
         if tensor.requires_grad is not flag:
             run.state.set(tensor.fields, "requires_grad", None)
@@ -186,7 +192,7 @@ def name_of_class(run: Run, receiver: Instance, call: Call) -> Value:
 def zero_grad(run: Run, receiver: Instance, call: Call) -> Value:
     found, more = parameters_of(receiver)
     run.event("zero-grad", call.node, receiver, parameters=[t for _, t in found], open=more, kept=keeps(call))
-    clear_grads(run, [tensor for _, tensor in found], call)
+    clear_grads(run, [tensor for _, tensor in found], call, more)
     return NONE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
@@ -167,11 +168,43 @@ def _fill_container(run: Run, instance: Instance, path: str, call: Call) -> None
         content = to_mapping(run, first, {})
     elif isinstance(first, Sequence):
         content = Sequence(run.state, "list", first.items, first.rest)
+        content.fields["unsure"] = first.fields.get("unsure")
     elif isinstance(first, Mapping):
         content = Mapping(run.state, dict(first.entries), first.rest)
+        content.fields["unsure"] = first.unsure
     else:
         content = Sequence(run.state, "list", (), first if isinstance(first, Unknown) else run.unknown("element"))
     instance.fields[ITEMS] = content
+    if path.startswith("torch.nn.Parameter"):
+        _make_parameters(run, instance, content, call.node)
+
+
+def _make_parameters(run: Run, container: Instance, content: Value, at: ast.expr) -> None:
+    """A new list or dictionary of parameters makes such of all tensors that it is given."""
+    if isinstance(content, Mapping):
+        for key, item in content.entries.items():
+            content.entries[key] = kept(run, container, item, at)
+    elif isinstance(content, Sequence):
+        content.fields["items"] = tuple(kept(run, container, item, at) for item in content.items)
+    rest = content.rest if isinstance(content, (Mapping, Sequence)) else None
+    if isinstance(content, (Mapping, Sequence)) and rest is not None:
+        content.fields["rest"] = kept(run, container, rest, at)
+
+
+def kept(run: Run, container: Instance, value: Value, at: ast.expr) -> Value:
+    """What a container module has of a value that it is given: those of parameters make a parameter of each tensor."""
+    from gradls.flow.models.factories import parameter
+
+    if not container.data.get("path", container.path).startswith("torch.nn.Parameter"):
+        return value
+    if isinstance(value, Choice):
+        return run.join.values([kept(run, container, option, at) for option in value.options])
+    if not isinstance(value, Tensor) or value.is_parameter:
+        return value
+    made = parameter(run, "torch.nn.Parameter", Call(at, [value]))
+    assert isinstance(made, Tensor)
+    made.node.several = value.node.several
+    return made
 
 
 def contents(instance: Instance) -> Iterator[tuple[str, Value]]:
@@ -212,7 +245,8 @@ def parameters_of(
         return [], False
     seen.add(id(value))
     may_have_more = value.open or bool(value.fields.get("escaped"))
-    for name, member in members(value):
+    # Those that are its own come before those of the modules in it.
+    for name, member in sorted(members(value), key=_is_no_tensor):
         if isinstance(member, Tensor):
             if member.is_parameter and id(member) not in seen:
                 seen.add(id(member))
@@ -225,6 +259,10 @@ def parameters_of(
         elif isinstance(member, (Unknown, Choice)):
             may_have_more = True
     return found, may_have_more
+
+
+def _is_no_tensor(member: tuple[str, Value]) -> bool:
+    return not isinstance(member[1], Tensor)
 
 
 def _perhaps_itself(member: Tensor) -> Tensor | None:
@@ -374,12 +412,15 @@ def keeps(call: Call) -> bool:
     return call.known(0, "set_to_none", default=True) is False
 
 
-def clear_grads(run: Run, tensors: list[Tensor], call: Call) -> None:
-    """`zero_grad()` makes gradients None, unless the call or the version says otherwise."""
+def clear_grads(run: Run, tensors: list[Tensor], call: Call, more: bool) -> None:
+    """`zero_grad()` makes gradients None, unless the call or the version says otherwise; of `more` tensors than these,
+    maybe, which are not known."""
     given = call.get(0, "set_to_none")
     default = since(run.target, ZERO_GRAD_TO_NONE)
     if (default if given is None else truth.truth(run, given)) is not True:
         return
+    if more:
+        run.state.set(run.outside, "cleared", run.state.tick())
     for tensor in tensors:
         run.state.set(tensor.fields, "grad", NONE)
         run.state.set(tensor.fields, "cleared", run.at(call.node))

@@ -257,7 +257,7 @@ def zero_grad(run: Run, receiver: Instance, call: Call) -> Value:
     run.event(
         "zero-grad", call.node, receiver, parameters=tensors, open=receiver.fields.get(MORE, True), kept=keeps(call)
     )
-    clear_grads(run, tensors, call)
+    clear_grads(run, tensors, call, receiver.fields.get(MORE, True) is not False)
     return NONE
 
 

@@ -11,7 +11,7 @@ from gradls.flow import dtypes, ranges, shapes, truth
 from gradls.flow.arguments import Call
 from gradls.flow.contents import host_history, tensors_in
 from gradls.flow.graph import At, Cut, Edge
-from gradls.flow.models.attributes import change_flag
+from gradls.flow.models.attributes import change_flag, related
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import apply, cut_node, cut_tensor, result_of
 from gradls.flow.values import NONE, Function, Host, Instance, Lib, Sequence, Tensor, Unknown, Value, host
@@ -45,6 +45,10 @@ def detach_in_place(run: Run, receiver: Tensor, call: Call) -> Value:
     run.state.set(receiver.fields, "node", node)
     run.state.set(receiver.fields, "requires_grad", False)
     run.state.set(receiver.fields, "leaf", True)
+    for other in (*receiver.fields.get("parts", ()), *related(receiver)):
+        if other.requires_grad is not False:
+            run.state.set(other.fields, "requires_grad", None)
+            run.state.set(other.fields, "leaf", None)
     return receiver
 
 

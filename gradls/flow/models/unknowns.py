@@ -14,7 +14,7 @@ from gradls.flow.hooks import removed_by_unknown
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.models.registry import method, setter
 from gradls.flow.operations import bind, cut_node, unknown_operation
-from gradls.flow.values import Host, Instance, Tensor, Unknown, Value
+from gradls.flow.values import FILLED, Host, Instance, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -56,6 +56,8 @@ def backward(run: Run, receiver: Unknown, call: Call) -> Value:
 def step(run: Run, receiver: Unknown, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "step")
     run.event("unknown-" + name.replace("_", "-"), call.node, receiver, arguments=call.values)
+    if name == "zero_grad":
+        run.state.set(run.outside, "cleared", run.state.tick())
     return run.unknown("call", name)
 
 
@@ -84,6 +86,8 @@ def requires_grad_(run: Run, receiver: Unknown, call: Call) -> Value:
     given = call.get(0, "requires_grad")
     flag = True if given is None else truth.truth(run, given)
     run.state.set(receiver.fields, unknown_modules.FROZEN, flag is False)
+    if flag is None:
+        run.state.set(receiver.fields, FILLED, True)
     wanted = flag is True and not call.unsure
     function = call.node.func if isinstance(call.node, ast.Call) else None
     # A module has this method, too.
@@ -96,8 +100,11 @@ def requires_grad_(run: Run, receiver: Unknown, call: Call) -> Value:
 @setter(UNKNOWN, "requires_grad")
 def set_requires_grad(run: Run, receiver: Unknown, value: Value, target: ast.expr) -> None:
     doubt_flags(run, receiver)
-    if isinstance(target, ast.Attribute) and truth.truth(run, value) is True:
+    flag = truth.truth(run, value)
+    if isinstance(target, ast.Attribute) and flag is True:
         _made_to_require_grad(run, receiver, target.value, target)
+    elif flag is None:
+        run.state.set(receiver.fields, FILLED, True)
 
 
 def _is_result(value: Unknown, *, fresh: bool = False) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradls.flow import elements
 from gradls.flow.arguments import Call
 from gradls.flow.dataclass_fields import FIELD
-from gradls.flow.graph import At, Node
+from gradls.flow.graph import At, Edge, Node
 from gradls.flow.hierarchy import find_in_class
 from gradls.flow.models.containers import to_mapping, to_sequence
 from gradls.flow.models.registry import function
@@ -117,11 +117,14 @@ def copied(run: Run, value: Value, memo: dict[int, Value]) -> Value:
 def shallow_copy(run: Run, path: str, call: Call) -> Value:
     value = call.get(0, "x")
     if isinstance(value, Tensor):
-        from gradls.flow.operations import cut_tensor
+        from gradls.flow.models.factories import rewrapped
+        from gradls.flow.operations import cut_node
 
         if value.leaf is True:
             return copied(run, value, {})
-        return cut_tensor(run, "rewrap", "copy", value, call.node, shares=True)
+        # A leaf with the flag and the memory of the other.
+        node = cut_node(run, "rewrap", "copy", [Edge(value.node, value.requires_grad)], run.at(call.node))
+        return rewrapped(run, value, node, value.requires_grad)
     if isinstance(value, Sequence):
         return Sequence(run.state, value.kind, value.items, value.rest, value.names)
     if isinstance(value, Mapping):
