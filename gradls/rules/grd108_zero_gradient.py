@@ -1,12 +1,13 @@
 """GRD108."""
 
-from collections.abc import Iterable
+import ast
+from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, terms
-from gradls.flow.lost import backwards
+from gradls.flow.graph import Node, terms, walk
+from gradls.flow.lost import ADDITIVE, MOST_TERMS, SCALING, backwards
 from gradls.flow.values import Tensor
-from gradls.rules.finding import Finding, Severity
+from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import backward_step, code, owners, place
 
@@ -18,6 +19,7 @@ class ZeroGradient(Rule):
     `round`, `floor`, `ceil`, `trunc`, `sign` and their kind as the only way from parameters to a loss; and a sum such
     as `x + (x.round() - x)`, in which the rest of the gradient is added and taken away again: a straight-through
     estimator without its `detach()`, or the ratio of a policy to itself, whose older log-probability has a gradient.
+    As information, a term of a loss with no other gradient than such a one, where other terms train the parameters.
 
     ## Why it matters
     These functions are flat, so autograd multiplies by zero. Nothing raises, every `grad` is there, and all of them
@@ -123,6 +125,56 @@ class ZeroGradient(Rule):
                     message = f"the gradient of {what} is zero everywhere: it never moves {owners(lost)}"
                 severity = Severity.WARNING if stepped.intersection(lost) else Severity.INFORMATION
                 yield self.finding(place(node.at), message, [backward_step(facts, event)], severity=severity)
+        if sums:
+            yield from self._of_terms(facts, told)
+
+    def _of_terms(self, facts: Facts, told: set[Tensor]) -> Iterator[Finding]:
+        """A term of a loss that has no other gradient than one which cancels itself: the commitment of a second
+        quantizer, to what is left of a straight-through estimator. Other terms train the parameters behind it."""
+        seen: set[ast.AST] = set()
+        for event in backwards(facts):
+            for term in _terms_of(event.node) if event.node is not None else ():
+                sums: set[Node] = set()
+                alive, dead = split(term, sums)
+                if (
+                    alive
+                    or not dead
+                    or sums != set(dead)
+                    or any(node.kind == "opaque" for node in walk(term, follow="maybe"))
+                ):
+                    continue
+                behind = {leaf for leaves in dead.values() for leaf in leaves if leaf.requires_grad} - told
+                node = min(sums, key=lambda one: one.fields.born)
+                if behind and node.at is not None and node.at.node not in seen:
+                    seen.add(node.at.node)
+                    what, who = code(facts, node.at.node), owners(sorted(behind, key=_age))
+                    message = (
+                        f"in {what} the gradient of {who} is added and taken away again: a term of the loss has no "
+                        "other, and trains nothing. If it is to, `detach()` what is subtracted"
+                    )
+                    story = [Step(place(term.at), "this is the term")] if term.at is not None else []
+                    story.append(backward_step(facts, event))
+                    yield self.finding(place(node.at), message, story, severity=Severity.INFORMATION)
+
+
+def _age(leaf: Tensor) -> int:
+    return leaf.fields.born
+
+
+def _terms_of(root: Node) -> list[Node]:
+    """The terms of a loss that is a sum, whatever they are multiplied by; none of one that is no sum."""
+    found: list[Node] = []
+    todo, seen = [root], {root}
+    while todo and len(seen) < MOST_TERMS:
+        node = todo.pop()
+        live = [edge.node for edge in node.edges if edge.flows is not False]
+        if node.op in ADDITIVE or (node.op in SCALING and len(live) == 1):
+            new = [one for one in live if one not in seen]
+            seen.update(new)
+            todo += new
+        else:
+            found.append(node)
+    return found if len(found) > 1 else []
 
 
 def _instead(node: Node) -> str:

@@ -248,3 +248,36 @@ def test_a_term_of_a_mean_that_is_computed_from_detached_parameters(logdet: str,
     assert programs.check(program).error is None
     found = {code: [severity for severity, _ in reported(code, program)] for code in ("GRD101", "GRD105")}
     assert found == {code: ["warning"] * (code == told) for code in found}
+
+
+RESIDUAL = """
+import torch
+from torch import nn
+import torch.nn.functional as F
+
+encoder, decoder = nn.Linear(6, 4), nn.Linear(4, 6)
+codes = torch.randn(8, 4)
+optimizer = torch.optim.SGD([*encoder.parameters(), *decoder.parameters()], lr=0.1)
+
+
+def quantize(x):
+    chosen = codes[torch.cdist(x, codes).argmin(-1)]
+    return x + (chosen - x).detach(), F.mse_loss(x, chosen)
+
+
+x = torch.randn(5, 6)
+z = encoder(x)
+first, commitment = quantize(z)
+second, other = quantize(z - {subtracted})
+assert torch.autograd.grad(other, encoder.weight, retain_graph=True)[0].any() == {trains}
+loss = F.mse_loss(decoder(first + second), x) + 0.25 * (commitment + other)
+loss.backward()
+optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(("subtracted", "trains"), [("first", False), ("first.detach()", True)])
+def test_a_term_of_which_the_gradient_cancels_itself(subtracted: str, trains: bool) -> None:
+    program = RESIDUAL.format(subtracted=subtracted, trains=trains)
+    assert programs.check(program).error is None
+    assert reported("GRD108", program) == [("information", "z - first")] * (not trains)
