@@ -97,7 +97,7 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     nothing.note_use(run, statement.iter, iterated, "it is gone through")
     elements, exact = rounds(run, iterated)
     if not exact:
-        _leave_out(run, iterated, elements)
+        _leave_out(run, iterated, elements, run.frame.file.source.once(_set_on_elements, statement))
     if not elements:
         return exec_block(run, statement.orelse)
     if not exact:
@@ -216,13 +216,20 @@ def _of_its_own(run: Run, value: Value) -> Value:
     return Sequence(run.state, "tuple", items, value.rest, value.names)
 
 
-def _leave_out(run: Run, iterated: Value, elements: list[Value]) -> None:
-    """The modules for which no round is run: what those do with them is not known."""
+def _leave_out(run: Run, iterated: Value, elements: list[Value], names: tuple[str, ...]) -> None:
+    """The modules for which no round is run: what those do with them is not known, and what attributes with these
+    names are."""
     from gradls.flow.escapes import forget
     from gradls.flow.models.modules import modules_of, parameters_of
 
     items = container_elements(run, iterated) if isinstance(iterated, Instance) else iterated
-    for item in items.items if isinstance(items, Sequence) else ():
+    held = items.items if isinstance(items, Sequence) else ()
+    ran = {id(part) for part in _parts(elements)}
+    for part in _parts(held) if names else ():
+        if isinstance(part, Instance) and id(part) not in ran:
+            for name in names:
+                run.state.set(part.fields, name, run.unknown("attribute", name))
+    for item in held:
         if isinstance(item, Instance) and not any(item is element for element in elements):
             for module in modules_of(item)[0]:
                 run.state.set(module.fields, "escaped", True)
@@ -230,6 +237,26 @@ def _leave_out(run: Run, iterated: Value, elements: list[Value]) -> None:
                     forget(run, module, module.cls)
             for _, parameter in parameters_of(item)[0]:
                 run.state.set(parameter.fields, "escaped", True)
+
+
+def _parts(values: Iterable[Value]) -> list[Value]:
+    """These, and what is in the tuples among them, such as `named_modules()` gives."""
+    found = list(values)
+    return [*found, *(part for value in found if isinstance(value, Sequence) for part in value.items)]
+
+
+def _set_on_elements(loop: ast.For | ast.AsyncFor) -> tuple[str, ...]:
+    """The attributes that the body of a loop sets on what it goes through."""
+    targets = {node.id for node in walk(loop.target) if isinstance(node, ast.Name)}
+    found = {
+        node.attr: None
+        for node in walk(loop)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in targets
+    }
+    return tuple(found)
 
 
 def _sampled(iterated: Value, elements: list[Value]) -> list[Value]:

@@ -14,7 +14,7 @@ from gradls.flow.calls import call_function
 from gradls.flow.chapters import Chapter, forget_unclear
 from gradls.flow.mistakes import tell
 from gradls.flow.models.autograd_functions import context_arguments, run_apart
-from gradls.flow.models.modules import parameters_of
+from gradls.flow.models.modules import ITEMS, contents, parameters_of
 from gradls.flow.models.registry import load
 from gradls.flow.proofs import prove
 from gradls.flow.run import (
@@ -159,6 +159,7 @@ def make(run: Run, cls: Class) -> tuple[Chapter, Value]:
             # Whoever made the object may have converted it.
             tensor.fields["exact"] = None
         _forget_what_changes(run, receiver)
+        _may_be_filled(run, receiver)
     return chapter, receiver
 
 
@@ -180,6 +181,14 @@ def _forget_what_changes(run: Run, made: Instance) -> None:
             tensor = isinstance(held, Tensor) and not held.is_parameter and name not in buffers
             if held is not None and (tensor or (isinstance(held, Host) and not is_none(held))):
                 run.state.set(made.fields, name, run.join.values([held, run.unknown("attribute", name)]))
+
+
+def _may_be_filled(run: Run, made: Instance) -> None:
+    """A container of layers with nothing in it keeps a place: a derived class puts something there."""
+    for held in list(made.fields.values()):
+        items = held.fields.get(ITEMS) if isinstance(held, Instance) else None
+        if isinstance(items, (Sequence, Mapping)) and items.rest is None and not any(contents(held)):
+            run.state.set(items.fields, "rest", run.unknown("filled"))
 
 
 def _attribute(made: Instance, name: str) -> Value | None:

@@ -69,6 +69,26 @@ RIGHT = {
 
         Block(3)(torch.randn(4, 3)).sum().backward()
         """,
+    "a container of layers that derived classes fill": """
+        class Block(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layers = nn.Sequential()
+
+            def slope(self, x):
+                x = x.detach().requires_grad_()
+                result = self.layers(x)
+                (first,) = torch.autograd.grad(result.sum(), x, create_graph=True)
+                (second,) = torch.autograd.grad(first.sum(), x)
+                return second
+
+        class Curved(Block):
+            def __init__(self):
+                super().__init__()
+                self.layers = nn.Sequential(nn.Linear(2, 2), nn.Tanh())
+
+        globals()["Curved"]().slope(torch.randn(3, 2))
+        """,
     "more gradients than tensors": """
         x = torch.randn(3, requires_grad=True)
         (x * 2).backward((torch.ones(3), torch.ones(3)))
@@ -345,6 +365,30 @@ optimizer.step()
 """
     assert not reported("GRD609", program.format(first="block(8, 8)"))
     assert reported("GRD609", program.format(first="nn.Linear(8, 8)"))
+
+
+def test_many_layers_that_get_another_forward() -> None:
+    layers = ", ".join(["nn.Linear(2, 2)", "nn.ReLU()"] * 13)
+    check_right(
+        IMPORTS
+        + f"""
+from functools import partial
+
+net = nn.Sequential(nn.Sequential({layers}))
+
+def run(x, parameters):
+    given = iter(parameters)
+    for name, layer in net.named_modules():
+        if isinstance(layer, nn.Linear):
+            layer.forward = partial(F.linear, weight=next(given), bias=next(given))
+    return net(x)
+
+parameters = list(net.parameters())
+for _ in range(2):
+    gradients = torch.autograd.grad(run(torch.randn(4, 2), parameters).sum(), parameters, create_graph=True)
+    parameters = [old - 0.1 * gradient for old, gradient in zip(parameters, gradients)]
+"""
+    )
 
 
 def test_the_number_that_weighs_a_score_is_not_made_a_tensor() -> None:
