@@ -404,9 +404,12 @@ def _flat(held: tuple[Value, ...]) -> list[Value]:
 
 def _is_used(facts: Facts, found: list[_Keeping], spent: bool) -> bool:
     """Does anything go through what the first round kept after a later round has kept more: a backward, a caller, or
-    unknown code? What is `spent` can be given to anyone."""
+    unknown code? What is `spent` can be given to anyone. A loop without a backward may compute a loss: what a function
+    gives then, other files train with, whatever is done with it where it is tried out."""
     if spent:
         return False
+    loops = {loop for one in found for loop in loops_of(one.event.path)}
+    computes = not any(loops & loops_of(other.path) for other in facts.of("backward"))
     kept, later = set(found[0].whole), found[:2][-1].event
     start = next(number for number, event in enumerate(facts.events) if event is later)
     for event in facts.events[start:]:
@@ -415,7 +418,7 @@ def _is_used(facts: Facts, found: list[_Keeping], spent: bool) -> bool:
             roots = [event.node] if event.node is not None else []
         elif event.kind == "grad-call":
             roots = [root.node for root in event.roots if isinstance(root, Tensor)]
-        elif event.kind in ("return", "yield") and event.alone:
+        elif event.kind in ("return", "yield") and (event.alone or computes):
             if _holds(event.value, found[0].holder):
                 return True
             roots = [node for part in event.info.get("parts", (event.value,)) for node in _nodes(part)]

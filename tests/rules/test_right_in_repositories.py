@@ -284,6 +284,23 @@ class Exchange(torch.autograd.Function):
         "        global request\n",
         "",
     ),
+    "a loss of several terms, in a file that only tries it out": (
+        "GRD701",
+        """
+class Divergence(nn.Module):
+    def forward(self, field, points):
+        total = 0.0
+        for axis in range(field.shape[-1]):
+            (slope,) = torch.autograd.grad(field[:, axis].sum(), points, create_graph=True)
+            total += slope[:, axis]
+        return total.pow(2).mean()
+
+points = torch.randn(8, 2, requires_grad=True)
+print(Divergence()(nn.Sequential(nn.Linear(2, 2), nn.Tanh())(points), points))
+""",
+        "return total.pow(2).mean()",
+        "print(total.pow(2).mean())",
+    ),
     "a layer beside which the program has one of its own": (
         "GRD518",
         """
