@@ -7,8 +7,8 @@ from typing import NamedTuple
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, from_earlier_round, leaves, walk
-from gradls.flow.hierarchy import is_module
-from gradls.flow.values import Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.hierarchy import is_module, is_module_class
+from gradls.flow.values import Class, Function, Mapping, Sequence, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.conditions import UNLESS
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
@@ -404,8 +404,8 @@ def _flat(held: tuple[Value, ...]) -> list[Value]:
 
 def _is_used(facts: Facts, found: list[_Keeping], spent: bool) -> bool:
     """Does anything go through what the first round kept after a later round has kept more: a backward, a caller, or
-    unknown code? What is `spent` can be given to anyone. A loop without a backward may compute a loss: what a function
-    gives then, other files train with, whatever is done with it where it is tried out."""
+    unknown code? What is `spent` can be given to anyone. What a module computes in a loop without a backward, other
+    files train with, whatever is done with it where it is tried out."""
     if spent:
         return False
     loops = {loop for one in found for loop in loops_of(one.event.path)}
@@ -418,7 +418,9 @@ def _is_used(facts: Facts, found: list[_Keeping], spent: bool) -> bool:
             roots = [event.node] if event.node is not None else []
         elif event.kind == "grad-call":
             roots = [root.node for root in event.roots if isinstance(root, Tensor)]
-        elif event.kind in ("return", "yield") and (event.alone or computes):
+        elif event.kind in ("return", "yield") and (
+            event.alone or (computes and _is_of_module(event.info.get("function")))
+        ):
             if _holds(event.value, found[0].holder):
                 return True
             roots = [node for part in event.info.get("parts", (event.value,)) for node in _nodes(part)]
@@ -429,6 +431,11 @@ def _is_used(facts: Facts, found: list[_Keeping], spent: bool) -> bool:
         if any(part in kept or _is_of_branches(part) for root in roots for part in walk(root)):
             return True
     return False
+
+
+def _is_of_module(function: Function | None) -> bool:
+    """Is it a method of a module?"""
+    return function is not None and isinstance(function.owner, Class) and is_module_class(function.owner) is True
 
 
 def _is_of_branches(node: Node) -> bool:
