@@ -260,10 +260,10 @@ def _fill_grads(run: Run, root: Tensor, reached: frozenset[Tensor], call: Call, 
             if leaf not in certain:
                 gradient.fields["presumed"] = True
             run.state.set(leaf.fields, "grad", gradient)
-        elif leaf in certain and isinstance(known, Tensor) and known.fields.born < run.outside.get("cleared", 0):
-            run.state.set(leaf.fields, "grad", gradient_of(run, leaf, None, create))
-        elif leaf in certain and isinstance(known, (Tensor, Unknown)) and known.fields.get("presumed"):
-            run.state.set(known.fields, "presumed", False)
+        elif leaf in certain and isinstance(known, (Tensor, Unknown)):
+            run.state.set(known.fields, "filled", run.state.tick())
+            if known.fields.get("presumed"):
+                run.state.set(known.fields, "presumed", False)
 
 
 def may_be_gone(run: Run, gradient: Tensor) -> bool:
@@ -272,7 +272,7 @@ def may_be_gone(run: Run, gradient: Tensor) -> bool:
     of = gradient.fields.get("of")
     if gradient.fields.get("presumed") or not isinstance(of, Tensor):
         return bool(gradient.fields.get("presumed"))
-    return bool(of.fields.get("escaped")) or gradient.fields.born < run.outside.get("cleared", 0)
+    return bool(of.fields.get("escaped")) or gradient.fields.get("filled", 0) < run.outside.get("cleared", 0)
 
 
 def gradient_of(run: Run, tensor: Tensor, at: ast.AST | None, create: bool | None) -> Tensor:
@@ -282,7 +282,7 @@ def gradient_of(run: Run, tensor: Tensor, at: ast.AST | None, create: bool | Non
     )
     if create is not False:
         gradient.fields["leaf"] = None
-    gradient.fields["of"] = tensor
+    gradient.fields["of"], gradient.fields["filled"] = tensor, gradient.fields.born
     return gradient
 
 

@@ -65,6 +65,8 @@ class Join:
             return _union(values)
         if key == "presumed":
             return any(values)
+        if key == "filled":
+            return min(values)
         if key == "unsure":
             return frozenset().union(*values) if isinstance(first, frozenset) else any(values)
         if key == ("kept",):
@@ -196,7 +198,10 @@ class Join:
         if "integers" in first.fields:
             joined.fields["integers"] = _agree([tensor.fields.get("integers") for tensor in tensors])
         joined.inference = all(tensor.inference for tensor in tensors)
-        for name in ("retains_grad", "escaped"):
+        if all("of" in tensor.fields for tensor in tensors):
+            joined.fields["of"] = first.fields["of"]
+            joined.fields["filled"] = min(tensor.fields.get("filled", 0) for tensor in tensors)
+        for name in ("retains_grad", "escaped", "presumed"):
             if any(tensor.fields.get(name) for tensor in tensors):
                 joined.fields[name] = True
         return joined
