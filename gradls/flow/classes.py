@@ -363,4 +363,8 @@ def iterate(run: Run, value: Instance) -> Value:
             return call_function(run, function, Call(ast.Constant(0), [Host("int")]), value)
     if is_loader(value):
         return batch_of(run, value)
+    if value.path == "numpy.ndarray" and "node" in value.data:
+        part = Instance(run.state, value.cls, value.at)
+        part.data["node"] = value.data["node"]
+        return part
     return run.unknown("element", value.name)

@@ -250,6 +250,12 @@ def test_a_term_of_a_mean_that_is_computed_from_detached_parameters(logdet: str,
     assert found == {code: ["warning"] * (code == told) for code in found}
 
 
+def test_what_is_unpacked_from_arrays_comes_from_where_they_come_from() -> None:
+    program = FLOW.format(logdet="np.linalg.slogdet(weight.detach().numpy())").replace("logdet =", "_, logdet =")
+    assert programs.check(program).error is None
+    assert [severity for severity, _ in reported("GRD105", program)] == ["warning"]
+
+
 RESIDUAL = """
 import torch
 from torch import nn
