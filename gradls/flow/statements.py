@@ -24,7 +24,7 @@ from gradls.flow import (
 )
 from gradls.flow.contents import tensors_in
 from gradls.flow.loops import exec_for, exec_while
-from gradls.flow.run import Arm, OutOfBudget, Run
+from gradls.flow.run import Arm, OutOfBudget, Run, Scope
 from gradls.flow.state import Changes, Fields
 from gradls.flow.values import HELD, NONE, Choice, Function, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
 
@@ -107,9 +107,10 @@ def assign(run: Run, target: ast.expr, value: Value, augmented: bool = False) ->
 
 def _note_rebinding(run: Run, target: ast.Name, value: Tensor) -> None:
     """Write down that a name gets another tensor than it had, in a loop, or while a list has the old one."""
-    fields = run.frame.scope.find(target.id)
-    old = fields[target.id] if fields is not None else None
-    if fields is None or not isinstance(old, Tensor) or old is value:
+    scope = _scope_of(run, target.id)
+    fields = scope.fields
+    old = fields.get(target.id)
+    if not isinstance(old, Tensor) or old is value or scope.kind == "comprehension":
         return
     if run.frame.loops or (old.leaf is True and old.requires_grad is True and _is_held(fields, old)):
         run.event("rebound", target, value, value.node, old=old)
@@ -117,8 +118,10 @@ def _note_rebinding(run: Run, target: ast.Name, value: Tensor) -> None:
 
 def _note_unknown_rebinding(run: Run, target: ast.Name, value: Unknown) -> None:
     """The same for an element of something unknown that is iterated over, such as the parameters of a model."""
-    fields = run.frame.scope.find(target.id)
-    old = fields[target.id] if fields is not None else None
+    scope = _scope_of(run, target.id)
+    old = scope.fields.get(target.id)
+    if scope.kind == "comprehension":
+        return
     if type(old) is Unknown and old is not value and old.origin in ("data", "derived"):
         run.event("unknown-rebound", target, value, old=old)
 
@@ -137,15 +140,20 @@ def _is_held(fields: Fields, tensor: Tensor) -> bool:
 
 def bind(run: Run, name: str, value: Value) -> None:
     """Bind a name in the scope of now."""
-    scope = run.frame.scope
-    while scope.kind == "comprehension" and scope.parent is not None and name not in scope.fields:
-        scope = scope.parent
-    scope = scope.redirect.get(name, scope)
+    scope = _scope_of(run, name)
     if run.alone and scope.kind == "module" and name not in scope.fields and isinstance(value, Host):
         # Somebody else may have bound it.
         scope.fields.may_be(name, run.unknown("global", name))
     attributes.give_name(value, name)
     run.state.set(scope.fields, name, value)
+
+
+def _scope_of(run: Run, name: str) -> Scope:
+    """The scope that has a name that is bound now."""
+    scope = run.frame.scope
+    while scope.kind == "comprehension" and scope.parent is not None and name not in scope.fields:
+        scope = scope.parent
+    return scope.redirect.get(name, scope)
 
 
 def _unpack(run: Run, target: ast.Tuple | ast.List, value: Value) -> None:

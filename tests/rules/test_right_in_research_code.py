@@ -420,6 +420,19 @@ RIGHT = {
         policy.log_prob(actions).sum().backward()
         assert actor.log_std.grad is not None
     """,
+    "a loop and a comprehension that use the same name": """
+        def train(model, x):
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            for _ in range(2):
+                gradients = torch.autograd.grad(model(x).pow(2).sum(), list(model.parameters()))
+                for parameter, gradient in zip([p for _, p in model.named_parameters()], gradients):
+                    parameter.grad = gradient
+                parameters = [p for _, p in model.named_parameters() if p.requires_grad]
+                optimizer.step()
+            return parameters
+
+        globals()["train"](nn.Linear(3, 1), torch.randn(8, 3))
+    """,
     "logits that are put together": """
         def contrast(features, others):
             logits = F.cosine_similarity(features, features).reshape(-1, 1)
