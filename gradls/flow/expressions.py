@@ -153,8 +153,10 @@ def _bool_op(run: Run, node: ast.BoolOp) -> Value:
         return results[0]
     if all((isinstance(value, Host) and value.kind == "bool") or truth.is_condition(value) for value in results):
         # Whatever the others are, one decides.
-        return host(wanted) if known is wanted else Host("bool")
-    joined = run.join.values(results)
+        if known is wanted:
+            return host(wanted)
+        return truth.combined(run, results, wanted) or Host("bool")
+    joined = truth.combined(run, results, wanted) or run.join.values(results)
     if known is wanted and isinstance(joined, Unknown):
         run.state.set(run.assumed, joined, wanted)
     return joined

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradls.autograd.versions import NEWEST, Version
-from gradls.flow import unbound
+from gradls.flow import truth, unbound
 from gradls.flow.chapters import Chapter
 from gradls.flow.graph import At, Node, Path
 from gradls.flow.join import Join
@@ -435,11 +435,13 @@ class Run:
         self.frame.forks += 1
         try:
             for asked, answer, arm in arms:
-                subject, decision = _decision(asked, answer)
+                follows = list(truth.decisions(asked, answer))
+                subject, decision = follows[0]
                 self.path = (path, subject, decision)
-                if isinstance(subject, Unknown):
-                    self.state.set(self.assumed, subject, decision)
-                    known.append((id(self.assumed), subject))
+                for part, so in follows:
+                    if isinstance(part, Unknown):
+                        self.state.set(self.assumed, part, so)
+                        known.append((id(self.assumed), part))
                 try:
                     completes = arm()
                 except OutOfBudget:
@@ -481,13 +483,3 @@ class Run:
         """What was written since `mark` holds only if that was run: `verbose and log(...)`."""
         if len(self.state.trail) > mark[0]:
             self.state.merge(mark, [self.state.capture(mark), {}], self.join.slot)
-
-
-def _decision(subject: object, decision: object) -> tuple[object, object]:
-    """The same decision about what was asked in the end: that `not x` is true, is that `x` is false."""
-    while isinstance(subject, Unknown) and isinstance(decision, bool):
-        whole, question = subject.fields.get("derived", (None, None))
-        if question != "not":
-            break
-        subject, decision = whole, not decision
-    return subject, decision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gradls.flow.elements import is_doubted
@@ -115,6 +116,42 @@ def derived(run: Run, value: Unknown, key: object) -> Unknown:
     return found
 
 
+def combined(run: Run, operands: list[Value], either: bool) -> Unknown | None:
+    """What `or` (`either`) or `and` of unknown values gives: the same each time. None if one is not unknown."""
+    first = operands[0]
+    if not isinstance(first, Unknown) or not all(isinstance(value, Unknown) for value in operands):
+        return None
+    key = ("or" if either else "and", *operands[1:])
+    found = first.fields.get(("derived", key))
+    if found is None:
+        if all(is_condition(value) for value in operands):
+            found = derived(run, first, key)
+        else:
+            found = run.join.values(operands)
+            if type(found) is not Unknown or found in operands:
+                return None
+            first.fields["derived", key] = found
+        found.fields["operands"] = either, tuple(operands)
+    assert isinstance(found, Unknown)
+    return found
+
+
+def decisions(subject: object, decision: object) -> Iterator[tuple[object, object]]:
+    """What is decided when something is: that `not x` is true, is that `x` is false. The first is about what was asked
+    in the end; others follow from that: if `x and y` is true, both are."""
+    while isinstance(subject, Unknown) and isinstance(decision, bool):
+        whole, question = subject.fields.get("derived", (None, None))
+        if question != "not":
+            break
+        subject, decision = whole, not decision
+    yield subject, decision
+    if isinstance(subject, Unknown) and "operands" in subject.fields:
+        either, operands = subject.fields["operands"]
+        if decision is not either:
+            for operand in operands:
+                yield from decisions(operand, decision)
+
+
 def item(run: Run, value: Unknown, key: int | str) -> Value:
     """An element of something unknown: what the program has put there, if it has, or the same unknown each time."""
     found: Value | None = value.fields.get(("derived", ("item", key)))
@@ -138,7 +175,7 @@ def is_condition(value: Value) -> bool:
     return isinstance(key, str) or (isinstance(key, tuple) and key[0] in _QUESTIONS)
 
 
-_QUESTIONS = ("eq", "ne", "lt", "le", "gt", "ge", "in", "isinstance", "hasattr")
+_QUESTIONS = ("eq", "ne", "lt", "le", "gt", "ge", "in", "isinstance", "hasattr", "and", "or")
 
 
 def narrow(run: Run, test: ast.expr, taken: bool) -> None:

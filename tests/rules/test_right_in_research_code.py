@@ -433,6 +433,30 @@ RIGHT = {
 
         globals()["train"](nn.Linear(3, 1), torch.randn(8, 3))
     """,
+    "a scaler under a condition of two parts": """
+        def fit(config, data, due):
+            net = nn.Linear(3, 1)
+            optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+            for x in data:
+                loss = net(x).pow(2).mean()
+                if config.scaled and config.dtype == "float16":
+                    scaler = torch.amp.GradScaler("cpu", enabled=True)
+                    scaler.scale(loss).backward()
+                else:
+                    loss.backward()
+                if due(x):
+                    if config.scaled and config.dtype == "float16":
+                        scaler.unscale_(optimizer)
+                    if config.scaled and config.dtype == "float16":
+                        scaler.step(optimizer)
+                        scaler.update()
+                    else:
+                        optimizer.step()
+                    optimizer.zero_grad()
+
+        from types import SimpleNamespace
+        globals()["fit"](SimpleNamespace(scaled=True, dtype="float16"), torch.randn(4, 8, 3), torch.is_tensor)
+    """,
     "logits that are put together": """
         def contrast(features, others):
             logits = F.cosine_similarity(features, features).reshape(-1, 1)
@@ -549,6 +573,7 @@ QUIET = {
     "GRD604": "is there such an attribute",
     "GRD701": "a loss that not all rounds add to",
     "GRD710": "attention over where it was before",
+    "GRD610": "a scaler under a condition of two parts",
 }
 
 
