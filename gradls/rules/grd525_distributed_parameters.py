@@ -6,7 +6,6 @@ from gradls.autograd.ops import find_op
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, from_earlier_round, leaves, meets, walk
-from gradls.flow.models.modules import modules_of, parameters_of
 from gradls.flow.values import Bound, Choice, Function, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -21,7 +20,7 @@ class DistributedParameters(Rule):
     A `DistributedDataParallel` whose next forward comes after a backward that reached some of the parameters of the
     module and not others: a layer that `forward` does not use, or an output that no loss is computed from. And one
     around a module without any parameter that requires grad. And one that is trained through its `module` only, without
-    a call of itself.
+    a call of itself, or only inside `no_sync()`.
 
     ## Why it matters
     The processes wait for each other until the gradients of all parameters that required grad when the module was
@@ -106,6 +105,35 @@ class DistributedParameters(Rule):
     assert not sent
     ```
 
+    ```python
+    import torch
+    import torch.distributed as dist
+    from torch.nn.parallel import DistributedDataParallel
+
+    sent = []
+
+
+    def send(state, bucket):
+        sent.append(bucket)
+        future = torch.futures.Future()
+        future.set_result(bucket.buffer())
+        return future
+
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    model = DistributedDataParallel(torch.nn.Linear(3, 1))
+    model.register_comm_hook(None, send)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        with model.no_sync():
+            for x in torch.randn(4, 8, 3):
+                model(x).pow(2).mean().backward()
+        optimizer.step()
+    dist.destroy_process_group()
+    assert not sent
+    ```
+
     ## Use instead
     A loss that is computed with all parameters; `requires_grad_(False)`, before the module is wrapped, for those that
     are not to be trained; or `find_unused_parameters=True`.
@@ -138,6 +166,35 @@ class DistributedParameters(Rule):
     teacher = torch.nn.Linear(3, 1).requires_grad_(False)
     assert model(torch.randn(8, 3)).shape == teacher(torch.randn(8, 3)).shape
     dist.destroy_process_group()
+    ```
+
+    ```python
+    import torch
+    import torch.distributed as dist
+    from torch.nn.parallel import DistributedDataParallel
+
+    sent = []
+
+
+    def send(state, bucket):
+        sent.append(bucket)
+        future = torch.futures.Future()
+        future.set_result(bucket.buffer())
+        return future
+
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    model = DistributedDataParallel(torch.nn.Linear(3, 1))
+    model.register_comm_hook(None, send)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    *first, last = torch.randn(4, 8, 3)
+    with model.no_sync():
+        for x in first:
+            model(x).pow(2).mean().backward()
+    model(last).pow(2).mean().backward()
+    optimizer.step()
+    dist.destroy_process_group()
+    assert sent
     ```
 
     ## When it is silent
@@ -183,7 +240,7 @@ class DistributedParameters(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("distributed-made"):
             if event.idle and not event.caught:
-                why = "all parameters of the module are frozen" if event.frozen else "the module has no parameters"
+                why = "all parameters of the module are frozen" if event.parameters else "the module has no parameters"
                 message = f"{code(facts, event.at.node)} raises: {why}. Use the module as it is, without the wrapper"
                 yield self.finding(place(event.at), message)
         yield from self._unfinished(facts)
@@ -195,13 +252,11 @@ class DistributedParameters(Rule):
             model = made.value
             if not isinstance(model, Instance):
                 continue
-            inner = model.fields.get("module")
-            if not isinstance(inner, Instance) or model.fields.get("escaped") or is_handed_out(facts, model):
+            own = made.parameters
+            if model.fields.get("escaped") or is_handed_out(facts, model):
                 continue
-            own = {tensor for _, tensor in parameters_of(inner)[0]}
-            if any(event.value is model for event in facts.of("distributed-called")):
-                continue
-            if any(_may_be_called(model, function) for records in facts.calls.values() for function, _, _ in records):
+            alone = [event for event in facts.of("distributed-called") if event.value is model]
+            if any(event.synchronized is not False for event in alone) or _may_be_called(facts, model, alone):
                 continue
             if any(event.value in own for event in facts.of("grad-read", "grad-set")):
                 continue  # They may be sent by hand.
@@ -210,18 +265,22 @@ class DistributedParameters(Rule):
                 (e for e in facts.of("step") if backward and e.clock > backward.clock and own & e.trained), None
             )
             if backward is not None and step is not None and is_on_the_way(made.path, backward.path):
-                yield self._report_bypassed(facts, made, backward, step)
+                yield self._report_bypassed(facts, made, alone, backward, step)
 
-    def _report_bypassed(self, facts: Facts, made: Event, backward: Event, step: Event) -> Finding:
+    def _report_bypassed(self, facts: Facts, made: Event, alone: list[Event], backward: Event, step: Event) -> Finding:
         name = made.value.name if isinstance(made.value, Instance) and made.value.name else "the wrapper"
+        what = "only called inside `no_sync()`" if alone else "never called, only what it wraps"
+        instead = "Leave the block for the last batch before each step" if alone else f"Call `{name}` itself"
         message = (
-            f"`{name}` is never called, only what it wraps: {code(facts, backward.at.node)} sends no gradients to the "
-            f"other processes, and {code(facts, step.at.node)} trains a model of its own in each. Call `{name}` itself"
+            f"`{name}` is {what}: {code(facts, backward.at.node)} sends no gradients to the other processes, and "
+            f"{code(facts, step.at.node)} trains a model of its own in each. {instead}"
         )
         story = [Step(place(made.at), "the module is wrapped here")]
-        inside = modules_of(made.value.fields["module"])[0] if isinstance(made.value, Instance) else []
-        call = next((e for e in facts.of("forward", "module-call") if e.clock > made.clock and e.value in inside), None)
-        if call is not None:
+        calls = facts.of("forward", "module-call")
+        call = next((e for e in calls if e.clock > made.clock and e.value in made.modules), None)
+        if alone:
+            story.append(Step(place(alone[0].at), "it is called inside `no_sync()` here"))
+        elif call is not None:
             story.append(Step(place(call.at), "what it wraps is called here"))
         story.append(Step(place(step.at), "each process steps alone"))
         return self.finding(place(backward.at), message, story, severity=Severity.WARNING)
@@ -259,10 +318,17 @@ class DistributedParameters(Rule):
         return self.finding(place(event.at), message, [Step(place(backward.at), "this backward does not reach them")])
 
 
-def _may_be_called(model: Instance, function: Value) -> bool:
+def _may_be_called(facts: Facts, model: Instance, known: list[Event]) -> bool:
+    """Is the wrapper called in another place than those that are known?"""
+    places = {event.at.node for event in known}
+    others = (records for node, records in facts.calls.items() if node not in places)
+    return any(_is_among(model, function) for records in others for function, _, _ in records)
+
+
+def _is_among(model: Instance, function: Value) -> bool:
     """Is the wrapper, or its `forward`, one of those of which one is called?"""
     if isinstance(function, Choice):
-        return any(_may_be_called(model, option) for option in function.options)
+        return any(_is_among(model, option) for option in function.options)
     if isinstance(function, Bound):
         return function.receiver is model and function.name in ("forward", "__call__")
     return function is model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,23 @@ def test_the_wrapper_is_passed_by(train: str, step: str, found: int) -> None:
     assert [severity for severity, _ in reported("GRD525", BYPASSED.format(train=train, step=step))] == [
         "warning"
     ] * found
+
+
+@pytest.mark.parametrize(
+    ("train", "found"),
+    [
+        ("model.module.loss(x).backward()", ["warning"]),
+        ("with model.no_sync():\n            model(x).sum().backward()", ["warning"]),
+        ("with model.no_sync() if step % 4 else nullcontext():\n            model(x).sum().backward()", []),
+        ("with model.no_sync():\n            model(x).sum().backward()\n        model(x).sum().backward()", []),
+    ],
+)
+def test_the_wrapper_in_a_function(train: str, found: list[str]) -> None:
+    head, name, body = BYPASSED.partition("model, x")
+    start = "from contextlib import nullcontext\n\ndef main(step):\n"
+    program = head + start + textwrap.indent(name + body, "    ")
+    text = program.format(train=train, step="optimizer.step()")
+    assert [severity for severity, _ in reported("GRD525", text)] == found
 
 
 def test_a_model_that_is_wrapped_if_there_are_several_processes() -> None:

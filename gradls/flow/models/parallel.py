@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.hierarchy import is_module
-from gradls.flow.models.modules import parameters_of
+from gradls.flow.models.modules import modules_of, parameters_of
 from gradls.flow.models.registry import function, method
-from gradls.flow.values import FALSE, NONE, Instance, Sequence, Tensor, Value
+from gradls.flow.values import FALSE, NONE, TRUE, Instance, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 DISTRIBUTED = "torch.nn.parallel.DistributedDataParallel"
+_NO_SYNC = f"{DISTRIBUTED}.no_sync"
+_SYNCHRONIZED = "require_backward_grad_sync"
+"""The attribute that says, while the module is called, whether gradients are to be sent."""
 
 
 @function("torch.nn.DataParallel", "torch.nn.parallel.DataParallel")
@@ -41,7 +44,14 @@ def distributed(run: Run, path: str, call: Call) -> Value:
     awaited = tuple(tensor for _, tensor in parameters if tensor.requires_grad is True)
     if known and strict:
         instance.data["awaited"] = awaited
-    run.event("distributed-made", call.node, instance, idle=known and not awaited, frozen=bool(parameters))
+    run.event(
+        "distributed-made",
+        call.node,
+        instance,
+        idle=known and not awaited,
+        parameters=frozenset(tensor for _, tensor in parameters),
+        modules=() if inner is None else modules_of(inner)[0],
+    )
     return instance
 
 
@@ -53,9 +63,10 @@ def call_wrapped(run: Run, receiver: Instance, call: Call) -> Value:
     from gradls.flow.calls import call_value
 
     inner = receiver.fields.get("module")
-    run.event("distributed-called", call.node, receiver)
+    synchronized = truth.truth(run, receiver.fields.get(_SYNCHRONIZED, TRUE))
+    run.event("distributed-called", call.node, receiver, synchronized=synchronized)
     if "awaited" in receiver.data:
-        handed = receiver.fields.get("escaped") or "require_backward_grad_sync" in receiver.fields
+        handed = receiver.fields.get("escaped") or _SYNCHRONIZED in receiver.fields
         awaited: tuple[Tensor, ...] = receiver.data["awaited"]
         run.event(
             "distributed-forward",
@@ -66,6 +77,30 @@ def call_wrapped(run: Run, receiver: Instance, call: Call) -> Value:
             grad=run.mode["grad"],
         )
     return call_value(run, inner, call) if inner is not None else run.unknown("call")
+
+
+@method(DISTRIBUTED, "no_sync")
+def no_sync(run: Run, receiver: Instance, call: Call) -> Value:
+    """A block in which the module is called without that its gradients are to be sent."""
+    manager = Instance(run.state, run.lib(_NO_SYNC), run.at(call.node))
+    manager.data["of"] = receiver
+    return manager
+
+
+@method(_NO_SYNC, "__enter__")
+def enter_no_sync(run: Run, receiver: Instance, call: Call) -> None:
+    model: Instance = receiver.data["of"]
+    receiver.data["before"] = model.fields.get(_SYNCHRONIZED)
+    run.state.set(model.fields, _SYNCHRONIZED, FALSE)
+
+
+@method(_NO_SYNC, "__exit__")
+def leave_no_sync(run: Run, receiver: Instance, call: Call) -> None:
+    model, before = receiver.data["of"], receiver.data["before"]
+    if before is None:
+        run.state.drop(model.fields, _SYNCHRONIZED)
+    else:
+        run.state.set(model.fields, _SYNCHRONIZED, before)
 
 
 @method(DISTRIBUTED, "register_comm_hook")
