@@ -21,6 +21,7 @@ ATTRIBUTES: dict[tuple[str, str], Model] = {}
 SETTERS: dict[tuple[str, str], Model] = {}
 
 MODULES = (
+    "accelerators",
     "attributes",
     "autograd_functions",
     "builtins",

@@ -1,0 +1,94 @@
+"""What Accelerate and Fabric prepare is followed like what they were given. The programs are run with Accelerate."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from tests.rules.reported import IMPORTS, check_error, check_right, reported
+
+SETUP = IMPORTS + textwrap.dedent("""
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(cpu=True)
+    net = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(8, 3), torch.randn(8, 1)))
+    model, optimizer, loader = accelerator.prepare(net, optimizer, loader)
+""")
+RIGHT = {
+    "all that there is": """
+        before = net[0].weight.clone()
+        for x, y in loader:
+            with accelerator.accumulate(model):
+                with accelerator.autocast():
+                    loss = F.mse_loss(model(x), y)
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:
+                    accelerator.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                optimizer.zero_grad()
+        accelerator.print(accelerator.gather(loss.detach()))
+        assert accelerator.unwrap_model(model) is net and not torch.equal(before, net[0].weight)
+    """,
+    "one thing": """
+        teacher = accelerator.prepare(nn.Linear(3, 1).requires_grad_(False))
+        for x, y in loader:
+            optimizer.zero_grad()
+            accelerator.backward(F.mse_loss(model(x), teacher(x)))
+            optimizer.step()
+    """,
+    "a graph that is used twice": """
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = F.mse_loss(model(x), y)
+            accelerator.backward(loss, retain_graph=True)
+            accelerator.backward(loss)
+            optimizer.step()
+    """,
+}
+RAISES = {
+    ("GRD101", "a detached loss"): "accelerator.backward(F.mse_loss(model(x).detach(), y))  # raises RuntimeError: ",
+    ("GRD301", "a graph that is freed"): (
+        "loss = F.mse_loss(model(x), y)\naccelerator.backward(loss)\n"
+        "accelerator.backward(loss)  # raises RuntimeError: "
+    ),
+    ("GRD302", "a loss of several elements"): "accelerator.backward(model(x).expand(2, 1))  # raises RuntimeError: ",
+}
+
+
+@pytest.mark.parametrize("title", RIGHT)
+def test_right(title: str) -> None:
+    check_right(SETUP + textwrap.dedent(RIGHT[title]))
+
+
+@pytest.mark.parametrize(("code", "title"), RAISES)
+def test_what_raises(code: str, title: str) -> None:
+    lines = textwrap.indent(RAISES[code, title], "    ")
+    check_error(code, f"{SETUP}for x, y in loader:\n{lines}\n")
+
+
+def test_gradients_that_are_not_cleared() -> None:
+    program = SETUP + textwrap.dedent("""
+        for x, y in loader:
+            accelerator.backward(F.mse_loss(model(x), y))
+            optimizer.step()
+    """)
+    assert reported("GRD601", program) == [("warning", "optimizer.step()")]
+
+
+def test_fabric() -> None:
+    program = """
+    from lightning import Fabric
+
+    fabric = Fabric(accelerator="cpu")
+    net = nn.Linear(3, 1)
+    model, optimizer = fabric.setup(net, torch.optim.SGD(net.parameters(), lr=0.1))
+    for x in fabric.setup_dataloaders(torch.utils.data.DataLoader(torch.randn(8, 3))):
+        optimizer.zero_grad()
+        fabric.backward(model(x){cut}.pow(2).mean())
+        optimizer.step()
+    """
+    assert reported("GRD101", program.format(cut="")) == []
+    assert reported("GRD101", program.format(cut=".detach()")) == [("error", "model(x).detach()")]
