@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from gradls.autograd.modules import find_module
 from gradls.flow.facts import Facts
 from gradls.flow.hierarchy import is_module
-from gradls.flow.models.modules import ITEMS, contents, recurrent_shape
-from gradls.flow.values import Choice, Host, Instance, Tensor, Unknown, Value
+from gradls.flow.models.modules import contents, recurrent_shape
+from gradls.flow.values import ITEMS, Choice, Host, Instance, Tensor, Unknown, Value
 from gradls.syntax.separators import line_in_words
 
 Members = dict[Instance, dict[str, Value]]

@@ -27,6 +27,7 @@ from gradls.flow.models.registry import family_of, find_attribute, find_method_o
 from gradls.flow.state import Fields
 from gradls.flow.values import (
     ESCAPED,
+    ITEMS,
     NONE,
     Bound,
     Choice,
@@ -364,7 +365,7 @@ def _register(run: Run, receiver: Instance, name: str, value: Value, target: ast
     if gone and isinstance(value, (Tensor, Instance)):
         run.state.drop(receiver.fields, ("deleted", name))
     run.event("attribute-set", target, receiver, name=name, assigned=value, old=old, augmented=augmented, gone=gone)
-    if modules.ITEMS in receiver.fields:
+    if ITEMS in receiver.fields:
         if isinstance(value, Instance) and hierarchy.is_module(value):
             modules.hold(run, receiver, name, value)
         else:

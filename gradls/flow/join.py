@@ -11,6 +11,7 @@ from gradls.flow.elements import is_doubted
 from gradls.flow.graph import HIDING, Edge, Node, flow_of, walk
 from gradls.flow.state import MISSING
 from gradls.flow.values import (
+    ITEMS,
     Bound,
     Choice,
     Host,
@@ -53,6 +54,8 @@ class Join:
         if key == "rest":
             present = [value for value in values if value is not None]
             return self.values(present) if present else None
+        if key == ITEMS and any(isinstance(value, Sequence) for value in values):
+            values = self._with_names(values)
         if isinstance(first, Value):
             return self.by_branch(values, self.decided) if None not in values else None
         if isinstance(first, Node):
@@ -243,6 +246,18 @@ class Join:
         head = tuple(self.values([items[index] for items, _ in parts]) for index in range(length))
         tail = [item for items, rest in parts for item in (*items[length:], *([rest] if rest is not None else []))]
         return head, self.values(tail) if tail else None
+
+    def _with_names(self, contents: list[Any]) -> list[Any]:
+        """What branches put into a container, each with names if any has names: `model[0] = ...`, `setattr`."""
+        if not any(isinstance(one, Mapping) for one in contents):
+            return contents
+        return [self._named(one) if isinstance(one, Sequence) else one for one in contents]
+
+    def _named(self, contents: Sequence) -> Mapping:
+        found = Mapping(self.state, {str(number): item for number, item in enumerate(contents.items)}, contents.rest)
+        if is_doubted(contents):
+            found.fields["unsure"] = frozenset(found.entries)
+        return found
 
     def mappings(self, mappings: Values[Mapping]) -> Mapping:
         if len(mappings) == 1:

@@ -14,7 +14,7 @@ from gradls.flow.graph import Round
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.run import Loop
 from gradls.flow.state import MISSING, Changes
-from gradls.flow.values import Choice, Class, Host, Instance, Mapping, Sequence, Tensor, Value, host
+from gradls.flow.values import ITEMS, Choice, Class, Host, Instance, Mapping, Sequence, Tensor, Value, host
 from gradls.syntax.walk import walk
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _are_objects(items: list[Value]) -> bool:
 
 def container_elements(run: Run, value: Value) -> Value | None:
     """What a container module holds, as a list; None if `value` is none."""
-    from gradls.flow.models.modules import ITEMS, has_keys
+    from gradls.flow.models.modules import has_keys
 
     held = value.fields.get(ITEMS) if isinstance(value, Instance) else None
     if isinstance(held, Mapping) and not has_keys(value):

@@ -99,7 +99,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
                 why, leaves = "parameters", tuple(leaf for leaf in leaves if leaf in never)
             elif not optimized and leaves and not any(leaf in reached for leaf in leaves):
                 why, leaves = "untrained", tuple(leaf for leaf in leaves if leaf.is_parameter and leaf not in gone)
-            elif leaves and root.scalar is not False and _may_cost_a_term(cut, reached_nodes):
+            elif leaves and _is_loss(event) and _may_cost_a_term(cut, reached_nodes):
                 never_meant = cut.cut is not None and cut.cut.kind in _NEVER_MEANT
                 if never_meant not in dead:
                     dead[never_meant] = _behind_dead_terms(root, never_meant)
@@ -112,6 +112,11 @@ def _all(facts: Facts) -> Iterator[Lost]:
             if (cut, why) not in seen and leaves:
                 seen.add((cut, why))
                 yield Lost(cut, event, leaves, why)
+
+
+def _is_loss(event: Event) -> bool:
+    """Is backward called on a loss? What has several elements, or is given a gradient, may be any result."""
+    return event.node is not None and (event.node.scalar or (event.node.scalar is None and not event.gradient))
 
 
 def _is_of_data(root: Node, cuts: list[Node]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradls.flow.hierarchy import is_module, library_bases
-from gradls.flow.values import Choice, Class, Instance, Mapping, Sequence, Tensor, Value
+from gradls.flow.values import ITEMS, Choice, Class, Instance, Mapping, Sequence, Tensor, Value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +24,6 @@ class PlainContainer:
 
 def plain_containers(module: Instance) -> list[PlainContainer]:
     """The attributes of a module in which parameters are hidden from `parameters()`."""
-    from gradls.flow.models.modules import ITEMS
 
     registered: set[int] | None = None
     found = []

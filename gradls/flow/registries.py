@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import attributes
 from gradls.flow.hierarchy import is_module
-from gradls.flow.models.modules import ITEMS, members
-from gradls.flow.values import Host, Instance, Mapping, Sequence, Tensor, Value
+from gradls.flow.models.modules import members
+from gradls.flow.values import ITEMS, Host, Instance, Mapping, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run

@@ -84,6 +84,8 @@ def host(value: Any, node: Node | None = None) -> Host:
 
 LARGEST, LONGEST = 1 << 512, 10_000
 MOST_ITEMS = 2000
+ITEMS = "*items"
+"""The field in which container modules keep what they hold: a sequence, or a mapping if it has names."""
 """A list that grows has no more items: the others are one that is unknown."""
 
 

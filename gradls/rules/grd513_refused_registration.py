@@ -6,8 +6,20 @@ from collections.abc import Iterable, Iterator
 from gradls.autograd.modules import find_module
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hierarchy import is_module, is_module_class, is_module_path, library_bases
-from gradls.flow.models.modules import ITEMS
-from gradls.flow.values import Bound, Class, Function, Host, Instance, Lib, Mapping, Sequence, Tensor, Value, is_none
+from gradls.flow.values import (
+    ITEMS,
+    Bound,
+    Class,
+    Function,
+    Host,
+    Instance,
+    Lib,
+    Mapping,
+    Sequence,
+    Tensor,
+    Value,
+    is_none,
+)
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, TextEdit
 from gradls.rules.rule import Rule

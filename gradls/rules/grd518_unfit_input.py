@@ -128,7 +128,10 @@ class UnfitInput(Rule):
             story.append(Step(place(event.calls[0]), "it is called from here"))
         if event.made is not None:
             story.append(Step(place(event.made), "the layer is made here"))
-        return self.finding(place(event.at), f"{code(facts, event.at.node)} raises: {why}", story)
+        # What another file makes may be made for other layers: there it may ask first.
+        made_elsewhere = tensor.node.at is not None and tensor.node.at.source is not event.at.source
+        severity = Severity.INFORMATION if made_elsewhere else None
+        return self.finding(place(event.at), f"{code(facts, event.at.node)} raises: {why}", story, severity=severity)
 
 
 def _of_dtype(event: Event) -> str:

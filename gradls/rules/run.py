@@ -9,7 +9,7 @@ from functools import lru_cache
 from gradls.flow.chapters import Chapter
 from gradls.flow.facts import Asked, Facts, asked_by
 from gradls.flow.mistakes import tell
-from gradls.rules.finding import Finding
+from gradls.rules.finding import Finding, Severity
 from gradls.rules.plugins import require_sound
 from gradls.rules.registry import all_rules
 from gradls.rules.rule import Rule
@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 def findings(
     facts: Facts, rules: Iterable[Rule] | None = None, pause: Callable[[], None] | None = None
 ) -> list[Finding]:
-    """The findings in the order of the text, each mistake once. A rule that fails costs its own findings only.
+    """The findings in the order of the text, each mistake once, as grave as it may be. A rule that fails costs its own
+    findings only.
 
     What the rules find in a chapter is remembered with it. `pause` is called after each that is new, and may
     raise.
@@ -33,13 +34,13 @@ def findings(
     for chapter in facts.chapters:
         is_new = plan not in chapter.memo
         for finding in _in_chapter(facts, chapter, plan):
-            found.setdefault(_key(finding), finding)
+            _add(found, finding)
         if is_new and pause is not None:
             pause()
     for rule in plan.rules:
         if rule.whole_file and not (rule.of_absence and facts.unfinished):
             for finding in _checked(rule, facts):
-                found.setdefault(_key(finding), finding)
+                _add(found, finding)
     if not found:
         return []
     return sorted(_in_cells(found.values(), plan.rules), key=lambda finding: (finding.span, finding.code))
@@ -57,8 +58,15 @@ def _in_cells(findings: Iterable[Finding], rules: Iterable[Rule]) -> Iterator[Fi
         yield finding
 
 
-def _key(finding: Finding) -> tuple[str, str, object]:
-    return finding.code, finding.path, finding.span
+def _add(found: dict[tuple[str, str, object], Finding], finding: Finding) -> None:
+    """Of several about the same place, the first of the gravest is told."""
+    key = finding.code, finding.path, finding.span
+    known = found.get(key)
+    if known is None or _GRAVITY[finding.severity] < _GRAVITY[known.severity]:
+        found[key] = finding
+
+
+_GRAVITY = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 def _in_chapter(facts: Facts, chapter: Chapter, plan: _Plan) -> list[Finding]:

@@ -4,9 +4,11 @@ alike."""
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 
 import pytest
 
+from gradls.workspace.session import Session
 from tests.rules.reported import IMPORTS, check_error, check_right, reported
 
 ACTOR = """
@@ -433,6 +435,35 @@ RIGHT = {
 
         globals()["train"](nn.Linear(3, 1), torch.randn(8, 3))
     """,
+    "a reference that is given a gradient": """
+        layer = nn.Linear(3, 2)
+        weight, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
+        x = torch.randn(8, 3, requires_grad=True)
+
+        def compare(x, weight, bias):
+            layer(x).backward(torch.ones(8, 2))
+            other = x.detach().requires_grad_()
+            weight.requires_grad_()
+            (other @ weight.t() + bias).backward(torch.ones(8, 2))
+            assert torch.allclose(x.grad, other.grad)
+
+        compare(x, weight, bias)
+    """,
+    "layers that a branch replaces by name": """
+        def swap(module, wanted):
+            for name, child in module.named_children():
+                if wanted(child):
+                    new = nn.Linear(child.in_features, child.out_features)
+                    new.weight = child.weight
+                    setattr(module, name, new)
+                else:
+                    swap(child, wanted)
+
+        model = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.Linear(4, 1)))
+        swap(model, globals().get("wanted", lambda layer: layer is model[0]))
+        model(torch.randn(8, 3)).sum().backward()
+        assert model[0].weight.grad is not None
+    """,
     "a scaler under a condition of two parts": """
         def fit(config, data, due):
             net = nn.Linear(3, 1)
@@ -628,3 +659,32 @@ def test_copies_that_branches_make_of_a_leaf() -> None:
         return (other * weight).sum() + one.sum()
     """
     assert [text for _, text in reported("GRD203", program)] == ["x += 1"]
+
+
+def test_an_input_that_another_file_makes(tmp_path: Path) -> None:
+    """That file may ask first what kind of model it has."""
+    (tmp_path / "probe.py").write_text(
+        "import torch\n\ndef probe(model, size):\n    if size:\n        model(torch.randint(0, size, (1, 3)))\n"
+    )
+    text = IMPORTS + textwrap.dedent("""
+        from probe import probe
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Linear(3, 1)
+
+            def forward(self, x):
+                return self.layer(x)
+
+        def main(size):
+            probe(Net(), size)
+            Net()({x})
+    """)
+    main = tmp_path / "main.py"
+    severities = []
+    for x in ("torch.randn(1, 3)", "torch.ones(1, 3).long()"):
+        session = Session(tmp_path)
+        session.open(str(main), text.format(x=x))
+        severities.append([finding.severity.value for finding in session.findings(str(main))])
+    assert severities == [["information"], ["error"]]

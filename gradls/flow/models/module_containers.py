@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
-from gradls.flow.models.modules import ITEMS, contents, has_keys, kept
+from gradls.flow.models.modules import contents, has_keys, kept
 from gradls.flow.models.registry import function, method
 from gradls.flow.values import (
+    ITEMS,
     MOST_ITEMS,
     NONE,
     Host,

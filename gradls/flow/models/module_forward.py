@@ -16,11 +16,12 @@ from gradls.flow.elements import is_doubted
 from gradls.flow.graph import Edge, Node, Saved
 from gradls.flow.graph import saved as keep
 from gradls.flow.hierarchy import INIT_ALONE, MODULE, is_module_path, lacks_forward, library_bases
-from gradls.flow.models.modules import CONTAINERS, ITEMS, contents, initialize
+from gradls.flow.models.modules import CONTAINERS, contents, initialize
 from gradls.flow.models.registry import method
 from gradls.flow.operations import apply, check_saved, derived_tensor, more_of
 from gradls.flow.values import (
     FALSE,
+    ITEMS,
     NONE,
     TRUE,
     Choice,

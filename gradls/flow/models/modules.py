@@ -16,6 +16,7 @@ from gradls.flow.elements import is_doubted
 from gradls.flow.hierarchy import MODULE, WRAPPERS, is_module
 from gradls.flow.models.registry import function
 from gradls.flow.values import (
+    ITEMS,
     NONE,
     Choice,
     Host,
@@ -32,8 +33,6 @@ from gradls.flow.values import (
 if TYPE_CHECKING:
     from gradls.flow.run import Run
 
-ITEMS = "*items"
-"""The field in which container modules keep what they hold."""
 BEHIND = "behind"
 """Of the dictionary of a container: the names of those that stand behind the ones whose names are not known."""
 FURTHER = "parameters"
