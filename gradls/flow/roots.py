@@ -14,7 +14,7 @@ from gradls.flow.calls import call_function
 from gradls.flow.chapters import Chapter, forget_unclear
 from gradls.flow.mistakes import tell
 from gradls.flow.models.autograd_functions import context_arguments, run_apart
-from gradls.flow.models.modules import ITEMS, contents, parameters_of
+from gradls.flow.models.modules import contents, parameters_of
 from gradls.flow.models.registry import load
 from gradls.flow.proofs import prove
 from gradls.flow.run import (
@@ -26,7 +26,7 @@ from gradls.flow.run import (
     Run,
 )
 from gradls.flow.statements import exec_block
-from gradls.flow.values import Bound, Class, Function, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
+from gradls.flow.values import ITEMS, Bound, Class, Function, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 from gradls.syntax.source import Source
 
 log = logging.getLogger(__name__)

@@ -92,3 +92,21 @@ def test_fabric() -> None:
     """
     assert reported("GRD101", program.format(cut="")) == []
     assert reported("GRD101", program.format(cut=".detach()")) == [("error", "model(x).detach()")]
+
+
+def test_apex() -> None:
+    program = """
+    from apex import amp
+
+    net = nn.Linear(3, 1)
+    model, optimizer = amp.initialize(net, torch.optim.SGD(net.parameters(), lr=0.1), opt_level="O1")
+    for x in torch.randn(4, 8, 3):
+        optimizer.zero_grad()
+        loss = model(x){cut}.pow(2).mean()
+        with amp.scale_loss(loss, optimizer) as scaled:
+            scaled.backward()
+        optimizer.step()
+    """
+    assert reported("GRD101", program.format(cut="")) == reported("GRD601", program.format(cut="")) == []
+    assert reported("GRD101", program.format(cut=".detach()")) == [("error", "model(x).detach()")]
+    assert reported("GRD601", program.format(cut="").replace("optimizer.zero_grad()", "pass")) != []

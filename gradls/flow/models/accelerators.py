@@ -1,7 +1,8 @@
-"""Accelerate and Fabric: what they prepare for a device, or for several processes, is used as before."""
+"""Accelerate, Fabric and Apex: what they prepare for a device, or for several processes, is used as before."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
@@ -9,7 +10,8 @@ from gradls.flow.backward import run_backward
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.models.registry import function, method
 from gradls.flow.models.training import clip
-from gradls.flow.values import NONE, Instance, Sequence, Value
+from gradls.flow.operations import derived_tensor
+from gradls.flow.values import NONE, Instance, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -36,10 +38,41 @@ def prepare(run: Run, receiver: Instance, call: Call) -> Value:
     under autocast, or with parameters of another precision."""
     if call.unsure or not call.args:
         return run.unknown("call", "prepare")
-    for value in call.args:
+    _forget_precision(run, call.args)
+    return call.args[0] if len(call.args) == 1 else Sequence(run.state, "tuple", tuple(call.args))
+
+
+def _forget_precision(run: Run, prepared: Iterable[Value]) -> None:
+    for value in prepared:
         for _, parameter in parameters_of(value)[0] if isinstance(value, Instance) else ():
             run.state.set(parameter.fields, "exact", None)
-    return call.args[0] if len(call.args) == 1 else Sequence(run.state, "tuple", tuple(call.args))
+
+
+@function("apex.amp.initialize")
+def initialize(run: Run, path: str, call: Call) -> Value:
+    """The models, and the optimizers if it is given any: https://nvidia.github.io/apex/amp.html"""
+    models, optimizers = call.get(0, "models"), call.get(1, "optimizers")
+    if call.unsure or models is None:
+        return run.unknown("call", "initialize")
+    _forget_precision(run, models.elements if isinstance(models, Sequence) else (models,))
+    return models if optimizers is None or is_none(optimizers) else Sequence(run.state, "tuple", (models, optimizers))
+
+
+@function("apex.amp.scale_loss")
+def scale_loss(run: Run, path: str, call: Call) -> Value:
+    """A block with a loss that is larger; the gradients are divided by as much when it is left."""
+    loss = call.get(0, "loss")
+    if isinstance(loss, Tensor):
+        scaled: Value = derived_tensor(run, "scale", [loss], call.node, shape=loss.shape, saves=True)
+    else:
+        scaled = loss if loss is not None else run.unknown("call", "scale_loss")
+    return _block(run, call, scaled)
+
+
+@function("apex.parallel.DistributedDataParallel", "apex.parallel.convert_syncbn_model")
+def parallel(run: Run, path: str, call: Call) -> Value:
+    """A module that calls the one that it is given."""
+    return call.get(0, "module") or run.unknown("call", path)
 
 
 @method(ACCELERATOR, "unwrap_model")
@@ -68,8 +101,12 @@ def clip_gradients(run: Run, receiver: Instance, call: Call) -> Value:
 @method(FABRIC, "no_backward_sync", "rank_zero_first")
 def block(run: Run, receiver: Instance, call: Call) -> Value:
     """A block that leaves the grad mode alone."""
+    return _block(run, call, NONE)
+
+
+def _block(run: Run, call: Call, entered: Value) -> Value:
     made = Instance(run.state, run.lib(_BLOCK), run.at(call.node))
-    made.data["enters"] = NONE
+    made.data["enters"] = entered
     return made
 
 
