@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 @method("torch.nn.Sequential", "append")
 @method("torch.nn.ParameterList", "append")
 def append(run: Run, receiver: Instance, call: Call) -> Value:
-    items, value = receiver.fields.get(ITEMS), call.get(0)
+    items, given = receiver.fields.get(ITEMS), call.get(0)
     run.event("container-filled", call.node, receiver, how="append", call=call)
-    value = value if value is None else kept(run, receiver, value, call.node)
-    if isinstance(items, Sequence) and value is not None:
+    if given is None:
+        return receiver
+    value = kept(run, receiver, given, call.node)
+    if isinstance(items, Sequence):
         run.state.set(items.fields, "items", (*items.items, value))
-    elif isinstance(items, Mapping) and value is not None:
+    elif isinstance(items, Mapping):
         run.state.set(items.entries, str(len(items.entries)), value)
     return receiver
 
