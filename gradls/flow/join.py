@@ -87,7 +87,9 @@ class Join:
             return distinct[0]
         edges: dict[Node | None, Values[Edge]] = {node: _edges_to(node, distinct) for node in distinct}
         phi = Node(self.state, "phi", None, tuple(dict.fromkeys(chain(*edges.values()))), kind="phi")
-        kept = [edge.node for before in options(self.state.before) for edge in edges.get(_node_of(before), ())]
+        before = self.state.before
+        values = options(before) if isinstance(before, Value) else ()
+        kept = [edge.node for value in values for edge in edges.get(_node_of(value), ())]
         if kept:
             phi.fields[KEPT] = frozenset(kept)
         scalars = {node.scalar for node in distinct}
