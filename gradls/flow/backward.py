@@ -23,11 +23,14 @@ from gradls.flow.graph import (
 )
 from gradls.flow.operations import cut_node, derived_tensor
 from gradls.flow.second_order import Gradient, gradients, is_constant
+from gradls.flow.state import PRESUMED
 from gradls.flow.values import Host, Sequence, Tensor, Unknown, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.notes import Event
     from gradls.flow.run import Run
+
+PRESUMED.add("grad")
 
 
 def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value | None, method: bool) -> None:

@@ -100,6 +100,9 @@ def empty_behind(what: _Emptied) -> None:
 
 ABSENT: dict[Any, Any] = {}
 """What it is that a slot is not there, for those of which the absence means something. Who has such slots adds them."""
+PRESUMED: set[Any] = set()
+"""Slots that what reads them later may find empty, if only some branches have filled them: the slot `presumed` of the
+value says so. Who has such slots adds them."""
 Changes = dict[tuple[int, Any], tuple[Fields, Any, Any]]
 """What a stretch of the analysis wrote: (identity of the fields, key) to (fields, key, last value)."""
 
@@ -224,9 +227,8 @@ class State:
                     # The longest stands for all: some of it may not be there.
                     self.set(fields, "unsure", True)
         for fields, key in gaps:
-            of = getattr(fields.get(key), "fields", None) if key == "grad" else None
+            of = getattr(fields.get(key), "fields", None) if key in PRESUMED else None
             if of is not None:
-                # The other branches may have left no gradient.
                 self.set(of, "presumed", True)
         for entries, key in missing:
             self.set(entries.about, "unsure", entries.about.get("unsure", frozenset()) | {key})
