@@ -198,3 +198,18 @@ Trainer(torch.nn.Linear(3, 1)).train([torch.randn(8, 3)])
     session = Session(tmp_path)
     session.open(str(main), text)
     assert session.findings(str(main)) == []
+
+
+def test_a_wrapper_around_something_unknown() -> None:
+    snippet = """
+    from torch.nn.parallel import DistributedDataParallel
+
+    def main(net, loader):
+        model = DistributedDataParallel(net)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for x in loader:
+            optimizer.zero_grad()
+            model.module(x).sum().backward()
+            optimizer.step()
+    """
+    assert reported("GRD525", snippet) == []

@@ -346,7 +346,7 @@ def let_go(run: Run, container: Instance, name: str) -> None:
         run.state.drop(items.entries, name)
 
 
-def modules_of(value: Instance, seen: set[int] | None = None) -> tuple[list[Instance], bool]:
+def modules_of(value: Value, seen: set[int] | None = None) -> tuple[list[Instance], bool]:
     """A module and all its submodules, and whether there may be others."""
     seen = set() if seen is None else seen
     if not isinstance(value, Instance):
