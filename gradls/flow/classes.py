@@ -319,13 +319,14 @@ def super_attribute(run: Run, value: Super, name: str) -> Value:
 
 
 def _behind_library(receiver: Value, cls: Lib, name: str) -> Bound:
-    """What `super(nn.Linear, self)` finds: something of a base of the program that comes later, or of `nn.Module`."""
+    """What `super(nn.Linear, self)` finds: something of a base of the program that comes later, if that is a module
+    itself, or of `nn.Module`, which comes before all that are none."""
     if isinstance(receiver, Instance) and isinstance(receiver.cls, Class):
         order = linearize(receiver.cls)
         start = next((index for index, base in enumerate(order) if isinstance(base, Lib) and base.path == cls.path), -1)
         for base in order[start + 1 :]:
             found = base.fields.get(name) if isinstance(base, Class) else None
-            if isinstance(found, Function):
+            if isinstance(found, Function) and is_module_class(base) is not False:
                 return Bound(receiver, found, name)
     return Bound(receiver, None, f"{MODULE}.{INIT_ALONE if name == '__init__' else name}")
 

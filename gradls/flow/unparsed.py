@@ -31,15 +31,17 @@ _BEGINNING = re.compile(r"\s*[\w\"'(\[{)\]}@*.~-]")
 
 
 def written_instead(run: Run, statement: ast.Pass) -> str:
-    """The text that a `pass` stands in for; empty if it is one."""
+    """The text that a `pass` stands in for; empty if it is one, here or in an older text that stands in for a broken
+    one."""
     source = run.frame.file.source
     problems = source.problems
     if not problems or source.segment(statement) == "pass":
         return ""
     line = source.line(statement)
     for problem in problems:
-        if problem.gap is not None and problem.gap.start < line <= problem.gap.end:
-            return "".join(source.lines[problem.gap.start : problem.gap.end])
+        gap = problem.gap
+        if gap is not None and gap.start < line <= gap.end and "".join(gap.lines).strip() == "pass":
+            return "".join(source.lines[gap.start : gap.end])
     return ""
 
 

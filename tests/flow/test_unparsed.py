@@ -151,3 +151,20 @@ def test_a_right_program_with_a_hole_is_not_blamed(path: Path) -> None:
         loud = (Severity.ERROR, Severity.WARNING)
         wrong = [item.message for item in findings(analyze(Source.read(text))) if item.severity in loud]
         assert not wrong, text
+
+
+def test_a_pass_in_what_stands_in_for_broken_lines() -> None:
+    """The lines between two changes that break each other are what they were; their `pass` is one."""
+    whole = (
+        "import torch\n\nimport os\nx = torch.ones(3, requires_grad=True)\ntry:\n    os.makedirs('x')\n"
+        "except OSError:\n    pass\ny = x * 2\nif y.sum() > 0:\n    z = 1\nelse:\n    z = 2\nw = y + 1\n"
+    )
+    broken = whole.replace("import os\n", "").replace("else:", "import os\nelse:")
+    source = Source.read(whole, "x.py")
+    source.edit(split_lines(broken))
+    assert source.problems
+    facts = analyze(source)
+    assert not facts.unfinished
+    assert [state.requires_grad for state in facts.states] == [
+        state.requires_grad for state in analyze(Source.read(whole, "x.py")).states
+    ]
