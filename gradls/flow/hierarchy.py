@@ -14,10 +14,12 @@ from gradls.flow.values import Choice, Class, Function, Host, Instance, Lib, Map
 from gradls.syntax.walk import walk
 
 MODULE = "torch.nn.Module"
+DEEPSPEED_ENGINE = "deepspeed.DeepSpeedEngine"
 WRAPPERS = (
     "torch.nn.DataParallel",
     "torch.nn.parallel.DataParallel",
     "torch.nn.parallel.DistributedDataParallel",
+    DEEPSPEED_ENGINE,
 )
 """Modules that hold another one as `module`, and call it."""
 FUNCTION = "torch.autograd.Function"
@@ -26,6 +28,7 @@ _MODULE_LIKE = (
     "torch.optim.swa_utils.AveragedModel",
     "einops.layers.torch.",
     "torch.jit.ScriptModule",
+    DEEPSPEED_ENGINE,
 )
 _LIGHTNING = ("lightning.", "pytorch_lightning.")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MODELLED = {
     "torch", "numpy", "math", "copy", "itertools", "functools", "collections", "contextlib", "typing", "dataclasses",
     "operator", "random", "pytorch_lightning", "lightning", "enum", "abc", "typing_extensions", "einops",
-    "accelerate", "lightning_fabric", "apex",
+    "accelerate", "lightning_fabric", "apex", "deepspeed", "ignite",
 }  # fmt: skip
 """Top-level packages whose names have models, or of which it is enough to know the name."""
 SOME_SUBCLASS = frozenset(("torch.nn.Module", "torch.optim.Optimizer", "torch.optim.lr_scheduler.LRScheduler"))

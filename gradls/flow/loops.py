@@ -338,6 +338,11 @@ def _loop(
     return True
 
 
+def repeat(run: Run, statement: ast.AST, body: Callable[[], bool]) -> None:
+    """A first and a later round of something that a library does in a loop: `statement` stands for the loop."""
+    _loop(run, [body, body], False, [], counted=(statement, None))
+
+
 def _round(run: Run, loop: Loop, body: Callable[[], bool]) -> bool:
     """One round; False if it never comes to the next (it returned, raised or broke out on every way)."""
     run.breathe()

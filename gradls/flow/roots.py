@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from gradls.flow import attributes, class_text, classes, contexts, hierarchy, unparsed, variants
+from gradls.flow import attributes, class_text, classes, contexts, hierarchy, trainers, unparsed, variants
 from gradls.flow.arguments import Call
 from gradls.flow.backward import check_result
 from gradls.flow.calls import call_function
@@ -118,7 +118,10 @@ def run_method(run: Run, cls: Class, method: Function, receiver: Value) -> Chapt
     def call() -> None:
         if hierarchy.is_evaluation(cls, method.name):
             contexts.set_mode(run, False, False, run.at(method.node))
-        _call(run, method, arguments(run, method, bound), target if bound else None)
+        if bound and trainers.of_method(cls, method.name):
+            trainers.train(run, cls, method, target, partial(arguments, run, method, True))
+        else:
+            _call(run, method, arguments(run, method, bound), target if bound else None)
 
     return _run_alone(run, method.written.node, call)
 

@@ -4,13 +4,12 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Edge, Node, Path, Round, frontier, lost_leaves, walk
+from gradls.flow.graph import Edge, Node, Path, Round, frontier, walk
 from gradls.flow.lost import backwards, without_gradient
 from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.frozen_unknown import freezes
-from gradls.rules.lightning import returned_losses
 from gradls.rules.lost_gradient import frozen_since, without_flag
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import is_on_the_way
@@ -115,7 +114,6 @@ class NothingRequiresGrad(Rule):
                 yield from self._of_branch(facts, event)
                 yield from self._of_frozen(facts, event)
                 yield from self._of_unknown(facts, event)
-        yield from self._of_lightning(facts)
 
     def _of_unknown(self, facts: Facts, event: Event) -> Iterator[Finding]:
         """A model of which nothing is known was frozen altogether, and given data only."""
@@ -134,19 +132,6 @@ class NothingRequiresGrad(Rule):
         made = tensor.node.at
         story = [Step(place(made), "it is made here, without `requires_grad`")] if made is not None else []
         return self.finding(place(event.at), message, story)
-
-    def _of_lightning(self, facts: Facts) -> Iterator[Finding]:
-        for event, value in returned_losses(facts):
-            if not isinstance(value, Tensor) or value.requires_grad is not False or event.caught:
-                continue
-            cuts = [node for node in frontier(value.node) if node.cut is not None and node.cut.certain]
-            if cuts and any(lost_leaves(cut) for cut in cuts):
-                message = (
-                    "what `training_step` returns here does not require grad: Lightning calls `backward()` on it, "
-                    "which raises. Return the loss with its graph"
-                )
-                story = [Step(place(cut.cut.at), "the graph ends here") for cut in cuts[:3] if cut.cut is not None]
-                yield self.finding(place(event.at), message, story)
 
     def _of_frozen(self, facts: Facts, event: Event) -> Iterator[Finding]:
         """All that the loss was computed from is frozen on one of the branches that lead to this backward."""

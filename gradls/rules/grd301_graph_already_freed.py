@@ -167,7 +167,7 @@ class GraphAlreadyFreed(Rule):
             shared, words = before, _made_before(facts, event, before)
         else:
             shared, words = node, _shared(facts, event, node)
-            if _can_keep(event):
+            if _can_keep(event) and not isinstance(event.at.node, ast.Return):
                 keep = edits.set_keyword(place(freed.at), "retain_graph", "True")
                 fixes = [Fix("Keep the graph in the first backward", Safety.SUGGESTED, keep)]
         story = [Step(place(shared.at), "both go through this")] if shared.at is not None else []
@@ -213,10 +213,10 @@ def _runs_in_closure(event: Event, value: Node) -> bool:
 def _shared(facts: Facts, event: Event, value: Node) -> str:
     keep = "keep the graph in the first (`retain_graph=True`)"
     run = "`detach()` what the second is not to train, or run the forward again"
-    return (
-        f"{code(facts, event.at.node)} goes through {_value(facts, value)} again, whose graph {_freed(facts, event)}: "
-        f"it raises. Add the losses and call backward once, {'or ' + keep if _can_keep(event) else run}"
-    )
+    what = f"{code(facts, event.at.node)} goes through {_value(facts, value)} again, whose graph {_freed(facts, event)}"
+    if isinstance(event.at.node, ast.Return):
+        return f"{what}: it raises. Leave backward to the trainer"
+    return f"{what}: it raises. Add the losses and call backward once, {'or ' + keep if _can_keep(event) else run}"
 
 
 def _can_keep(event: Event) -> bool:

@@ -7,7 +7,6 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node, Round
 from gradls.flow.values import Bound, Host, Mapping, Nothing, Sequence, Unknown
 from gradls.rules.finding import Finding, Severity, Step
-from gradls.rules.lightning import returned_losses
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -84,17 +83,6 @@ class BackwardOfNoTensor(Rule):
         for event in facts.of("backward-of-no-tensor"):
             if not event.caught and not _is_for_others(facts, event):
                 yield self.report(facts, event)
-        for event, value in returned_losses(facts):
-            if isinstance(value, Host) and isinstance(value.node, Node) and not event.caught:
-                yield self._of_lightning(facts, event, value.node)
-
-    def _of_lightning(self, facts: Facts, event: Event, node: Node) -> Finding:
-        message = (
-            "`training_step` returns a number, which has no graph and no `backward`: Lightning calls it, which raises. "
-            "Return the tensor"
-        )
-        story = [Step(place(node.at), "here the tensor becomes a number")] if node.at is not None else []
-        return self.finding(place(event.at), message, story)
 
     def report(self, facts: Facts, event: Event) -> Finding:
         value = event.value
@@ -102,6 +90,8 @@ class BackwardOfNoTensor(Rule):
         what = "this"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             what = code(facts, node.func.value)
+        elif isinstance(node, ast.Return) and node.value is not None:
+            what = f"{code(facts, node.value)}, on which the trainer calls `backward()`,"
         story = []
         if isinstance(value, Sequence):
             message = f"{what} is a {value.kind}, which has no `backward`: it raises. Take the tensor out of it"

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Tensor, is_none
+from gradls.flow.values import Function, Tensor, is_none
 from gradls.rules.finding import Finding, Severity, Step
-from gradls.rules.lightning import is_of_training_step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import (
     Moment,
@@ -17,6 +16,7 @@ from gradls.rules.training_order import (
     is_on_the_way,
     is_vague_optimizer,
     order_of,
+    outermost,
     rounds_of,
 )
 from gradls.rules.words import code, place
@@ -161,8 +161,9 @@ class ClipOrder(Rule):
         for number, event in facts.numbered("clip"):
             clips.setdefault(event.at.node, []).append(_clip(facts, order, number, event))
         for found in clips.values():
-            if is_of_training_step(facts, found[0].event):
-                yield self._of_lightning(facts, found[0].event)
+            trained = _trainers_backward(order, found[0])
+            if trained is not None:
+                yield self._of_trainer(facts, found[0].event, trained)
                 continue
             used_up = next((clip for clip in found if clip.event.exhausted is not None), None)
             if used_up is not None:
@@ -225,12 +226,14 @@ class ClipOrder(Rule):
             ]
             yield self.finding(place(event.at), message, story)
 
-    def _of_lightning(self, facts: Facts, event: Event) -> Finding:
+    def _of_trainer(self, facts: Facts, event: Event, backward: Event) -> Finding:
         message = (
-            f"{code(facts, event.at.node)} comes before `backward()`, which Lightning calls after `training_step`: "
-            "clip in `configure_gradient_clipping`, or give the trainer `gradient_clip_val`"
+            f"{code(facts, event.at.node)} comes before {code(facts, backward.at.node)}: clip in "
+            "`configure_gradient_clipping`, or give the trainer `gradient_clip_val`"
         )
-        return self.finding(place(event.at), message)
+        return self.finding(
+            place(event.at), message, [Step(place(backward.at), "the gradients are computed after this")]
+        )
 
     def _of_nothing(self, facts: Facts, event: Event) -> Finding:
         message = (
@@ -289,6 +292,22 @@ def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
         end = len(facts.events) if after is None else after.number
         useless = not any(m.kind == "read" and number < m.number < end for m in order.moments)
     return _Clip(event, before, after, useless, guessed)
+
+
+def _trainers_backward(order: Order, clip: _Clip) -> Event | None:
+    """The backward that a trainer calls when the function has returned in which this clips."""
+    function = outermost(clip.event)
+    for moment in order.moments if function is not None else ():
+        event = moment.event
+        if moment.kind == "backward" and isinstance(event.at.node, ast.Return) and event.clock > clip.event.clock:
+            return event if _contains(function, event) else None
+    return None
+
+
+def _contains(function: Function | None, event: Event) -> bool:
+    return function is not None and any(
+        node is function.written.node for node in event.at.source.parents(event.at.node)
+    )
 
 
 def _gradient_writes(facts: Facts) -> list[Event]:

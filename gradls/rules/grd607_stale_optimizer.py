@@ -200,7 +200,7 @@ class StaleOptimizer(Rule):
 
     def _report_put(self, facts: Facts, new: Event, optimizer: Event, step: Event) -> Finding:
         message = (
-            f"{code(facts, new.at.node)} is replaced after `{_name_of(optimizer)}` was made from the parameters "
+            f"{code(facts, new.at.node)} is replaced after {_name_of(optimizer)} was made from the parameters "
             "that were there before: the new ones are never trained"
         )
         story = [
@@ -226,11 +226,11 @@ class StaleOptimizer(Rule):
         else:
             return
         if event.kind == "reparametrized":
-            done = f"makes new parameters, after `{name}` was made from the old ones"
+            done = f"makes new parameters, after {name} was made from the old ones"
         elif isinstance(event.old, (Instance, Tensor)):
-            done = f"is replaced after `{name}` was made from its old parameters"
+            done = f"is replaced after {name} was made from its old parameters"
         else:
-            done = f"comes after `{name}` was made from the parameters that were there before"
+            done = f"comes after {name} was made from the parameters that were there before"
         message = f"{code(facts, event.at.node)} {done}: {then}"
         yield self.finding(place(event.at), message, story, severity=severity)
 
@@ -264,7 +264,7 @@ class StaleOptimizer(Rule):
         given = next(iter(getattr(made.at.node, "args", ())), None)
         source = code(facts, given) if given is not None else owners(made.parameters)
         message = (
-            f"`{name}` is made from {source}, and {code(facts, backward.at.node)} reaches only other parameters, "
+            f"{name} is made from {source}, and {code(facts, backward.at.node)} reaches only other parameters, "
             "which no optimizer has: nothing is trained"
         )
         first = min(others, key=lambda leaf: leaf.fields.born)
@@ -318,7 +318,7 @@ class StaleOptimizer(Rule):
     def _report_thawed(self, facts: Facts, thaw: Event, made: Event, backward: Event, step: Event) -> Finding:
         name = _name_of(made)
         message = (
-            f"{code(facts, thaw.at.node)} lets parameters require grad that `{name}` was not given when it was made: "
+            f"{code(facts, thaw.at.node)} lets parameters require grad that {name} was not given when it was made: "
             "they get gradients and are never trained. Give them to it with `add_param_group`"
         )
         story = [
@@ -333,7 +333,7 @@ class StaleOptimizer(Rule):
         left.sort(key=lambda leaf: leaf.fields.born)
         name = _name_of(made)
         message = (
-            f"{code(facts, backward.at.node)} also fills the gradients of {owners(left)}, which neither `{name}` nor "
+            f"{code(facts, backward.at.node)} also fills the gradients of {owners(left)}, which neither {name} nor "
             "any other optimizer has: they stay as they are. Add them, or freeze them with `requires_grad_(False)`"
         )
         story = [Step(place(backward.at), "their gradients are computed here")]
@@ -351,7 +351,7 @@ _REPLACING = ("attribute-set", "reparametrized")
 
 def _name_of(made: Event) -> str:
     """What the program calls the optimizer that was made."""
-    return made.value.name if isinstance(made.value, Instance) and made.value.name else "the optimizer"
+    return f"`{made.value.name}`" if isinstance(made.value, Instance) and made.value.name else "the optimizer"
 
 
 def _is_forgotten(leaf: Tensor, made: Event | None, backward: Event) -> bool:

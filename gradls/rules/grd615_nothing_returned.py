@@ -1,7 +1,7 @@
 """GRD615."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Nothing
@@ -117,6 +117,24 @@ class NothingReturned(Rule):
                 )
                 story = [Step(place(event.at), "it is used as the module here")]
                 yield self.finding(place(event.made), message, story, _fixes(facts, event.made.node, place(event.made)))
+
+        for event in facts.of("no-loss"):
+            if event.at.node not in seen:
+                seen.add(event.at.node)
+                yield from self._of_trainer(facts, event)
+
+    def _of_trainer(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        """A method of which a trainer wants the loss, that computes one and does not return it."""
+        method = event.at.node
+        parts = set(ast.walk(method))
+        loss = next((state for state in facts.states if state.requires_grad and state.node in parts), None)
+        if loss is None or not isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return
+        message = (
+            f"`{method.name}` ends here and returns nothing: its trainer has no loss to call `backward()` on, and "
+            "trains nothing. Return the loss"
+        )
+        yield self.finding(Place(event.at.source, method.body[-1]), message, severity=Severity.WARNING)
 
     def _report(self, facts: Facts, event: Event, value: Nothing) -> Finding:
         at = value.made

@@ -1,0 +1,206 @@
+"""What trainers of libraries do with the methods that a program gives them: rounds of training."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from gradls.flow.arguments import Call
+from gradls.flow.backward import check_result, run_backward
+from gradls.flow.calls import call_function
+from gradls.flow.hierarchy import find_in_class, library_bases, linearize
+from gradls.flow.loops import repeat
+from gradls.flow.models.optimizers import OPTIMIZER, SCHEDULER, scheduler_step, step, zero_grad
+from gradls.flow.models.registry import family_of
+from gradls.flow.values import (
+    Choice,
+    Class,
+    Function,
+    Host,
+    Instance,
+    Mapping,
+    Sequence,
+    Unknown,
+    Value,
+    is_none,
+)
+from gradls.syntax.walk import walk
+
+if TYPE_CHECKING:
+    from gradls.flow.run import Run
+
+CONFIGURED = ("configured",)
+"""The field of a LightningModule that holds what its `configure_optimizers` has made: (optimizers, schedulers)."""
+_OWN_WAYS = ("backward", "optimizer_step", "optimizer_zero_grad", "training_step_end")
+"""Methods with which a LightningModule does itself what its trainer would do."""
+
+
+class Configured(NamedTuple):
+    """What `configure_optimizers` returned."""
+
+    optimizers: list[Instance]
+    schedulers: list[Instance]
+
+
+def of_method(cls: Value | None, name: str) -> str:
+    """The trainer that calls this method of a class in each round, and calls backward on what it returns: "Lightning",
+    "Transformers", or "" if there is none."""
+    if not isinstance(cls, Class):
+        return ""
+    if name == "training_step" and is_lightning(cls):
+        return "Lightning"
+    if name == "compute_loss" and any(_is_trainer(base) for base in linearize(cls)):
+        return "Transformers"
+    return ""
+
+
+def is_lightning(cls: Class) -> bool:
+    """Is it a LightningModule?"""
+    return any(path.endswith(".LightningModule") for path in library_bases(cls))
+
+
+def _is_trainer(base: Value) -> bool:
+    """Is it a class that Transformers or TRL calls a trainer? Nothing else is known of these libraries."""
+    if not isinstance(base, Unknown) or base.question is None:
+        return False
+    module, name = base.question.module, base.question.name or base.name
+    return module.partition(".")[0] in ("transformers", "trl") and name.endswith("Trainer")
+
+
+def _leaves_backward(cls: Class, receiver: Value) -> bool:
+    """Does a LightningModule leave backward and the steps to its trainer? `receiver` is an object of it."""
+    if any(isinstance(find_in_class(cls, name)[0], Function) for name in _OWN_WAYS):
+        return False
+    if any(base.source.once(_says_manual, base.node) for base in linearize(cls) if isinstance(base, Class)):
+        return False  # In early releases it was the trainer that was told to leave it to the module.
+    if isinstance(receiver, Instance) and "automatic_optimization" in receiver.fields:
+        flag: Value | None = receiver.fields["automatic_optimization"]
+    else:
+        flag = find_in_class(cls, "automatic_optimization")[0]
+    return flag is None or (isinstance(flag, Host) and flag.known and flag.value is True)
+
+
+def _says_manual(node: ast.AST) -> bool:
+    return any(isinstance(part, ast.Attribute) and part.attr == "manual_backward" for part in walk(node))
+
+
+def train(run: Run, cls: Class, method: Function, receiver: Value, given: Callable[[], Call]) -> None:
+    """Run a method as its trainer does: two rounds, with what it does in each after the call. `given` makes the
+    arguments of a round, of which nothing is known.
+
+    What the trainer does is written down at the `return` statement that gave it the loss.
+    """
+    trainer = of_method(cls, method.name)
+    made = _configure(run, cls, receiver) if trainer == "Lightning" else None
+    differentiates = trainer != "Lightning" or _leaves_backward(cls, receiver)
+    # What is trained in turn, in a way of older releases, is not followed.
+    applied = made if made is not None and len(made.optimizers) == 1 else None
+    repeat(run, method.node, partial(_round, run, method, receiver, given, differentiates, applied))
+
+
+def _round(
+    run: Run, method: Function, receiver: Value, given: Callable[[], Call], ends: bool, made: Configured | None
+) -> bool:
+    start = len(run.events)
+    result = call_function(run, method, given(), receiver)
+    check_result(run, result, method.node)
+    at = _last_return(run, method, start)
+    loss = loss_of(result)
+    if ends and at is not None and loss is not None and not is_none(loss):
+        _apply(run, loss, at, made)
+    elif ends and is_none(result):
+        run.event("no-loss", method.node)
+    return True
+
+
+def loss_of(result: Value) -> Value | None:
+    """The loss in what such a method returned: it may be the entry `loss` of a dictionary, or the first of a tuple."""
+    if isinstance(result, Mapping):
+        return result.entries.get("loss")
+    if isinstance(result, Sequence):
+        return result.items[0] if result.kind == "tuple" and result.items else None
+    if isinstance(result, Choice):
+        # What is returned besides the loss depends on a flag.
+        options = {id(loss): loss for loss in map(loss_of, result.options) if loss is not None}
+        return next(iter(options.values())) if len(options) == 1 else result
+    return result
+
+
+def _last_return(run: Run, method: Function, start: int) -> ast.expr | None:
+    """Where a call that began with the event number `start` returned something."""
+    for event in reversed(run.events[start:]):
+        if event.kind == "return" and event.function is method and event.at.source is run.frame.file.source:
+            return event.at.node  # type: ignore[return-value]
+    return None
+
+
+def _apply(run: Run, loss: Value, at: ast.expr, made: Configured | None) -> None:
+    """Clear the gradients, call backward, and make a step, with what is written down at `at`."""
+    call = Call(at, [])
+    for optimizer in made.optimizers if made is not None else ():
+        zero_grad(run, optimizer, call)
+    if isinstance(loss, Host):
+        run.event("backward-of-no-tensor", at, loss)
+        return
+    run_backward(run, [loss], call, gradient=None, method=True)
+    if made is None:
+        return
+    for optimizer in made.optimizers:
+        step(run, optimizer, call)
+    for scheduler in made.schedulers:
+        scheduler_step(run, scheduler, call)
+
+
+def _configure(run: Run, cls: Class, receiver: Value) -> Configured | None:
+    """Have a LightningModule make its optimizers. None if it is not known what these are."""
+    configure, _ = find_in_class(cls, "configure_optimizers")
+    if not isinstance(configure, Function) or not isinstance(receiver, Instance):
+        return None
+    result = call_function(run, configure, Call(configure.node, []), receiver)  # type: ignore[arg-type]
+    made = Configured([], [])
+    if not _gather(result, made):
+        return None
+    run.state.set(receiver.fields, CONFIGURED, made)
+    return made
+
+
+def _gather(result: Value | None, made: Configured) -> bool:
+    """Gather the optimizers and schedulers in what `configure_optimizers` may return; whether all of it is known.
+
+    The forms are those of
+    https://lightning.ai/docs/pytorch/stable/api/lightning.pytorch.core.LightningModule.html#configure_optimizers
+    """
+    if isinstance(result, Instance):
+        return _take(result, made)
+    if isinstance(result, Mapping):
+        scheduler = result.entries.get("lr_scheduler")
+        return _gather(result.entries.get("optimizer"), made) and (scheduler is None or _schedule(scheduler, made))
+    if not isinstance(result, Sequence) or result.rest is not None:
+        return False
+    items = result.items
+    if len(items) == 2 and all(isinstance(item, Sequence) for item in items):
+        return _gather(items[0], made) and all(_schedule(one, made) for one in _items(items[1]))
+    return all(isinstance(item, (Instance, Mapping)) and _gather(item, made) for item in items)
+
+
+def _items(value: Value) -> Iterator[Value]:
+    if isinstance(value, Sequence):
+        yield from value.elements
+
+
+def _take(found: Instance, made: Configured) -> bool:
+    if not isinstance(found.path, str) or family_of(found.path) != OPTIMIZER:
+        return False
+    made.optimizers.append(found)
+    return True
+
+
+def _schedule(found: Value, made: Configured) -> bool:
+    """A scheduler, or a dictionary with one. What is none that is known concerns no gradient."""
+    if isinstance(found, Mapping):
+        found = found.entries.get("scheduler", found)
+    if isinstance(found, Instance) and family_of(found.path) == SCHEDULER:
+        made.schedulers.append(found)
+    return True
