@@ -614,11 +614,11 @@ class Model({base}):
         ("GRD303", "pl.LightningModule", "pass", "{'loss': loss, 'log': loss.item()}", 0),
         ("GRD303", "pl.LightningModule", "self.automatic_optimization = False", "loss.item()", 0),
         ("GRD303", "nn.Module", "pass", "loss.item()", 0),
-        ("GRD110", "pl.LightningModule", "pass", "loss.detach()", 1),
-        ("GRD110", "pl.LightningModule", "pass", "{'loss': loss.data}", 1),
-        ("GRD110", "pl.LightningModule", "pass", "{'loss': loss, 'log': loss.detach()}", 0),
-        ("GRD110", "pl.LightningModule", "self.automatic_optimization = False", "loss.detach()", 0),
-        ("GRD110", "nn.Module", "pass", "loss.detach()", 0),
+        ("GRD101", "pl.LightningModule", "pass", "loss.detach()", 1),
+        ("GRD101", "pl.LightningModule", "pass", "{'loss': loss.data}", 1),
+        ("GRD101", "pl.LightningModule", "pass", "{'loss': loss, 'log': loss.detach()}", 0),
+        ("GRD101", "pl.LightningModule", "self.automatic_optimization = False", "loss.detach()", 0),
+        ("GRD101", "nn.Module", "pass", "loss.detach()", 0),
     ],
 )
 def test_returned_to_lightning(code: str, base: str, made: str, returned: str, found: int) -> None:
