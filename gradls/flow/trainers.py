@@ -12,6 +12,7 @@ from gradls.flow.backward import check_result, run_backward
 from gradls.flow.calls import call_function
 from gradls.flow.hierarchy import find_in_class, library_bases, linearize
 from gradls.flow.loops import repeat
+from gradls.flow.models.loaders import data
 from gradls.flow.models.optimizers import OPTIMIZER, SCHEDULER, scheduler_step, step, zero_grad
 from gradls.flow.models.registry import family_of
 from gradls.flow.values import (
@@ -104,7 +105,7 @@ def _round(
     run: Run, method: Function, receiver: Value, given: Callable[[], Call], ends: bool, made: Configured | None
 ) -> bool:
     start = len(run.events)
-    result = call_function(run, method, given(), receiver)
+    result = call_function(run, method, _with_data(run, method, given()), receiver)
     check_result(run, result, method.node)
     at = _last_return(run, method, start)
     loss = loss_of(result)
@@ -113,6 +114,14 @@ def _round(
     elif ends and is_none(result):
         run.event("no-loss", method.node)
     return True
+
+
+def _with_data(run: Run, method: Function, call: Call) -> Call:
+    """The arguments of a round: what comes from the loader carries no gradient."""
+    batch = 0 if method.name == "training_step" else 1
+    if batch < len(call.args) and type(call.args[batch]) is Unknown:
+        call.args[batch] = data(run, "batch")
+    return call
 
 
 def loss_of(result: Value) -> Value | None:

@@ -156,20 +156,14 @@ class GradOfUnusedTensor(Rule):
         reached = {node for root in event.nodes for node in walk(root, follow="maybe")}
         lenient = any(name in event.call.kwargs for name in ("allow_unused", "materialize_grads"))
         opaque = [node.fields.born for node in reached if node.kind == "opaque"]
-        if lenient and not opaque and event.constant and all(root.leaf is True for root in roots):
-            yield self.report_without_graph(facts, event)
+        if event.constant and all(flag is not False for _, _, flag in event.wanted):
+            first = _taken_without_graph(roots)
+            yield self.report_without_graph(facts, event) if first is None else self.report_first(facts, event, first)
             return
         for target, node, flag in event.wanted:
             if flag is False:
                 yield self.report(facts, event, target, "does not require grad")
             elif flag is True and not lenient and _is_apart(node, reached, opaque):
-                first = _taken_without_graph(roots)
-                if first is not None:
-                    yield self.report_first(facts, event, first)
-                    return
-                if all(root.requires_grad is False and root.leaf is True for root in roots):
-                    yield self.report_without_graph(facts, event)
-                    return
                 yield self.report(facts, event, target, "is no part of the graph of the output")
 
     def report_without_graph(self, facts: Facts, event: Event) -> Finding:

@@ -133,13 +133,13 @@ class GradientForNobody(Rule):
         backward = fate.events[0]
         stepped = {tensor for event in facts.of("step") for tensor in event.parameters}
         if any(leaf in stepped for leaf in leaves):
-            why = "whose gradients are cleared before their optimizer steps"
+            why, otherwise = "whose gradients are cleared before their optimizer steps", ""
         else:
-            why = "which no optimizer steps"
+            why, otherwise = "which no optimizer steps", ". If they are to be trained, give them to an optimizer"
         what = f"`{node.name}`" if node.name else code(facts, node.at.node)
         message = (
             f"through {what} {code(facts, backward.at.node)} also computes gradients for {owners(leaves)}, {why}: "
-            f"detach {what}, or compute it under `torch.no_grad()`"
+            f"detach {what}, or compute it under `torch.no_grad()`{otherwise}"
         )
         at = place(node.at)
         fixes = []

@@ -170,6 +170,11 @@ def test_a_step_that_returns_no_loss() -> None:
     assert _found("GRD615", program("self.log('loss', 0.5)\nreturn None")) == []
 
 
+def test_what_comes_from_the_loader_carries_no_gradient() -> None:
+    frozen = "self.net.requires_grad_(False)\nreturn self.loss(batch)"
+    check_error("GRD110", program(frozen, end=FAILS))
+
+
 def test_gradients_that_are_not_cleared() -> None:
     body = "optimizer = self.optimizers()\nself.manual_backward(self.loss(batch))\noptimizer.step()"
     assert _found("GRD601", program(body, manual=True)) == [("warning", "optimizer.step()")]
@@ -177,11 +182,12 @@ def test_gradients_that_are_not_cleared() -> None:
 
 
 def test_parameters_that_no_optimizer_has() -> None:
-    body = "return self.loss(batch) + self.cell(batch[0]).mean()"
+    body = "hidden = self.cell(batch[0]).expand(2, 3)\nreturn F.mse_loss(self.net(hidden), batch[1])"
     forgotten = "return torch.optim.SGD(self.net.parameters(), lr=0.1)"
-    (found,) = _found("GRD607", program(body, optimizers=forgotten))
-    assert found == ("information", "torch.optim.SGD(self.net.parameters(), lr=0.1)")
-    assert _found("GRD607", program(body)) == []
+    assert _found("GRD617", program(body, optimizers=forgotten)) == [
+        ("information", "self.cell(batch[0]).expand(2, 3)")
+    ]
+    assert _found("GRD617", program(body)) == []
 
 
 def test_a_scheduler_that_the_trainer_does_not_get() -> None:

@@ -287,3 +287,17 @@ def test_a_term_of_which_the_gradient_cancels_itself(subtracted: str, trains: bo
     program = RESIDUAL.format(subtracted=subtracted, trains=trains)
     assert programs.check(program).error is None
     assert reported("GRD108", program) == [("information", "z - first")] * (not trains)
+
+
+def test_grad_of_something_without_a_graph() -> None:
+    """What `grad` is to give the gradient of does not matter then."""
+    snippet = """
+    net = nn.Linear(3, 1)
+
+    {decorator}
+    def forces(position):
+        return torch.autograd.grad(net(position).sum(), position)[0]
+    """
+    assert reported("GRD308", snippet.format(decorator="")) == []
+    (found,) = reported("GRD308", snippet.format(decorator="@torch.no_grad()"))
+    assert found == ("error", "torch.autograd.grad(net(position).sum(), position)")

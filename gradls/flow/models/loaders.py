@@ -59,13 +59,14 @@ def element(run: Run, value: Instance) -> Value:
         from gradls.flow.classes import iterate
 
         return batch(run, iterate(run, dataset), added=1)
-    return _data(run, value.name)
+    return data(run, value.name)
 
 
-def _data(run: Run, name: str) -> Unknown:
-    data = run.unknown("data", name)
-    data.plain = True
-    return data
+def data(run: Run, name: str) -> Unknown:
+    """Something that comes from a loader."""
+    found = run.unknown("data", name)
+    found.plain = True
+    return found
 
 
 def batch(run: Run, sample: Value, added: int = 0) -> Value:
@@ -84,4 +85,4 @@ def batch(run: Run, sample: Value, added: int = 0) -> Value:
         return Sequence(run.state, "list", items, rest_of, sample.names)
     if isinstance(sample, Mapping):
         return Mapping(run.state, {key: batch(run, item, added) for key, item in sample.entries.items()}, sample.rest)
-    return _data(run, getattr(sample, "name", ""))
+    return data(run, getattr(sample, "name", ""))
