@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence as Items
 from typing import TYPE_CHECKING
 
-from gradls.flow import truth, unknown_graphs
+from gradls.flow import truth, unknown_graphs, ways
 from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
 from gradls.flow.graph import (
@@ -14,6 +14,7 @@ from gradls.flow.graph import (
     Edge,
     Freed,
     Node,
+    Path,
     Write,
     certainly_reached,
     compatible,
@@ -160,7 +161,7 @@ def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node], whole: bo
         if not meets(run.path, node.path):
             continue
         passes = [by for by in node.get("freed", ()) if whole or not by.behind]
-        freed = next((by for by in passes if meets(run.path, by.path)), None)
+        freed = next((by for by in passes if meets(run.path, by.path) and _comes(run, root, node, by.path)), None)
         if freed is not None and others is None:
             others = of_other_elements(root.node)
         if freed is not None and first is None and node not in (others or ()):
@@ -170,12 +171,15 @@ def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node], whole: bo
             run.event("not-implemented", call.node, root, blamed, second=word)
         for saved in node.saved:
             detached = saved.tensor.fields.get("detached")
-            if detached is not None and detached[1] > node.fields.born and freed is None and saved.what != "result":
+            later = detached is not None and detached[1] > node.fields.born and _comes(run, root, node, detached[2])
+            if later and freed is None and saved.what != "result":
                 run.event("detached-saved", call.node, root, node, saved=saved, by=detached[0])
-            write = next((w for w in saved.tensor.writes if w not in saved.writes and _between(run, node, w)), None)
+            late = [w for w in saved.tensor.writes if w not in saved.writes and _between(run, node, w)]
+            write = next((w for w in late if _comes(run, root, node, w.path)), None)
             if write is not None and freed is None:
                 run.event("stale-saved", call.node, root, node, saved=saved, write=write)
-            hidden = next((w for w in saved.tensor.hidden if _after(run, node, w)), None)
+            behind = [w for w in saved.tensor.hidden if _after(run, node, w)]
+            hidden = next((w for w in behind if _comes(run, root, node, w.path)), None)
             if hidden is not None and freed is None and write is None:
                 run.event("hidden-write", call.node, root, node, saved=saved, write=hidden)
             elif write is not None and first is not None:
@@ -194,6 +198,11 @@ def of_other_elements(root: Node) -> set[Node]:
             for graph in graphs:
                 found.update(other for other in graph if not all(other in each for each in graphs))
     return found
+
+
+def _comes(run: Run, root: Tensor, node: Node, path: Path | None) -> bool:
+    """Does a backward from `root`, here, come to a node in runs that took a path?"""
+    return path is None or bool(ways.way_on(root.node, node, path, run.path))
 
 
 def _after(run: Run, node: Node, write: Write) -> bool:

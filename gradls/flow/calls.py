@@ -377,8 +377,9 @@ def _run_body(run: Run, function: Function, frame: Frame) -> Value:
     values = [value for _, value in exits]
     if completes:
         values.append(NONE)
+    paths = [*frame.ends, run.path] if completes else frame.ends
     join_exits(run, frame, completes)
-    return run.join.values(values)
+    return run.join.on_paths(values, paths)
 
 
 def _is_generator(function: Function) -> bool:
@@ -392,10 +393,14 @@ def join_exits(run: Run, frame: Frame, completes: bool) -> None:
     exits = frame.exits
     if len(exits) + completes > 1 or exits[0][0] is not None:
         outcomes = [changes for changes, _ in exits if changes is not None]
+        ends = [end for end, (changes, _) in zip(frame.ends, exits, strict=True) if changes is not None]
         if completes or any(changes is None for changes, _ in exits):
             outcomes.append(run.state.peek(frame.mark))
+            ends.append(run.path if completes else frame.ends[-1])
         run.state.undo(frame.mark)
+        run.join.paths = ends
         run.state.merge(frame.mark, outcomes, run.join.slot, None if frame.scope.held else frame.scope.fields)
+        run.join.paths = []
 
 
 def bind_arguments(run: Run, function: Function, call: Call, fields: Fields, receiver: Value | None) -> None:

@@ -174,8 +174,7 @@ def _if_exp(run: Run, node: ast.IfExp) -> Value:
             (test, False, partial(_alternative, run, node.test, False, node.orelse, results)),
         ]
     )
-    decided: list[tuple[Unknown, object]] = [(test, True), (test, False)] if isinstance(test, Unknown) else []
-    return run.join.by_branch(results, decided)
+    return run.join.on_paths(results, [(None, *next(truth.decisions(test, answer))) for answer in (True, False)])
 
 
 def _alternative(run: Run, test: ast.expr, taken: bool, node: ast.expr, results: list[Value]) -> bool:

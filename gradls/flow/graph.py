@@ -218,14 +218,17 @@ class Evaluations:
     __slots__ = ()
 
 
-def meets(here: Path | None, earlier: Path | None) -> bool:
+def meets(here: Path | None, earlier: Path | None, *, plainly: bool = False) -> bool:
     """Has what was done on the path `earlier` certainly been done in a run that comes to `here`, given that the program
     takes that earlier branch at all?
 
     Tests that the analysis cannot decide may depend on each other (`i == last` and `i != last`, in this round and the
-    next), so a branch counts only if nothing else was decided on the way to `here`.
+    next), so a branch counts only if nothing else was decided on the way to `here`. What is decided anew in each round
+    about a remainder (`i % 4 == 3`) comes back, unless the question is `plainly` asked.
     """
     before, now = _decisions(earlier), _decisions(here)
+    if not plainly:
+        _leave_out_returning(before, now)
     if any(key in now and now[key][1] != decided[1] for key, decided in before.items()):
         return False
     if all(key in now or isinstance(subject, Round) for key, (subject, _) in before.items()):
@@ -233,6 +236,18 @@ def meets(here: Path | None, earlier: Path | None) -> bool:
     loops = {subject.loop for subject, _ in before.values() if isinstance(subject, Round)}
     new = [subject for key, (subject, _) in now.items() if key not in before]
     return all(isinstance(subject, Round) and subject.loop not in loops for subject in new)
+
+
+def _leave_out_returning(before: dict[int, tuple[object, object]], now: dict[int, tuple[object, object]]) -> None:
+    """Take out what was decided in the same way at the same test about what comes back, in an earlier round and now."""
+    for key, (subject, decision) in list(before.items()):
+        test = getattr(subject, "test", None)
+        if test is None or key in now:
+            continue
+        for other, decided in list(now.items()):
+            if other not in before and decided[1] is decision and getattr(decided[0], "test", None) is test:
+                del before[key], now[other]
+                break
 
 
 def from_earlier_round(here: Path | None, earlier: Path | None) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradls.flow import hooks
 from gradls.flow.elements import is_doubted
-from gradls.flow.graph import HIDING, Edge, Node, flow_of, walk
+from gradls.flow.graph import HIDING, Edge, Node, Path, flow_of, walk
 from gradls.flow.state import MISSING
 from gradls.flow.values import (
     ITEMS,
@@ -25,6 +25,7 @@ from gradls.flow.values import (
     Value,
     is_none,
 )
+from gradls.flow.ways import Ways, remember, ways_of
 
 if TYPE_CHECKING:
     from gradls.flow.state import State
@@ -45,11 +46,16 @@ class Join:
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self.decided: list[tuple[Unknown, object]] = []
+        self.decided: list[tuple[Value, object]] = []
         """What each of the branches that are joined now has decided."""
+        self.paths: list[Path | None] = []
+        """The paths of these branches."""
+        self._joined: list[Any] = []
+        self._ways: Ways | None = None
 
     def slot(self, key: Any, values: list[Any]) -> Any:
         """The value of the slot `key` which is `values` by branch (at least two that are not identical)."""
+        self._joined, self._ways = values if len(values) == len(self.paths) else [], None
         first = values[0]
         if key == "rest":
             present = [value for value in values if value is not None]
@@ -92,15 +98,28 @@ class Join:
         kept = [edge.node for value in values for edge in edges.get(_node_of(value), ())]
         if kept:
             phi.fields[KEPT] = frozenset(kept)
+        if self.paths and self._joined:
+            if self._ways is None:
+                self._ways = ways_of(self._joined, self.paths)
+            remember(phi, distinct, self._ways)
         scalars = {node.scalar for node in distinct}
         phi.scalar = scalars.pop() if len(scalars) == 1 else None
         return phi
 
-    def by_branch(self, values: list[Value], decided: list[tuple[Unknown, object]]) -> Value:
+    def by_branch(self, values: list[Value], decided: list[tuple[Value, object]]) -> Value:
         """A value that is one of `values`, one for each branch; a choice remembers what these have decided."""
         joined = self.values(values)
         if type(joined) is Choice and len(values) == len(decided) and joined not in values:
             joined.by = tuple((*how, value) for how, value in zip(decided, values, strict=True))
+        return joined
+
+    def on_paths(self, values: list[Value], paths: list[Path | None]) -> Value:
+        """A value that is one of `values`, each where one of the paths is taken."""
+        before = self.paths, self._joined, self._ways
+        self.paths, self._joined, self._ways = paths, list(values), None
+        decided = [(path[1], path[2]) for path in paths if path is not None and path[0] is None]
+        joined = self.by_branch(values, [(subject, how) for subject, how in decided if isinstance(subject, Value)])
+        self.paths, self._joined, self._ways = before
         return joined
 
     def values(self, values: Values[Value]) -> Value:

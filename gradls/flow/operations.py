@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from gradls.autograd.calls import select
 from gradls.autograd.ops import Op, Output, find_op
-from gradls.flow import dropout, dtypes, nothing, ranges, shapes, steep, unfit_inputs, writes
+from gradls.flow import dropout, dtypes, nothing, ranges, shapes, steep, truth, unfit_inputs, writes
 from gradls.flow.arguments import Call
 from gradls.flow.contents import host_history, is_plain, opaque, requires_grad_in, tensors_in
-from gradls.flow.graph import At, Cut, Edge, Node, Saved, edge, saved
+from gradls.flow.graph import At, Cut, Edge, Node, Path, Saved, edge, saved
 from gradls.flow.second_order import about_edges
 from gradls.flow.values import NONE, Choice, Class, Host, Instance, Sequence, Tensor, Unknown, Value
 
@@ -86,13 +86,15 @@ def _select(op: Op, positional: tuple[str, ...], keywords: tuple[tuple[str, str]
 def _for_each_option(run: Run, spelling: str, call: Call, args: list[Value], index: int) -> Value:
     choice = args[index]
     assert isinstance(choice, Choice)
-    results = []
+    results: list[Value] = []
+    paths: list[Path | None] = []
     for option in choice.options:
         if isinstance(option, Host) and option.kind == "none":
             continue
         changed = [*args[:index], option, *args[index + 1 :]]
         results.append(apply(run, spelling, Call(call.node, changed, call.kwargs, call.unsure)))
-    return run.join.values(results) if results else run.unknown("call")
+        paths.append(truth.path_to(choice, option))
+    return run.join.on_paths(results, paths) if results else run.unknown("call")
 
 
 _KINDS = {"int": "int", "float": "float", "bool": "bool", "str": "str", "none": "none", "number": "float"}

@@ -11,7 +11,7 @@ from gradls.flow import calls, dtypes, elements, entries, lazies, nothing, truth
 from gradls.flow.arguments import Call
 from gradls.flow.backward import may_be_gone
 from gradls.flow.contents import host_history, is_plain, tensors_in
-from gradls.flow.graph import Edge
+from gradls.flow.graph import Edge, Path
 from gradls.flow.hierarchy import find_in_class
 from gradls.flow.join import options
 from gradls.flow.nesting import all_held, held
@@ -20,6 +20,7 @@ from gradls.flow.values import (
     FALSE,
     LONGEST,
     TRUE,
+    Again,
     Choice,
     Class,
     Function,
@@ -194,13 +195,15 @@ def _expr(node: ast.AST) -> ast.expr:
 
 
 def _of_options(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Value:
-    results = [
-        binary(run, kind, one, other, node)
-        for one in options(left)
-        for other in options(right)
-        if not is_none(one) and not is_none(other)
-    ]
-    return run.join.values(results) if results else run.unknown("operator")
+    pairs = [(one, other) for one in options(left) for other in options(right)]
+    pairs = [(one, other) for one, other in pairs if not is_none(one) and not is_none(other)]
+    results = [binary(run, kind, one, other, node) for one, other in pairs]
+    return _by_option(run, results, [truth.path_to(right, other, truth.path_to(left, one)) for one, other in pairs])
+
+
+def _by_option(run: Run, results: list[Value], paths: list[Path | None]) -> Value:
+    """What comes out of a choice, of which each option gives one of the results."""
+    return run.join.on_paths(results, paths) if results else run.unknown("operator")
 
 
 def _of_hosts(run: Run, kind: type, left: Host, right: Host, node: ast.AST) -> Value:
@@ -216,6 +219,8 @@ def _of_hosts(run: Run, kind: type, left: Host, right: Host, node: ast.AST) -> V
     if left.kind == "str":
         return Host("str")
     kinds = {left.kind, right.kind}
+    if kind is ast.Mod and kinds == {"int"} and right.known and not left.known and right.value > 1:
+        return Again("int", node, graph)
     if kinds <= {"int", "bool"}:
         return Host("float" if kind is ast.Div else "int", node=graph)
     if kind is not ast.Div and "number" in kinds and "float" not in kinds:
@@ -282,8 +287,9 @@ def augmented(run: Run, statement: ast.AugAssign, old: Value, new: Value) -> Val
     kind = type(statement.op)
     note_missing_grad(run, statement, old, new)
     if isinstance(old, Choice):
-        results = [augmented(run, statement, option, new) for option in old.options if not is_none(option)]
-        return run.join.values(results) if results else run.unknown("operator")
+        given = [option for option in old.options if not is_none(option)]
+        results = [augmented(run, statement, option, new) for option in given]
+        return _by_option(run, results, [truth.path_to(old, option) for option in given])
     if isinstance(old, Tensor):
         if isinstance(new, Choice):
             kept = [option for option in new.options if not is_none(option)]
@@ -347,6 +353,8 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
             return TRUE if function(left.value, right.value) else FALSE
         except TypeError:
             return Host("bool")
+    if isinstance(left, Again) and isinstance(right, Host) and right.known and name in ("eq", "ne"):
+        return Again("bool", node)
     same = _same_lib(left, right) if name in ("eq", "ne") else None
     if same is not None:
         return TRUE if same == (name == "eq") else FALSE

@@ -114,6 +114,7 @@ class Frame:
 
     __slots__ = (
         "calls",
+        "ends",
         "exits",
         "file",
         "forks",
@@ -136,6 +137,8 @@ class Frame:
         self.file = file
         self.function = function
         self.exits: list[tuple[Changes | None, Value]] = []
+        self.ends: list[Path | None] = []
+        """What was decided on the way to each of them."""
         self.forks = 0
         """How many undecided branches or loops are open here."""
         self.loops: list[Loop] = []
@@ -431,7 +434,7 @@ class Run:
         outcomes: list[Changes] = []
         ends: list[Path | None] = []
         known: list[tuple[int, Any]] = []
-        decided: list[tuple[Unknown, object]] = []
+        decided: list[tuple[Value, object]] = []
         self.frame.forks += 1
         try:
             for asked, answer, arm in arms:
@@ -452,7 +455,7 @@ class Run:
                 if completes:
                     outcomes.append(changes)
                     ends.append(end)
-                    if isinstance(subject, Unknown):
+                    if isinstance(subject, Value):
                         decided.append((subject, decision))
         finally:
             self.frame.forks -= 1
@@ -471,8 +474,9 @@ class Run:
         if self.frame.unbound and len(outcomes) > 1:
             unbound.leave_out(self.frame, outcomes, ends)
         self.join.decided = decided if len(decided) == len(outcomes) else []
+        self.join.paths = ends
         gaps = self.state.merge(mark, outcomes, self.join.slot)
-        self.join.decided = []
+        self.join.decided, self.join.paths = [], []
         if self.frame.loops and (gaps or self.frame.unbound):
             unbound.remember(self.frame, gaps, outcomes, ends)
         if len(outcomes) == 1:

@@ -262,6 +262,7 @@ def _return(run: Run, statement: ast.Return) -> bool:
     value = expressions.eval_expr(run, statement.value) if statement.value is not None else NONE
     frame = run.frame
     contexts.leave_blocks(run, 0, 0)
+    frame.ends.append(run.path)
     frame.exits.append((_peek(run, frame.mark) if frame.forks else None, value))
     # What is in a container now: what was put there is taken back before others look at it.
     parts = tuple(tensors_in(value)) if isinstance(value, (Sequence, Mapping, Choice)) else (value,)

@@ -28,6 +28,7 @@ from gradls.flow.values import (
 )
 
 if TYPE_CHECKING:
+    from gradls.flow.graph import Path
     from gradls.flow.run import Run
 
 
@@ -167,6 +168,12 @@ def chosen(run: Run, value: Choice) -> Value:
     """What is left of a choice where what it was made by is decided: `if a: x = 1`, and again `if a:` later on."""
     kept = [option for subject, decision, option in value.by if truth(run, subject) in (None, decision)]
     return kept[0] if len(kept) == 1 else value
+
+
+def path_to(value: Value, option: Value, before: Path | None = None) -> Path | None:
+    """What is decided where a value is one of its options, and `before`."""
+    found = [(how[0], how[1]) for how in value.by if how[2] is option] if isinstance(value, Choice) else []
+    return (before, *found[0]) if len(found) == 1 else before
 
 
 def is_condition(value: Value) -> bool:

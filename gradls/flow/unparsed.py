@@ -180,5 +180,6 @@ def _shake(run: Run, value: Value, seen: set[int], within_layer: bool = False) -
 
 def _leave(run: Run) -> bool:
     frame = run.frame
+    frame.ends.append(run.path)
     frame.exits.append((run.state.peek(frame.mark) if frame.forks else None, run.unknown("syntax")))
     return False

@@ -63,6 +63,17 @@ class Nothing(Host):
         self.function = function
 
 
+class Again(Host):
+    """A remainder of a number that is not known, or what a comparison of it gives: of what counts the rounds of a loop,
+    it comes back. `test` is where it was asked for."""
+
+    __slots__ = ("test",)
+
+    def __init__(self, kind: str, test: ast.AST, node: Node | None = None) -> None:
+        super().__init__(kind, MISSING, node)
+        self.test = test
+
+
 def is_none(value: object) -> bool:
     """Is this None, by whatever way?"""
     return isinstance(value, Host) and value.kind == "none"
@@ -510,4 +521,4 @@ class Choice(Value):
     def __init__(self, options: tuple[Value, ...]) -> None:
         self.options = options
         self.of: Choice | None = None
-        self.by: tuple[tuple[Unknown, object, Value], ...] = ()
+        self.by: tuple[tuple[Value, object, Value], ...] = ()

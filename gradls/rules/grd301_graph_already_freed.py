@@ -7,6 +7,7 @@ from gradls.flow.backward import of_other_elements
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Evaluations, Freed, Node, before_loop, from_earlier_round, way
 from gradls.flow.values import Tensor
+from gradls.flow.ways import way_on
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.rule import Rule
@@ -157,7 +158,8 @@ class GraphAlreadyFreed(Rule):
         assert isinstance(root, Tensor)
         assert node is not None
         others = of_other_elements(root.node)
-        steps = [step for step in way(root.node, node) if step not in others and not (others and step is root.node)]
+        taken = way_on(root.node, node, freed.path, event.path) or way(root.node, node)
+        steps = [step for step in taken if step not in others and not (others and step is root.node)]
         carried = next((step for step in steps if from_earlier_round(event.path, step.path)), None)
         before = next((step for step in steps if before_loop(event.path, step.path)), None)
         fixes: Sequence[Fix] = ()

@@ -24,6 +24,20 @@ def train(model, data, rounds):
 made = vars(torch.nn)["Linear"](3, 1)
 train(made, {name: torch.randn(8, size) for name, size in [("inputs", 3), ("before", 1), ("advantage", 1)]}, 3)
 """,
+    ("GRD301", "a backward every few steps, no detach"): """
+import sys
+import torch, torch.nn as nn
+cell, head = nn.GRUCell(3, 3), nn.Linear(3, 1)
+def train(data):
+    h = torch.zeros(2, 3)
+    loss = 0
+    for step, x in enumerate(data):
+        h = cell(x, h)
+        loss = head(h).mean() if step % 2 == 0 else loss + head(h).mean()
+        if (step + 1) % 2 == 0:
+            loss.backward()  # raises RuntimeError: Trying to backward through the graph a second
+train(torch.randn(3 + len(sys.argv) * 3, 2, 3))
+""",
     ("GRD301", "hidden state stored in self, no detach"): """
 import torch, torch.nn as nn
 class Net(nn.Module):

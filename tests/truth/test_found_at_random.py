@@ -212,6 +212,51 @@ PROGRAMS = {
         weight = torch.ones(3, requires_grad=True)
         total = sum(nothing(weight), weight)
     """,
+    "what a branch replaces besides": """
+        weight = torch.ones(3, requires_grad=True)
+        square = weight * weight
+        if many:
+            torch.autograd.grad(square.sum(), weight)
+            square = weight.abs()
+        square.sum().backward()
+        first, second = weight * 2, weight * 2
+        of_first, of_second = first * first, second * second
+        if many:
+            first.detach_()
+            second.mul_(2)
+            of_first = of_second = weight * 3
+        (of_first + of_second).sum().backward()
+        def halved(x):
+            y = x * x
+            if many:
+                x.mul_(0.5)
+                return x * 1
+            return y
+        halved(weight * 1).sum().backward()
+    """,
+    "a state that is detached where the loss begins anew": """
+        cell, head = nn.LSTMCell(3, 3), nn.Linear(3, 1)
+        state = torch.zeros(2, 3), torch.zeros(2, 3)
+        loss = 0
+        for step in range(len(sys.argv) + 6):
+            state = cell(torch.randn(2, 3), state)
+            loss += head(state[0]).mean()
+            if (step + 1) % 3 == 0:
+                loss.backward()
+                loss = 0
+                for part in state:
+                    part.detach_()
+        state = [torch.zeros(2, 3), torch.zeros(2, 3)]
+        for step in range(len(sys.argv) + 6):
+            state = list(cell(torch.randn(2, 3), state))
+            if step % 3 == 0:
+                loss = head(state[0]).mean()
+            else:
+                loss = loss + head(state[1]).mean()
+            if step % 3 == 2:
+                loss.backward()
+                state[:] = [part.detach() for part in state]
+    """,
     "where an element is": """
         weight = torch.ones(3, requires_grad=True)
         values = [torch.zeros(3) for _ in sys.argv]

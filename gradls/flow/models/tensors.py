@@ -41,7 +41,7 @@ def detach_in_place(run: Run, receiver: Tensor, call: Call) -> Value:
     node = cut_node(run, "detach", "detach_", [Edge(receiver.node, receiver.requires_grad)], run.at(call.node))
     node.scalar = receiver.node.scalar
     if receiver.leaf is False:
-        run.state.set(receiver.fields, "detached", (run.at(call.node), run.state.clock))
+        run.state.set(receiver.fields, "detached", (run.at(call.node), run.state.clock, run.path))
     run.state.set(receiver.fields, "node", node)
     run.state.set(receiver.fields, "requires_grad", False)
     run.state.set(receiver.fields, "leaf", True)
