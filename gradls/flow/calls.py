@@ -25,7 +25,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.chapters import may_be_of_the_file
 from gradls.flow.contents import tensors_in
 from gradls.flow.escapes import escape
-from gradls.flow.models.registry import find_function, find_method
+from gradls.flow.models.registry import find_function, find_method, is_partly_modelled
 from gradls.flow.program import is_stub
 from gradls.flow.run import MOST_CALLS_DEEP, Frame, Scope
 from gradls.flow.state import Fields
@@ -240,6 +240,8 @@ def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:
         return model(run, receiver, call)
     if isinstance(receiver, Tensor):
         return operations.tensor_method(run, receiver, name, call)
+    if isinstance(receiver, Instance) and is_partly_modelled(receiver.path):
+        return call_unknown(run, run.unknown("attribute", name), Call(call.node, [receiver, *call.args], call.kwargs))
     if isinstance(receiver, Instance) and name.endswith("__init__"):
         # A constructor that is not known may keep what it is given.
         run.state.set(receiver.fields, ("kept",), [*receiver.fields.get(("kept",), ()), *call.values])

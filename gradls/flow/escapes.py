@@ -99,7 +99,9 @@ def _closed_over(function: Function) -> list[Value]:
     found: list[Value] = []
     names = function.source.once(_names, function.node)
     scope = function.scope
-    while scope is not None and scope.kind != "module":
+    # What other functions of the module do shows when they are run by themselves.
+    whole = isinstance(function.node, ast.Lambda)
+    while scope is not None and (whole or scope.kind != "module"):
         for name in names:
             value = scope.fields.get(name)
             if isinstance(value, Value) and not isinstance(value, (Tensor, Host)):

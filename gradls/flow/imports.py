@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gradls.autograd.spelling import canonical
-from gradls.flow.models.registry import find_function
+from gradls.flow.models.registry import PARTLY_MODELLED, find_function, is_beside_models
 from gradls.flow.names import Answer, Names, Question
 from gradls.flow.program import file_of, member, names_in
 from gradls.flow.values import Imported, Instance, Lib, Unknown, Value, host
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 MODELLED = {
     "torch", "numpy", "math", "copy", "itertools", "functools", "collections", "contextlib", "typing", "dataclasses",
-    "operator", "random", "pytorch_lightning", "lightning", "enum", "abc", "typing_extensions", "einops",
-    "accelerate", "lightning_fabric", "apex", "deepspeed", "ignite",
+    "operator", "random", "enum", "abc", "typing_extensions", "einops", *PARTLY_MODELLED,
 }  # fmt: skip
 """Top-level packages whose names have models, or of which it is enough to know the name."""
 SOME_SUBCLASS = frozenset(("torch.nn.Module", "torch.optim.Optimizer", "torch.optim.lr_scheduler.LRScheduler"))
@@ -53,8 +52,9 @@ def names_from(run: Run, statement: ast.ImportFrom, alias: ast.alias) -> Iterato
             yield from _star_of_program(run, module)
         return
     root = module.partition(".")[0]
-    if root in MODELLED or root in sys.stdlib_module_names:
-        yield name, run.lib(canonical(f"{module}.{alias.name}"))
+    path = canonical(f"{module}.{alias.name}")
+    if (root in MODELLED or root in sys.stdlib_module_names) and not is_beside_models(path):
+        yield name, run.lib(path)
         return
     names = run.frame.file.names
     if names.find(module) is not None or names.find(_inside(module, alias.name)) is not None:

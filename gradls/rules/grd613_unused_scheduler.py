@@ -104,8 +104,8 @@ class UnusedScheduler(Rule):
                 yield self._report(event, scheduler, step)
 
     def _report(self, event: Event, scheduler: Instance, step: Event) -> Finding:
-        name = scheduler.name or "the scheduler"
-        message = f"`{name}.step()` is never called: the learning rate stays what it is"
+        what = f"`{scheduler.name}.step()`" if scheduler.name else "`step()` of this scheduler"
+        message = f"{what} is never called: the learning rate stays what it is"
         return self.finding(place(event.at), message, [Step(place(step.at), "the optimizer steps here")])
 
 

@@ -264,3 +264,29 @@ def test_ignite() -> None:
     """
     assert reported("GRD601", snippet.format(clear="optimizer.zero_grad()")) == []
     assert reported("GRD601", snippet.format(clear="pass")) == [("warning", "optimizer.step()")]
+
+
+HANDLERS = """
+from ignite.engine import Engine, Events
+from ignite.handlers import LRScheduler
+
+net = nn.Linear(3, 1)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 3)
+
+def train(engine, batch):
+    optimizer.zero_grad()
+    net(batch).pow(2).mean().backward()
+    optimizer.step()
+
+trainer = Engine(train)
+trainer.add_event_handler(Events.EPOCH_COMPLETED, {handler})
+trainer.run(torch.randn(4, 8, 3), max_epochs=2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("handler", "found"), [("lambda engine: scheduler.step()", 0), ("LRScheduler(scheduler)", 0), ("print", 1)]
+)
+def test_what_handlers_have(handler: str, found: int) -> None:
+    assert len(reported("GRD613", HANDLERS.format(handler=handler))) == found

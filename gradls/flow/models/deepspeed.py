@@ -60,7 +60,7 @@ def backward(run: Run, receiver: Instance, call: Call) -> Value:
 def step(run: Run, receiver: Instance, call: Call) -> Value:
     """A step, after which the gradients are cleared; where gradients are accumulated, in every so many calls."""
     optimizer = receiver.fields[_HELD]
-    result = run.unknown("call", "step")
+    result: Value = run.unknown("call", "step")
     if isinstance(optimizer, Instance) and optimizers.HELD in optimizer.fields:
         result = optimizers.step(run, optimizer, Call(call.node, []))
         optimizers.zero_grad(run, optimizer, Call(call.node, []))

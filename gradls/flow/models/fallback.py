@@ -11,7 +11,8 @@ from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
 from gradls.flow.graph import Edge
 from gradls.flow.join import options
-from gradls.flow.models.registry import find_method
+from gradls.flow.models.registry import find_method, is_beside_models
+from gradls.flow.names import Question
 from gradls.flow.operations import apply, cut_node, unknown_operation
 from gradls.flow.values import Host, Instance, Lib, Mapping, Tensor, Value, host
 
@@ -48,6 +49,11 @@ def _number(name: str, kind: str, call: Call) -> Value:
 def call(run: Run, function: Lib, call: Call) -> Value:
     """An operation of torch, a module of torch.nn, or something unknown."""
     path = function.path
+    if is_beside_models(path):
+        from gradls.flow.calls import call_unknown
+
+        module, _, name = path.rpartition(".")
+        return call_unknown(run, run.unknown("import", name, Question(module, name, False)), call)
     if path.startswith("torch."):
         if find_op(path) is not None:
             return apply(run, path, call)

@@ -57,6 +57,12 @@ MODULES = (
 )
 
 
+PARTLY_MODELLED = frozenset(
+    ("accelerate", "apex", "deepspeed", "ignite", "lightning", "lightning_fabric", "pytorch_lightning")
+)
+"""Top-level packages of which a few functions and classes have models: the others are unknown code."""
+
+
 def function(*paths: str) -> Callable[[Model], Model]:
     """Register a model of functions or classes by their canonical full names."""
 
@@ -106,6 +112,20 @@ def load() -> None:
     """Import every module with models."""
     for name in MODULES:
         importlib.import_module(f"gradls.flow.models.{name}")
+
+
+def is_partly_modelled(path: str) -> bool:
+    return path.partition(".")[0] in PARTLY_MODELLED
+
+
+@lru_cache(1 << 12)
+def is_beside_models(path: str) -> bool:
+    """Is this a name of a package of which only others have models?"""
+    if not is_partly_modelled(path):
+        return False
+    load()
+    known = (*FUNCTIONS, *(cls for cls, _ in METHODS))
+    return not hierarchy.is_module_path(path) and not any(f"{one}.".startswith(f"{path}.") for one in known)
 
 
 def find_function(path: str) -> Model | None:
