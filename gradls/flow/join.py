@@ -11,6 +11,7 @@ from gradls.flow.elements import is_doubted
 from gradls.flow.graph import HIDING, Edge, Node, Path, flow_of, walk
 from gradls.flow.state import MISSING
 from gradls.flow.values import (
+    HELD,
     ITEMS,
     Bound,
     Choice,
@@ -70,6 +71,9 @@ class Join:
             return _union(values)
         if key == "items":
             return self.items(values)
+        if key == HELD:
+            # A group that is added on one way is there from then on, as far as that way is taken at all.
+            return _union([value for value in values if value is not None])
         if isinstance(first, tuple) and key in ("views", "parameters", "freed", "entered", "copies", "wholes"):
             return _union(values)
         if key == "presumed":

@@ -142,9 +142,20 @@ def _is_used(facts: Facts, freeze: _Freeze) -> bool:
     for event in facts.of("unknown-call"):
         if start < event.clock < end and any(tensor.fields.get("escaped") for tensor in frozen):
             return True
+    if _is_asked_for(facts, freeze):
+        return True
     made = (value for records in facts.calls.values() for _, _, value in records if isinstance(value, Tensor))
     between = (value.node for value in made if start < value.node.fields.born < end)
     return any(part.leaf in frozen for node in between for part in walk(node))
+
+
+def _is_asked_for(facts: Facts, freeze: _Freeze) -> bool:
+    """Does the program look at flags between the two, as a test of them does?"""
+    source, first, last = freeze.event.at.source, freeze.event.at.node, freeze.thawed[0].at.node
+    if source is not facts.source or freeze.thawed[0].at.source is not source:
+        return False
+    start, end = source.line(first) or 0, source.line(last) or 0
+    return any(start < (source.line(read) or 0) < end for read in facts.reads("requires_grad"))
 
 
 def _changed(event: Event) -> list[Tensor]:

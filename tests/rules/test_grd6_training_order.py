@@ -1059,3 +1059,32 @@ def test_gradients_changed_after_the_step(body: str, severity: list[str]) -> Non
     program = loop(body).replace("data =", "mask = torch.rand(4, 3)\ndata =")
     assert programs.check(IMPORTS + program).error is None
     assert [found for found, _ in reported("GRD605", program)] == severity
+
+
+@pytest.mark.parametrize(("clear", "found"), [("optimizer.zero_grad()", 0), ("pass", 1)])
+def test_a_group_that_is_added_in_one_round(clear: str, found: int) -> None:
+    snippet = f"""
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    optimizer = torch.optim.SGD(first.parameters(), lr=0.1)
+    for number in range(10):
+        if number == 5:
+            optimizer.add_param_group({{"params": second.parameters()}})
+        {clear}
+        second(first(torch.ones(3))).sum().backward()
+        for group in optimizer.param_groups:
+            print(group["lr"])
+        optimizer.step()
+    """
+    assert [severity for severity, _ in reported("GRD601", snippet)] == ["warning"] * found
+
+
+def test_a_flag_that_is_asked_for_before_it_is_set_back() -> None:
+    snippet = """
+    net = nn.Linear(3, 1)
+    net.requires_grad_(False)
+    {asked}
+    net.requires_grad_(True)
+    net(torch.ones(3)).sum().backward()
+    """
+    assert reported("GRD609", snippet.format(asked="assert not net.weight.requires_grad")) == []
+    assert reported("GRD609", snippet.format(asked="print(net)")) != []

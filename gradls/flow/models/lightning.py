@@ -84,14 +84,14 @@ def freeze(run: Run, receiver: Instance, call: Call) -> Value:
     """`requires_grad_(False)` and `eval()`."""
     requires_grad_(run, receiver, Call(call.node, [FALSE]))
     train(run, receiver, Call(call.node, [FALSE]))
-    return NONE
+    return receiver
 
 
 def unfreeze(run: Run, receiver: Instance, call: Call) -> Value:
     """`requires_grad_(True)` and `train()`."""
     requires_grad_(run, receiver, Call(call.node, [TRUE]))
     train(run, receiver, Call(call.node, [TRUE]))
-    return NONE
+    return receiver
 
 
 def says(run: Run, receiver: Instance, call: Call) -> Value:
