@@ -126,6 +126,8 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
                 held = _memo(run, value.fields, name, made)
         elif type(held) is Choice and held.by:
             return truth.chosen(run, held)
+        elif name in _METHODS_OF_MODULES and _is_registered(value, held):
+            return Bound(value, None, name)
         return held
     if name == "__class__":
         return value.cls
@@ -193,6 +195,22 @@ def _memo(run: Run, fields: Fields, name: str, value: Value) -> Value:
     """Remember what an attribute that nobody set is; this is no write of the program."""
     fields[name] = value
     return value
+
+
+_METHODS_OF_MODULES = frozenset(
+    ("parameters", "named_parameters", "modules", "children", "buffers", "train", "eval", "apply", "to", "type", "half")
+)
+"""Methods of every module by whose names programs call layers and parameters, too."""
+
+
+def _is_registered(value: Instance, held: Value) -> bool:
+    """Is what was assigned to an attribute of a module registered? Then the attribute is what the class says, if that
+    says something: `__getattr__`, which finds what is registered, is asked last."""
+    if not hierarchy.is_module(value):
+        return False
+    if isinstance(held, Tensor):
+        return held.is_parameter
+    return isinstance(held, Instance) and hierarchy.is_module(held) is True
 
 
 def _has_module_method(value: Instance, name: str) -> bool:

@@ -119,7 +119,8 @@ def _is_not_followed(node: Node) -> bool:
 
 
 def unknown_backward(run: Run, root: Value, call: Call) -> None:
-    """A backward of which the root is not known: the event has no node, and says nothing of what is reached."""
+    """A backward of which the root is not known: the event has no node, and says nothing of what is reached. `quiet` is
+    the node of one that has no graph if it is a tensor."""
     create = _flag(run, call, "create_graph", 2)
     note_graphs(run, create)
     given = call.get(1, "retain_graph")
@@ -139,6 +140,7 @@ def unknown_backward(run: Run, root: Value, call: Call) -> None:
         reached=frozenset(),
         grad_mode=run.mode["grad"],
         autocast=run.autocast > 0,
+        quiet=root.fields.get(("node",)) if isinstance(root, Unknown) and root.unrecorded else None,
     )
 
 

@@ -342,7 +342,9 @@ def _is_behind_layers(own: Class, cls: Class) -> bool:
 def iterator(run: Run, value: Value, node: ast.expr) -> Value:
     """What the `__iter__` of an object of the program gives; the object itself if that is not known."""
     from gradls.flow.calls import call_function
+    from gradls.flow.iterators import shown
 
+    value = shown(value)
     if isinstance(value, Instance) and isinstance(value.cls, Class) and is_module(value) is False:
         function, _ = find_in_class(value.cls, "__iter__")
         if isinstance(function, Function):

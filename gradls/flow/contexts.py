@@ -176,6 +176,7 @@ def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple
     from gradls.flow import managers
     from gradls.flow.calls import call_value
     from gradls.flow.escapes import escape
+    from gradls.flow.iterators import shown
     from gradls.flow.models.registry import find_method
     from gradls.flow.values import Class
 
@@ -206,6 +207,8 @@ def enter(run: Run, manager: Value, node: ast.expr, statement: ast.AST) -> tuple
             escape(run, option)
     if isinstance(manager, Lib) and manager.path in MODES:
         run.event("context-not-called", node, manager, entered=True)
+        return manager, _nothing
+    if isinstance(manager, Unknown) and shown(manager) is not manager:
         return manager, _nothing
     if isinstance(manager, (Choice, Unknown)) and _may_change_mode(run, manager, node):
         return run.unknown("context"), set_mode(run, None, False, run.at(node))

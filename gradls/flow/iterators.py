@@ -7,10 +7,21 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import contexts
 from gradls.flow.graph import At
-from gradls.flow.values import Sequence, Value
+from gradls.flow.values import Sequence, Unknown, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
+
+
+SHOWN = ("shown",)
+"""The slot of a progress bar with what it goes through."""
+
+
+def shown(value: Value) -> Value:
+    """What a loop over a value goes through: what a progress bar shows, and otherwise the value itself."""
+    while type(value) is Unknown and SHOWN in value.fields:
+        value = value.fields[SHOWN]
+    return value
 
 
 def exhausted(value: Value | None) -> At | None:

@@ -11,7 +11,7 @@ from gradls.flow import classes, contexts, doubts, nothing, truth
 from gradls.flow.class_text import FILLING
 from gradls.flow.elements import is_doubted
 from gradls.flow.graph import Round
-from gradls.flow.iterators import consume, exhausted
+from gradls.flow.iterators import consume, exhausted, shown
 from gradls.flow.run import Loop
 from gradls.flow.state import MISSING, Changes
 from gradls.flow.values import ITEMS, Choice, Class, Host, Instance, Mapping, Sequence, Tensor, Value, host
@@ -32,6 +32,7 @@ MOST_NESTED = 4
 
 def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list[Value], bool]:
     """The elements that a loop over `value` goes through, and whether these are really all."""
+    value = shown(value)
     if isinstance(value, Choice):
         return _rounds_of_any(run, [option for option in value.options if isinstance(option, (Sequence, Mapping))])
     held = container_elements(run, value)

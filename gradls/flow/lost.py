@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from gradls.autograd.distributions import find_distribution
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import HIDING, MOST_TERMS, Node, frontier, lost_leaves, walk
+from gradls.flow.graph import HIDING, MOST_TERMS, At, Node, frontier, lost_leaves, walk
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.sources import sources
 from gradls.flow.values import Instance, Sequence, Tensor, Unknown
@@ -35,12 +35,12 @@ class Lost:
     """A cut that costs gradient.
 
     `why`: "raises", nothing that the backward could reach is left; "given", the same if the data have no gradient
-    themselves; "parameters", the parameters in `leaves`, which an
-    optimizer steps, get no gradient from any backward; "untrained", the same for parameters of a program that makes no
-    optimizer; "term", a term of the loss is a constant; "forward", the same as "untrained" for what a `forward` that
-    nobody calls returns, and `backward` is that return; "network", the same for an unknown network that nothing in a
-    function trains though there is an optimizer more than networks that are trained. `others` are further cuts of the
-    same kind that keep the same parameters from their gradient.
+    themselves; "quiet", the same if unknown code that computed it did not switch gradients on again; "parameters", the
+    parameters in `leaves`, which an optimizer steps, get no gradient from any backward; "untrained", the same for
+    parameters of a program that makes no optimizer; "term", a term of the loss is a constant; "forward", the same as
+    "untrained" for what a `forward` that nobody calls returns, and `backward` is that return; "network", the same for
+    an unknown network that nothing in a function trains though there is an optimizer more than networks that are
+    trained. `others` are further cuts of the same kind that keep the same parameters from their gradient.
     """
 
     cut: Node
@@ -76,6 +76,11 @@ def _all(facts: Facts) -> Iterator[Lost]:
     given = {tensor for event in facts.of("optimizer-made") for tensor in event.parameters}
     gone = {event.old for event in facts.of("attribute-deleted")}
     reached = {leaf for event in backwards(facts) for leaf in event.reached}
+    for event in facts.of("backward"):
+        quiet = event.info.get("quiet")
+        cuts = [cut for cut in frontier(quiet) if cut.cut is not None and cut.cut.kind == "no_grad"] if quiet else []
+        if cuts:
+            yield replace(_raising(event, cuts, given), why="quiet")
     reached_nodes = {node for event in backwards(facts) for node in walk(event.node, follow="maybe")}  # type: ignore[arg-type]
     for event in backwards(facts):
         root = event.node
@@ -220,8 +225,10 @@ def parts_of_unknown(facts: Facts) -> set[Tensor]:
 
 def dead_terms(root: Node, settings: bool = False) -> list[Node]:
     """The terms of the sum `root` that are constants for autograd, on one branch at least. `settings`: attributes of
-    which nothing is known are numbers, as those of a configuration."""
+    which nothing is known are numbers, as those of a configuration. An expression that gives a term with a gradient on
+    another branch is none: there it is multiplied by the 0 that a sum over no rounds of a loop is."""
     found: list[Node] = []
+    live_at: set[At] = set()
     todo, seen = [root], {root}
     while todo:
         node = todo.pop()
@@ -235,9 +242,11 @@ def dead_terms(root: Node, settings: bool = False) -> list[Node]:
                 seen.add(edge.node)
                 if edge.flows is not False and not (settings and _is_scaled_constant(edge.node)):
                     todo.append(edge.node)
+                    if edge.flows and edge.node.at is not None:
+                        live_at.add(edge.node.at)
                 elif node.kind != "phi":
                     found.append(edge.node)
-    return found
+    return [term for term in found if term.op not in SCALING or term.at not in live_at]
 
 
 def _is_scaled_constant(node: Node) -> bool:

@@ -300,7 +300,7 @@ def _gradient_of_output(
     if flag is False and wanted and op.view in ("view", "multi", "expand", "maybe"):
         # A view made without recording keeps the flag of its base, but has no grad_fn: it is cut off all the same.
         return (None if op.view == "maybe" else True), cut, False
-    if flag is False and wanted is None and op.view and not run.isolated:
+    if flag is False and wanted is None and op.view != "no" and not run.isolated:
         return None, cut, False
     return flag, cut, flag is not False
 

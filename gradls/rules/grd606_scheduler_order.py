@@ -150,7 +150,7 @@ class SchedulerOrder(Rule):
             if any(other.kind in ("unknown-step", "scaler-step") for other in steps[:number]):
                 continue
             later = next((other for other in steps[number:] if other.kind == "step" and other.value is optimizer), None)
-            if optimizer.fields.get("escaped") and later is None:
+            if optimizer.fields.get("escaped") and (later is None or _is_lent_before(facts, event, optimizer)):
                 continue
             yield from self._report(facts, event, later, steps[number + 1 :])
             del optimizers[event.value]
@@ -243,6 +243,16 @@ class SchedulerOrder(Rule):
         if isinstance(given, Instance) and given.path.startswith("torch.nn."):
             message = "a scheduler needs the optimizer, and this is a module: it raises"
             yield self.finding(place(event.at), message, severity=Severity.ERROR)
+
+
+def _is_lent_before(facts: Facts, step: Event, optimizer: Instance) -> bool:
+    """Is the optimizer given to code that is not followed, in the same round of a loop before a schedule's step? That
+    may step it."""
+    loops = loops_of(step.path)
+    return any(
+        call.clock < step.clock and optimizer in call.arguments and (not loops or loops_of(call.path) & loops)
+        for call in facts.of("unknown-call")
+    )
 
 
 def _is_vague_schedule(event: Event, optimizers: dict[Value | None, Value]) -> bool:

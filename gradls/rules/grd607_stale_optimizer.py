@@ -244,12 +244,12 @@ class StaleOptimizer(Rule):
                 continue
             start, last[optimizer] = last.get(optimizer, -1), moment.number
             made = order.made.get(optimizer)
-            if made is None or made.open or moment.event.escaped or moment.event.closure is not None:
+            if made is None or moment.event.escaped or moment.event.closure is not None:
                 continue
             if not moment.tensors or not all(tensor.requires_grad is True for tensor in moment.tensors):
                 continue
-            backward = _only_others(order, start, moment, known)
-            if backward is None:
+            backward = _only_others(facts, order, start, moment, known)
+            if backward is None or (made.open and not _came_later(facts, optimizer, made, backward)):
                 continue
             copy = next((leaf for leaf in backward.reached if _stands_for(leaf, moment.tensors)), None)
             if copy is None:
@@ -402,7 +402,28 @@ def _stands_for(leaf: Tensor, held: Collection[Tensor]) -> bool:
     return any(part in held for part in leaves(leaf.node, follow="all"))
 
 
-def _only_others(order: Order, start: int, step: Moment, known: set[Tensor]) -> Event | None:
+def _came_later(facts: Facts, optimizer: Instance, made: Event, backward: Event) -> bool:
+    """Are all parameters that a backward reaches younger than an optimizer of which not all is known? Then it holds
+    none of them, whatever it was given."""
+    if any(event.value is optimizer for event in facts.of("group-added")):
+        return False
+    return all(leaf.fields.born > made.clock for leaf in backward.reached if leaf.is_parameter)
+
+
+def _is_in_training(facts: Facts, leaves: list[Tensor], backward: Event) -> bool:
+    """Were the modules that own these parameters last put into training mode, before a backward reached them? Later
+    they may be evaluated."""
+    owners_of = {leaf.owner for leaf in leaves}
+    if any(owner is None or owner.fields.get("escaped") for owner in owners_of):
+        return False
+    mode: bool | None = None
+    for event in facts.of("train-mode"):
+        if event.clock < backward.clock and owners_of.issubset(event.modules):
+            mode = event.mode
+    return mode is True
+
+
+def _only_others(facts: Facts, order: Order, start: int, step: Moment, known: set[Tensor]) -> Event | None:
     """The backward since the last step, if all of them reached only parameters that no optimizer has."""
     held = frozenset(step.event.parameters)
     backwards = [m for m in order.between(start, step.number) if m.kind == "backward"]
@@ -414,7 +435,10 @@ def _only_others(order: Order, start: int, step: Moment, known: set[Tensor]) -> 
         if moment.tensors & held or not trained:
             return None
         apart = [leaf for leaf in trained if not leaf.is_parameter] or trained
-        if any(leaf in known or leaf.requires_grad is not True or is_elsewhere(leaf, set()) for leaf in apart):
+        if any(leaf in known or leaf.requires_grad is not True or leaf.fields.get("escaped") for leaf in apart):
+            return None
+        frozen = [leaf for leaf in apart if is_elsewhere(leaf, set())]
+        if frozen and not _is_in_training(facts, frozen, moment.event):
             return None
         if not is_on_the_way(moment.event.path, step.event.path):
             return None

@@ -1,13 +1,15 @@
 """GRD611."""
 
+import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import leaves
 from gradls.flow.lost import Lost, lost_gradients, never_reached
-from gradls.flow.values import Function, Host, Instance, Tensor, Value
+from gradls.flow.values import Function, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules.forgotten_backward import Empty, empty_steps, may_differentiate
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import Moment, Order, is_handed_out, loops_of, order_of
 from gradls.rules.words import code, owners, place
@@ -143,6 +145,15 @@ class StepWithoutGradient(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         order = order_of(facts)
+        told: set[ast.AST] = set()
+        for finding in self._of_known(facts, order):
+            told.add(finding.place.node)
+            yield finding
+        for empty in empty_steps(facts, order):
+            if empty.step.at.node not in told:
+                yield self._report_empty(facts, empty)
+
+    def _of_known(self, facts: Facts, order: Order) -> Iterator[Finding]:
         for optimizer, made in order.made.items():
             held = frozenset(order.parameters.get(optimizer, ()))
             if held and not made.open:
@@ -205,6 +216,14 @@ class StepWithoutGradient(Rule):
         elif steps[-1].number < filling[0].number and filling[0].kind == "backward":
             yield self._report_early(facts, steps[0].event, filling[0].event)
 
+    def _report_empty(self, facts: Facts, empty: Empty) -> Finding:
+        message = (
+            f"{code(facts, empty.step.at.node)} finds no gradients, unless something that is called before it computes "
+            f"them: nothing that is seen calls `backward()` between {code(facts, empty.clear.at.node)} and this"
+        )
+        story = [Step(place(empty.called.at), "this is computed, and not differentiated")]
+        return self.finding(place(empty.step.at), message, story, severity=Severity.INFORMATION)
+
     def _report_computed(self, facts: Facts, computed: Event, step: Event) -> Finding:
         who = owners(tensor for tensor in step.parameters if tensor in _targets(computed))
         message = (
@@ -260,7 +279,10 @@ def _forgotten(facts: Facts, held: frozenset[Tensor], step: Event) -> Event | No
     differentiates anything."""
     if any(facts.of("backward", "grad-call", "functional", "unknown-step")):
         return None
-    if any(_may_differentiate(value) for event in facts.of("unknown-call") for value in event.arguments):
+    if any(may_differentiate(value) for event in facts.of("unknown-call") for value in event.arguments):
+        return None
+    kept = facts.of("unknown-attribute-set", "unknown-item-set")
+    if any(isinstance(event.assigned, Value) and may_differentiate(event.assigned) for event in kept):
         return None
     for event in facts.of("forward"):
         near = loops_of(event.path) & loops_of(step.path) or event.calls is step.calls
@@ -282,13 +304,6 @@ def _is_for_the_schedule(facts: Facts, optimizer: Instance, held: frozenset[Tens
             return False
     roots = [part.node for event in facts.of("forward") for part in tensors_in(event.result) if type(part) is Tensor]
     return not any(leaf in held for root in roots for leaf in leaves(root))
-
-
-def _may_differentiate(value: Value) -> bool:
-    """Could unknown code that is given this call backward for the parameters?"""
-    if isinstance(value, Tensor):
-        return value.requires_grad is not False
-    return not isinstance(value, Host)
 
 
 def _targets(event: Event) -> list[Tensor]:

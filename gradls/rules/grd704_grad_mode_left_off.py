@@ -154,7 +154,7 @@ class GradModeLeftOff(Rule):
             message = f"{mode} is still open at this `yield`: the loop over it works without gradients"
             story = [Step(place(leak.at), "it is opened here"), Step(place(leak.uses[0]), "this has no graph then")]
             severity = Severity.INFORMATION
-            if lost is not None:
+            if lost is not None and lost.why != "quiet":
                 severity = Severity.ERROR if lost.why == "raises" else Severity.WARNING
                 message += f", and {shown(facts, lost.backward.at)} " + (
                     "raises" if lost.why == "raises" else "misses them"

@@ -67,6 +67,9 @@ class LostGradientRule(Rule):
         elif lost.why == "given":
             end = f"this loss has no graph, and {code(facts, lost.backward.at.node)} raises"
             message = f"{what}: unless the data that it is compared with require grad, {end}"
+        elif lost.why == "quiet":
+            end = f"this loss has no graph, and {code(facts, lost.backward.at.node)} raises"
+            message = f"{what}: unless what is called there switches them on again, {end}"
         elif lost.why == "parameters":
             message = f"{what}: no gradient ever reaches {who}, which the optimizer is meant to train"
         elif lost.why == "untrained":
@@ -92,7 +95,7 @@ class LostGradientRule(Rule):
         in_forward = Step(place(lost.backward.at), "this is what it returns")
         story.append(in_forward if lost.why == "forward" else backward_step(facts, lost.backward))
         severities = {"raises": Severity.ERROR, "untrained": self.untrained}
-        severities |= dict.fromkeys(("forward", "given", "network"), Severity.INFORMATION)
+        severities |= dict.fromkeys(("forward", "given", "quiet", "network"), Severity.INFORMATION)
         severity = severities.get(lost.why, Severity.WARNING)
         if lost.why == "parameters" and cut.kind in DELIBERATE and _part_of_trained(facts, lost):
             message = (

@@ -48,6 +48,7 @@ MODULES = (
     "optimizers",
     "outside",
     "parallel",
+    "progress",
     "removed",
     "tensors",
     "threads",
@@ -58,7 +59,7 @@ MODULES = (
 
 
 PARTLY_MODELLED = frozenset(
-    ("accelerate", "apex", "deepspeed", "ignite", "lightning", "lightning_fabric", "pytorch_lightning")
+    ("accelerate", "apex", "deepspeed", "ignite", "lightning", "lightning_fabric", "pytorch_lightning", "tqdm")
 )
 """Top-level packages of which a few functions and classes have models: the others are unknown code."""
 
