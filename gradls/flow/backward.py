@@ -58,6 +58,7 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
             run.state.set(run.outside, "backward", run.state.clock)
         reached = frozenset(node.leaf for node in seen if node.leaf is not None)
         with_gradient = gradient is not None and not is_none(gradient)
+        nodes = executed(root.node, targets, fills=True)
         _note(
             run,
             call,
@@ -69,8 +70,8 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
             all_roots=roots,
             method=method,
             beyond=any(_is_not_followed(node) for node in seen),
+            ran=None if targets is None else nodes,
         )
-        nodes = executed(root.node, targets)
         if not check_graph(run, root, call, nodes, targets is None) and targets is None:
             unknown_graphs.look(run, root, call)
         if targets is None:
@@ -235,8 +236,9 @@ def free(run: Run, call: Call, retain: bool | None, nodes: list[Node], *, behind
         run.state.set(node.fields, "freed", (*node.get("freed", ()), freed))
 
 
-def executed(root: Node, targets: list[Tensor] | None) -> list[Node]:
-    """The nodes that a backward from `root` runs: all, or those on the way to `targets`."""
+def executed(root: Node, targets: list[Tensor] | None, *, fills: bool = False) -> list[Node]:
+    """The nodes that a backward from `root` runs: all, or those on the way to `targets`. One that `fills` their `.grad`
+    runs the nodes that made them, too."""
     nodes = list(walk(root, follow="flow"))
     if targets is None:
         return nodes
@@ -245,7 +247,7 @@ def executed(root: Node, targets: list[Tensor] | None) -> list[Node]:
     for node in nodes:
         for edge in node.edges:
             users.setdefault(edge.node, []).append(node)
-    needed: dict[Node, None] = {}
+    needed: dict[Node, None] = dict.fromkeys(wanted) if fills else {}
     todo = [user for node in wanted for user in users.get(node, ())]
     while todo:
         node = todo.pop()
@@ -320,7 +322,7 @@ def run_grad(run: Run, call: Call) -> Value:
     retain = create if "retain_graph" not in call.kwargs and len(call.args) < 4 else retain
     roots = tensors_in(outputs)
     targets = tensors_in(inputs)
-    run.event(
+    event = run.event(
         "grad-call",
         call.node,
         outputs,
@@ -328,17 +330,22 @@ def run_grad(run: Run, call: Call) -> Value:
         roots=roots,
         targets=targets,
         nodes=[root.node for root in roots if isinstance(root, Tensor)],
+        stray=any(isinstance(root, Tensor) and root.requires_grad is False for root in roots),
         constant=bool(roots) and all(isinstance(root, Tensor) and root.requires_grad is False for root in roots),
         wanted=[(value, value.node, value.requires_grad) for value in targets if isinstance(value, Tensor)],
         create=create,
         call=call,
+        ran=None,
     )
     ran: list[Node] = []
+    through: list[Node] = []
     for root in roots:
         if isinstance(root, Tensor):
             nodes = executed(root.node, [target for target in targets if isinstance(target, Tensor)])
             check_graph(run, root, call, nodes, False)
+            through += nodes
             ran += [node for node in nodes if node.frees]
+    event.info["ran"] = through
     free(run, call, retain, ran)
     given = call.get(2, "grad_outputs")
     starts = tensors_in(given) if given is not None else []
@@ -418,6 +425,9 @@ def _gradient(
         edges = [Edge(root.node, root.requires_grad) for root in roots if isinstance(root, Tensor)]
         node = cut_node(run, "constant", "grad", edges, run.at(call.node))
         return Tensor(run.state, node, requires_grad=False, leaf=True, dtype=target.dtype, shape=target.shape)
+    if starts and any(isinstance(root, Tensor) and root.node is target.node for root in roots):
+        # It is what is given for the root itself, besides what comes from others.
+        return starts[0] if len(roots) == len(starts) == 1 else run.join.values([*starts, run.unknown("gradient")])
     if create is not False:
         gradient = derived_tensor(run, "grad", [*roots, target, *starts], call.node, shape=target.shape, saves=True)
         if create is None or known is None or (known.flag is None and not known.weighed):

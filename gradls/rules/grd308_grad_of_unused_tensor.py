@@ -160,6 +160,13 @@ class GradOfUnusedTensor(Rule):
             first = _taken_without_graph(roots)
             yield self.report_without_graph(facts, event) if first is None else self.report_first(facts, event, first)
             return
+        if event.stray and not event.constant and len(roots) > 1:
+            message = (
+                f"{code(facts, event.at.node)} raises: one of the outputs does not require grad. Leave out what has "
+                "no graph"
+            )
+            yield self.finding(place(event.at), message)
+            return
         for target, node, flag in event.wanted:
             if flag is False:
                 yield self.report(facts, event, target, "does not require grad")

@@ -1,10 +1,10 @@
 """GRD802."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
+from gradls.flow.graph import Node, walk
 from gradls.flow.values import Choice, Class, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -105,8 +105,9 @@ class FunctionWithoutBackward(Rule):
                 message = f"`{cls.name}` has both `backward` and `vjp`: its backward raises. Keep one of them"
                 yield self.finding(place(event.at), message, [_definition(event, cls)])
         for event in facts.of("backward", "grad-call"):
-            roots = event.nodes if event.kind == "grad-call" else [event.node]
-            reached = (node for root in roots if root is not None for node in walk(root, follow="flow"))
+            reached: Iterable[Node] | None = event.info.get("ran")
+            if reached is None:
+                reached = () if event.node is None else walk(event.node, follow="flow")
             found = next((missing[node] for node in reached if node in missing), None)
             if found is not None and not event.caught:
                 cls, applied = found

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from gradls.autograd.versions import CHECKPOINT_WARNS, since
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
 from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
@@ -125,11 +124,8 @@ class CheckpointArguments(Rule):
         for event in facts.of("backward", "grad-call"):
             if event.caught or (event.kind == "backward" and not event.inputs):
                 continue
-            roots = event.nodes if event.kind == "grad-call" else [event.node]
-            reached = (node for root in roots if root is not None for node in walk(root, follow="flow"))
             # What it is to come to is not gone through.
-            ends = {node for _, node, _ in event.wanted} if event.kind == "grad-call" else set()
-            passed = next((reentrant[node] for node in reached if node in reentrant and node not in ends), None)
+            passed = next((reentrant[node] for node in event.info.get("ran") or () if node in reentrant), None)
             if passed is not None:
                 message = (
                     f"{code(facts, event.at.node)} raises: it goes through a reentrant checkpoint, which only a whole "

@@ -38,6 +38,35 @@ def train(data):
             loss.backward()  # raises RuntimeError: Trying to backward through the graph a second
 train(torch.randn(3 + len(sys.argv) * 3, 2, 3))
 """,
+    ("GRD308", "one of the outputs has no graph"): """
+import torch
+x = torch.ones(3, requires_grad=True)
+target = torch.zeros(3)
+torch.autograd.grad([x.sum(), target.sum()], x)  # raises RuntimeError: element 1 of tensors does not require grad
+""",
+    ("GRD807", "backward to what a reentrant checkpoint gives"): """
+import torch
+from torch.utils.checkpoint import checkpoint
+x = torch.ones(3, requires_grad=True)
+y = checkpoint(torch.tanh, x, use_reentrant=True)
+y.sum().backward(inputs=[y])  # raises RuntimeError: When use_reentrant=True, torch.utils.checkpoint is incompatible
+""",
+    ("GRD203", "a leaf that setup_context marks as dirty"): """
+import torch
+class Double(torch.autograd.Function):
+    @staticmethod
+    def forward(x):
+        return x.mul_(2)
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.mark_dirty(*inputs)
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * 2
+x = torch.ones(3, requires_grad=True)
+Double.apply(x * 1)
+Double.apply(x)  # raises RuntimeError: a leaf Variable that requires grad has been used in an in-place operation
+""",
     ("GRD301", "hidden state stored in self, no detach"): """
 import torch, torch.nn as nn
 class Net(nn.Module):

@@ -257,6 +257,65 @@ PROGRAMS = {
                 loss.backward()
                 state[:] = [part.detach() for part in state]
     """,
+    "what a reentrant checkpoint gives": """
+        from torch.utils.checkpoint import checkpoint
+        weight = torch.randn(3, requires_grad=True)
+        def constant(x):
+            with torch.no_grad():
+                return x * 2
+        given = checkpoint(constant, weight, use_reentrant=True)
+        given.register_hook(print)
+        same = checkpoint(lambda x: x, weight, use_reentrant=True)
+        beside = checkpoint(torch.tanh, weight, use_reentrant=True)
+        torch.autograd.grad(beside.sum(), beside * 2, allow_unused=True)
+        torch.autograd.grad(beside.sum(), beside)
+    """,
+    "a result of a checkpoint that is written": """
+        from torch.utils.checkpoint import checkpoint
+        weight = torch.randn(3, requires_grad=True)
+        result = checkpoint(torch.tanh, weight, use_reentrant=False)
+        result.mul_(2)
+        result.sum().backward()
+    """,
+    "what forward writes and does not mark": """
+        class Double(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x.mul_(2) * 1
+            @staticmethod
+            def backward(ctx, gradient):
+                return gradient * 2
+        weight = torch.randn(3, requires_grad=True)
+        result = Double.apply(weight)
+        weight.sum().backward()
+        weight.sum().backward()
+    """,
+    "what backward does not ask for": """
+        class Once(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return x * 1
+            @staticmethod
+            def backward(ctx, gradient):
+                return gradient
+        class Never(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x * 1
+        weight = torch.randn(3, requires_grad=True)
+        middle = weight * 2
+        result = Once.apply(middle)
+        middle.add_(1)
+        result.sum().backward()
+        never = Never.apply(weight)
+        torch.autograd.grad(never.sum(), never)
+    """,
+    "the gradient of a tensor with regard to itself": """
+        weight = torch.randn(3, requires_grad=True)
+        itself = torch.autograd.grad(weight, weight, weight)[0]
+        itself.sum().backward()
+    """,
     "where an element is": """
         weight = torch.ones(3, requires_grad=True)
         values = [torch.zeros(3) for _ in sys.argv]

@@ -6,7 +6,7 @@ import ast
 import itertools
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradls.flow import contexts, gaps, truth
 from gradls.flow.arguments import Call
@@ -16,7 +16,7 @@ from gradls.flow.hierarchy import FUNCTION, find_in_class, has_unknown_base
 from gradls.flow.models import recomputation
 from gradls.flow.models.registry import attribute, function, method
 from gradls.flow.operations import cut_tensor, derived_tensor, more_of, unknown_operation
-from gradls.flow.values import NONE, Class, Function, Host, Instance, Mapping, Sequence, Tensor, Value
+from gradls.flow.values import NONE, Class, Function, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -72,6 +72,7 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     event.info["flags"] = [value.requires_grad if isinstance(value, Tensor) else False for value in call.values]
     before = {value: value.writes for value in call.values if isinstance(value, Tensor) and value.requires_grad is True}
     leaves = {value for value in call.values if isinstance(value, Tensor) and value.leaf and value.requires_grad}
+    graphs = [(part, *map(part.fields.get, _GRAPH)) for tensor in before for part in tensor.family["views"]]
     context = Instance(run.state, run.lib(CONTEXT), run.at(call.node))
     context.open = True
     if isinstance(forward, Function):
@@ -81,8 +82,12 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
         isolated, run.isolated = run.isolated, run.isolated + 1
         try:
             shape_of_result = _call_of_class(run, receiver, forward, Call(call.node, args, call.kwargs, call.unsure))
+            if isinstance(setup, Function) and not call.unsure:
+                inputs = Sequence(run.state, "tuple", tuple(call.args))
+                _call_of_class(run, receiver, setup, Call(call.node, [context, inputs, shape_of_result]))
         finally:
             run.isolated = isolated
+    _put_back(run, graphs, context.data.get("dirty", ()))
     event.info["given"] = shape_of_result
     if run.outside["dual"] is True:
         from gradls.flow.models.forward_ad import check_custom
@@ -99,6 +104,17 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     outputs = _outputs(run, receiver, shape_of_result, call, context)
     event.info["nodes"] = frozenset(part.node for part in tensors_in(outputs) if isinstance(part, Tensor))
     return outputs
+
+
+_GRAPH = ("node", "requires_grad", "leaf")
+
+
+def _put_back(run: Run, graphs: list[tuple[Any, ...]], dirty: tuple[Value, ...]) -> None:
+    """Autograd does not see what forward writes: inputs have the graphs that they had, unless they are marked."""
+    for tensor, *before in graphs:
+        if not any(isinstance(marked, Tensor) and marked.family is tensor.family for marked in dirty):
+            for key, value in zip(_GRAPH, before, strict=True):
+                run.state.set(tensor.fields, key, value)
 
 
 def _call_of_class(run: Run, cls: Value, method: Function, call: Call) -> Value:
@@ -205,7 +221,7 @@ def _outputs(run: Run, cls: Class, result: Value | None, call: Call, context: In
         tensor.node.edges = tuple(edge._replace(second="once") for edge in tensor.node.edges)
     # Its backward may give no gradient.
     tensor.node.fields["custom"] = True
-    kept = context.data.get("kept", ())
+    kept = context.data.get("kept", ()) if _reads_saved(reverse) else ()
     tensor.node.frees = bool(kept) and tensor.requires_grad is True
     if tensor.requires_grad is True:
         tensor.node.saved = tuple(saved("saved", part) for part in kept)
@@ -219,6 +235,29 @@ def _outputs(run: Run, cls: Class, result: Value | None, call: Call, context: In
             for key in ("node", "requires_grad", "leaf"):
                 run.state.set(result.fields, key, tensor.fields[key])
     return tensor
+
+
+def _reads_saved(backward: Value | None) -> bool:
+    """May this method ask for what was saved? If not, nobody finds out that it was written or freed."""
+    if not isinstance(backward, Function) or isinstance(backward.node, ast.Lambda) or backward.decorated:
+        return True
+    arguments = backward.node.args
+    names = [parameter.arg for parameter in (*arguments.posonlyargs, *arguments.args)]
+    context = names[0] if names else None
+    read = [part for part in backward.source.once(_context_reads, backward.node) if part[0] == context]
+    return any(attribute in _SAVED for _, attribute in read)
+
+
+_SAVED = ("saved_tensors", "saved_variables", "")
+
+
+def _context_reads(function: ast.AST) -> tuple[tuple[str, str], ...]:
+    """The attributes of names that a function reads; empty for names that are used in another way."""
+    nodes = list(ast.walk(function))
+    attributes = [part for part in nodes if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name)]
+    held = {id(part.value) for part in attributes}
+    found = [(part.value.id, part.attr) for part in attributes if isinstance(part.value, ast.Name)]
+    return tuple(found + [(part.id, "") for part in nodes if isinstance(part, ast.Name) and id(part) not in held])
 
 
 def _view_of_input(run: Run, tensor: Tensor, result: Tensor, call: Call) -> None:
@@ -285,7 +324,8 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
     from gradls.flow.calls import call_value
 
     given = call.kwargs.get("use_reentrant")
-    reentrant = None if given is None else truth.truth(run, given)
+    # It is reentrant if nothing is said.
+    reentrant = True if given is None or is_none(given) else truth.truth(run, given)
     event = run.event(
         "checkpoint",
         call.node,
@@ -311,19 +351,23 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
     if draws is not None and truth.truth(run, draws) is False and isinstance(result, Tensor):
         recomputation.note_draws(run, mark, result, call.node)
     event.info["result"] = result.node if isinstance(result, Tensor) else None
+    if reentrant is not None:
+        recomputation.forget_saved(mark[1], result)
     if reentrant is True and isinstance(result, Tensor) and not call.unsure and _plain(call.args[1:]):
         # The reentrant variant records its call like a custom Function: through the inputs that require grad only.
         event.info["loses"] = run.recording is True and result.requires_grad is True
         return cut_tensor(run, "checkpoint", "checkpoint", result, call.node, shares=True)
-    if reentrant is True and isinstance(result, Tensor) and result.requires_grad and not _has_graph(call.args[1:]):
+    if reentrant is True and not call.unsure and _has_graph(call.args[1:]):
+        result = recomputation.record(run, result, call)
+        event.info["result"] = result.node if isinstance(result, Tensor) else None
+    elif reentrant is True and isinstance(result, Tensor) and result.requires_grad:
         result = unknown_operation(run, "checkpoint", [result, *call.args[1:]], call.node)
     return result
 
 
 def _has_graph(values: Iterable[Value]) -> bool:
-    """Is there a tensor among them that certainly requires grad?"""
-    parts = (part for value in values for part in tensors_in(value))
-    return any(isinstance(part, Tensor) and part.requires_grad is True for part in parts)
+    """Is one of them a tensor that certainly requires grad? Autograd does not look into lists."""
+    return any(isinstance(value, Tensor) and value.requires_grad is True for value in values)
 
 
 @function("torch.utils.checkpoint.checkpoint_sequential")

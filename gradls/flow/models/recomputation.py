@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gradls.flow.graph import Node, Saved, walk
+from gradls.flow.contents import tensors_in
+from gradls.flow.graph import Edge, Node, Saved, saved, walk
 from gradls.flow.shapes import differ
-from gradls.flow.values import Tensor, Value
+from gradls.flow.values import Sequence, Tensor, Value
 
 if TYPE_CHECKING:
     import ast
 
+    from gradls.flow.arguments import Call
     from gradls.flow.run import Run
 
 
@@ -40,6 +42,38 @@ def note_draws(run: Run, mark: tuple[int, int], result: Tensor, at: ast.AST) -> 
     drawn = next((node for node in nodes if node.born > mark[1] and node.get("draws")), None)
     if drawn is not None:
         run.event("recomputed", at, result, drawn, why="draws")
+
+
+def forget_saved(since: int, result: Value) -> None:
+    """What was computed in a checkpoint keeps nothing for backward: that is computed once more."""
+    for tensor in tensors_in(result):
+        if isinstance(tensor, Tensor):
+            for node in walk(tensor.node, follow="maybe"):
+                if node.born > since:
+                    node.saved = ()
+
+
+def record(run: Run, result: Value, call: Call) -> Value:
+    """What a reentrant checkpoint gives, of which the function gave `result`: like a custom Function it computes
+    without a graph, and is recorded by what it is given. Its backward goes through the graph that is made then."""
+    if isinstance(result, Sequence) and result.kind == "tuple" and result.whole:
+        items = tuple([record(run, item, call) for item in result.items])
+        return Sequence(run.state, "tuple", items, None, result.names)
+    if not isinstance(result, Tensor) or result.dtype in ("int", "bool") or run.recording is not True:
+        return result
+    given = [value for value in call.args[1:] if isinstance(value, Tensor)]
+    if result.requires_grad is True:
+        edges = [Edge(result.node, True)]
+    else:
+        edges = [Edge(value.node, None) for value in (result, *given)]
+    node = Node(run.state, "checkpoint", run.at(call.node), tuple(edges), path=run.path)
+    node.scalar, node.frees = result.node.scalar, True
+    node.saved = tuple(saved("input", value) for value in given)
+    tensor = Tensor(
+        run.state, node, requires_grad=True, leaf=False, dtype=result.dtype, shape=result.shape, storage=result.storage
+    )
+    tensor.base = result.base
+    return tensor
 
 
 def _changes_something(run: Run, mark: tuple[int, int]) -> bool:
