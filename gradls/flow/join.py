@@ -76,6 +76,8 @@ class Join:
             return _union([value for value in values if value is not None])
         if isinstance(first, tuple) and key in ("views", "parameters", "freed", "entered", "copies", "wholes"):
             return _union(values)
+        if key == "overwritten":
+            return first if None not in values else None
         if key == "presumed":
             return any(values)
         if key == "filled":

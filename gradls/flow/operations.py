@@ -155,8 +155,9 @@ def edges_of(
                 flows = fields["requires_grad"] if carries and value.dtype != "int" and value.dtype != "bool" else False
                 word = about.get(name) if about else None
                 edges.append(edge(fields["node"], flows) if word is None else edge(fields["node"], flows, word))
-                if at is not None and "overwritten" in fields and flows is True and run.recording is True:
-                    run.event("multi-view-use", at, value, fields["node"], by=fields["overwritten"])
+                by = fields["overwritten"] if at is not None and "overwritten" in fields else None
+                if at is not None and by is not None and flows is True and run.recording is True:
+                    run.event("multi-view-use", at, value, fields["node"], by=by)
             else:
                 flows = None if carries and not is_plain(value) else False
                 edges.append(edge(opaque(run, value), flows))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from gradls.flow.fillings import VIEWED
+from gradls.flow.state import ABSENT
 from gradls.flow.values import Unknown, Value
 
 FROZEN = ("frozen",)
 """Was the last that a module was told that nothing of it requires grad?"""
+ABSENT[FROZEN] = None
 
 
 def is_frozen(value: Value | None) -> bool:

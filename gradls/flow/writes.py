@@ -9,10 +9,15 @@ from gradls.autograd.ops import Op, find_op
 from gradls.flow import dtypes, ranges, shapes
 from gradls.flow.contents import requires_grad_in
 from gradls.flow.graph import Cut, Edge, Node, Storage, Write
+from gradls.flow.state import ABSENT
 from gradls.flow.values import FALSE, Host, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
+
+OVERWRITTEN = "overwritten"
+"""The slot of one of several views that says where the whole was written since."""
+ABSENT[OVERWRITTEN] = None
 
 
 SINGLE = ("", "expand", "no_grad", "inference_mode", "backward_hook")
@@ -162,7 +167,7 @@ def rebase(run: Run, target: Tensor, node: Node, flag: bool | None) -> None:
         if view.leaf and view.requires_grad and run.recording is None:
             continue  # It stays what it is, where this does not raise.
         if view.multi not in SINGLE:
-            run.state.set(view.fields, "overwritten", node.at)
+            run.state.set(view.fields, OVERWRITTEN, node.at)
         if flag is not False or view.requires_grad is False:
             joined = Node(run.state, "copy_slices", node.at, (Edge(view.node, view.requires_grad), Edge(node, flag)))
             joined.path = run.path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.rules.reported import check_error, check_right
+from tests.rules.reported import check_error, check_right, reported
 
 WRONG = {
     ("GRD204", "a view of a leaf that was made under no_grad, written outside"): """
@@ -389,3 +389,22 @@ def test_is_an_error(code: str, title: str) -> None:
 @pytest.mark.parametrize("title", RIGHT)
 def test_is_right(title: str) -> None:
     check_right(RIGHT[title])
+
+
+@pytest.mark.parametrize(("writes", "found"), [("x.add_(1)", 1), ("if flag:\n    x.add_(1)", 0)])
+def test_a_whole_that_is_written_behind_its_views(writes: str, found: int) -> None:
+    made = "x = torch.randn(4, 3, requires_grad=True) * 2\nfirst, second, *_ = x.unbind(0)"
+    snippet = f"{made}\n{writes}\ndouble = first * 2\n"
+    assert [severity for severity, _ in reported("GRD204", snippet)] == ["error"] * found
+
+
+def test_a_view_that_two_branches_write() -> None:
+    snippet = """
+    x = torch.randn(4, 3, requires_grad=True) * 2
+    for row in x:
+        if flag:
+            row /= row.norm()
+        else:
+            row *= row.norm()
+    """
+    assert ("error", "row /= row.norm()") in reported("GRD204", snippet)
