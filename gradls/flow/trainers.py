@@ -37,6 +37,9 @@ CONFIGURED = ("configured",)
 _OWN_WAYS = ("backward", "optimizer_step", "optimizer_zero_grad", "training_step_end")
 """Methods with which a LightningModule does itself what its trainer would do."""
 
+_TRAINING = frozenset(("backward", "grad-call", "functional", "step", "unknown-step", "scaler-step", "unknown-call"))
+"""What happens where a method trains something, or unknown code that may do so."""
+
 
 class Configured(NamedTuple):
     """What `configure_optimizers` returned."""
@@ -76,11 +79,18 @@ def _leaves_backward(cls: Class, receiver: Value) -> bool:
         return False
     if any(base.source.once(_says_manual, base.node) for base in linearize(cls) if isinstance(base, Class)):
         return False  # In early releases it was the trainer that was told to leave it to the module.
+    return _is_automatic(cls, receiver) is True
+
+
+def _is_automatic(cls: Class, receiver: Value) -> bool | None:
+    """What `automatic_optimization` says, if it is known."""
     if isinstance(receiver, Instance) and "automatic_optimization" in receiver.fields:
         flag: Value | None = receiver.fields["automatic_optimization"]
     else:
         flag = find_in_class(cls, "automatic_optimization")[0]
-    return flag is None or (isinstance(flag, Host) and flag.known and flag.value is True)
+    if flag is None:
+        return True
+    return bool(flag.value) if isinstance(flag, Host) and flag.known else None
 
 
 def _says_manual(node: ast.AST) -> bool:
@@ -98,7 +108,11 @@ def train(run: Run, cls: Class, method: Function, receiver: Value, given: Callab
     differentiates = trainer != "Lightning" or _leaves_backward(cls, receiver)
     # What is trained in turn, in a way of older releases, is not followed.
     applied = made if made is not None and len(made.optimizers) == 1 else None
+    start = len(run.events)
     repeat(run, method.node, partial(_round, run, method, receiver, given, differentiates, applied))
+    is_manual = made is not None and bool(made.optimizers) and _is_automatic(cls, receiver) is False
+    if is_manual and not any(event.kind in _TRAINING for event in run.events[start:]):
+        run.event("no-backward", method.node)
 
 
 def _round(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Bound, Host, Instance, Lib, Tensor
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import (
     CLEARS,
@@ -97,6 +97,8 @@ class MissingStep(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         order = order_of(facts)
         yield from self._of_unknown(facts, order)
+        for event in {event.at.node: event for event in facts.of("no-backward")}.values():
+            yield from self._of_manual(facts, event)
         if any(moment.kind == "step" and moment.tensors is None for moment in order.moments):
             return
         if any(facts.of("unknown-grad-read")):
@@ -120,6 +122,17 @@ class MissingStep(Rule):
         if scheduler is not None:
             story.append(Step(place(scheduler.at), "this steps the learning rate, not the parameters"))
         return self.finding(place(backward.at), message, story)
+
+    def _of_manual(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        """A method that is to do what its trainer leaves to it, and only computes."""
+        method, parts = event.at.node, set(walk(event.at.node))
+        computes = any(state.requires_grad and state.node in parts for state in facts.states)
+        if computes and isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            message = (
+                f"`{method.name}` calls no `self.manual_backward(loss)` and steps no optimizer, and its trainer leaves "
+                "both to it, for `automatic_optimization` is False: nothing is trained"
+            )
+            yield self.finding(Place(event.at.source, method.body[-1]), message)
 
     def _of_unknown(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """An optimizer that is given, or that others may have, too: its gradients are cleared and filled again in each

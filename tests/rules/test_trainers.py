@@ -181,6 +181,13 @@ def test_gradients_that_are_not_cleared() -> None:
     assert _found("GRD601", program(f"{body}\noptimizer.zero_grad()", manual=True)) == []
 
 
+def test_a_manual_step_that_only_computes() -> None:
+    silent = program(STEP, manual=True, end="assert 'net.weight' in fit(Model())")
+    assert programs.check(silent).error is None
+    assert _found("GRD603", silent) == [("warning", "return self.loss(batch)")]
+    assert _found("GRD603", program(STEP)) == []
+
+
 def test_parameters_that_no_optimizer_has() -> None:
     body = "hidden = self.cell(batch[0]).expand(2, 3)\nreturn F.mse_loss(self.net(hidden), batch[1])"
     forgotten = "return torch.optim.SGD(self.net.parameters(), lr=0.1)"
