@@ -172,6 +172,8 @@ def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node], whole: bo
         if node.label == "raises":
             blamed, word = node.get("stuck", (node, ""))
             run.event("not-implemented", call.node, root, blamed, second=word)
+        if node.get("barren"):
+            run.event("barren-checkpoint", call.node, root, node)
         for saved in node.saved:
             detached = saved.tensor.fields.get("detached")
             later = detached is not None and detached[1] > node.fields.born and _comes(run, root, node, detached[2])

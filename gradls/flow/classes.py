@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import truth
 from gradls.flow.arguments import Call
-from gradls.flow.dataclass_fields import fill_fields, is_dataclass
+from gradls.flow.dataclass_fields import constructing, fill_fields
 from gradls.flow.hierarchy import (
     FUNCTION,
     INIT_ALONE,
@@ -106,7 +106,10 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
     instance.open = has_unknown_base(cls)
     start_training(run, instance)
     init, _ = find_in_class(cls, "__init__")
-    if isinstance(init, Function):
+    of_dataclass = constructing(cls)
+    if of_dataclass is not None:
+        fill_fields(run, of_dataclass, instance, call)
+    elif isinstance(init, Function):
         # A function that a decorator has put there may be in a file that is not followed.
         instance.open = instance.open or init.name != "__init__"
         derived = _may_be_derived(run, cls)
@@ -119,8 +122,6 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
         # By branch, a decorator has put another constructor into the class.
         instance.open = True
         call_value(run, init, Call(call.node, [instance, *call.args], call.kwargs, call.unsure))
-    elif is_dataclass(cls):
-        fill_fields(run, cls, instance, call)
     else:
         for base in linearize(cls):
             if isinstance(base, Lib) and is_module_path(base.path):

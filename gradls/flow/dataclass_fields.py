@@ -23,6 +23,32 @@ def is_dataclass(cls: Class) -> bool:
     return any("dataclass" in str(getattr(node, "id", getattr(node, "attr", ""))) for node in names)
 
 
+def constructing(cls: Class) -> Class | None:
+    """The dataclass whose `__init__` makes the objects of a class, which may derive from it; None if that is another
+    function."""
+    for base in linearize(cls):
+        if isinstance(base, Class) and ("__init__" in base.fields or is_dataclass(base)):
+            return None if "__init__" in base.fields else base
+    return None
+
+
+def replaced(run: Run, value: Instance, changes: dict[str, Value], node: ast.expr) -> Instance | None:
+    """What `dataclasses.replace` gives: an object that is made of the fields of another one and of changes."""
+    cls = constructing(value.cls) if isinstance(value.cls, Class) else None
+    if cls is None or not isinstance(value.cls, Class):
+        return None
+    given: dict[str, Value] = {}
+    for name, default in _declared(cls).items():
+        if isinstance(default, Instance) and default.path == FIELD and default.data.get("init") is FALSE:
+            continue
+        kept = changes[name] if name in changes else value.fields.get(name)
+        given[name] = run.unknown("attribute", name) if kept is None else kept
+    instance = Instance(run.state, value.cls, run.at(node))
+    instance.open = value.open
+    fill_fields(run, cls, instance, Call(node, [], given))
+    return instance
+
+
 def fill_fields(run: Run, cls: Class, instance: Instance, call: Call) -> None:
     """Do what the `__init__` of a dataclass does: its fields, those of base classes first, get the arguments or their
     defaults; then comes `__post_init__`."""
@@ -41,7 +67,7 @@ def fill_fields(run: Run, cls: Class, instance: Instance, call: Call) -> None:
         if value is None:
             value = options.get("default") or run.unknown("argument", name)
         instance.fields[name] = value
-    after, _ = find_in_class(cls, "__post_init__")
+    after, _ = find_in_class(instance.cls if isinstance(instance.cls, Class) else cls, "__post_init__")
     if isinstance(after, Function):
         call_function(run, after, Call(call.node, []), instance)
 

@@ -7,7 +7,7 @@ from gradls.flow.facts import Facts
 from gradls.flow.graph import At
 from gradls.flow.lost import Lost
 from gradls.rules import edits
-from gradls.rules.finding import Finding, Fix, Safety, Severity
+from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.lost_gradient import LostGradientRule
 from gradls.rules.words import code, place
 
@@ -17,7 +17,7 @@ class CheckpointWithoutGradient(LostGradientRule):
 
     ## What it finds
     `checkpoint(function, x, use_reentrant=True)` where no tensor among the inputs requires grad, such as the first
-    stage of a model, whose input is data.
+    stage of a model, whose input is data. And a backward through one of which an input does, but not the result.
 
     ## Why it matters
     The reentrant variant is recorded like an operation on its inputs. If none of them requires grad, nothing is
@@ -27,6 +27,9 @@ class CheckpointWithoutGradient(LostGradientRule):
     It warns once, and goes on:
 
         UserWarning: None of the inputs have requires_grad=True. Gradients will be None
+
+    Where an input requires grad, the result does, too; if the function cuts the gradient, backward raises
+    `RuntimeError: none of output has requires_grad=True, this checkpoint() is not necessary`.
 
     ## Example
     ```python
@@ -39,6 +42,15 @@ class CheckpointWithoutGradient(LostGradientRule):
     loss.backward()
     optimizer.step()
     assert stage.weight.grad is None
+    ```
+
+    ```python
+    import torch
+    from torch.utils.checkpoint import checkpoint
+
+    x = torch.ones(3, requires_grad=True)
+    signs = checkpoint(lambda x: x.detach().sign(), x, use_reentrant=True)
+    (signs + x).sum().backward()  # raises RuntimeError: none of output has requires_grad=True
     ```
 
     ## Use instead
@@ -67,7 +79,7 @@ class CheckpointWithoutGradient(LostGradientRule):
 
     code, name, severity = "GRD116", "checkpoint-without-gradient", Severity.ERROR
     whole_file = True
-    kinds = ("checkpoint",)
+    kinds = ("checkpoint", "barren-checkpoint")
     does = "records nothing, since no argument is a tensor that requires grad"
 
     def check(self, facts: Facts) -> Iterator[Finding]:
@@ -82,6 +94,14 @@ class CheckpointWithoutGradient(LostGradientRule):
                     "set `use_reentrant=False`"
                 )
                 yield self.finding(place(event.at), message, (), _fixes(event.at), Severity.INFORMATION)
+
+        for event in facts.of("barren-checkpoint"):
+            if not event.caught and event.node is not None and event.node.at is not None:
+                message = (
+                    f"{code(facts, event.at.node)} raises: it goes through a reentrant checkpoint of which the result "
+                    "does not require grad when it is computed once more. Call the function without a checkpoint"
+                )
+                yield self.finding(place(event.at), message, [Step(place(event.node.at), "the checkpoint")])
 
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         assert lost.cut.cut is not None

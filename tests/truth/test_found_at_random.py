@@ -316,6 +316,31 @@ PROGRAMS = {
         itself = torch.autograd.grad(weight, weight, weight)[0]
         itself.sum().backward()
     """,
+    "what derives from a dataclass, and what replace makes": """
+        import dataclasses
+        @dataclasses.dataclass
+        class Pair:
+            one: torch.Tensor
+            other: torch.Tensor = None
+            def __post_init__(self):
+                if self.other is None:
+                    self.other = torch.zeros(3, requires_grad=True)
+        class Derived(Pair):
+            pass
+        made = Derived(torch.ones(3))
+        other = made.other
+        another = dataclasses.replace(made, one=torch.zeros(3), other=None).other
+        lacks = torch.ones(3, requires_grad=made.one.grad is None)
+    """,
+    "the gradient of a copy": """
+        import copy
+        weight, parameter = torch.ones(3, requires_grad=True), nn.Parameter(torch.ones(3))
+        (weight * parameter).sum().backward()
+        held = copy.deepcopy({"weight": weight, "parameter": parameter})
+        weight.grad = None
+        lacks = torch.ones(3, requires_grad=held["weight"].grad is None)
+        parameter_lacks = torch.ones(3, requires_grad=held["parameter"].grad is None)
+    """,
     "where an element is": """
         weight = torch.ones(3, requires_grad=True)
         values = [torch.zeros(3) for _ in sys.argv]

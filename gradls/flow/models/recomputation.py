@@ -53,11 +53,11 @@ def forget_saved(since: int, result: Value) -> None:
                     node.saved = ()
 
 
-def record(run: Run, result: Value, call: Call) -> Value:
+def record(run: Run, result: Value, call: Call, *, alone: bool = True) -> Value:
     """What a reentrant checkpoint gives, of which the function gave `result`: like a custom Function it computes
     without a graph, and is recorded by what it is given. Its backward goes through the graph that is made then."""
     if isinstance(result, Sequence) and result.kind == "tuple" and result.whole:
-        items = tuple([record(run, item, call) for item in result.items])
+        items = tuple([record(run, item, call, alone=False) for item in result.items])
         return Sequence(run.state, "tuple", items, None, result.names)
     if not isinstance(result, Tensor) or result.dtype in ("int", "bool") or run.recording is not True:
         return result
@@ -68,6 +68,7 @@ def record(run: Run, result: Value, call: Call) -> Value:
         edges = [Edge(value.node, None) for value in (result, *given)]
     node = Node(run.state, "checkpoint", run.at(call.node), tuple(edges), path=run.path)
     node.scalar, node.frees = result.node.scalar, True
+    node.fields["barren"] = alone and result.requires_grad is False
     node.saved = tuple(saved("input", value) for value in given)
     tensor = Tensor(
         run.state, node, requires_grad=True, leaf=False, dtype=result.dtype, shape=result.shape, storage=result.storage

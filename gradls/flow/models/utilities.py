@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gradls.flow import elements
+from gradls.flow import dataclass_fields, elements
 from gradls.flow.arguments import Call
 from gradls.flow.dataclass_fields import FIELD
 from gradls.flow.graph import At, Edge, Node
@@ -80,6 +80,14 @@ def copied(run: Run, value: Value, memo: dict[int, Value]) -> Value:
         tensor.name = value.name
         tensor.fields["exact"] = value.fields.get("exact")
         memo[id(value)] = tensor
+        gradient = value.fields.get("grad")
+        if isinstance(gradient, Tensor) and not value.is_parameter:
+            # That of a parameter is left behind.
+            tensor.fields["grad"] = other = copied(run, gradient, memo)
+            for name in ("presumed", "filled"):
+                if name in gradient.fields:
+                    other.fields[name] = gradient.fields[name]  # type: ignore[attr-defined]
+            other.fields["of"] = tensor  # type: ignore[attr-defined]
         return tensor
     if isinstance(value, Instance):
         instance = Instance(run.state, value.cls, value.at)
@@ -235,6 +243,9 @@ def replaced(run: Run, path: str, call: Call) -> Value:
     value = call.get(0, "obj")
     if not isinstance(value, Instance):
         return run.unknown("call", "replace")
+    made = dataclass_fields.replaced(run, value, call.kwargs, call.node)
+    if made is not None:
+        return made
     instance = Instance(run.state, value.cls, run.at(call.node))
     instance.open = value.open
     instance.fields.update(value.fields)
