@@ -368,7 +368,8 @@ def _go_through(run: Run, found: _Elements, depth: int) -> None:
     found.gone_through.append(iterated)
     if not all_of_them:
         found.exact = False
-        values = values[: 1 if run.rough + depth >= loops.MOST_NESTED else 2]
+        values = values[: 1 if run.rough + depth >= loops.MOST_NESTED else loops.MOST_ROUNDS]
+        loops.leave_out(run, iterated, values, ())
     for value in values:
         statements.assign(run, generator.target, value)
         verdicts = [truth.asked(run, eval_expr(run, test), test) for test in generator.ifs]

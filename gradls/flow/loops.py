@@ -98,7 +98,7 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     nothing.note_use(run, statement.iter, iterated, "it is gone through")
     elements, exact = rounds(run, iterated)
     if not exact:
-        _leave_out(run, iterated, elements, run.frame.file.source.once(_set_on_elements, statement))
+        leave_out(run, iterated, elements, run.frame.file.source.once(_set_on_elements, statement))
     if not elements:
         return exec_block(run, statement.orelse)
     if not exact:
@@ -217,7 +217,7 @@ def _of_its_own(run: Run, value: Value) -> Value:
     return Sequence(run.state, "tuple", items, value.rest, value.names)
 
 
-def _leave_out(run: Run, iterated: Value, elements: list[Value], names: tuple[str, ...]) -> None:
+def leave_out(run: Run, iterated: Value, elements: list[Value], names: tuple[str, ...]) -> None:
     """The modules for which no round is run: what those do with them is not known, and what attributes with these
     names are."""
     from gradls.flow.escapes import forget
@@ -230,8 +230,8 @@ def _leave_out(run: Run, iterated: Value, elements: list[Value], names: tuple[st
         if isinstance(part, Instance) and id(part) not in ran:
             for name in names:
                 run.state.set(part.fields, name, run.unknown("attribute", name))
-    for item in held:
-        if isinstance(item, Instance) and not any(item is element for element in elements):
+    for item in _parts(held):
+        if isinstance(item, Instance) and id(item) not in ran:
             for module in modules_of(item)[0]:
                 run.state.set(module.fields, "escaped", True)
                 if isinstance(module.cls, Class):

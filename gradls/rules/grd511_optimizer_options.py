@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from gradls.autograd.optimizers import OptimizerSpec, find_optimizer
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Host, Instance, Mapping, Sequence, Tensor, Value
+from gradls.flow.values import Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import place
@@ -18,9 +18,9 @@ class OptimizerOptions(Rule):
 
     ## What it finds
     Literal options out of their range, such as a negative learning rate; options that exclude each other, also a tensor
-    as the learning rate with `foreach=True`; and an
-    optimizer over an embedding with sparse gradients that it cannot apply. As a warning, a group of parameters with an
-    option under another name than the optimizer has for it, such as `learning_rate`.
+    as the learning rate with `foreach=True`; and an optimizer over an embedding with sparse gradients that it cannot
+    apply, or decay. As a warning, a group of parameters with an option under another name than the optimizer has for
+    it, such as `learning_rate`.
 
     ## Why it matters
     Making the optimizer raises; with sparse gradients, its first step does. A group may hold whatever the program wants
@@ -35,6 +35,8 @@ class OptimizerOptions(Rule):
 
         RuntimeError: `fused` and `foreach` cannot be `True` together.
         RuntimeError: Adam does not support sparse gradients, please consider SparseAdam instead
+        RuntimeError: add(sparse, dense) is not supported. Use add(dense, sparse) instead.
+        RuntimeError: weight_decay option is not compatible with sparse gradients
 
     ## Example
     ```python
@@ -51,6 +53,15 @@ class OptimizerOptions(Rule):
     optimizer = torch.optim.Adam(model.parameters())
     model(torch.tensor([0])).sum().backward()
     optimizer.step()  # raises RuntimeError: Adam does not support sparse gradients
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Embedding(5, 3, sparse=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=1e-4)
+    model(torch.tensor([0])).sum().backward()
+    optimizer.step()  # raises RuntimeError: add(sparse, dense) is not supported
     ```
 
     ```python
@@ -112,7 +123,7 @@ class OptimizerOptions(Rule):
                 made[event.value] = event
                 yield from self._of_groups(facts, event, spec)
                 yield from self._of_options(event, spec)
-            elif spec.sparse == "raises":
+            elif spec.sparse == "raises" or (spec.sparse == "works" and _decays(made.get(event.value), spec)):
                 yield from self._of_sparse(event, spec, made.get(event.value), reached)
 
     def _of_options(self, event: Event, spec: OptimizerSpec) -> Iterator[Finding]:
@@ -171,6 +182,9 @@ class OptimizerOptions(Rule):
             message = (
                 f"`{name}` cannot apply the sparse gradients of an embedding, and raises; "
                 "use `SparseAdam` or `SGD` for it"
+                if spec.sparse == "raises"
+                else f"`{name}` cannot add `weight_decay` to the sparse gradients of an embedding, and raises; give "
+                "the embedding a group without it"
             )
             story = [Step(place(owner.at), "the embedding is made sparse here")] if owner.at is not None else []
             story += [Step(place(made.at), "the optimizer is made here")] if made is not None else []
@@ -206,6 +220,18 @@ def _of_tensor_rate(name: str, rate: Tensor, options: dict[str, object]) -> str:
     if name in ("Adam", "AdamW") and options.get("foreach") is True and options.get("capturable") is False:
         return "a tensor as `lr` needs `capturable=True` where `foreach=True` is set"
     return ""
+
+
+def _decays(made: Event | None, spec: OptimizerSpec) -> bool:
+    """Is certainly every parameter of an optimizer decayed, for no group has options of its own?"""
+    if made is None or made.call.unsure:
+        return False
+    given: dict[str, Value] = dict(zip(spec.init, made.call.args, strict=False)) | made.call.kwargs
+    first, decay = given.get("params"), given.get("weight_decay")
+    groups = first.elements if isinstance(first, Sequence) else ()
+    if any(not isinstance(part, Tensor) for part in groups) or isinstance(first, (Mapping, Unknown)):
+        return False
+    return decay is not None and _is_positive(_known(decay))
 
 
 def _is_sparse(owner: Instance) -> bool:

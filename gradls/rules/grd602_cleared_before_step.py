@@ -36,8 +36,8 @@ class ClearedBeforeStep(Rule):
     `backward()`, then `zero_grad()`, then `step()`, with nothing in between that fills the gradients again. A loop
     that clears and computes gradients in each of its rounds, with the step behind it. A backward of which another
     function clears everything, and then another one before the step: what computes an attack for itself, say. As
-    information: a loop that steps in every so many rounds, or divides its loss to add up several batches and steps now
-    and then, and clears the gradients in every round.
+    information: the same within one function, in each round of a loop; a loop that steps in every so many rounds, or
+    divides its loss to add up several batches and steps now and then, and clears the gradients in every round.
 
     ## Why it matters
     The step sees no gradient and changes nothing. In the second case only the last batch before each step counts.
@@ -249,7 +249,7 @@ class ClearedBeforeStep(Rule):
             first, clear = fate.events[0], fate.cleared
             if clear is None or not fate.thrown.issuperset(_wanted(first)) or clear.kind != "zero-grad":
                 continue
-            if clear.calls == first.calls:
+            if clear.calls == first.calls and not rounds_of(first.path):
                 continue  # Who writes both means to throw it away: the first pass warms up, say.
             later = [moment for moment in order.moments if moment.event.clock > clear.clock]
             again = next((m for m in later if m.kind == "backward"), None)
@@ -258,10 +258,13 @@ class ClearedBeforeStep(Rule):
                 continue
             if not step.tensors or not fate.thrown & step.tensors or not again.tensors:
                 continue
+            if clear.calls == first.calls and _is_same(first, again.event):
+                continue
             if all(rounds_of(one.path) == rounds_of(first.path) for one in (clear, again.event, step.event)):
                 yield self._report_term(facts, first, clear, again.event, step.event)
 
     def _report_term(self, facts: Facts, backward: Event, clear: Event, again: Event, step: Event) -> Finding:
+        """Within one function somebody may mean it, to measure time in a loop, say: that is information."""
         message = (
             f"{code(facts, clear.at.node)} throws away all that {code(facts, backward.at.node)} computed: what "
             f"{code(facts, step.at.node)} applies is only what {code(facts, again.at.node)} computes afterwards"
@@ -271,7 +274,8 @@ class ClearedBeforeStep(Rule):
             Step(place(again.at), "others are computed here"),
             Step(place(step.at), "only these are applied"),
         ]
-        return self.finding(place(clear.at), message, story)
+        severity = Severity.INFORMATION if clear.calls == backward.calls else self.severity
+        return self.finding(place(clear.at), message, story, severity=severity)
 
     def _report_inner(self, facts: Facts, clear: Event, backward: Event, step: Event) -> Finding:
         message = (
@@ -304,6 +308,12 @@ class ClearedBeforeStep(Rule):
 
 _WATCHING = ("register_hook", "retain_grad", "register_full_backward_hook", "register_backward_hook")
 """With these a gradient is looked at on its way."""
+
+
+def _is_same(first: Event, again: Event) -> bool:
+    """Are both losses computed by the same code? The first may be there to measure something."""
+    one, other = (event.node.at if event.node is not None else None for event in (first, again))
+    return one is None or other is None or ast.dump(one.node) == ast.dump(other.node)
 
 
 def _wanted(backward: Event) -> set[Tensor]:

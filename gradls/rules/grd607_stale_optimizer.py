@@ -7,7 +7,7 @@ from itertools import islice
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At, leaves
 from gradls.flow.hierarchy import is_module
-from gradls.flow.values import Instance, Tensor
+from gradls.flow.values import Instance, Tensor, is_none
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.forgotten_parameters import (
     handled_elsewhere,
@@ -29,11 +29,11 @@ class StaleOptimizer(Rule):
 
     ## What it finds
     A layer that takes the place of another, or is added to a model, after the optimizer was made from its parameters,
-    or that `weight_norm` gives new ones then; and an optimizer that steps while `backward()` only reaches the
-    parameters of another model, which no optimizer has. An optimizer of an image or another leaf in a loop that goes on
-    with a new leaf: `x = x.detach().requires_grad_()`. As information, an optimizer that has some of the parameters
-    that `backward()` reaches, while none has the others; a tensor that requires grad and is multiplied with the output
-    of a model counts as one.
+    or that `weight_norm` or `load_state_dict(…, assign=True)` gives new ones then; and an optimizer that steps while
+    `backward()` only reaches the parameters of another model, which no optimizer has. An optimizer of an image or
+    another leaf in a loop that goes on with a new leaf: `x = x.detach().requires_grad_()`. As information, an
+    optimizer that has some of the parameters that `backward()` reaches, while none has the others; a tensor that
+    requires grad and is multiplied with the output of a model counts as one.
 
     ## Why it matters
     An optimizer keeps the tensors that it was given. The new ones get gradients that nobody applies, and stay as they
@@ -238,6 +238,7 @@ class StaleOptimizer(Rule):
         """Steps after a backward that reached only parameters which no optimizer has."""
         last: dict[object, int] = {}
         told: set[ast.AST] = set()
+        filled = {event.value for event in facts.of("grad-set") if not is_none(event.assigned)}
         for moment in order.moments:
             optimizer = moment.event.value
             if moment.kind != "step" or moment.event.kind != "step" or not isinstance(optimizer, Instance):
@@ -248,6 +249,8 @@ class StaleOptimizer(Rule):
                 continue
             if not moment.tensors or not all(tensor.requires_grad is True for tensor in moment.tensors):
                 continue
+            if not moment.tensors.isdisjoint(filled):
+                continue  # They are given the gradients of the others.
             backward = _only_others(facts, order, start, moment, known)
             if backward is None or (made.open and not _came_later(facts, optimizer, made, backward)):
                 continue

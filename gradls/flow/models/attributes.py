@@ -64,7 +64,7 @@ def is_leaf(run: Run, value: Tensor, node: ast.expr) -> Value:
     return {True: TRUE, False: FALSE}.get(value.leaf, Host("bool"))  # type: ignore[arg-type]
 
 
-@attribute(TENSOR, "grad")
+@attribute(TENSOR, "grad", "_grad")
 def grad(run: Run, value: Tensor, node: ast.expr) -> Value:
     """The gradient: None before a backward reached the tensor."""
     known = value.fields.get("grad")
@@ -240,7 +240,7 @@ def remember(run: Run, leaf: Tensor, node: Node) -> None:
     run.state.set(leaf.fields, "node", made)
 
 
-@setter(TENSOR, "grad")
+@setter(TENSOR, "grad", "_grad")
 def set_grad(run: Run, receiver: Tensor, value: Value, target: ast.expr) -> None:
     run.event("grad-set", target, receiver, receiver.node, assigned=value)
     run.state.set(receiver.fields, "grad", value)

@@ -231,10 +231,28 @@ def load_state_dict(run: Run, receiver: Instance, call: Call) -> Value:
     for _, tensor in found + kept:
         bump(run, tensor, "load_state_dict", call.node)
         run.state.set(tensor.fields, "lazy", False)
+    if call.known(2, "assign") is True and call.known(1, "strict", default=True) is True and not call.unsure:
+        _put_new_parameters(run, receiver, call.node)
     lists = (Sequence(run.state, "list", (), Host("str")), Sequence(run.state, "list", (), Host("str")))
     keys = Sequence(run.state, "tuple", lists, None, KEYS)
     keys.fields["made"] = run.at(call.node)
     return keys
+
+
+def _put_new_parameters(run: Run, receiver: Instance, node: ast.expr) -> None:
+    """`assign=True` puts a new parameter in the place of each, under each of its names, with its flag."""
+    old: Tensor | None = None
+    for module in modules_of(receiver)[0]:
+        for name, member in list(module.fields.items()):
+            if not isinstance(name, str) or not isinstance(member, Tensor) or not member.is_parameter:
+                continue
+            flag, shape = member.requires_grad, member.shape
+            new = run.leaf("Parameter", node, requires_grad=flag, dtype=member.dtype, shape=shape, is_parameter=True)
+            new.name, new.owner = name, module
+            run.state.set(module.fields, name, new)
+            old = old or member
+    if old is not None:
+        run.event("reparametrized", node, receiver, name="*", assigned=receiver, old=old)
 
 
 @method(MODULE, "reset_running_stats")
