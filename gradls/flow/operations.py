@@ -156,7 +156,8 @@ def edges_of(
                 word = about.get(name) if about else None
                 edges.append(edge(fields["node"], flows) if word is None else edge(fields["node"], flows, word))
                 by = fields["overwritten"] if at is not None and "overwritten" in fields else None
-                if at is not None and by is not None and flows is True and run.recording is True:
+                certain = flows is True or (carries and value.multi == "no_grad")
+                if at is not None and by is not None and certain and run.recording is True:
                     run.event("multi-view-use", at, value, fields["node"], by=by)
             else:
                 flows = None if carries and not is_plain(value) else False

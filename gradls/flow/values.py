@@ -266,6 +266,11 @@ class Tensor(Value):
         self._storage = storage
 
     @property
+    def has_views(self) -> bool:
+        """Has anybody asked for its views?"""
+        return self._family is not None
+
+    @property
     def family(self) -> Fields:
         """`fields["views"]` are the tensors that are views of each other for autograd."""
         if self._family is None:

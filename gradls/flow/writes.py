@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 OVERWRITTEN = "overwritten"
-"""The slot of one of several views that says where the whole was written since."""
+"""The slot of a view that may not be told its new history, that says where the whole was written since."""
 ABSENT[OVERWRITTEN] = None
 
 
@@ -109,7 +109,18 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
             node.saved = tuple(saved)
         flag = verdict if run.recording or run.isolated else (None if verdict is not False else False)
         rebase(run, target, node, flag)
-    elif target.leaf is True and target.requires_grad and verdict is True:
+    else:
+        _hide_in_mode(run, target, node, edges, verdict, at)
+    run.state.set(target.fields, "*range", ranges.entry(target, written))
+    run.event("write", at, target, node, op=op.name, before=before)
+    return target
+
+
+def _hide_in_mode(run: Run, target: Tensor, node: Node, edges: list[Edge], verdict: bool | None, at: ast.AST) -> None:
+    """A write with gradients off: the graph does not see it."""
+    place = run.at(at)
+    outdate(run, target, at)
+    if target.leaf is True and target.requires_grad and verdict is True:
         from gradls.flow.models.attributes import remember
 
         others = tuple(Edge(edge.node, False) for edge in edges if edge.node is not target.node)
@@ -121,9 +132,16 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
             node.cut = Cut("no_grad", run.mode["at"] or place, verdict is True)
         node.edges = tuple(Edge(edge.node, False) for edge in edges)
         rebase(run, target, node, False)
-    run.state.set(target.fields, "*range", ranges.entry(target, written))
-    run.event("write", at, target, node, op=op.name, before=before)
-    return target
+
+
+def outdate(run: Run, written: Tensor, at: ast.AST) -> None:
+    """Note of the views of a tensor that was written with gradients off that they cannot be used with gradients on: one
+    of several, and one that was made with gradients off itself."""
+    for view in written.family["views"]:
+        base = view.base
+        several = view.multi not in SINGLE and view.requires_grad is True
+        if several or (view.multi == "no_grad" and base is not None and base.requires_grad is True):
+            run.state.set(view.fields, OVERWRITTEN, run.at(at))
 
 
 def _is_negative(value: Value | None) -> bool:
@@ -219,7 +237,7 @@ def _is_of_inference(run: Run, target: Tensor) -> bool:
 
 def _check_target(run: Run, target: Tensor, verdict: bool | None, bound: dict[str, Value], op: Op, at: ast.AST) -> bool:
     """Write down what autograd refuses. Is it an update of a leaf, with numbers?"""
-    if target.multi == "expand":
+    if target.multi == "expand" and op.name not in _RESHAPING:
         if op.name == "copy_" and bound.get("src") is target:
             return False  # Nothing is written.
         run.event("expanded-write", at, target, target.node, op=op.name)

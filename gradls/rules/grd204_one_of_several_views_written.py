@@ -18,7 +18,8 @@ class OneOfSeveralViewsWritten(Rule):
     In-place writes to the results of `unbind`, `split`, `chunk` and their like, to the rows that iterating over
     a tensor gives, to views that were made under `no_grad`, to what goes into and comes out of a module with a full
     backward hook, and to what a custom Function gives if that is its input or a view of it, where the tensor or what is
-    written has a gradient; and the use of such a view after the tensor that it is a part of was written.
+    written has a gradient; and the use of such a view after the tensor that it is a part of was written, be it by an
+    optimizer.
 
     ## Why it matters
     A write to a view changes the history of the whole tensor. Autograd can follow that for a view that an operation
@@ -57,6 +58,19 @@ class OneOfSeveralViewsWritten(Rule):
     mean, scale = x.chunk(2, dim=1)
     x += 1
     loss = mean.sum() + scale.sum()  # raises RuntimeError: its base or another view of its base has been modified
+    ```
+
+    ```python
+    import torch
+
+    raw = torch.zeros(2, 3, requires_grad=True)
+    mean, scale = raw.unbind(0)
+    optimizer = torch.optim.SGD([raw], lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = (mean + scale.exp()).sum()  # raises RuntimeError: its base or another view of its base has been modified
+        loss.backward()
+        optimizer.step()
     ```
 
     ```python
@@ -168,6 +182,11 @@ class OneOfSeveralViewsWritten(Rule):
             f"{what} is one of several views of a tensor that {shown(facts, event.by)} has written since: "
             f"{code(facts, event.at.node)} raises. Write before the views are made, or make a new tensor"
         )
+        if view.multi == "no_grad":
+            message = (
+                f"{what} was made under `no_grad`, as a view of a tensor that {shown(facts, event.by)} has written "
+                f"since: {code(facts, event.at.node)} raises. Take a `detach()` of it, or make it anew"
+            )
         message, severity = if_recorded(event, message, self.severity)
         story = [Step(place(event.by), "the whole tensor is written here")]
         return self.finding(place(event.at), message, story, severity=severity)

@@ -7,6 +7,23 @@ import pytest
 from tests.rules.reported import check_error, check_right, reported
 
 WRONG = {
+    ("GRD204", "a view made under no_grad, and a step"): """
+import torch
+layer = torch.nn.Linear(3, 3)
+optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+with torch.no_grad():
+    before = layer.weight.view(-1)
+layer(torch.randn(2, 3)).sum().backward()
+optimizer.step()
+print((before - layer.weight.view(-1)).norm())  # raises RuntimeError: A view was created in no_grad mode and its base
+""",
+    ("GRD204", "several views, and nn.init"): """
+import torch
+raw = torch.zeros(2, 3, requires_grad=True)
+mean, scale = raw.chunk(2)
+torch.nn.init.normal_(raw)
+(mean * scale).sum().backward()  # raises RuntimeError: its base or another view of its base has been modified
+""",
     ("GRD204", "a view of a leaf that was made under no_grad, written outside"): """
 import torch
 w = torch.ones(3, requires_grad=True)

@@ -341,6 +341,21 @@ PROGRAMS = {
         lacks = torch.ones(3, requires_grad=held["weight"].grad is None)
         parameter_lacks = torch.ones(3, requires_grad=held["parameter"].grad is None)
     """,
+    "views of what is written with gradients off": """
+        weight = torch.ones(2, 3, requires_grad=True)
+        first, second = weight.unbind(0)
+        product = first * second
+        with torch.no_grad():
+            before = weight[0]
+            for row in weight:
+                row.clamp_(-1, 1)
+            weight.mul_(2)
+            shown = first + before
+        difference = before.detach() - weight[0]
+        product = first.detach() * 2
+        one = torch.zeros(3).sum().expand(3)
+        one.unsqueeze_(0)
+    """,
     "where an element is": """
         weight = torch.ones(3, requires_grad=True)
         values = [torch.zeros(3) for _ in sys.argv]

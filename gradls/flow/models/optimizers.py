@@ -223,12 +223,16 @@ def _evaluate(run: Run, receiver: Instance, closure: Value, call: Call) -> Value
 
 def _move(run: Run, receiver: Instance, call: Call) -> None:
     """Write to the parameters. One that searches writes to all of them, the others to those that have a gradient."""
-    from gradls.flow.writes import bump
+    from gradls.flow.backward import may_be_gone
+    from gradls.flow.writes import bump, outdate
 
     searches = receiver.data.get("searches")
     for tensor in parameters_of(receiver):
         if tensor.requires_grad is not False and (searches or not _is_passed_over(run, tensor)):
             bump(run, tensor, "step", call.node, receiver)
+            gradient = tensor.fields.get("grad")
+            if tensor.has_views and isinstance(gradient, Tensor) and not may_be_gone(run, gradient):
+                outdate(run, tensor, call.node)
 
 
 def _is_passed_over(run: Run, tensor: Tensor) -> bool:

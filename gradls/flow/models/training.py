@@ -100,11 +100,12 @@ def pack(run: Run, path: str, call: Call) -> Value:
 
 def _init(run: Run, path: str, call: Call) -> Value:
     """Writes under no_grad and returns the tensor."""
-    from gradls.flow.writes import bump
+    from gradls.flow.writes import bump, outdate
 
     tensor = call.get(0, "tensor")
     if isinstance(tensor, Tensor):
         bump(run, tensor, path.rpartition(".")[2], call.node)
+        outdate(run, tensor, call.node)
         zero = path.endswith(".zeros_") or (".constant" in path and call.known(1, "val") == 0)
         run.event("init", call.node, tensor, tensor.node, path=path, zero=zero)
         return tensor
