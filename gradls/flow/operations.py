@@ -295,7 +295,7 @@ def _gradient_of_output(
     if output.gradient == "none" or dtype in ("int", "bool"):
         kind_of_cut = "integer" if dtype in ("int", "bool") else "no_derivative"
         certain = any(given.flows for given in edges) or any(_carries(given) for given in edges)
-        losing = certain or any(given.flows is not False for given in edges)
+        losing = certain or any(given.flows is not False or _may_carry(given.node) for given in edges)
         return False, (Cut(kind_of_cut, place, certain) if losing and not run.isolated else None), False
     wanted = None if output.gradient == "unknown" and verdict else verdict
     flag, cut = under_mode(run, wanted, None, place)
@@ -311,6 +311,13 @@ def _carries(given: Edge) -> bool:
     """Would gradient flow to the input of this edge if the operation let it?"""
     node = given.node
     return (node.leaf is not None and bool(node.leaf.requires_grad)) or any(inner.flows for inner in node.edges)
+
+
+def _may_carry(node: Node) -> bool:
+    """May what an unknown model gave, or what was computed of that, have a gradient?"""
+    if node.kind != "opaque" or node.cut is not None:
+        return False
+    return node.get("called") is not None or any(inner.flows is None for inner in node.edges)
 
 
 def check_saved(run: Run, node: Node) -> None:

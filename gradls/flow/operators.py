@@ -184,8 +184,10 @@ _MAY_TAKE_NONE = (Instance, Unknown, Choice, Class)
 
 
 def note_missing_grad(run: Run, node: ast.AST, *operands: Value) -> None:
-    """Write down that a None which `.grad` gave is computed with."""
+    """Write down that a None which `.grad` gave is computed with, or a layer."""
     for value in operands:
+        if type(value) is Instance and type(value.cls) is Lib:
+            run.event("object-operand", node, value)
         if isinstance(value, MissingGrad):
             run.event("missing-grad-used", node, value.tensor, value.tensor.node, read=value.at, cleared=value.cleared)
 

@@ -100,7 +100,10 @@ class CriterionCalledLikeFunction(Rule):
             f"{code(facts, event.at.node)} only makes the criterion, with the tensors as its options, and raises: "
             f"call what it makes, `{name}()(prediction, target)`"
         )
-        story = [] if use is None else [Step(place(use[0].at), f"`{use[1]}` is called on the criterion")]
+        used = (
+            "" if use is None else f"`{use[1]}` is called on the criterion" if use[1] else "the criterion is an operand"
+        )
+        story = [] if use is None else [Step(place(use[0].at), used)]
         fixes = []
         if isinstance(event.at.node, ast.Call):
             made = Place(event.at.source, event.at.node.func)
@@ -129,12 +132,19 @@ def _has_inputs(call: Call) -> bool:
     return any(isinstance(value, (Tensor, Unknown)) for value in call.args)
 
 
+_OF_TENSORS = ("backward", "item", "mean", "sum", "detach", "view", "numel", "dim", "clone")
+"""Methods that tensors have, and criteria do not."""
+
+
 def _used_as_tensors(facts: Facts) -> dict[Instance, tuple[Event, str]]:
-    """The criteria on which a method of tensors is called."""
+    """The criteria on which a method of tensors is called, whose name comes with it, or that are computed with."""
     found: dict[Instance, tuple[Event, str]] = {}
-    for node, records in facts.called("backward", "item"):
+    for node, records in facts.called(*_OF_TENSORS):
         for function, _, _ in records:
             receiver, name = of_call(function)
-            if isinstance(receiver, Instance) and name in ("backward", "item") and _is_criterion(receiver):
+            if isinstance(receiver, Instance) and name in _OF_TENSORS and _is_criterion(receiver):
                 found.setdefault(receiver, (Event("call", At(facts.source_of(node), node)), name))
+    for event in facts.of("object-operand"):
+        if isinstance(event.value, Instance) and _is_criterion(event.value):
+            found.setdefault(event.value, (event, ""))
     return found

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from gradls.autograd.versions import MSE_PROMOTES, Version, since
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Tensor
+from gradls.flow.graph import Node
+from gradls.flow.values import Tensor, Unknown
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
-from gradls.rules.loss_arguments import Argument, called, is_computed, prediction, target
+from gradls.rules.loss_arguments import Argument, called, history, is_computed, prediction, target
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -21,6 +22,7 @@ class _Wrong(NamedTuple):
 
 
 _NEEDS_FLOAT = frozenset(("binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div"))
+_FLOAT_INPUT = frozenset(("cross_entropy", "nll_loss", *_NEEDS_FLOAT))
 _NEEDS_INT = frozenset(("nll_loss", "multi_margin_loss"))
 
 
@@ -30,7 +32,8 @@ class TargetType(Rule):
     ## What it finds
     Integer or boolean targets for `BCELoss`, `BCEWithLogitsLoss`, `KLDivLoss` and `HuberLoss`, and with
     a `target-torch` before 2.12 for `MSELoss`; floating point labels for `NLLLoss`; and for `CrossEntropyLoss` floating
-    point labels where it expects classes, integer one-hot vectors, and labels of shape (N, 1).
+    point labels where it expects classes, integer one-hot vectors, and labels of shape (N, 1). Instead of scores, the
+    indices that `argmax` makes of something unknown.
 
     ## Why it matters
     The call raises, or, with `HuberLoss` and an old `MSELoss`, the backward. `L1Loss` would take any of these, so
@@ -110,6 +113,11 @@ class TargetType(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("loss"):
             given, wanted = prediction(event), target(event)
+            chosen = _index(given) if given is not None and event.spec.name in _FLOAT_INPUT else None
+            if given is not None and chosen is not None and not event.caught:
+                if wanted is None or not is_computed(facts, wanted.value):  # otherwise the arguments are swapped
+                    yield self._report_input(facts, event, given, chosen)
+                continue
             if given is None or wanted is None or not isinstance(wanted.value, Tensor) or event.caught:
                 continue
             if isinstance(given.value, Tensor) and given.value.dtype == "int":
@@ -117,6 +125,14 @@ class TargetType(Rule):
             wrong = _wrong(event.spec.name, given, wanted.value, facts.target)
             if wrong is not None and not is_computed(facts, wanted.value):
                 yield self._report(facts, event, wanted, wrong)
+
+    def _report_input(self, facts: Facts, event: Event, given: Argument, chosen: Node) -> Finding:
+        what = code(facts, given.node) if given.node is not None else "the input"
+        message = (
+            f"{what} holds integers, and `{called(event)}` raises: it takes floating point numbers. `{chosen.op}` has "
+            "no derivative: give the scores, which it was computed from"
+        )
+        return self.finding(place(event.at), message)
 
     def _report(self, facts: Facts, event: Event, wanted: Argument, wrong: _Wrong) -> Finding:
         what = code(facts, wanted.node) if wanted.node is not None else "the target"
@@ -126,6 +142,18 @@ class TargetType(Rule):
             edit = edits.add_call(Place(event.at.source, wanted.node), wrong.suffix)
             fixes.append(Fix(f"Add `{wrong.suffix}`", wrong.safety, edit))
         return self.finding(place(event.at), message, (), fixes)
+
+
+def _index(given: Argument) -> Node | None:
+    """What gave the integers that a loss is to be computed from: indices, or what it cut off may have a gradient. If
+    it had one for certain, it is told there."""
+    node = history(given.value)
+    known = isinstance(given.value, Unknown) or (isinstance(given.value, Tensor) and given.value.dtype == "int")
+    if node is None or not known:
+        return None
+    if node.cut is None:
+        return node if node.op in ("argmax", "argmin") and isinstance(given.value, Tensor) else None
+    return node if node.cut.kind == "integer" and not node.cut.certain else None
 
 
 def _wrong(name: str, given: Argument, wanted: Tensor, torch: Version) -> _Wrong | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Nothing
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step, TextEdit
+from gradls.rules.forgotten_return import dropped_results
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -16,7 +17,8 @@ class NothingReturned(Rule):
     ## What it finds
     The result of a call that always returns None, and that is used afterwards: of `list.append`, `backward()`,
     `zero_grad()`, `optimizer.step()`, `register_buffer()`, or of a function or `forward` without a `return`. And the
-    result of `load_state_dict()`, which is no model, used as one.
+    result of `load_state_dict()`, which is no model, used as one. A `forward` without a `return` whose last statement
+    computes a tensor for nobody.
 
     ## Why it matters
     These calls change an object in place. Assigning their result loses the object, and its next use raises.
@@ -98,15 +100,19 @@ class NothingReturned(Rule):
     """
 
     code, name, severity = "GRD615", "nothing-returned", Severity.ERROR
+    whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         seen: set[ast.AST] = set()
+        told: set[ast.AST] = set()
         for event in facts.of("nothing-used"):
             value = event.value
             if getattr(event.at.node, "attr", "") == "backward":
                 continue  # another rule says what has no backward
             if isinstance(value, Nothing) and value.made.node not in seen and not event.caught:
                 seen.add(value.made.node)
+                if value.function is not None:
+                    told.add(value.function.node)
                 yield self._report(facts, event, value)
         for event in facts.of("keys-used"):
             if event.made.node not in seen and not event.caught:
@@ -118,6 +124,14 @@ class NothingReturned(Rule):
                 story = [Step(place(event.at), "it is used as the module here")]
                 yield self.finding(place(event.made), message, story, _fixes(facts, event.made.node, place(event.made)))
 
+        for dropped in dropped_results(facts):
+            if dropped.forward not in told:
+                at = Place(facts.source, dropped.statement)
+                message = (
+                    f"`forward` returns nothing: {code(facts, dropped.statement)} is the last that it does, and its "
+                    "value is lost; who calls the module gets None. Return it"
+                )
+                yield self.finding(at, message, severity=Severity.WARNING)
         for event in facts.of("no-loss"):
             if event.at.node not in seen:
                 seen.add(event.at.node)

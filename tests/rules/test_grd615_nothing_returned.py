@@ -27,6 +27,9 @@ def train(model):
 
 """
 
+_OF_SILENT = ("warning", "x = self.layer(x)")
+"""What is said of the class itself where nobody is told of its use."""
+
 
 @pytest.mark.parametrize(
     ("snippet", "blamed"),
@@ -50,7 +53,7 @@ def train(model):
     ],
 )
 def test_used(snippet: str, blamed: str) -> None:
-    assert reported("GRD615", _HEAD + snippet) == [("error", blamed)]
+    assert [finding for finding in reported("GRD615", _HEAD + snippet) if finding != _OF_SILENT] == [("error", blamed)]
 
 
 @pytest.mark.parametrize(
@@ -77,4 +80,4 @@ def test_used(snippet: str, blamed: str) -> None:
     ],
 )
 def test_not_used(snippet: str) -> None:
-    assert reported("GRD615", _HEAD + snippet) == []
+    assert reported("GRD615", _HEAD + snippet) == [_OF_SILENT]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+import torch
+import torch.nn.functional as F
 
 from tests.rules.reported import check_error, check_right, reported
 
@@ -212,3 +214,119 @@ def train(model, optimizer, loader):
             bar.set_postfix(loss=loss.item())
 """
     assert [severity for severity, _ in reported("GRD101", snippet)] == ["information"]
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("x = self.layer(x)", 1),
+        ("x = self.given(x)", 1),
+        ("x = self.layer(x)\n        x", 1),
+        ("x = self.layer(x)\n        x, x + 1", 1),
+        ("self.layer(x)", 1),
+        ("with torch.no_grad():\n            x = self.layer(x)", 1),
+        ("x = self.layer(x)\n        return x", 0),
+        ("self.out = self.layer(x)", 0),
+        ("x.add_(1)", 0),
+        ("x += self.layer(x)", 0),
+        ("self.given.keep(self.layer(x))", 0),
+        ("count = len(self.seen)", 0),
+        ("yield self.layer(x)", 0),
+        ("raise NotImplementedError", 0),
+        ("pass", 0),
+        ('"""Nothing yet."""', 0),
+        ("global last\n        last = self.layer(x)", 0),
+    ],
+)
+def test_a_forward_that_returns_nothing(body: str, found: int) -> None:
+    snippet = f"""
+class Net(nn.Module):
+    def __init__(self, given):
+        super().__init__()
+        self.given, self.layer, self.seen = given, nn.Linear(3, 3), []
+
+    def forward(self, x):
+        {body}
+"""
+    assert [severity for severity, _ in reported("GRD615", snippet)] == ["warning"] * found
+
+
+def test_a_forward_that_returns_nothing_gives_none() -> None:
+    check_right("""
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x):
+        x = self.layer(x)
+        return x
+
+
+assert Net()(torch.ones(2, 3)) is not None
+""")
+
+
+@pytest.mark.parametrize(
+    ("use", "found"),
+    [
+        ("loss = nn.MSELoss(out, y).mean(2)", 1),
+        ("loss = -nn.CrossEntropyLoss(out, y)", 1),
+        ("loss = 0.0\n    loss += nn.CrossEntropyLoss(out, y)", 1),
+        ("loss = out.sum() + 2 * nn.CrossEntropyLoss(out, y)", 1),
+        ("loss = nn.CrossEntropyLoss(out)\n    loss = loss(out, y)", 0),
+        ("loss = nn.MSELoss(out, y)", 0),
+    ],
+)
+def test_a_criterion_that_is_computed_with(use: str, found: int) -> None:
+    snippet = f"\ndef f(out, y):\n    {use}\n    return loss\n"
+    assert [severity for severity, _ in reported("GRD402", snippet)] == ["error"] * found
+
+
+def test_a_criterion_has_no_arithmetic() -> None:
+    check_error(
+        "GRD402",
+        """
+import torch
+from torch import nn
+
+out = torch.randn(4, 3, requires_grad=True)
+loss = 1.0 + nn.CrossEntropyLoss(out, torch.zeros(4, dtype=torch.long))  # raises RuntimeError: Boolean value of Tensor
+""",
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "found"),
+    [
+        ("F.cross_entropy(torch.argmax(model(x), dim=1), y)", 1),
+        ("nn.CrossEntropyLoss()(model(x).argmax(1), y)", 1),
+        ("F.binary_cross_entropy_with_logits(torch.argmax(model(x), dim=1), y)", 1),
+        ("F.nll_loss(torch.argmax(x, dim=1), y)", 1),
+        ("F.cross_entropy(torch.argmax(y, dim=1), nn.Linear(3, 3)(x))", 0),
+        ("F.mse_loss(torch.argmax(model(x), dim=1), y)", 0),
+        ("F.cross_entropy(model(x), torch.argmax(y, dim=1))", 0),
+        ("F.cross_entropy(torch.argmax(model(x), dim=1).float(), y)", 0),
+        ("F.cross_entropy(model(x).max(1)[0], y)", 0),
+    ],
+)
+def test_indices_instead_of_scores(loss: str, found: int) -> None:
+    snippet = f"\ndef f(model, x, y):\n    return {loss}\n"
+    assert [severity for severity, _ in reported("GRD405", snippet)] == ["error"] * found
+
+
+def test_losses_take_no_indices() -> None:
+    scores, one, halves = torch.rand(4, 3), torch.tensor(1), torch.full((4,), 0.5)
+    for loss, target in (
+        (F.cross_entropy, one),
+        (F.nll_loss, one),
+        (F.binary_cross_entropy, halves),
+        (F.binary_cross_entropy_with_logits, halves),
+        (F.kl_div, halves),
+    ):
+        with pytest.raises(RuntimeError):
+            loss(scores.argmax(1), target)
