@@ -313,6 +313,9 @@ def _loop(
                     changed = loop.round_mark
                 forget_counters(run, loop.round_mark)
                 run.later = True
+        if not exact and completes and loop.late and len(bodies) > 1:
+            # What a branch of the last of these rounds has left, one more meets.
+            completes = _round(run, loop, bodies[-1])
         if not exact and completes and changed is not None:
             # What the last of these rounds has changed, the next one may change again: `on = not on`.
             doubts.doubt_flags(run, changed)

@@ -105,7 +105,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
             elif not optimized and leaves and not any(leaf in reached for leaf in leaves):
                 why, leaves = "untrained", tuple(leaf for leaf in leaves if leaf.is_parameter and leaf not in gone)
             elif leaves and _is_loss(event) and _may_cost_a_term(cut, reached_nodes):
-                never_meant = cut.cut is not None and cut.cut.kind in _NEVER_MEANT
+                never_meant = _is_never_meant(cut)
                 if never_meant not in dead:
                     dead[never_meant] = _behind_dead_terms(root, never_meant)
                 detached = cut.cut is not None and cut.cut.kind in _DETACHED
@@ -135,9 +135,10 @@ def _is_of_data(root: Node, cuts: list[Node]) -> bool:
 
 def _raising(event: Event, cuts: list[Node], optimized: set[Tensor]) -> Lost:
     """All cuts before a backward that has nothing left to reach: to blame is the last one made of those that keep
-    gradient from what an optimizer is given, if there are such."""
+    gradient from what an optimizer is given, if there are such, and before those one that nobody makes on purpose:
+    targets are detached, or computed without gradients."""
     costly = [cut for cut in cuts if any(leaf in optimized for leaf in lost_leaves(cut))]
-    cuts = sorted(costly or cuts, key=lambda node: -node.fields.born)
+    cuts = sorted(costly or cuts, key=lambda node: (not _is_never_meant(node), -node.fields.born))
     leaves = dict.fromkeys(leaf for cut in cuts for leaf in lost_leaves(cut))
     return Lost(cuts[0], event, tuple(leaves), "raises", tuple(cuts[1:]))
 
@@ -288,11 +289,15 @@ def _is_phi(nodes: Iterable[Node]) -> bool:
     return any(node.kind != "op" for node in nodes)
 
 
-_DETACHED = frozenset(("detach", "numpy"))
-"""Cuts that a term of a mean may be computed behind, as a constant."""
+_DETACHED = frozenset(("detach", "numpy", "grad"))
+"""Cuts that a term of a mean may be computed behind, as a constant. A gradient without a graph is one."""
 
 _NEVER_MEANT = frozenset(("integer", "no_derivative"))
 """Cuts that nobody makes to keep a gradient back: a comparison, a count."""
+
+
+def _is_never_meant(cut: Node) -> bool:
+    return cut.cut is not None and cut.cut.kind in _NEVER_MEANT
 
 
 def _may_cost_a_term(cut: Node, reached: set[Node]) -> bool:

@@ -88,7 +88,9 @@ class Scope:
 class Loop:
     """A loop under analysis: the states in which it was left or continued."""
 
-    __slots__ = ("breaks", "continues", "count", "leaving", "mark", "modes", "round_mark", "statement")
+    __slots__ = (
+        "breaks", "continues", "count", "late", "leaving", "mark", "modes", "passed", "round_mark", "statement",
+    )  # fmt: skip
 
     def __init__(self, mark: tuple[int, int], modes: int = 0, leaving: int = 0) -> None:
         self.mark = mark
@@ -99,6 +101,10 @@ class Loop:
         self.count: int | None = None
         """How many rounds it has, if that is known and none of them leaves it."""
         self.statement: ast.AST | None = None
+        self.passed: set[ast.AST] = set()
+        """Branches for every so many rounds that the first round passes by."""
+        self.late = False
+        """Is one of these taken in a later round?"""
         self.round_mark = mark
         self.breaks: list[Changes] = []
         self.continues: list[Changes] = []

@@ -180,6 +180,7 @@ def _delete(run: Run, statement: ast.Delete) -> bool:
 def _if(run: Run, statement: ast.If) -> bool:
     test = expressions.eval_expr(run, statement.test)
     known = truth.asked(run, test, statement.test)
+    _note_rounds(run, statement, known)
     if known is not None:
         truth.narrow(run, statement.test, known)
         return exec_block(run, statement.body if known else statement.orelse)
@@ -192,6 +193,17 @@ def _if(run: Run, statement: ast.If) -> bool:
             (test, False, partial(_branch, run, statement.test, False, statement.orelse, latch)),
         ]
     )
+
+
+def _note_rounds(run: Run, statement: ast.If, known: bool | None) -> None:
+    """What happens in every so many rounds, and not in the first, is followed by others: `if step % 100 == 0`."""
+    if known is True or not run.frame.loops:
+        return
+    loop = run.frame.loops[-1]
+    if known is None:
+        loop.late = loop.late or statement in loop.passed
+    elif any(isinstance(part, ast.Mod) for part in ast.walk(statement.test)):
+        loop.passed.add(statement)
 
 
 def _branch(run: Run, test: ast.expr, taken: bool, body: list[ast.stmt], latch: latches.Latch | None = None) -> bool:

@@ -1,11 +1,12 @@
 """GRD609."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Round, walk
+from gradls.flow.lost import backwards
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -18,10 +19,11 @@ class FreezeUndone(Rule):
 
     ## What it finds
     `requires_grad = False` on some parameters, and later `requires_grad = True` on all of these, with no `backward()`
-    in between.
+    in between. As information, the other way round: parameters that are asked to require grad, and are frozen with
+    others before anything is trained.
 
     ## Why it matters
-    The freeze has no effect: everything is trained.
+    The freeze has no effect: everything is trained. In the other case, less is trained than was asked for.
 
     ## What PyTorch does
     Nothing.
@@ -37,6 +39,20 @@ class FreezeUndone(Rule):
         parameter.requires_grad = True
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     assert model[0].weight.requires_grad
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 4), torch.nn.Linear(4, 1))
+    model[1].requires_grad_(True)
+    for parameter in model[:2].parameters():
+        parameter.requires_grad = False
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    before = model[1].weight.clone()
+    model(torch.randn(8, 3)).pow(2).mean().backward()
+    optimizer.step()
+    assert torch.equal(before, model[1].weight)
     ```
 
     ## Use instead
@@ -105,6 +121,35 @@ class FreezeUndone(Rule):
                 continue
             if all(freeze.thawed for freeze in freezes) and not any(_is_used(facts, freeze) for freeze in freezes):
                 yield self._report(facts, freezes[0])
+        yield from self._of_thawed(facts)
+
+    def _of_thawed(self, facts: Facts) -> Iterator[Finding]:
+        """Parameters that were asked for, and are frozen with others before anything is done with them, for good."""
+        if not any(facts.of("step")):
+            return
+        thawed: dict[ast.AST, list[tuple[Event, Tensor, Event | None]]] = {}
+        for thaw, tensor, freeze in _thawed(facts):
+            thawed.setdefault(thaw.at.node, []).append((thaw, tensor, freeze))
+        together = [all(freeze is not None for _, _, freeze in found) for found in thawed.values()]
+        if not any(together):
+            return
+        trained = {node.leaf for event in backwards(facts) for node in walk(event.node)}  # type: ignore[arg-type]
+        for found, is_undone in zip(thawed.values(), together, strict=True):
+            thaw, _, freeze = found[0]
+            mine = {tensor for _, tensor, _ in found}
+            if not is_undone or freeze is None or not mine <= trained or _is_in_init(facts, thaw):
+                continue
+            whole = {part for event in facts.of(*_FREEZING) if event.at == freeze.at for part in _changed(event)}
+            if mine < whole and all(one is not None and one.at == freeze.at for _, _, one in found):
+                yield self._report_thawed(facts, thaw, freeze)
+
+    def _report_thawed(self, facts: Facts, thaw: Event, freeze: Event) -> Finding:
+        message = (
+            f"{code(facts, thaw.at.node)} has no effect: all that it asks for is frozen with others before anything "
+            "is trained"
+        )
+        story = [Step(place(freeze.at), "it is undone here")]
+        return self.finding(place(thaw.at), message, story, severity=Severity.INFORMATION)
 
     def _report(self, facts: Facts, freeze: "_Freeze") -> Finding:
         thawed = freeze.thawed[0]
@@ -113,6 +158,39 @@ class FreezeUndone(Rule):
             "anything is trained"
         )
         return self.finding(place(freeze.event.at), message, [Step(place(thawed.at), "it is undone here")])
+
+
+def _thawed(facts: Facts) -> Iterator[tuple[Event, Tensor, Event | None]]:
+    """Where a parameter was asked to require grad, each with what froze it again before anything was done with it, if
+    that is so and nothing undoes it."""
+    open_: dict[Tensor, tuple[Event, int]] = {}
+    undone: dict[Tensor, tuple[Event, Event]] = {}
+    used = 0
+    for event in facts.of(*_USING, *_FREEZING):
+        used += event.kind in _USING
+        for tensor in _changed(event):
+            before = undone.pop(tensor, None)
+            if before is not None:
+                yield before[0], tensor, None
+            if event.flag is True:
+                open_[tensor] = event, used
+            elif tensor in open_:
+                thaw, then = open_.pop(tensor)
+                certain = event.flag is False and then == used and is_on_the_way(event.path, thaw.path)
+                if certain and outermost(event) is outermost(thaw) and event.at.node is not thaw.at.node:
+                    undone[tensor] = thaw, event
+                else:
+                    yield thaw, tensor, None
+    for tensor, (thaw, _) in open_.items():
+        yield thaw, tensor, None
+    for tensor, (thaw, freeze) in undone.items():
+        yield thaw, tensor, freeze
+
+
+def _is_in_init(facts: Facts, event: Event) -> bool:
+    """Does a class ask for it of its own parameters? Who makes an object may freeze all of it."""
+    function = facts.function(event.at.node) if event.at.source is facts.source else None
+    return event.at.source is not facts.source or getattr(function, "name", "") == "__init__"
 
 
 _USING = ("backward", "step", "loss", "unknown-step", "module-call", "grad-call", "yield")

@@ -158,3 +158,124 @@ def test_every_module_of_a_comprehension_is_used(loss: str) -> None:
         """)
     programs.check(text)
     assert [finding.code for finding in findings(analyze(Source.read(text))) if finding.code == "GRD520"] == []
+
+
+COUNTED = """
+import torch
+from torch import nn
+
+net = nn.Sequential(nn.Linear(3, 4), nn.Dropout(), nn.Linear(4, 1))
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+step = 0
+for x in [torch.randn(5, 3) for _ in range(30)]:
+    {first}
+    step += 1
+    loss = net(x).pow(2).mean()
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+    if {when}:
+        net.eval()
+        print(step)
+assert net.training is {training}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "when", "found"),
+    [
+        ("pass", "step % 10 == 0", ["warning"]),
+        ("pass", "(step + 1) % 10 == 1", ["warning"]),
+        ("net.train()", "step % 10 == 0", []),
+        ("pass", "step % 10 == 10", []),
+    ],
+)
+def test_round_after_what_happens_now_and_then(first: str, when: str, found: list[str]) -> None:
+    """The first round of a counter that is known takes no branch of every tenth: one more follows where it is taken."""
+    training = when.endswith("== 10")
+    if first == "pass":
+        programs.check(COUNTED.format(first=first, when=when, training=training))
+    if not training:
+        text = COUNTED.format(first=first, when=when, training=training)
+        assert [severity for severity, _ in reported("GRD705", text)] == found
+
+
+TRACE = """
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(2, 8), nn.Softplus(), nn.Linear(8, 2))
+x = torch.randn(16, 2, requires_grad=True)
+v = torch.randn(16, 2)
+score = model(x)
+change = torch.autograd.grad((score * v).sum(), x, {graph}=True)[0]
+norm, trace = 0.5 * (score ** 2).sum(1), (v * change).sum(1)
+loss = {loss}
+loss.backward()
+"""
+
+
+@pytest.mark.parametrize("loss", ["(norm + trace).mean()", "norm.mean() + trace.mean()", "(trace - -norm).sum()"])
+def test_gradient_without_graph_in_a_mean(loss: str) -> None:
+    text = TRACE.format(loss=loss, graph="retain_graph") + "assert not trace.requires_grad"
+    programs.check(text)
+    assert [severity for severity, _ in reported("GRD115", text)] == ["warning"]
+    right = TRACE.format(loss=loss, graph="create_graph") + "assert trace.requires_grad"
+    check_right(right)
+
+
+def test_a_count_is_to_blame_before_a_target() -> None:
+    text = """
+    import torch
+
+    net = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    states = torch.randn(8, 4)
+    chosen = net(states).max(1)[1].float()
+    with torch.no_grad():
+        target = 1 + 0.9 * net(states).max(1)[0]
+    loss = (chosen - target).pow(2).mean()
+    loss.backward()  # raises RuntimeError: element 0 of tensors does not require grad
+    """
+    check_error("GRD107", textwrap.dedent(text))
+    assert reported("GRD106", text) == []
+
+
+THAWED = """
+import torch
+from torch import nn
+
+def freeze(model):
+    for p in model.parameters():
+        p.requires_grad = False
+
+model = nn.ModuleDict({{"body": nn.Linear(3, 4), "head": nn.Linear(4, 1)}})
+extra = nn.Parameter(torch.zeros(1))
+{first}
+{second}
+optimizer = torch.optim.SGD([extra, *(p for p in model.parameters() if p.requires_grad)], lr=0.1)
+before = model["head"].weight.detach().clone()
+loss = (model["head"](model["body"](torch.randn(5, 3))) + extra).pow(2).mean()
+loss.backward()
+optimizer.step()
+assert torch.equal(before, model["head"].weight) is {still}
+"""
+HEAD = "for p in model['head'].parameters():\n    p.requires_grad = True"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        (HEAD, "freeze(model)", ["p.requires_grad"]),
+        ("model['head'].requires_grad_(True)", "model.requires_grad_(False)", ["model['head'].requires_grad_(True)"]),
+        ("freeze(model)", HEAD, []),
+        ("model.requires_grad_(True)", "model['body'].requires_grad_(False)", []),
+        ("model.requires_grad_(True)", "freeze(model)", []),
+        (HEAD, "freeze(model)\n" + HEAD, []),
+    ],
+)
+def test_what_is_asked_for_is_frozen_with_the_others(first: str, second: str, found: list[str]) -> None:
+    still = bool(found) or second == "freeze(model)"
+    text = THAWED.format(first=first, second=second, still=still)
+    programs.check(text)
+    assert reported("GRD609", text) == [("information", what) for what in found]
