@@ -270,6 +270,22 @@ PROGRAMS = {
         torch.autograd.grad(beside.sum(), beside * 2, allow_unused=True)
         torch.autograd.grad(beside.sum(), beside)
     """,
+    "a reentrant checkpoint of what requires grad by branch": """
+        from torch.utils.checkpoint import checkpoint
+        flagged = torch.ones(3, requires_grad=many)
+        def constant(x, y):
+            with torch.no_grad():
+                return x * 2
+        beside = checkpoint(constant, torch.ones(3), flagged, use_reentrant=True)
+        same = checkpoint(lambda x: x, flagged, use_reentrant=True)
+        class View(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                view = x.view_as(x)
+                ctx.mark_non_differentiable(view)
+                return view
+        view = View.apply(torch.ones(3, requires_grad=True))
+    """,
     "a result of a checkpoint that is written": """
         from torch.utils.checkpoint import checkpoint
         weight = torch.randn(3, requires_grad=True)

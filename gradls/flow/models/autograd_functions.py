@@ -214,7 +214,11 @@ def _outputs(run: Run, cls: Class, result: Value | None, call: Call, context: In
         return result
     if result in context.data.get("constant", ()) or (isinstance(result, Tensor) and result.dtype in ("int", "bool")):
         shape, dtype = (result.shape, result.dtype) if isinstance(result, Tensor) else (None, None)
-        return run.leaf(cls.name, call.node, requires_grad=False, dtype=dtype, shape=shape)
+        constant = run.leaf(cls.name, call.node, requires_grad=False, dtype=dtype, shape=shape)
+        if isinstance(result, Tensor) and result.base is not None and result not in call.values:
+            # A view of what was given keeps what it is.
+            constant.fields["requires_grad"] = constant.fields["leaf"] = None
+        return constant
     tensor = derived_tensor(run, cls.name, [*call.values, *more_of(run, call)], call.node, dtype=None, saves=True)
     reverse, _ = find_in_class(cls, "backward")
     if isinstance(reverse, Function) and reverse.fields.get("once"):
@@ -360,7 +364,8 @@ def checkpoint(run: Run, path: str, call: Call) -> Value:
     if reentrant is True and not call.unsure and _has_graph(call.args[1:]):
         result = recomputation.record(run, result, call)
         event.info["result"] = result.node if isinstance(result, Tensor) else None
-    elif reentrant is True and isinstance(result, Tensor) and result.requires_grad:
+    elif reentrant is True and isinstance(result, Tensor) and run.recording is not False:
+        # Something of which it is not known whether it requires grad decides.
         result = unknown_operation(run, "checkpoint", [result, *call.args[1:]], call.node)
     return result
 
