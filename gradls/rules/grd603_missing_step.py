@@ -30,6 +30,7 @@ class MissingStep(Rule):
     An optimizer whose parameters get gradients from a `backward()`, and on which `step()` is called nowhere: neither
     directly nor by a gradient scaler or other code that has it. As information, one that is cleared in each round of a
     loop, or each call of a function that nobody in the file calls, and that is given, or kept where others may step it.
+    And a LightningModule with `automatic_optimization = False` whose `training_step` calls no backward at all.
 
     ## Why it matters
     Gradients alone change nothing: the parameters stay as they were.
