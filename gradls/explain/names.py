@@ -78,7 +78,7 @@ class Names:
         if module in seen:
             return True
         seen.add(module)
-        whole = not (module.open or module.fields.get("escaped")) and _options_known(module)
+        whole = not (module.open or module.fields.get("*escaped")) and _options_known(module)
         whole = whole and not module.data.get("split")
         if module in self._filled and not any(True for _ in contents(module)):
             whole = False
@@ -97,7 +97,7 @@ class Names:
         yield from contents(module)
         fields = {name: value for name, value in self._written.get(module, {}).items() if name not in module.fields}
         for name, value in (*module.fields.items(), *fields.items()):
-            if isinstance(name, str) and name not in (ITEMS, "training", "escaped", "*dirty"):
+            if isinstance(name, str) and name not in (ITEMS, "training", "*escaped", "*dirty"):
                 yield name, value
 
     def name(self, leaf: Tensor) -> str:

@@ -335,7 +335,7 @@ def set_attribute(
                 value = run.unknown("attribute", name)
             else:
                 # It may put other things into other places.
-                run.state.set(receiver.fields, "escaped", True)
+                run.state.set(receiver.fields, "*escaped", True)
         elif isinstance(receiver, (Class, Function)):
             elsewhere.may_be_set(run, receiver, receiver, name, value)
         elif isinstance(receiver, Unknown):

@@ -290,7 +290,7 @@ def may_be_gone(run: Run, gradient: Tensor) -> bool:
     of = gradient.fields.get("of")
     if gradient.fields.get("presumed") or not isinstance(of, Tensor):
         return bool(gradient.fields.get("presumed"))
-    return bool(of.fields.get("escaped")) or gradient.fields.get("filled", 0) < run.outside.get("cleared", 0)
+    return bool(of.fields.get("*escaped")) or gradient.fields.get("filled", 0) < run.outside.get("cleared", 0)
 
 
 def gradient_of(run: Run, tensor: Tensor, at: ast.AST | None, create: bool | None) -> Tensor:

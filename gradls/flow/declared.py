@@ -113,5 +113,5 @@ def _make(run: Run, cls: Class) -> tuple[Instance, Chapter]:
     # It may be an object of a class that derives from this one, and anybody may have changed it.
     instance.open = True
     instance.data["declared"] = True
-    instance.fields["escaped"] = True
+    instance.fields["*escaped"] = True
     return instance, making

@@ -22,7 +22,7 @@ def written(run: Run, mark: tuple[int, int], tensors: bool = False) -> Written:
     found: dict[tuple[int, Any], tuple[Fields, Any, list[Any]]] = {}
     for fields, key, old in run.state.trail[mark[0] :]:
         counts = _is_data(old) or old is MISSING or key == "items" or (tensors and isinstance(old, Tensor))
-        if tensors and key in _FLAGS and old is not MISSING:
+        if tensors and _is_flag(key, old):
             # Of a tensor that is new, too: what it became is undone when it comes to this.
             found.setdefault((id(fields), key), (fields, key, []))[2].append(old)
         elif (counts or isinstance(fields, (Assumed, Entries))) and fields.born <= mark[1]:
@@ -41,7 +41,7 @@ def doubt(run: Run, slots: Written) -> None:
             values = values[1:] if before is None else [before, *values[1:]]
         if isinstance(fields, Assumed):
             run.state.drop(fields, key)
-        elif key in _FLAGS:
+        elif all(_is_flag(key, value) for value in values):
             if any(value is not values[0] for value in values):
                 run.state.set(fields, key, None)
         elif all(isinstance(value, Host) for value in values):
@@ -86,6 +86,11 @@ def doubt_flags(run: Run, mark: tuple[int, int]) -> None:
         now = fields.get(key)
         if isinstance(now, Host) and old.known and now.known and old.value != now.value:
             run.state.set(fields, key, run.join.slot(key, [old, now]))
+
+
+def _is_flag(key: Any, value: object) -> bool:
+    """Is it what is known of a tensor? A name that has a value, or an attribute, may be called the same."""
+    return key in _FLAGS and (value is None or isinstance(value, bool))
 
 
 def _is_data(value: object) -> bool:

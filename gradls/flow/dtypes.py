@@ -175,7 +175,7 @@ _WIDTH = {"bfloat16": 1, "float16": 1, "float32": 2, "float64": 3}
 def exact(tensor: Tensor) -> str | None:
     """The floating dtype of a tensor, such as "float32", where it is known."""
     fields = tensor.fields
-    return None if fields["leaf"] is not False and fields.get("escaped") else fields.get("exact")
+    return None if fields["leaf"] is not False and fields.get("*escaped") else fields.get("exact")
 
 
 def exact_of_result(output: Output, bound: dict[str, Value]) -> str | None:

@@ -38,7 +38,7 @@ def escape(run: Run, value: Value) -> None:
         if isinstance(value, (Instance, Function)) or (isinstance(value, Tensor) and value.requires_grad is not False):
             run.state.set(run.outside, "backward", run.state.clock)
         if isinstance(value, (Instance, Tensor)):
-            run.state.set(value.fields, "escaped", True)
+            run.state.set(value.fields, "*escaped", True)
             if isinstance(value, Instance):
                 if isinstance(value.cls, Class):
                     forget(run, value, value.cls)

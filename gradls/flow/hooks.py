@@ -39,7 +39,7 @@ def removed_by_unknown(run: Run) -> None:
 def is_there(run: Run, hook: Hook) -> bool:
     """Whether it is certain that a hook is still registered."""
     fields = hook.handle.fields
-    return hook.certain and "escaped" not in fields and fields.born > run.outside.get("unhooked", 0)
+    return hook.certain and "*escaped" not in fields and fields.born > run.outside.get("unhooked", 0)
 
 
 def certain(run: Run, module: Instance, field: str) -> tuple[Hook, ...]:

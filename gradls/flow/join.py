@@ -231,7 +231,7 @@ class Join:
         if all("of" in tensor.fields for tensor in tensors):
             joined.fields["of"] = first.fields["of"]
             joined.fields["filled"] = min(tensor.fields.get("filled", 0) for tensor in tensors)
-        for name in ("retains_grad", "escaped", "presumed"):
+        for name in ("retains_grad", "*escaped", "presumed"):
             if any(tensor.fields.get(name) for tensor in tensors):
                 joined.fields[name] = True
         return joined

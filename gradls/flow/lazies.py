@@ -24,9 +24,9 @@ _ALLOWED_FUNCTIONS = ("torch.is_tensor", "torch.save", "torch.nn.utils.clip", "t
 
 def is_lazy(value: Value) -> bool:
     """Is it certain that this is a parameter which is not initialized?"""
-    if not isinstance(value, Tensor) or value.fields.get(LAZY) is not True or value.fields.get("escaped"):
+    if not isinstance(value, Tensor) or value.fields.get(LAZY) is not True or value.fields.get("*escaped"):
         return False
-    return value.owner is None or not value.owner.fields.get("escaped")
+    return value.owner is None or not value.owner.fields.get("*escaped")
 
 
 def check_call(run: Run, function: Value, call: Call) -> None:

@@ -233,11 +233,11 @@ def leave_out(run: Run, iterated: Value, elements: list[Value], names: tuple[str
     for item in _parts(held):
         if isinstance(item, Instance) and id(item) not in ran:
             for module in modules_of(item)[0]:
-                run.state.set(module.fields, "escaped", True)
+                run.state.set(module.fields, "*escaped", True)
                 if isinstance(module.cls, Class):
                     forget(run, module, module.cls)
             for _, parameter in parameters_of(item)[0]:
-                run.state.set(parameter.fields, "escaped", True)
+                run.state.set(parameter.fields, "*escaped", True)
 
 
 def _parts(values: Iterable[Value]) -> list[Value]:

@@ -73,7 +73,7 @@ def of(value: Value | None) -> Range | None:
         return None
     known: Range | None
     known, writes = noted
-    if isinstance(value, Tensor) and (writes != _writes(value) or value.fields.get("escaped")):
+    if isinstance(value, Tensor) and (writes != _writes(value) or value.fields.get("*escaped")):
         return None
     return known
 

@@ -39,7 +39,7 @@ def plain_containers(module: Instance) -> list[PlainContainer]:
             continue
         if registered is None:
             registered = _registered(module)
-        if not any(_is_registered(member, registered) or member.fields.get("escaped") for member in kept):
+        if not any(_is_registered(member, registered) or member.fields.get("*escaped") for member in kept):
             nested = any(depth > 1 for _, depth in members)
             found.append(PlainContainer(name, value, kept, nested, objects[0] if objects else None))
     return found

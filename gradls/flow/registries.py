@@ -19,7 +19,7 @@ NAMES = frozenset(("_modules", "_parameters"))
 def read(run: Run, owner: Instance, name: str) -> Mapping:
     """What the dictionary holds now; what is written into it, is written into its owner, too."""
     entries: dict[str, Value] = {}
-    sure = not owner.open and not owner.fields.get("escaped")
+    sure = not owner.open and not owner.fields.get("*escaped")
     for key, member in members(owner):
         if key.startswith("*"):
             sure = False

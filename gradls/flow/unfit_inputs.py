@@ -124,7 +124,7 @@ def _check_statistics(run: Run, instance: Instance, first: Tensor, at: ast.AST, 
 
 def _trains(run: Run, instance: Instance) -> bool:
     """Is a layer certainly in training mode: made here, and switched by nobody else than what is seen?"""
-    if instance.fields.get("escaped"):
+    if instance.fields.get("*escaped"):
         return False
     if run.alone:
         return instance.fields.born > run.since and instance.fields.get("training", TRUE) is TRUE

@@ -112,7 +112,7 @@ def computed(value: Any, node: Node | None = None) -> Host:
 
 
 _INTEGERS = ("integers",)
-ESCAPED = ("escaped",)
+ESCAPED = ("*escaped",)
 """The slot of data that unknown code has: it may put more into it than a loader does."""
 FILLED = ("filled",)
 """The slot of data into which the program has put something that may require grad."""

@@ -80,9 +80,9 @@ def switched(facts: Facts) -> set[Tensor]:
 
 def is_elsewhere(leaf: Tensor, handled: set[object]) -> bool:
     owner = leaf.owner
-    if None in handled or leaf in handled or leaf.fields.get("escaped"):
+    if None in handled or leaf in handled or leaf.fields.get("*escaped"):
         return True
-    return owner is not None and (bool(owner.fields.get("escaped")) or owner.fields.get("training") is FALSE)
+    return owner is not None and (bool(owner.fields.get("*escaped")) or owner.fields.get("training") is FALSE)
 
 
 _ARITHMETIC = frozenset(("add", "sub", "mul", "div", "truediv", "pow"))

@@ -93,7 +93,7 @@ class NothingRequiresGrad(Rule):
         for event in backwards(facts):
             assert event.node is not None
             # Unknown code that was given a leaf may have told it to require grad.
-            if any(node.leaf is not None and node.leaf.fields.get("escaped") for node in walk(event.node)):
+            if any(node.leaf is not None and node.leaf.fields.get("*escaped") for node in walk(event.node)):
                 continue
             if event.alone and event.node.kind == "leaf" and _is_kept(facts, event):
                 continue

@@ -88,7 +88,7 @@ class HookWithoutGrad(Rule):
                 continue
             if event.info.get("recording") is False and _is_asked_first(event):
                 continue
-            if event.requires_grad is False and not event.value.fields.get("escaped"):
+            if event.requires_grad is False and not event.value.fields.get("*escaped"):
                 yield self.report(facts, event, event.value, "does not require grad, so no gradient arrives there")
             elif event.info.get("accumulates") and event.leaf is False:
                 yield self.report(facts, event, event.value, "is computed, and only leaves accumulate a gradient")

@@ -218,7 +218,7 @@ def _is_trained_around(facts: Facts, module: Instance, container: PlainContainer
     perhaps = {leaf for event in made for leaf in event.perhaps}
     reached = {leaf for event in facts.of("backward") for leaf in event.reached}
     held = {leaf for member in container.members for leaf in leaves_of(member)}
-    if any(leaf in perhaps or leaf.requires_grad is not True or leaf.fields.get("escaped") for leaf in held):
+    if any(leaf in perhaps or leaf.requires_grad is not True or leaf.fields.get("*escaped") for leaf in held):
         return False
     return not held.isdisjoint(reached)
 

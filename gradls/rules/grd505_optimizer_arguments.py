@@ -283,9 +283,9 @@ def _is_of_state_dict(tensor: Tensor) -> bool:
 
 def _stays_frozen(facts: Facts, tensor: Tensor) -> bool:
     """Does a parameter not require grad, as far as anything is known of it?"""
-    if tensor.requires_grad is not False or tensor.fields.get("escaped") or tensor.owner is None:
+    if tensor.requires_grad is not False or tensor.fields.get("*escaped") or tensor.owner is None:
         return False
-    if tensor.owner.fields.get("escaped") or tensor.owner.open:
+    if tensor.owner.fields.get("*escaped") or tensor.owner.open:
         return False
     for event in facts.of("requires-grad-set", "freeze"):
         if event.flag is not False and (event.value is tensor or tensor in event.info.get("parameters", ())):

@@ -128,7 +128,7 @@ class UntouchedParameter(Rule):
         left: dict[Instance, Tensor] = {}
         for tensor in sorted(steps, key=lambda tensor: tensor.fields.born):
             owner = tensor.owner
-            if owner is None or tensor in touched or tensor.fields.get("escaped") or owner.fields.get("escaped"):
+            if owner is None or tensor in touched or tensor.fields.get("*escaped") or owner.fields.get("*escaped"):
                 continue
             left.setdefault(owner, tensor)
         calls = _calls(facts) if left else {}

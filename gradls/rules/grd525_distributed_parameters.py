@@ -253,7 +253,7 @@ class DistributedParameters(Rule):
             if not isinstance(model, Instance):
                 continue
             own = made.parameters
-            if model.fields.get("escaped") or is_handed_out(facts, model):
+            if model.fields.get("*escaped") or is_handed_out(facts, model):
                 continue
             alone = [event for event in facts.of("distributed-called") if event.value is model]
             if any(event.synchronized is not False for event in alone) or _may_be_called(facts, model, alone):

@@ -236,7 +236,7 @@ class MissingZeroGrad(Rule):
         for tensor in dict.fromkeys(m.event.value for m in order.moments if m.kind == "read"):
             if not isinstance(tensor, Tensor) or tensor in held or is_handed_out(facts, tensor):
                 continue
-            if tensor.fields.get("escaped") or tensor.leaf is not True:
+            if tensor.fields.get("*escaped") or tensor.leaf is not True:
                 continue
             mine = [m for m in order.moments if m.tensors is None or tensor in m.tensors]
             pair = _summed(mine)

@@ -108,7 +108,7 @@ class MissingStep(Rule):
         # One that another round makes, or another call, may be what is stepped.
         places = {order.made[one].at.node for one in stepped if one in order.made}
         for optimizer, made in order.made.items():
-            if made.at.node in places or is_handed_out(facts, optimizer) or optimizer.fields.get("escaped"):
+            if made.at.node in places or is_handed_out(facts, optimizer) or optimizer.fields.get("*escaped"):
                 continue
             backward = _backward(order, optimizer, facts.events.index(made))
             if backward is not None:

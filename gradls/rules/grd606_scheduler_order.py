@@ -150,7 +150,7 @@ class SchedulerOrder(Rule):
             if any(other.kind in ("unknown-step", "scaler-step") for other in steps[:number]):
                 continue
             later = next((other for other in steps[number:] if other.kind == "step" and other.value is optimizer), None)
-            if optimizer.fields.get("escaped") and (later is None or _is_lent_before(facts, event, optimizer)):
+            if optimizer.fields.get("*escaped") and (later is None or _is_lent_before(facts, event, optimizer)):
                 continue
             yield from self._report(facts, event, later, steps[number + 1 :])
             del optimizers[event.value]

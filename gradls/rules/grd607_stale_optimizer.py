@@ -417,7 +417,7 @@ def _is_in_training(facts: Facts, leaves: list[Tensor], backward: Event) -> bool
     """Were the modules that own these parameters last put into training mode, before a backward reached them? Later
     they may be evaluated."""
     owners_of = {leaf.owner for leaf in leaves}
-    if any(owner is None or owner.fields.get("escaped") for owner in owners_of):
+    if any(owner is None or owner.fields.get("*escaped") for owner in owners_of):
         return False
     mode: bool | None = None
     for event in facts.of("train-mode"):
@@ -438,7 +438,7 @@ def _only_others(facts: Facts, order: Order, start: int, step: Moment, known: se
         if moment.tensors & held or not trained:
             return None
         apart = [leaf for leaf in trained if not leaf.is_parameter] or trained
-        if any(leaf in known or leaf.requires_grad is not True or leaf.fields.get("escaped") for leaf in apart):
+        if any(leaf in known or leaf.requires_grad is not True or leaf.fields.get("*escaped") for leaf in apart):
             return None
         frozen = [leaf for leaf in apart if is_elsewhere(leaf, set())]
         if frozen and not _is_in_training(facts, frozen, moment.event):

@@ -218,7 +218,7 @@ def _is_used(facts: Facts, freeze: _Freeze) -> bool:
         if start <= write.clock <= end and (write.value in frozen or getattr(write.value, "base", None) in frozen):
             return True
     for event in facts.of("unknown-call"):
-        if start < event.clock < end and any(tensor.fields.get("escaped") for tensor in frozen):
+        if start < event.clock < end and any(tensor.fields.get("*escaped") for tensor in frozen):
             return True
     if _is_asked_for(facts, freeze):
         return True

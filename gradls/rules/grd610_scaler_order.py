@@ -154,7 +154,7 @@ class ScalerOrder(Rule):
         for made in events:
             if made.kind == "scaler-made" and isinstance(made.value, Instance):
                 enabled = _enabled(made)
-                if enabled is not False and not made.value.fields.get("escaped") and not _is_given(facts, made.value):
+                if enabled is not False and not made.value.fields.get("*escaped") and not _is_given(facts, made.value):
                     yield from self._of_scaler(facts, events, made, enabled is True)
 
     def _of_scaler(self, facts: Facts, events: list[Event], made: Event, enabled: bool) -> Iterator[Finding]:

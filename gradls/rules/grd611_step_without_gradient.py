@@ -158,7 +158,7 @@ class StepWithoutGradient(Rule):
             held = frozenset(order.parameters.get(optimizer, ()))
             if held and not made.open:
                 yield from self._of_frozen(facts, order, optimizer, made)
-            if not held or made.open or is_handed_out(facts, optimizer) or optimizer.fields.get("escaped"):
+            if not held or made.open or is_handed_out(facts, optimizer) or optimizer.fields.get("*escaped"):
                 continue
             mine = [moment for moment in order.moments if moment.tensors is None or moment.tensors & held]
             if any(moment.tensors is None for moment in mine):
@@ -168,7 +168,7 @@ class StepWithoutGradient(Rule):
     def _of_frozen(self, facts: Facts, order: Order, optimizer: Instance, made: Event) -> Iterator[Finding]:
         """All that it holds is frozen, or copies that were detached, whenever it steps."""
         steps = [m.event for m in order.moments if m.event.value is optimizer and m.event.kind == "step"]
-        if not steps or not all(step.frozen and not step.filled for step in steps) or optimizer.fields.get("escaped"):
+        if not steps or not all(step.frozen and not step.filled for step in steps) or optimizer.fields.get("*escaped"):
             return
         before = [m.event for m in order.moments if m.kind == "backward"]
         if not before or any(event.requires_grad is False for event in before):

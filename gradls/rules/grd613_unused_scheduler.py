@@ -92,7 +92,7 @@ class UnusedScheduler(Rule):
         for event in made:
             scheduler = event.value
             assert isinstance(scheduler, Instance)
-            if scheduler in used or id(scheduler) in given or scheduler.fields.get("escaped"):
+            if scheduler in used or id(scheduler) in given or scheduler.fields.get("*escaped"):
                 continue
             if is_handed_out(facts, scheduler):
                 continue

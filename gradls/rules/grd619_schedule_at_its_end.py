@@ -86,7 +86,7 @@ class ScheduleAtItsEnd(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         for made in facts.of("scheduler-made"):
             total = _total(made)
-            if total is None or made.value.fields.get("escaped"):  # type: ignore[union-attr]
+            if total is None or made.value.fields.get("*escaped"):  # type: ignore[union-attr]
                 continue
             yield from self._of_inner_loop(facts, made, total)
             found = _steps(facts, made)

@@ -181,7 +181,7 @@ class ModuleNotCopied(Rule):
             if state is None or state.value is load.value or not rounds or node in told:
                 continue
             to, source = load.value, state.value
-            if not isinstance(to, Instance) or not isinstance(source, Instance) or source.fields.get("escaped"):
+            if not isinstance(to, Instance) or not isinstance(source, Instance) or source.fields.get("*escaped"):
                 continue
             trained, fixed = ({tensor for _, tensor in parameters_of(module)[0]} for module in (to, source))
             steps = [event for event in facts.of("step") if trained & set(event.parameters)]

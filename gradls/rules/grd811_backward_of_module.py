@@ -109,7 +109,7 @@ class BackwardOfModule(Rule):
         methods = dict(facts.each(_methods))
         told: set[ast.AST] = set()
         for module, method in methods.items():
-            if method.node in told or module.fields.get("escaped") or _is_called(facts, method):
+            if method.node in told or module.fields.get("*escaped") or _is_called(facts, method):
                 continue
             through = _differentiated(facts, module)
             if through is None:

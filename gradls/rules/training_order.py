@@ -252,7 +252,7 @@ def _is_of_the_program(event: Event) -> bool:
     holder = event.value
     if event.alone or not isinstance(holder, Instance) or not isinstance(holder.cls, Class):
         return False
-    return not holder.open and not holder.fields.get("escaped")
+    return not holder.open and not holder.fields.get("*escaped")
 
 
 def _note(value: Value | None, found: set[int]) -> None:

@@ -125,7 +125,7 @@ def _useful(nodes: list[Node], thrown: set[Tensor]) -> set[Node]:
 
 def _is_shared(leaf: Tensor) -> bool:
     """May code that is not seen use the gradient of a parameter?"""
-    return bool(leaf.fields.get("escaped") or (leaf.owner is not None and leaf.owner.fields.get("escaped")))
+    return bool(leaf.fields.get("*escaped") or (leaf.owner is not None and leaf.owner.fields.get("*escaped")))
 
 
 def is_outside(facts: Facts, node: Node) -> bool:

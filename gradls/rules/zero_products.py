@@ -28,7 +28,7 @@ def stuck_zeros(root: Node, zero: set[Tensor]) -> set[Tensor]:
 
 def is_handed(leaf: Tensor) -> bool:
     """May other code write something else into it?"""
-    return bool(leaf.fields.get("escaped") or (leaf.owner is not None and leaf.owner.fields.get("escaped")))
+    return bool(leaf.fields.get("*escaped") or (leaf.owner is not None and leaf.owner.fields.get("*escaped")))
 
 
 def _factors(node: Node) -> tuple[Edge, ...]:

@@ -6,6 +6,8 @@ import textwrap
 
 import pytest
 
+from gradls.flow.analyze import analyze
+from gradls.syntax.source import Source
 from tests.rules.reported import IMPORTS, check_right, reported
 
 OPTIMIZERS = """
@@ -681,3 +683,19 @@ def test_modules_that_keep_a_place(make: str) -> None:
     check_right(IMPORTS + PLACES.replace("        MAKE\n", textwrap.indent(textwrap.dedent(make), " " * 8) + "\n"))
     called = "class Place(nn.Module):\n    pass\n\nnn.Sequential(nn.Linear(2, 2), Place())(torch.rand(2, 2))"
     assert [severity for severity, _ in reported("GRD509", called)] == ["error"]
+
+
+@pytest.mark.parametrize("name", ["value", "leaf", "requires_grad"])
+def test_names_that_the_engine_uses_itself(name: str) -> None:
+    """What a variable is called says nothing of what it is."""
+    snippet = f"""
+    net = nn.Linear(3, 1)
+    {name} = net(torch.randn(8, 3))
+    try:
+        {name} = net(torch.randn(8, 3))
+    except ValueError:
+        {name}.mean()
+    """
+    source = Source.read(IMPORTS + textwrap.dedent(snippet))
+    known = {source.segment(state.node): state.requires_grad for state in analyze(source).states}
+    assert known[f"{name}.mean()"] is True

@@ -70,7 +70,7 @@ def grad(run: Run, value: Tensor, node: ast.expr) -> Value:
     known = value.fields.get("grad")
     missing = lacks_grad(run, value, known)
     passed = value.fields.get("passed_over")
-    shared = not missing and known is None and not run.isolated and _is_result(value) and value.fields.get("escaped")
+    shared = not missing and known is None and not run.isolated and _is_result(value) and value.fields.get("*escaped")
     run.event("grad-read", node, value, value.node, missing=missing, shared=bool(shared), passed=passed)
     if missing:
         return MissingGrad(value, run.at(node), value.fields.get("cleared"))
@@ -90,7 +90,7 @@ def _is_result(tensor: Tensor) -> bool:
 
 def lacks_grad(run: Run, tensor: Tensor, known: Value | None) -> bool:
     """Is it certain that `tensor.grad` is None? `known` is what the program is seen to have put there."""
-    if (known is not None and not is_none(known)) or tensor.fields.get("escaped") or run.isolated:
+    if (known is not None and not is_none(known)) or tensor.fields.get("*escaped") or run.isolated:
         return False
     if tensor.leaf is False:
         return known is None and _is_result(tensor)

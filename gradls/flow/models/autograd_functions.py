@@ -174,7 +174,7 @@ def _run_backward_of(run: Run, cls: Class, call: Call, result: Value | None, use
     finally:
         run.state.undo(mark)
     for leaf in reached:
-        run.state.set(leaf.fields, "escaped", True)
+        run.state.set(leaf.fields, "*escaped", True)
 
 
 def run_apart(run: Run, body: Callable[[], object]) -> set[Tensor]:

@@ -265,7 +265,7 @@ def hasattr_(run: Run, path: str, call: Call) -> Value:
 
 def _was_left_out(run: Run, value: Instance, name: str) -> bool:
     """Is it certain that the constructor did not set an attribute, and that nothing else does?"""
-    if run.alone or value.open or value.fields.get("escaped"):
+    if run.alone or value.open or value.fields.get("*escaped"):
         return False
     if not isinstance(value.cls, Class) or has_unknown_base(value.cls):
         return False

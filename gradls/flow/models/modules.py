@@ -243,7 +243,7 @@ def parameters_of(
     if not isinstance(value, Instance) or id(value) in seen:
         return [], False
     seen.add(id(value))
-    may_have_more = value.open or bool(value.fields.get("escaped"))
+    may_have_more = value.open or bool(value.fields.get("*escaped"))
     # Those that are its own come before those of the modules in it.
     for name, member in sorted(members(value), key=_is_no_tensor):
         if isinstance(member, Tensor):
@@ -298,7 +298,7 @@ def buffers_of(value: Value, prefix: str = "", seen: set[int] | None = None) -> 
         return [], isinstance(value, (Unknown, Choice))
     seen.add(id(value))
     found: list[tuple[str, Tensor]] = []
-    may_have_more = value.open or bool(value.fields.get("escaped"))
+    may_have_more = value.open or bool(value.fields.get("*escaped"))
     for name in dict.fromkeys(value.data.get("buffers", ())):
         buffer = value.fields.get(name)
         if isinstance(buffer, Tensor):

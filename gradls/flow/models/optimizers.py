@@ -182,7 +182,7 @@ def step(run: Run, receiver: Instance, call: Call) -> Value:
     if closure is not None and not is_none(closure):
         result = _evaluate(run, receiver, closure, call)
     parameters = parameters_of(receiver)
-    trained = frozenset(t for t in parameters if t.requires_grad is True and not t.fields.get("escaped"))
+    trained = frozenset(t for t in parameters if t.requires_grad is True and not t.fields.get("*escaped"))
     run.event(
         "step",
         call.node,
@@ -193,8 +193,8 @@ def step(run: Run, receiver: Instance, call: Call) -> Value:
         parameters=parameters,
         filled=frozenset(t for t in parameters if not is_none(t.fields.get("grad", NONE))),
         empty=frozenset(t for t in parameters if lacks_grad(run, t, t.fields.get("grad"))),
-        frozen=all(t.requires_grad is False and not t.fields.get("escaped") for t in parameters),
-        escaped=bool(receiver.fields.get("escaped")),
+        frozen=all(t.requires_grad is False and not t.fields.get("*escaped") for t in parameters),
+        escaped=bool(receiver.fields.get("*escaped")),
     )
     _move(run, receiver, call)
     return result
@@ -241,7 +241,7 @@ def _is_passed_over(run: Run, tensor: Tensor) -> bool:
     if lacks_grad(run, tensor, known):
         return True
     cleared, outside = tensor.fields.get("empty_since"), run.outside["backward"]
-    if not is_none(known) or cleared is None or outside is None or tensor.fields.get("escaped"):
+    if not is_none(known) or cleared is None or outside is None or tensor.fields.get("*escaped"):
         return False
     return not run.isolated and cleared >= outside
 

@@ -66,7 +66,7 @@ def call_wrapped(run: Run, receiver: Instance, call: Call) -> Value:
     synchronized = truth.truth(run, receiver.fields.get(_SYNCHRONIZED, TRUE))
     run.event("distributed-called", call.node, receiver, synchronized=synchronized)
     if "awaited" in receiver.data:
-        handed = receiver.fields.get("escaped") or _SYNCHRONIZED in receiver.fields
+        handed = receiver.fields.get("*escaped") or _SYNCHRONIZED in receiver.fields
         awaited: tuple[Tensor, ...] = receiver.data["awaited"]
         run.event(
             "distributed-forward",
@@ -122,4 +122,4 @@ def data_parallel(run: Run, path: str, call: Call) -> Value:
 
 
 def _is_own(tensor: Tensor) -> bool:
-    return not tensor.fields.get("escaped") and (tensor.owner is None or not tensor.owner.fields.get("escaped"))
+    return not tensor.fields.get("*escaped") and (tensor.owner is None or not tensor.owner.fields.get("*escaped"))

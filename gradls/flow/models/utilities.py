@@ -43,7 +43,7 @@ def deepcopy(run: Run, path: str, call: Call) -> Value:
 def _computed(value: Value, way: str, seen: set[int]) -> Iterator[tuple[str, Tensor, At | None]]:
     """The tensors with a graph in a value: by which attributes or keys, the tensor, where it was computed. Unknown code
     that has an object may have cleared what it holds."""
-    if id(value) in seen or (isinstance(value, Instance) and value.fields.get("escaped")):
+    if id(value) in seen or (isinstance(value, Instance) and value.fields.get("*escaped")):
         return
     seen.add(id(value))
     if isinstance(value, Tensor):
