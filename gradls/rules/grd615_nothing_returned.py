@@ -18,8 +18,7 @@ class NothingReturned(Rule):
     The result of a call that always returns None, and that is used afterwards: of `list.append`, `backward()`,
     `zero_grad()`, `optimizer.step()`, `register_buffer()`, or of a function or `forward` without a `return`. And the
     result of `load_state_dict()`, which is no model, used as one. A `forward` without a `return` whose last statement
-    computes a tensor for nobody; a `training_step` of a LightningModule, or a
-    `compute_loss` of a Transformers trainer,
+    computes a tensor for nobody. A `training_step` of a LightningModule, or a `compute_loss` of a Transformers trainer,
     that computes something with a gradient and returns nothing.
 
     ## Why it matters
