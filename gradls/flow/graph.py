@@ -354,11 +354,17 @@ def walk(root: Node, *, follow: str = "all") -> Iterator[Node]:
 
 def leaves_of(node: Node) -> Iterator[Tensor]:
     """The leaves one of which a tensor with this node is, by branch."""
-    for edge in node.edges:
-        if edge.node.kind == "phi":
-            yield from leaves_of(edge.node)
-        elif edge.node.leaf is not None:
-            yield edge.node.leaf
+    seen = {node}
+    todo = [edge.node for edge in reversed(node.edges)]
+    while todo:
+        inner = todo.pop()
+        if inner in seen:
+            continue
+        seen.add(inner)
+        if inner.kind == "phi":
+            todo += [edge.node for edge in reversed(inner.edges)]
+        elif inner.leaf is not None:
+            yield inner.leaf
 
 
 def frees_on_all_ways(root: Node) -> bool:

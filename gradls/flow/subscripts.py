@@ -151,9 +151,14 @@ def _shape(receiver: Tensor, index: Value) -> tuple[int | None, ...] | None:
             left.pop(0)
         else:
             size = left.pop(0)
-            known = isinstance(part.value, slice) and size is not None
+            known = size is not None and isinstance(part.value, slice) and _is_of_integers(part.value)
             sizes.append(len(range(*part.value.indices(size))) if known else None)
     return (*sizes, *left)
+
+
+def _is_of_integers(index: slice) -> bool:
+    parts = (index.start, index.stop, index.step)
+    return index.step != 0 and all(part is None or isinstance(part, int) for part in parts)
 
 
 def _shape_of_copy(shape: tuple[int | None, ...], index: Tensor) -> tuple[int | None, ...] | None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from gradls.flow.analyze import analyze
+from gradls.rules.run import findings
 from gradls.syntax.source import Source
 
 PROGRAMS = {
@@ -606,6 +607,7 @@ def test_what_is_said_is_true(name: str) -> None:
 def test_the_first_analysis_of_a_process_says_what_later_ones_say() -> None:
     program = """
 from gradls.flow.analyze import analyze
+from gradls.rules.run import findings
 from gradls.syntax.source import Source
 
 text = (
@@ -621,3 +623,45 @@ for _ in range(2):
 assert states[0] == states[1], states
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def _is_followed(text: str) -> bool:
+    return not analyze(Source.read(text)).unfinished
+
+
+@pytest.mark.parametrize("index", ["0.5:", ":0.5", "::0", "'a':"])
+def test_slices_that_python_refuses(index: str) -> None:
+    assert _is_followed(f"import torch\npoints = torch.randn(8, 3)\nprint(points[:, {index}])\n")
+
+
+def test_one_of_many_by_branch_many_times() -> None:
+    """What branches give is joined again and again: it is gone through once."""
+    text = """
+import torch
+
+weights = [torch.zeros(3, requires_grad=True) for _ in range(4)]
+one, other = weights[0], weights[1]
+"""
+    text += "if unknown():\n    one, other = other, one\nelse:\n    one = weights[2] if unknown() else one\n" * 40
+    assert len(list(findings(analyze(Source.read(f"{text}one.grad = None\none.grad.zero_()\n"))))) <= 1
+
+
+def test_copies_of_objects_that_unknown_code_made() -> None:
+    text = """
+import copy
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear("a", 4)
+
+    def forward(self, x):
+        self.hidden = self.layer(x)
+        return self.hidden.relu()
+
+net = Net()
+net(torch.randn(8, 3)).sum().backward()
+copy.deepcopy(net)
+"""
+    assert _is_followed(text)

@@ -84,9 +84,9 @@ def copied(run: Run, value: Value, memo: dict[int, Value]) -> Value:
         if isinstance(gradient, Tensor) and not value.is_parameter:
             # That of a parameter is left behind.
             tensor.fields["grad"] = other = copied(run, gradient, memo)
-            for name in ("presumed", "filled"):
-                if name in gradient.fields:
-                    other.fields[name] = gradient.fields[name]  # type: ignore[attr-defined]
+            for mark in ("presumed", "filled"):
+                if mark in gradient.fields:
+                    other.fields[mark] = gradient.fields[mark]  # type: ignore[attr-defined]
             other.fields["of"] = tensor  # type: ignore[attr-defined]
         return tensor
     if isinstance(value, Instance):
