@@ -31,7 +31,7 @@ SECONDS = 2.0
 """An execution that takes more CPU time than this hangs, unless somebody says otherwise."""
 LIMITS = {"session": 4 * SECONDS}
 """The same for targets that analyse a text several times."""
-SHARES = {"engine": 2, "session": 1, "syntax": 25, "joints": 25, "truncation": 15, "encodings": 15}
+SHARES = {"engine": 2, "programs": 10, "session": 1, "syntax": 25, "joints": 25, "truncation": 15, "encodings": 15}
 OTHER_SHARES = 20
 HERE = Path(__file__).parent
 

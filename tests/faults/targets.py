@@ -17,11 +17,13 @@ from gradls.workspace.config import Config
 from gradls.workspace.edits import apply_edits
 from gradls.workspace.session import Session
 from tests.faults.mutations import Corpus, mutated, mutated_bytes
+from tests.faults.rewrites import rewritten
 from tests.syntax.editing import check
 
 Target = Callable[[Corpus, random.Random], None]
 TARGETS: dict[str, Target] = {}
 MOST_EDITS = 3
+MOST_CHARACTERS = 3000
 
 
 def target(function: Target) -> Target:
@@ -206,6 +208,19 @@ def engine(corpus: Corpus, chance: random.Random) -> None:
     source = Source.read(_program(corpus, chance))
     with no_mistakes():
         check_findings(findings(analyze(source)))
+
+
+@target
+def programs(corpus: Corpus, chance: random.Random) -> None:
+    """A program whose statements stand elsewhere is analysed, and all rules are asked."""
+    small = [text for text in corpus.texts if len(text) < MOST_CHARACTERS]
+    text, other = chance.choice(small), chance.choice(small)
+    try:
+        text = rewritten(text, other, chance)
+    except (SyntaxError, ValueError, RecursionError):
+        return  # One of these is no program.
+    with no_mistakes():
+        check_findings(findings(analyze(Source.read(text))))
 
 
 @target

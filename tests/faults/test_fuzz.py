@@ -14,7 +14,7 @@ from tests.faults.fuzz import Failures, examples, run
 from tests.faults.mutations import MUTATIONS, Corpus
 from tests.faults.targets import TARGETS, check_edited, check_tree
 
-SHARES = {"engine": 25, "session": 12, "syntax": 80}
+SHARES = {"engine": 25, "programs": 150, "session": 12, "syntax": 80}
 OTHER_SHARES = 150
 SECONDS = 120.0
 

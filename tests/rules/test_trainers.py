@@ -16,7 +16,8 @@ BEGIN = IMPORTS + textwrap.dedent("""
     import lightning
 
     warnings.filterwarnings("ignore")
-    logging.disable(logging.WARNING)
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
     def fit(model):
