@@ -241,7 +241,8 @@ def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:
     if isinstance(receiver, Tensor):
         return operations.tensor_method(run, receiver, name, call)
     if isinstance(receiver, Instance) and is_partly_modelled(receiver.path):
-        return call_unknown(run, run.unknown("attribute", name), Call(call.node, [receiver, *call.args], call.kwargs))
+        given = Call(call.node, [receiver, *call.args], call.kwargs, call.unsure)
+        return call_unknown(run, run.unknown("attribute", name), given)
     if isinstance(receiver, Instance) and name.endswith("__init__"):
         # A constructor that is not known may keep what it is given.
         run.state.set(receiver.fields, ("kept",), [*receiver.fields.get(("kept",), ()), *call.values])

@@ -81,9 +81,14 @@ _EVALUATION = frozenset(("validation_step", "test_step", "predict_step"))
 """Methods of a LightningModule that its trainer calls with gradients switched off."""
 
 
+def is_lightning(cls: Class) -> bool:
+    """Is it a LightningModule?"""
+    return any(path.endswith(".LightningModule") for path in library_bases(cls))
+
+
 def is_evaluation(cls: Class, name: str) -> bool:
     """Is a method one that Lightning calls with gradients switched off?"""
-    return name in _EVALUATION and any(path.endswith(".LightningModule") for path in library_bases(cls))
+    return name in _EVALUATION and is_lightning(cls)
 
 
 def has_unknown_base(cls: Class) -> bool:

@@ -13,6 +13,7 @@ from gradls.flow.state import MISSING
 from gradls.flow.values import (
     HELD,
     ITEMS,
+    OVERWRITTEN,
     Bound,
     Choice,
     Host,
@@ -76,7 +77,7 @@ class Join:
             return _union([value for value in values if value is not None])
         if isinstance(first, tuple) and key in ("views", "parameters", "freed", "entered", "copies", "wholes"):
             return _union(values)
-        if key == "overwritten":
+        if key == OVERWRITTEN:
             return first if None not in values else None
         if key == "presumed":
             return any(values)

@@ -15,7 +15,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.contents import host_history, is_plain, opaque, requires_grad_in, tensors_in
 from gradls.flow.graph import At, Cut, Edge, Node, Path, Saved, edge, saved
 from gradls.flow.second_order import about_edges
-from gradls.flow.values import NONE, Choice, Class, Host, Instance, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import NONE, OVERWRITTEN, Choice, Class, Host, Instance, Sequence, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -155,7 +155,7 @@ def edges_of(
                 flows = fields["requires_grad"] if carries and value.dtype != "int" and value.dtype != "bool" else False
                 word = about.get(name) if about else None
                 edges.append(edge(fields["node"], flows) if word is None else edge(fields["node"], flows, word))
-                by = fields["overwritten"] if at is not None and "overwritten" in fields else None
+                by = fields.get(OVERWRITTEN) if at is not None else None
                 certain = flows is True or (carries and value.multi == "no_grad")
                 if at is not None and by is not None and certain and run.recording is True:
                     run.event("multi-view-use", at, value, fields["node"], by=by)

@@ -27,6 +27,7 @@ from gradls.flow.loops import exec_for, exec_while
 from gradls.flow.run import Arm, OutOfBudget, Run, Scope
 from gradls.flow.state import Changes, Fields
 from gradls.flow.values import HELD, NONE, Choice, Function, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.syntax.walk import walk
 
 
 def exec_block(run: Run, body: Iterable[ast.stmt]) -> bool:
@@ -202,8 +203,12 @@ def _note_rounds(run: Run, statement: ast.If, known: bool | None) -> None:
     loop = run.frame.loops[-1]
     if known is None:
         loop.late = loop.late or statement in loop.passed
-    elif any(isinstance(part, ast.Mod) for part in ast.walk(statement.test)):
+    elif run.frame.file.source.once(_asks_for_remainder, statement.test):
         loop.passed.add(statement)
+
+
+def _asks_for_remainder(test: ast.AST) -> bool:
+    return any(isinstance(part, ast.Mod) for part in walk(test))
 
 
 def _branch(run: Run, test: ast.expr, taken: bool, body: list[ast.stmt], latch: latches.Latch | None = None) -> bool:

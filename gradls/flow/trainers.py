@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradls.flow.arguments import Call
 from gradls.flow.backward import check_result, run_backward
 from gradls.flow.calls import call_function
-from gradls.flow.hierarchy import find_in_class, library_bases, linearize
+from gradls.flow.hierarchy import find_in_class, is_lightning, linearize
 from gradls.flow.loops import repeat
 from gradls.flow.models.loaders import data
 from gradls.flow.models.optimizers import OPTIMIZER, SCHEDULER, scheduler_step, step, zero_grad
@@ -48,21 +48,14 @@ class Configured(NamedTuple):
     schedulers: list[Instance]
 
 
-def of_method(cls: Value | None, name: str) -> str:
+def of_method(cls: Class, name: str) -> str:
     """The trainer that calls this method of a class in each round, and calls backward on what it returns: "Lightning",
     "Transformers", or "" if there is none."""
-    if not isinstance(cls, Class):
-        return ""
     if name == "training_step" and is_lightning(cls):
         return "Lightning"
     if name == "compute_loss" and any(_is_trainer(base) for base in linearize(cls)):
         return "Transformers"
     return ""
-
-
-def is_lightning(cls: Class) -> bool:
-    """Is it a LightningModule?"""
-    return any(path.endswith(".LightningModule") for path in library_bases(cls))
 
 
 def _is_trainer(base: Value) -> bool:
@@ -122,7 +115,7 @@ def _round(
     result = call_function(run, method, _with_data(run, method, given()), receiver)
     check_result(run, result, method.node)
     at = _last_return(run, method, start)
-    loss = loss_of(result)
+    loss = _loss_of(result)
     if ends and at is not None and loss is not None and not is_none(loss):
         _apply(run, loss, at, made)
     elif ends and is_none(result):
@@ -138,7 +131,7 @@ def _with_data(run: Run, method: Function, call: Call) -> Call:
     return call
 
 
-def loss_of(result: Value) -> Value | None:
+def _loss_of(result: Value) -> Value | None:
     """The loss in what such a method returned: it may be the entry `loss` of a dictionary, or the first of a tuple."""
     if isinstance(result, Mapping):
         return result.entries.get("loss")
@@ -146,7 +139,7 @@ def loss_of(result: Value) -> Value | None:
         return result.items[0] if result.kind == "tuple" and result.items else None
     if isinstance(result, Choice):
         # What is returned besides the loss depends on a flag.
-        options = {id(loss): loss for loss in map(loss_of, result.options) if loss is not None}
+        options = {id(loss): loss for loss in map(_loss_of, result.options) if loss is not None}
         return next(iter(options.values())) if len(options) == 1 else result
     return result
 
@@ -202,19 +195,14 @@ def _gather(result: Value | None, made: Configured) -> bool:
         return _gather(result.entries.get("optimizer"), made) and (scheduler is None or _schedule(scheduler, made))
     if not isinstance(result, Sequence) or result.rest is not None:
         return False
-    items = result.items
-    if len(items) == 2 and all(isinstance(item, Sequence) for item in items):
-        return _gather(items[0], made) and all(_schedule(one, made) for one in _items(items[1]))
-    return all(isinstance(item, (Instance, Mapping)) and _gather(item, made) for item in items)
-
-
-def _items(value: Value) -> Iterator[Value]:
-    if isinstance(value, Sequence):
-        yield from value.elements
+    lists = [item for item in result.items if isinstance(item, Sequence)]
+    if len(lists) == len(result.items) == 2:
+        return _gather(lists[0], made) and all(_schedule(one, made) for one in lists[1].elements)
+    return not lists and all(_gather(item, made) for item in result.items)
 
 
 def _take(found: Instance, made: Configured) -> bool:
-    if not isinstance(found.path, str) or family_of(found.path) != OPTIMIZER:
+    if family_of(found.path) != OPTIMIZER:
         return False
     made.optimizers.append(found)
     return True

@@ -118,6 +118,8 @@ FILLED = ("filled",)
 """The slot of data into which the program has put something that may require grad."""
 HELD, MORE = ("held",), ("more",)
 """The slots of an optimizer with the tensors that it is known to hold, and whether it may hold others."""
+OVERWRITTEN = "overwritten"
+"""The slot of a view that may not be told its new history, that says where the whole was written since."""
 
 
 class Unknown(Value):

@@ -10,13 +10,11 @@ from gradls.flow import dtypes, ranges, shapes
 from gradls.flow.contents import requires_grad_in
 from gradls.flow.graph import Cut, Edge, Node, Storage, Write
 from gradls.flow.state import ABSENT
-from gradls.flow.values import FALSE, Host, Sequence, Tensor, Value
+from gradls.flow.values import FALSE, OVERWRITTEN, Host, Sequence, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
 
-OVERWRITTEN = "overwritten"
-"""The slot of a view that may not be told its new history, that says where the whole was written since."""
 ABSENT[OVERWRITTEN] = None
 
 

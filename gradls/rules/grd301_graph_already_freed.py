@@ -169,7 +169,7 @@ class GraphAlreadyFreed(Rule):
             shared, words = before, _made_before(facts, event, before)
         else:
             shared, words = node, _shared(facts, event, node)
-            if _can_keep(event) and not isinstance(event.at.node, ast.Return):
+            if _can_keep(event):
                 keep = edits.set_keyword(place(freed.at), "retain_graph", "True")
                 fixes = [Fix("Keep the graph in the first backward", Safety.SUGGESTED, keep)]
         story = [Step(place(shared.at), "both go through this")] if shared.at is not None else []
@@ -222,7 +222,9 @@ def _shared(facts: Facts, event: Event, value: Node) -> str:
 
 
 def _can_keep(event: Event) -> bool:
-    """Would it help to keep the graph in the first backward?"""
+    """Would it help to keep the graph in the first backward? Not where a trainer calls the second."""
+    if isinstance(event.at.node, ast.Return):
+        return False
     return event.by.at != event.at and not event.overwritten and isinstance(event.by.at.node, ast.Call)
 
 

@@ -100,10 +100,10 @@ class CriterionCalledLikeFunction(Rule):
             f"{code(facts, event.at.node)} only makes the criterion, with the tensors as its options, and raises: "
             f"call what it makes, `{name}()(prediction, target)`"
         )
-        used = (
-            "" if use is None else f"`{use[1]}` is called on the criterion" if use[1] else "the criterion is an operand"
-        )
-        story = [] if use is None else [Step(place(use[0].at), used)]
+        story = []
+        if use is not None:
+            how = f"`{use[1]}` is called on the criterion" if use[1] else "the criterion is an operand"
+            story.append(Step(place(use[0].at), how))
         fixes = []
         if isinstance(event.at.node, ast.Call):
             made = Place(event.at.source, event.at.node.func)

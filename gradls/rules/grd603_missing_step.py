@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Bound, Host, Instance, Lib, Tensor
-from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.trained_methods import computing
 from gradls.rules.training_order import (
     CLEARS,
     Moment,
@@ -126,14 +127,13 @@ class MissingStep(Rule):
 
     def _of_manual(self, facts: Facts, event: Event) -> Iterator[Finding]:
         """A method that is to do what its trainer leaves to it, and only computes."""
-        method, parts = event.at.node, set(walk(event.at.node))
-        computes = any(state.requires_grad and state.node in parts for state in facts.states)
-        if computes and isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        method = computing(facts, event)
+        if method is not None:
             message = (
                 f"`{method.name}` calls no `self.manual_backward(loss)` and steps no optimizer, and its trainer leaves "
                 "both to it, for `automatic_optimization` is False: nothing is trained"
             )
-            yield self.finding(Place(event.at.source, method.body[-1]), message)
+            yield self.finding(method.last, message)
 
     def _of_unknown(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """An optimizer that is given, or that others may have, too: its gradients are cleared and filled again in each

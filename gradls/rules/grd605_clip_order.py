@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Function, Tensor, is_none
+from gradls.flow.values import Tensor, is_none
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import (
@@ -297,17 +297,13 @@ def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
 def _trainers_backward(order: Order, clip: _Clip) -> Event | None:
     """The backward that a trainer calls when the function has returned in which this clips."""
     function = outermost(clip.event)
-    for moment in order.moments if function is not None else ():
-        event = moment.event
-        if moment.kind == "backward" and isinstance(event.at.node, ast.Return) and event.clock > clip.event.clock:
-            return event if _contains(function, event) else None
+    if function is None:
+        return None
+    for moment in order.moments:
+        at = moment.event.at
+        if moment.kind == "backward" and isinstance(at.node, ast.Return) and moment.event.clock > clip.event.clock:
+            return moment.event if function.written.node in at.source.parents(at.node) else None
     return None
-
-
-def _contains(function: Function | None, event: Event) -> bool:
-    return function is not None and any(
-        node is function.written.node for node in event.at.source.parents(event.at.node)
-    )
 
 
 def _gradient_writes(facts: Facts) -> list[Event]:

@@ -8,6 +8,7 @@ from gradls.flow.values import Nothing
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step, TextEdit
 from gradls.rules.forgotten_return import dropped_results
 from gradls.rules.rule import Rule
+from gradls.rules.trained_methods import computing
 from gradls.rules.words import code, place
 
 
@@ -140,16 +141,13 @@ class NothingReturned(Rule):
 
     def _of_trainer(self, facts: Facts, event: Event) -> Iterator[Finding]:
         """A method of which a trainer wants the loss, that computes one and does not return it."""
-        method = event.at.node
-        parts = set(ast.walk(method))
-        loss = next((state for state in facts.states if state.requires_grad and state.node in parts), None)
-        if loss is None or not isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            return
-        message = (
-            f"`{method.name}` ends here and returns nothing: its trainer has no loss to call `backward()` on, and "
-            "trains nothing. Return the loss"
-        )
-        yield self.finding(Place(event.at.source, method.body[-1]), message, severity=Severity.WARNING)
+        method = computing(facts, event)
+        if method is not None:
+            message = (
+                f"`{method.name}` ends here and returns nothing: its trainer has no loss to call `backward()` on, and "
+                "trains nothing. Return the loss"
+            )
+            yield self.finding(method.last, message, severity=Severity.WARNING)
 
     def _report(self, facts: Facts, event: Event, value: Nothing) -> Finding:
         at = value.made

@@ -124,7 +124,7 @@ class CheckpointArguments(Rule):
         for event in facts.of("backward", "grad-call"):
             if event.caught or (event.kind == "backward" and not event.inputs):
                 continue
-            # What it is to come to is not gone through.
+            # The inputs of a backward are reached, and not run.
             passed = next((reentrant[node] for node in event.info.get("ran") or () if node in reentrant), None)
             if passed is not None:
                 message = (

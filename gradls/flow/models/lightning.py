@@ -73,9 +73,9 @@ def toggle_optimizer(run: Run, receiver: Instance, call: Call) -> Value:
 
 def untoggle_optimizer(run: Run, receiver: Instance, call: Call) -> Value:
     """Thaws what `toggle_optimizer` has frozen."""
-    for tensor in receiver.fields.get(_TOGGLED, ()):
-        if isinstance(tensor, Tensor):
-            run.state.set(tensor.fields, "requires_grad", True)
+    toggled: tuple[Tensor, ...] = receiver.fields.get(_TOGGLED, ())
+    for tensor in toggled:
+        run.state.set(tensor.fields, "requires_grad", True)
     run.state.set(receiver.fields, _TOGGLED, ())
     return NONE
 

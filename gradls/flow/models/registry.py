@@ -116,6 +116,7 @@ def load() -> None:
 
 
 def is_partly_modelled(path: str) -> bool:
+    """Is this a name of a package of which a few names have models?"""
     return path.partition(".")[0] in PARTLY_MODELLED
 
 
