@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from gradls.flow.arguments import Call
 from gradls.flow.facts import Event, Facts, TensorState
-from gradls.flow.graph import At, Node, frontier, leaves, walk
+from gradls.flow.graph import At, Node
+from gradls.flow.reach import frontier, leaves, walk
 from gradls.flow.values import Bound, Host, Instance, Lib, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step, Tag, TextEdit

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gradls.explain.places import text, where
 from gradls.flow.facts import Facts
-from gradls.flow.graph import Node, frontier
+from gradls.flow.graph import Node
+from gradls.flow.reach import frontier
 
 _WORDS = {
     "detach": "{text} on {line} cuts it off",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gradls.explain.tensors import states
 from gradls.flow.facts import Facts
-from gradls.flow.graph import walk
+from gradls.flow.reach import walk
 
 
 class OnPath(NamedTuple):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from gradls.explain.names import Names
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, walk
+from gradls.flow.graph import Node
+from gradls.flow.reach import walk
 from gradls.flow.values import Instance, Tensor
 
 

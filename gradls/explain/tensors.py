@@ -10,7 +10,8 @@ from gradls.explain.names import Names
 from gradls.explain.places import text, where
 from gradls.explain.reach import reach
 from gradls.flow.facts import Facts, TensorState
-from gradls.flow.graph import Node, walk
+from gradls.flow.graph import Node
+from gradls.flow.reach import walk
 from gradls.flow.values import Tensor
 
 MOST_NAMES = 6

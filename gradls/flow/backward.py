@@ -9,20 +9,10 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth, unknown_graphs, ways
 from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
-from gradls.flow.graph import (
-    HIDING,
-    Edge,
-    Freed,
-    Node,
-    Path,
-    Write,
-    certainly_reached,
-    compatible,
-    frees_on_all_ways,
-    meets,
-    walk,
-)
+from gradls.flow.graph import HIDING, Edge, Freed, Node, Write
 from gradls.flow.operations import cut_node, derived_tensor
+from gradls.flow.paths import Path, compatible, meets
+from gradls.flow.reach import certainly_reached, frees_on_all_ways, walk
 from gradls.flow.second_order import Gradient, gradients, is_constant
 from gradls.flow.state import PRESUMED
 from gradls.flow.values import Host, Sequence, Tensor, Unknown, Value, is_none

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import truth
 from gradls.flow.arguments import Call
-from gradls.flow.graph import Round
 from gradls.flow.hierarchy import lacks_forward
+from gradls.flow.paths import Round
 from gradls.flow.run import Arm
 from gradls.flow.values import Bound, Choice, Class, Function, Host, Instance, Mapping, Sequence, Unknown, Value
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from gradls.flow import hooks
 from gradls.flow.elements import is_doubted
-from gradls.flow.graph import HIDING, Edge, Node, Path, flow_of, walk
+from gradls.flow.graph import HIDING, Edge, Node
+from gradls.flow.paths import Path
+from gradls.flow.reach import flow_of, walk
 from gradls.flow.state import MISSING
 from gradls.flow.values import (
     HELD,

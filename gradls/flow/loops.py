@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from gradls.flow import classes, contexts, doubts, nothing, truth
 from gradls.flow.class_text import FILLING
 from gradls.flow.elements import is_doubted
-from gradls.flow.graph import Round
 from gradls.flow.iterators import consume, exhausted, shown
+from gradls.flow.paths import Round
 from gradls.flow.run import Loop
 from gradls.flow.state import MISSING, Changes
 from gradls.flow.values import ITEMS, Choice, Class, Host, Instance, Mapping, Sequence, Tensor, Value, host

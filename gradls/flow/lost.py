@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from gradls.autograd.distributions import find_distribution
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import HIDING, MOST_TERMS, At, Node, frontier, lost_leaves, walk
+from gradls.flow.graph import HIDING, At, Node
 from gradls.flow.models.modules import parameters_of
+from gradls.flow.reach import MOST_TERMS, frontier, lost_leaves, walk
 from gradls.flow.sources import sources
 from gradls.flow.values import Instance, Sequence, Tensor, Unknown
 

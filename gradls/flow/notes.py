@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
-from gradls.flow.graph import At, Node, Path
+from gradls.flow.graph import At, Node
+from gradls.flow.paths import Path
 from gradls.flow.values import Function, Value
 from gradls.syntax.source import Source
 

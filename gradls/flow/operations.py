@@ -13,7 +13,8 @@ from gradls.autograd.ops import Op, Output, find_op
 from gradls.flow import dropout, dtypes, nothing, ranges, shapes, steep, truth, unfit_inputs, writes
 from gradls.flow.arguments import Call
 from gradls.flow.contents import host_history, is_plain, opaque, requires_grad_in, tensors_in
-from gradls.flow.graph import At, Cut, Edge, Node, Path, Saved, edge, saved
+from gradls.flow.graph import At, Cut, Edge, Node, Saved, edge, saved
+from gradls.flow.paths import Path
 from gradls.flow.second_order import about_edges
 from gradls.flow.values import NONE, OVERWRITTEN, Choice, Class, Host, Instance, Sequence, Tensor, Unknown, Value
 

@@ -11,11 +11,12 @@ from gradls.flow import calls, dtypes, elements, entries, lazies, nothing, truth
 from gradls.flow.arguments import Call
 from gradls.flow.backward import may_be_gone
 from gradls.flow.contents import host_history, is_plain, tensors_in
-from gradls.flow.graph import Edge, Path
+from gradls.flow.graph import Edge
 from gradls.flow.hierarchy import find_in_class
 from gradls.flow.join import options
 from gradls.flow.nesting import all_held, held
 from gradls.flow.operations import apply, cut_node, unknown_operation
+from gradls.flow.paths import Path
 from gradls.flow.values import (
     FALSE,
     LONGEST,

@@ -10,10 +10,11 @@ from typing import Any
 from gradls.autograd.versions import NEWEST, Version
 from gradls.flow import truth, unbound
 from gradls.flow.chapters import Chapter
-from gradls.flow.graph import At, Node, Path
+from gradls.flow.graph import At, Node
 from gradls.flow.join import Join
 from gradls.flow.names import Names, Question
 from gradls.flow.notes import Event, TensorState
+from gradls.flow.paths import Path
 from gradls.flow.program import File
 from gradls.flow.state import Assumed, Changes, Fields, State
 from gradls.flow.values import Class, Function, Instance, Lib, Tensor, Unknown, Value

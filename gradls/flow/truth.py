@@ -28,7 +28,7 @@ from gradls.flow.values import (
 )
 
 if TYPE_CHECKING:
-    from gradls.flow.graph import Path
+    from gradls.flow.paths import Path
     from gradls.flow.run import Run
 
 

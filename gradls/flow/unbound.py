@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow.graph import Path, Round
+from gradls.flow.paths import Path, Round
 from gradls.flow.state import MISSING, Changes, Fields
 from gradls.flow.values import Unknown, Value
 

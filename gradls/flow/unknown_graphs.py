@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
-from gradls.flow.graph import Freed, Node, meets
+from gradls.flow.graph import Freed, Node
+from gradls.flow.paths import meets
 from gradls.flow.sources import sources, whole
 from gradls.flow.values import Tensor
 

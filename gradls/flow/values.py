@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow.graph import At, Node, Path, Storage, Write
+from gradls.flow.graph import At, Node, Storage, Write
+from gradls.flow.paths import Path
 from gradls.flow.state import MISSING, Entries, Fields, State
 
 if TYPE_CHECKING:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from gradls.flow.contents import tensors_in
-from gradls.flow.graph import Edge, Node, Path, compatible, meets, walk
+from gradls.flow.graph import Edge, Node
+from gradls.flow.paths import Path, compatible, meets
+from gradls.flow.reach import walk
 from gradls.flow.values import Tensor, Value
 
 WAYS = "ways"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import At, Node, leaves
+from gradls.flow.graph import At, Node
+from gradls.flow.reach import leaves
 from gradls.flow.values import Function, Tensor, Value
 from gradls.picture.model import listed
 from gradls.picture.places import Places

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from gradls.explain.reach import is_gradient
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Edge, Node, flow_of
+from gradls.flow.graph import Edge, Node
+from gradls.flow.reach import flow_of
 from gradls.flow.values import Tensor
 from gradls.picture.choose import Subject, backwards
 from gradls.picture.model import State

@@ -8,7 +8,8 @@ from collections.abc import Callable, Hashable, Iterable
 from itertools import pairwise
 
 from gradls.flow.facts import Facts
-from gradls.flow.graph import Node, compatible
+from gradls.flow.graph import Node
+from gradls.flow.paths import compatible
 from gradls.picture.sketch import Piece, Sketch
 from gradls.picture.trace import rounds_of
 

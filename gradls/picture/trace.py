@@ -12,7 +12,9 @@ from typing import NamedTuple
 from gradls.explain.names import Names
 from gradls.explain.reach import scores
 from gradls.flow.facts import Facts
-from gradls.flow.graph import Node, Round, flow_of
+from gradls.flow.graph import Node
+from gradls.flow.paths import Round
+from gradls.flow.reach import flow_of
 from gradls.flow.values import Tensor
 from gradls.picture.choose import Subject
 from gradls.picture.fates import Fates

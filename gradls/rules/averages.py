@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
+from gradls.flow.reach import walk
 from gradls.flow.values import Tensor
 from gradls.rules.training_order import loops_of
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from gradls.flow.contents import is_plain, tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, frontier, lost_leaves, walk
+from gradls.flow.graph import Node
 from gradls.flow.hierarchy import is_module_class
 from gradls.flow.lost import Lost
+from gradls.flow.reach import frontier, lost_leaves, walk
 from gradls.flow.values import Class, Function, Tensor, Unknown, Value
 from gradls.rules.training_order import outermost
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
 from gradls.flow.hierarchy import is_module
+from gradls.flow.reach import walk
 from gradls.flow.values import HELD, Host, Instance, Lib, Mapping, Sequence, Tensor, Unknown, Value
 from gradls.rules.training_order import Order, is_vague_optimizer, loops_of, outermost
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, walk
+from gradls.flow.graph import Node
+from gradls.flow.reach import walk
 from gradls.flow.registration import PlainContainer, plain_containers
 from gradls.flow.values import FALSE, Instance, Tensor
 from gradls.rules.registration import leaves_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gradls.flow.facts import Event
-from gradls.flow.graph import Evaluations
+from gradls.flow.paths import Evaluations
 from gradls.flow.values import Tensor
 from gradls.rules.training_order import Moment, Order, is_on_the_way, rounds_of
 

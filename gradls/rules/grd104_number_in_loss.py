@@ -4,8 +4,8 @@ import ast
 from collections.abc import Sequence
 
 from gradls.flow.facts import Facts
-from gradls.flow.graph import walk
 from gradls.flow.lost import Lost
+from gradls.flow.reach import walk
 from gradls.rules import edits
 from gradls.rules.finding import Fix, Safety, Severity
 from gradls.rules.lost_gradient import LostGradientRule, is_call_of

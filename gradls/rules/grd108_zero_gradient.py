@@ -4,8 +4,9 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, terms, walk
+from gradls.flow.graph import Node
 from gradls.flow.lost import ADDITIVE, MOST_TERMS, SCALING, backwards
+from gradls.flow.reach import terms, walk
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
@@ -211,6 +212,6 @@ def split(root: Node, sums: set[Node]) -> tuple[set[Tensor], dict[Node, set[Tens
 
 
 def _behind(node: Node) -> set[Tensor]:
-    from gradls.flow.graph import leaves
+    from gradls.flow.reach import leaves
 
     return set(leaves(node))

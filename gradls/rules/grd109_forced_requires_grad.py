@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, frontier, walk
+from gradls.flow.graph import Node
 from gradls.flow.lost import backwards
+from gradls.flow.reach import frontier, walk
 from gradls.flow.values import Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.registration import optimized

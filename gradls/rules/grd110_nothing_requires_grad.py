@@ -4,8 +4,10 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Edge, Node, Path, Round, frontier, walk
+from gradls.flow.graph import Edge, Node
 from gradls.flow.lost import backwards, without_gradient
+from gradls.flow.paths import Path, Round
+from gradls.flow.reach import frontier, walk
 from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step

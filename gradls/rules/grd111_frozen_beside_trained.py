@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from gradls.flow.facts import Facts
-from gradls.flow.graph import walk
 from gradls.flow.lost import backwards
+from gradls.flow.reach import walk
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.grd110_nothing_requires_grad import _explicit

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from gradls.autograd.distributions import find_distribution
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import At, Node, frontier, lost_leaves, walk
+from gradls.flow.graph import At, Node
 from gradls.flow.lost import Lost, backwards
+from gradls.flow.reach import frontier, lost_leaves, walk
 from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity

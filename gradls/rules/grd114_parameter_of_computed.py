@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Facts
-from gradls.flow.graph import lost_leaves
 from gradls.flow.lost import Lost, lost_gradients
+from gradls.flow.reach import lost_leaves
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity
 from gradls.rules.lost_gradient import LostGradientRule

@@ -4,8 +4,9 @@ import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Edge, Node, leaves, walk
+from gradls.flow.graph import Edge, Node
 from gradls.flow.lost import backwards
+from gradls.flow.reach import leaves, walk
 from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, leaves, walk
+from gradls.flow.graph import Node
 from gradls.flow.lost import SCALING, backwards
 from gradls.flow.models.modules import parameters_of
+from gradls.flow.reach import leaves, walk
 from gradls.flow.sources import sources
 from gradls.flow.values import Instance, Sequence, Tensor
 from gradls.rules import edits

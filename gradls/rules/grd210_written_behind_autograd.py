@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, Write, flow_of, meets, walk
+from gradls.flow.graph import Node, Write
 from gradls.flow.models.modules import parameters_of
+from gradls.flow.paths import meets
+from gradls.flow.reach import flow_of, walk
 from gradls.flow.values import Mapping, Tensor
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from gradls.flow.backward import of_other_elements
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Evaluations, Freed, Node, before_loop, from_earlier_round, way
+from gradls.flow.graph import Freed, Node
+from gradls.flow.paths import Evaluations, before_loop, from_earlier_round
+from gradls.flow.reach import way
 from gradls.flow.values import Tensor
 from gradls.flow.ways import way_on
 from gradls.rules import edits

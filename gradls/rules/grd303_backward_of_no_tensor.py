@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, Round
+from gradls.flow.graph import Node
+from gradls.flow.paths import Round
 from gradls.flow.values import Bound, Host, Mapping, Nothing, Sequence, Unknown
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule

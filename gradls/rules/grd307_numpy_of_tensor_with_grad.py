@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
+from gradls.flow.reach import walk
 from gradls.flow.values import Instance, Sequence, Tensor
 from gradls.rules import edits
 from gradls.rules.conditions import if_recorded

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Cut, Node, frontier, walk
+from gradls.flow.graph import Cut, Node
+from gradls.flow.reach import frontier, walk
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule

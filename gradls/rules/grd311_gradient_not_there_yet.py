@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from itertools import islice
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, walk
+from gradls.flow.graph import Node
+from gradls.flow.reach import walk
 from gradls.flow.sources import sources
 from gradls.flow.values import Tensor, Unknown
 from gradls.rules.finding import Finding, Place, Severity, Step

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import in_handler
+from gradls.flow.paths import in_handler
 from gradls.flow.shapes import Shape
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step

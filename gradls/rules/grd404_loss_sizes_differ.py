@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
 from gradls.flow.lost import backwards
+from gradls.flow.reach import walk
 from gradls.flow.shapes import Shape, both_grow, differ
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step

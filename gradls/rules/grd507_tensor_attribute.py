@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
 from gradls.flow.hierarchy import is_module
+from gradls.flow.reach import walk
 from gradls.flow.values import Instance, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.registration import asked_for_parameters, has_own_ways, made_in, optimized, parts_of

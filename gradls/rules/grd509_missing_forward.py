@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Round
+from gradls.flow.paths import Round
 from gradls.flow.values import Class, Instance, Lib
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule

@@ -4,10 +4,10 @@ import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
 from gradls.flow.hierarchy import is_module
 from gradls.flow.lost import backwards, may_hide, parts_of_unknown
 from gradls.flow.models.modules import parameters_of
+from gradls.flow.reach import walk
 from gradls.flow.values import Instance, Tensor
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from gradls.autograd.ops import find_op
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, from_earlier_round, leaves, meets, walk
+from gradls.flow.graph import Node
+from gradls.flow.paths import from_earlier_round, meets
+from gradls.flow.reach import leaves, walk
 from gradls.flow.values import Bound, Choice, Function, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import At, Node, walk
+from gradls.flow.graph import At, Node
 from gradls.flow.hierarchy import is_module
 from gradls.flow.models.modules import members
+from gradls.flow.reach import walk
 from gradls.flow.values import Bound, Class, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.registration import made_in

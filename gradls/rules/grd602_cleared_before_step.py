@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import loops_of, walk
+from gradls.flow.paths import loops_of
+from gradls.flow.reach import walk
 from gradls.flow.values import Host, Instance, Tensor, Unknown, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule

@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import At, leaves
+from gradls.flow.graph import At
 from gradls.flow.hierarchy import is_module
+from gradls.flow.reach import leaves
 from gradls.flow.values import Instance, Tensor, is_none
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.forgotten_parameters import (

@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, walk
+from gradls.flow.graph import Node
+from gradls.flow.reach import walk
 from gradls.flow.values import Tensor, Unknown, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.loss_arguments import element_of

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
 from gradls.flow.join import options
+from gradls.flow.reach import walk
 from gradls.flow.values import Host, Instance, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import leaves
 from gradls.flow.lost import Lost, lost_gradients, never_reached
+from gradls.flow.reach import leaves
 from gradls.flow.values import Function, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.forgotten_backward import Empty, empty_steps, may_differentiate

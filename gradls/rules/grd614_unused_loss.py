@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
+from gradls.flow.reach import walk
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Place, Severity, Step, Tag
 from gradls.rules.rule import Rule

@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Facts
-from gradls.flow.graph import Node, frontier, lost_leaves
+from gradls.flow.graph import Node
+from gradls.flow.reach import frontier, lost_leaves
 from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step

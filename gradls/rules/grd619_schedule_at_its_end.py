@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import loops_of, times, times_at_least
+from gradls.flow.paths import loops_of, times, times_at_least
 from gradls.flow.values import Instance
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule

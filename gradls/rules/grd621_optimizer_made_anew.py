@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.arguments import Call
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import At, Round
+from gradls.flow.graph import At
 from gradls.flow.models.modules import parameters_of
+from gradls.flow.paths import Round
 from gradls.flow.values import Bound, Function, Host, Instance, Unknown, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule

@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, from_earlier_round, leaves, walk
+from gradls.flow.graph import Node
 from gradls.flow.hierarchy import is_module, is_module_class
+from gradls.flow.paths import from_earlier_round
+from gradls.flow.reach import leaves, walk
 from gradls.flow.values import Class, Function, Mapping, Sequence, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.conditions import UNLESS

@@ -4,8 +4,9 @@ import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import At, frontier
+from gradls.flow.graph import At
 from gradls.flow.lost import lost_gradients
+from gradls.flow.reach import frontier
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown

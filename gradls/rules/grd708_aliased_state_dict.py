@@ -4,8 +4,9 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, Round
+from gradls.flow.graph import Node
 from gradls.flow.join import options
+from gradls.flow.paths import Round
 from gradls.flow.values import Mapping, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule

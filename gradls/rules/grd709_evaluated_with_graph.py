@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, walk
+from gradls.flow.graph import Node
+from gradls.flow.reach import walk
 from gradls.flow.values import Tensor, Unknown, Value
 from gradls.rules.conditions import UNLESS
 from gradls.rules.finding import Finding, Severity, Step

@@ -4,8 +4,8 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
 from gradls.flow.hierarchy import is_module
+from gradls.flow.reach import walk
 from gradls.flow.values import Class, Instance, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, before_loop, from_earlier_round, leaves, loops_of, walk
+from gradls.flow.graph import Node
+from gradls.flow.paths import before_loop, from_earlier_round, loops_of
+from gradls.flow.reach import leaves, walk
 from gradls.flow.values import Tensor, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step

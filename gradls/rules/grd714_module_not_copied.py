@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.arguments import Call
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Round, walk
 from gradls.flow.hierarchy import is_module
 from gradls.flow.models.modules import parameters_of
+from gradls.flow.paths import Round
+from gradls.flow.reach import walk
 from gradls.flow.values import Bound, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule

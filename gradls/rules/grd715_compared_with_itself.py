@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Path
 from gradls.flow.operators import is_same_memory, original
+from gradls.flow.paths import Path
 from gradls.flow.values import Tensor, Unknown
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.loss_arguments import called, prediction, target

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
+from gradls.flow.reach import walk
 from gradls.flow.values import Function, Host, Sequence, Tensor, Value, is_none
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule

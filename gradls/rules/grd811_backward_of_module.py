@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from gradls.flow.classes import find_in_class
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import walk
 from gradls.flow.hierarchy import has_unknown_base, is_module
+from gradls.flow.reach import walk
 from gradls.flow.values import Bound, Class, Function, Instance, Tensor, Unknown, Value
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule

@@ -7,7 +7,8 @@ import re
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, walk
+from gradls.flow.graph import Node
+from gradls.flow.reach import walk
 from gradls.flow.values import Bound, Host, Instance, Tensor, Unknown, Value
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import frontier, lost_leaves, walk
 from gradls.flow.lost import Lost, backwards, dead_terms, lost_gradients, without_gradient
+from gradls.flow.reach import frontier, lost_leaves, walk
 from gradls.flow.values import Tensor
 from gradls.rules.averages import averages
 from gradls.rules.chosen_cuts import is_chosen

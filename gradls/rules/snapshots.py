@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from gradls.flow.facts import Event
-from gradls.flow.graph import Round
+from gradls.flow.paths import Round
 from gradls.rules.training_order import rounds_of
 from gradls.syntax.source import Source
 

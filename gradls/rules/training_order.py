@@ -10,7 +10,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Path, Round, leaves_of
+from gradls.flow.paths import Path, Round
+from gradls.flow.reach import leaves_of
 from gradls.flow.values import (
     HELD,
     MORE,

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, frontier, walk
+from gradls.flow.graph import Node
 from gradls.flow.lost import Lost
+from gradls.flow.reach import frontier, walk
 from gradls.flow.sources import is_call, sources
 from gradls.flow.values import Unknown, Value
 from gradls.rules.loss_arguments import history, prediction, target

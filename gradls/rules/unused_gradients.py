@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node, walk
+from gradls.flow.graph import Node
+from gradls.flow.reach import walk
 from gradls.flow.values import Instance, Tensor
 from gradls.rules.training_order import Moment, order_of, outermost
 

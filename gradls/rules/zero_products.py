@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradls.flow.graph import Edge, Node, walk
+from gradls.flow.graph import Edge, Node
+from gradls.flow.reach import walk
 from gradls.flow.values import Tensor
 from gradls.rules.loss_activations import KEEP
 

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from gradls.flow.analyze import analyze
-from gradls.flow.graph import Edge, Node, leaves_of
+from gradls.flow.graph import Edge, Node
+from gradls.flow.reach import leaves_of
 from gradls.flow.state import State
 from gradls.flow.values import Tensor
 from gradls.syntax.source import Source

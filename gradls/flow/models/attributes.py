@@ -9,9 +9,10 @@ from gradls.autograd.ops import find_op
 from gradls.flow import dtypes, truth
 from gradls.flow.arguments import Call
 from gradls.flow.backward import gradient_of
-from gradls.flow.graph import Edge, Node, leaves_of
+from gradls.flow.graph import Edge, Node
 from gradls.flow.models.registry import attribute, setter
 from gradls.flow.operations import apply, cut_node, cut_tensor
+from gradls.flow.reach import leaves_of
 from gradls.flow.values import (
     FALSE,
     NONE,

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from gradls.flow import contexts, gaps, truth
 from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
-from gradls.flow.graph import saved, walk
+from gradls.flow.graph import saved
 from gradls.flow.hierarchy import FUNCTION, find_in_class, has_unknown_base
 from gradls.flow.models import recomputation
 from gradls.flow.models.registry import attribute, function, method
 from gradls.flow.operations import cut_tensor, derived_tensor, more_of, unknown_operation
+from gradls.flow.reach import walk
 from gradls.flow.values import NONE, Class, Function, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
-from gradls.flow.graph import Edge, Node, walk
+from gradls.flow.graph import Edge, Node
 from gradls.flow.models.function_transforms import depends, fault, inside, seen
 from gradls.flow.models.registry import function
 from gradls.flow.operations import cut_node, derived_tensor
+from gradls.flow.reach import walk
 from gradls.flow.values import Host, Mapping, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from gradls.autograd.ops import find_op
 from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
-from gradls.flow.graph import Node, walk
+from gradls.flow.graph import Node
 from gradls.flow.hierarchy import find_in_class, has_unknown_base
 from gradls.flow.models.registry import function, method
+from gradls.flow.reach import walk
 from gradls.flow.values import Bound, Class, Host, Instance, Mapping, Sequence, Tensor, Value
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
-from gradls.flow.graph import Edge, Node, walk
+from gradls.flow.graph import Edge, Node
 from gradls.flow.models.function_transforms import fault, look_at
 from gradls.flow.models.modules import buffers_of, members, parameters_of
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import derived_tensor
+from gradls.flow.reach import walk
 from gradls.flow.values import Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:

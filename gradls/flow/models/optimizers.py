@@ -9,13 +9,14 @@ from gradls.autograd.optimizers import find_optimizer
 from gradls.flow import dtypes
 from gradls.flow.arguments import Call
 from gradls.flow.elements import is_doubted
-from gradls.flow.graph import At, Evaluations, Round
+from gradls.flow.graph import At
 from gradls.flow.hierarchy import find_in_class, library_bases
 from gradls.flow.iterators import consume, exhausted
 from gradls.flow.loops import forget_counters
 from gradls.flow.models.attributes import lacks_grad
 from gradls.flow.models.modules import FURTHER, clear_grads, contents, keeps
 from gradls.flow.models.registry import attribute, function, method
+from gradls.flow.paths import Evaluations, Round
 from gradls.flow.values import (
     HELD,
     MORE,

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gradls.flow.contents import tensors_in
-from gradls.flow.graph import Edge, Node, Saved, saved, walk
+from gradls.flow.graph import Edge, Node, Saved, saved
+from gradls.flow.reach import walk
 from gradls.flow.shapes import differ
 from gradls.flow.values import Sequence, Tensor, Value
 
