@@ -9,14 +9,13 @@ from gradls.flow import truth
 from gradls.flow.contents import MOST_NESTED, is_plain, opaque, tensors_in
 from gradls.flow.graph import Edge, Node, edge
 from gradls.flow.values import ESCAPED, FILLED, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.wholes import PART, VIEWED, whole_of
 
 if TYPE_CHECKING:
     from gradls.flow.arguments import Call
     from gradls.flow.run import Run
 
 _NODE = ("node",)
-VIEWED = ("viewed",)
-"""The slot of what something shares its memory with."""
 
 
 def put(run: Run, receiver: Unknown, index: Value, value: Value) -> None:
@@ -69,6 +68,13 @@ def part_of(run: Run, receiver: Unknown, index: Value) -> Unknown | None:
     return part
 
 
+def item_of(run: Run, receiver: Unknown) -> Unknown:
+    """An item of something that may be more than data."""
+    item = run.unknown("item", receiver.name)
+    item.fields[PART] = receiver
+    return item
+
+
 def fill(run: Run, receiver: Unknown, values: Iterable[Value]) -> None:
     """From here on these are part of data, or went into it, wherever they were put; and of what it is a part of."""
     if not receiver.was_quiet:
@@ -84,7 +90,7 @@ def fill(run: Run, receiver: Unknown, values: Iterable[Value]) -> None:
             return
         run.state.set(whole.fields, FILLED, True)
         _depends(run, whole, edges)
-        whole = _whole(whole)
+        whole = whole_of(whole)
 
 
 def _depends(run: Run, value: Unknown, edges: list[Edge]) -> None:
@@ -99,12 +105,6 @@ def _depends(run: Run, value: Unknown, edges: list[Edge]) -> None:
 def _is_data(value: Unknown) -> bool:
     """Is it what `.data` gives, which is another tensor each time?"""
     return value.origin == "attribute" and value.name == "data"
-
-
-def _whole(value: Unknown) -> Value | None:
-    """What something is an element, an attribute or a view of."""
-    derived = value.fields.get("derived")
-    return derived[0] if derived is not None else value.fields.get("of") or value.fields.get(VIEWED)
 
 
 def _put_anywhere(run: Run, receiver: Unknown, value: Value) -> None:

@@ -30,6 +30,7 @@ from gradls.flow.values import (
     is_none,
 )
 from gradls.flow.ways import Ways, remember, ways_of
+from gradls.flow.wholes import PART, common_element
 
 if TYPE_CHECKING:
     from gradls.flow.state import State
@@ -158,6 +159,9 @@ class Join:
             joined.unrecorded = all(_is_quiet(value) for value in flat)
             joined.plain = all(isinstance(value, Unknown) and value.plain for value in flat)
             joined.among = _known_among(flat)
+            element = common_element(flat)
+            if element is not None:
+                joined.fields[PART] = element
             return joined
         options = self._by_sort(flat)
         if len(options) == 1:

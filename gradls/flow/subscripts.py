@@ -68,7 +68,7 @@ def get_item(run: Run, receiver: Value, index: Value, node: ast.AST) -> Value:
             return unknown_operation(run, "index", [receiver, index], node, pure=True)
         if isinstance(index, Host) and index.known and isinstance(index.value, (int, str)):
             return truth.item(run, receiver, index.value)
-        return fillings.part_of(run, receiver, index) or run.unknown("item", receiver.name)
+        return fillings.part_of(run, receiver, index) or fillings.item_of(run, receiver)
     if isinstance(receiver, Class) or (isinstance(receiver, Lib) and receiver.path.startswith(("typing", "torch."))):
         return receiver
     if isinstance(receiver, Lib) and receiver.path in ("os.environ", "sys.argv"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gradls.flow.fillings import VIEWED
 from gradls.flow.state import ABSENT
 from gradls.flow.values import Unknown, Value
+from gradls.flow.wholes import VIEWED
 
 FROZEN = ("frozen",)
 """Was the last that a module was told that nothing of it requires grad?"""

@@ -7,15 +7,18 @@ from itertools import permutations
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At
-from gradls.flow.values import Tensor
+from gradls.flow.reach import walk
+from gradls.flow.values import Tensor, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.loss_activations import activation
 from gradls.rules.loss_arguments import (
     Argument,
     called,
+    history,
     is_computed,
     is_data,
+    keeps,
     named_like,
     option,
     prediction,
@@ -187,8 +190,7 @@ def _judge(facts: Facts, event: Event) -> _Swap | None:
     if event.spec.name == "kl_div":
         return _judge_divergence(facts, event, first, second)
     if not is_data(first.value, second.value) or not is_computed(facts, second.value):
-        known = any(is_data(a, b) or is_computed(facts, a) for a, b in permutations((first.value, second.value)))
-        return None if event.spec.symmetric or known else _judge_names(event, first, second)
+        return None if event.spec.symmetric else _judge_unknown(facts, event, first, second)
     if event.spec.symmetric and not (event.spec.name == "huber_loss" and _dtype(first) == "int"):
         measured = isinstance(event.value, Tensor) and event.value.requires_grad is False
         return None if measured else _Swap(first, second, Severity.INFORMATION, "", symmetric=True)
@@ -224,6 +226,28 @@ def _judge_divergence(facts: Facts, event: Event, first: Argument, second: Argum
         reason = "the first must be log-probabilities, the second probabilities, and the result is NaN"
         return _Swap(first, second, Severity.WARNING, reason)
     return None
+
+
+def _judge_unknown(facts: Facts, event: Event, first: Argument, second: Argument) -> _Swap | None:
+    """Where it is not known what computed the second."""
+    if is_data(first.value, second.value) and _is_result(second.value) and _is_differentiated(facts, event):
+        reason = "no parameter had a part in the first, so the loss trains nothing through it"
+        return _Swap(first, second, Severity.INFORMATION, reason)
+    known = any(is_data(a, b) or is_computed(facts, a) for a, b in permutations((first.value, second.value)))
+    return None if known else _judge_names(event, first, second)
+
+
+def _is_result(value: Value) -> bool:
+    """Did something unknown that was called with data give it?"""
+    node = history(value)
+    return node is not None and any(part.kind == "opaque" and part.edges and not keeps(part) for part in walk(node))
+
+
+def _is_differentiated(facts: Facts, event: Event) -> bool:
+    """Is backward called on this loss?"""
+    node = None if event.value is None else history(event.value)
+    roots = [backward.node for backward in facts.of("backward") if backward.node is not None]
+    return node is not None and any(node in walk(root) for root in roots)
 
 
 def _judge_names(event: Event, first: Argument, second: Argument) -> _Swap | None:

@@ -10,6 +10,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
 from gradls.flow.reach import walk
 from gradls.flow.values import Bound, Host, Instance, Tensor, Unknown, Value
+from gradls.flow.wholes import loop_element_of
 
 
 class Argument(NamedTuple):
@@ -133,15 +134,17 @@ def is_data(value: Value, other: Value) -> bool:
             if source is not None:
                 if not (isinstance(source, Unknown) and _is_from_loader(source, other)):
                     return False
-            elif not _keeps(part):
+            elif not keeps(part):
                 return False
     return True
 
 
-def _keeps(node: Node) -> bool:
-    """Is it a method such as `to`, called on something unknown?"""
-    call = node.at.node if node.at is not None else None
-    return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _KEEP
+def keeps(node: Node) -> bool:
+    """Is it a method such as `to`, called on something unknown, or calculated from its inputs alone?"""
+    made = node.at.node if node.at is not None else None
+    if isinstance(made, (ast.BinOp, ast.UnaryOp)):
+        return True
+    return isinstance(made, ast.Call) and isinstance(made.func, ast.Attribute) and made.func.attr in _KEEP
 
 
 _RESULTS = frozenset(("call", "recursion", "decorated", "never", "super", "operator", "branches", "either"))
@@ -149,7 +152,7 @@ _RESULTS = frozenset(("call", "recursion", "decorated", "never", "super", "opera
 
 
 def _is_from_loader(value: Unknown, other: Value) -> bool:
-    element = element_of(value)
+    element = loop_element_of(value)
     if element is None:
         return False
     iterated = element.fields.get("iterated")
@@ -157,7 +160,7 @@ def _is_from_loader(value: Unknown, other: Value) -> bool:
         return True
     node = history(other)
     sources = [part.fields.get("value") for part in walk(node)] if node is not None else []
-    return any(isinstance(source, Unknown) and element_of(source) is element for source in sources)
+    return any(isinstance(source, Unknown) and loop_element_of(source) is element for source in sources)
 
 
 def element_of(value: Value) -> Unknown | None:

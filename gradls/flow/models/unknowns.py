@@ -15,6 +15,7 @@ from gradls.flow.models.modules import parameters_of
 from gradls.flow.models.registry import method, setter
 from gradls.flow.operations import bind, cut_node, unknown_operation
 from gradls.flow.values import FILLED, Host, Instance, Tensor, Unknown, Value
+from gradls.flow.wholes import VIEWED
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -176,5 +177,5 @@ def unknown_method(run: Run, name: str, receiver: Unknown, call: Call) -> Value 
         result.unrecorded = True
     elif op.view or op.inplace or name in _SAME:
         result.plain, result.unrecorded = receiver.plain, receiver.plain or receiver.unrecorded
-        result.fields[fillings.VIEWED] = receiver
+        result.fields[VIEWED] = receiver
     return result
