@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 MOST_ROUNDS = 24
 """Loops over at most so many known elements are unrolled."""
+MOST_OBJECTS = 100
+"""The same for modules and tensors, where a round does little: `for m in self.modules(): nn.init.zeros_(m.bias)`."""
+SMALL = 40
+"""Parts of a body that does little."""
 MOST_ELEMENTS = 200
 """The same for comprehensions."""
 MOST_NUMBERS = 4
@@ -30,8 +34,9 @@ MOST_NESTED = 4
 """Loops nested deeper run one round only."""
 
 
-def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list[Value], bool]:
-    """The elements that a loop over `value` goes through, and whether these are really all."""
+def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS, most_objects: int = 0) -> tuple[list[Value], bool]:
+    """The elements that a loop over `value` goes through, and whether these are really all. It may be more rounds for
+    modules and tensors: `most_objects`."""
     value = shown(value)
     if isinstance(value, Choice):
         return _rounds_of_any(run, [option for option in value.options if isinstance(option, (Sequence, Mapping))])
@@ -48,6 +53,8 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list
     if isinstance(value, Sequence):
         items = list(value.items)
         most = MOST_NUMBERS if value.kind == "range" else most_rounds
+        if most < len(items) <= most_objects and value.rest is None and _are_objects(items):
+            return items, True
         if value.rest is None and len(items) <= most:
             return items, True
         if value.kind == "range":
@@ -58,6 +65,14 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS) -> tuple[list
             return items if len(items) <= most and _are_objects(items) else items[:2], False
         return [*items, *([value.rest] * 2 if value.rest is not None else [])][:2], False
     return [expressions.element(run, value), expressions.element(run, value)], False
+
+
+def _is_small(loop: ast.For | ast.AsyncFor) -> bool:
+    """Does a round of it do little?"""
+    parts = [part for statement in loop.body for part in walk(statement)]
+    return sum(isinstance(part, (ast.stmt, ast.Call)) for part in parts) <= SMALL and not any(
+        isinstance(part, (ast.For, ast.AsyncFor, ast.While)) for part in parts
+    )
 
 
 def _rounds_of_any(run: Run, options: list[Sequence | Mapping]) -> tuple[list[Value], bool]:
@@ -96,7 +111,8 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     iterated = classes.iterator(run, expressions.eval_expr(run, statement.iter), statement.iter)
     run.event("loop", statement, iterated, exhausted=exhausted(iterated))
     nothing.note_use(run, statement.iter, iterated, "it is gone through")
-    elements, exact = rounds(run, iterated)
+    small = run.frame.file.source.once(_is_small, statement)
+    elements, exact = rounds(run, iterated, most_objects=MOST_OBJECTS if small else 0)
     if not exact:
         leave_out(run, iterated, elements, run.frame.file.source.once(_set_on_elements, statement))
     if not elements:

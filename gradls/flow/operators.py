@@ -14,6 +14,7 @@ from gradls.flow.contents import host_history, is_plain, tensors_in
 from gradls.flow.graph import Edge
 from gradls.flow.hierarchy import find_in_class
 from gradls.flow.join import options
+from gradls.flow.models.registry import find_method
 from gradls.flow.nesting import all_held, held
 from gradls.flow.operations import apply, cut_node, unknown_operation
 from gradls.flow.paths import Path
@@ -282,7 +283,8 @@ def _own_operator(run: Run, left: Instance, name: str, right: Value, node: ast.A
         function, _ = find_in_class(left.cls, name)
         if isinstance(function, Function):
             return calls.call_function(run, function, Call(_expr(node), [right]), left)
-    return None
+    model = find_method(left, name)
+    return None if model is None else model(run, left, Call(_expr(node), [right]))
 
 
 def augmented(run: Run, statement: ast.AugAssign, old: Value, new: Value) -> Value:
@@ -309,6 +311,10 @@ def augmented(run: Run, statement: ast.AugAssign, old: Value, new: Value) -> Val
             run.state.set(old.fields, "rest", added.rest if added.rest is None else held(run, old, added.rest))
             elements.grown(run, old)
         return old
+    if isinstance(old, Instance):
+        own = _own_operator(run, old, f"__i{NAMES[kind]}__", new, statement)
+        if own is not None:
+            return own
     if isinstance(old, Mapping) and isinstance(new, Mapping) and kind is ast.BitOr:
         entries.update(run, old, new, statement.target)
         return old

@@ -13,6 +13,7 @@ from gradls.flow import (
     contexts,
     doubts,
     expressions,
+    hierarchy,
     imports,
     latches,
     nothing,
@@ -91,7 +92,7 @@ def assign(run: Run, target: ast.expr, value: Value, augmented: bool = False) ->
         else:
             if type(value) is Instance and run.frame.loops:
                 run.event("named", target, value)
-            elif type(value) is Unknown and run.frame.loops:
+            elif type(value) is Unknown:
                 _note_unknown_rebinding(run, target, value)
             bind(run, target.id, value)
     elif isinstance(target, (ast.Tuple, ast.List)):
@@ -118,13 +119,17 @@ def _note_rebinding(run: Run, target: ast.Name, value: Tensor) -> None:
 
 
 def _note_unknown_rebinding(run: Run, target: ast.Name, value: Unknown) -> None:
-    """The same for an element of something unknown that is iterated over, such as the parameters of a model."""
+    """The same for an element of something unknown that is iterated over, such as the parameters of a model, and for a
+    model that something unknown takes the place of."""
     scope = _scope_of(run, target.id)
     old = scope.fields.get(target.id)
-    if scope.kind == "comprehension":
+    if old is None or old is value or scope.kind == "comprehension":
         return
-    if type(old) is Unknown and old is not value and old.origin in ("data", "derived"):
-        run.event("unknown-rebound", target, value, old=old)
+    if type(old) is Unknown and old.origin in ("data", "derived"):
+        if run.frame.loops:
+            run.event("unknown-rebound", target, value, old=old)
+    elif value.origin == "call" and (type(old) is Unknown or (type(old) is Instance and hierarchy.is_module(old))):
+        run.event("model-rebound", target, value, old=old)
 
 
 def _is_held(fields: Fields, tensor: Tensor) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
+from gradls.flow.hierarchy import is_module_class
 from gradls.flow.lost import Lost, lost_gradients
 from gradls.flow.values import Host, Tensor
 from gradls.rules import edits
@@ -95,9 +96,18 @@ class TensorOfTensors(LostGradientRule):
         yield from super().check(facts)
         costly = {node for lost in lost_gradients(facts) for node in (lost.cut, *lost.others)}
         for event in facts.of("copied"):
-            cut = event.node.cut if event.node is not None else None
-            if cut is not None and cut.kind == "copy" and cut.certain and event.node not in costly:
+            node = event.node
+            if node is None or node.cut is None or node.cut.kind != "copy" or node in costly:
+                continue
+            if node.cut.certain:
                 yield self._without_backward(facts, event)
+            elif _may_be_trained(event):
+                message = (
+                    f"{code(facts, event.at.node)} {self.does}: if these depend on parameters, nothing is trained "
+                    "through it"
+                )
+                fixes = self._stack(facts, event.at.node)
+                yield self.finding(place(event.at), message, origin(node), fixes, Severity.INFORMATION)
 
     def _without_backward(self, facts: Facts, event: Event) -> Finding:
         """The finding for a copy that no loss is known to need."""
@@ -125,3 +135,11 @@ class TensorOfTensors(LostGradientRule):
         safe = needed and parts and all(isinstance(part, Tensor) and part.shape == () for part in parts)
         build = edits.stack(Place(facts.source_of(node), node), torch_name=facts.torch_name)
         return [Fix("Use `torch.stack`", Safety.SAFE if safe else Safety.SUGGESTED, build)]
+
+
+def _may_be_trained(event: Event) -> bool:
+    """Does a method of a module copy what it computed from what it was given?"""
+    computes = any(function.owner is not None and is_module_class(function.owner) for _, function in event.callers())
+    if not computes or not all(isinstance(part, Tensor) for part in event.parts):
+        return False
+    return any(part.requires_grad is None and part.dtype not in ("int", "bool") for part in event.parts)

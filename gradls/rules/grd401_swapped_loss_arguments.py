@@ -240,7 +240,10 @@ def _judge_unknown(facts: Facts, event: Event, first: Argument, second: Argument
 def _is_result(value: Value) -> bool:
     """Did something unknown that was called with data give it?"""
     node = history(value)
-    return node is not None and any(part.kind == "opaque" and part.edges and not keeps(part) for part in walk(node))
+    return node is not None and any(
+        part.kind == "opaque" and part.at is not None and isinstance(part.at.node, ast.Call) and not keeps(part)
+        for part in walk(node)
+    )
 
 
 def _is_differentiated(facts: Facts, event: Event) -> bool:

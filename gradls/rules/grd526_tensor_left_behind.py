@@ -13,6 +13,7 @@ from gradls.flow.values import Bound, Class, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.registration import made_in
 from gradls.rules.rule import Rule
+from gradls.rules.set_attributes import around, is_set_again
 from gradls.rules.words import code, place
 
 _MOVES = ("to", "cuda", "double", "half", "bfloat16")
@@ -189,28 +190,9 @@ def _is_random(event: Event) -> bool:
     if is_module(module) is not True or not isinstance(event.at.node, ast.Attribute):
         return False
     leaves = [node for node in walk(tensor.node) if not node.edges]
-    of_class = _around(event.at, ast.ClassDef)
-    own = all(node.op in _RANDOM and node.at and _around(node.at, ast.ClassDef) is of_class for node in leaves)
-    return bool(leaves) and own and not _is_set_again(event)
-
-
-def _around(at: At, kind: type[ast.AST]) -> ast.AST | None:
-    """The class or function, whichever `kind` is, that a place is in."""
-    return next((node for node in at.source.parents(at.node) if isinstance(node, kind)), None)
-
-
-def _is_set_again(event: Event) -> bool:
-    """Does another method than this constructor assign to the same attribute?"""
-    source, method = event.at.source, _around(event.at, ast.FunctionDef)
-    around = source.parent(method) if method is not None else None
-    own = {id(part) for part in ast.walk(method)} if method is not None else set()
-    return any(
-        isinstance(part, ast.Attribute)
-        and part.attr == event.name
-        and id(part) not in own
-        and isinstance(part.ctx, ast.Store)
-        for part in ast.walk(around or source.tree)
-    )
+    of_class = around(event.at, ast.ClassDef)
+    own = all(node.op in _RANDOM and node.at and around(node.at, ast.ClassDef) is of_class for node in leaves)
+    return bool(leaves) and own and not is_set_again(event)
 
 
 _CONVERTS = frozenset(("to", "cuda", "cpu", "double", "float", "half", "bfloat16", "type", "type_as", "maybe-copy"))

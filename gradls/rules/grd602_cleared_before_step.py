@@ -23,6 +23,7 @@ from gradls.rules.training_order import (
     is_vague_optimizer,
     may_be_left,
     order_of,
+    outermost,
     receiver_of,
     rounds_of,
 )
@@ -126,6 +127,7 @@ class ClearedBeforeStep(Rule):
         for optimizer, held in order.parameters.items():
             mine = [m for m in order.moments if m.tensors is None or m.tensors & frozenset(held)]
             yield from self._of_optimizer(facts, optimizer, held, mine)
+            yield from self._of_last_backward(facts, optimizer, held, mine)
         yield from self._of_parts(facts, order)
         yield from self._of_inner_loops(facts, order)
         yield from self._of_terms(facts, order)
@@ -149,6 +151,33 @@ class ClearedBeforeStep(Rule):
                 filled = cleared = None
             else:
                 filled = cleared = None
+
+    def _of_last_backward(
+        self, facts: Facts, optimizer: Instance, held: tuple[Tensor, ...], mine: list[Moment]
+    ) -> Iterator[Finding]:
+        """A method, say, that clears, steps, and calls backward only then: if it is called again, that is cleared."""
+        for clear, step, backward, after in zip(mine, mine[1:], mine[2:], [*mine[3:], None], strict=False):
+            if (clear.kind, step.kind, backward.kind) != ("clear", "step", "backward"):
+                continue
+            function = outermost(clear.event)
+            if function is None or (after is not None and outermost(after.event) is function):
+                continue
+            together = all(moment.event.calls == clear.event.calls for moment in (step, backward))
+            if not together or step.event.kind != "step" or step.event.value is not optimizer:
+                continue
+            if _clears_all(clear, backward, held) and _is_certain(clear, step) and _is_certain(step, backward):
+                yield self._report_last(facts, clear.event, step.event, backward.event)
+
+    def _report_last(self, facts: Facts, clear: Event, step: Event, backward: Event) -> Finding:
+        message = (
+            f"{code(facts, clear.at.node)} is followed by the step, and {code(facts, backward.at.node)} comes only "
+            "then: nothing is learned"
+        )
+        story = [
+            Step(place(step.at), "no gradient is there for this step"),
+            Step(place(backward.at), "the gradients are computed only here"),
+        ]
+        return self.finding(place(clear.at), message, story)
 
     def _report(self, facts: Facts, backward: Event, clear: Event, step: Event) -> Finding:
         message = (
@@ -370,8 +399,11 @@ def _next_step(facts: Facts, number: int, clear: Event) -> tuple[int, list[Value
     made: list[Value] = []
     for later, event in enumerate(facts.events[number + 1 :], number + 1):
         if event.kind in STEPS and event.value is clear.value:
-            return (later if event.calls == clear.calls else 0), made
-        if event.kind in ("backward", "grad-call", "grad-set", "unknown-zero-grad", "zero-grad", "return", "loop"):
+            near = event.calls == clear.calls and rounds_of(event.path) == rounds_of(clear.path)
+            return (later if near else 0), made
+        if event.kind in ("backward", "grad-call", "grad-set", "unknown-zero-grad", "zero-grad"):
+            return 0, made
+        if event.kind == "return" and event.calls == clear.calls:
             return 0, made
         if event.kind == "unknown-attribute-set" and event.name == "grad":
             return 0, made

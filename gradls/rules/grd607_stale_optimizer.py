@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 from itertools import islice
 
 from gradls.flow.facts import Event, Facts
@@ -20,6 +21,7 @@ from gradls.rules.forgotten_parameters import (
     told_otherwise,
 )
 from gradls.rules.registration import leaves_of, optimized
+from gradls.rules.replaced_models import Replaced, replaced_models
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import Moment, Order, is_on_the_way, order_of
 from gradls.rules.words import code, owners, place
@@ -157,6 +159,7 @@ class StaleOptimizer(Rule):
         new: set[Tensor] = set()
         yield from self._of_replaced(facts, order, known, new)
         yield from self._of_unknown(facts, known)
+        yield from map(partial(self._report_rebound, facts), replaced_models(facts))
         if any(event.strange for event in facts.of("optimizer-made", "group-added")):
             # Another optimizer of which not all parameters are known may have the ones that are trained.
             return
@@ -198,6 +201,21 @@ class StaleOptimizer(Rule):
             steps = [step for step in events[number:] if before and step.value is before[-1].value]
             if steps and not any(made.at.source is not new.at.source or _may_be_given(made, into) for made in after):
                 yield self._report_put(facts, new, before[-1], steps[0])
+
+    def _report_rebound(self, facts: Facts, replaced: Replaced) -> Finding:
+        statement = facts.statement(replaced.event.at.node) or replaced.event.at.node
+        name = _name_of(replaced.made)
+        message = (
+            f"{code(facts, statement)} puts another model in the place of the one that {name} was made from: "
+            f"{code(facts, replaced.step.at.node)} changes parameters that nothing uses any more, and these stay as "
+            "they are. Make the optimizer after this, or load the state into the model: `load_state_dict()`"
+        )
+        story = [
+            Step(place(replaced.made.at), "the optimizer is made here, with the old parameters"),
+            Step(place(replaced.backward.at), "the gradients of the new ones are computed here"),
+        ]
+        severity = Severity.WARNING if replaced.loaded else Severity.INFORMATION
+        return self.finding(place(replaced.event.at), message, story, severity=severity)
 
     def _report_put(self, facts: Facts, new: Event, optimizer: Event, step: Event) -> Finding:
         message = (

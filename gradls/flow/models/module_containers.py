@@ -40,8 +40,9 @@ def append(run: Run, receiver: Instance, call: Call) -> Value:
     return receiver
 
 
-@method("torch.nn.ModuleList", "extend")
-@method("torch.nn.ParameterList", "extend")
+@method("torch.nn.ModuleList", "extend", "__iadd__")
+@method("torch.nn.ParameterList", "extend", "__iadd__")
+@method("torch.nn.Sequential", "extend")
 @method("torch.nn.ModuleDict", "update")
 @method("torch.nn.ParameterDict", "update")
 def extend(run: Run, receiver: Instance, call: Call) -> Value:
@@ -60,6 +61,8 @@ def extend(run: Run, receiver: Instance, call: Call) -> Value:
             run.state.set(items.fields, "rest", run.unknown("element"))
         if value.rest is not None:
             run.state.set(items.fields, "rest", keep(value.rest))
+    elif isinstance(items, Sequence) and value is not None:
+        run.state.set(items.fields, "rest", run.unknown("element"))
     elif isinstance(items, Mapping) and isinstance(value, Mapping):
         for key, item in value.entries.items():
             run.state.set(items.entries, key, keep(item))
