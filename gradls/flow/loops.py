@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_ROUNDS = 24
 """Loops over at most so many known elements are unrolled."""
 MOST_OBJECTS = 100
-"""The same for modules and tensors, where a round does little: `for m in self.modules(): nn.init.zeros_(m.bias)`."""
+"""The same for modules and parameters, where a round does little: `for m in self.modules(): nn.init.zeros_(m.bias)`."""
 SMALL = 40
 """Parts of a body that does little."""
 MOST_ELEMENTS = 200
@@ -36,7 +36,7 @@ MOST_NESTED = 4
 
 def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS, most_objects: int = 0) -> tuple[list[Value], bool]:
     """The elements that a loop over `value` goes through, and whether these are really all. It may be more rounds for
-    modules and tensors: `most_objects`."""
+    modules and parameters: `most_objects`."""
     value = shown(value)
     if isinstance(value, Choice):
         return _rounds_of_any(run, [option for option in value.options if isinstance(option, (Sequence, Mapping))])
@@ -53,7 +53,7 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS, most_objects:
     if isinstance(value, Sequence):
         items = list(value.items)
         most = MOST_NUMBERS if value.kind == "range" else most_rounds
-        if most < len(items) <= most_objects and value.rest is None and _are_objects(items):
+        if most < len(items) <= most_objects and value.rest is None and all(_is_of_model(item) for item in items):
             return items, True
         if value.rest is None and len(items) <= most:
             return items, True
@@ -82,6 +82,13 @@ def _rounds_of_any(run: Run, options: list[Sequence | Mapping]) -> tuple[list[Va
         return rounds(run, run.unknown("element"))
     elements, exact = max(found, key=lambda one: len(one[0]))
     return elements, exact and all(len(others) == len(elements) for others, _ in found)
+
+
+def _is_of_model(value: Value) -> bool:
+    """Is it a module or a parameter, or a tuple with one, such as `named_parameters()` gives?"""
+    if isinstance(value, Sequence):
+        return any(_is_of_model(item) for item in value.items)
+    return isinstance(value, Instance) or (isinstance(value, Tensor) and value.is_parameter)
 
 
 def _are_objects(items: list[Value]) -> bool:
