@@ -213,7 +213,7 @@ def _note_rounds(run: Run, statement: ast.If, known: bool | None) -> None:
 
 
 def _asks_for_remainder(test: ast.AST) -> bool:
-    return any(isinstance(part, ast.Mod) for part in walk(test))
+    return any(isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mod) for part in walk(test))
 
 
 def _branch(run: Run, test: ast.expr, taken: bool, body: list[ast.stmt], latch: latches.Latch | None = None) -> bool:
