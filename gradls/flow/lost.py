@@ -95,6 +95,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
             yield replace(_raising(event, cuts, given), why="given")
             continue
         dead: dict[bool, set[Node]] = {}
+        constant = _behind_constant_losses(root) if cuts else set()
         if facts.unfinished:
             continue  # A backward that was not seen may reach what this one does not.
         for cut in cuts:
@@ -105,6 +106,8 @@ def _all(facts: Facts) -> Iterator[Lost]:
                 why, leaves = "parameters", tuple(leaf for leaf in leaves if leaf in never)
             elif not optimized and leaves and not any(leaf in reached for leaf in leaves):
                 why, leaves = "untrained", tuple(leaf for leaf in leaves if leaf.is_parameter and leaf not in gone)
+            elif leaves and _is_loss(event) and _is_certain(cut) and cut in constant:
+                why = "term"
             elif leaves and _is_loss(event) and _may_cost_a_term(cut, reached_nodes):
                 never_meant = _is_never_meant(cut)
                 if never_meant not in dead:
@@ -311,6 +314,36 @@ def _may_cost_a_term(cut: Node, reached: set[Node]) -> bool:
         return True
     meant = any(given.node in reached and given.node.leaf is None for given in cut.edges)
     return cut.cut.kind in _NEVER_MEANT or not meant
+
+
+def _is_certain(cut: Node) -> bool:
+    return cut.cut is not None and cut.cut.certain
+
+
+def _behind_constant_losses(root: Node) -> set[Node]:
+    """The cuts because of which a whole loss among the terms of `root` is constant: none is computed to train nothing.
+    One that is detached itself, for a weight or to be printed, is no such one."""
+    found: set[Node] = set()
+    for term in dead_terms(root):
+        node = term
+        while node.cut is None and node.op in SCALING and len(node.edges) == 1:
+            node = node.edges[0].node
+        if node.cut is None and node.label == "loss":
+            found.update(_cuts_before_layers(node))
+    return found
+
+
+def _cuts_before_layers(loss: Node) -> Iterator[Node]:
+    """The cuts that a loss is computed of with no layer in between: it may be that which is frozen by mistake."""
+    seen = {loss}
+    todo = [loss]
+    while todo:
+        node = todo.pop()
+        if node.cut is not None:
+            yield node
+        elif not any(edge.node.leaf is not None and edge.node.leaf.is_parameter for edge in node.edges):
+            todo += [edge.node for edge in node.edges if edge.node not in seen]
+            seen.update(todo)
 
 
 def _behind_dead_terms(root: Node, settings: bool) -> set[Node]:

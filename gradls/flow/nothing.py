@@ -23,7 +23,7 @@ _OF_MODULES = frozenset(
 )
 
 
-def result(run: Run, node: ast.Call, function: Value, value: Value) -> Value:
+def result(run: Run, node: ast.AST, function: Value, value: Value) -> Value:
     """The value of a call: a None that knows where it comes from, if the call never returns anything else."""
     if value is not NONE:
         return value
@@ -41,7 +41,7 @@ def result(run: Run, node: ast.Call, function: Value, value: Value) -> Value:
     return Nothing(run.at(node), called)
 
 
-def _is_procedure(method: Bound, node: ast.Call) -> bool:
+def _is_procedure(method: Bound, node: ast.AST) -> bool:
     """Is this a method of a library that returns None?"""
     receiver, name = method.receiver, method.name
     if isinstance(receiver, Sequence):
@@ -53,7 +53,9 @@ def _is_procedure(method: Bound, node: ast.Call) -> bool:
     if not isinstance(receiver, Instance):
         return False
     if receiver.path.startswith("torch.optim."):
-        return name in ("zero_grad", "add_param_group") or (name == "step" and not node.args and not node.keywords)
+        return name in ("zero_grad", "add_param_group") or (
+            name == "step" and isinstance(node, ast.Call) and not node.args and not node.keywords
+        )
     return is_module(receiver) is True and name in _OF_MODULES
 
 
@@ -108,6 +110,10 @@ def note_arguments(run: Run, node: ast.AST, op: Op, bound: dict[str, Value]) -> 
         for name, word in zip(op.params, op.types, strict=False):
             if word in ("tensor", "tensors"):
                 note_use(run, node, bound.get(name), "an operation is given it")
+
+
+CLOSURE = "the optimizer takes the loss from its closure"
+"""How an optimizer that searches uses what its closure returns: as a number."""
 
 
 def note_use(run: Run, node: ast.AST, value: Value | None, how: str) -> None:

@@ -201,8 +201,19 @@ def _expr(node: ast.AST) -> ast.expr:
 def _of_options(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Value:
     pairs = [(one, other) for one in options(left) for other in options(right)]
     pairs = [(one, other) for one, other in pairs if not is_none(one) and not is_none(other)]
-    results = [binary(run, kind, one, other, node) for one, other in pairs]
+    results = [
+        Host("number") if _is_of_numbers(kind, one, other) else binary(run, kind, one, other, node)
+        for one, other in pairs
+    ]
     return _by_option(run, results, [truth.path_to(right, other, truth.path_to(left, one)) for one, other in pairs])
+
+
+def _is_of_numbers(kind: type, left: Value, right: Value) -> bool:
+    """Is it a number by a size: the 0 that a sum began with, where its loop has no rounds, `/ x.size(0)`?"""
+    number, other = (left, right) if isinstance(left, Host) else (right, left)
+    if kind is ast.Mult or not isinstance(number, Host) or number.kind not in ("int", "float", "number"):
+        return False
+    return type(other) is Unknown and other.origin == "metadata" and number.node is None
 
 
 def _by_option(run: Run, results: list[Value], paths: list[Path | None]) -> Value:
@@ -335,6 +346,10 @@ def unary(run: Run, kind: type, operand: Value, node: ast.AST) -> Value:
         if operand.known and isinstance(operand.value, (int, float)) and kind is not ast.Invert:
             return host(-operand.value if kind is ast.USub else operand.value, operand.node)
         return Host(operand.kind, node=operand.node)
+    if _is_array(operand):
+        from gradls.flow.models import numpy
+
+        return numpy.operator(run, [operand], _expr(node))
     return unknown_operation(run, name, [operand], node, pure=True)
 
 

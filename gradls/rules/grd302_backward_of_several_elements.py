@@ -6,6 +6,8 @@ from math import prod
 
 from gradls.autograd.versions import COMPLEX_LOSS_RAISES, since
 from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node
+from gradls.flow.lost import ADDITIVE, SCALING
 from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
@@ -102,7 +104,7 @@ class BackwardOfSeveralElements(Rule):
         shape = root.shape
         certain = shape is not None and prod(size for size in shape if size is not None) != 1
         several = certain or (shape is None and root.node.scalar is False)
-        several = several or (shape is not None and None in shape and root.node.label == "loss")
+        several = several or ((shape is None or None in shape) and _is_loss_of_each(root.node))
         if root.requires_grad is not True or not several:
             return
         what = f"`{root.name}`" if root.name else "its tensor"
@@ -117,6 +119,20 @@ class BackwardOfSeveralElements(Rule):
             story.append(Step(place(root.node.at), f"{shown(facts, root.node.at)} gives several elements"))
         severity = Severity.ERROR if certain else Severity.INFORMATION
         yield self.finding(place(event.at), message, story, _fixes(event), severity)
+
+
+def _is_loss_of_each(node: Node) -> bool:
+    """Is this a loss that is not reduced, or such a one times weights?"""
+    for _ in range(4):
+        if node.label == "loss":
+            return node.scalar is False
+        if node.op not in ADDITIVE and node.op not in SCALING:
+            return False
+        inner = [edge.node for edge in node.edges if edge.flows is not False and edge.node.kind != "opaque"]
+        if len(inner) != 1:
+            return False
+        node = inner[0]
+    return False
 
 
 def _sizes(shape: tuple[int | None, ...] | None) -> str:

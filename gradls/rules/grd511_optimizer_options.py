@@ -20,7 +20,8 @@ class OptimizerOptions(Rule):
     Literal options out of their range, such as a negative learning rate; options that exclude each other, also a tensor
     as the learning rate with `foreach=True`; and an optimizer over an embedding with sparse gradients that it cannot
     apply, or decay. As a warning, a group of parameters with an option under another name than the optimizer has for
-    it, such as `learning_rate`.
+    it, such as `learning_rate`; and parameters in float16 for an optimizer that divides by the root of squares, whose
+    `eps` is 0 there.
 
     ## Why it matters
     Making the optimizer raises; with sparse gradients, its first step does. A group may hold whatever the program wants
@@ -73,6 +74,16 @@ class OptimizerOptions(Rule):
     assert optimizer.param_groups[1]["lr"] == 0.1
     ```
 
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1).half()
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.tensor([[0.0, 1.0, 1.0]]).half()).sum().backward()
+    optimizer.step()
+    assert model.weight.isnan().any()
+    ```
+
     ## Use instead
     Options that fit; `SparseAdam`, `SGD` or `Adagrad` for sparse gradients.
 
@@ -99,6 +110,18 @@ class OptimizerOptions(Rule):
     assert weight.item() > 0
     ```
 
+    A larger `eps`, and bfloat16, are right.
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1).half()
+    optimizer = torch.optim.Adam(model.parameters(), eps=1e-4)
+    model(torch.tensor([[0.0, 1.0, 1.0]]).half()).sum().backward()
+    optimizer.step()
+    assert not model.weight.isnan().any()
+    ```
+
     ## Fix safety
     There is no automatic fix.
 
@@ -112,6 +135,7 @@ class OptimizerOptions(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         made: dict[Instance, Event] = {}
         reached: set[Tensor] = set()
+        told: set[Instance] = set()
         for event in facts.of("optimizer-made", "backward", "step"):
             if event.kind == "backward":
                 reached |= event.reached if event.node is not None else set()
@@ -123,7 +147,12 @@ class OptimizerOptions(Rule):
                 made[event.value] = event
                 yield from self._of_groups(facts, event, spec)
                 yield from self._of_options(event, spec)
-            elif spec.sparse == "raises" or (spec.sparse == "works" and _decays(made.get(event.value), spec)):
+                continue
+            if event.halves & reached and event.value not in told:
+                found = list(self._of_halves(event, spec, made.get(event.value)))
+                told.update(event.value for _ in found)
+                yield from found
+            if spec.sparse == "raises" or (spec.sparse == "works" and _decays(made.get(event.value), spec)):
                 yield from self._of_sparse(event, spec, made.get(event.value), reached)
 
     def _of_options(self, event: Event, spec: OptimizerSpec) -> Iterator[Finding]:
@@ -171,6 +200,22 @@ class OptimizerOptions(Rule):
                 at = Place(event.at.source, written) if written is not None else place(event.at)
                 yield self.finding(at, message, severity=Severity.WARNING)
 
+    def _of_halves(self, event: Event, spec: OptimizerSpec, made: Event | None) -> Iterator[Finding]:
+        """The number that keeps the optimizer from dividing by zero is itself zero in float16."""
+        name = spec.name.rpartition(".")[2]
+        if made is None or made.call.unsure or name not in _DIVIDING:
+            return
+        given: dict[str, Value] = dict(zip(spec.init, made.call.args, strict=False)) | made.call.kwargs
+        options = dict(spec.defaults) | {key: _known(value) for key, value in given.items()}
+        eps = options.get("eps")
+        if not isinstance(eps, float) or eps > _VANISHES or options.get("fused") not in (None, False):
+            return
+        message = (
+            f"`{name}` divides by zero: its parameters are in float16, where `eps={eps}` is 0, and so are the squares "
+            "of small gradients. They become NaN; keep them in float32 and use autocast, or give a larger `eps`"
+        )
+        yield self.finding(place(made.at), message, [Step(place(event.at), "this step")], severity=Severity.WARNING)
+
     def _of_sparse(
         self, event: Event, spec: OptimizerSpec, made: Event | None, reached: set[Tensor]
     ) -> Iterator[Finding]:
@@ -191,6 +236,11 @@ class OptimizerOptions(Rule):
             yield self.finding(place(event.at), message, story)
             return
 
+
+_DIVIDING = frozenset(("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "Adagrad"))
+"""Optimizers that divide by what they remember of gradients, plus `eps`."""
+_VANISHES = 2.9e-8
+"""Less than half of the smallest number above zero in float16."""
 
 _MEANT = {
     **dict.fromkeys(("learning_rate", "learningrate", "lrate", "l_r", "lr"), "lr"),

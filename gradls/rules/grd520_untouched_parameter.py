@@ -1,11 +1,11 @@
 """GRD520."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hierarchy import is_module
-from gradls.flow.lost import backwards, may_hide, parts_of_unknown
+from gradls.flow.lost import backwards, lost_gradients, may_hide, parts_of_unknown
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.reach import walk
 from gradls.flow.values import Instance, Tensor
@@ -19,7 +19,8 @@ class UntouchedParameter(Rule):
 
     ## What it finds
     Parameters that an optimizer steps in a program whose every `backward()` is known, where none of the losses was
-    computed with them: a layer that `__init__` makes and `forward` never uses.
+    computed with them: a layer that `__init__` makes and `forward` never uses, or a tensor that the optimizer was given
+    beside others.
 
     ## Why it matters
     The layer keeps its random weights, and what it was made for is missing from the model. `DistributedDataParallel`
@@ -134,10 +135,13 @@ class UntouchedParameter(Rule):
         calls = _calls(facts) if left else {}
         told: set[ast.AST] = set()
         told_wholes: set[Instance] = set()
+        yield from self._of_tensors(facts, steps, touched)
         for owner, tensor in left.items():
-            if owner.at is None or _is_in_part_used(owner, touched) or _is_used_in_another(facts, tensor, touched):
+            if owner.at is None or _is_in_part_used(owner, touched):
                 continue
             around = [module for module in calls if touched.isdisjoint(_own(module)) and tensor in _own(module)]
+            if not _is_whole(around, owner) and _is_used_in_another(facts, tensor, touched):
+                continue
             if not around:
                 whole = _outermost(facts, owner, tensor, touched)
                 if whole not in told_wholes:
@@ -148,6 +152,21 @@ class UntouchedParameter(Rule):
             if calls[outer] not in told:
                 told.add(calls[outer])
                 yield self._report_call(facts, outer, calls[outer], steps[tensor])
+
+    def _of_tensors(self, facts: Facts, steps: dict[Tensor, Event], touched: set[Tensor]) -> Iterator[Finding]:
+        """Parameters that are no layer's, and that an optimizer was given by themselves, beside others."""
+        for tensor, step in steps.items():
+            if tensor.owner is not None or tensor in touched or not tensor.name or tensor.fields.get("*escaped"):
+                continue
+            used = {leaf for lost in lost_gradients(facts) for leaf in lost.leaves}
+            at = tensor.node.at
+            if at is None or tensor in used or touched.isdisjoint(step.parameters):
+                continue
+            message = (
+                f"no loss is computed with `{tensor.name}`: it is given to the optimizer, and keeps the values that it "
+                "was made with"
+            )
+            yield self.finding(place(at), message, [Step(place(step.at), "the optimizer steps the others here")])
 
     def _report_call(self, facts: Facts, module: Instance, call: ast.Call, step: Event) -> Finding:
         what = f"`{module.name}`" if module.name else "this module"
@@ -170,6 +189,11 @@ class UntouchedParameter(Rule):
             "it was made with"
         )
         return self.finding(place(at), message, [Step(place(step.at), "the optimizer steps the others here")])
+
+
+def _is_whole(around: list[Instance], owner: Instance) -> bool:
+    """Is a module called of which this layer is a part, and nothing of it used? No option of it leaves this out."""
+    return any(module is not owner for module in around)
 
 
 def _calls(facts: Facts) -> dict[Instance, ast.Call]:

@@ -313,7 +313,17 @@ def _is_plain(backward: Event) -> bool:
     """Is a loss certainly not scaled?"""
     if backward.node is None or backward.requires_grad is not True:
         return False
-    return not any(part.op == "scale" or part.kind == "opaque" for part in walk(backward.node))
+    seen = {backward.node}
+    todo = [backward.node]
+    while todo:
+        node = todo.pop()
+        if node.op == "scale" or node.kind == "opaque":
+            return False
+        # What a criterion is given, data that nothing is known of among it, is not scaled: its result would be.
+        inner = [] if node.label == "loss" else [edge.node for edge in node.edges if edge.node not in seen]
+        seen.update(inner)
+        todo += inner
+    return True
 
 
 def _known(value: Value | None) -> bool | None:

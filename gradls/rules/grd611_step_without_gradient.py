@@ -10,6 +10,7 @@ from gradls.flow.reach import leaves
 from gradls.flow.values import Function, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.forgotten_backward import Empty, empty_steps, may_differentiate
+from gradls.rules.lost_gradient import is_meant
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import Moment, Order, is_handed_out, loops_of, order_of
 from gradls.rules.words import code, owners, place
@@ -243,8 +244,11 @@ class StepWithoutGradient(Rule):
 
     def _report_unreached(self, facts: Facts, step: Event) -> Finding:
         who = owners(tensor for tensor in step.parameters if isinstance(tensor, Tensor))
+        who = who if "`" in who else "what it holds"
         message = f"{code(facts, step.at.node)} finds no gradients: no backward ever reaches {who}"
-        return self.finding(place(step.at), message)
+        before = [event for event in facts.of("backward") if event.clock < step.clock]
+        story = [Step(place(before[-1].at), "the backward before it is of something else")] if before else []
+        return self.finding(place(step.at), message, story)
 
     def _report_forgotten(self, facts: Facts, loss: Event, step: Event) -> Finding:
         message = (
@@ -264,7 +268,10 @@ class StepWithoutGradient(Rule):
 def _is_told(facts: Facts, held: frozenset[Tensor]) -> bool:
     """Does another rule say what keeps the gradient from these tensors? That another function computes without
     gradients may be right there, for an agent that acts, and wrong to be all that the loss depends on."""
-    return any(held & set(lost.leaves) and not _is_elsewhere(facts, lost) for lost in lost_gradients(facts))
+    return any(
+        held & set(lost.leaves) and not _is_elsewhere(facts, lost) and is_meant(facts, lost)
+        for lost in lost_gradients(facts)
+    )
 
 
 def _is_elsewhere(facts: Facts, lost: Lost) -> bool:

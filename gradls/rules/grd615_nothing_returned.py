@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.nothing import CLOSURE
 from gradls.flow.values import Nothing
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step, TextEdit
 from gradls.rules.forgotten_return import dropped_results
@@ -155,6 +156,11 @@ class NothingReturned(Rule):
         same = event.at.node is at.node or any(part is at.node for part in ast.walk(event.at.node))
         where = "" if same else f", and {code(facts, event.at.node)} raises"
         story = [] if same else [Step(place(event.at), f"{event.how} here")]
+        if event.how == CLOSURE:
+            message = f"{what} raises: it takes the loss from its closure, which returns nothing. Return the loss there"
+            closure = value.function
+            story = [Step(Place(closure.source, closure.node), "the closure")] if closure is not None else []
+            return self.finding(place(at), message, story)
         if value.function is not None:
             name = value.function.name
             message = f"{what} is None, as `{name}` has no `return`{where}" + (": it is used here" if same else "")

@@ -108,8 +108,9 @@ class GradientNotPassedOn(Rule):
             seen.add(backward.node)
             returned = _returned(backward)
             if returned is not None:
+                gradient = code(facts, returned.value or returned)
                 message = (
-                    f"{code(facts, returned)} does not depend on the gradient that backward is given: it is right only "
+                    f"{gradient} does not depend on the gradient that backward is given: it is right only "
                     "where the result of this Function is the loss itself. Multiply by the gradient"
                 )
                 at = Place(backward.source, returned)

@@ -17,6 +17,7 @@ from gradls.rules.cuts_in_forward import cuts_in_forward
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.registration import lists_of_parameters, optimized
 from gradls.rules.rule import Rule
+from gradls.rules.training_order import order_of
 from gradls.rules.unknown_networks import behind_inputs
 from gradls.rules.words import backward_step, code, origin, owners, place
 
@@ -47,6 +48,8 @@ class LostGradientRule(Rule):
             told.add(cut.at.node)
             if lost.why == "raises" and lost.backward.caught:
                 continue  # The program reckons with it.
+            if lost.why == "parameters" and cut.kind in DELIBERATE and not is_meant(facts, lost):
+                continue  # What has no gradient there is a target; GRD611 tells the step that finds no gradients.
             if lost.why in ("untrained", "forward") and is_chosen(facts, cut):
                 continue  # Nobody but the program says what is to be trained, and it says so.
             if lost.why == "parameters" and averages(facts).issuperset(lost.leaves):
@@ -162,6 +165,23 @@ def without_flag(facts: Facts, backward: Event) -> Tensor | None:
     given = {tensor.node: tensor for tensor in optimized(facts) if not tensor.is_parameter}
     found = (given[node] for node in walk(backward.node) if node in given) if given else iter(())
     return next((tensor for tensor in found if tensor.requires_grad is False), None)
+
+
+def is_meant(facts: Facts, lost: Lost) -> bool:
+    """Is the loss that a gradient is lost for one of those between a step of the parameters behind the cut and what
+    cleared them before? If others are, or none, their optimizer steps for another loss."""
+    leaves, own, stepped = set(lost.leaves), False, False
+    for moment in order_of(facts).moments:
+        concerned = moment.tensors is None or not leaves.isdisjoint(moment.tensors)
+        if moment.kind == "backward":
+            own = own or moment.event.at.node is lost.backward.at.node
+        elif moment.kind == "clear" and concerned and moment.tensors is not None:
+            own = False
+        elif moment.kind == "step" and concerned:
+            if own or moment.tensors is None:
+                return True
+            stepped = True
+    return not stepped
 
 
 def _part_of_trained(facts: Facts, lost: Lost) -> bool:

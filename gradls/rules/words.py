@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At, Node
-from gradls.flow.values import Tensor
+from gradls.flow.models.modules import parameters_of
+from gradls.flow.values import Class, Instance, Tensor
 from gradls.rules.finding import Place, Step
 
 
@@ -29,18 +30,27 @@ def owners(leaves: Iterable[Tensor], most: int = 3) -> str:
     """What the leaves are: "the parameters of `encoder`", "`w`", or "its inputs"."""
     modules: dict[str, None] = {}
     tensors: dict[str, None] = {}
-    if isinstance(leaves, (set, frozenset)):
-        leaves = sorted(leaves, key=lambda leaf: leaf.fields.born)
+    leaves = sorted(leaves, key=lambda leaf: leaf.fields.born) if isinstance(leaves, (set, frozenset)) else list(leaves)
     for leaf in leaves:
         owner = leaf.owner
         if owner is not None and owner.name and owner.name != "self" and not owner.name.startswith("self."):
-            modules[f"`{owner.name}`"] = None
+            if leaf.name and _is_one_of_several(owner, leaves):
+                tensors[f"`{owner.name}.{leaf.name}`"] = None
+            else:
+                modules[f"`{owner.name}`"] = None
         elif leaf.name:
             tensors[f"`{leaf.name}`"] = None
     parts = [_listed(list(tensors), most)] if tensors else []
     if modules:
         parts.append(f"the parameters of {_listed(list(modules), most)}")
     return " and ".join(parts) or "its inputs"
+
+
+def _is_one_of_several(owner: Instance, leaves: list[Tensor]) -> bool:
+    """Are only some of the parameters of a module of the program concerned? Then they are told by name."""
+    if not isinstance(owner.cls, Class):
+        return False
+    return any(tensor not in leaves for _, tensor in parameters_of(owner)[0])
 
 
 def _listed(names: list[str], most: int) -> str:

@@ -51,6 +51,29 @@ def fresh(
     return tensor
 
 
+def _with_values(run: Run, made: Tensor, call: Call, name: str) -> Tensor:
+    """A new tensor that is filled with what it is given: numbers that were read out of tensors, and the ends of a
+    `linspace`, have a history, and it has none."""
+    first = 1 if name in ("full", "full_like", "new_full") else 0
+    values = [*call.args[first:], *(call.kwargs[key] for key in _VALUES if key in call.kwargs)]
+    edges = [edge for value in values for edge in history_edges(value)]
+    if not edges:
+        return made
+    node = cut_node(run, "copy", name, edges, run.at(call.node))
+    node.scalar, node.label = made.node.scalar, name
+    if made.requires_grad is False:
+        made.fields["node"] = node
+    else:
+        leaf = Node(run.state, name, run.at(call.node), (Edge(node, False),), kind="leaf", path=run.path)
+        leaf.leaf, leaf.scalar = made, node.scalar
+        made.fields["node"] = leaf
+    return made
+
+
+_VALUES = ("fill_value", "start", "end", "step", "s")
+"""The arguments of factories whose values are in the result."""
+
+
 def _filled(run: Run, path: str, call: Call) -> Tensor | None:
     """The tensor that a factory fills, which is then its result, if it is given one as `out`."""
     from gradls.flow.writes import bump
@@ -90,7 +113,7 @@ def like(run: Run, path: str, call: Call) -> Value:
     name = path.removeprefix("torch.")
     made = fresh(run, call, name, dtype, shape)
     ranges.remember(made, _FILLS.get(name.removesuffix("_like")))
-    return _as(made, model, call)
+    return _as(_with_values(run, made, call, name) if name == "full_like" else made, model, call)
 
 
 def _as(made: Tensor, model: Value | None, call: Call) -> Tensor:
@@ -129,7 +152,10 @@ def others(run: Run, path: str, call: Call) -> Value:
         shape = ()
     made = fresh(run, call, name, dtype, shape)
     ranges.remember(made, _range_of(name, call))
-    return made
+    return _with_values(run, made, call, name) if name in _OF_VALUES else made
+
+
+_OF_VALUES = frozenset(("full", "arange", "range", "linspace", "logspace", "scalar_tensor"))
 
 
 def _whole_between(low: int, high: int) -> ranges.Range:
@@ -162,7 +188,7 @@ def new_sized(run: Run, receiver: Tensor, call: Call) -> Value:
     sizes = call.args[:1] if name == "new_full" and call.args else call.args or ([named] if named is not None else [])
     made = fresh(run, call, name, receiver.dtype, shapes.of_sizes(sizes))
     ranges.remember(made, _FILLS.get(name.removeprefix("new_")))
-    return _as(made, receiver, call)
+    return _as(_with_values(run, made, call, name) if name == "new_full" else made, receiver, call)
 
 
 @method("torch.Tensor", "new_tensor")

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.autograd.optimizers import find_optimizer
-from gradls.flow import dtypes
+from gradls.flow import dtypes, nothing
 from gradls.flow.arguments import Call
 from gradls.flow.elements import is_doubted
 from gradls.flow.graph import At
@@ -196,6 +196,7 @@ def step(run: Run, receiver: Instance, call: Call) -> Value:
         empty=frozenset(t for t in parameters if lacks_grad(run, t, t.fields.get("grad"))),
         frozen=all(t.requires_grad is False and not t.fields.get("*escaped") for t in parameters),
         escaped=bool(receiver.fields.get("*escaped")),
+        halves=_halves(receiver),
     )
     _move(run, receiver, call)
     return result
@@ -219,6 +220,7 @@ def _evaluate(run: Run, receiver: Instance, closure: Value, call: Call) -> Value
     run.path = (path, Round(rounds), True)
     result = call_value(run, closure, Call(call.node, []))
     run.path = path
+    nothing.note_use(run, call.node, nothing.result(run, call.node, closure, result), nothing.CLOSURE)
     return result
 
 
