@@ -234,7 +234,9 @@ def executed(root: Node, targets: list[Tensor] | None, *, fills: bool = False) -
     nodes = list(walk(root, follow="flow"))
     if targets is None:
         return nodes
+    # A leaf of which the values were changed since, behind the back of autograd, has another node now.
     wanted = {target.node for target in targets}
+    wanted.update(node for node in nodes if node.leaf is not None and node.leaf in targets)
     users: dict[Node, list[Node]] = {}
     for node in nodes:
         for edge in node.edges:
@@ -371,7 +373,8 @@ def _may_be_unused(roots: Items[Value], targets: Items[Value], results: Items[Va
             certain.add(node)
             todo += [] if node.kind == "phi" else [edge.node for edge in node.edges if edge.flows]
     for target, result in zip(targets, results, strict=True):
-        if isinstance(target, Tensor) and isinstance(result, Tensor) and target.node not in certain:
+        used = isinstance(target, Tensor) and (target.node in certain or any(n.leaf is target for n in certain))
+        if isinstance(target, Tensor) and isinstance(result, Tensor) and not used:
             result.fields["of"], result.fields["presumed"] = target, True
 
 
@@ -412,7 +415,7 @@ def _gradient(
         if create is not False or not any(isinstance(root, Tensor) and root.requires_grad for root in roots):
             return run.unknown("gradient")
         return _without_graph(run, roots, call)
-    known = again.get(target.node)
+    known = again.get(target.node) or next((found for node, found in again.items() if node.leaf is target), None)
     if known is not None and known.flag is False:
         edges = [Edge(root.node, root.requires_grad) for root in roots if isinstance(root, Tensor)]
         node = cut_node(run, "constant", "grad", edges, run.at(call.node))

@@ -21,11 +21,11 @@ def beforehand(run: Run, most_steps: int, frame: Frame | None = None, alone: boo
     if it takes more than `most_steps` steps it just ends. `alone` as in `Run`.
     """
     around = run.frame, run.path, run.stack, run.alone, run.limit
-    counts = run.isolated, run.caught, run.expected, run.rough, run.casting, run.autocast, run.forwards
+    counts = run.isolated, run.caught, run.expected, run.rough, run.casting, run.autocast, run.forwards, run.copying
     mode, outside, events = dict(run.mode), dict(run.outside), len(run.events)
     mark, clock = len(run.state.trail), run.state.clock
     run.frame, run.path, run.stack, run.alone = frame or run.frame, None, [], alone
-    run.isolated = run.caught = run.expected = run.rough = run.casting = run.autocast = run.forwards = 0
+    run.isolated = run.caught = run.expected = run.rough = run.casting = run.autocast = run.forwards = run.copying = 0
     steps = run.steps
     run.limit = run.steps + most_steps
     run.mode.update({"grad": True, "inference": False, "at": None})
@@ -38,7 +38,9 @@ def beforehand(run: Run, most_steps: int, frame: Frame | None = None, alone: boo
         # Who happens to ask first does not pay for it.
         run.steps = steps
         run.frame, run.path, run.stack, run.alone, run.limit = around
-        run.isolated, run.caught, run.expected, run.rough, run.casting, run.autocast, run.forwards = counts
+        (
+            run.isolated, run.caught, run.expected, run.rough, run.casting, run.autocast, run.forwards, run.copying,
+        ) = counts  # fmt: skip
         run.mode.update(mode)
         run.outside.update(outside)
         run.state.clock = max(clock, run.state.clock)

@@ -330,6 +330,7 @@ def _call_function(
     run.stack.append(function)
     may_cast = function.casts or function.decorated
     run.casting += may_cast
+    run.copying += function.casts
     restore = contexts.set_mode(run, *function.mode) if function.mode is not None else None
     try:
         value = _run_body(run, function, frame)
@@ -338,6 +339,7 @@ def _call_function(
             restore()
         run.stack.pop()
         run.casting -= may_cast
+        run.copying -= function.casts
         run.frame, run.caught = caller, caught
         run.path = path
     if not scope.held:

@@ -102,12 +102,12 @@ def leave_blocks(run: Run, kept: int, entered: int) -> None:
         run.state.set(run.mode, key, value)
 
 
-def _counts(run: Run) -> tuple[int, int, int, int]:
-    return run.expected, run.casting, run.autocast, run.isolated
+def _counts(run: Run) -> tuple[int, int, int, int, int]:
+    return run.expected, run.casting, run.autocast, run.isolated, run.copying
 
 
-def _set_counts(run: Run, counts: tuple[int, int, int, int]) -> None:
-    run.expected, run.casting, run.autocast, run.isolated = counts
+def _set_counts(run: Run, counts: tuple[int, int, int, int, int]) -> None:
+    run.expected, run.casting, run.autocast, run.isolated, run.copying = counts
 
 
 class Entered:
@@ -125,12 +125,13 @@ class Entered:
         self.before = dict(run.mode)
         self.counts = _counts(run)
         self.leaving: list[Callable[[], None]] = []
-        casts = autocast = False
+        casts = autocast = copies = False
         for item in statement.items:
             before = dict(run.mode)
             manager = eval_expr(run, item.context_expr)
             casts = casts or may_cast(manager)
             autocast = autocast or casts_for_certain(manager)
+            copies = copies or may_be_autocast(run, manager, item.context_expr)
             value, leave = enter(run, manager, item.context_expr, statement)
             self.leaving.append(leave)
             frame.leaving.append(leave)
@@ -141,6 +142,7 @@ class Entered:
         run.expected += expects_error(statement)
         run.casting += casts
         run.autocast += autocast
+        run.copying += copies
 
     def leave(self, completes: bool) -> bool:
         """Leave it, behind its last statement if the block `completes`. True, for that is where it goes on."""
@@ -223,6 +225,25 @@ def may_cast(manager: Value) -> bool:
 def casts_for_certain(manager: Value) -> bool:
     """Is this autocast, and switched on?"""
     return isinstance(manager, Instance) and manager.data.get("enabled") is True
+
+
+def may_be_autocast(run: Run, manager: Value, node: ast.expr) -> bool:
+    """Is this autocast, unless it is switched off, or may it be? What a known library makes, such as an open file, is
+    nothing of the kind."""
+    if isinstance(manager, Choice):
+        return any(may_be_autocast(run, option, node) for option in manager.options)
+    if isinstance(manager, Instance):
+        return manager.path == "torch.autocast" and manager.data.get("enabled") is not False
+    first: ast.expr = node
+    while isinstance(first, (ast.Call, ast.Attribute)):
+        first = first.func if isinstance(first, ast.Call) else first.value
+    fields = run.frame.scope.find(first.id) if isinstance(first, ast.Name) else None
+    of_library = fields is not None and isinstance(fields.get(first.id), Lib)  # type: ignore[attr-defined]
+    return isinstance(manager, Unknown) and not of_library and not _is_builtin(first)
+
+
+def _is_builtin(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "open"
 
 
 def _set_back(run: Run, before: tuple[bool | None, bool, At | None, int]) -> None:

@@ -209,3 +209,14 @@ _STAY_COMPLEX = frozenset((
     "unsqueeze", "flatten", "stack", "cat", "matmul", "mm", "bmm", "index", "alias", "expand", "to", "contiguous",
     "fft", "ifft", "fft_fft", "fft_ifft", "cumsum", "outer",
 ))  # fmt: skip
+
+
+def is_computed_in_half(name: str) -> bool:
+    """Does autocast compute the operation with this name in half precision, with copies of single precision tensors?"""
+    return name.strip("_") in _IN_HALF or name.startswith("conv")
+
+
+_IN_HALF = frozenset((
+    "matmul", "rmatmul", "imatmul", "mm", "bmm", "mv", "addmm", "addbmm", "baddbmm", "addmv", "addr", "chain_matmul",
+    "multi_dot", "linear", "einsum", "scaled_dot_product_attention", "prelu", "multi_head_attention_forward",
+))  # fmt: skip

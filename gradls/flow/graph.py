@@ -51,7 +51,7 @@ class Freed(NamedTuple):
 class Write:
     """An in-place write to a storage. `stepper` is the optimizer whose step it was, `layer` the place where a layer
     that did it with `inplace=True` was made. It is not `certain` of a dropout of which the rate or the mode is not
-    known: it may write nothing. None: it is not known what it writes to."""
+    known: it may write nothing. None: it is not known what it writes to, or whether a step has a gradient to go by."""
 
     __slots__ = ("at", "certain", "clock", "layer", "op", "path", "stepper")
 

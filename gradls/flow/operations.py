@@ -139,7 +139,7 @@ def edges_of(
     bound: Mapped[Any, Value],
     differentiable: frozenset[str] | None,
     at: ast.AST | None = None,
-    about: dict[str, tuple[str, int]] | None = None,
+    about: Mapped[Any, tuple[str, int]] | None = None,
 ) -> tuple[list[Edge], bool | None]:
     """The inputs of a node at `at`, and whether its result requires grad while grad mode is on."""
     edges: list[Edge] = []
@@ -303,7 +303,7 @@ def _gradient_of_output(
     if flag is False and wanted and op.view in ("view", "multi", "expand", "maybe"):
         # A view made without recording keeps the flag of its base, but has no grad_fn: it is cut off all the same.
         return (None if op.view == "maybe" else True), cut, False
-    if flag is False and wanted is None and op.view != "no" and not run.isolated:
+    if flag is False and wanted is None and op.view != "no":
         return None, cut, False
     return flag, cut, flag is not False
 
@@ -392,7 +392,9 @@ def _save(run: Run, op: Op, bound: dict[str, Value], results: list[Tensor]) -> N
     first = results[0].fields
     if first["requires_grad"] is True and op.saved:
         node = first["node"]
-        node.saved = tuple(saved_by(op, bound, results))
+        copies = run.copying and dtypes.is_computed_in_half(op.name)
+        # Of copies nobody but the node has, nothing is written.
+        node.saved = tuple([kept for kept in saved_by(op, bound, results) if not copies or kept.what == "result"])
         check_saved(run, node)
 
 
@@ -472,9 +474,11 @@ def derived_tensor(
     dtype: str | None = "float",
     shape: tuple[int | None, ...] | None = None,
     saves: bool = False,
+    about: dict[int, tuple[str, int]] | None = None,
 ) -> Tensor:
-    """A tensor through which gradient flows to everything in `sources`: for operations that are made of many others."""
-    edges, verdict = edges_of(run, dict(enumerate(sources)), None, at)
+    """A tensor through which gradient flows to everything in `sources`: for operations that are made of many others.
+    `about` is what the edges say besides, by the places of the sources."""
+    edges, verdict = edges_of(run, dict(enumerate(sources)), None, at, about)
     place = run.at(at)
     flag, cut = under_mode(run, verdict, None, place)
     own = edges if flag is not False else [edge(given.node, False) for given in edges]

@@ -22,16 +22,17 @@ Place = tuple[ast.AST | None, frozenset[tuple[ast.AST, str]]]
 def prove(run: Run, chapter: Chapter) -> None:
     """Use the backwards of a chapter for expressions of which it is not known whether they require grad.
 
-    What is proven holds where the expression is evaluated whenever the backward is: in the same function, and in all
-    the branches around the backward.
+    What is proven holds where the expression is evaluated whenever the backward is: in the same function, in all the
+    branches around the backward, and with nothing in between that leaves the loop or the function.
     """
-    proofs: dict[Place, set[Node | Unknown]] = {}
+    proofs: dict[Place, list[tuple[ast.AST, set[Node | Unknown]]]] = {}
     places: dict[ast.AST, Place] = {}
     for event in chapter.events:
         if event.kind == "backward" and event.info.get("requires_grad") is None and not event.caught:
             root = _node(event.value)
             if root is not None and event.at.source is run.source:
-                proofs.setdefault(_place(run, event.at.node, places), set()).update(_required(root))
+                proof = event.at.node, set(_required(root))
+                proofs.setdefault(_place(run, event.at.node, places), []).append(proof)
     for node, seen in chapter.open.items():
         if all(isinstance(value, Unknown) and (value.plain or value.unrecorded) for value in seen):
             # A later use showed that these are integers.
@@ -40,10 +41,50 @@ def prove(run: Run, chapter: Chapter) -> None:
             nodes = [value if isinstance(value, Node) else _node(value) for value in seen]
             function, branches = _place(run, node, places)
             if any(
-                place[0] is function and place[1] <= branches and all(found in required for found in nodes)
-                for place, required in proofs.items()
+                place[0] is function and place[1] <= branches and _is_proven(run, node, nodes, found)
+                for place, found in proofs.items()
             ):
                 _state(run, chapter, node, True)
+
+
+def _is_proven(
+    run: Run, node: ast.AST, seen: list[Node | Unknown | None], proofs: list[tuple[ast.AST, set[Node | Unknown]]]
+) -> bool:
+    """Does each that was seen in an expression require grad by one of these backwards?"""
+    needed = set(seen)
+    for backward, required in proofs:
+        if not needed.isdisjoint(required) and not _may_be_left(run, node, backward):
+            needed -= required
+    return not needed
+
+
+def _may_be_left(run: Run, node: ast.AST, backward: ast.AST) -> bool:
+    """Does anything leave the loop or the function between an expression and a backward behind it? Where the backward
+    stands before the expression, anything may that stands before the backward."""
+    outer: ast.AST = backward
+    while (around := run.parent(outer)) is not None and not isinstance(around, ast.Module):
+        outer = around
+        if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            break
+    first, last = run.source.line(node), run.source.line(backward)
+    start = first if first <= last else 0
+    return any(start < run.source.line(way_out) < last for way_out in run.source.once(_ways_out, outer))
+
+
+def _ways_out(outer: ast.AST) -> tuple[ast.stmt, ...]:
+    """The statements that leave a loop, a round of it or the function: not those of functions within."""
+    found: list[ast.stmt] = []
+    todo: list[ast.AST] = [outer]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, (ast.Break, ast.Continue, ast.Return)):
+            found.append(node)
+        elif node is outer or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            todo += [child for child in ast.iter_child_nodes(node) if isinstance(child, (ast.stmt, *_WITH_BODIES))]
+    return tuple(found)
+
+
+_WITH_BODIES = (ast.ExceptHandler, ast.match_case)
 
 
 def _state(run: Run, chapter: Chapter, node: ast.AST, requires_grad: bool) -> None:

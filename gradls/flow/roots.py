@@ -275,7 +275,7 @@ def _attempt(run: Run, action: Callable[[], object]) -> bool:
     run.frame, run.path = frame, path
     run.mode.update(mode)
     run.stack.clear()
-    run.rough = run.isolated = run.casting = run.forwards = run.expected = run.caught = run.autocast = 0
+    run.rough = run.isolated = run.casting = run.forwards = run.expected = run.caught = run.autocast = run.copying = 0
     return False
 
 

@@ -235,6 +235,9 @@ class Run:
         """Inside how many blocks that are autocast for certain."""
         self.casting = 0
         """Inside how many blocks or functions under autocast, or under something unknown that may be autocast."""
+        self.copying = 0
+        """The same, without decorators and context managers that are known to be something else: there layers and
+        matrix products compute with copies in half precision, and keep these."""
         self.pause: Callable[[], None] | None = None
         """Called now and then. Who raises something in it does not go on with this run."""
         self.paused = 0

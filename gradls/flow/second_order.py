@@ -42,10 +42,18 @@ def second_derivatives(op: Op, bound: dict[str, Value]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, word in op.second.items():
         if word == "linear":
-            found[name] = _of_linear([value for other, value in bound.items() if other != name])
+            found[name] = _of_linear(_other_factors(op, bound, name))
         else:
             found[name] = "constant" if word == "additive" else word
     return found
+
+
+def _other_factors(op: Op, bound: dict[str, Value], name: str) -> list[Value]:
+    """What the gradient of a factor is computed with: what is kept for it, where that is known of each factor, and
+    otherwise all the others. That of a layer's input has nothing to do with the bias."""
+    kept = [entry.what for entry in op.saved if name in entry.gates]
+    names = kept if kept and all(what in op.params for what in kept) else [other for other in bound if other != name]
+    return [bound[other] for other in names if other in bound]
 
 
 def _of_linear(others: list[Value]) -> str:

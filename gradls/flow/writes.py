@@ -146,11 +146,11 @@ def _is_negative(value: Value | None) -> bool:
     return isinstance(value, Host) and isinstance(value.value, (int, float)) and value.value < 0
 
 
-def bump(run: Run, target: Tensor, op: str, at: ast.AST, by: object = None) -> None:
+def bump(run: Run, target: Tensor, op: str, at: ast.AST, by: object = None, certain: bool | None = True) -> None:
     """Count a write in the version counter of a tensor's storage."""
     fields = target.storage.fields
     write = Write(run.at(at), op, run.path, by)
-    write.clock = run.state.clock
+    write.clock, write.certain = run.state.clock, certain
     run.copied(len(fields["writes"]))
     run.state.set(fields, "writes", (*fields["writes"], write))
     if target.storage.behind is not None:

@@ -115,7 +115,8 @@ class SteppedBeforeBackward(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         weights: dict[object, dict[object, None]] = {}
-        events = [event for event in facts.of("stale-saved") if event.write.stepper is not None and not event.caught]
+        stale = [event for event in facts.of("stale-saved") if event.write.stepper is not None]
+        events = [event for event in stale if event.write.certain and not event.caught]
         for event in events:
             weights.setdefault((event.at, event.write.at), {})[event.saved.tensor] = None
         for event in events:

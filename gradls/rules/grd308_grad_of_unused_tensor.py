@@ -155,6 +155,7 @@ class GradOfUnusedTensor(Rule):
         if not roots or not all(isinstance(root, Tensor) for root in roots):
             return
         reached = {node for root in event.nodes for node in walk(root, follow="maybe")}
+        leaves = {node.leaf for node in reached}
         lenient = any(name in event.call.kwargs for name in ("allow_unused", "materialize_grads"))
         opaque = [node.fields.born for node in reached if node.kind == "opaque"]
         if event.constant and all(flag is not False for _, _, flag in event.wanted):
@@ -171,7 +172,7 @@ class GradOfUnusedTensor(Rule):
         for target, node, flag in event.wanted:
             if flag is False:
                 yield self.report(facts, event, target, "does not require grad")
-            elif flag is True and not lenient and _is_apart(node, reached, opaque):
+            elif flag is True and not lenient and target not in leaves and _is_apart(node, reached, opaque):
                 yield self.report(facts, event, target, "is no part of the graph of the output")
 
     def report_without_graph(self, facts: Facts, event: Event) -> Finding:

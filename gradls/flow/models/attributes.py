@@ -247,6 +247,22 @@ def set_grad(run: Run, receiver: Tensor, value: Value, target: ast.expr) -> None
     run.state.set(receiver.fields, "grad", value)
     if is_none(value):
         run.state.set(receiver.fields, "cleared", run.at(target))
+    _doubt_grads(run, receiver, is_none(value))
+
+
+def _doubt_grads(run: Run, tensor: Tensor, cleared: bool) -> None:
+    """A gradient was put into a tensor, or taken out of it: by branch, that may be true of others."""
+    leaves = leaves_of(tensor.node) if tensor.node.kind == "phi" else ()
+    for other in dict.fromkeys((*leaves, *tensor.fields.get("parts", ()), *related(tensor))):
+        known = other.fields.get("grad")
+        if other is tensor:
+            continue
+        if isinstance(known, Tensor) and cleared:
+            run.state.set(known.fields, "presumed", True)
+        elif not cleared and (known is None or is_none(known)):
+            gradient = gradient_of(run, other, None, None)
+            gradient.fields["presumed"] = True
+            run.state.set(other.fields, "grad", gradient)
 
 
 @attribute("torch.nn.Module", "training")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import function
-from gradls.flow.values import Class, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import Class, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -26,6 +26,8 @@ def loader(run: Run, path: str, call: Call) -> Value:
     instance = Instance(run.state, run.lib(path), run.at(call.node))
     if "collate_fn" not in call.kwargs:
         instance.data["dataset"] = call.get(0, "dataset")
+    size = call.get(1, "batch_size")
+    instance.data["one by one"] = size is not None and is_none(size) and "batch_sampler" not in call.kwargs
     return instance
 
 
@@ -54,11 +56,15 @@ def element(run: Run, value: Instance) -> Value:
     while isinstance(dataset, Instance) and "whole" in dataset.data:
         dataset = dataset.data["whole"]
     if isinstance(dataset, Instance) and "columns" in dataset.data:
-        return Sequence(run.state, "list", tuple(batch(run, column) for column in dataset.data["columns"]))
+        single = bool(value.data.get("one by one"))
+        return Sequence(
+            run.state, "list", tuple(batch(run, column, single=single) for column in dataset.data["columns"])
+        )
     if isinstance(dataset, Instance) and dataset is not value and isinstance(dataset.cls, Class):
         from gradls.flow.classes import iterate
 
-        return batch(run, iterate(run, dataset), added=1)
+        given = iterate(run, dataset)
+        return given if value.data.get("one by one") else batch(run, given, added=1)
     return data(run, value.name)
 
 
@@ -69,12 +75,12 @@ def data(run: Run, name: str) -> Unknown:
     return found
 
 
-def batch(run: Run, sample: Value, added: int = 0) -> Value:
+def batch(run: Run, sample: Value, added: int = 0, single: bool = False) -> Value:
     """Samples put together: a tensor of tensors or numbers, a list of lists, a dictionary of dictionaries. `added`
-    dimensions come before those of the sample."""
+    dimensions come before those of the sample; of a `single` row of a tensor, none does."""
     if isinstance(sample, Tensor):
         rest = None if sample.shape is None else sample.shape if added else sample.shape[1:]
-        shape = None if rest is None else (None, *rest)
+        shape = None if rest is None else rest if single else (None, *rest)
         flag = False if sample.requires_grad is False else None
         return run.leaf("data", None, requires_grad=flag, dtype=sample.dtype, shape=shape)
     if isinstance(sample, Host) and sample.kind in ("int", "float", "bool", "number"):

@@ -19,6 +19,7 @@ from gradls.flow.hierarchy import INIT_ALONE, MODULE, is_module_path, lacks_forw
 from gradls.flow.models.modules import CONTAINERS, contents, initialize
 from gradls.flow.models.registry import method
 from gradls.flow.operations import apply, check_saved, derived_tensor, more_of
+from gradls.flow.second_order import second_derivatives
 from gradls.flow.values import (
     FALSE,
     ITEMS,
@@ -122,6 +123,7 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         dtype=dtypes.of_data(first) if spec.kind == "padding" else "float",
         saves=True,
         shape=layer_shapes.of_layer(spec, options, first),
+        about=_second_derivatives(spec, first, parameters) if len(call.values) == 1 and not call.unsure else None,
     )
     result.node.label = instance.name
     if spec.kind == "dropout" and instance.fields.get("training") is TRUE and _drops(options):
@@ -134,13 +136,30 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
         kept |= {name: instance.fields[name] for name in spec.saves_buffers if name in instance.fields}
     if spec.name == "torch.nn.LSTM" and not since(run.target, FUSED_LSTM):
         spec = replace(find_module("torch.nn.GRU") or spec, outputs=spec.outputs)  # what it keeps, a GRU does
-    _save_for_layer(result, spec, first, kept)
+    copies = run.copying and (spec.kind in _OF_PRODUCTS or dtypes.is_computed_in_half(spec.function.rpartition(".")[2]))
+    _save_for_layer(result, spec, None if copies else first, {} if copies else kept)
     if spec.kind == "recurrent" and isinstance(first, Tensor) and "packed" in first.fields:
         result.fields["packed"] = True
-    if spec.kind == "recurrent" and len(call.args) > 1:
+    if spec.kind == "recurrent" and len(call.args) > 1 and not copies:
         _save_state(result, call.args[1], parameters)
     check_saved(run, result.node)
     return _structured(run, spec, result, options)
+
+
+_OF_PRODUCTS = frozenset(("recurrent", "transformer"))
+"""Layers of several matrix products."""
+
+
+def _second_derivatives(
+    spec: ModuleSpec, first: Value | None, parameters: dict[str, Value]
+) -> dict[int, tuple[str, int]] | None:
+    """What the gradients of a layer's input and of its parameters, in this order, are for a second derivative."""
+    op = find_op(spec.function) if spec.function else None
+    if op is None or first is None:
+        return None
+    words = second_derivatives(op, {op.params[0]: first, **parameters})
+    names = [op.params[0], *parameters]
+    return {place: (words[name], 0) for place, name in enumerate(names) if name in words}
 
 
 def _note_statistics(run: Run, instance: Instance, spec: ModuleSpec, parameters: dict[str, Value], call: Call) -> None:

@@ -171,15 +171,50 @@ def itself(run: Run, receiver: Instance, call: Call) -> Value:
 
 @method(MODULE, "apply")
 def apply_function(run: Run, receiver: Instance, call: Call) -> Value:
+    """The function is called with each module, those within before the one that holds them. Of very many, one of each
+    kind stands for the others."""
     from gradls.flow.calls import call_value
 
     target = call.get(0, "fn")
-    if target is not None:
-        found, _ = modules_of(receiver)
-        kinds = {(module.cls, tuple(module.fields)): module for module in reversed(found)}
-        for module in list(kinds.values())[:24]:
-            call_value(run, target, Call(call.node, [module]))
+    if target is None:
+        return receiver
+    found = _from_inside(receiver, set())
+    mark, called = run.state.mark(), found
+    if len(found) > MOST_APPLIED:
+        kinds = {(module.cls, tuple(module.fields)): module for module in found}
+        called = list(kinds.values())[:MOST_APPLIED]
+    for module in called:
+        call_value(run, target, Call(call.node, [module]))
+    if len(called) < len(found) and any(key == "requires_grad" for _, key in run.state.peek(mark)):
+        _doubt_flags(run, found, called)
     return receiver
+
+
+MOST_APPLIED = 32
+"""Of so many modules each is given to a function that `apply` is called with."""
+
+
+def _doubt_flags(run: Run, modules: list[Instance], called: list[Instance]) -> None:
+    """What was done to the flags of some modules may have been done to those of the others."""
+    ran = {id(module) for module in called}
+    for module in modules:
+        own = [] if id(module) in ran else [member for _, member in members(module) if isinstance(member, Tensor)]
+        for tensor in own:
+            if tensor.leaf is not False:
+                run.state.set(tensor.fields, "requires_grad", None)
+
+
+def _from_inside(module: Instance, seen: set[int]) -> list[Instance]:
+    """A module behind all those in it: where one of several stands for others, each of these."""
+    if id(module) in seen:
+        return []
+    seen.add(id(module))
+    found: list[Instance] = []
+    for _, member in members(module):
+        for option in member.options if isinstance(member, Choice) else (member,):
+            if isinstance(option, Instance) and is_module(option) is not False:
+                found += _from_inside(option, seen)
+    return [*found, module]
 
 
 @method(MODULE, "_get_name")

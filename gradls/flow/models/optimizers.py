@@ -232,9 +232,11 @@ def _move(run: Run, receiver: Instance, call: Call) -> None:
     searches = receiver.data.get("searches")
     for tensor in parameters_of(receiver):
         if tensor.requires_grad is not False and (searches or not _is_passed_over(run, tensor)):
-            bump(run, tensor, "step", call.node, receiver)
             gradient = tensor.fields.get("grad")
-            if tensor.has_views and isinstance(gradient, Tensor) and not may_be_gone(run, gradient):
+            filled = isinstance(gradient, Tensor) and not may_be_gone(run, gradient)
+            # One without a gradient is passed over: whether code that is not seen gave it one, is not known.
+            bump(run, tensor, "step", call.node, receiver, certain=True if filled or searches else None)
+            if tensor.has_views and filled:
                 outdate(run, tensor, call.node)
 
 
