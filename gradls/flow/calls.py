@@ -323,7 +323,7 @@ def _call_function(
     frame = Frame(scope, run.state.mark(), run.files[function.source], function)
     frame.receiver, frame.owner = receiver, function.owner or owner
     frame.calls = (run.at(call.node), function, run.frame.calls)
-    caller, path, caught = run.frame, run.path, run.caught
+    caller, path, caught, apart = run.frame, run.path, run.caught, len(run.state.apart)
     # What callers do about errors is no reason to be silent about them.
     run.caught = 0
     run.frame = frame
@@ -340,6 +340,7 @@ def _call_function(
         run.stack.pop()
         run.casting -= may_cast
         run.copying -= function.casts
+        del run.state.apart[apart:]
         run.frame, run.caught = caller, caught
         run.path = path
     if not scope.held:
@@ -399,12 +400,14 @@ def join_exits(run: Run, frame: Frame, completes: bool) -> None:
     if len(exits) + completes > 1 or exits[0][0] is not None:
         outcomes = [changes for changes, _ in exits if changes is not None]
         ends = [end for end, (changes, _) in zip(frame.ends, exits, strict=True) if changes is not None]
+        ways = [way for way, (changes, _) in zip(frame.ways, exits, strict=True) if changes is not None]
         if completes or any(changes is None for changes, _ in exits):
             outcomes.append(run.state.peek(frame.mark))
             ends.append(run.path if completes else frame.ends[-1])
+            ways.append(run.state.way())
         run.state.undo(frame.mark)
         run.join.paths = ends
-        run.state.merge(frame.mark, outcomes, run.join.slot, None if frame.scope.held else frame.scope.fields)
+        run.state.merge(frame.mark, outcomes, run.join.slot, None if frame.scope.held else frame.scope.fields, ways)
         run.join.paths = []
 
 

@@ -317,7 +317,7 @@ def _loop(
 
     loop = Loop(run.state.mark(), len(run.frame.modes), len(run.frame.leaving))
     loop.statement, loop.count = counted
-    path, later = run.path, run.later
+    path, later, apart = run.path, run.later, len(run.state.apart)
     run.frame.loops.append(loop)
     run.frame.forks += 1
     if not exact:
@@ -355,11 +355,14 @@ def _loop(
         completes = exec_block(run, orelse)
     if not loop.breaks:
         return completes
-    outcomes: list[Changes] = list(loop.breaks)
+    outcomes: list[Changes] = [changes for changes, _ in loop.breaks]
+    ways = [way for _, way in loop.breaks]
     if completes and not endless:
         outcomes.append(run.state.peek(loop.mark))
+        ways.append(run.state.way())
     run.state.undo(loop.mark)
-    run.state.merge(loop.mark, outcomes, run.join.slot)
+    run.state.merge(loop.mark, outcomes, run.join.slot, ways=ways)
+    del run.state.apart[apart:]
     if may_be_none:
         doubts.doubt(run, doubts.written(run, loop.mark))
     return True
@@ -375,16 +378,20 @@ def _round(run: Run, loop: Loop, body: Callable[[], bool]) -> bool:
     run.breathe()
     loop.round_mark = run.state.mark()
     loop.continues = []
+    apart = len(run.state.apart)
     # What a round decided for good (`if done: break`) holds in the next one too.
     run.path = path = (run.path, Round(loop), True)
     completes = body()
     if loop.continues:
         run.path = path
-        outcomes = list(loop.continues)
+        outcomes = [changes for changes, _ in loop.continues]
+        ways = [way for _, way in loop.continues]
         if completes:
             outcomes.append(run.state.peek(loop.round_mark))
+            ways.append(run.state.way())
         run.state.undo(loop.round_mark)
-        run.state.merge(loop.round_mark, outcomes, run.join.slot)
+        run.state.merge(loop.round_mark, outcomes, run.join.slot, ways=ways)
+        del run.state.apart[apart:]
         return True
     return completes
 

@@ -144,7 +144,7 @@ class _Half:
     def end(self) -> Value:
         """Run the rest."""
         run, frame = self.run, self.frame
-        frame.exits, frame.ends, frame.mark = [], [], run.state.mark()
+        frame.exits, frame.ends, frame.ways, frame.mark = [], [], [], run.state.mark()
         self._inside(self._rest)
         return NONE
 

@@ -16,7 +16,7 @@ from gradls.flow.names import Names, Question
 from gradls.flow.notes import Event, TensorState
 from gradls.flow.paths import Path
 from gradls.flow.program import File
-from gradls.flow.state import Assumed, Changes, Fields, State
+from gradls.flow.state import Assumed, Changes, Fields, State, Way
 from gradls.flow.values import Class, Function, Instance, Lib, Tensor, Unknown, Value
 from gradls.flow.variants import Seen
 from gradls.syntax.source import Source
@@ -107,8 +107,8 @@ class Loop:
         self.late = False
         """Is one of these taken in a later round?"""
         self.round_mark = mark
-        self.breaks: list[Changes] = []
-        self.continues: list[Changes] = []
+        self.breaks: list[tuple[Changes, Way]] = []
+        self.continues: list[tuple[Changes, Way]] = []
 
 
 Calls = tuple[At, Function, Any]
@@ -135,6 +135,7 @@ class Frame:
         "receiver",
         "scope",
         "unbound",
+        "ways",
         "yields",
     )
 
@@ -144,6 +145,8 @@ class Frame:
         self.file = file
         self.function = function
         self.exits: list[tuple[Changes | None, Value]] = []
+        self.ways: list[Way] = []
+        """Those that led to `exits`."""
         self.ends: list[Path | None] = []
         """What was decided on the way to each of them."""
         self.forks = 0
@@ -441,6 +444,9 @@ class Run:
         """Run every arm from the state of now, and continue from all that come to their end."""
         mark = self.state.mark()
         path = self.path
+        apart = len(self.state.apart)
+        left: list[tuple[int, int]] = []
+        others: list[tuple[int, int]] = []
         outcomes: list[Changes] = []
         ends: list[Path | None] = []
         known: list[tuple[int, Any]] = []
@@ -455,6 +461,8 @@ class Run:
                     if isinstance(part, Unknown):
                         self.state.set(self.assumed, part, so)
                         known.append((id(self.assumed), part))
+                begun = self.state.clock
+                self.state.apart[apart:] = others
                 try:
                     completes = arm()
                 except OutOfBudget:
@@ -462,6 +470,10 @@ class Run:
                     raise
                 end = self.path
                 changes = self.state.capture(mark)
+                within = self.state.apart[apart + len(others) :]
+                others.append((begun, self.state.clock))
+                # What was born on a branch that comes to its end is there behind it.
+                left += within if completes else others[-1:]
                 if completes:
                     outcomes.append(changes)
                     ends.append(end)
@@ -470,6 +482,7 @@ class Run:
         finally:
             self.frame.forks -= 1
             self.path = path
+            self.state.apart[apart:] = left
         if not outcomes:
             return False
         if len(outcomes) > 1:

@@ -107,14 +107,31 @@ Changes = dict[tuple[int, Any], tuple[Fields, Any, Any]]
 """What a stretch of the analysis wrote: (identity of the fields, key) to (fields, key, last value)."""
 
 
+class Way:
+    """A way on which a block was left: what was there by then. `until` is when that was, `apart` are the times, each
+    from behind the first to the second, of which nothing was: those of other branches."""
+
+    __slots__ = ("apart", "until")
+
+    def __init__(self, until: int, apart: tuple[tuple[int, int], ...]) -> None:
+        self.until = until
+        self.apart = apart
+
+    def has(self, born: int) -> bool:
+        """Was something that was born then there?"""
+        return born <= self.until and not any(first < born <= last for first, last in self.apart)
+
+
 class State:
     """Writes, undoes and merges slots."""
 
-    __slots__ = ("before", "clock", "trail")
+    __slots__ = ("apart", "before", "clock", "trail")
 
     def __init__(self) -> None:
         self.trail: list[tuple[Fields, Any, Any]] = []
         self.clock = 0
+        self.apart: list[tuple[int, int]] = []
+        """The times of branches that do not lead to where the analysis is, as far as they still matter."""
         self.before: Any = MISSING
         """What the slot that is being joined held before the branches."""
 
@@ -174,6 +191,10 @@ class State:
             else:
                 self.set(fields, key, value)
 
+    def way(self) -> Way:
+        """The way that led here."""
+        return Way(self.clock, tuple(self.apart))
+
     def forget(self, mark: tuple[int, int], fields: Fields) -> None:
         """Forget that `fields`, at which nobody will look any more, were written since `mark`."""
         trail, start = self.trail, mark[0]
@@ -186,6 +207,7 @@ class State:
         outcomes: Sequence[Changes],
         join: Callable[[Any, list[Any]], Any],
         over: Fields | None = None,
+        ways: Sequence[Way] = (),
     ) -> list[tuple[Fields, Any]]:
         """Continue from several outcomes of branches that all began at `mark`.
 
@@ -193,6 +215,8 @@ class State:
         other branches never had it. A slot that a branch left empty does not count: code that reads it later would
         fail on that branch, so it is taken that it does not come that way. For those in `ABSENT`, and those that may be
         filled elsewhere, it is known what they are.
+        With `ways`, one for each outcome, these are no branches but ways on which a block was left one after the
+        other: on each, what was born before is what it was by then.
         Slots of `over` are not joined, at which nobody will look any more. What is given back are those slots, born
         before the branches, that only some of them filled.
         """
@@ -204,7 +228,7 @@ class State:
         missing: list[tuple[Entries, Any]] = []
         for slot, (fields, key, _) in _in_order(outcomes, mark[1], over):
             inside = fields.born > mark[1]
-            present = _ends(outcomes, slot, fields, inside)
+            present = _ends(outcomes, slot, fields, inside, ways)
             partly = len(present) < len(outcomes)
             if present and partly and not inside:
                 if isinstance(fields, Entries):
@@ -251,15 +275,18 @@ def _in_order(
     return young + old
 
 
-def _ends(outcomes: Sequence[Changes], slot: tuple[int, Any], fields: Fields, inside: bool) -> list[Any]:
+def _ends(
+    outcomes: Sequence[Changes], slot: tuple[int, Any], fields: Fields, inside: bool, ways: Sequence[Way]
+) -> list[Any]:
     """What a slot holds behind the branches that do not leave it empty; `inside`: it was born in one of them."""
     key = slot[1]
-    before: Any = MISSING if inside else fields.get(key, MISSING)
+    before: Any = fields.get(key, MISSING)
     present: list[Any] = []
-    for changes in outcomes:
+    for number, changes in enumerate(outcomes):
         change = changes.get(slot)
-        value = before if change is None else change[2]
-        if value is MISSING and not inside:
+        there = not inside or (bool(ways) and ways[number].has(fields.born))
+        value = change[2] if change is not None else before if there else MISSING
+        if value is MISSING and there:
             value = ABSENT.get(key, MISSING)
             if value is MISSING and fields.elsewhere is not None:
                 value = fields.elsewhere.get(key, MISSING)

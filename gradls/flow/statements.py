@@ -286,6 +286,7 @@ def _return(run: Run, statement: ast.Return) -> bool:
     contexts.leave_blocks(run, 0, 0)
     frame.ends.append(run.path)
     frame.exits.append((_peek(run, frame.mark) if frame.forks else None, value))
+    frame.ways.append(run.state.way())
     # What is in a container now: what was put there is taken back before others look at it.
     parts = tuple(tensors_in(value)) if isinstance(value, (Sequence, Mapping, Choice)) else (value,)
     run.event("return", statement, value, function=frame.function, parts=parts)
@@ -309,7 +310,7 @@ def _break(run: Run, statement: ast.stmt) -> bool:
     if run.frame.loops:
         loop = run.frame.loops[-1]
         contexts.leave_blocks(run, loop.modes, loop.leaving)
-        loop.breaks.append(_peek(run, loop.mark))
+        loop.breaks.append((_peek(run, loop.mark), run.state.way()))
     return False
 
 
@@ -317,7 +318,7 @@ def _continue(run: Run, statement: ast.stmt) -> bool:
     if run.frame.loops:
         loop = run.frame.loops[-1]
         contexts.leave_blocks(run, loop.modes, loop.leaving)
-        loop.continues.append(_peek(run, loop.round_mark))
+        loop.continues.append((_peek(run, loop.round_mark), run.state.way()))
     return False
 
 

@@ -182,4 +182,5 @@ def _leave(run: Run) -> bool:
     frame = run.frame
     frame.ends.append(run.path)
     frame.exits.append((run.state.peek(frame.mark) if frame.forks else None, run.unknown("syntax")))
+    frame.ways.append(run.state.way())
     return False

@@ -121,6 +121,46 @@ PROGRAMS = {
             doubled.sum().backward()
         again = weight
     """,
+    "what is changed behind an early return or break": """
+        weight = torch.ones(3, requires_grad=True)
+        def detached():
+            result = weight * 2
+            if many:
+                return result
+            result.detach_()
+            return result
+        def flagged():
+            result = torch.zeros(3)
+            if not many:
+                return result
+            result.requires_grad_()
+            return result
+        def frozen():
+            net = nn.Linear(3, 3)
+            for _ in range(2):
+                if many:
+                    return net
+            net.requires_grad_(False)
+            return net
+        one, other, third = detached(), flagged(), frozen().weight
+        for _ in range(3):
+            total = torch.zeros(3)
+            held = [weight]
+            if not many:
+                break
+            total += weight
+            held[0] = weight.detach()
+        of_total, of_held = total * 1, held[0]
+        def apart():
+            if many:
+                result = weight * 2
+                result.detach_()
+                return result
+            other = torch.zeros(3)
+            other.requires_grad_()
+            return other
+        flag = apart()
+    """,
     "a view in the forward of a custom function": """
         class Same(torch.autograd.Function):
             @staticmethod
