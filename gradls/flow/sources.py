@@ -25,8 +25,9 @@ class Sources(NamedTuple):
     parts: list[Node]
 
 
-def sources(root: Node) -> Sources:
-    """The ends of the ways that a gradient may take from `root` through operations that are known."""
+def sources(root: Node, *, beyond: bool = True) -> Sources:
+    """The ends of the ways that a gradient may take from `root` through operations that are known. `beyond`: they go
+    on behind cuts of which it is not certain that there was a gradient, and where it is zero."""
     calls: list[Node] = []
     data: list[Node] = []
     arguments: list[Node] = []
@@ -37,6 +38,8 @@ def sources(root: Node) -> Sources:
     while todo:
         part, is_target = todo.pop()
         node = whole(part)
+        if not beyond and (node.cut is not None or node.zero):
+            continue
         if node.kind == "opaque" and not node.get("pure"):
             if is_call(node):
                 calls.append(node)

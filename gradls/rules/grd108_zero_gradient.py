@@ -10,6 +10,7 @@ from gradls.flow.reach import terms, walk
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.unknown_criteria import stops
 from gradls.rules.words import backward_step, code, owners, place
 
 
@@ -128,6 +129,13 @@ class ZeroGradient(Rule):
                 yield self.finding(place(node.at), message, [backward_step(facts, event)], severity=severity)
         if sums:
             yield from self._of_terms(facts, told)
+        for event, flat in facts.each(_of_unknown):
+            if flat.at is not None and not (flat in blocked and blocked[flat][1]):
+                message = (
+                    f"the gradient of {code(facts, flat.at.node)} is zero everywhere: it never moves what computes that"
+                )
+                story = [backward_step(facts, event)]
+                yield self.finding(place(flat.at), message, story, severity=Severity.INFORMATION)
 
     def _of_terms(self, facts: Facts, told: set[Tensor]) -> Iterator[Finding]:
         """A term of a loss that has no other gradient than one which cancels itself: the commitment of a second
@@ -156,6 +164,15 @@ class ZeroGradient(Rule):
                     story = [Step(place(term.at), "this is the term")] if term.at is not None else []
                     story.append(backward_step(facts, event))
                     yield self.finding(place(node.at), message, story, severity=Severity.INFORMATION)
+
+
+def _of_unknown(facts: Facts) -> Iterator[tuple[Event, Node]]:
+    """Operations with such a gradient before an unknown network, and a backward that goes to nothing else."""
+    told: set[ast.AST] = set()
+    for event, stop, _ in stops(facts):
+        if stop.cut is None and stop.at is not None and stop.at.node not in told:
+            told.add(stop.at.node)
+            yield event, stop
 
 
 def _age(leaf: Tensor) -> int:

@@ -102,8 +102,13 @@ def is_used_as_module(facts: Facts, value: Value) -> bool:
         *getattr(answer, "bases", ()),
     ):
         return True
-    used = {name for name in _OF_MODULES if name in value.fields}
+    used = used_as_module(value)
     return bool(used & {"parameters", "named_parameters"}) or len(used) >= 2
+
+
+def used_as_module(value: Value) -> set[str]:
+    """The methods of modules that the program asks something unknown for."""
+    return {name for name in _OF_MODULES if name in value.fields} if isinstance(value, Unknown) else set()
 
 
 _KEEP = frozenset((

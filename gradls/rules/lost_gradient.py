@@ -18,9 +18,12 @@ from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.registration import lists_of_parameters, optimized
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import order_of
+from gradls.rules.unknown_criteria import before_criteria
 from gradls.rules.unknown_networks import behind_inputs
 from gradls.rules.words import backward_step, code, origin, owners, place
 
+_VAGUE = frozenset(("forward", "given", "quiet", "network", "criterion"))
+"""What a cut costs if something unknown is as it seems to be."""
 DELIBERATE = frozenset(("detach", "data", "no_grad"))
 """Cuts that are written to cut: a part of a model behind one may be frozen on purpose."""
 
@@ -41,7 +44,7 @@ class LostGradientRule(Rule):
     def losses(self, facts: Facts) -> Iterator[Lost]:
         """The cuts that this rule tells."""
         told: set[ast.AST] = set()
-        for lost in (*lost_gradients(facts), *cuts_in_forward(facts), *behind_inputs(facts)):
+        for lost in (*lost_gradients(facts), *cuts_in_forward(facts), *behind_inputs(facts), *before_criteria(facts)):
             cut = lost.cut.cut
             if cut is None or cut.kind not in self.kinds or (lost.why == "forward" and cut.at.node in told):
                 continue
@@ -70,6 +73,9 @@ class LostGradientRule(Rule):
         elif lost.why == "given":
             end = f"this loss has no graph, and {code(facts, lost.backward.at.node)} raises"
             message = f"{what}: unless the data that it is compared with require grad, {end}"
+        elif lost.why == "criterion":
+            end = f"this loss has no graph, and {code(facts, lost.backward.at.node)} raises"
+            message = f"{what}: unless what computes the loss has parameters of its own, {end}"
         elif lost.why == "quiet":
             end = f"this loss has no graph, and {code(facts, lost.backward.at.node)} raises"
             message = f"{what}: unless what is called there switches them on again, {end}"
@@ -98,7 +104,7 @@ class LostGradientRule(Rule):
         in_forward = Step(place(lost.backward.at), "this is what it returns")
         story.append(in_forward if lost.why == "forward" else backward_step(facts, lost.backward))
         severities = {"raises": Severity.ERROR, "untrained": self.untrained}
-        severities |= dict.fromkeys(("forward", "given", "quiet", "network"), Severity.INFORMATION)
+        severities |= dict.fromkeys(_VAGUE, Severity.INFORMATION)
         severity = severities.get(lost.why, Severity.WARNING)
         if lost.why == "parameters" and cut.kind in DELIBERATE and _part_of_trained(facts, lost):
             message = (
@@ -107,7 +113,7 @@ class LostGradientRule(Rule):
             )
             severity = Severity.INFORMATION
         fixes = self.fixes(facts, lost)
-        if lost.why in ("untrained", "forward", "given", "network"):
+        if lost.why == "untrained" or (lost.why in _VAGUE and lost.why != "quiet"):
             # It may be meant: a weight that a gradient gives, say.
             fixes = [dataclasses.replace(fix, safety=Safety.SUGGESTED) for fix in fixes]
         return self.finding(place(cut.at), message, story, fixes, severity)

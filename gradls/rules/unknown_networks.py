@@ -29,12 +29,12 @@ def _in_chapter(facts: Facts) -> Iterator[Lost]:
     optimizers = _alternating(facts) if any(facts.of("unknown-step")) and not facts.unfinished else set()
     if len(optimizers) < 2 or any(facts.of("step")):
         return
-    roots = [(event, _root(event)) for event in facts.of("backward")]
+    roots = [(event, root_of(event)) for event in facts.of("backward")]
     reached: set[Value] = set()
     for _, root in roots:
         if root is None or sources(root).others:
             return
-        reached.update(_network(node) for node in walk(root, follow="maybe") if is_call(node))
+        reached.update(network_of(node) for node in walk(root, follow="maybe") if is_call(node))
     if len(reached) >= len(optimizers):
         return
     for event, root in roots[:0:-1]:
@@ -60,13 +60,14 @@ def _alternating(facts: Facts) -> set[Value]:
     return found
 
 
-def _root(event: Event) -> Node | None:
+def root_of(event: Event) -> Node | None:
+    """What a backward is called on, also where that is something unknown."""
     if event.node is not None:
         return event.node
     return event.value.fields.get(("node",)) if isinstance(event.value, Unknown) else None
 
 
-def _network(call: Node) -> Value:
+def network_of(call: Node) -> Value:
     """What is called, or that of which it is a method or a part."""
     value = call.get("called")
     while isinstance(value.fields.get("of"), Unknown) and value.fields["of"].origin != "argument":
@@ -80,7 +81,7 @@ def _on_input(root: Node, reached: set[Value]) -> Node | None:
         if is_call(call):
             for cut in frontier(call):
                 behind = [node for node in walk(cut) if is_call(node)]
-                if cut.cut is not None and behind and not any(_network(node) in reached for node in behind):
+                if cut.cut is not None and behind and not any(network_of(node) in reached for node in behind):
                     return cut
     return None
 
@@ -137,10 +138,10 @@ def _left(facts: Facts, step: Event, since: list[Event]) -> Leftover | None:
 
 
 def _networks(backward: Event) -> frozenset[Value]:
-    root = _root(backward)
+    root = root_of(backward)
     if root is None or sources(root).others:
         return frozenset()
-    return frozenset(_network(node) for node in walk(root, follow="maybe") if is_call(node))
+    return frozenset(network_of(node) for node in walk(root, follow="maybe") if is_call(node))
 
 
 def _opposed(facts: Facts, one: Event, other: Event) -> bool:
@@ -155,7 +156,7 @@ def _opposed(facts: Facts, one: Event, other: Event) -> bool:
 
 def _wanted(facts: Facts, backward: Event) -> list[tuple[frozenset[Value], int]]:
     """Which networks the losses of a backward compare with nothing but zeros or ones."""
-    root = _root(backward)
+    root = root_of(backward)
     behind = set(walk(root, follow="maybe")) if root is not None else set()
     found: list[tuple[frozenset[Value], int]] = []
     for event in facts.of("loss"):
@@ -164,7 +165,7 @@ def _wanted(facts: Facts, backward: Event) -> list[tuple[frozenset[Value], int]]
         made = history(label.value) if label is not None else None
         number = _CONSTANTS.get(made.op.removesuffix("_like")) if made is not None else None
         if event.node in behind and one is not None and number is not None:
-            networks = frozenset(_network(node) for node in walk(one, follow="maybe") if is_call(node))
+            networks = frozenset(network_of(node) for node in walk(one, follow="maybe") if is_call(node))
             found.append((networks, number))
     return found
 

@@ -170,8 +170,10 @@ def unknown_method(run: Run, name: str, receiver: Unknown, call: Call) -> Value 
     flowing = [value for key, value in bound.items() if key in op.differentiable or key == op.params[0]]
     result = unknown_operation(run, name, flowing, call.node, pure=True, given=[receiver, *call.values])
     assert isinstance(result, Unknown)
+    node = result.fields.get(("node",))
+    if node is not None and op.outputs and op.outputs[0].gradient == "zero":
+        node.zero = True
     if all(output.gradient == "none" or output.dtype in ("int", "bool") for output in op.outputs):
-        node = result.fields.get(("node",))
         if node is not None and not is_plain(result) and all(output.dtype in ("int", "bool") for output in op.outputs):
             node.cut = Cut("integer", run.at(call.node), False)
         result.unrecorded = True
