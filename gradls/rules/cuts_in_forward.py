@@ -14,6 +14,7 @@ from gradls.flow.lost import Lost
 from gradls.flow.reach import frontier, lost_leaves, walk
 from gradls.flow.values import Class, Function, Tensor, Unknown, Value
 from gradls.rules.training_order import outermost
+from gradls.syntax.walk import walk as walk_text
 
 _KINDS = frozenset(("detach", "data", "no_grad", "integer", "no_derivative", "number", "numpy"))
 """The cuts that may be made by mistake in a forward. What an action or a new leaf costs is told elsewhere."""
@@ -24,7 +25,8 @@ def cuts_in_forward(facts: Facts) -> list[Lost]:
     """The cuts in a `forward` that nobody in the file calls, behind which there are parameters that get no gradient.
 
     Either of all that the methods of the class give away nothing has a gradient to the parameters, while others get
-    one; or the parameters are made by the class itself, and this is the only place where it uses them.
+    one, or all of them are of layers that the class makes itself, and nothing in it says that they are not to be
+    trained; or the parameters are made by the class itself, and this is the only place where it uses them.
     """
     found: list[Lost] | None = facts.memo.get("cuts-in-forward")
     if found is None:
@@ -54,7 +56,7 @@ def _costly_cuts(facts: Facts) -> Iterator[Lost]:
         return
     reached = set(_reached(facts))
     found: dict[ast.AST, Lost] = {}
-    for event in returned if reached else ():
+    for event in returned if reached else filter(_is_of_what_trains, returned):
         for root in (root for part in event.parts for root in _roots(part)):
             for node in frontier(root):
                 cut = node.cut
@@ -66,6 +68,27 @@ def _costly_cuts(facts: Facts) -> Iterator[Lost]:
                 if leaves:
                     found[cut.at.node] = Lost(known.cut if known else node, event, leaves, "forward")
     yield from found.values()
+
+
+def _is_of_what_trains(event: Event) -> bool:
+    """Is it the `forward` of a class of modules of which nothing says that it is not to be trained?"""
+    cls = event.function.owner
+    return isinstance(cls, Class) and cls.source is event.at.source and event.at.source.once(_says_nothing, cls.node)
+
+
+_NOT_TRAINED = frozenset(("eval", "requires_grad_", "requires_grad", "load_state_dict", "no_grad", "inference_mode"))
+
+
+def _says_nothing(cls: ast.ClassDef) -> bool:
+    """Is nothing in the text of a class about frozen or loaded parameters, or about methods without gradients?"""
+    for part in walk_text(cls):
+        if isinstance(part, ast.FunctionDef) and part.name == "forward" and part.decorator_list:
+            return False
+        if isinstance(part, ast.Attribute) and part.attr in _NOT_TRAINED:
+            return False
+        if isinstance(part, ast.keyword) and part.arg in ("pretrained", "weights"):
+            return False
+    return True
 
 
 def _reached(facts: Facts) -> Iterator[Tensor]:
