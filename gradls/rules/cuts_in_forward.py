@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from gradls.flow.contents import is_plain, tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node
+from gradls.flow.graph import Cut, Node
 from gradls.flow.hierarchy import is_module_class
 from gradls.flow.lost import Lost
 from gradls.flow.reach import frontier, lost_leaves, walk
@@ -60,7 +60,7 @@ def _costly_cuts(facts: Facts) -> Iterator[Lost]:
         for root in (root for part in event.parts for root in _roots(part)):
             for node in frontier(root):
                 cut = node.cut
-                if cut is None or not _may_be_a_mistake(facts, node):
+                if cut is None or not _may_be_a_mistake(facts, node) or not (reached or _goes_on(facts, cut)):
                     continue
                 known = found.get(cut.at.node)
                 lost = [leaf for leaf in lost_leaves(node) if leaf.is_parameter and leaf not in reached]
@@ -77,6 +77,15 @@ def _is_of_what_trains(event: Event) -> bool:
 
 
 _NOT_TRAINED = frozenset(("eval", "requires_grad_", "requires_grad", "load_state_dict", "no_grad", "inference_mode"))
+
+
+def _goes_on(facts: Facts, cut: Cut) -> bool:
+    """Is the value, which nobody means to be without a gradient, computed with after it was cut off? What is returned
+    as labels, as numbers, or in a detached form, is what a model for predictions gives."""
+    return cut.kind in _OF_VALUES and not isinstance(facts.statement(cut.at.node), ast.Return)
+
+
+_OF_VALUES = frozenset(("detach", "data", "number", "numpy"))
 
 
 def _says_nothing(cls: ast.ClassDef) -> bool:

@@ -54,6 +54,33 @@ def test_a_part_that_no_gradient_reaches(rule: str, blamed: str, cut: str) -> No
     assert reported(rule, program) == [("information", blamed)]
 
 
+@pytest.mark.parametrize(("rule", "blamed", "cut"), CUTS)
+def test_nothing_that_is_returned_has_a_gradient(rule: str, blamed: str, cut: str) -> None:
+    """Labels, and what is computed without gradients, may be all that a model is for."""
+    program = _program(cut, "return torch.sigmoid(h)")
+    scope = {"torch": torch, "nn": torch.nn}
+    exec(compile(program, "model.py", "exec"), scope)
+    assert not scope["Net"]()(torch.randn(4, 3)).requires_grad
+    meant = rule in ("GRD106", "GRD107")
+    assert reported(rule, program) == ([] if meant else [("information", blamed)])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("h = h.detach()\n        return torch.sigmoid(h)", "return torch.sigmoid(h.detach())"),
+        ("self.first(x)", "self.first(x) if self.first.weight.requires_grad else x"),
+        ("    def forward", "    @torch.jit.export\n    def forward"),
+        ("super().__init__()", "super().__init__()\n        self.eval()"),
+        ("self.first, self.last", "self.other = load(pretrained=True)\n        self.first, self.last"),
+    ],
+)
+def test_a_model_that_is_not_trained(old: str, new: str) -> None:
+    program = _program("h = h.detach()", "return torch.sigmoid(h)")
+    assert old in program
+    assert reported("GRD101", program.replace(old, new)) == []
+
+
 @pytest.mark.parametrize(
     "rest", ["return self.last(h) + way", "return self.last(h), way", "self.way = way\nreturn self.last(h)"]
 )
