@@ -233,8 +233,16 @@ def _judge_unknown(facts: Facts, event: Event, first: Argument, second: Argument
     if is_data(first.value, second.value) and _is_result(second.value) and _is_differentiated(facts, event):
         reason = "no parameter had a part in the first, so the loss trains nothing through it"
         return _Swap(first, second, Severity.INFORMATION, reason)
+    if _is_constant(first.value) and not is_data(second.value, first.value) and history(second.value) is not None:
+        return _Swap(first, second, Severity.INFORMATION, "what is in the place of the prediction is a constant")
     known = any(is_data(a, b) or is_computed(facts, a) for a, b in permutations((first.value, second.value)))
     return None if known else _judge_names(event, first, second)
+
+
+def _is_constant(value: Value) -> bool:
+    """Is it made of tensors that are made from nothing, such as `torch.ones_like(x)`?"""
+    parts = list(walk(value.node)) if isinstance(value, Tensor) and value.requires_grad is False else []
+    return bool(parts) and all(part.kind != "opaque" and (part.leaf is not None or part.edges) for part in parts)
 
 
 def _is_result(value: Value) -> bool:

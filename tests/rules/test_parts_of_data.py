@@ -139,3 +139,20 @@ def test_each_of_many_modules_is_initialized(count: int) -> None:
         optimizer.step()
     """
     assert [severity for severity, _ in reported("GRD607", program)] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "found"),
+    [
+        ("F.binary_cross_entropy_with_logits(torch.ones_like(scores), scores)", 1),
+        ("F.binary_cross_entropy_with_logits(torch.full_like(scores, 0.9).to(device), scores.view(-1))", 1),
+        ("nn.BCELoss()(torch.zeros(3, 1), judge(scores))", 1),
+        ("F.binary_cross_entropy_with_logits(scores, torch.ones_like(scores))", 0),
+        ("F.binary_cross_entropy_with_logits(torch.zeros(3), torch.ones(3))", 0),
+        ("F.binary_cross_entropy_with_logits(torch.zeros_like(scores) + scores, judge(scores))", 0),
+        ("F.mse_loss(torch.ones_like(scores), scores)", 0),
+    ],
+)
+def test_a_constant_is_no_prediction(loss: str, found: int) -> None:
+    program = f"def measure(scores, judge, device):\n    return {loss}"
+    assert [severity for severity, _ in reported("GRD401", program)] == ["information"] * found
