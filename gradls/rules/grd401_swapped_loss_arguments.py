@@ -241,8 +241,12 @@ def _judge_unknown(facts: Facts, event: Event, first: Argument, second: Argument
 
 def _is_constant(value: Value) -> bool:
     """Is it made of tensors that are made from nothing, such as `torch.ones_like(x)`?"""
-    parts = list(walk(value.node)) if isinstance(value, Tensor) and value.requires_grad is False else []
-    return bool(parts) and all(part.kind != "opaque" and (part.leaf is not None or part.edges) for part in parts)
+    if not isinstance(value, Tensor) or value.requires_grad is not False:
+        return False
+    return all(
+        part.cut is None and (bool(part.edges) if part.leaf is None else part.leaf.requires_grad is False)
+        for part in walk(value.node)
+    )
 
 
 def _is_result(value: Value) -> bool:
