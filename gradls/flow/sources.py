@@ -38,7 +38,9 @@ def sources(root: Node, *, beyond: bool = True) -> Sources:
     while todo:
         part, is_target = todo.pop()
         node = whole(part)
-        if not beyond and (node.cut is not None or node.zero):
+        if node.cut is not None and (node.cut.kind == "data" or not beyond):
+            continue
+        if node.zero and not beyond:
             continue
         if node.kind == "opaque" and not node.get("pure"):
             if is_call(node):

@@ -21,6 +21,7 @@ def train(model, criterion, optimizer, loader, head=None):
 """
 CUT = [
     ("GRD101", "model(x).detach()", "out = model(x).detach()"),
+    ("GRD101", "model(x).data", "out = model(x).data.view(4, 3)"),
     ("GRD106", "torch.no_grad()", "with torch.no_grad():\n            out = model(x)"),
     ("GRD107", "model(x).argmax(dim=1)", "out = model(x).argmax(dim=1).unsqueeze(1).repeat(1, 3)"),
 ]
@@ -50,6 +51,8 @@ def test_a_gradient_of_zero(loss: str) -> None:
     [
         ("model.eval()", "out = model(x).detach()", "criterion(out, y)"),
         ("pass", "out = model(x).detach()", "criterion(out, y)"),
+        ("model.train()", "x = x.data\n        out = model(x)", "criterion(out, y.data)"),
+        ("model.train()", "out = model(x.data)\n        seen = out.data", "criterion(out, y)"),
         ("model.train()\n    criterion.train()", "out = model(x).detach()", "criterion(out, y)"),
         ("model.train()", "out = model(x).detach()", "criterion(head(out), y)"),
         ("model.train()", "out = model(x).detach()", "criterion(out, model(y))"),

@@ -9,7 +9,8 @@ from gradls.autograd.ops import find_op
 from gradls.flow import dtypes, truth
 from gradls.flow.arguments import Call
 from gradls.flow.backward import gradient_of
-from gradls.flow.graph import Edge, Node
+from gradls.flow.contents import is_plain, opaque
+from gradls.flow.graph import Cut, Edge, Node, edge
 from gradls.flow.models.registry import attribute, setter
 from gradls.flow.operations import apply, cut_node, cut_tensor
 from gradls.flow.reach import leaves_of
@@ -51,6 +52,14 @@ def data_of_unknown(run: Run, value: Unknown, node: ast.expr) -> Value:
     if found is None:
         found = run.unknown("attribute", "data")
         found.plain, found.unrecorded = value.plain, True
+        if not is_plain(value):
+            # If that is a tensor, this has no history.
+            at = run.at(node)
+            edges = (edge(opaque(run, value), None),)
+            cut = Node(run.state, "attribute", at, edges, kind="opaque", cut=Cut("data", at, False))
+            cut.label = "data"
+            cut.fields["value"] = found
+            found.fields["node",] = cut
         value.fields["data"] = found
     return found
 
