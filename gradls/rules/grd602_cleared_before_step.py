@@ -27,6 +27,7 @@ from gradls.rules.training_order import (
     receiver_of,
     rounds_of,
 )
+from gradls.rules.unknown_networks import networks_differentiated
 from gradls.rules.unused_gradients import fates
 from gradls.rules.words import code, place
 
@@ -193,8 +194,10 @@ class ClearedBeforeStep(Rule):
     def _of_unknown(self, facts: Facts) -> Iterator[Finding]:
         """A function that is given the optimizer, or the model: what they are, only their names tell."""
         seen: set[ast.AST] = set()
+        networks, several = set(facts.each(networks_differentiated)), _stepping_several(facts)
         for number, clear in facts.numbered(*CLEARS):
-            if clear.at.node in seen or not is_vague_optimizer(clear):
+            of_network = clear.value in networks and outermost(clear) not in several
+            if clear.at.node in seen or not (is_vague_optimizer(clear) or of_network):
                 continue
             end, made = _next_step(facts, number, clear)
             step = facts.events[end] if end else None
@@ -211,7 +214,10 @@ class ClearedBeforeStep(Rule):
             else:
                 continue
             seen.add(clear.at.node)
-            message = f"{if_it_is_one(clear, name)}{code(facts, clear.at.node)} {message}: nothing is learned"
+            condition = if_it_is_one(clear, name)
+            if of_network:
+                condition = f"if {code(facts, step.at.node)} is that of its optimizer, "
+            message = f"{condition}{code(facts, clear.at.node)} {message}: nothing is learned"
             story.append(Step(place(step.at), "no gradient is there for this step"))
             yield self.finding(place(clear.at), message, story, severity=Severity.INFORMATION)
 
@@ -393,25 +399,37 @@ def _last_four(order: Order, end: int, tensors: frozenset[Tensor]) -> list[Momen
     return found[::-1]
 
 
+def _stepping_several(facts: Facts) -> set[object]:
+    """The functions that step several optimizers, one of which may have the parameters of a model, and others not."""
+    first: dict[object, Value | None] = {}
+    return {
+        outermost(event)
+        for event in facts.of(*STEPS)
+        if first.setdefault(outermost(event), event.value) is not event.value
+    }
+
+
 def _next_step(facts: Facts, number: int, clear: Event) -> tuple[int, list[Value]]:
-    """The number of the step of the same optimizer that follows an event, 0 if gradients may be computed before it,
-    and what unknown code made in between."""
-    made: list[Value] = []
+    """The number of the step of the same optimizer that follows an event, or of any if a model is cleared, 0 if
+    gradients may be computed before it, and what unknown code made in between."""
+    made: dict[ast.AST, Value] = {}
+    of_model = not is_vague_optimizer(clear)
     for later, event in enumerate(facts.events[number + 1 :], number + 1):
-        if event.kind in STEPS and event.value is clear.value:
+        if event.kind in STEPS and (event.value is clear.value or (of_model and is_vague_optimizer(event))):
             near = event.calls == clear.calls and rounds_of(event.path) == rounds_of(clear.path)
-            return (later if near else 0), made
+            made.pop(event.at.node, None)
+            return (later if near else 0), list(made.values())
         if event.kind in ("backward", "grad-call", "grad-set", "unknown-zero-grad", "zero-grad"):
-            return 0, made
+            return 0, []
         if event.kind == "return" and event.calls == clear.calls:
-            return 0, made
+            return 0, []
         if event.kind == "unknown-attribute-set" and event.name == "grad":
-            return 0, made
+            return 0, []
         if event.kind == "unknown-call" and not is_method_of(event, clear.value):
             if clear.value in event.arguments:
-                return 0, made
-            made.append(event.info.get("result") or Host("object"))
-    return 0, made
+                return 0, []
+            made[event.at.node] = event.info.get("result") or Host("object")
+    return 0, []
 
 
 def _goes_into(result: Value, backward: Event) -> bool:

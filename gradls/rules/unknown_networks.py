@@ -67,6 +67,15 @@ def root_of(event: Event) -> Node | None:
     return event.value.fields.get(("node",)) if isinstance(event.value, Unknown) else None
 
 
+def networks_differentiated(facts: Facts) -> Iterator[Value]:
+    """The unknown networks that a backward may go through."""
+    for event in facts.of("backward"):
+        root = root_of(event)
+        for node in walk(root, follow="maybe") if root is not None else ():
+            if is_call(node):
+                yield network_of(node)
+
+
 def network_of(call: Node) -> Value:
     """What is called, or that of which it is a method or a part."""
     value = call.get("called")

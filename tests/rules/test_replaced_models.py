@@ -171,3 +171,27 @@ def train(model, optimizer, loader):
         loss.backward()
 """
     assert len(reported("GRD602", program)) == found
+
+
+CLEARED = """
+def train(net, criterion, optimizer, loader, other):
+    for x, y in loader:
+        {body}
+"""
+NET_CLEAR, LOSS, STEP_IT = "net.zero_grad()", "loss = criterion(net(x), y)", "optimizer.step()"
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ([LOSS, BACKWARD, NET_CLEAR, STEP_IT], 1),
+        ([NET_CLEAR, LOSS, STEP_IT, BACKWARD], 1),
+        ([NET_CLEAR, LOSS, BACKWARD, STEP_IT], 0),
+        ([LOSS, BACKWARD, STEP_IT, NET_CLEAR], 0),
+        ([LOSS, BACKWARD, "other.zero_grad()", STEP_IT], 0),
+        ([LOSS, BACKWARD, NET_CLEAR, STEP_IT, "other_optimizer.step()"], 0),
+    ],
+)
+def test_a_model_that_is_cleared_before_the_step(body: list[str], found: int) -> None:
+    program = CLEARED.format(body="\n        ".join(body))
+    assert [severity for severity, _ in reported("GRD602", program)] == ["information"] * found
