@@ -11,8 +11,8 @@ from gradls.flow import classes, contexts, doubts, nothing, truth
 from gradls.flow.class_text import FILLING
 from gradls.flow.elements import is_doubted
 from gradls.flow.iterators import consume, exhausted, shown
+from gradls.flow.loop import Loop
 from gradls.flow.paths import Round
-from gradls.flow.run import Loop
 from gradls.flow.state import MISSING, Changes
 from gradls.flow.values import ITEMS, Choice, Class, Host, Instance, Mapping, Sequence, Tensor, Value, host
 from gradls.syntax.walk import walk

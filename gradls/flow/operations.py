@@ -214,6 +214,7 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     ranges.remember(results[0], ranges.of_result(op.name, bound))
     steep.check(run, op.name, bound, results[0], at)
     _save(run, op, bound, results)
+    unfit_inputs.note_scattered(op, bound, results[0].node)
     if op.name in _NORMALIZED_ALONG:
         dim = bound.get("dim")
         if isinstance(dim, Host) and dim.known and type(dim.value) is int:

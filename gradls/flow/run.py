@@ -12,6 +12,7 @@ from gradls.flow import truth, unbound
 from gradls.flow.chapters import Chapter
 from gradls.flow.graph import At, Node
 from gradls.flow.join import Join
+from gradls.flow.loop import Loop
 from gradls.flow.names import Names, Question
 from gradls.flow.notes import Event, TensorState
 from gradls.flow.paths import Path
@@ -84,31 +85,6 @@ class Scope:
         while scope.parent is not None:
             scope = scope.parent
         return scope
-
-
-class Loop:
-    """A loop under analysis: the states in which it was left or continued."""
-
-    __slots__ = (
-        "breaks", "continues", "count", "late", "leaving", "mark", "modes", "passed", "round_mark", "statement",
-    )  # fmt: skip
-
-    def __init__(self, mark: tuple[int, int], modes: int = 0, leaving: int = 0) -> None:
-        self.mark = mark
-        self.modes = modes
-        """How many `with` blocks that change the grad mode are open around it."""
-        self.leaving = leaving
-        """How many context managers are entered around it."""
-        self.count: int | None = None
-        """How many rounds it has, if that is known and none of them leaves it."""
-        self.statement: ast.AST | None = None
-        self.passed: set[ast.AST] = set()
-        """Branches for every so many rounds that the first round passes by."""
-        self.late = False
-        """Is one of these taken in a later round?"""
-        self.round_mark = mark
-        self.breaks: list[tuple[Changes, Way]] = []
-        self.continues: list[tuple[Changes, Way]] = []
 
 
 Calls = tuple[At, Function, Any]

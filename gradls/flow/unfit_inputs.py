@@ -8,11 +8,13 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from gradls.autograd.modules import ModuleSpec
-from gradls.flow import dtypes, ranges
+from gradls.flow import dtypes, ranges, shapes
 from gradls.flow.hooks import HOOKS
 from gradls.flow.values import TRUE, Host, Instance, Tensor, Value
 
 if TYPE_CHECKING:
+    from gradls.autograd.ops import Op
+    from gradls.flow.graph import Node
     from gradls.flow.run import Run
 
 _OF_ONE_DTYPE = (
@@ -129,3 +131,12 @@ def _trains(run: Run, instance: Instance) -> bool:
     if run.alone:
         return instance.fields.born > run.since and instance.fields.get("training", TRUE) is TRUE
     return instance.fields.get("training") is TRUE
+
+
+def note_scattered(op: Op, bound: dict[str, Value], node: Node) -> None:
+    """What is scattered has no derivative unless there is an index for each of its elements."""
+    source, index = bound.get("src"), bound.get("index")
+    if op.name.rstrip("_") not in ("scatter", "scatter_add") or not isinstance(source, Tensor):
+        return
+    if source.requires_grad is True and isinstance(index, Tensor) and shapes.differ(source.shape, index.shape):
+        node.label, node.fields["stuck"] = "raises", (node, "scattered")

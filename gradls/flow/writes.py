@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import Op, find_op
-from gradls.flow import dtypes, ranges, shapes
+from gradls.flow import dtypes, ranges, shapes, unfit_inputs
 from gradls.flow.contents import requires_grad_in
 from gradls.flow.graph import Cut, Edge, Node, Storage, Write
 from gradls.flow.state import ABSENT
@@ -93,6 +93,7 @@ def in_place(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
     node.label = "raises" if op.outputs and op.outputs[0].gradient == "raises" else target.name
     if any(_is_negative(bound.get(name)) for name in op.negative) and bound.get("training", FALSE) is FALSE:
         node.label, node.fields["stuck"] = "raises", (node, "negative")
+    unfit_inputs.note_scattered(op, bound, node)
     before = target.writes
     written = ranges.of_result(op.name, bound)
     bump(run, target, op.name, at)

@@ -27,7 +27,8 @@ class BackwardNotImplemented(Rule):
     others. A backward of a gradient (`create_graph=True`) that reaches an operation without a second derivative:
     `hardsigmoid`, `multi_margin_loss`, `ctc_loss`, `pdist`, or a custom Function whose backward is marked with
     `@once_differentiable`. And a backward through an in-place `leaky_relu_`, `elu_`, `celu_` or `rrelu_` with a
-    negative slope, which would have to know the sign of what was overwritten.
+    negative slope, which would have to know the sign of what was overwritten, or through a `scatter` or `scatter_add`
+    of a tensor that is larger than the index: one column of indices for many columns of values.
 
     ## Why it matters
     The forward runs and looks right. Only the backward says that there is no way on.
@@ -97,6 +98,15 @@ class BackwardNotImplemented(Rule):
     y.sum().backward()  # raises RuntimeError: In-place leakyReLu backward calculation is triggered
     ```
 
+    ```python
+    import torch
+
+    messages = torch.rand(4, 3, requires_grad=True)
+    nodes = torch.tensor([0, 1, 1, 0])
+    summed = torch.zeros(2, 3).scatter_add(0, nodes.unsqueeze(-1), messages)  # fills the first column only
+    summed.sum().backward()  # raises RuntimeError: returned an invalid gradient
+    ```
+
     ## Use instead
     An operation that has a derivative; `detach()` where no gradient is meant to flow.
 
@@ -106,7 +116,10 @@ class BackwardNotImplemented(Rule):
     x = torch.rand(3, requires_grad=True)
     y = (x * 2).sub_(1).atanh()
     (y * (x.detach() // 0.3)).sum().backward()
-    assert x.grad is not None
+    messages = torch.rand(4, 3, requires_grad=True)
+    nodes = torch.tensor([0, 1, 1, 0])
+    torch.zeros(2, 3).scatter_add(0, nodes.unsqueeze(-1).expand_as(messages), messages).sum().backward()
+    assert x.grad is not None and messages.grad is not None
     ```
 
     ```python
@@ -159,6 +172,11 @@ class BackwardNotImplemented(Rule):
             )
         elif event.second == "raises":
             message = f"{maker(facts, node)} has no second derivative: {raises}"
+        elif event.second == "scattered":
+            message = (
+                f"what {maker(facts, node)} scatters has another shape than the index, and is not known to backward: "
+                f"{raises}. Give it one index for each element: `index.expand_as(src)`"
+            )
         elif event.second == "negative":
             message = f"{maker(facts, node)} works in place with a negative slope, which backward cannot undo: {raises}"
         else:

@@ -161,6 +161,13 @@ PROGRAMS = {
             return other
         flag = apart()
     """,
+    "what is scattered and not asked for": """
+        index = torch.tensor([[0], [1]])
+        base, source = torch.ones(2, 3, requires_grad=True), torch.ones(2, 3, requires_grad=True)
+        of_base, = torch.autograd.grad(base.scatter_add(1, index, source).sum(), base)
+        base.scatter(1, index, source.detach()).sum().backward()
+        torch.zeros(2, 3).scatter(1, index.expand(2, 3), source).sum().backward()
+    """,
     "a view in the forward of a custom function": """
         class Same(torch.autograd.Function):
             @staticmethod
