@@ -142,7 +142,22 @@ def _is_network(edge: Edge) -> bool:
     """Is the factor computed from data by something that is trained?"""
     parts = list(walk(edge.node, follow="flow"))
     trained = any(part.leaf is not None and part.leaf.is_parameter for part in parts)
-    return trained and any(part.leaf is not None and not part.leaf.is_parameter for part in walk(edge.node))
+    every = list(walk(edge.node))
+    if trained and any(part.leaf is not None and not part.leaf.is_parameter for part in every):
+        return True
+    return trained and any(_is_layer_of_unknown(part) for part in every)
+
+
+def _is_layer_of_unknown(node: Node) -> bool:
+    """Is it what a weight makes of data of which nothing is known, as those of an environment are?"""
+    if node.op.lower() not in _LAYERS:
+        return False
+    weighted = any(edge.node.leaf is not None and edge.node.leaf.is_parameter for edge in node.edges)
+    return weighted and any(edge.flows is not True and edge.node.leaf is None for edge in node.edges)
+
+
+_LAYERS = frozenset(("linear", "conv1d", "conv2d", "conv3d", "embedding", "lstm", "gru", "lstmcell", "grucell"))
+"""Layers that data go into, by the names of their classes and functions in small letters."""
 
 
 def _is_difference(node: Node, depth: int = 4) -> bool:

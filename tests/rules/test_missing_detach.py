@@ -249,3 +249,31 @@ for x, y in [(torch.randn(4, 3), torch.randint(0, 4, (4,)))] * 2:
 )
 def test_constant_terms(added: str, found: int) -> None:
     assert len({what for _, what in reported("GRD107", TERMS.format(added))}) == found
+
+
+EPISODE = """
+actor, critic = nn.Linear(4, 2), nn.Linear(4, 1)
+opt = torch.optim.Adam([*actor.parameters(), *critic.parameters()])
+for _ in range(3):
+    log_probs, values, rewards, state = [], [], [], env.reset()
+    while len(rewards) < 100:
+        seen = torch.from_numpy(state).float()
+        dist = torch.distributions.Categorical(logits=actor(seen))
+        action = dist.sample()
+        state, reward = env.step(action.item())
+        log_probs.append(dist.log_prob(action))
+        values.append(critic(seen))
+        rewards.append(reward)
+    returns, values = torch.tensor(rewards), torch.cat(values)
+    advantage = returns - VALUES
+    loss = -(torch.stack(log_probs) * advantage).mean() + F.mse_loss(values, returns)
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+"""
+
+
+@pytest.mark.parametrize(("values", "found"), [("values", 1), ("values.detach()", 0)])
+def test_the_advantage_of_what_an_environment_gives(values: str, found: int) -> None:
+    program = "from environments import env\n" + EPISODE.replace("VALUES", values)
+    assert [severity for severity, _ in reported("GRD118", program)] == ["information"] * found
