@@ -17,8 +17,9 @@ class UnusedLoss(Rule):
 
     ## What it finds
     In a function or loop that calls `backward()`, a single number that requires grad, is bound to a name, and is never
-    used: a penalty or a regularizer that somebody forgot to add. And a loss that begins as 0, that each round of a loop
-    assigns without reading what it was, and that is propagated after the loop.
+    used: a penalty or a regularizer that somebody forgot to add. And a loss that each round of a loop assigns without
+    reading what it was, and that is propagated after the loop: one that begins as 0, or that is computed of the round's
+    own data and of nothing that the rounds before have left.
 
     ## Why it matters
     It costs time and memory, and trains nothing: in the second case, all but the last.
@@ -133,7 +134,7 @@ class UnusedLoss(Rule):
     def _report_overwritten(self, facts: Facts, target: ast.Name, backward: Event) -> Finding:
         message = (
             f"each round of the loop overwrites `{target.id}`, which nothing reads before: only the last one is "
-            f"propagated. To add them up, write `{target.id} = {target.id} + ...`"
+            f"propagated. Propagate it in the loop, or add them up: `{target.id} = {target.id} + ...`"
         )
         story = [Step(place(backward.at), "this is after the loop")]
         return self.finding(Place(facts.source_of(target), target), message, story)
@@ -195,11 +196,14 @@ def _beside(facts: Facts, node: ast.Call, places: list[Place]) -> Place | None:
 
 
 def _propagated_after(facts: Facts, target: ast.Name, backwards: list[Event]) -> Event | None:
-    """The backward after a loop of what each of its rounds assigns to a name, which began as 0, and does not read."""
+    """The backward after a loop of what each of its rounds assigns to a name and does not read: one that began as 0, or
+    what is computed of the round's own data."""
     loop = facts.parent(facts.statement(target) or target)
     while isinstance(loop, ast.With):
         loop = facts.parent(loop)
-    if not isinstance(loop, (ast.For, ast.While)) or not _is_made_zero_before(facts, loop, target.id):
+    if not isinstance(loop, (ast.For, ast.While)):
+        return None
+    if not _is_made_zero_before(facts, loop, target.id) and not _is_of_each_round(facts, loop, target):
         return None
     within = list(ast.walk(loop))
     if any(name == target.id for node in within for name, _ in _name_read(node)):
@@ -222,6 +226,42 @@ def _is_made_zero_before(facts: Facts, loop: ast.For | ast.While, name: str) -> 
                 if isinstance(statement, ast.Assign) and any(_is_name(one, name) for one in statement.targets):
                     return isinstance(statement.value, ast.Constant) and statement.value.value in (0, 0.0)
     return False
+
+
+def _is_of_each_round(facts: Facts, loop: ast.For | ast.While, target: ast.Name) -> bool:
+    """Is a loss computed of what the loop goes through, and of nothing that the rounds before have left? Where rounds
+    lead to the result of the last one, that is all that counts."""
+    statement = facts.statement(target)
+    if not isinstance(loop, ast.For) or not isinstance(statement, ast.Assign):
+        return False
+    within = [node for part in loop.body for node in ast.walk(part)]
+    if any(isinstance(node, (ast.Break, ast.Return, ast.Yield, ast.If, ast.Try)) for node in within):
+        return False
+    given = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+    made: dict[str, list[ast.Assign]] = {}
+    others: set[str] = set()
+    for part in loop.body:
+        for name in (node.id for node in ast.walk(part) if isinstance(node, ast.Name) and not _is_read(node)):
+            if isinstance(part, ast.Assign):
+                made.setdefault(name, []).append(part)
+            else:
+                others.add(name)
+    found: set[str] = set()
+    todo = [statement]
+    while todo:
+        now = todo.pop()
+        for name in (node.id for node in ast.walk(now.value) if isinstance(node, ast.Name)):
+            before = [one for one in made.get(name, ()) if loop.body.index(one) < loop.body.index(now)]
+            if name in others or (name in made and not before):
+                return False
+            if name not in found:
+                found.add(name)
+                todo += before
+    return not found.isdisjoint(given)
+
+
+def _is_read(node: ast.Name) -> bool:
+    return isinstance(node.ctx, ast.Load)
 
 
 def _is_name(node: ast.AST, name: str) -> bool:

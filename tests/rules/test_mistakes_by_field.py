@@ -337,3 +337,35 @@ optimizer.step()
 model = model.half()
 assert model.weight.dtype is torch.float16
 """)
+
+
+ROUNDS = (
+    TWO
+    + """
+data = torch.utils.data.TensorDataset(torch.randn(8, 3), torch.zeros(8, 4))
+for _ in range(2):
+    h = torch.zeros(4)
+    for x, y in torch.utils.data.DataLoader(data, 2):
+        {body}
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("loss = F.mse_loss(model(x), y)", ["loss"]),
+        ("out = model(x)\n        loss = F.mse_loss(out, y)", ["loss"]),
+        ("loss = F.mse_loss(model(x), y)\n        break", []),
+        ("h = torch.tanh(model(x).mean(0) + h)\n        loss = F.mse_loss(h.expand_as(y), y)", []),
+        ("h = h + model(x).mean(0)\n        loss = h.pow(2).mean()", []),
+        ("h += model(x).mean(0)\n        loss = (h * y).mean()", []),
+        ("loss = F.mse_loss(model(x), y)\n        print(loss.item())", []),
+        ("loss = model.weight.pow(2).mean()", []),
+    ],
+)
+def test_the_loss_of_each_round_of_data_is_overwritten(body: str, found: list[str]) -> None:
+    assert [text for _, text in runs("GRD614", ROUNDS.format(body=body))] == found
