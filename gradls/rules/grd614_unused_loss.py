@@ -203,8 +203,11 @@ def _propagated_after(facts: Facts, target: ast.Name, backwards: list[Event]) ->
         loop = facts.parent(loop)
     if not isinstance(loop, (ast.For, ast.While)):
         return None
-    if not _is_made_zero_before(facts, loop, target.id) and not _is_of_each_round(facts, loop, target):
+    began = _before(facts, loop, target.id)
+    if began is None and not _is_of_each_round(facts, loop, target):
         return None
+    if began is not None and (not isinstance(began, ast.Constant) or began.value not in (0, 0.0)):
+        return None  # Such as None, where the last one is meant.
     within = list(ast.walk(loop))
     if any(name == target.id for node in within for name, _ in _name_read(node)):
         return None
@@ -216,16 +219,16 @@ def _propagated_after(facts: Facts, target: ast.Name, backwards: list[Event]) ->
     return None
 
 
-def _is_made_zero_before(facts: Facts, loop: ast.For | ast.While, name: str) -> bool:
-    """Is the last thing that the statements before a loop do with a name to assign 0?"""
+def _before(facts: Facts, loop: ast.For | ast.While, name: str) -> ast.expr | None:
+    """What the statements before a loop assign to a name last."""
     outer = facts.parent(loop)
     for field in ("body", "orelse", "finalbody"):
         block = getattr(outer, field, None)
         if isinstance(block, list) and loop in block:
             for statement in reversed(block[: block.index(loop)]):
                 if isinstance(statement, ast.Assign) and any(_is_name(one, name) for one in statement.targets):
-                    return isinstance(statement.value, ast.Constant) and statement.value.value in (0, 0.0)
-    return False
+                    return statement.value
+    return None
 
 
 def _is_of_each_round(facts: Facts, loop: ast.For | ast.While, target: ast.Name) -> bool:
