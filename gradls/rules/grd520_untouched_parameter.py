@@ -155,10 +155,10 @@ class UntouchedParameter(Rule):
 
     def _of_tensors(self, facts: Facts, steps: dict[Tensor, Event], touched: set[Tensor]) -> Iterator[Finding]:
         """Parameters that are no layer's, and that an optimizer was given by themselves, beside others."""
+        used = {leaf for lost in lost_gradients(facts) for leaf in lost.leaves}
         for tensor, step in steps.items():
             if tensor.owner is not None or tensor in touched or not tensor.name or tensor.fields.get("*escaped"):
                 continue
-            used = {leaf for lost in lost_gradients(facts) for leaf in lost.leaves}
             at = tensor.node.at
             if at is None or tensor in used or touched.isdisjoint(step.parameters):
                 continue

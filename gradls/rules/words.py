@@ -31,10 +31,13 @@ def owners(leaves: Iterable[Tensor], most: int = 3) -> str:
     modules: dict[str, None] = {}
     tensors: dict[str, None] = {}
     leaves = sorted(leaves, key=lambda leaf: leaf.fields.born) if isinstance(leaves, (set, frozenset)) else list(leaves)
+    several: dict[Instance, bool] = {}
     for leaf in leaves:
         owner = leaf.owner
         if owner is not None and owner.name and owner.name != "self" and not owner.name.startswith("self."):
-            if leaf.name and _is_one_of_several(owner, leaves):
+            if owner not in several:
+                several[owner] = _is_one_of_several(owner, leaves)
+            if leaf.name and several[owner]:
                 tensors[f"`{owner.name}.{leaf.name}`"] = None
             else:
                 modules[f"`{owner.name}`"] = None
@@ -50,7 +53,8 @@ def _is_one_of_several(owner: Instance, leaves: list[Tensor]) -> bool:
     """Are only some of the parameters of a module of the program concerned? Then they are told by name."""
     if not isinstance(owner.cls, Class):
         return False
-    return any(tensor not in leaves for _, tensor in parameters_of(owner)[0])
+    concerned = set(leaves)
+    return any(tensor not in concerned for _, tensor in parameters_of(owner)[0])
 
 
 def _listed(names: list[str], most: int) -> str:
