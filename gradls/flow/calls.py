@@ -371,6 +371,8 @@ def _run_body(run: Run, function: Function, frame: Frame) -> Value:
     if completes and function.owner is not None and function.name == "backward":
         run.event("end", function.node, NONE, function=function)
     if frame.yields or _is_generator(function):
+        if exits:
+            join_exits(run, frame, completes)
         given = frame.yields or [run.unknown("element")]
         made = Sequence(run.state, "iterator", (), run.join.values(given))
         if frame.left and all(leak is not None and leak.at == frame.left[0].at for leak in frame.left):

@@ -151,6 +151,14 @@ PROGRAMS = {
             total += weight
             held[0] = weight.detach()
         of_total, of_held = total * 1, held[0]
+        def generated():
+            result = torch.zeros(3)
+            yield result
+            if not many:
+                return
+            result.requires_grad_()
+            yield result
+        first = list(generated())[0]
         def apart():
             if many:
                 result = weight * 2
