@@ -250,11 +250,13 @@ def _is_of_each_round(facts: Facts, loop: ast.For | ast.While, target: ast.Name)
             else:
                 others.add(name)
     found: set[str] = set()
+    # The loss may be computed in a `with` block.
+    places = {node: number for number, part in enumerate(loop.body) for node in (part, *ast.walk(part))}
     todo = [statement]
     while todo:
         now = todo.pop()
         for name in (node.id for node in ast.walk(now.value) if isinstance(node, ast.Name)):
-            before = [one for one in made.get(name, ()) if loop.body.index(one) < loop.body.index(now)]
+            before = [one for one in made.get(name, ()) if places[one] < places[now]]
             if name in others or (name in made and not before):
                 return False
             if name not in found:

@@ -656,6 +656,19 @@ def test_loss_that_each_round_overwrites(before: str, within: str, found: int) -
     assert [severity for severity, _ in reported("GRD614", snippet)] == ["information"] * found
 
 
+def test_loss_of_each_round_in_a_block() -> None:
+    snippet = """
+import torch
+net = torch.nn.Linear(3, 3)
+for x in torch.randn(6, 4, 3):
+    doubled = x * 2
+    with torch.autocast("cpu"):
+        loss = net(doubled).mean()
+loss.backward()
+"""
+    assert [severity for severity, _ in reported("GRD614", snippet)] == ["information"]
+
+
 UNUSED = """
 import pytorch_lightning as pl
 
