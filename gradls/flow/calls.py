@@ -54,6 +54,7 @@ _MOST_ENTRIES = 8
 _CONTAINERS = ("torch.nn.Sequential", "torch.nn.modules.container.Sequential")
 _NAME: Final = ast.Name
 _STARRED: Final = ast.Starred
+_ATTRIBUTE: Final = ast.Attribute
 
 
 def eval_call(run: Run, node: ast.Call) -> Value:
@@ -69,7 +70,12 @@ def eval_call(run: Run, node: ast.Call) -> Value:
         classes.note_direct_forward(run, node, function)
     if run.lazy:
         lazies.check_call(run, function, call)
-    value = call_value(run, function, call)
+    if type(function) is Bound and function.name == "forward" and type(named) is _ATTRIBUTE:
+        # What `super()` gives is a part of the forward that is called.
+        through_super = type(named.value) is ast.Call
+        value = call_value(run, function, call) if through_super else classes.call_forward(run, function, call)
+    else:
+        value = call_value(run, function, call)
     if value is NONE:
         value = nothing.result(run, node, function, value)
     elif type(value) is Instance and value.made is None:

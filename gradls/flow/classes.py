@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gradls.flow import truth
@@ -201,10 +203,23 @@ def _call_noted(run: Run, instance: Instance, call: Call) -> Value:
         from gradls.flow.calls import call_unknown
 
         return call_unknown(run, instance, call)
+    return _noted(run, instance, call, partial(_call_instance, run, instance, call))
+
+
+def call_forward(run: Run, function: Bound, call: Call) -> Value:
+    """`model.forward(x)`, which computes what `model(x)` does."""
+    from gradls.flow.calls import call_value
+
+    body = partial(call_value, run, function, call)
+    instance = function.receiver
+    return _noted(run, instance, call, body) if isinstance(instance, Instance) and is_module(instance) else body()
+
+
+def _noted(run: Run, instance: Instance, call: Call, body: Callable[[], Value]) -> Value:
     training, outermost = instance.fields.get("training"), run.forwards == 0
     run.forwards += 1
     try:
-        result = _call_instance(run, instance, call)
+        result = body()
     finally:
         run.forwards -= 1
     if outermost or instance.path.startswith(_WITH_MODE):

@@ -195,3 +195,16 @@ NET_CLEAR, LOSS, STEP_IT = "net.zero_grad()", "loss = criterion(net(x), y)", "op
 def test_a_model_that_is_cleared_before_the_step(body: list[str], found: int) -> None:
     program = CLEARED.format(body="\n        ".join(body))
     assert [severity for severity, _ in reported("GRD602", program)] == ["information"] * found
+
+
+@pytest.mark.parametrize("call", ["net(x)", "net.forward(x)"])
+def test_a_forward_that_is_called_directly(call: str) -> None:
+    program = f"""
+    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for x in [torch.ones(2, 3)] * 3:
+        loss = {call}.mean()
+        optimizer.zero_grad()
+        optimizer.step()
+    """
+    assert reported("GRD611", program) == [("warning", "optimizer.step()")]
