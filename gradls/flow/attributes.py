@@ -451,8 +451,10 @@ def annotated(run: Run, parameter: ast.arg, function: Function) -> Value:
             tensor.name = parameter.arg
             return tensor
         if isinstance(cls, Lib) and cls.path in ("torch.LongTensor", "torch.BoolTensor", "torch.IntTensor"):
-            dtype = "bool" if "Bool" in cls.path else "int"
-            return run.leaf("argument", parameter, requires_grad=False, dtype=dtype)
+            # Programs run with what is annotated wrongly, so its dtype is not certain.
+            given = run.unknown("argument", parameter.arg)
+            given.holds_integers(run.state)
+            return given
         if isinstance(cls, Lib) and cls.path in _INSTANCES:
             return Instance(run.state, cls)
     if annotation is not None:

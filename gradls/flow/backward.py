@@ -10,6 +10,7 @@ from gradls.flow import truth, unknown_graphs, ways
 from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
 from gradls.flow.graph import HIDING, Edge, Freed, Node, Write
+from gradls.flow.hiding import is_not_followed, may_hide
 from gradls.flow.operations import cut_node, derived_tensor
 from gradls.flow.paths import Path, compatible, meets
 from gradls.flow.reach import certainly_reached, frees_on_all_ways, walk
@@ -59,7 +60,8 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
             create=create,
             all_roots=roots,
             method=method,
-            beyond=any(_is_not_followed(node) for node in seen),
+            beyond=any(is_not_followed(node) for node in seen),
+            hides=any(may_hide(node) for node in seen),
             ran=None if targets is None else nodes,
         )
         if not check_graph(run, root, call, nodes, targets is None) and targets is None:
@@ -101,12 +103,6 @@ def _note(run: Run, call: Call, root: Tensor, reached: frozenset[Tensor], **how:
         autocast=run.autocast > 0,
         **how,
     )
-
-
-def _is_not_followed(node: Node) -> bool:
-    """Was this made by a function of the program of which nobody looked at the body? That may use whatever it has."""
-    called = node.get("called") if node.kind == "opaque" else None
-    return isinstance(called, Unknown) and "body" in called.fields
 
 
 def unknown_backward(run: Run, root: Value, call: Call) -> None:

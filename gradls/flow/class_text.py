@@ -47,6 +47,11 @@ def is_set_by_init_alone(classes: Iterable[Class], name: str) -> bool:
     return _SETS + name in uses and _BINDS + name not in uses and "any name" not in uses
 
 
+def has_hook_that_sets_mode(cls: Class, name: str) -> bool:
+    """Does a hook that a trainer calls around the evaluation method `name` set the grad mode?"""
+    return _HOOKS + name.partition("_")[0] in _uses(cls)
+
+
 def declarations(cls: Class) -> dict[str, ast.expr]:
     """What a class declares its attributes to be: `actor: Actor` in its body, `self.actor: Actor = ...` in a method."""
     if cls.declarations is None:
@@ -68,6 +73,7 @@ _BINDS = "binds "
 _REBINDS = "rebinds "
 _FILLS = "fills "
 _SETS = "sets "
+_HOOKS = "sets the grad mode around "
 FILLING = frozenset(("append", "appendleft", "add", "extend", "insert", "update", "setdefault"))
 """Methods that put something into a container."""
 
@@ -91,6 +97,8 @@ def _read_uses(cls: ast.ClassDef) -> frozenset[str]:
         elif isinstance(node, ast.Name) and node.id in ("setattr", "vars"):
             found.add("any name")
     for method in cls.body:
+        if isinstance(method, ast.FunctionDef) and method.name.startswith("on_") and _sets_mode(method):
+            found.add(_HOOKS + method.name.split("_")[1])
         if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name != "__init__":
             found.update(_FILLS + name for node in walk(method) if (name := _filled(node)) is not None)
             found.update(_BINDS + node.attr for node in walk(method) if _is_bound(node))
@@ -99,6 +107,11 @@ def _read_uses(cls: ast.ClassDef) -> frozenset[str]:
     counts = Counter(node.attr for method in cls.body for node in walk(method) if _is_bound(node))
     found.update(_REBINDS + name for name, count in counts.items() if count > 1 and _BINDS + name in found)
     return frozenset(found)
+
+
+def _sets_mode(method: ast.FunctionDef) -> bool:
+    names = (getattr(node, "attr", getattr(node, "id", "")) for node in walk(method))
+    return any(name in ("set_grad_enabled", "enable_grad", "inference_mode") for name in names)
 
 
 def _filled(node: ast.AST) -> str | None:

@@ -87,8 +87,10 @@ def is_lightning(cls: Class) -> bool:
 
 
 def is_evaluation(cls: Class, name: str) -> bool:
-    """Is a method one that Lightning calls with gradients switched off?"""
-    return name in _EVALUATION and is_lightning(cls)
+    """Is a method one that Lightning calls with gradients switched off? A hook before it may switch them on again."""
+    if name not in _EVALUATION or not is_lightning(cls):
+        return False
+    return not any(class_text.has_hook_that_sets_mode(base, name) for base in linearize(cls) if isinstance(base, Class))
 
 
 def has_unknown_base(cls: Class) -> bool:

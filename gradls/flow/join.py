@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gradls.flow import hooks
 from gradls.flow.elements import is_doubted
 from gradls.flow.graph import HIDING, Edge, Node
+from gradls.flow.hiding import is_not_followed
 from gradls.flow.paths import Path
 from gradls.flow.reach import flow_of, walk
 from gradls.flow.state import MISSING
@@ -112,6 +113,8 @@ class Join:
             if self._ways is None:
                 self._ways = ways_of(self._joined, self.paths)
             remember(phi, distinct, self._ways)
+        # Which elements of a list of unknown length it is one of, nobody knows: two of them need not be the same.
+        phi.several = any(node.several for node in distinct)
         scalars = {node.scalar for node in distinct}
         phi.scalar = scalars.pop() if len(scalars) == 1 else None
         return phi
@@ -354,7 +357,9 @@ def _may_hide(value: Value) -> bool:
     if value.origin in HIDING or root is None:
         return value.origin in HIDING
     behind = list(islice(walk(root, follow="maybe"), MOST_BEHIND + 1))
-    return len(behind) > MOST_BEHIND or any(node.kind != "opaque" or node.op in HIDING for node in behind)
+    return len(behind) > MOST_BEHIND or any(
+        node.kind != "opaque" or node.op in HIDING or is_not_followed(node) for node in behind
+    )
 
 
 def _is_quiet(value: Value) -> bool:

@@ -7,28 +7,17 @@ from dataclasses import dataclass, replace
 
 from gradls.autograd.distributions import find_distribution
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import HIDING, At, Node
+from gradls.flow.graph import At, Node
+from gradls.flow.hiding import may_hide
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.reach import MOST_TERMS, frontier, lost_leaves, walk
 from gradls.flow.sources import sources
-from gradls.flow.values import Instance, Sequence, Tensor, Unknown
+from gradls.flow.values import Instance, Sequence, Tensor
 
 ADDITIVE = frozenset(("add", "sub", "rsub", "neg", "radd", "scale"))
 """Operations whose operands are terms of the result."""
 SCALING = frozenset(("mul", "div", "truediv", "rmul"))
 """The same if the other operand is a constant."""
-
-
-def may_hide(node: Node) -> bool:
-    """Is this something unknown in which there may be something that the analysis has seen?"""
-    if node.kind != "opaque":
-        return False
-    origin, value = node.op, node.get("value")
-    while origin == "derived" and isinstance(value, Unknown) and "derived" in value.fields:
-        value = value.fields["derived"][0]
-        if isinstance(value, Unknown) and value.origin in ("filled", "derived"):
-            origin = value.origin
-    return origin in HIDING
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.class_text import FILLING
 from gradls.flow.facts import Event, Facts, attributes_read
+from gradls.flow.graph import HIDING
 from gradls.flow.registration import PlainContainer, plain_containers
-from gradls.flow.values import Instance, Mapping, Tensor
+from gradls.flow.values import Instance, Mapping, Tensor, Unknown
 from gradls.flow.values import Sequence as Items
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
@@ -153,8 +154,11 @@ class UnregisteredParameters(Rule):
             return
         known = optimized(facts)
         others = asked_for_parameters(facts) | registered_elsewhere(facts)
+        late = _registered_later(facts, others)
         for module, container in found:
             if any(member in others for member in container.members) or _is_given_away(facts, container.name):
+                continue
+            if (module.cls, container.name) in late or (module.cls, "") in late:
                 continue
             if any(leaf in known for member in container.members for leaf in leaves_of(member)):
                 continue
@@ -231,6 +235,21 @@ def _containers(event: Event, module: Instance) -> list[PlainContainer]:
         # What was registered or mended later is not held any more.
         found = {name: late[name] for name in late} if module.fields else found
     return list(found.values())
+
+
+def _registered_later(facts: Facts, others: set[Instance | Tensor]) -> set[tuple[object, str]]:
+    """The containers, by class and name, of which a method registers what is in that of some object: it does so with
+    all objects of the class that it is called on. No name: it registers something that may be in any of them."""
+    found: set[tuple[object, str]] = set()
+    for event in facts.of("object-made"):
+        if isinstance(event.value, Instance):
+            held = [container for container in event.containers if not others.isdisjoint(container.members)]
+            found.update((event.value.cls, container.name) for container in held)
+    for event in facts.of("register-module"):
+        value = event.assigned
+        if isinstance(event.value, Instance) and isinstance(value, Unknown) and value.origin in HIDING:
+            found.add((event.value.cls, ""))
+    return found
 
 
 def _is_given_away(facts: Facts, name: str) -> bool:

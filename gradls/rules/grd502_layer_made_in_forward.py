@@ -1,13 +1,13 @@
 """GRD502."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradls.autograd.modules import find_module
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hierarchy import is_module_class
 from gradls.flow.join import options
 from gradls.flow.models.modules import contents, parameters_of
-from gradls.flow.values import Instance, Tensor, Value
+from gradls.flow.values import Choice, Instance, Mapping, Sequence, Tensor, Value
 from gradls.rules.finding import Finding, Severity
 from gradls.rules.loss_arguments import of_call
 from gradls.rules.registration import optimized
@@ -162,7 +162,7 @@ def _kept(facts: Facts) -> set[Instance | Tensor]:
     """What is stored, returned, put into a container or an optimizer, or written to."""
     found: set[Instance | Tensor] = set(optimized(facts))
     for event in facts.of("attribute-set", "item-set", "register-parameter"):
-        values = (*_each(event.assigned), event.value)
+        values = (*_held_by(event.assigned), event.value)
         found.update(value for value in values if isinstance(value, (Instance, Tensor)))
     for event in facts.of("unknown-call"):
         found.update(value for value in event.arguments if isinstance(value, (Instance, Tensor)))
@@ -185,6 +185,26 @@ def _kept(facts: Facts) -> set[Instance | Tensor]:
         if inner & found or event.value in found:
             found |= inner
     return found
+
+
+def _held_by(value: Value | None) -> Iterator[Value]:
+    """A value, and what it holds if it is a list or a dictionary; by branch it is one of several."""
+    todo, seen = list(_each(value)), 0
+    while todo and seen < _MOST_HELD:
+        one = todo.pop()
+        seen += 1
+        yield one
+        if isinstance(one, Sequence):
+            todo += one.elements
+        elif isinstance(one, Mapping):
+            todo += [*one.entries.values(), *_each(one.rest)]
+        elif isinstance(one, Choice):
+            todo += one.options
+        elif isinstance(one, Tensor):
+            yield from one.fields.get("parts", ())
+
+
+_MOST_HELD = 200
 
 
 def _each(value: Value | None) -> tuple[Value, ...]:

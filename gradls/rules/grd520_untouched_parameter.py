@@ -4,8 +4,9 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.hiding import may_hide
 from gradls.flow.hierarchy import is_module
-from gradls.flow.lost import backwards, lost_gradients, may_hide, parts_of_unknown
+from gradls.flow.lost import backwards, lost_gradients, parts_of_unknown
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.reach import walk
 from gradls.flow.values import Instance, Tensor

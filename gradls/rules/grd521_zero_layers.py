@@ -156,7 +156,9 @@ def _makes_zero(event: Event) -> bool:
     if event.kind != "parameter":
         return False
     data = event.info.get("data")
-    return isinstance(data, Tensor) and data.node.op in ("zeros", "zeros_like") and event.flag is True
+    if not isinstance(data, Tensor) or data.node.op not in ("zeros", "zeros_like") or event.flag is not True:
+        return False
+    return not any(write.clock <= event.clock for write in (*data.writes, *data.hidden))
 
 
 def _forget(zero: dict[Tensor, Event], event: Event) -> None:

@@ -22,6 +22,7 @@ from gradls.rules.training_order import (
     is_on_the_way,
     is_vague_optimizer,
     may_be_left,
+    may_reach_more,
     order_of,
     outermost,
     receiver_of,
@@ -126,7 +127,7 @@ class ClearedBeforeStep(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         order = order_of(facts)
         for optimizer, held in order.parameters.items():
-            mine = [m for m in order.moments if m.tensors is None or m.tensors & frozenset(held)]
+            mine = [m for m in order.moments if m.tensors is None or m.tensors & frozenset(held) or may_reach_more(m)]
             yield from self._of_optimizer(facts, optimizer, held, mine)
             yield from self._of_last_backward(facts, optimizer, held, mine)
         yield from self._of_parts(facts, order)
@@ -141,7 +142,7 @@ class ClearedBeforeStep(Rule):
         cleared: Moment | None = None
         for moment in mine:
             if moment.kind == "backward":
-                filled, cleared = (moment if moment.tensors is not None else None), None
+                filled, cleared = (moment if moment.tensors and not moment.tensors.isdisjoint(held) else None), None
             elif moment.kind == "clear":
                 cleared = moment if filled is not None and _clears_all(moment, filled, held) else None
                 filled = filled if cleared is not None else None
@@ -285,6 +286,8 @@ class ClearedBeforeStep(Rule):
             first, clear = fate.events[0], fate.cleared
             if clear is None or not fate.thrown.issuperset(_wanted(first)) or clear.kind != "zero-grad":
                 continue
+            if first.hides:
+                continue  # It may be the gradient of something else that is wanted.
             if clear.calls == first.calls and not rounds_of(first.path):
                 continue  # Who writes both means to throw it away: the first pass warms up, say.
             later = [moment for moment in order.moments if moment.event.clock > clear.clock]

@@ -9,7 +9,7 @@ from gradls.flow.values import Class, Function, Host, Sequence, Tensor, Value, i
 from gradls.rules.custom_functions import Signature, applications, class_of, definitions, signature
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.words import code, place
+from gradls.rules.words import place, quoted
 
 
 class WrongNumberOfGradients(Rule):
@@ -195,7 +195,7 @@ class WrongNumberOfGradients(Rule):
         ends = {end.at.node for end in facts.of("return", "end") if end.function is event.function}
         least, most = (max(counts) if given_to and len(ends) == 1 else min(counts)), max(counts)
         story = [Step(place(call.at), "it is applied here") for call in calls[:1]]
-        what = "this backward" if event.kind == "end" else code(facts, event.at.node)
+        what = "this backward" if event.kind == "end" else quoted(facts, event.at.node)
         wrong = next((item for item in given if _is_no_gradient(item)), None)
         if wrong is not None:
             message = f"{what} gives a {wrong.kind} as gradient: backward raises. Return a tensor or None"  # type: ignore[attr-defined]
@@ -224,7 +224,7 @@ class WrongNumberOfGradients(Rule):
             if one is not None and other is not None and _too_small(one, other):
                 name = f"`{argument.name}`" if argument.name else "its argument"
                 message = (
-                    f"{code(facts, event.at.node)} gives a gradient of the shape {list(one)} for {name}, which has "
+                    f"{quoted(facts, event.at.node)} gives a gradient of the shape {list(one)} for {name}, which has "
                     f"the shape {list(other)}: backward raises"
                 )
                 yield self.finding(place(event.at), message, story)
@@ -239,7 +239,7 @@ class WrongNumberOfGradients(Rule):
         stopped = {index for index in wanting if index < len(given) and is_none(given[index])}
         if not stopped or None in (flag for flags in known for flag in flags):
             return
-        what = "this backward returns nothing" if event.kind == "end" else f"{code(facts, event.at.node)} gives None"
+        what = "this backward returns nothing" if event.kind == "end" else f"{quoted(facts, event.at.node)} gives None"
         if stopped == wanting:
             message = f"{what}: no gradient passes `{event.function.owner.name}`, without an error"
             # A `return None` that is written out may be meant.

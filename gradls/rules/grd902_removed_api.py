@@ -4,11 +4,13 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.operators import original
 from gradls.flow.paths import Round
-from gradls.flow.values import Lib, Tensor
+from gradls.flow.values import Host, Lib, Tensor, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Tag
 from gradls.rules.rule import Rule
+from gradls.rules.training_order import gradient_of
 from gradls.rules.words import code, place
 
 
@@ -106,13 +108,21 @@ class RemovedApi(Rule):
             if "torch.autograd.variable" in paths:
                 message = f"{code(facts, node.func)} was removed, and raises: a tensor needs no wrapper"
                 yield self.finding(at, message, severity=Severity.ERROR)
-            elif "torch.autograd.Variable" in paths and any("volatile" in call.kwargs for _, call, _ in records):
-                message = (
-                    "`volatile` was removed and has no effect: operations are recorded; put them into "
-                    "`with torch.no_grad():`"
-                )
-                yield self.finding(at, message)
+            elif "torch.autograd.Variable" in paths:
+                flags = [call.kwargs["volatile"] for _, call, _ in records if "volatile" in call.kwargs]
+                yield from self._of_flags(facts, at, [flag for flag in flags if not _is_false(flag)])
         yield from self._of_events(facts)
+
+    def _of_flags(self, facts: Facts, at: Place, flags: list[Value]) -> Iterator[Finding]:
+        """What `volatile` is where it is not False: that asks for what happens anyway."""
+        if not flags:
+            return
+        message = "has no effect: operations are recorded; put them into `with torch.no_grad():`"
+        if any(isinstance(flag, Host) and flag.known for flag in flags):
+            yield self.finding(at, f"`volatile` was removed and {message}")
+        else:
+            told = f"`volatile` was removed: if it is true here, it {message}"
+            yield self.finding(at, told, severity=Severity.INFORMATION)
 
     def _of_events(self, facts: Facts) -> Iterator[Finding]:
         seen: set[ast.AST] = set()
@@ -123,9 +133,11 @@ class RemovedApi(Rule):
             if event.kind == "removed-operation":
                 if _is_by_branch(event) or _may_be_other(event):
                     continue  # a branch for old versions, or an object that only looks like a tensor
-                message = f"{what} raises: PyTorch has no `{event.name}` any more; use `{event.now}`"
+                message = f"{what} raises: PyTorch has no `{event.name}` any more; use `{event.now}`{event.how}"
                 yield self.finding(place(event.at), message, severity=Severity.ERROR)
             elif event.kind == "index-of-number":
+                if _is_parameter(event.value) and _is_by_branch(event):
+                    continue  # In a loop over parameters the branch may be for those of other shapes.
                 message = f"{what} raises: since PyTorch 0.4 a single number has no dimension to index; use `.item()`"
                 yield self.finding(place(event.at), message, (), _item(facts, event), Severity.ERROR)
             elif event.name == "volatile":
@@ -137,6 +149,17 @@ class RemovedApi(Rule):
             else:
                 continue
             seen.add(event.at.node)
+
+
+def _is_false(flag: Value) -> bool:
+    return isinstance(flag, Host) and flag.known and not flag.value
+
+
+def _is_parameter(value: Value | None) -> bool:
+    """Is it a parameter, or the gradient of one?"""
+    if not isinstance(value, Tensor):
+        return False
+    return value.is_parameter or any(part.is_parameter for part in (original(value), gradient_of(value)) if part)
 
 
 def _is_by_branch(event: Event) -> bool:

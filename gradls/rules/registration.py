@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hierarchy import is_module, library_bases, linearize
+from gradls.flow.join import options
 from gradls.flow.models.modules import contents, members, modules_of, parameters_of
 from gradls.flow.values import Choice, Class, Instance, Tensor, Value
 from gradls.rules.loss_arguments import of_call
@@ -86,10 +87,11 @@ def _registered(facts: Facts) -> Iterator[Instance | Tensor]:
     for event in facts.of("attribute-set"):
         if isinstance(event.value, Instance) and is_module(event.value) is False:
             continue
-        if isinstance(event.assigned, (Instance, Tensor)):
-            yield event.assigned
-            if isinstance(event.assigned, Instance) and is_module(event.assigned) is not False:
-                yield from modules_of(event.assigned)[0]
+        for value in options(event.assigned):
+            if isinstance(value, (Instance, Tensor)):
+                yield value
+            if isinstance(value, Instance) and is_module(value) is not False:
+                yield from modules_of(value)[0]
     for event in facts.of("module-made"):
         assert isinstance(event.value, Instance)
         yield from (member for _, member in contents(event.value) if isinstance(member, (Instance, Tensor)))

@@ -109,6 +109,11 @@ def _moment(event: Event) -> tuple[str, frozenset[Tensor] | None] | None:
     return None
 
 
+def may_reach_more(moment: Moment) -> bool:
+    """Is it a backward that may reach other tensors of the program than those that are known?"""
+    return moment.kind == "backward" and (moment.tensors is None or bool(moment.event.hides))
+
+
 def _one_of(tensor: Tensor) -> frozenset[Tensor]:
     """A tensor, and the leaves one of which it is, by branch."""
     return frozenset((tensor, *leaves_of(tensor.node))) if tensor.node.kind == "phi" else frozenset((tensor,))

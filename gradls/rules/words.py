@@ -21,7 +21,12 @@ def code(facts: Facts, node: ast.AST, most: int = 40) -> str:
     """The text of a node, in backquotes and on one line, shortened. What a trainer does with a loss stands at the
     `return` that gave it to the trainer."""
     if isinstance(node, ast.Return):
-        return f"the trainer's `backward()` of {code(facts, node.value or node, most)}" if node.value else "`return`"
+        return f"the trainer's `backward()` of {code(facts, node.value, most)}" if node.value else "`return`"
+    return quoted(facts, node, most)
+
+
+def quoted(facts: Facts, node: ast.AST, most: int = 40) -> str:
+    """The same for a node that stands for itself only, a `return` statement, too."""
     text = " ".join(facts.segment(node).split())
     return f"`{text if len(text) <= most else text[: most - 1] + '…'}`"
 

@@ -380,6 +380,7 @@ def _has_graph(values: Iterable[Value]) -> bool:
 def checkpoint_sequential(run: Run, path: str, call: Call) -> Value:
     """A chain of modules or functions, computed on a tensor."""
     from gradls.flow.calls import call_value
+    from gradls.flow.models.modules import contents
 
     functions, value = call.get(0, "functions"), call.get(2, "input")
     if value is None or truth.truth(run, call.kwargs.get("use_reentrant", NONE)) is not False:
@@ -388,8 +389,12 @@ def checkpoint_sequential(run: Run, path: str, call: Call) -> Value:
         for part in functions.items:
             value = call_value(run, part, Call(call.node, [value]))
         return value
-    if isinstance(functions, Instance):
-        return call_value(run, functions, Call(call.node, [value]))
+    if isinstance(functions, Instance) and functions.path in ("torch.nn.Sequential", "torch.nn.ModuleList"):
+        held = list(contents(functions))  # It goes through these itself: a list of modules will do.
+        if all(name != "*" for name, _ in held):
+            for _, part in held:
+                value = call_value(run, part, Call(call.node, [value]))
+            return value
     return run.unknown("call", "checkpoint_sequential")
 
 

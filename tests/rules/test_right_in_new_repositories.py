@@ -1,0 +1,340 @@
+"""Right programs of forms that were blamed once, in code of all kinds that nobody had looked at before."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from gradls.flow.analyze import analyze
+from gradls.rules.run import findings
+from gradls.syntax.source import Source
+from tests.rules.reported import IMPORTS, check_right, reported
+
+
+def test_checkpoint_sequential_goes_through_a_list_of_modules_itself() -> None:
+    check_right("""
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint_sequential
+
+layers = nn.ModuleList([nn.Linear(3, 3), nn.Linear(3, 3)])
+optimizer = torch.optim.SGD(layers.parameters(), lr=0.1)
+loss = checkpoint_sequential(layers, 1, torch.randn(2, 3), use_reentrant=False).sum()
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+assert layers[0].weight.grad is not None
+""")
+
+
+@pytest.mark.parametrize("cut", ["chunk(4, dim=1)", "split(1, dim=1)"])
+def test_parts_of_what_is_cut_in_several_ways_are_not_each_other(cut: str) -> None:
+    check_right(f"""
+import sys
+
+import torch
+from torch import nn
+
+
+class Sizes(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.dim = dim
+        self.boxes = nn.Linear(4, 2 * dim)
+
+    def forward(self, x):
+        boxes = self.boxes(x)
+        if self.dim == 2:
+            top, left, bottom, right = boxes.{cut}
+        else:
+            top, left, bottom, right, front, back = boxes.{cut.replace("4", "6")}
+        return (bottom - top) * (right - left)
+
+
+Sizes(3 if len(sys.argv) > 5 else 2)(torch.randn(3, 4)).sum().backward()
+""")
+
+
+def test_zeros_that_are_written_before_a_parameter_is_made_of_them() -> None:
+    check_right("""
+import torch
+from torch import nn
+
+
+class LowRank(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.down = nn.Parameter(torch.zeros(size, 2))
+        self.up = nn.Parameter(nn.init.orthogonal_(torch.zeros(2, size)))
+
+    def forward(self, x):
+        return torch.tanh(x @ self.down) @ self.up
+
+
+net = LowRank(4)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+loss = (net(torch.randn(3, 4)) - 1).pow(2).mean()
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+assert net.down.grad.abs().sum() > 0
+""")
+
+
+def test_zeros_of_two_factors_stay_zeros() -> None:
+    program = """
+    down, up = nn.Parameter(torch.zeros(4, 2)), nn.Parameter(torch.zeros(2, 4))
+    optimizer = torch.optim.SGD([down, up], lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (torch.randn(3, 4) @ down @ up).sum().backward()
+        optimizer.step()
+    """
+    assert [severity for severity, _ in reported("GRD521", program)] == ["warning"]
+
+
+def test_a_multiplier_that_is_trained_against_the_loss_of_others() -> None:
+    """What the first backward computes for the critic is cleared, but the multiplier gets its step."""
+    program = """
+    class Scalar(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.constant = nn.Parameter(torch.tensor(1.0))
+
+        def forward(self):
+            return self.constant
+
+    class Agent:
+        def __init__(self):
+            self.critic = nn.Linear(3, 1)
+            self.second = nn.Linear(3, 1)
+            self.critic_optimizer = torch.optim.Adam(self.critic.parameters())
+            self.second_optimizer = torch.optim.Adam(self.second.parameters())
+            self.log_alpha = Scalar()
+            self.alpha_optimizer = torch.optim.Adam(self.log_alpha.parameters())
+
+        def penalty(self, x):
+            penalty = self.log_alpha().exp() * (self.critic(x) + self.second(x)).mean()
+            self.alpha_optimizer.zero_grad()
+            (-penalty).backward(retain_graph=True)
+            self.alpha_optimizer.step()
+            return self.critic(x).pow(2).mean() + self.second(x).pow(2).mean() + penalty
+
+        def train(self, x):
+            loss = self.penalty(x)
+            self.critic_optimizer.zero_grad()
+            self.second_optimizer.zero_grad()
+            total = loss.mean()
+            total.backward()
+            self.critic_optimizer.step()
+            self.second_optimizer.step()
+
+        def load_state_dict(self, state):
+            self.log_alpha = state["log_alpha"]
+
+    import sys
+
+    agent = Agent()
+    if len(sys.argv) > 5:
+        agent.load_state_dict(torch.load(sys.argv[5]))
+    for _ in range(3):
+        agent.train(torch.randn(4, 3))
+    """
+    assert not reported("GRD602", program)
+
+
+def test_a_critic_by_option_of_which_nobody_looked_at_the_forward() -> None:
+    """The backward of the second method may fill the gradients of whichever critic there is."""
+    program = """
+    class Plain(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(3, 1)
+
+        def forward(self, x, a):
+            return self.fc(x) + a
+
+    class Deep(Plain):
+        pass
+
+    class Agent:
+        def __init__(self, deep, per):
+            if deep:
+                self.critic = Deep()
+            else:
+                self.critic = Plain()
+            self.actor = nn.Linear(3, 1)
+            self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), lr=0.1)
+            self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), lr=0.1)
+            self.learn = self.learn_weighted if per else self.learn_quantiles
+
+        def learn_weighted(self, x):
+            loss = self.critic(x, self.actor(x)).mean()
+            self.actor_optimizer.zero_grad()
+            loss.backward()
+            self.actor_optimizer.step()
+
+        def learn_quantiles(self, x):
+            q, n = self.critic(x, 1, 4)
+            loss = (torch.ones(3) - q.cpu()).pow(2).mean()
+            self.critic_optimizer.zero_grad()
+            loss.backward()
+            self.critic_optimizer.step()
+
+        def step(self, x):
+            self.learn(x)
+    """
+    assert not reported("GRD602", program)
+
+
+REGISTERED_LATER = """
+class Adapter(nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        self.name = name
+        self.down = nn.Linear(3, 3)
+
+
+class Network(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.adapters = [Adapter(name) for name, _ in model.named_modules()]
+
+    def apply_to(self):
+        for adapter in self.adapters:
+            {body}
+
+
+def create(model):
+    network = Network(model)
+    return network
+"""
+
+
+def test_what_a_method_registers_later_of_any_object_of_the_class() -> None:
+    assert not reported("GRD501", REGISTERED_LATER.replace("{body}", "self.add_module(adapter.name, adapter)"))
+    assert reported("GRD501", REGISTERED_LATER.replace("{body}", "adapter.eval()"))
+
+
+@pytest.mark.parametrize("mode", ["torch.set_grad_enabled(True)", "torch.inference_mode(False).__enter__()"])
+def test_a_hook_that_switches_gradients_on_for_validation(mode: str) -> None:
+    program = """
+    import lightning
+
+    class Map(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.potential = nn.Linear(2, 1)
+
+        def validation_step(self, batch, index):
+            x = torch.ones(4, 2, requires_grad=True)
+            return torch.autograd.grad(self.potential(x).sum(), x)[0]
+
+        def {name}(self):
+            {mode}
+    """
+    assert not reported("GRD308", program.replace("{name}", "on_validation_model_eval").replace("{mode}", mode))
+    assert reported("GRD308", program.replace("{name}", "on_test_model_eval").replace("{mode}", mode))
+
+
+def test_an_annotation_is_no_dtype() -> None:
+    program = """
+    class Modulation(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 6)
+
+        def forward(self, x: torch.Tensor, c: torch.LongTensor):
+            return x + self.linear(c)
+    """
+    assert not reported("GRD518", program)
+
+
+def test_masks_that_a_context_puts_into_a_list() -> None:
+    program = """
+    class Masks:
+        def __init__(self, model):
+            self.model = model
+
+        def __enter__(self):
+            self.model.masks = [nn.Parameter(torch.randn(4)) for _ in range(self.model.layers)]
+
+        def __exit__(self, *args):
+            pass
+
+    class Explainer(nn.Module):
+        def __init__(self, layers):
+            super().__init__()
+            self.layers = layers
+
+        def forward(self, x):
+            with Masks(self):
+                return [mask.sigmoid() for mask in self.masks]
+    """
+    assert not reported("GRD502", program)
+
+
+def test_volatile_that_is_false_asks_for_what_happens_anyway() -> None:
+    program = """
+    from torch.autograd import Variable
+
+    def batch(x, evaluation=False):
+        return Variable(x, volatile={flag})
+    """
+    assert not reported("GRD902", program.replace("{flag}", "False"))
+    assert [severity for severity, _ in reported("GRD902", program.replace("{flag}", "evaluation"))] == ["information"]
+    assert [severity for severity, _ in reported("GRD902", program.replace("{flag}", "True"))] == ["warning"]
+
+
+def test_parameters_that_are_told_apart_by_an_option() -> None:
+    check_right("""
+import json
+
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.0))
+        self.weight = nn.Parameter(torch.ones(4, 3))
+
+
+def half(parameter, options):
+    if options["sharded"]:
+        return parameter[:2]
+    return parameter
+
+
+net = Net()
+table = json.loads('{"scale": {"sharded": false}, "weight": {"sharded": true}}')
+for name, parameter in net.named_parameters():
+    half(parameter, table[name])
+""")
+
+
+def test_a_return_of_a_backward_is_no_step_of_a_trainer() -> None:
+    program = """
+    class Twice(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, factor):
+            return x * factor
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * 2
+
+    Twice.apply(torch.ones(3, requires_grad=True), 2.0).sum().backward()
+    """
+    source = Source.read(IMPORTS + textwrap.dedent(program), "twice.py")
+    (found,) = (finding for finding in findings(analyze(source)) if finding.code == "GRD801")
+    assert found.message.startswith("`return grad * 2` returns 1 gradient")
+
+
+@pytest.mark.parametrize("call", ["torch.solve(b, a)", "b.solve(a)"])
+def test_what_is_otherwise_in_place_of_what_was_removed(call: str) -> None:
+    source = Source.read(f"{IMPORTS}a, b = torch.eye(3), torch.ones(3, 1)\nx = {call}\n", "solve.py")
+    (found,) = findings(analyze(source))
+    assert "takes the matrix first" in found.message
