@@ -8,6 +8,7 @@ from gradls.flow.reach import lost_leaves
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity
 from gradls.rules.lost_gradient import LostGradientRule
+from gradls.rules.registration import made_in
 from gradls.rules.words import code, origin, place
 
 
@@ -106,5 +107,8 @@ class ParameterOfComputed(LostGradientRule):
             if before is event.data or set(lost_leaves(event.node)) == {before}:
                 # A parameter in the place of what it was cut out of: that is not trained any more.
                 continue
+            lost = lost_leaves(event.node)
+            if made_in(event, "__init__") or (lost and not any(leaf.is_parameter or leaf.name for leaf in lost)):
+                continue  # These are the values to begin with.
             message = f"{code(facts, event.at.node)} {self.does}: no gradient goes back to what computed it"
             yield self.finding(place(event.at), message, origin(event.node), severity=Severity.INFORMATION)

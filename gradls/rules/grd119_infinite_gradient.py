@@ -227,14 +227,14 @@ def _ends_here(facts: Facts, event: Event) -> bool:
     """Does what a function computes go nowhere in it but into a test, an index or a number? It has no gradient."""
     if not event.alone or event.node is None or facts.unfinished:
         return False
-    reached: frozenset[Node] | None = facts.memo.get("leaving")
-    if reached is None:
-        reached = facts.memo["leaving"] = _leaving(facts)
-    return bool(reached) and event.node not in reached
+    if "leaving" not in facts.memo:
+        facts.memo["leaving"] = _leaving(facts)
+    reached: frozenset[Node] | None = facts.memo["leaving"]
+    return reached is not None and event.node not in reached
 
 
-def _leaving(facts: Facts) -> frozenset[Node]:
-    """All that others may get a gradient through of what a function computes; nothing if that is not known."""
+def _leaving(facts: Facts) -> frozenset[Node] | None:
+    """All that others may get a gradient through of what a function computes; None if that is not known."""
     found: set[Node] = set()
     for event in facts.of(*_OUT):
         given_back = event.kind in ("return", "yield")
@@ -243,8 +243,10 @@ def _leaving(facts: Facts) -> frozenset[Node]:
         values = [event.info.get(name) for name in ("assigned", "appended")] + list(event.info.get("arguments", ()))
         if event.kind != "unknown-call":
             values.append(event.value)
+        if given_back and isinstance(event.value, Instance) and event.value.path == "numpy.ndarray":
+            continue
         if given_back and isinstance(event.value, (Instance, Function, Bound)):
-            return frozenset()
+            return None
         nodes = [event.node, *event.info.get("nodes", ())]
         for part in (part for value in values if isinstance(value, Value) for part in tensors_in(value)):
             nodes.append(part.node if isinstance(part, Tensor) else getattr(part, "fields", {}).get(("node",)))

@@ -71,6 +71,8 @@ class NumberOfTensorWithGrad(Rule):
         for event in facts.of("to-number"):
             if event.info.get("name") not in ("float", "complex", "math", "__float__") or event.at.node in told:
                 continue
+            if event.info.get("apart"):
+                continue  # What autograd calls runs with gradients off, and then PyTorch does not warn.
             if event.info.get("requires_grad") is True and not event.caught:
                 told.add(event.at.node)
                 yield self._report(facts, event)

@@ -1,5 +1,6 @@
 """GRD512."""
 
+import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
@@ -85,6 +86,8 @@ class TiedByData(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("data-set"):
             given = event.assigned
+            if isinstance(facts.statement(event.at.node), ast.AugAssign):
+                continue  # `layer.weight.data /= 2`: written in place, and then put back where it was.
             if isinstance(given, Tensor) and isinstance(event.value, Tensor) and _is_data_of_other(given, event.value):
                 yield self._report(facts, event)
         made = [(event, _source(event)) for event in facts.of("parameter")]

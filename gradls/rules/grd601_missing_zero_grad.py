@@ -240,7 +240,7 @@ class MissingZeroGrad(Rule):
                 continue
             mine = [m for m in order.moments if m.tensors is None or tensor in m.tensors]
             pair = _summed(mine)
-            if pair is not None:
+            if pair is not None and not _is_cleared_behind(mine, *pair):
                 found.setdefault((pair[0].event.at.node, pair[1].event.at.node), []).append(tensor)
                 first = found[(pair[0].event.at.node, pair[1].event.at.node)]
                 if len(first) == 1:
@@ -333,6 +333,13 @@ def _stays(order: Order, step: Event, function: Function) -> bool:
         made = order.made.get(optimizer)
         return made is not None and outermost(made) is not function
     return is_vague_optimizer(step) and isinstance(optimizer, Unknown) and optimizer.origin in ("argument", "attribute")
+
+
+def _is_cleared_behind(mine: list[Moment], backward: Moment, read: Moment) -> bool:
+    """Is a gradient that is read in the rounds in which it is added up cleared behind that? Then several rounds are
+    meant to add up."""
+    inside = bool(loops_of(read.event.path) & loops_of(backward.event.path))
+    return inside and any(moment.kind == "clear" and moment.number > read.number for moment in mine)
 
 
 def _summed(mine: list[Moment]) -> tuple[Moment, Moment] | None:

@@ -164,6 +164,8 @@ class SchedulerOrder(Rule):
             if event.at.node in told or not _is_vague_schedule(event, optimizers):
                 continue
             told.add(event.at.node)
+            if _waits_for_a_round(facts, event):
+                continue
             mine = [other for other in steps[:number] if outermost(other) is outermost(event)]
             if any(_steps_optimizer(other) for other in mine):
                 continue
@@ -243,6 +245,20 @@ class SchedulerOrder(Rule):
         if isinstance(given, Instance) and given.path.startswith("torch.nn."):
             message = "a scheduler needs the optimizer, and this is a module: it raises"
             yield self.finding(place(event.at), message, severity=Severity.ERROR)
+
+
+def _waits_for_a_round(facts: Facts, event: Event) -> bool:
+    """Does it happen only if the counter of a loop around it says so, as in `if epoch > warmup`? Rounds came before."""
+    asked: set[str] = set()
+    for above in facts.parents(event.at.node):
+        if isinstance(above, ast.If):
+            asked.update(part.id for part in ast.walk(above.test) if isinstance(part, ast.Name))
+        elif isinstance(above, (ast.For, ast.AsyncFor)):
+            if any(isinstance(part, ast.Name) and part.id in asked for part in ast.walk(above.target)):
+                return True
+        elif isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            break
+    return False
 
 
 def _is_lent_before(facts: Facts, step: Event, optimizer: Instance) -> bool:

@@ -91,7 +91,9 @@ def _run(text: str) -> str | None:
     if not rest or not _parses(rest):
         return None
     indent = indentation(text)
-    return indent + "pass;".ljust(len(text) - len(rest) - len(indent)) + rest
+    # The magic looks at how it runs, or shows what it gives: that is no expression that nobody uses.
+    before = "_ =" if _is_expression(rest) else "pass;"
+    return indent + before.ljust(len(text) - len(rest) - len(indent)) + rest
 
 
 def _nothing(text: str) -> str:
@@ -109,6 +111,16 @@ def _parses(statement: str) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ast.parse(f"pass; {statement.strip()}\n")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _is_expression(statement: str) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(statement.strip().rstrip(";"), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True

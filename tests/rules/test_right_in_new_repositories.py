@@ -338,3 +338,129 @@ def test_what_is_otherwise_in_place_of_what_was_removed(call: str) -> None:
     source = Source.read(f"{IMPORTS}a, b = torch.eye(3), torch.ones(3, 1)\nx = {call}\n", "solve.py")
     (found,) = findings(analyze(source))
     assert "takes the matrix first" in found.message
+
+
+def test_autograd_calls_a_backward_with_gradients_off() -> None:
+    """PyTorch warns of numbers of tensors that require grad only where gradients are on."""
+    check_right("""
+import warnings
+
+import torch
+
+
+class Scaled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, factor):
+        ctx.save_for_backward(factor)
+        return x * factor
+
+    @staticmethod
+    def backward(ctx, grad):
+        (factor,) = ctx.saved_tensors
+        return grad * float(factor.view(-1)[0]), None
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    factor = torch.nn.Parameter(torch.ones(1))
+    Scaled.apply(torch.ones(3, requires_grad=True), factor).sum().backward()
+""")
+    program = """
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, factor):
+            ctx.save_for_backward(factor)
+            return x * factor
+
+        @staticmethod
+        def backward(ctx, grad):
+            (factor,) = ctx.saved_tensors
+            return grad * float(factor.view(-1)[0]), None
+
+    factor = nn.Parameter(torch.ones(1))
+    Scaled.apply(torch.ones(3, requires_grad=True), factor).sum().backward()
+    """
+    assert not reported("GRD319", program)
+    assert reported("GRD319", "float(nn.Parameter(torch.ones(1)).view(-1)[0])\n")
+
+
+def test_data_that_is_written_in_place_is_put_back_where_it_was() -> None:
+    program = """
+    import copy
+
+    class Decoder(nn.Module):
+        def __init__(self, layer, number):
+            super().__init__()
+            self.layers = nn.ModuleList([copy.deepcopy(layer) for _ in range(number)])
+            for layer in self.layers:
+                layer.weight.data /= 2 * number
+
+    Decoder(nn.Linear(3, 3), 2)
+    """
+    assert not reported("GRD512", program)
+
+
+def test_values_to_begin_with_are_computed_of_others() -> None:
+    program = """
+    class WeightNorm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(3, 3))
+            {made}
+
+        def forward(self, x):
+            {used}
+            return x @ self.weight * self.scale
+    """
+    made = "self.scale = nn.Parameter(self.weight.norm(dim=1) + 1e-2)"
+    assert not reported("GRD114", program.format(made=made, used="pass"))
+    assert reported("GRD114", program.format(made="pass", used=made))
+
+
+def test_what_a_sum_of_several_rounds_is_read_for() -> None:
+    program = """
+    weight = torch.ones(3, requires_grad=True)
+    for step in range(6):
+        (weight * torch.randn(3)).sum().backward()
+        if step % 3 == 2:
+            print(weight.grad)
+            {clear}
+    """
+    assert not reported("GRD601", program.format(clear="weight.grad = None"))
+    assert reported("GRD601", program.format(clear="pass"))
+
+
+def test_a_loop_that_only_warms_up() -> None:
+    loop = "x = torch.ones(3)\nfor i in range(100):\n    {body}\n"
+    assert not reported("GRD616", loop.format(body="torch.mm(x, x)"))
+    assert reported("GRD616", loop.format(body="torch.mm(x, x * i)"))
+
+
+@pytest.mark.parametrize(("test", "found"), [("epoch > warmup", 0), ("cosine", 1)])
+def test_a_schedule_that_waits_for_its_round(test: str, found: int) -> None:
+    program = f"""
+    def train(model, optimizer, scheduler, batches, warmup, cosine):
+        for epoch in range(10):
+            if {test}:
+                scheduler.step()
+            for x in batches:
+                optimizer.zero_grad()
+                model(x).sum().backward()
+                optimizer.step()
+    """
+    assert len(reported("GRD606", program)) == found
+
+
+@pytest.mark.parametrize(("end", "found"), [("return length.detach().numpy()", 0), ("return length", 1)])
+def test_a_root_of_which_only_an_array_is_given_back(end: str, found: int) -> None:
+    program = f"""
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 3)
+
+        def adjacency(self):
+            length = torch.sum(self.linear.weight**2, dim=1).pow(0.5)
+            {end}
+    """
+    assert len(reported("GRD119", program)) == found

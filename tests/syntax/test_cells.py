@@ -33,7 +33,7 @@ def made(text: str) -> str:
         ("?print\n", "\n"),
         (",f a b\n/g x\n;h y\n", "\n\n\n"),
         ("%time loss = f(x)\n", "pass; loss = f(x)\n"),
-        ("%timeit -n 10 f(x)", "pass;         f(x)\n"),
+        ("%timeit -n 10 f(x)", "_ =           f(x)\n"),
         ("%time for i in y: f(i)\n", "\n"),
         ("%%time\nx = 1\n", "\nx = 1\n"),
         ("\n%%timeit -n 1\nx = 1\n!ls\n", "\n\nx = 1\n\n"),

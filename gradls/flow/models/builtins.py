@@ -188,7 +188,7 @@ def number(run: Run, path: str, call: Call) -> Value:
     if not edges:
         return Host(kind)
     node = cut_node(run, "number", name, edges, run.at(call.node))
-    run.event("to-number", call.node, value, node, name=name)
+    run.event("to-number", call.node, value, node, name=name, apart=run.isolated > 0)
     return Host(kind, node=node)
 
 
