@@ -289,7 +289,8 @@ def _return(run: Run, statement: ast.Return) -> bool:
     frame.ways.append(run.state.way())
     # What is in a container now: what was put there is taken back before others look at it.
     parts = tuple(tensors_in(value)) if isinstance(value, (Sequence, Mapping, Choice)) else (value,)
-    run.event("return", statement, value, function=frame.function, parts=parts)
+    nodes = tuple([part.node for part in parts if type(part) is Tensor])
+    run.event("return", statement, value, function=frame.function, parts=parts, nodes=nodes)
     return False
 
 

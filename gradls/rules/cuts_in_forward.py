@@ -57,7 +57,7 @@ def _costly_cuts(facts: Facts) -> Iterator[Lost]:
     reached = set(_reached(facts))
     found: dict[ast.AST, Lost] = {}
     for event in returned if reached else filter(_is_of_what_trains, returned):
-        for root in (root for part in event.parts for root in _roots(part)):
+        for root in _returned_roots(event):
             for node in frontier(root):
                 cut = node.cut
                 if cut is None or not _may_be_a_mistake(facts, node) or not (reached or _goes_on(facts, cut)):
@@ -102,7 +102,8 @@ def _says_nothing(cls: ast.ClassDef) -> bool:
 
 def _reached(facts: Facts) -> Iterator[Tensor]:
     """The parameters to which something that leaves a function has a gradient."""
-    for root in {root for value in _given_away(facts) for root in _roots(value)}:
+    roots = {root for value in _given_away(facts) for root in _roots(value)}
+    for root in roots.union(node for event in facts.of("return") for node in event.nodes):
         for node in walk(root, follow="maybe"):
             if node.leaf is not None and node.leaf.is_parameter:
                 yield node.leaf
@@ -157,7 +158,7 @@ def _cuts_of_own(facts: Facts) -> Iterator[tuple[Lost, Class, Function]]:
         cls = function.owner
         if not isinstance(cls, Class) or is_module_class(cls) is not True or cls.source is not facts.source:
             continue
-        roots = [(root, event) for event in events for part in event.parts for root in _roots(part)]
+        roots = [(root, event) for event in events for root in _returned_roots(event)]
         done = {node.leaf for root, _ in roots for node in walk(root, follow="maybe")}
         for root, event in roots:
             for cut in frontier(root):
@@ -202,6 +203,14 @@ def _is_only_use(facts: Facts, name: str, cls: Class, function: Function) -> boo
 
 def _is_of_forward(event: Event) -> bool:
     return isinstance(event.function, Function) and event.function.name == "forward"
+
+
+def _returned_roots(event: Event) -> Iterator[Node]:
+    """What a function returned, as it was then: writes to it are taken back when the function comes to its end."""
+    yield from event.nodes
+    for part in event.parts:
+        if not isinstance(part, Tensor):
+            yield from _roots(part)
 
 
 def _roots(value: Value | None) -> Iterator[Node]:

@@ -425,7 +425,9 @@ def _is_used(facts: Facts, found: list[_Keeping], spent: bool) -> bool:
         ):
             if _holds(event.value, found[0].holder):
                 return True
+            # What the tensors were then: writes to them are taken back when the function comes to its end.
             roots = [node for part in event.info.get("parts", (event.value,)) for node in _nodes(part)]
+            roots += event.info.get("nodes", ())
         elif event.kind == "unknown-call":
             if any(_holds(value, found[0].holder) for value in event.arguments):
                 return True

@@ -117,7 +117,7 @@ def _called_with_graph(facts: Facts, number: int, event: Event) -> Event | None:
     for later in _stretch(facts, number, event):
         if later.kind in _DIFFERENTIATES:
             return None
-        if later.kind == "return" and later.alone and found is not None and _gives(later.value, found):
+        if later.kind == "return" and later.alone and found is not None and _gives(later.value, found, later.nodes):
             return None
         if later.kind in ("attribute-set", "yield") and found is not None and _gives(_given(later), found):
             return None
@@ -164,12 +164,12 @@ def _given(event: Event) -> Value | None:
     return event.assigned if event.kind == "attribute-set" else event.value
 
 
-def _gives(value: Value | None, called: Event) -> bool:
-    """Is the graph of a call part of a value, or may it be?"""
+def _gives(value: Value | None, called: Event, then: tuple[Node, ...] = ()) -> bool:
+    """Is the graph of a call part of a value, or may it be? `then` is what tensors in it were when it was returned."""
     if value is None:
         return False
     own = _nodes(called.result)
-    return any(part in own for root in _nodes(value) for part in walk(root, follow="maybe"))
+    return any(part in own for root in _nodes(value).union(then) for part in walk(root, follow="maybe"))
 
 
 def _nodes(value: Value) -> set[Node]:

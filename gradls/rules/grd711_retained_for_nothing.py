@@ -205,7 +205,7 @@ def _is_used_again(facts: Facts, event: Event) -> bool:
         elif later.kind == "grad-call":
             roots = list(later.nodes)
         elif later.kind in ("return", "yield") and later.alone:
-            roots = _nodes([later.value])
+            roots = [*_nodes([later.value]), *later.info.get("nodes", ())]
         elif later.kind == "unknown-call":
             roots = _nodes(later.arguments)
         elif later.kind == "attribute-set":

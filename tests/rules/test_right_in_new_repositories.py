@@ -464,3 +464,40 @@ def test_a_root_of_which_only_an_array_is_given_back(end: str, found: int) -> No
             {end}
     """
     assert len(reported("GRD119", program)) == found
+
+
+def test_a_result_is_what_it_is_when_it_is_returned() -> None:
+    """What is added to it in place is part of it, though the write is taken back when the function is left."""
+    kept = """
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Linear(3, 3)
+            self.distance = nn.L1Loss()
+
+        def process(self, x, features):
+            out = self.net(x)
+            loss = 0
+            loss += out.mean()
+            matched = 0
+            for i in range(len(features)):
+                matched += self.distance(out[i], features[i])
+            loss += matched * 10
+            return out, loss, matched.item()
+    """
+    assert not reported("GRD701", kept)
+    cut = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(3, 3)
+            self.second = nn.Linear(3, 3)
+
+        def forward(self, x):
+            seen = self.first(x).detach()
+            out = self.second(x)
+            {added}
+            return out, seen
+    """
+    assert not reported("GRD101", cut.format(added="out += self.first(x)"))
+    assert reported("GRD101", cut.format(added="pass"))
