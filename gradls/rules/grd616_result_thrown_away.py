@@ -109,7 +109,7 @@ class ResultThrownAway(Rule):
             records = facts.calls.get(node.value, ())
             if not records or _is_tried(facts, node) or _is_of_something_new(facts, node.value):
                 continue
-            if _is_warm_up(facts, node):
+            if _is_warm_up(facts, node) and not any(isinstance(record[0], Instance) for record in records):
                 continue
             if all(_does_nothing(*record) for record in records) and not _is_timed(facts, node.value):
                 seen.add(node)

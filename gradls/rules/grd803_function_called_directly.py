@@ -156,9 +156,11 @@ class FunctionCalledDirectly(Rule):
             f"{code(facts, at.node)} raises: an object of `{cls.name}` cannot be called. Use `{cls.name}.apply(…)`"
         )
         fixes = []
-        if isinstance(at.node, ast.Call) and isinstance(at.node.func, ast.Call):
-            new = f"{facts.segment(at.node.func.func)}.apply"
-            function = at._replace(node=at.node.func)
+        made = at.node.func if isinstance(at.node, ast.Call) else None
+        # What an object was made with, `apply` does not know.
+        if isinstance(made, ast.Call) and not made.args and not made.keywords:
+            new = f"{facts.segment(made.func)}.apply"
+            function = at._replace(node=made)
             fixes = [Fix("Call `apply`", Safety.SUGGESTED, edits.replace_expression(function, new))]
         return self.finding(at, message, [], fixes)
 
