@@ -501,3 +501,25 @@ def test_a_result_is_what_it_is_when_it_is_returned() -> None:
     """
     assert not reported("GRD101", cut.format(added="out += self.first(x)"))
     assert reported("GRD101", cut.format(added="pass"))
+
+
+@pytest.mark.parametrize(("made", "fixes"), [("Scaled()", 1), ("Scaled(2)", 0), ("Scaled(factor=2)", 0)])
+def test_apply_does_not_know_what_an_object_was_made_with(made: str, fixes: int) -> None:
+    program = f"""
+    class Scaled(torch.autograd.Function):
+        def __init__(self, factor=1):
+            self.factor = factor
+
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * 2
+
+    {made}(torch.ones(3, requires_grad=True)).sum().backward()
+    """
+    source = Source.read(IMPORTS + textwrap.dedent(program), "scaled.py")
+    (found,) = (finding for finding in findings(analyze(source)) if finding.code == "GRD803")
+    assert len(found.fixes) == fixes
