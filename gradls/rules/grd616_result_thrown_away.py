@@ -109,8 +109,6 @@ class ResultThrownAway(Rule):
             records = facts.calls.get(node.value, ())
             if not records or _is_tried(facts, node) or _is_of_something_new(facts, node.value):
                 continue
-            if _is_warm_up(facts, node) and not any(isinstance(record[0], Instance) for record in records):
-                continue
             if all(_does_nothing(*record) for record in records) and not _is_timed(facts, node.value):
                 seen.add(node)
                 message = f"{code(facts, node)} changes nothing, and its result is not used: assign it"
@@ -159,15 +157,6 @@ def _is_timed(facts: Facts, call: ast.Call) -> bool:
             inside = facts.function(node) is function
             before, after = before or (inside and not seen), after or (inside and seen)
     return before and after
-
-
-def _is_warm_up(facts: Facts, node: ast.Expr) -> bool:
-    """Is it all that a loop does, in each round in the same way? That makes a device work."""
-    loop = facts.parent(node)
-    if not isinstance(loop, ast.For) or loop.body != [node]:
-        return False
-    counters = {part.id for part in ast.walk(loop.target) if isinstance(part, ast.Name)}
-    return not any(isinstance(part, ast.Name) and part.id in counters for part in ast.walk(node))
 
 
 def _is_tried(facts: Facts, node: ast.AST) -> bool:
