@@ -239,12 +239,15 @@ def _judge_unknown(facts: Facts, event: Event, first: Argument, second: Argument
     return None if known else _judge_names(event, first, second)
 
 
+_OF_A_NUMBER = frozenset(("ones", "zeros", "full", "ones_like", "zeros_like", "full_like"))
+
+
 def _is_constant(value: Value) -> bool:
-    """Is it made of tensors that are made from nothing, such as `torch.ones_like(x)`?"""
+    """Is it made of tensors of a number, such as `torch.ones_like(x)`?"""
     if not isinstance(value, Tensor) or value.requires_grad is not False:
         return False
     return all(
-        part.cut is None and (bool(part.edges) if part.leaf is None else part.leaf.requires_grad is False)
+        part.cut is None and (bool(part.edges) if part.leaf is None else part.op in _OF_A_NUMBER)
         for part in walk(value.node)
     )
 

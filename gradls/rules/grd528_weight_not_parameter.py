@@ -126,7 +126,8 @@ class WeightNotParameter(Rule):
     whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        kept = {event.assigned: event for event in facts.of("attribute-set") if _is_kept(event)}
+        last = {(event.value, event.name): event for event in facts.of("attribute-set")}
+        kept = {event.assigned: event for event in last.values() if _is_kept(event)}
         if not kept:
             return
         written = {event.value for event in facts.of("write")}

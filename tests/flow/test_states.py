@@ -636,6 +636,11 @@ def test_slices_that_python_refuses(index: str) -> None:
     assert _is_followed(f"import torch\npoints = torch.randn(8, 3)\nprint(points[:, {index}])\n")
 
 
+@pytest.mark.parametrize("number", ["round('1.23', 3)", "round('x')", "int('x')", "complex('1 2')", "float('1' * 400)"])
+def test_numbers_that_python_refuses(number: str) -> None:
+    assert _is_followed(f"import torch\nprint({number})\n")
+
+
 def test_one_of_many_by_branch_many_times() -> None:
     """What branches give is joined again and again: each leaf is told once, in the order of the branches."""
     state = State()

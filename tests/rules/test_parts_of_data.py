@@ -151,6 +151,7 @@ def test_each_of_many_modules_is_initialized(count: int) -> None:
         ("F.binary_cross_entropy_with_logits(torch.zeros(3), torch.ones(3))", 0),
         ("F.binary_cross_entropy_with_logits(torch.zeros_like(scores) + scores, judge(scores))", 0),
         ("F.mse_loss(torch.ones_like(scores), scores)", 0),
+        ("F.binary_cross_entropy_with_logits(torch.randn(3, 1), scores)", 0),
     ],
 )
 def test_a_constant_is_no_prediction(loss: str, found: int) -> None:

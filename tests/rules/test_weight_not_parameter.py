@@ -59,6 +59,7 @@ def test_found(init: str, forward: str) -> None:
         ("self.w = torch.ones(3)", "x * self.w", "def drop(self):\n        self.w = torch.zeros(3)", ""),
         ("self.w = torch.ones(3)", "x * self.w", "", "layer = Layer(3)\nlayer.w = torch.zeros(3)"),
         ("self.w = torch.ones(3)", "x * self.w", "", "layer = Layer(3)\nlayer.w.data.fill_(2)"),
+        ("self.w = torch.empty(3)\n        self.w = nn.Parameter(self.w)", "x * self.w", "", ""),
         ("self.w = torch.FloatTensor([1.0, 2.0, 3.0])", "x * self.w", "", ""),
         ("self.w = torch.empty(3)\n        self.w.uniform_(0, 1)", "x * self.w", "", ""),
     ],

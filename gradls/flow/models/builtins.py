@@ -173,7 +173,7 @@ def number(run: Run, path: str, call: Call) -> Value:
         if value.known and isinstance(value.value, (int, float, str, bool)):
             try:
                 return computed(_CONVERSIONS.get(name, float)(value.value), value.node)
-            except (ValueError, OverflowError):
+            except (TypeError, ValueError, OverflowError):
                 return Host(kind)
         return Host(kind, node=value.node)
     if name == "bool":
