@@ -98,10 +98,17 @@ class Cache:
 
     def _drop_others(self, connection: sqlite3.Connection) -> None:
         """Leave nothing that depends on something else than the answers of now do, and not too much."""
-        versions = connection.execute("select version from meta").fetchall()
-        (rows,) = connection.execute("select count(*) from answers").fetchone()
-        if versions != [(self._version,)] or rows > MOST_ROWS:
-            with connection:
+        if self._is_of_now(connection):
+            return
+        with connection:
+            connection.execute("begin immediate")
+            # Another server may have done it meanwhile, and stored answers since.
+            if not self._is_of_now(connection):
                 connection.execute("delete from meta")
                 connection.execute("delete from answers")
                 connection.execute("insert into meta values (?)", (self._version,))
+
+    def _is_of_now(self, connection: sqlite3.Connection) -> bool:
+        versions = connection.execute("select version from meta").fetchall()
+        (rows,) = connection.execute("select count(*) from answers").fetchone()
+        return versions == [(self._version,)] and rows <= MOST_ROWS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 
 from gradls.flow.names import Answer, Question
 from gradls.resolve import process
-from gradls.resolve.cache import Cache
+from gradls.resolve.cache import TABLES, Cache
 from gradls.resolve.known import Key, Known
 from tests.resolve.conftest import MODULE, Project
 
@@ -239,6 +240,25 @@ def test_two_servers_share_one(tmp_path: Path) -> None:
     assert len(one) > 190
     for cache in caches:
         cache.close()
+
+
+def test_what_comes_between_two_that_begin_is_kept(tmp_path: Path) -> None:
+    """Both find the file empty; the one that is second to prepare it must not drop what the first has stored since."""
+    first, second = (Cache(tmp_path, tmp_path, "", "1") for _ in range(2))
+    key = Key(str(tmp_path), Question("m", "n", False))
+    connection = sqlite3.connect(second._database.file)
+    connection.executescript(TABLES)
+
+    def meanwhile(statement: str) -> None:
+        if statement.lower().startswith("begin"):
+            first.store([(key, ANSWER, ())])
+
+    connection.set_trace_callback(meanwhile)
+    second._drop_others(connection)
+    connection.close()
+    assert second.load([key]) == {key: (ANSWER, [])}
+    first.close()
+    second.close()
 
 
 def test_no_path_of_this_machine_is_stored(again: Callable[[], Project], tmp_path: Path) -> None:
