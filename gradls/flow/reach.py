@@ -162,14 +162,14 @@ def leaves(root: Node, *, follow: str = "flow") -> list[Tensor]:
     return [node.leaf for node in walk(root, follow=follow) if node.leaf is not None]
 
 
-def frontier(root: Node) -> list[Node]:
-    """The cuts met first on the way back from `root`."""
+def frontier(root: Node, *, flat: bool = False) -> list[Node]:
+    """The cuts met first on the way back from `root`; if `flat`, operations whose gradient is zero count as such."""
     found = []
     seen = {root}
     todo = [root]
     while todo:
         node = todo.pop()
-        if node.cut is not None:
+        if node.cut is not None or (flat and node.zero):
             found.append(node)
             continue
         for inner, _, _, _ in node.edges[::-1]:

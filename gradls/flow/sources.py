@@ -27,7 +27,8 @@ class Sources(NamedTuple):
 
 def sources(root: Node, *, beyond: bool = True) -> Sources:
     """The ends of the ways that a gradient may take from `root` through operations that are known. `beyond`: they go
-    on behind cuts of which it is not certain that there was a gradient, and where it is zero."""
+    on behind cuts of which it is not certain that there was a gradient, and where it is zero. None goes on behind what
+    may be the `data` of a tensor: that is read for its values."""
     calls: list[Node] = []
     data: list[Node] = []
     arguments: list[Node] = []

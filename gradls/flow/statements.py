@@ -128,7 +128,9 @@ def _note_unknown_rebinding(run: Run, target: ast.Name, value: Unknown) -> None:
     if type(old) is Unknown and old.origin in ("data", "derived"):
         if run.frame.loops:
             run.event("unknown-rebound", target, value, old=old)
-    elif value.origin == "call" and (type(old) is Unknown or (type(old) is Instance and hierarchy.is_module(old))):
+    elif value.origin == "call" and (
+        "parameters" in old.fields if type(old) is Unknown else type(old) is Instance and hierarchy.is_module(old)
+    ):
         run.event("model-rebound", target, value, old=old)
 
 

@@ -126,8 +126,7 @@ class WeightNotParameter(Rule):
     whole_file = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        last = {(event.value, event.name): event for event in facts.of("attribute-set")}
-        kept = {event.assigned: event for event in last.values() if _is_kept(event)}
+        kept = dict(facts.each(_kept))
         if not kept:
             return
         written = {event.value for event in facts.of("write")}
@@ -161,6 +160,14 @@ class WeightNotParameter(Rule):
 
 _NEUTRAL = {"ones": frozenset(("mul",)), "zeros": frozenset(("add",))}
 """Operations that such a tensor does not change the result of."""
+
+
+def _kept(facts: Facts) -> Iterator[tuple[Tensor, Event]]:
+    """The plain tensors that constructors keep. What is put in their place later counts instead of them."""
+    last = {(event.value, event.name): event for event in facts.of("attribute-set")}
+    for event in last.values():
+        if _is_kept(event):
+            yield event.assigned, event
 
 
 def _is_kept(event: Event) -> bool:

@@ -30,17 +30,20 @@ class Replaced(NamedTuple):
 
 def replaced_models(facts: Facts) -> Iterator[Replaced]:
     """Models of which nothing is known but that they are loaded, or made as the old ones were."""
+    optimizers = facts.numbered("optimizer-made")
     told: set[ast.AST] = set()
-    for number, event in facts.numbered("model-rebound", "attribute-set"):
+    for number, event in facts.numbered("model-rebound", "attribute-set") if optimizers else ():
         new = event.value if event.kind == "model-rebound" else event.assigned
         old = event.old
         if event.at.node in told or not isinstance(new, Unknown) or not isinstance(old, (Instance, Unknown)):
             continue
-        loaded = new.origin == "call" and new.name == _LOADS
-        if not loaded and not _is_made_like(facts, number, new, old):
+        if new.origin != "call" or (isinstance(old, Unknown) and "parameters" not in old.fields):
             continue
-        made = _optimizer_of(facts, number, old)
-        if made is None or any(_may_have(facts, later, new) for _, later in _after(facts, number, *_MAKING)):
+        made = _optimizer_of(facts, optimizers, number, old)
+        loaded = new.name == _LOADS
+        if made is None or not (loaded or _is_made_like(facts, number, new, old)):
+            continue
+        if any(_may_have(facts, later, new) for _, later in _after(facts, number, *_MAKING)):
             continue
         used = _use(facts, number, event, new, old, made)
         if used is not None:
@@ -65,9 +68,9 @@ def _is_made_like(facts: Facts, number: int, new: Unknown, old: Value) -> bool:
     return making.value is before.value and not any(argument is old for argument in making.arguments)
 
 
-def _optimizer_of(facts: Facts, number: int, model: Value) -> Event | None:
+def _optimizer_of(facts: Facts, optimizers: list[tuple[int, Event]], number: int, model: Value) -> Event | None:
     """The last optimizer before an event that was made from the parameters of a model."""
-    for earlier, made in reversed(facts.numbered("optimizer-made")):
+    for earlier, made in reversed(optimizers):
         if earlier < number:
             if isinstance(model, Instance):
                 held = set(leaves_of(model))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
 from gradls.flow.lost import Lost
-from gradls.flow.reach import walk
+from gradls.flow.reach import frontier, walk
 from gradls.flow.sources import is_call, sources
 from gradls.rules.loss_arguments import used_as_module
 from gradls.rules.unknown_networks import network_of, root_of
@@ -45,25 +45,10 @@ def stops(facts: Facts) -> Iterator[tuple[Event, Node, bool]]:
             given = [sources(one, beyond=False) for one in starts]
             if used_as_module(network_of(ends.calls[0])) or any(one.calls or one.others for one in given):
                 continue
-        found = [node for start in starts for node in _first_stops(start)]
+        found = [node for start in starts for node in frontier(start, flat=True)]
         trained = next((stop for stop in found if any(_is_trained(node) for node in walk(stop))), None)
         if trained is not None:
             yield event, trained, bool(ends.calls)
-
-
-def _first_stops(root: Node) -> list[Node]:
-    """The nodes met first on the ways from `root` at which its gradient ends, or is zero."""
-    found: list[Node] = []
-    seen, todo = {root}, [root]
-    while todo:
-        node = todo.pop()
-        if node.cut is not None or node.zero:
-            found.append(node)
-            continue
-        new = [edge.node for edge in node.edges[::-1] if edge.node not in seen]
-        seen.update(new)
-        todo += new
-    return found
 
 
 def _is_trained(node: Node) -> bool:
