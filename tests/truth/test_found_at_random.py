@@ -5,10 +5,9 @@ from __future__ import annotations
 from textwrap import dedent
 
 import pytest
-import torch
 
 from tests.truth.random_tensors import HEAD
-from tests.truth.test_random_programs import Ran, check
+from tests.truth.test_random_programs import check_ends
 
 PROGRAMS = {
     "tensors in a ParameterList": """
@@ -392,8 +391,4 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_what_is_said_is_so(name: str) -> None:
-    text = HEAD + dedent(PROGRAMS[name])
-    run = Ran(text, 0)
-    assert not run.raised
-    tensors = [variable for variable, value in run.names.items() if isinstance(value, torch.Tensor)]
-    check(text + "".join(f"end_{variable} = {variable}\n" for variable in tensors))
+    check_ends(HEAD + dedent(PROGRAMS[name]))

@@ -95,6 +95,14 @@ def check(text: str) -> None:
         assert state.leaf in (None, *_one({tensor.is_leaf for tensor in really})), name
 
 
+def check_ends(text: str) -> None:
+    """The same of a program that raises nothing, for what its variables hold in the end."""
+    run = Ran(text, 0)
+    assert not run.raised
+    tensors = [variable for variable, value in run.names.items() if isinstance(value, torch.Tensor)]
+    check(text + "".join(f"end_{variable} = {variable}\n" for variable in tensors))
+
+
 def _one(flags: set[bool]) -> set[bool]:
     return flags if len(flags) == 1 else set()
 
