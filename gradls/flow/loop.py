@@ -11,7 +11,8 @@ class Loop:
     """A loop under analysis: the states in which it was left or continued."""
 
     __slots__ = (
-        "breaks", "continues", "count", "late", "leaving", "mark", "modes", "passed", "round_mark", "statement",
+        "breaks", "continues", "count", "late", "leaving", "mark", "modes", "partly", "passed", "round_mark",
+        "statement",
     )  # fmt: skip
 
     def __init__(self, mark: tuple[int, int], modes: int = 0, leaving: int = 0) -> None:
@@ -27,6 +28,9 @@ class Loop:
         """Branches for every so many rounds that the first round passes by."""
         self.late = False
         """Is one of these taken in a later round?"""
+        self.partly = False
+        """Did a name that had no value get one on some ways through a round only? Behind the loop it may be that of any
+        round."""
         self.round_mark = mark
         self.breaks: list[tuple[Changes, Way]] = []
         self.continues: list[tuple[Changes, Way]] = []

@@ -336,7 +336,7 @@ def _loop(
                     changed = loop.round_mark
                 forget_counters(run, loop.round_mark)
                 run.later = True
-        if not exact and completes and loop.late and len(bodies) > 1:
+        if not exact and completes and (loop.late if len(bodies) > 1 else loop.partly and run.rough <= MOST_NESTED):
             # What a branch of the last of these rounds has left, one more meets.
             completes = _round(run, loop, bodies[-1])
         if not exact and completes and changed is not None:

@@ -478,6 +478,9 @@ class Run:
         self.join.decided, self.join.paths = [], []
         if self.frame.loops and (gaps or self.frame.unbound):
             unbound.remember(self.frame, gaps, outcomes, ends)
+            names = self.frame.scope.fields
+            if any(fields is names and isinstance(key, str) for fields, key in gaps):
+                self.frame.loops[-1].partly = True
         if len(outcomes) == 1:
             self.path = ends[0]
         return True

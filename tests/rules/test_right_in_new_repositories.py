@@ -517,3 +517,66 @@ def test_apply_does_not_know_what_an_object_was_made_with(made: str, fixes: int)
     source = Source.read(IMPORTS + textwrap.dedent(program), "scaled.py")
     (found,) = (finding for finding in findings(analyze(source)) if finding.code == "GRD803")
     assert len(found.fixes) == fixes
+
+
+def test_what_a_branch_of_any_round_has_bound_is_not_what_the_last_round_made() -> None:
+    check_right("""
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = layers
+        self.blocks = nn.ModuleList([nn.Linear(3, 3) for _ in range(layers)])
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        for i in range(self.layers):
+            x = self.blocks[i](x)
+            if i == 2:
+                early = x
+        x -= self.scale * early
+        return x
+
+
+model = Net(6)
+for batch in torch.randn(4, 4, 3):
+    model(batch).sum().backward()
+""")
+
+
+def test_an_attribute_that_is_deleted_of_one_of_several_modules() -> None:
+    check_right("""
+import os
+
+import torch
+from torch import nn
+
+
+class Body(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mass = torch.ones(1)
+
+
+class Robot(nn.Module):
+    def __init__(self, names):
+        super().__init__()
+        self.bodies = nn.ModuleList()
+        self.index = {}
+        for i, name in enumerate(names):
+            self.bodies.append(Body())
+            self.index[name] = i
+
+    def replace(self, name, attribute, module):
+        parent = self.bodies[self.index[name]]
+        parent.__delattr__(attribute)
+        parent.add_module(attribute, module)
+
+
+robot = Robot(os.environ.get("BODIES", "arm hand").split())
+robot.replace("arm", "mass", nn.Linear(1, 1))
+robot.replace("hand", "mass", nn.Linear(1, 1))
+""")

@@ -350,7 +350,7 @@ def _accepted(run: Run, value: Choice) -> Value:
 
 def _taken(receiver: Instance, name: object) -> Value | None:
     """What a module has under a name already, other than a buffer or a submodule."""
-    if not isinstance(name, str) or name in receiver.data.get("buffers", ()):
+    if not isinstance(name, str) or name in receiver.data.get("buffers", ()) or ("deleted", name) in receiver.fields:
         return None
     own = receiver.fields.get(name)
     if own is None and isinstance(receiver.cls, Class):
