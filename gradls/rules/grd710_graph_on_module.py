@@ -170,7 +170,8 @@ def _goes_on(facts: Facts, event: Event) -> bool:
     old = event.old
     if not isinstance(old, Tensor) or not any(part is old.node for part in walk(event.assigned.node, follow="maybe")):
         return False
-    return not any(set_.assigned is old and set_.calls is event.calls for set_ in facts.of("attribute-set"))
+    own = {set_.assigned for set_ in facts.of("attribute-set") if set_.calls is event.calls}
+    return not own.issuperset(old.fields.get("parts", (old,)))
 
 
 def _begins_anew(facts: Facts, event: Event) -> bool:

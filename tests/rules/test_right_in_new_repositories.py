@@ -580,3 +580,36 @@ robot = Robot(os.environ.get("BODIES", "arm hand").split())
 robot.replace("arm", "mass", nn.Linear(1, 1))
 robot.replace("hand", "mass", nn.Linear(1, 1))
 """)
+
+
+def test_what_a_branch_of_an_earlier_round_put_into_an_attribute_is_not_carried_from_call_to_call() -> None:
+    assert not reported(
+        "GRD710",
+        """
+        class Net(nn.Module):
+            def __init__(self, rounds):
+                super().__init__()
+                self.rounds = rounds
+                self.layer = nn.Linear(3, 3)
+
+            def forward(self, x, mask=None):
+                for i in range(self.rounds):
+                    self.assigned = self.layer(x).softmax(-1)
+                    if mask is not None:
+                        self.assigned = self.assigned * mask
+                    x = self.assigned + x
+                return x
+
+            def penalty(self):
+                return self.assigned.pow(2).mean()
+
+
+        def main(batches, optimizer):
+            net = Net(4)
+            for x, mask in batches:
+                loss = net(x, mask).sum() + net.penalty()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        """,
+    )
