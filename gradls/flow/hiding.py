@@ -18,6 +18,15 @@ def may_hide(node: Node) -> bool:
     return origin in HIDING
 
 
+def outermost(value: Unknown) -> Unknown:
+    """The unknown object that something unknown is a part of: an attribute, an element, or part of these."""
+    while True:
+        whole = value.fields.get("of") or value.fields.get("derived", (None,))[0]
+        if not isinstance(whole, Unknown) or whole is value:
+            return value
+        value = whole
+
+
 def is_not_followed(node: Node) -> bool:
     """Was this made by a function of the program of which nobody looked at the body? That may use whatever it has."""
     called = node.get("called") if node.kind == "opaque" else None

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from gradls.autograd.distributions import find_distribution
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At, Node
-from gradls.flow.hiding import may_hide
+from gradls.flow.hiding import may_hide, outermost
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.reach import MOST_TERMS, frontier, lost_leaves, walk
 from gradls.flow.sources import sources
-from gradls.flow.values import Instance, Sequence, Tensor
+from gradls.flow.values import Instance, Sequence, Tensor, Unknown
 
 ADDITIVE = frozenset(("add", "sub", "rsub", "neg", "radd", "scale"))
 """Operations whose operands are terms of the result."""
@@ -201,6 +201,7 @@ def never_reached(facts: Facts) -> set[Tensor]:
         if isinstance(event.value, Tensor):
             trained.discard(event.value)
     trained -= parts_of_unknown(facts)
+    trained -= handed_to_operands(facts)
     for event in facts.of("grad-call"):
         trained -= {target for target in event.targets if isinstance(target, Tensor)}
     return trained if any(True for _ in backwards(facts)) else set()
@@ -215,6 +216,23 @@ def parts_of_unknown(facts: Facts) -> set[Tensor]:
             found |= {node.leaf for node in walk(event.assigned.node, follow="maybe") if node.leaf is not None}
         else:
             found |= {parameter for _, parameter in parameters_of(event.assigned)[0]}
+    return found
+
+
+def handed_to_operands(facts: Facts) -> set[Tensor]:
+    """The leaves behind what was given to methods of something unknown that a backward goes through another part of:
+    `world.set_v(v); world.step(); loss = f(world.p)`."""
+    given: dict[Unknown, list[Tensor]] = {}
+    for event in facts.of("unknown-call"):
+        tensors = [value for value in event.arguments if isinstance(value, Tensor) and value.leaf is not True]
+        if tensors and isinstance(event.value, Unknown) and (whole := outermost(event.value)) is not event.value:
+            given.setdefault(whole, []).extend(tensors)
+    found: set[Tensor] = set()
+    for event in backwards(facts) if given else ():
+        for node in walk(event.node, follow="maybe"):  # type: ignore[arg-type]
+            value = node.get("value") if node.kind == "opaque" else None
+            for tensor in given.pop(outermost(value), ()) if isinstance(value, Unknown) else ():
+                found |= {part.leaf for part in walk(tensor.node, follow="maybe") if part.leaf is not None}
     return found
 
 

@@ -116,7 +116,7 @@ class RetainedForNothing(Rule):
             if not all(_is_retained(event) and not event.caught for event in events):
                 continue
             old = next((found for event in events if (found := _earlier(event)) is not None), None)
-            stale = _stale(facts, events[-1]) if old is None else None
+            stale = _stale(facts, events) if old is None else None
             if stale is not None:
                 yield self._report_stale(facts, events[-1], *stale)
             elif old is not None:
@@ -166,9 +166,10 @@ def _earlier(event: Event) -> Node | None:
     return max(old, key=lambda part: part.fields.born, default=None)
 
 
-def _stale(facts: Facts, event: Event) -> tuple[Node, Event] | None:
-    """The last operation before the loop that a backward in it goes through, and a step in the loop that changes what
-    it was computed from."""
+def _stale(facts: Facts, events: list[Event]) -> tuple[Node, Event] | None:
+    """The last operation before the loop that a backward in it goes through in several rounds, and a step in the loop
+    that changes what it was computed from. `events` are the rounds of that backward."""
+    event = events[-1]
     if event.node is None:
         return None
     before = [
@@ -185,8 +186,15 @@ def _stale(facts: Facts, event: Event) -> tuple[Node, Event] | None:
         for part in sorted(before, key=lambda part: -part.born):
             around = loops_of(event.path) - loops_of(part.path)
             if step.clock > part.born and loops_of(step.path) & around and not moved.isdisjoint(leaves(part)):
-                return part, step
+                return (part, step) if _is_met_again(part, events) else None
     return None
+
+
+def _is_met_again(part: Node, events: list[Event]) -> bool:
+    """Do the backwards of several rounds go through an operation? One round stands for all of a loop in a later round
+    of one around it."""
+    roots = [event.node for event in events if event.node is not None and event.clock > part.born]
+    return len(roots) < 2 or sum(part in set(walk(root, follow="flow")) for root in roots) > 1
 
 
 def _is_used_again(facts: Facts, event: Event) -> bool:

@@ -613,3 +613,43 @@ def test_what_a_branch_of_an_earlier_round_put_into_an_attribute_is_not_carried_
                 optimizer.step()
         """,
     )
+
+
+def test_a_loss_for_each_round_is_differentiated_once() -> None:
+    snippet = """
+        critic, painter = nn.Linear(3, 1), nn.Linear(3, 3)
+        optimizers = [torch.optim.SGD(net.parameters(), lr=0.1) for net in (painter, critic)]
+        for batch in torch.randn(4, 8, 3):
+            fake = painter(batch)
+            losses = [painter(fake).mean(), (critic(batch) - critic(fake.detach())).mean()]
+            for optimizer, loss in {pairs}:
+                optimizer.zero_grad()
+                loss.backward(retain_graph=True)
+                optimizer.step()
+        """
+    assert not [one for one in reported("GRD711", snippet.format(pairs="zip(optimizers, losses)")) if "warning" in one]
+    assert [one for one in reported("GRD711", snippet.format(pairs="zip(optimizers * 2, losses * 2)")) if "warning" in one]
+
+
+def test_what_an_unknown_object_was_given_may_be_in_another_part_of_it() -> None:
+    snippet = """
+        from physics import make_world
+
+        def infer(truth):
+            speed = torch.tensor([1.0], requires_grad=True)
+            optimizer = torch.optim.SGD([speed], lr=0.1)
+            for i in range(100):
+                world, ball = make_world()
+                velocity = world.v.detach().clone()
+                velocity[1:2] = speed * 3
+                world.{given}(velocity)
+                world.step(0.1)
+                loss = F.mse_loss(torch.cat([torch.zeros(3), {part}]), truth)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+        infer(torch.zeros(6))
+        """
+    assert not reported("GRD611", snippet.format(given="set_v", part="ball.p"))
+    assert reported("GRD611", snippet.format(given="set_v", part="torch.ones(3, requires_grad=True)"))
