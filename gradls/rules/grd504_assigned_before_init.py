@@ -185,12 +185,21 @@ def _init_alone(module: Instance, cls: Class) -> Function | None:
         return None
     # A decorator of the program may have put another function in the place of what is written, which that calls.
     parts = dict.fromkeys((init, init.written))
-    return init if all(part.source.once(_sets_up_nothing, part.node) for part in parts) else None
+    for part in (todo := list(parts)):
+        names = part.source.once(_names, part.node)
+        if names & {"super", "__init__", "__dict__", "__setstate__"}:
+            return None
+        # Not every method that it calls is looked into: one of them may do it.
+        for name in sorted(names):
+            method = find_in_class(cls, name)[0]
+            if isinstance(method, Function) and method not in parts:
+                parts[method] = None
+                todo.append(method)
+    return init
 
 
-def _sets_up_nothing(function: ast.AST) -> bool:
-    names = {getattr(node, "attr", getattr(node, "id", "")) for node in walk(function)}
-    return not names & {"super", "__init__", "__dict__", "__setstate__"}
+def _names(function: ast.AST) -> frozenset[str]:
+    return frozenset(getattr(node, "attr", getattr(node, "id", "")) for node in walk(function))
 
 
 def _kind(event: Event) -> str:

@@ -158,14 +158,15 @@ class MissingZeroGrad(Rule):
             yield self._report_other(facts, found.step, found.first, found.taken, found.own, who)
 
     def _of_known(self, facts: Facts, order: Order) -> Iterator[Finding]:
-        last: dict[Instance, Moment] = {}
+        steps: dict[Instance, list[Moment]] = {}
         told: set[ast.AST] = set()
         others: dict[ast.AST, tuple[Moment, Left]] = {}
         for moment in order.moments:
             optimizer = moment.event.value
             if moment.kind != "step" or moment.event.kind != "step" or not isinstance(optimizer, Instance):
                 continue
-            before, last[optimizer] = last.get(optimizer), moment
+            before = _step_before(steps.setdefault(optimizer, []), moment)
+            steps[optimizer].append(moment)
             summed = summed_in_closure(order, before, moment)
             if summed is not None:
                 yield self._report_closure(facts, moment.event, summed)
@@ -359,6 +360,30 @@ def _summed(mine: list[Moment]) -> tuple[Moment, Moment] | None:
         else:
             first = again = None
     return None
+
+
+def _step_before(steps: list[Moment], now: Moment) -> Moment | None:
+    """The last one of an optimizer's earlier steps. Where a loop chooses it, as `for k in ks: optimizers[k].step()` does,
+    each of its rounds may step another one: the last one in an earlier round of the loops around that."""
+    receiver = receiver_of(now.event.at.node)
+    names = {node.id for node in ast.walk(receiver) if isinstance(node, ast.Name)} if receiver is not None else set()
+    choosing = [one.loop for one in rounds_of(now.event.path) if names & _targets(getattr(one.loop, "statement", None))]
+    if not choosing:
+        return steps[-1] if steps else None
+    rounds = _rounds_but(now.event, choosing)
+    return next((step for step in reversed(steps) if _rounds_but(step.event, choosing) != rounds), None)
+
+
+def _targets(loop: object) -> set[str]:
+    """The names that a loop gives a value in each round."""
+    target = loop.target if isinstance(loop, (ast.For, ast.AsyncFor)) else None
+    return {node.id for node in ast.walk(target) if isinstance(node, ast.Name)} if target is not None else set()
+
+
+def _rounds_but(event: Event, loops: list[object]) -> list[object]:
+    """The rounds in which something happens, but for those of certain loops, whenever these were begun."""
+    statements = [getattr(loop, "statement", None) for loop in loops]
+    return [one for one in rounds_of(event.path) if getattr(one.loop, "statement", None) not in statements]
 
 
 def _are_rounds(one: Event, other: Event) -> bool:

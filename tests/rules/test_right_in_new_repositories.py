@@ -653,3 +653,56 @@ def test_what_an_unknown_object_was_given_may_be_in_another_part_of_it() -> None
         """
     assert not reported("GRD611", snippet.format(given="set_v", part="ball.p"))
     assert reported("GRD611", snippet.format(given="set_v", part="torch.ones(3, requires_grad=True)"))
+
+
+def test_a_method_that_the_constructor_calls_may_set_the_module_up() -> None:
+    snippet = """
+        class Positions(nn.Embedding):
+            def __init__(self, number, size, padding):
+                self.make(number, size, padding)
+
+            def make(self, number, size, padding):
+                weight = torch.randn(number, size)
+                if not hasattr(self, "weight"):
+                    {first}
+                else:
+                    self.weight = nn.Parameter(weight.to(self.weight.device))
+                self.weight.detach_()
+                self.weight.requires_grad = False
+
+            def forward(self, x):
+                if x.max() > self.weight.size(0):
+                    self.make(x.max() + 1, self.embedding_dim, self.padding_idx)
+                return nn.Embedding.forward(self, x)
+
+
+        class Net(nn.Module):
+            def __init__(self, config, embedding):
+                super().__init__()
+                self.positions = Positions(config.number, 3, embedding.padding_idx)
+
+            def forward(self, x):
+                return self.positions(x)
+        """
+    assert not reported("GRD504", snippet.format(first="super().__init__(number, size, padding, _weight=weight)"))
+    assert reported("GRD504", snippet.format(first="self.number = number"))
+
+
+def test_each_round_may_step_another_optimizer() -> None:
+    snippet = """
+        def train(models, pairs, batches):
+            optimizers = [torch.optim.Adam(model.parameters(), lr=0.1) for model in models]
+            for x in batches:
+                for optimizer in optimizers:
+                    {each}
+                outputs = [model(x) for model in models]
+                for number, place in pairs:
+                    loss = outputs[place].pow(2).mean()
+                    loss.backward()
+                    optimizers[number].step()
+
+
+        train([nn.Linear(3, 1) for _ in range(int(input()))], [(0, 0), (1, 1)], torch.randn(4, 8, 3))
+        """
+    assert not reported("GRD601", snippet.format(each="optimizer.zero_grad()"))
+    assert reported("GRD601", snippet.format(each="print(optimizer)"))
