@@ -153,7 +153,7 @@ class UnregisteredParameters(Rule):
         if not found:
             return
         known = optimized(facts)
-        others = asked_for_parameters(facts) | registered_elsewhere(facts)
+        others = asked_for_parameters(facts) | registered_elsewhere(facts) | set(facts.each(_returned))
         late = _registered_later(facts, others)
         for module, container in found:
             if any(member in others for member in container.members) or _is_given_away(facts, container.name):
@@ -250,6 +250,16 @@ def _registered_later(facts: Facts, others: set[Instance | Tensor]) -> set[tuple
         if isinstance(event.value, Instance) and isinstance(value, Unknown) and value.origin in HIDING:
             found.add((event.value.cls, ""))
     return found
+
+
+def _returned(facts: Facts) -> Iterator[Tensor]:
+    """The leaves that methods other than `forward` return, one by one or in a list. Their callers may train them."""
+    for event in facts.of("return"):
+        if event.calls is None or event.calls[1].owner is None or event.calls[1].name in ("forward", "__call__"):
+            continue
+        for root in event.nodes:
+            nodes = [edge.node for edge in root.edges] if root.kind == "phi" else [root]
+            yield from (node.leaf for node in nodes if node.leaf is not None)
 
 
 def _is_given_away(facts: Facts, name: str) -> bool:

@@ -706,3 +706,29 @@ def test_each_round_may_step_another_optimizer() -> None:
         """
     assert not reported("GRD601", snippet.format(each="optimizer.zero_grad()"))
     assert reported("GRD601", snippet.format(each="print(optimizer)"))
+
+
+def test_leaves_that_a_method_gives_out_in_a_list_of_its_own() -> None:
+    snippet = """
+        class Search(nn.Module):
+            def __init__(self, steps):
+                super().__init__()
+                self.layer = nn.Linear(3, 3)
+                self.alphas = []
+                for i in range(len(steps)):
+                    if steps[i] > 1:
+                        alpha = 1e-3 * torch.randn(steps[i])
+                        alpha.requires_grad_(True)
+                        self.alphas.append(alpha)
+                    else:
+                        self.alphas.append(None)
+
+            def {method}(self, x=None):
+                found = []
+                for each in self.alphas:
+                    if each is not None:
+                        found.append(each)
+                return found
+        """
+    assert not reported("GRD501", snippet.format(method="architecture"))
+    assert reported("GRD501", snippet.format(method="forward"))
