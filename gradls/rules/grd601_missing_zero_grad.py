@@ -363,7 +363,7 @@ def _summed(mine: list[Moment]) -> tuple[Moment, Moment] | None:
 
 
 def _step_before(steps: list[Moment], now: Moment) -> Moment | None:
-    """The last one of an optimizer's earlier steps. Where a loop chooses it, as `for k in ks: optimizers[k].step()` does,
+    """The last one of an optimizer's earlier steps. Where a loop chooses it, as in `for k in ks: optimizers[k].step()`,
     each of its rounds may step another one: the last one in an earlier round of the loops around that."""
     receiver = receiver_of(now.event.at.node)
     names = {node.id for node in ast.walk(receiver) if isinstance(node, ast.Name)} if receiver is not None else set()

@@ -368,12 +368,23 @@ def formatted(run: Run, receiver: Host, call: Call) -> Value:
     return Host("str")
 
 
-@method("str", "split", "splitlines")
+@method("str", "splitlines")
+def split_lines(run: Run, receiver: Host, call: Call) -> Value:
+    text = receiver.value
+    if isinstance(text, str) and len(text) < LONGEST and not call.values:
+        return Sequence(run.state, "list", tuple(host(line) for line in text.splitlines()))
+    return Sequence(run.state, "list", (), Host("str"))
+
+
+@method("str", "split")
 def split(run: Run, receiver: Host, call: Call) -> Value:
     values = [_plain(value) for value in call.args]
     text = receiver.value
     if isinstance(text, str) and len(text) < LONGEST and all(isinstance(value, str) for value in values):
-        return Sequence(run.state, "list", tuple(host(part) for part in text.split(*values)))
+        try:
+            return Sequence(run.state, "list", tuple(host(part) for part in text.split(*values)))
+        except (TypeError, ValueError):
+            return run.unknown("call", "split")
     return Sequence(run.state, "list", (), Host("str"))
 
 

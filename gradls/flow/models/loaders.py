@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
+from gradls.flow.dtypes import of_data
 from gradls.flow.models.registry import function
 from gradls.flow.values import Class, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value, is_none
 
@@ -84,7 +85,7 @@ def batch(run: Run, sample: Value, added: int = 0, single: bool = False) -> Valu
         flag = False if sample.requires_grad is False else None
         return run.leaf("data", None, requires_grad=flag, dtype=sample.dtype, shape=shape)
     if isinstance(sample, Host) and sample.kind in ("int", "float", "bool", "number"):
-        return run.leaf("data", None, dtype=sample.kind, shape=(None,))
+        return run.leaf("data", None, dtype=of_data(sample), shape=(None,))
     if isinstance(sample, Sequence) and sample.kind in ("tuple", "list"):
         items = tuple(batch(run, item, added) for item in sample.items)
         rest_of = batch(run, sample.rest, added) if sample.rest is not None else None
