@@ -167,7 +167,8 @@ class NothingRequiresGrad(Rule):
         edges = _choice(event.node)
         if not any(edge.flows for edge in edges):
             return
-        for node in (_behind(edge.node) for edge in edges):
+        # What requires grad only since it was made is no constant: the edge says what it was by then.
+        for node in (_behind(edge.node) for edge in edges if edge.flows is False):
             constant = node.leaf is not None and node.leaf.requires_grad is False and node.kind == "leaf"
             if not constant or node.at is None:
                 continue

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node
+from gradls.flow.lost import ADDITIVE, MOST_TERMS, SCALING
 from gradls.flow.reach import walk
 from gradls.flow.values import Tensor
 from gradls.rules.finding import Finding, Severity, Step
@@ -104,8 +106,9 @@ class LeafLeftBehind(Rule):
                     continue
                 target = _target(facts, at.node) if leaf.requires_grad is True else None
                 if target is not None and at.node not in told and _is_computed(event, leaf, target):
-                    if trained and not any(node is not None and node.name == target.id for node in read):
-                        continue  # it is data, and others are trained
+                    asked = any(node is not None and node.name == target.id for node in read)
+                    if not asked and (trained or _is_term(event.node, target.id)):
+                        continue  # it is data, and others are trained; or what a sum of losses begins with
                     told.add(at.node)
                     yield self._report(facts, event, leaf, target)
 
@@ -117,6 +120,23 @@ class LeafLeftBehind(Rule):
             f"it, and `{target.id}.grad` stays None. Write `.requires_grad_()` behind the whole value"
         )
         return self.finding(place(at), message, [Step(place(event.at), "the gradient is computed here")])
+
+
+def _is_term(root: Node | None, name: str) -> bool:
+    """Is what goes by this name a term of the sum that is differentiated, whatever the terms are multiplied by?"""
+    todo = [root] if root is not None else []
+    seen = set(todo)
+    while todo and len(seen) < MOST_TERMS:
+        node = todo.pop()
+        if node.kind != "phi" and node.op not in ADDITIVE | SCALING:
+            continue
+        for edge in node.edges:
+            if edge.node.name == name and node.op in ADDITIVE:
+                return True
+            if edge.flows is not False and edge.node not in seen:
+                seen.add(edge.node)
+                todo.append(edge.node)
+    return False
 
 
 def _kept(facts: Facts) -> set[object]:

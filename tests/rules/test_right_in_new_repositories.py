@@ -760,3 +760,36 @@ weight = torch.ones(3, requires_grad=flags[0])
 assert len(flags) == 2
 weight.sum().backward()
 """)
+
+
+def test_what_a_sum_of_losses_begins_with_is_not_asked_for_its_gradient() -> None:
+    snippet = """
+        class Trainer:
+            def step(self, x, others):
+                loss = torch.tensor([0.0], requires_grad=True).to(self.device)
+                for other in others:
+                    loss = loss + (x - other).pow(2).mean()
+                self.optimizer.zero_grad()
+                {use}
+        """
+    assert not reported("GRD318", snippet.format(use="loss.backward()"))
+    assert reported("GRD318", snippet.format(use="(loss ** 2).backward()"))
+
+
+def test_a_tensor_that_requires_grad_since_it_was_made_is_no_constant() -> None:
+    found = reported(
+        "GRD110",
+        """
+        def search(steps, anew, given):
+            noise = torch.randn(4, 3, requires_grad=True)
+            for _ in range(steps):
+                if anew:
+                    noise = torch.randn(4, 3)
+                    if given:
+                        noise = torch.tensor(given, dtype=torch.float32)
+                        noise.requires_grad = True
+                loss = ((noise ** 2).mean(dim=1) - 1) ** 2
+                loss.sum(dim=0).backward()
+        """,
+    )
+    assert found == [("information", "torch.randn(4, 3)")]
