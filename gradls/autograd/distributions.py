@@ -28,3 +28,7 @@ def find_distribution(name: str) -> DistributionSpec | None:
         return None
     init = tuple(record["init"].split())
     return DistributionSpec(name, init, record["has_rsample"], record.get("discrete", False))
+
+
+DISTRIBUTIONS: tuple[str, ...] = tuple(table("distributions")["distributions"])
+"""The canonical names of all."""

@@ -28,10 +28,41 @@ def of_layer(spec: ModuleSpec, options: Options, first: Value | None) -> Shape |
         return (shape[0] if len(shape) == 2 else None, _integer(options.get("embedding_dim")))
     if name.endswith("RNNCell") or name == "GRUCell":
         return (*shape[:-1], _integer(options.get("hidden_size")))
+    if spec.kind == "recurrent":
+        return (*shape[:-1], _of_both(options, _projected(options)))
     match = _CHANNELS.match(name)
     if match:
         return _of_channels(name, int(match[1]), options, shape)
     return shape if spec.kind in ("activation", "dropout", "norm", "identity") else None
+
+
+def of_state(options: Options, first: Value | None, cell: bool) -> Shape | None:
+    """The shape of the last state that a recurrent layer gives, or of its cell: layers, batch if there is one, size."""
+    shape = first.shape if isinstance(first, Tensor) else None
+    if shape is None or len(shape) not in (2, 3):
+        return None
+    of_batch = options.get("batch_first")
+    first_is_batch = (
+        of_batch.value if isinstance(of_batch, Host) and of_batch.known else False if of_batch is None else None
+    )
+    batch: Shape = () if len(shape) == 2 else (None if first_is_batch is None else shape[0 if first_is_batch else 1],)
+    layers = _of_both(options, 1 if "num_layers" not in options else _integer(options["num_layers"]))
+    return (layers, *batch, _integer(options.get("hidden_size")) if cell else _projected(options))
+
+
+def _projected(options: Options) -> int | None:
+    """How large a state is that leaves a recurrent layer."""
+    projection = options.get("proj_size")
+    size = 0 if projection is None else _integer(projection)
+    return size or (None if size is None else _integer(options.get("hidden_size")))
+
+
+def _of_both(options: Options, count: int | None) -> int | None:
+    """As often as a recurrent layer has directions."""
+    both = options.get("bidirectional")
+    if count is None or (both is not None and not (isinstance(both, Host) and both.known)):
+        return None
+    return 2 * count if isinstance(both, Host) and both.value else count
 
 
 def _of_channels(name: str, dimensions: int, options: Options, shape: Shape) -> Shape | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from gradls.flow.arguments import Call
 from gradls.flow.backward import check_result, run_backward
@@ -16,6 +16,7 @@ from gradls.flow.models.loaders import data
 from gradls.flow.models.optimizers import OPTIMIZER, SCHEDULER, scheduler_step, step, zero_grad
 from gradls.flow.models.registry import family_of
 from gradls.flow.values import (
+    NONE,
     Choice,
     Class,
     Function,
@@ -117,7 +118,7 @@ def _round(
     at = _last_return(run, method, start)
     loss = _loss_of(result)
     if ends and at is not None and loss is not None and not is_none(loss):
-        _apply(run, loss, at, made)
+        _apply(run, loss, at, made, receiver)
     elif ends and is_none(result):
         run.event("no-loss", method.node)
     return True
@@ -152,7 +153,11 @@ def _last_return(run: Run, method: Function, start: int) -> ast.expr | None:
     return None
 
 
-def _apply(run: Run, loss: Value, at: ast.expr, made: Configured | None) -> None:
+_BEHIND_BACKWARD = ("on_after_backward", "on_before_optimizer_step", "configure_gradient_clipping")
+"""Methods of a LightningModule that its trainer calls between backward and step, with the optimizer if they want it."""
+
+
+def _apply(run: Run, loss: Value, at: ast.expr, made: Configured | None, receiver: Value) -> None:
     """Clear the gradients, call backward, and make a step, with what is written down at `at`."""
     call = Call(at, [])
     for optimizer in made.optimizers if made is not None else ():
@@ -164,9 +169,24 @@ def _apply(run: Run, loss: Value, at: ast.expr, made: Configured | None) -> None
     if made is None:
         return
     for optimizer in made.optimizers:
+        for name in _BEHIND_BACKWARD:
+            _call_hook(run, receiver, name, optimizer)
         step(run, optimizer, call)
     for scheduler in made.schedulers:
         scheduler_step(run, scheduler, call)
+
+
+def _call_hook(run: Run, receiver: Value, name: str, optimizer: Instance) -> None:
+    """Call a method that a module may have for its trainer."""
+    if not isinstance(receiver, Instance) or not isinstance(receiver.cls, Class):
+        return
+    method, _ = find_in_class(receiver.cls, name)
+    if not isinstance(method, Function) or isinstance(method.node, ast.Lambda):
+        return
+    wanted = method.node.args.args[1:2]
+    given: list[Value] = [optimizer] if wanted else []
+    rest = {arg.arg: cast("Value", NONE) for arg in method.node.args.args[2:]}
+    call_function(run, method, Call(method.node, given, rest), receiver)  # type: ignore[arg-type]
 
 
 def _configure(run: Run, cls: Class, receiver: Value) -> Configured | None:

@@ -164,6 +164,10 @@ def _differentiated(facts: Facts, module: Instance) -> Event | None:
         for part in tensors_in(result)
         if isinstance(part, Tensor)
     }
+    if not made:
+        # A container calls it: what went in goes on to the loss.
+        given = (value for event in facts.of("module-call") if event.value is module for value in event.arguments)
+        made = {part.node for value in given for part in tensors_in(value) if isinstance(part, Tensor)}
     for event in facts.of("backward"):
         if event.node is not None and any(part in made for part in walk(event.node, follow="flow")):
             return event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradls.autograd.distributions import find_distribution
+from gradls.autograd.distributions import DISTRIBUTIONS, find_distribution
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import method
 from gradls.flow.operations import cut_node, derived_tensor, edges_of, more_of, unknown_operation
@@ -35,6 +35,13 @@ _LOCATED = {
     "StudentT": 1,
 }
 """The distributions of which one parameter only says where they are: how wide they are does not depend on it."""
+
+
+_CARRIED = (
+    "mean", "stddev", "variance", "probs", "logits", "loc", "scale", "rate", "concentration", "concentration0",
+    "concentration1", "df",
+)  # fmt: skip
+"""Attributes that are computed from the parameters. Not the mode, which may be the place of a maximum."""
 
 
 def _of_width(distribution: Instance) -> list[Value]:
@@ -96,18 +103,9 @@ def register() -> None:
             sources = [location]
         return derived_tensor(run, "parameter", sources, node)  # type: ignore[arg-type]
 
-    for name in ("mean", "stddev", "variance", "probs", "logits", "loc", "scale"):
-        for cls in (
-            "Normal",
-            "Categorical",
-            "Bernoulli",
-            "MultivariateNormal",
-            "Independent",
-            "Beta",
-            "Dirichlet",
-            "Gamma",
-        ):
-            ATTRIBUTES[f"torch.distributions.{cls}", name] = attribute
+    for cls in DISTRIBUTIONS:
+        for name in _CARRIED:
+            ATTRIBUTES[cls, name] = attribute
 
     def kl(run: Run, path: str, call: Call) -> Value:
         return derived_tensor(

@@ -35,6 +35,7 @@ from gradls.flow.values import (
     Unknown,
     Value,
 )
+from gradls.flow.writes import bump
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -111,6 +112,7 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
             write.layer = instance.at
         return result
     _note_statistics(run, instance, spec, parameters, call)
+    _renormalize(run, options, parameters, call)
     if first is not None and not parameters:
         computed = _as_function(run, spec, first, options, call)
         if computed is not None:
@@ -143,7 +145,7 @@ def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -
     if spec.kind == "recurrent" and len(call.args) > 1 and not copies:
         _save_state(result, call.args[1], parameters)
     check_saved(run, result.node)
-    return _structured(run, spec, result, options)
+    return _structured(run, spec, result, options, first)
 
 
 _OF_PRODUCTS = frozenset(("recurrent", "transformer"))
@@ -160,6 +162,13 @@ def _second_derivatives(
     words = second_derivatives(op, {op.params[0]: first, **parameters})
     names = [op.params[0], *parameters]
     return {place: (words[name], 0) for place, name in enumerate(names) if name in words}
+
+
+def _renormalize(run: Run, options: dict[str, Value], parameters: dict[str, Value], call: Call) -> None:
+    """An embedding with `max_norm` first scales the rows that it reads, in the weight itself."""
+    limit, weight = options.get("max_norm"), parameters.get("weight")
+    if isinstance(limit, Host) and limit.known and limit.kind != "none" and isinstance(weight, Tensor):
+        bump(run, weight, "embedding_renorm_", call.node)
 
 
 def _note_statistics(run: Run, instance: Instance, spec: ModuleSpec, parameters: dict[str, Value], call: Call) -> None:
@@ -250,13 +259,16 @@ def _in_place_layer(run: Run, spec: ModuleSpec, first: Tensor, call: Call, optio
     return derived_tensor(run, spec.name, [first], call.node)
 
 
-def _structured(run: Run, spec: ModuleSpec, result: Tensor, options: dict[str, Value]) -> Value:
+def _structured(
+    run: Run, spec: ModuleSpec, result: Tensor, options: dict[str, Value], first: Value | None = None
+) -> Value:
     """What forward returns: a tensor, or the tuple of a recurrent layer or of attention."""
     other: Value
     if spec.outputs == "lstm":
-        other = Sequence(run.state, "tuple", (_sibling(run, result), _sibling(run, result)))
+        state, cell = (layer_shapes.of_state(options, first, is_cell) for is_cell in (False, True))
+        other = Sequence(run.state, "tuple", (_sibling(run, result, state), _sibling(run, result, cell)))
     elif spec.outputs in ("rnn", "lstm_cell", "attention"):
-        other = _sibling(run, result)
+        other = _sibling(run, result, layer_shapes.of_state(options, first, False) if spec.outputs == "rnn" else None)
     elif isinstance(options.get("return_indices"), Host) and options["return_indices"].value is True:  # type: ignore[attr-defined]
         other = run.leaf("indices", None, dtype="int")
     else:
@@ -264,9 +276,9 @@ def _structured(run: Run, spec: ModuleSpec, result: Tensor, options: dict[str, V
     return Sequence(run.state, "tuple", (result, other))
 
 
-def _sibling(run: Run, result: Tensor) -> Tensor:
+def _sibling(run: Run, result: Tensor, shape: tuple[int | None, ...] | None = None) -> Tensor:
     node = Node(run.state, "part", result.node.at, (Edge(result.node, result.requires_grad),), path=run.path)
-    tensor = Tensor(run.state, node, requires_grad=result.requires_grad, leaf=result.leaf, dtype="float")
+    tensor = Tensor(run.state, node, requires_grad=result.requires_grad, leaf=result.leaf, dtype="float", shape=shape)
     tensor.inference = result.inference
     return tensor
 
