@@ -358,10 +358,11 @@ def _chosen(name: str, bound: dict[str, Value]) -> Range | None:
     masks = one.has & _INFINITE if name == "masked_fill" and one is not None else frozenset()
     if one is None or other is None:
         return Range(comes_to=masks, row=filled) if masks or filled is not None else None
+    # Whoever chooses element by element may well do so to stay away from what one side comes to.
+    comes_to = one.comes_to | other.comes_to | masks if name == "masked_fill" else frozenset()
     return Range(
-        min(one.low, other.low), max(one.high, other.high), frozenset(), one.comes_to | other.comes_to | masks,
-        one.source or other.source, filled,
-    )  # fmt: skip
+        min(one.low, other.low), max(one.high, other.high), frozenset(), comes_to, one.source or other.source, filled
+    )
 
 
 _TESTS = {

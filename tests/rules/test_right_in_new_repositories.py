@@ -793,3 +793,15 @@ def test_a_tensor_that_requires_grad_since_it_was_made_is_no_constant() -> None:
         """,
     )
     assert found == [("information", "torch.randn(4, 3)")]
+
+
+def test_the_argument_of_a_root_is_kept_away_from_zero_by_a_where_of_its_own() -> None:
+    snippet = """
+        def distance(diff):
+            squared = torch.sum(diff * diff, dim=-1, keepdim=True)
+            away = squared.squeeze(-1) > 0
+            return torch.where(away.unsqueeze(-1), torch.sqrt({argument}), torch.zeros_like(squared))
+        """
+    safe = "torch.where(away.unsqueeze(-1), squared, torch.ones_like(squared))"
+    assert not reported("GRD119", snippet.format(argument=safe))
+    assert reported("GRD119", snippet.format(argument="squared"))
