@@ -26,6 +26,7 @@ class ModuleNotCopied(Rule):
     alpha=0.1)`. An attribute that is given the module whose state was just loaded into the one that it had. As
     information, one that is trained and gets its weights from another that nothing changes. And a module that gets a
     second name on a branch of the training loop, as the best one so far, and is used under that name after the loop.
+    Entries that are set in what `state_dict()` has just given: the dictionary is forgotten with its new entry.
 
     ## Why it matters
     An assignment copies nothing, and `copy.copy` not the parameters. The target network of a DQN that is the policy
@@ -135,6 +136,7 @@ class ModuleNotCopied(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         yield from self._of_loads(facts)
+        yield from self._of_entries(facts)
         yield from self._of_copies(facts)
         yield from self._of_averages(facts)
         yield from self._of_direction(facts)
@@ -170,6 +172,22 @@ class ModuleNotCopied(Rule):
                     "of them with `copy.deepcopy(...)`"
                 )
                 yield self.finding(place(load.at), message, _named_so(facts, load, one))
+
+    def _of_entries(self, facts: Facts) -> Iterator[Finding]:
+        """`model.state_dict()[name] = tensor`: the dictionary is made by this call, and nobody else has it."""
+        taken = {event.at.node for event in facts.of("state-dict")}
+        told: set[ast.AST] = set()
+        for event in facts.of("item-set"):
+            made = getattr(event.at.node, "value", None)
+            plain = isinstance(made, ast.Call) and not made.args and not made.keywords
+            if made not in taken or not plain or event.at.node in told or not isinstance(event.assigned, Tensor):
+                continue
+            told.add(event.at.node)
+            message = (
+                f"{code(facts, event.at.node)} is set in a dictionary that {code(facts, made)} has just made, and "
+                "changes nothing in the module; write into the tensor with `copy_()`"
+            )
+            yield self.finding(place(event.at), message)
 
     def _of_direction(self, facts: Facts) -> Iterator[Finding]:
         """`policy.load_state_dict(target.state_dict())` beside the steps of the policy; nothing changes the target."""

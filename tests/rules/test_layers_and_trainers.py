@@ -21,6 +21,17 @@ WRONG = [
         """,
     ),
     (
+        "GRD714",
+        "average.state_dict()[name]",
+        """
+        model, average = nn.Linear(2, 1), nn.Linear(2, 1)
+        before = average.weight.clone()
+        for name, value in model.state_dict().items():
+            average.state_dict()[name] = 0.9 * average.state_dict()[name] + 0.1 * value
+        assert torch.equal(average.weight, before)
+        """,
+    ),
+    (
         "GRD811",
         "def backward(self, grad):\n        return -grad",
         """
