@@ -24,6 +24,7 @@ from gradls.flow import (
 )
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import family_of, find_attribute, find_method_of_library, find_setter
+from gradls.flow.readings import note_numbers
 from gradls.flow.state import Fields
 from gradls.flow.values import (
     ESCAPED,
@@ -65,6 +66,8 @@ def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
             return model(run, value, node)
         return value.fields.get(("own", name)) or Bound(value, None, name)
     if isinstance(value, Unknown):
+        if name == "backward":
+            note_numbers(run, value, node)
         return _of_unknown(run, value, name, node)
     if isinstance(value, MissingGrad):
         run.event("missing-grad-used", node, value.tensor, value.tensor.node, read=value.at, cleared=value.cleared)
@@ -79,6 +82,8 @@ def get_attribute(run: Run, value: Value, name: str, node: ast.expr) -> Value:
     if isinstance(value, Choice):
         options = [option for option in value.options if not is_none(option)]
         objects = [option for option in options if not isinstance(option, Host)]
+        if name == "backward" and objects:
+            note_numbers(run, value, node)
         # What starts as the number 0 and is added to is the sum by the time that a method of it is called.
         options = objects or options
         if name in registries.NAMES and len(options) > 1:

@@ -12,6 +12,7 @@ from gradls.flow.graph import HIDING, Edge, Node
 from gradls.flow.hiding import is_not_followed
 from gradls.flow.paths import Path
 from gradls.flow.reach import flow_of, walk
+from gradls.flow.readings import NUMBERS, numbers_read
 from gradls.flow.state import MISSING
 from gradls.flow.values import (
     HELD,
@@ -162,6 +163,9 @@ class Join:
             joined.unrecorded = all(_is_quiet(value) for value in flat)
             joined.plain = all(isinstance(value, Unknown) and value.plain for value in flat)
             joined.among = _known_among(flat)
+            read = tuple(number for value in flat for number in numbers_read(value))
+            if read:
+                joined.fields[NUMBERS] = read
             element = common_element(flat)
             if element is not None:
                 joined.fields[PART] = element

@@ -25,7 +25,8 @@ class Lost:
     """A cut that costs gradient.
 
     `why`: "raises", nothing that the backward could reach is left; "given", the same if the data have no gradient
-    themselves; "quiet", the same if unknown code that computed it did not switch gradients on again; "parameters", the
+    themselves; "quiet", the same if unknown code that computed it did not switch gradients on again; "tensor", the same
+    if what is cut off, which is unknown, is a tensor; "parameters", the
     parameters in `leaves`, which an optimizer steps, get no gradient from any backward; "untrained", the same for
     parameters of a program that makes no optimizer; "term", a term of the loss is a constant; "forward", the same as
     "untrained" for what a `forward` that nobody calls returns, and `backward` is that return; "network", the same for
@@ -69,9 +70,12 @@ def _all(facts: Facts) -> Iterator[Lost]:
     reached = {leaf for event in backwards(facts) for leaf in event.reached}
     for event in facts.of("backward"):
         quiet = event.info.get("quiet")
-        cuts = [cut for cut in frontier(quiet) if cut.cut is not None and cut.cut.kind == "no_grad"] if quiet else []
+        stops = frontier(quiet) if quiet else []
+        cuts = [cut for cut in stops if cut.cut is not None and cut.cut.kind == "no_grad"]
         if cuts:
             yield replace(_raising(event, cuts, given), why="quiet")
+        elif stops:
+            yield replace(_raising(event, stops, given), why="tensor")
     reached_nodes = {node for event in backwards(facts) for node in walk(event.node, follow="maybe")}  # type: ignore[arg-type]
     for event in backwards(facts):
         root = event.node

@@ -11,7 +11,7 @@ from gradls.flow import calls, dtypes, elements, entries, lazies, nothing, truth
 from gradls.flow.arguments import Call
 from gradls.flow.backward import may_be_gone
 from gradls.flow.contents import host_history, is_plain, tensors_in
-from gradls.flow.graph import Edge
+from gradls.flow.graph import Cut, Edge, Node
 from gradls.flow.hierarchy import find_in_class
 from gradls.flow.join import options
 from gradls.flow.models.registry import find_method
@@ -395,8 +395,16 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
         result = unknown_operation(run, name, [left, right], node, pure=True)
         if isinstance(result, Unknown):
             result.unrecorded = True
+            _cut_if_tensor(run, result, node)
         return result
     return Host("bool")
+
+
+def _cut_if_tensor(run: Run, result: Unknown, node: ast.AST) -> None:
+    """What a comparison of unknown values gives holds no gradient, if it is a tensor."""
+    made = result.fields.get(("node",))
+    if isinstance(made, Node) and made.cut is None and any(edge.flows is not False for edge in made.edges):
+        made.cut = Cut("integer", run.at(node), False)
 
 
 _TENSOR_CLASSES = frozenset(("torch.Tensor", "torch.nn.Parameter"))

@@ -98,12 +98,16 @@ def train(run: Run, cls: Class, method: Function, receiver: Value, given: Callab
     What the trainer does is written down at the `return` statement that gave it the loss.
     """
     trainer = of_method(cls, method.name)
-    made = _configure(run, cls, receiver) if trainer == "Lightning" else None
     differentiates = trainer != "Lightning" or _leaves_backward(cls, receiver)
+    made, result = _configure(run, cls, receiver, differentiates) if trainer == "Lightning" else (None, None)
     # What is trained in turn, in a way of older releases, is not followed.
     applied = made if made is not None and len(made.optimizers) == 1 else None
     start = len(run.events)
     repeat(run, method.node, partial(_round, run, method, receiver, given, differentiates, applied))
+    if result is not None and not is_none(result):
+        for event in run.events[start:]:
+            if event.kind == "no-loss":
+                event.info["optimizes"] = True
     is_manual = made is not None and bool(made.optimizers) and _is_automatic(cls, receiver) is False
     if is_manual and not any(event.kind in _TRAINING for event in run.events[start:]):
         run.event("no-backward", method.node)
@@ -189,17 +193,21 @@ def _call_hook(run: Run, receiver: Value, name: str, optimizer: Instance) -> Non
     call_function(run, method, Call(method.node, given, rest), receiver)  # type: ignore[arg-type]
 
 
-def _configure(run: Run, cls: Class, receiver: Value) -> Configured | None:
-    """Have a LightningModule make its optimizers. None if it is not known what these are."""
+def _configure(run: Run, cls: Class, receiver: Value, differentiates: bool) -> tuple[Configured | None, Value | None]:
+    """Have a LightningModule make its optimizers: what these are, None if it is not known, and what it returns."""
     configure, _ = find_in_class(cls, "configure_optimizers")
     if not isinstance(configure, Function) or not isinstance(receiver, Instance):
-        return None
+        return None, None
+    start = len(run.events)
     result = call_function(run, configure, Call(configure.node, []), receiver)  # type: ignore[arg-type]
+    if is_none(result) and differentiates:
+        optimizers = [event for event in run.events[start:] if event.kind == "optimizer-made"]
+        run.event("no-optimizer", configure.node, function=configure, made=optimizers)
     made = Configured([], [])
     if not _gather(result, made):
-        return None
+        return None, result
     run.state.set(receiver.fields, CONFIGURED, made)
-    return made
+    return made, result
 
 
 def _gather(result: Value | None, made: Configured) -> bool:

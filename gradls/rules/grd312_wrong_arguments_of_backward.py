@@ -143,6 +143,8 @@ class WrongArgumentsOfBackward(Rule):
         roots, gradients = _roots(event), _gradients(event)
         if isinstance(gradients, Host) and gradients.kind in ("int", "float", "bool", "number"):
             retains = gradients.kind == "bool"
+            if not retains and event.node is None and event.kind == "backward":
+                return ""  # What has this method may be a layer that is written by hand, or a trainer.
             hint = "write `retain_graph=True`" if retains else "give a tensor like the result"
             return f"its first argument is the gradient of the result, a tensor, not a {gradients.kind}; {hint}"
         counted = isinstance(gradients, Sequence) and gradients.rest is None

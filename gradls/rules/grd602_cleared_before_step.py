@@ -7,6 +7,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.paths import loops_of
 from gradls.flow.reach import walk
 from gradls.flow.values import Host, Instance, Tensor, Unknown, Value
+from gradls.rules.early_steps import early_steps
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import (
@@ -41,7 +42,8 @@ class ClearedBeforeStep(Rule):
     that clears and computes gradients in each of its rounds, with the step behind it. A backward of which another
     function clears everything, and then another one before the step: what computes an attack for itself, say. As
     information: the same within one function, in each round of a loop; a loop that steps in every so many rounds, or
-    divides its loss to add up several batches and steps now and then, and clears the gradients in every round.
+    divides its loss to add up several batches and steps now and then, and clears the gradients in every round; a step
+    behind `zero_grad()` and before the backward of a loss that was there.
 
     ## Why it matters
     The step sees no gradient and changes nothing. In the second case only the last batch before each step counts.
@@ -133,7 +135,13 @@ class ClearedBeforeStep(Rule):
         yield from self._of_parts(facts, order)
         yield from self._of_inner_loops(facts, order)
         yield from self._of_terms(facts, order)
-        yield from self._of_unknown(facts)
+        told = set()
+        for finding in self._of_unknown(facts):
+            told.add(finding.place.node)
+            yield finding
+        for early in {early.step.at.node: early for early in early_steps(facts, order)}.values():
+            if early.clear.at.node not in told:
+                yield self._report_last(facts, *early, severity=Severity.INFORMATION)
 
     def _of_optimizer(
         self, facts: Facts, optimizer: Instance, held: tuple[Tensor, ...], mine: list[Moment]
@@ -170,7 +178,9 @@ class ClearedBeforeStep(Rule):
             if _clears_all(clear, backward, held) and _is_certain(clear, step) and _is_certain(step, backward):
                 yield self._report_last(facts, clear.event, step.event, backward.event)
 
-    def _report_last(self, facts: Facts, clear: Event, step: Event, backward: Event) -> Finding:
+    def _report_last(
+        self, facts: Facts, clear: Event, step: Event, backward: Event, severity: Severity | None = None
+    ) -> Finding:
         message = (
             f"{code(facts, clear.at.node)} is followed by the step, and {code(facts, backward.at.node)} comes only "
             "then: nothing is learned"
@@ -179,7 +189,7 @@ class ClearedBeforeStep(Rule):
             Step(place(step.at), "no gradient is there for this step"),
             Step(place(backward.at), "the gradients are computed only here"),
         ]
-        return self.finding(place(clear.at), message, story)
+        return self.finding(place(clear.at), message, story, severity=severity)
 
     def _report(self, facts: Facts, backward: Event, clear: Event, step: Event) -> Finding:
         message = (

@@ -21,7 +21,8 @@ class NothingReturned(Rule):
     `zero_grad()`, `optimizer.step()`, `register_buffer()`, or of a function or `forward` without a `return`. And the
     result of `load_state_dict()`, which is no model, used as one. A `forward` without a `return` whose last statement
     computes a tensor for nobody. A `training_step` of a LightningModule, or a `compute_loss` of a Transformers trainer,
-    that computes something with a gradient and returns nothing.
+    that computes something with a gradient and returns nothing, and a `configure_optimizers` that makes an optimizer
+    and does not return it.
 
     ## Why it matters
     These calls change an object in place. Assigning their result loses the object, and its next use raises.
@@ -139,16 +140,32 @@ class NothingReturned(Rule):
             if event.at.node not in seen:
                 seen.add(event.at.node)
                 yield from self._of_trainer(facts, event)
+        for event in {event.at.node: event for event in facts.of("no-optimizer")}.values():
+            yield from self._of_configuring(facts, event)
 
     def _of_trainer(self, facts: Facts, event: Event) -> Iterator[Finding]:
         """A method of which a trainer wants the loss, that computes one and does not return it."""
         method = computing(facts, event)
+        certain = method is not None
+        if method is None and event.info.get("optimizes"):
+            method = computing(facts, event, maybe=True)
         if method is not None:
             message = (
                 f"`{method.name}` ends here and returns nothing: its trainer has no loss to call `backward()` on, and "
                 "trains nothing. Return the loss"
             )
-            yield self.finding(method.last, message, severity=Severity.WARNING)
+            yield self.finding(method.last, message, severity=Severity.WARNING if certain else Severity.INFORMATION)
+
+    def _of_configuring(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        """A method that makes optimizers for a trainer, and does not return them."""
+        node = event.at.node
+        if not isinstance(node, ast.FunctionDef) or event.at.source is not facts.source or not event.made:
+            return
+        message = (
+            f"`{node.name}` makes an optimizer and returns nothing: the trainer has none, and trains nothing. Return it"
+        )
+        story = [Step(place(made.at), "the optimizer is made here") for made in event.made[:1]]
+        yield self.finding(Place(event.at.source, node.body[-1]), message, story, severity=Severity.WARNING)
 
     def _report(self, facts: Facts, event: Event, value: Nothing) -> Finding:
         at = value.made

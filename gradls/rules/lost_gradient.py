@@ -22,7 +22,7 @@ from gradls.rules.unknown_criteria import before_criteria
 from gradls.rules.unknown_networks import behind_inputs
 from gradls.rules.words import backward_step, code, origin, owners, place
 
-_VAGUE = frozenset(("forward", "given", "quiet", "network", "criterion"))
+_VAGUE = frozenset(("forward", "given", "quiet", "tensor", "network", "criterion"))
 """What a cut costs if something unknown is as it seems to be."""
 DELIBERATE = frozenset(("detach", "data", "no_grad"))
 """Cuts that are written to cut: a part of a model behind one may be frozen on purpose."""
@@ -79,6 +79,9 @@ class LostGradientRule(Rule):
         elif lost.why == "quiet":
             end = f"this loss has no graph, and {code(facts, lost.backward.at.node)} raises"
             message = f"{what}: unless what is called there switches them on again, {end}"
+        elif lost.why == "tensor":
+            end = f"this loss has no graph, and {code(facts, lost.backward.at.node)} raises"
+            message = f"{what}: if it is a tensor, {end}"
         elif lost.why == "parameters":
             message = f"{what}: no gradient ever reaches {who}, which the optimizer is meant to train"
         elif lost.why == "untrained":

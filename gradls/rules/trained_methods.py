@@ -17,12 +17,13 @@ class Ended(NamedTuple):
     last: Place
 
 
-def computing(facts: Facts, event: Event) -> Ended | None:
-    """The method that an event stands at, if it computes something with a gradient."""
+def computing(facts: Facts, event: Event, *, maybe: bool = False) -> Ended | None:
+    """The method that an event stands at, if it computes something with a gradient, or `maybe` with one."""
     method = event.at.node
     if not isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return None
     parts = set(walk(method))
-    if not any(state.requires_grad and state.node in parts for state in facts.states):
+    sought = (True, None) if maybe else (True,)
+    if not any(state.requires_grad in sought and state.node in parts for state in facts.states):
         return None
     return Ended(method.name, Place(event.at.source, method.body[-1]))

@@ -55,6 +55,7 @@ RAISES = {
         "accelerator.backward(loss)  # raises RuntimeError: "
     ),
     ("GRD302", "a loss of several elements"): "accelerator.backward(model(x).expand(2, 1))  # raises RuntimeError: ",
+    ("GRD303", "a number"): "accelerator.backward(F.mse_loss(model(x), y).item())  # raises AttributeError: ",
 }
 
 

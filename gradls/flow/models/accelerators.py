@@ -11,7 +11,7 @@ from gradls.flow.models.modules import parameters_of
 from gradls.flow.models.registry import function, method
 from gradls.flow.models.training import clip
 from gradls.flow.operations import derived_tensor
-from gradls.flow.values import NONE, Instance, Sequence, Tensor, Value, is_none
+from gradls.flow.values import NONE, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -86,6 +86,9 @@ def backward(run: Run, receiver: Instance, call: Call) -> Value:
     """`loss.backward()` of the loss, which may be scaled and divided before."""
     loss = call.get(0, "loss") or call.get(0, "tensor")
     given = {key: value for key, value in call.kwargs.items() if key not in ("loss", "tensor", "model")}
+    if isinstance(loss, (Host, Sequence, Mapping)):
+        run.event("backward-of-no-tensor", call.node, loss, given=True)
+        return NONE
     roots = [loss if loss is not None else run.unknown("argument", "loss")]
     run_backward(run, roots, Call(call.node, [], given), gradient=None, method=False)
     return NONE

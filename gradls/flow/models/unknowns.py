@@ -47,6 +47,8 @@ def backward(run: Run, receiver: Unknown, call: Call) -> Value:
 
     if len(call.args) > _MOST_ARGUMENTS_OF_BACKWARD:
         return unknown_operation(run, "backward", [receiver, *call.values], call.node, pure=receiver.plain)
+    if len(call.args) == 1 and isinstance(call.args[0], Host) and call.args[0].node is not None:
+        run.event("backward-of-no-tensor", call.node, call.args[0], given=True, by=receiver)
     unknown_backward(run, receiver, call)
     run.state.set(run.outside, "backward", run.state.clock)
     # Of a tensor it would be None; but other things have a method of this name.
