@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from gradls.flow.arguments import Call
 from gradls.flow.backward import check_result, run_backward
@@ -16,7 +16,6 @@ from gradls.flow.models.loaders import data
 from gradls.flow.models.optimizers import OPTIMIZER, SCHEDULER, scheduler_step, step, zero_grad
 from gradls.flow.models.registry import family_of
 from gradls.flow.values import (
-    NONE,
     Choice,
     Class,
     Function,
@@ -189,7 +188,7 @@ def _call_hook(run: Run, receiver: Value, name: str, optimizer: Instance) -> Non
         return
     wanted = method.node.args.args[1:2]
     given: list[Value] = [optimizer] if wanted else []
-    rest = {arg.arg: cast("Value", NONE) for arg in method.node.args.args[2:]}
+    rest: dict[str, Value] = {arg.arg: run.unknown("argument", arg.arg) for arg in method.node.args.args[2:]}
     call_function(run, method, Call(method.node, given, rest), receiver)  # type: ignore[arg-type]
 
 

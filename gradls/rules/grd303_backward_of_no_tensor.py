@@ -146,7 +146,9 @@ def _is_of_this_round(facts: Facts, event: Event) -> bool:
     """Was a number read in the very round, and the very call, in which `backward` of it is called, which no branch
     keeps from being called then?"""
     node = event.node
-    if node is None or node.at is None or facts.function(node.at.node) is not facts.function(event.at.node):
+    if node is None or node.at is None or node.at.source is not event.at.source:
+        return False
+    if facts.function(node.at.node) is not facts.function(event.at.node):
         return False
     return rounds_of(node.path) == rounds_of(event.path) and is_on_the_way(event.path, node.path)
 

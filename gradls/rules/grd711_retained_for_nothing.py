@@ -194,7 +194,7 @@ def _is_met_again(part: Node, events: list[Event]) -> bool:
     """Do the backwards of several rounds go through an operation? One round stands for all of a loop in a later round
     of one around it."""
     roots = [event.node for event in events if event.node is not None and event.clock > part.born]
-    return len(roots) < 2 or sum(part in set(walk(root, follow="flow")) for root in roots) > 1
+    return len(roots) < 2 or sum(part in walk(root, follow="flow") for root in roots) > 1
 
 
 def _is_used_again(facts: Facts, event: Event) -> bool:
