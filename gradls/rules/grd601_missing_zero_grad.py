@@ -8,6 +8,7 @@ from gradls.flow.values import Function, Instance, Tensor, Unknown
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.gradient_sums import Left, left_by_another_loss, summed_in_closure
+from gradls.rules.other_clears import is_cleared_anywhere, is_cleared_in_round
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import (
     STEPS,
@@ -149,10 +150,9 @@ class MissingZeroGrad(Rule):
             return
         if not any(moment.kind == "clear" and moment.tensors is None for moment in order.moments):
             yield from self._of_known(facts, order)
-            yield from self._of_unknown(facts, order)
             yield from self._of_hand(facts, order)
-        if not any(moment.kind == "clear" for moment in order.moments) and not _says_zero(facts):
-            yield from self._of_calls(facts, order)
+        yield from self._of_unknown(facts, order)
+        yield from self._of_calls(facts, order)
         for found in {found.step.at.node: found for found in leftovers(facts)}.values():
             who = "the networks that both losses go through"
             yield self._report_other(facts, found.step, found.first, found.taken, found.own, who)
@@ -267,8 +267,6 @@ class MissingZeroGrad(Rule):
 
     def _of_unknown(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """A function that is given the optimizer, or the model: what they are, only their names tell."""
-        if any(moment.kind == "clear" for moment in order.moments) or _says_zero(facts):
-            return
         for moment in order.moments:
             event = moment.event
             if event.kind not in STEPS or not is_vague_optimizer(event) or _has_arguments(event):
@@ -281,6 +279,8 @@ class MissingZeroGrad(Rule):
                 continue
             if isinstance(event.value, Instance) and not backward.event.at.source is event.at.source is facts.source:
                 continue  # What lies between may clear them, which its own file says.
+            if is_cleared_in_round(facts, order, moment):
+                continue
             written = receiver_of(event.at.node)
             name = facts.segment(written) if written is not None else "optimizer"
             message = (
@@ -306,6 +306,8 @@ class MissingZeroGrad(Rule):
                 (m.event for m in order.moments if m.kind == "backward" and outermost(m.event) is function), None
             )
             if backward is None or not is_on_the_way(backward.path, event.path):
+                continue
+            if is_cleared_anywhere(facts, order, moment):
                 continue
             seen.add(function.node)
             written = receiver_of(event.at.node)
@@ -423,13 +425,3 @@ def _knows_others(facts: Facts, event: Event) -> bool:
     # Nor has an optimizer of PyTorch a method `backward`.
     calls = [*facts.of("unknown-call"), *facts.of("backward")]
     return any(event.value in (other.value, *other.info.get("arguments", ())) for other in calls)
-
-
-def _says_zero(facts: Facts) -> bool:
-    """Is anything called that sounds as if it cleared gradients?"""
-    return any(facts.each(_calls_of_zero))
-
-
-def _calls_of_zero(facts: Facts) -> Iterator[str]:
-    names = (getattr(node.func, "attr", getattr(node.func, "id", "")) for node in facts.calls)
-    return (name for name in names if "zero" in name and "zeros" not in name)

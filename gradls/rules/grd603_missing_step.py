@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Bound, Host, Instance, Lib, Tensor
+from gradls.flow.hierarchy import linearize
+from gradls.flow.values import Bound, Host, Instance, Lib, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.trained_methods import computing
@@ -16,6 +17,7 @@ from gradls.rules.training_order import (
     is_handed_out,
     is_vague_optimizer,
     loops_of,
+    may_reach_more,
     order_of,
     outermost,
     receiver_of,
@@ -98,7 +100,10 @@ class MissingStep(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         order = order_of(facts)
-        yield from self._of_unknown(facts, order)
+        is_told = False
+        for finding in self._of_unknown(facts, order):
+            is_told = True
+            yield finding
         for event in {event.at.node: event for event in facts.of("no-backward")}.values():
             yield from self._of_manual(facts, event)
         if any(moment.kind == "step" and moment.tensors is None for moment in order.moments):
@@ -111,9 +116,14 @@ class MissingStep(Rule):
         for optimizer, made in order.made.items():
             if made.at.node in places or is_handed_out(facts, optimizer) or optimizer.fields.get("*escaped"):
                 continue
-            backward = _backward(order, optimizer, facts.events.index(made))
+            first = facts.events.index(made)
+            backward = _backward(order, optimizer, first)
             if backward is not None:
                 yield self._report(facts, made, optimizer, backward)
+                continue
+            backward = _backward_of_more(order, optimizer, first)
+            if backward is not None and backward.at.source is facts.source and not is_told:
+                yield self._report_idle(facts, made, optimizer, backward)
 
     def _report(self, facts: Facts, made: Event, optimizer: Instance, backward: Event) -> Finding:
         name = optimizer.name or "the optimizer"
@@ -124,6 +134,13 @@ class MissingStep(Rule):
         if scheduler is not None:
             story.append(Step(place(scheduler.at), "this steps the learning rate, not the parameters"))
         return self.finding(place(backward.at), message, story)
+
+    def _report_idle(self, facts: Facts, made: Event, optimizer: Instance, backward: Event) -> Finding:
+        """What the backward reaches is not all known, and the optimizer is there for nothing else."""
+        name = optimizer.name or "the optimizer"
+        message = f"`{name}.step()` is never called: whatever gradients this computes for it are never applied"
+        story = [Step(place(made.at), "the optimizer is made here")]
+        return self.finding(place(backward.at), message, story, severity=Severity.INFORMATION)
 
     def _of_manual(self, facts: Facts, event: Event) -> Iterator[Finding]:
         """A method that is to do what its trainer leaves to it, and only computes."""
@@ -143,7 +160,6 @@ class MissingStep(Rule):
             clear = moment.event
             if clear.kind not in CLEARS or clear.at.node in seen or not _is_of_others(facts, order, clear):
                 continue
-            seen.add(clear.at.node)
             inside = _together(order, clear)
             backwards = [m for m in inside if m.kind == "backward"]
             backward = next((m.event for m in backwards if m.number > moment.number), None)
@@ -155,6 +171,7 @@ class MissingStep(Rule):
                 continue
             if not loops_of(clear.path) and (_may_be_closure(facts, clear) or _is_looked_at(facts, backwards[-1])):
                 continue
+            seen.add(clear.at.node)
             name = facts.segment(receiver_of(clear.at.node) or clear.at.node)
             again = "in the next round" if loops_of(clear.path) else "in the next call, unless the caller does"
             message = (
@@ -222,7 +239,7 @@ def _has_others(facts: Facts, clear: Event) -> bool:
     near = (ast.For, ast.While, ast.FunctionDef, ast.AsyncFunctionDef)
     around = next((outer for outer in facts.parents(clear.at.node) if isinstance(outer, near)), None)
     for part in walk(around) if around is not None else ():
-        if isinstance(part, ast.Attribute) and part.attr == "grad":
+        if isinstance(part, ast.Attribute) and part.attr == "grad" and not _is_called(facts, part):
             return True
         if isinstance(part, ast.Call) and _sounds_like_it(part) and not _is_of_library(facts, part):
             return True
@@ -243,11 +260,27 @@ def _sounds_like_it(call: ast.Call) -> bool:
     return "step" in name or ("grad" in name and name not in _HARMLESS)
 
 
+def _is_called(facts: Facts, function: ast.Attribute) -> bool:
+    caller = facts.parent(function)
+    return isinstance(caller, ast.Call) and caller.func is function
+
+
 def _is_of_library(facts: Facts, call: ast.Call) -> bool:
-    """Is this certainly a method of an object of the library, such as another optimizer or a scheduler?"""
+    """Is this certainly a function of the library, or a method of an object of it, such as another optimizer, or of a
+    scheduler?"""
     records = facts.evaluations(call)
-    receivers = [function.receiver if isinstance(function, Bound) else None for function, _, _ in records]
-    return bool(records) and all(isinstance(one, Instance) and isinstance(one.cls, Lib) for one in receivers)
+    return bool(records) and all(_of_library(function) for function, _, _ in records)
+
+
+def _of_library(function: Value) -> bool:
+    if not isinstance(function, Bound):
+        return isinstance(function, Lib)
+    receiver = function.receiver
+    if not isinstance(receiver, Instance):
+        return False
+    return isinstance(receiver.cls, Lib) or any(
+        isinstance(base, Lib) and base.path.startswith("torch.optim.lr_scheduler.") for base in linearize(receiver.cls)
+    )
 
 
 def _is_of_others(facts: Facts, order: Order, clear: Event) -> bool:
@@ -276,3 +309,14 @@ def _backward(order: Order, optimizer: Instance, made: int) -> Event | None:
         elif moment.event.kind != "zero-grad":
             return None
     return found
+
+
+def _backward_of_more(order: Order, optimizer: Instance, made: int) -> Event | None:
+    """The first backward after the event number `made` of which not all is known that it fills, if nobody reads
+    gradients or writes to them by hand."""
+    after = [moment for moment in order.moments if moment.number > made]
+    if any(m.kind == "read" or (m.kind == "clear" and m.event.kind not in CLEARS) for m in after):
+        return None
+    steps = any(m.kind == "step" and m.tensors != frozenset() for m in after)
+    backwards = [m.event for m in after if may_reach_more(m)]
+    return backwards[0] if backwards and not steps else None
