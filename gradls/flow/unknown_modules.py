@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from gradls.flow.state import ABSENT
-from gradls.flow.values import Unknown, Value
+from gradls.flow.values import Mapping, Sequence, Tensor, Unknown, Value
 from gradls.flow.wholes import VIEWED
 
 FROZEN = ("frozen",)
 """Was the last that a module was told that nothing of it requires grad?"""
 ABSENT[FROZEN] = None
+
+WHOSE = ("whose",)
+"""The modules of which something unknown is all the parameters: a tuple."""
 
 
 def is_frozen(value: Value | None) -> bool:
@@ -19,6 +22,28 @@ def is_frozen(value: Value | None) -> bool:
             return bool(known)
         value = value.fields.get(VIEWED)
     return False
+
+
+def modules_behind(value: Value | None) -> tuple[Unknown, ...] | None:
+    """The unknown modules whose parameters an optimizer is given, beside known tensors; None if it may be given
+    others."""
+    if isinstance(value, Tensor):
+        return ()
+    if isinstance(value, Unknown):
+        source = value if WHOSE in value.fields else value.fields.get("iterated")
+        found: tuple[Unknown, ...] | None = source.fields.get(WHOSE) if isinstance(source, Unknown) else None
+        return found
+    if isinstance(value, Mapping):
+        return modules_behind(value.entries.get("params"))
+    if not isinstance(value, Sequence):
+        return None
+    whole: tuple[Unknown, ...] = ()
+    for part in value.elements:
+        behind = modules_behind(part)
+        if behind is None:
+            return None
+        whole += behind
+    return whole
 
 
 def is_converted(value: Value | None, module: Value | None) -> bool:

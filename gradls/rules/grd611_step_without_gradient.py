@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.lost import Lost, lost_gradients, never_reached
+from gradls.flow.models.modules import unknown_parts
 from gradls.flow.reach import leaves
 from gradls.flow.values import Function, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Place, Severity, Step
@@ -159,6 +160,7 @@ class StepWithoutGradient(Rule):
             held = frozenset(order.parameters.get(optimizer, ()))
             if held and not made.open:
                 yield from self._of_frozen(facts, order, optimizer, made)
+            yield from self._of_still(facts, order, optimizer, made)
             if not held or made.open or is_handed_out(facts, optimizer) or optimizer.fields.get("*escaped"):
                 continue
             mine = [moment for moment in order.moments if moment.tensors is None or moment.tensors & held]
@@ -192,6 +194,26 @@ class StepWithoutGradient(Rule):
             ", unless other code changes that" if others else ""
         )
         yield self.finding(place(step.at), message, story, severity=Severity.INFORMATION if others else None)
+
+    def _of_still(self, facts: Facts, order: Order, optimizer: Instance, made: Event) -> Iterator[Finding]:
+        """All that it was given has been frozen since, and not all is known of it."""
+        steps = [m.event for m in order.moments if m.event.value is optimizer and m.event.kind == "step"]
+        if not steps or not all(step.still for step in steps) or facts.unfinished:
+            return
+        modules = optimizer.data.get("modules") or ()
+        freezes = [e for e in facts.of("unknown-freeze", "freeze") if e.flag is False and _is_among(e.value, modules)]
+        told = {event.at.node for event in freezes}
+        if not freezes or freezes[0].clock < made.clock or any(call not in told for call in facts.each(_freezing)):
+            return
+        message = (
+            f"{code(facts, steps[0].at.node)} changes nothing: all that the optimizer holds is frozen before, unless "
+            "other code has it require grad again"
+        )
+        story = [
+            Step(place(made.at), "the optimizer is made here"),
+            Step(place(freezes[0].at), "the parameters are frozen here"),
+        ]
+        yield self.finding(place(steps[0].at), message, story, severity=Severity.INFORMATION)
 
     def _of_optimizer(
         self, facts: Facts, order: Order, optimizer: Instance, held: frozenset[Tensor], mine: list[Moment]
@@ -263,6 +285,20 @@ class StepWithoutGradient(Rule):
             "gradients yet: nothing is learned"
         )
         return self.finding(place(step.at), message, [Step(place(backward.at), "they are computed only here")])
+
+
+def _is_among(module: Value | None, modules: tuple[Value, ...]) -> bool:
+    """Is a module, or a part of it, among those of which an optimizer has all parameters?"""
+    if isinstance(module, Instance):
+        return any(part in modules for part in unknown_parts(module) or ())
+    return module in modules
+
+
+def _freezing(facts: Facts) -> Iterator[ast.Call]:
+    for call in facts.calls:
+        name = getattr(call.func, "attr", getattr(call.func, "id", "")).lower()
+        if "freeze" in name or "requires_grad" in name:
+            yield call
 
 
 def _is_told(facts: Facts, held: frozenset[Tensor]) -> bool:

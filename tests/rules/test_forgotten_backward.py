@@ -213,3 +213,62 @@ def test_a_step_behind_the_loop_applies_what_the_last_rounds_have_left() -> None
             optimizer.zero_grad()
     """
     assert reported("GRD611", snippet) == []
+
+
+FROZEN = """
+from somewhere import Net, criterion
+net, other = Net(), Net()
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+{freeze}
+for x in loader:
+    {first}
+    optimizer.zero_grad()
+    criterion(net(x)).backward()
+    optimizer.step()
+{end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("freeze", "first", "end", "found"),
+    [
+        ("net.requires_grad_(False)", "pass", "pass", FOUND),
+        ("for p in net.parameters(): p.requires_grad = False", "pass", "pass", FOUND),
+        ("net.requires_grad_(False)", "net.requires_grad_(True)", "pass", []),
+        ("other.requires_grad_(False)", "pass", "pass", []),
+        ("pass", "pass", "net.requires_grad_(False)", []),
+        ("net.requires_grad_(x > 1)", "pass", "pass", []),
+        ("if x > 1: net.requires_grad_(False)", "pass", "pass", []),
+        ("for p in net.parameters(): p.requires_grad = p.ndim > 1", "pass", "pass", []),
+        ("for n, p in net.named_parameters():\n    if 'a' in n: p.requires_grad = False", "pass", "pass", []),
+        ("net.requires_grad_(False); unfreeze(net)", "pass", "pass", []),
+        ("net.requires_grad_(False); optimizer.add_param_group({'params': other.parameters()})", "pass", "pass", []),
+    ],
+)
+def test_a_model_that_is_frozen_behind_its_optimizer(freeze: str, first: str, end: str, found: list) -> None:
+    assert reported("GRD611", FROZEN.format(freeze=freeze, first=first, end=end)) == found
+
+
+def test_a_model_of_which_a_part_is_known_is_frozen() -> None:
+    snippet = """
+    from somewhere import Encoder, criterion
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.head = Encoder(), nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.head(self.encoder(x))
+
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    {frozen}.requires_grad_(False)
+    for x in loader:
+        optimizer.zero_grad()
+        criterion(net(x)).backward()
+        optimizer.step()
+    """
+    assert reported("GRD611", snippet.format(frozen="net")) == FOUND
+    assert reported("GRD611", snippet.format(frozen="net.encoder")) == []
+    assert reported("GRD611", snippet.format(frozen="net.head")) == []

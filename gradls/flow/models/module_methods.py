@@ -22,11 +22,12 @@ from gradls.flow.models.modules import (
     named_modules_of,
     parameters_of,
     perhaps_of,
+    unknown_parts,
 )
 from gradls.flow.models.registry import method
 from gradls.flow.models.tensors import exact_conversion
 from gradls.flow.nothing import KEYS
-from gradls.flow.unknown_modules import FROZEN
+from gradls.flow.unknown_modules import FROZEN, WHOSE
 from gradls.flow.values import (
     FALSE,
     NONE,
@@ -76,6 +77,9 @@ def _further(run: Run, receiver: Instance) -> Unknown:
     """What stands for the parameters of a module of which it is not known how many there are."""
     found = run.unknown(FURTHER)
     found.among = tuple(perhaps_of(receiver))
+    parts = unknown_parts(receiver)
+    if parts is not None:
+        found.fields[WHOSE] = parts
     return found
 
 
@@ -129,9 +133,8 @@ def requires_grad_(run: Run, receiver: Instance, call: Call) -> Value:
     for tensor in perhaps_of(receiver):
         if tensor.requires_grad is not flag:
             run.state.set(tensor.fields, "requires_grad", None)
-    for _, part in members(receiver):
-        if isinstance(part, Unknown):
-            run.state.set(part.fields, FROZEN, flag is False)
+    for part in unknown_parts(receiver) or [part for _, part in members(receiver) if isinstance(part, Unknown)]:
+        run.state.set(part.fields, FROZEN, flag is False)
     run.event("freeze", call.node, receiver, flag=flag, parameters=[tensor for _, tensor in found])
     return receiver
 

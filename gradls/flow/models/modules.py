@@ -230,6 +230,25 @@ def members(instance: Instance) -> Iterator[tuple[str, Value]]:
             yield name, value
 
 
+def unknown_parts(value: Value, seen: set[int] | None = None) -> tuple[Unknown, ...] | None:
+    """The parts of a module of which nothing is known; None if it may have others than those that are seen."""
+    seen = set() if seen is None else seen
+    if isinstance(value, Unknown):
+        return () if value.plain else (value,)
+    if not isinstance(value, Instance) or id(value) in seen:
+        return None if isinstance(value, Choice) else ()
+    seen.add(id(value))
+    if value.open or value.fields.get("*escaped"):
+        return None
+    found: tuple[Unknown, ...] = ()
+    for _, member in members(value):
+        parts = unknown_parts(member, seen)
+        if parts is None:
+            return None
+        found += parts
+    return found
+
+
 def parameters_of(
     value: Value, prefix: str = "", seen: set[int] | None = None
 ) -> tuple[list[tuple[str, Tensor]], bool]:

@@ -17,6 +17,7 @@ from gradls.flow.models.attributes import lacks_grad
 from gradls.flow.models.modules import FURTHER, clear_grads, contents, keeps
 from gradls.flow.models.registry import attribute, function, method
 from gradls.flow.paths import Evaluations, Round
+from gradls.flow.unknown_modules import is_frozen, modules_behind
 from gradls.flow.values import (
     HELD,
     MORE,
@@ -78,6 +79,7 @@ def _hold(run: Run, instance: Instance, path: str, call: Call) -> None:
     most = call.known(2, "max_iter", default=spec.defaults["max_iter"]) if spec and spec.closure_calls == "many" else 1
     instance.data["searches"] = type(most) is int and most > 1
     perhaps, strange = others_of(given) if given is not None else (frozenset(), True)
+    instance.data["modules"] = modules_behind(given)
     used_up = exhausted(given)
     run.event(
         "optimizer-made",
@@ -195,11 +197,20 @@ def step(run: Run, receiver: Instance, call: Call) -> Value:
         filled=frozenset(t for t in parameters if not is_none(t.fields.get("grad", NONE))),
         empty=frozenset(t for t in parameters if lacks_grad(run, t, t.fields.get("grad"))),
         frozen=all(t.requires_grad is False and not t.fields.get("*escaped") for t in parameters),
+        still=_is_still(receiver, parameters),
         escaped=bool(receiver.fields.get("*escaped")),
         halves=_halves(receiver),
     )
     _move(run, receiver, call)
     return result
+
+
+def _is_still(optimizer: Instance, parameters: tuple[Tensor, ...]) -> bool:
+    """Is all that an optimizer was given frozen, as far as the program says, the parameters of unknown modules too?"""
+    modules = optimizer.data.get("modules")
+    if not modules or any(t.requires_grad is not False for t in parameters):
+        return False
+    return all(is_frozen(module) for module in modules)
 
 
 _MAY_DIFFERENTIATE = frozenset(("backward", "grad-call", "functional", "unknown-call", "unknown-step", "scale"))
@@ -277,6 +288,7 @@ def add_param_group(run: Run, receiver: Instance, call: Call) -> Value:
     run.state.set(receiver.fields, HELD, (*parameters_of(receiver), *tensors))
     run.state.set(receiver.fields, MORE, receiver.fields.get(MORE, True) or more)
     perhaps, strange = others_of(given) if given is not None else (frozenset(), True)
+    receiver.data["modules"] = None
     run.event(
         "group-added",
         call.node,

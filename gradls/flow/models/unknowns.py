@@ -89,6 +89,7 @@ def requires_grad_(run: Run, receiver: Unknown, call: Call) -> Value:
     given = call.get(0, "requires_grad")
     flag = True if given is None else truth.truth(run, given)
     run.state.set(receiver.fields, unknown_modules.FROZEN, flag is False)
+    run.event("unknown-freeze", call.node, receiver, flag=flag)
     if flag is None:
         run.state.set(receiver.fields, FILLED, True)
     wanted = flag is True and not call.unsure
@@ -108,6 +109,9 @@ def set_requires_grad(run: Run, receiver: Unknown, value: Value, target: ast.exp
         _made_to_require_grad(run, receiver, target.value, target)
     elif flag is None:
         run.state.set(receiver.fields, FILLED, True)
+    for module in unknown_modules.modules_behind(receiver) or ():
+        run.state.set(module.fields, unknown_modules.FROZEN, flag is False)
+        run.event("unknown-freeze", target, module, flag=flag)
 
 
 def _is_result(value: Unknown, *, fresh: bool = False) -> bool:
