@@ -9,8 +9,10 @@ job returns an empty list: inside f-strings, in statements that do not parse, in
 
 from __future__ import annotations
 
+import ast
 import importlib
 from collections.abc import Callable, Collection, Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 from gradls.rules.finding import Place, TextEdit
@@ -54,11 +56,12 @@ def set_keyword(place: Place, name: str, value: str | None) -> Edits:
     return _later("edits_calls", "set_keyword", place, name, value)
 
 
-def out_of_place(place: Place) -> Edits:
+def out_of_place(place: Place, torch_name: str = "torch") -> Edits:
     """`x += y` becomes `x = x + y`, the statement `x.add_(y)` becomes `x = x.add(y)`; `relu_(x)` becomes `relu(x)`,
     and `inplace=True` is taken out of a call. A subscript as the target is left alone: it would stay an in-place write.
+    Methods of which there is no such form, as `copy_`, are left alone; `zero_()` becomes `zeros_like`.
     """
-    return _later("edits_calls", "out_of_place", place)
+    return _later("edits_calls", "out_of_place", place, torch_name)
 
 
 def replace_expression(place: Place, new: str) -> Edits:
@@ -76,9 +79,10 @@ def add_call(place: Place, suffix: str) -> Edits:
     return _later("edits_calls", "add_call", place, suffix)
 
 
-def wrap_in_no_grad(place: Place, torch_name: str = "torch") -> Edits:
-    """Put the statement that holds the node into a `with torch.no_grad():` block of its own."""
-    return _later("edits_statements", "wrap_in_no_grad", place, torch_name)
+def wrap_in_no_grad(place: Place, torch_name: str = "torch", mode: str = "no_grad", last: Place | None = None) -> Edits:
+    """Put the statement that holds the node into a `with torch.no_grad():` block of its own, or of another `mode`; with
+    those behind it up to the `last` one, which stands in the same block."""
+    return _later("edits_statements", "wrap_in_no_grad", place, torch_name, mode, last)
 
 
 def move_statement_out_of_with(statement: Place, block: Place) -> Edits:
@@ -95,6 +99,16 @@ def delete_statement(place: Place) -> Edits:
     return _later("edits_statements", "delete_statement", place)
 
 
+def remove_decorator(place: Place) -> Edits:
+    """Take the line away on which a decorator stands; the node is its expression."""
+    return _later("edits_statements", "remove_decorator", place)
+
+
+def add_decorator(place: Place, new: str) -> Edits:
+    """Put `@new` above the function that is the node, beneath its other decorators."""
+    return _later("edits_statements", "add_decorator", place, new)
+
+
 def insert_before(place: Place, new: str) -> Edits:
     """Put the source of one or more statements before the statement that holds the node, indented alike."""
     return _later("edits_statements", "insert_before", place, new)
@@ -103,6 +117,54 @@ def insert_before(place: Place, new: str) -> Edits:
 def insert_after(place: Place, new: str) -> Edits:
     """Put the source of one or more statements after the statement that holds the node, indented alike."""
     return _later("edits_statements", "insert_after", place, new)
+
+
+def update_in_place(place: Place, torch_name: str = "torch", clear: bool = False) -> Edits:
+    """`w = w - lr * w.grad` becomes `w -= lr * w.grad` under `torch.no_grad()`, together with the updates of the same
+    shape next to it; if there is a `with` block around them already, it stays. `clear`: then `w.grad = None` follows.
+    """
+    return _later("edits_updates", "update_in_place", place, torch_name, clear)
+
+
+def write_in_place(place: Place, torch_name: str = "torch") -> Edits:
+    """The statement `x = value` becomes `x.copy_(value)` under `torch.no_grad()`."""
+    return _later("edits_updates", "write_in_place", place, torch_name)
+
+
+def move_into(place: Place, block: Place) -> Edits:
+    """Move a statement, and those behind it that use the names that it binds, to the start of the body of a loop or a
+    function that follows in the same block. Nothing where that would leave a name without a value."""
+    return _later("edits_moves", "move_into", place, block)
+
+
+def make_property(place: Place) -> Edits:
+    """`self.x = f(self.y)` in `__init__` becomes a property of the class that computes it each time."""
+    return _later("edits_moves", "make_property", place)
+
+
+def keep_part(place: Place, part: ast.expr) -> Edits:
+    """An expression becomes a part of it: `f(x)` becomes `x`, `x.a().b()` too. What is within the part may be edited by
+    others at once."""
+    return _later("edits_calls", "keep_part", place, part)
+
+
+def copies(place: Place, entry: ast.expr | None = None, count: ast.expr | None = None) -> Edits:
+    """`[entry] * count` becomes `[copy.deepcopy(entry) for _ in range(count)]`, without the copy for a call; without
+    them, the node itself becomes its copy."""
+    return _later("edits_calls", "copies", place, entry, count)
+
+
+def together(*builders: Edits) -> Edits:
+    """All of these edits at once; none if one of the builders makes none, or if two touch the same place."""
+
+    def build() -> Sequence[TextEdit]:
+        made = [list(build()) for build in builders]
+        every = list(dict.fromkeys(edit for edits in made for edit in edits))
+        spans = sorted((edit.path, edit.span) for edit in every)
+        apart = all(one[0] != other[0] or one[1][2:] <= other[1][:2] for one, other in pairwise(spans))
+        return every if all(made) and apart else []
+
+    return build
 
 
 def _later(module: str, function: str, *arguments: object) -> Edits:

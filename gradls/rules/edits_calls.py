@@ -9,9 +9,18 @@ from collections.abc import Collection
 import libcst as cst
 
 from gradls.rules.edits_arguments import swapped, with_keyword, without_argument
-from gradls.rules.edits_snippet import Snippet, import_of_torch, in_parentheses, meaning
+from gradls.rules.edits_snippet import (
+    Snippet,
+    import_of_copy,
+    import_of_torch,
+    in_parentheses,
+    line_starts,
+    meaning,
+    text_edit,
+)
 from gradls.rules.edits_statements import delete_statement
 from gradls.rules.finding import Place, TextEdit
+from gradls.rules.in_place_names import INSTEAD, ONLY_IN_PLACE
 
 # Calls that give a host value, and what is written before them only because they need it.
 _TO_HOST = {"numpy", "tolist", "item"}
@@ -187,7 +196,7 @@ def set_keyword(place: Place, name: str, value: str | None) -> list[TextEdit]:
     return located[0].put(located[1], new) if new else []
 
 
-def out_of_place(place: Place) -> list[TextEdit]:
+def out_of_place(place: Place, torch_name: str) -> list[TextEdit]:
     if isinstance(place.node, ast.AugAssign):
         return _plain_assignment(place)
     located = _located_call(Place(place.source, place.node.value if isinstance(place.node, ast.Expr) else place.node))
@@ -206,8 +215,9 @@ def out_of_place(place: Place) -> list[TextEdit]:
         return snippet.put(call, new) if all(argument.keyword for argument in after) else []
     if not name.endswith("_") or name.endswith("__"):
         return []
-    plain = _renamed(call.func, name.removesuffix("_"))
-    new = call.with_changes(func=plain)
+    plain = _plain_form(place, snippet, call, name, torch_name)
+    if plain is None:
+        return []
     if isinstance(snippet.path[-2], ast.Expr):
         target = _receiver(call)
         first = call.args[0].value if call.args and not call.args[0].star else None
@@ -215,9 +225,26 @@ def out_of_place(place: Place) -> list[TextEdit]:
         written = first if target is None or _is_module_like(place, target[1].value) else target[1].value
         if not isinstance(written, (cst.Name, cst.Attribute)) or not _is_plain(written):
             return []
-        assignment = cst.Assign([cst.AssignTarget(written.with_changes(lpar=[], rpar=[]))], new)
+        assignment = cst.Assign([cst.AssignTarget(written.with_changes(lpar=[], rpar=[]))], plain)
         return snippet.become(snippet.replaced(_statement_of(snippet, call), assignment))
-    return snippet.put(call, new)
+    return snippet.put(call, plain)
+
+
+def _plain_form(
+    place: Place, snippet: Snippet, call: cst.Call, name: str, torch_name: str
+) -> cst.BaseExpression | None:
+    """The expression that gives a new tensor with what an in-place call would leave behind; None if there is none."""
+    if name not in ONLY_IN_PLACE:
+        return call.with_changes(func=_renamed(call.func, name.removesuffix("_")))
+    if name not in INSTEAD or not isinstance(call.func, cst.Attribute) or _is_module_like(place, call.func.value):
+        return None
+    if not _is_plain(call.func.value) or len(call.args) > 1 or any(a.star or a.keyword for a in call.args):
+        return None
+    code = snippet.module.code_for_node
+    values = [code(argument.value) for argument in call.args]
+    if len(values) != INSTEAD[name].count("{value}"):
+        return None
+    return _expression(INSTEAD[name].format(torch=torch_name, tensor=code(call.func.value), value="".join(values)))
 
 
 def _plain_assignment(place: Place) -> list[TextEdit]:
@@ -298,3 +325,34 @@ def add_call(place: Place, suffix: str) -> list[TextEdit]:
     if bare is None or meaning(code + suffix) != meaning(f"({code}){suffix}"):
         bare = wrapped
     return snippet.become(snippet.replaced(found, bare))
+
+
+def copies(place: Place, entry: ast.expr | None, count: ast.expr | None) -> list[TextEdit]:
+    source, first = place.source, entry if entry is not None else place.node
+    text = source.segment(first)
+    imported: list[TextEdit] | None = []
+    if not isinstance(first, ast.Call):
+        text, imported = f"copy.deepcopy({text})", import_of_copy(place)
+    if imported is None:
+        return []
+    new = text if count is None else f"[{text} for _ in range({source.segment(count)})]"
+    made = replace_expression(place, new)
+    return [*imported, *made] if made else []
+
+
+def keep_part(place: Place, part: ast.expr) -> list[TextEdit]:
+    source, starts = place.source, line_starts(place.source)
+    whole, inner = source.span(place.node), source.span(part)
+    ends = [
+        (starts[whole.line - 1] + whole.column - 1, starts[inner.line - 1] + inner.column - 1),
+        (starts[inner.end_line - 1] + inner.end_column - 1, starts[whole.end_line - 1] + whole.end_column - 1),
+    ]
+    loose = not isinstance(part, (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Constant))
+    brackets = ("(", ")") if loose else ("", "")
+    if any("#" in source.text[start:end] for start, end in ends):
+        return []
+    return [
+        text_edit(source, start, end, bracket)
+        for (start, end), bracket in zip(ends, brackets, strict=True)
+        if source.text[start:end] != bracket
+    ]

@@ -156,6 +156,29 @@ def import_of_torch(place: Place, torch_name: str) -> list[TextEdit]:
     return []
 
 
+def import_of_copy(place: Place) -> list[TextEdit] | None:
+    """What makes `copy` the name of that module at a place: nothing, or an import before the file's first; None if
+    something else may go by that name."""
+    source = place.source
+    first: ast.stmt | None = None
+    for statement in source.tree.body:
+        if isinstance(statement, ast.Import):
+            if any(alias.name == "copy" and alias.asname is None for alias in statement.names):
+                return []
+            first = first or statement
+        elif isinstance(statement, ast.ImportFrom) and statement.module != "__future__":
+            first = first or statement
+    names = (getattr(node, "id", getattr(node, "arg", getattr(node, "asname", ""))) for node in ast.walk(source.tree))
+    if first is None or "copy" in names or any(_is_import_of(node, "copy") for node in ast.walk(source.tree)):
+        return None
+    start = line_starts(source)[source.span(first).line - 1]
+    return [text_edit(source, start, start, f"import copy{newline_of(source)}")]
+
+
+def _is_import_of(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.alias) and node.name == name and node.asname is None
+
+
 def _of_scope(scope: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a module or function that are not in a function or class within it."""
     for child in ast.iter_child_nodes(scope):

@@ -24,7 +24,7 @@ from gradls.syntax.source import Source
 from gradls.syntax.text import split_lines
 
 
-class _Statement:
+class Statement:
     """A statement among those of its block, with offsets in the text of the file."""
 
     def __init__(self, source: Source, statement: ast.stmt, block: list[ast.stmt]) -> None:
@@ -41,7 +41,7 @@ class _Statement:
         self.indent = indentation_of(source, self.line)
 
     @classmethod
-    def holding(cls, place: Place) -> _Statement | None:
+    def holding(cls, place: Place) -> Statement | None:
         """The smallest statement around the node; None where an edit of it would not be one of a block's items."""
         path = path_to(place.source.tree, place.node)
         at = next((i for i in range(len(path) - 1, 0, -1) if isinstance(path[i], ast.stmt)), 0)
@@ -83,7 +83,20 @@ def _checked(source: Source, edits: list[TextEdit], start: int, end: int, new: s
     return edits if parses(text[:start] + new + text[end:]) or not parses(text) else []
 
 
-def _change(source: Source, start: int, end: int, new: str) -> list[TextEdit]:
+def parses_with(source: Source, edits: list[TextEdit]) -> bool:
+    """Does the text still parse as well as it did, with these edits made?"""
+    starts, text = line_starts(source), source.text
+
+    def offset(line: int, column: int) -> int:
+        return starts[line - 1] + column - 1
+
+    for edit in sorted(edits, key=lambda edit: edit.span, reverse=True):
+        span = edit.span
+        text = text[: offset(span.line, span.column)] + edit.text + text[offset(span.end_line, span.end_column) :]
+    return parses(text) or not parses(source.text)
+
+
+def changed(source: Source, start: int, end: int, new: str) -> list[TextEdit]:
     return _checked(source, smallest_edit(source, start, end, new), start, end, new)
 
 
@@ -92,7 +105,7 @@ def _exactly(source: Source, start: int, end: int, new: str) -> list[TextEdit]:
 
 
 def delete_statement(place: Place) -> list[TextEdit]:
-    found = _Statement.holding(place)
+    found = Statement.holding(place)
     if found is None:
         return []
     source, block, position = place.source, found.block, found.position
@@ -106,15 +119,15 @@ def delete_statement(place: Place) -> list[TextEdit]:
         )
         return _exactly(source, start, found.line_end, "")
     if position + 1 < len(block):
-        following = _Statement(source, block[position + 1], block)
+        following = Statement(source, block[position + 1], block)
         if following.line == found.end_line:
             return _exactly(source, found.start, following.start, "")
     if position:
-        return _exactly(source, _Statement(source, block[position - 1], block).end, found.end, "")
+        return _exactly(source, Statement(source, block[position - 1], block).end, found.end, "")
     return _exactly(source, found.line_start, found.line_end, "") if found.starts_line else []
 
 
-def _indented(source: Source, code: str, indent: str) -> str:
+def indented(source: Source, code: str, indent: str) -> str:
     """Lines of statements that share an indentation, with another one; empty if LibCST cannot read them.
 
     LibCST knows which lines belong to a string and must not move.
@@ -152,25 +165,25 @@ def _with_newlines(source: Source, new: str) -> str:
 
 
 def insert_before(place: Place, new: str) -> list[TextEdit]:
-    found = _Statement.holding(place)
+    found = Statement.holding(place)
     if found is None:
         return []
     if not found.starts_line:
         line = _single(new)
         return _exactly(place.source, found.start, found.start, f"{line}; ") if line else []
-    lines = _indented(place.source, _with_newlines(place.source, new), found.indent)
+    lines = indented(place.source, _with_newlines(place.source, new), found.indent)
     return _exactly(place.source, found.line_start, found.line_start, lines) if lines else []
 
 
 def insert_after(place: Place, new: str) -> list[TextEdit]:
-    found = _Statement.holding(place)
+    found = Statement.holding(place)
     if found is None:
         return []
     source = place.source
     if not found.ends_line or not found.starts_line:
         line = _single(new)
         return _exactly(source, found.end, found.end, f"; {line}") if line and _is_small(found.node) else []
-    lines = _indented(source, _with_newlines(source, new), found.indent)
+    lines = indented(source, _with_newlines(source, new), found.indent)
     if not lines:
         return []
     at = found.line_end
@@ -192,46 +205,67 @@ def _single(new: str) -> str:
     return new.strip() if len(body) == 1 and _is_small(body[0]) and "\n" not in new.strip() and "#" not in new else ""
 
 
-def wrap_in_no_grad(place: Place, torch_name: str) -> list[TextEdit]:
-    found = _Statement.holding(place)
-    if found is None or not found.owns_lines:
+def remove_decorator(place: Place) -> list[TextEdit]:
+    source, starts = place.source, line_starts(place.source)
+    span = source.span(place.node)
+    start, end = starts[span.line - 1], starts[span.end_line]
+    before = source.text[start : start + span.column - 1]
+    rest = source.text[starts[span.end_line - 1] + span.end_column - 1 : end]
+    if before.strip() != "@" or rest.strip():
+        return []
+    return _exactly(source, start, end, "")
+
+
+def add_decorator(place: Place, new: str) -> list[TextEdit]:
+    found = Statement.holding(place)
+    if found is None or not found.starts_line or found.node is not place.node:
+        return []
+    line = f"{found.indent}@{new}{newline_of(place.source)}"
+    at = line_starts(place.source)[place.source.span(place.node).line - 1]
+    return _exactly(place.source, at, at, line)
+
+
+def wrap_in_no_grad(place: Place, torch_name: str, mode: str, last: Place | None) -> list[TextEdit]:
+    found = Statement.holding(place)
+    end = Statement.holding(last) if last is not None else found
+    if found is None or end is None or not found.owns_lines or not end.owns_lines:
         return []
     source = place.source
-    header = f"{found.indent}with {torch_name}.no_grad():{newline_of(source)}"
-    body = _indented(source, source.text[found.line_start : found.end], found.indent + indentation_unit(source))
-    made = _change(source, found.line_start, found.end, header + body.rstrip("\r\n")) if body else []
+    header = f"{found.indent}with {torch_name}.{mode}():{newline_of(source)}"
+    body = indented(source, source.text[found.line_start : end.end], found.indent + indentation_unit(source))
+    made = changed(source, found.line_start, end.end, header + body.rstrip("\r\n")) if body else []
     return [*import_of_torch(place, torch_name), *made] if made else []
 
 
 def move_statement_out_of_with(statement: Place, block: Place) -> list[TextEdit]:
-    source, outer = block.source, _Statement.holding(block)
+    source, outer = block.source, Statement.holding(block)
     if outer is None or not isinstance(outer.node, ast.With) or not outer.owns_lines:
         return []
     items, body = outer.node.items, outer.node.body
     if len(items) != 1 or items[0].optional_vars is not None:
         return []
     path = path_to(outer.node, statement.node)
-    inner = [_Statement(source, item, body) for item in body]
+    inner = [Statement(source, item, body) for item in body]
     chosen = inner if statement.node is outer.node else [item for item in inner if any(item.node is n for n in path)]
     if not chosen:
         return []
     if inner[0].line == outer.line or not inner[0].starts_line:
         # The body follows on the line of its header.
-        return _change(source, outer.start, inner[0].start, "") if len(chosen) == len(inner) else []
+        return changed(source, outer.start, inner[0].start, "") if len(chosen) == len(inner) else []
     start, end = chosen[0].line_start, chosen[-1].line_end
     if not chosen[0].starts_line or not chosen[-1].ends_line:
         return []
-    lines = _indented(source, source.text[start:end], outer.indent)
+    lines = indented(source, source.text[start:end], outer.indent)
     if not source.text[start:end].endswith(("\n", "\r")):
         lines = lines.rstrip("\r\n")
     header = source.text[outer.line_start : start]
     if not lines:
         return []
     if len(chosen) == len(inner):
-        return _change(source, outer.line_start, end, _comment_lines(source, header, outer.indent) + lines)
+        return changed(source, outer.line_start, end, _comment_lines(source, header, outer.indent) + lines)
     if chosen[0] is inner[0]:
-        return _change(source, outer.line_start, end, lines + header)
-    return _change(source, start, end, lines) if chosen[0] is inner[-1] else []
+        return changed(source, outer.line_start, end, lines + header)
+    return changed(source, start, end, lines) if chosen[0] is inner[-1] else []
 
 
 def _comment_lines(source: Source, header: str, indent: str) -> str:

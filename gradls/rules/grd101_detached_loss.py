@@ -5,9 +5,12 @@ from collections.abc import Sequence
 
 from gradls.flow.facts import Facts
 from gradls.flow.lost import Lost
+from gradls.flow.reach import walk
+from gradls.flow.values import Tensor
 from gradls.rules import edits
-from gradls.rules.finding import Fix, Safety, Severity
+from gradls.rules.finding import Fix, Place, Safety, Severity
 from gradls.rules.lost_gradient import LostGradientRule
+from gradls.rules.numpy_fixes import in_pytorch
 from gradls.rules.words import place
 
 
@@ -86,7 +89,7 @@ class DetachedLoss(LostGradientRule):
     ```
 
     ## Fix safety
-    Suggested: removing the call changes what is trained.
+    Suggested: removing the call changes what is trained. None for what a list keeps, which would keep its graph.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.detach.html
@@ -104,4 +107,35 @@ class DetachedLoss(LostGradientRule):
         targets = around.targets if isinstance(around, ast.Assign) else []
         if any(isinstance(target, ast.Attribute) and target.attr == "data" for target in targets):
             return []  # what is assigned to `.data` is cut off with or without the call
-        return [Fix("Remove the detaching call", Safety.SUGGESTED, edits.remove_call(at))]
+        if _is_kept_in_list(facts, lost):
+            return []  # it would keep the graph of this round for a later one
+        whole, host = _to_host(facts, at.node)
+        if host == "numpy":
+            return in_pytorch(facts, lost, whole)
+        if host == "tolist":
+            return []
+        return [Fix("Remove the detaching call", Safety.SUGGESTED, edits.remove_call(Place(at.source, whole)))]
+
+
+def _to_host(facts: Facts, node: ast.AST) -> tuple[ast.AST, str]:
+    """The call that turns what is cut off into a number or an array, right behind the cut, and its name."""
+    inner = node
+    while True:
+        outer = facts.parent(inner)
+        call = facts.parent(outer) if isinstance(outer, ast.Attribute) and outer.value is inner else None
+        if not isinstance(outer, ast.Attribute) or not isinstance(call, ast.Call) or call.func is not outer:
+            return node, ""
+        if outer.attr in ("item", "numpy", "tolist"):
+            return call, outer.attr
+        if outer.attr != "cpu":
+            return node, ""
+        inner = call
+
+
+def _is_kept_in_list(facts: Facts, lost: Lost) -> bool:
+    """Does a list get what was cut off, or a part of it?"""
+    for event in facts.of("append"):
+        value = event.appended
+        if isinstance(value, Tensor) and any(node is lost.cut for node in walk(value.node)):
+            return True
+    return False

@@ -1,7 +1,12 @@
 """GRD105."""
 
-from gradls.rules.finding import Severity
+from collections.abc import Sequence
+
+from gradls.flow.facts import Facts
+from gradls.flow.lost import Lost
+from gradls.rules.finding import Fix, Severity
 from gradls.rules.lost_gradient import LostGradientRule
+from gradls.rules.numpy_fixes import in_pytorch
 
 
 class NumpyInGraph(LostGradientRule):
@@ -55,7 +60,8 @@ class NumpyInGraph(LostGradientRule):
     Where the array is plotted, saved or measured, and never comes back into a loss.
 
     ## Fix safety
-    There is no automatic fix: the NumPy function has to be replaced by that of PyTorch.
+    Suggested: the functions of PyTorch in the place of those of NumPy, where all of these are known to have a namesake
+    that takes the same arguments. None otherwise.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.numpy.html
@@ -65,3 +71,6 @@ class NumpyInGraph(LostGradientRule):
     whole_file = True
     kinds = ("numpy",)
     does = "takes the value out of autograd"
+
+    def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
+        return in_pytorch(facts, lost, lost.cut.cut.at.node) if lost.cut.cut is not None else ()

@@ -8,7 +8,9 @@ from gradls.flow.lost import Lost
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.lost_gradient import LostGradientRule
-from gradls.rules.words import code
+from gradls.rules.updates import is_cleared, update_of
+from gradls.rules.words import code, place
+from gradls.syntax.walk import walk
 
 
 class ForwardWithoutGrad(LostGradientRule):
@@ -95,7 +97,8 @@ class ForwardWithoutGrad(LostGradientRule):
     ```
 
     ## Fix safety
-    Suggested: the block may be meant for something else in it.
+    Suggested: the block, or the decorator, may be meant for something else in it. None for what is computed
+    among statements that write to parameters.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.no_grad.html
@@ -119,10 +122,85 @@ class ForwardWithoutGrad(LostGradientRule):
         assert cut is not None
         block = facts.statement(cut.at.node)
         statement = facts.statement(at.node) if at is not None else None
-        if isinstance(block, ast.With) and len(block.items) == 1 and statement in (block.body[0], block.body[-1]):
-            assert statement is not None
-            build = edits.move_statement_out_of_with(
-                Place(facts.source_of(statement), statement), Place(facts.source_of(block), block)
-            )
-            return [Fix(f"Move it out of {code(facts, block.items[0].context_expr)}", Safety.SUGGESTED, build)]
+        if statement is not None and update_of(statement):
+            where = Place(facts.source_of(statement), statement)
+            clear = not is_cleared(facts, statement)
+            build = edits.update_in_place(where, facts.torch_name, clear)
+            return [Fix("Update it in place", Safety.SUGGESTED, build)]
+        if isinstance(block, ast.With) and len(block.items) == 1:
+            return self._out_of_block(facts, block, statement)
+        if isinstance(block, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return self._of_decorator(facts, lost, block)
+        if isinstance(block, ast.Expr):
+            return self._of_statement(facts, lost, block)
         return []
+
+    def _out_of_block(self, facts: Facts, block: ast.With, statement: ast.stmt | None) -> Sequence[Fix]:
+        """Move what is computed out of the block. If that is computed in a function that is called there, all of it."""
+        context = code(facts, block.items[0].context_expr)
+        where = Place(facts.source_of(block), block)
+        if statement is not None and statement in (block.body[0], block.body[-1]) and _is_apart(statement, block):
+            build = edits.move_statement_out_of_with(Place(where.source, statement), where)
+            return [Fix(f"Move it out of {context}", Safety.SUGGESTED, build)]
+        if any(map(_needs_no_grad, walk(block))):
+            return []
+        build = edits.move_statement_out_of_with(where, where)
+        return [Fix(f"Move all of the block out of {context}", Safety.SUGGESTED, build)]
+
+    def _of_decorator(
+        self, facts: Facts, lost: Lost, function: ast.FunctionDef | ast.AsyncFunctionDef
+    ) -> Sequence[Fix]:
+        """Take the decorator away. Of a function that calls what it is given, as an optimizer calls its closure, only
+        that call has gradients."""
+        cut = lost.cut.cut
+        assert cut is not None
+        source = facts.source_of(function)
+        given = {argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)}
+        for at, _ in lost.backward.callers():
+            called = at.node.func if isinstance(at.node, ast.Call) else None
+            if isinstance(called, ast.Name) and called.id in given and facts.function(at.node) is function:
+                build = edits.wrap_in_no_grad(place(at), facts.torch_name, "enable_grad")
+                return [Fix("Switch gradients on for this call", Safety.SUGGESTED, build)]
+        if any(map(_needs_no_grad, walk(function))) or cut.at.node not in function.decorator_list:
+            return []
+        build = edits.remove_decorator(Place(source, cut.at.node))
+        return [Fix(f"Remove `@{facts.segment(cut.at.node)}`", Safety.SUGGESTED, build)]
+
+    def _of_statement(self, facts: Facts, lost: Lost, statement: ast.Expr) -> Sequence[Fix]:
+        """A function that switches gradients off for itself, and leaves them off for all that comes later."""
+        function = facts.function(statement)
+        at = lost.cut.at
+        if function is None or statement not in function.body or at is None or function in facts.parents(at.node):
+            return []
+        inside = [called.node for called, _ in lost.backward.callers()]
+        if function in facts.parents(lost.backward.at.node) or any(function in facts.parents(call) for call in inside):
+            return []
+        if len(function.body) < 2 or "set_grad_enabled" in facts.segment(function).replace(
+            facts.segment(statement), "", 1
+        ):
+            return []
+        source = facts.source_of(function)
+        build = edits.together(
+            edits.add_decorator(Place(source, function), f"{facts.torch_name}.no_grad()"),
+            edits.delete_statement(Place(source, statement)),
+        )
+        return [Fix(f"Switch gradients off within `{function.name}` only", Safety.SUGGESTED, build)]
+
+
+def _is_apart(statement: ast.stmt, block: ast.With) -> bool:
+    """Does no other statement of the block compute anything from what this one binds?"""
+    names = {part.id for part in walk(statement) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
+    others = [part for item in block.body if item is not statement for part in walk(item)]
+    return not any(isinstance(part, ast.Name) and part.id in names for part in others)
+
+
+def _needs_no_grad(node: ast.AST) -> bool:
+    """May this write to a leaf, which only works without gradients?"""
+    if isinstance(node, ast.AugAssign):
+        return True
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr.endswith("_")
+        and not node.func.attr.endswith("__")
+    )

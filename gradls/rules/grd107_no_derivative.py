@@ -7,8 +7,10 @@ from gradls.autograd.ops import find_op
 from gradls.flow.facts import Facts
 from gradls.flow.lost import Lost
 from gradls.flow.values import Tensor, Value
-from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules.finding import Finding, Fix, Place, Severity, Step
+from gradls.rules.histories import all_between
 from gradls.rules.lost_gradient import LostGradientRule
+from gradls.rules.straight_through import straight_through
 from gradls.rules.words import code, place
 
 SURROGATES = {
@@ -63,6 +65,18 @@ class NoDerivative(LostGradientRule):
     assert not wave.requires_grad
     ```
 
+    ```python
+    import torch
+
+    gate, head = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*gate.parameters(), *head.parameters()], lr=0.1)
+    chosen = torch.sigmoid(gate(torch.randn(8, 3)))
+    loss = head((chosen > 0.5).float()).pow(2).mean()
+    loss.backward()
+    optimizer.step()
+    assert gate.weight.grad is None
+    ```
+
     ## Use instead
     A loss of the scores.
 
@@ -91,7 +105,8 @@ class NoDerivative(LostGradientRule):
     ```
 
     ## Fix safety
-    There is no automatic fix: which differentiable surrogate is right depends on what is meant.
+    Suggested for a comparison that is turned into numbers, as `(x > 0.5).float()`: the same values, with the gradient
+    of `x` passed straight through. None otherwise: which surrogate is right depends on what is meant.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/autograd.html#gradients-for-non-differentiable-functions
@@ -121,9 +136,40 @@ class NoDerivative(LostGradientRule):
 
     def report(self, facts: Facts, lost: Lost) -> Finding:
         finding = super().report(facts, lost)
-        return self.finding(
-            finding.place, f"{finding.message}. {surrogate(lost.cut.op)}", finding.story, (), finding.severity
-        )
+        message = f"{finding.message}. {surrogate(lost.cut.op)}"
+        return self.finding(finding.place, message, finding.story, _fixes(facts, lost), finding.severity)
+
+
+def _is_constant(name: str) -> bool:
+    """Has an operation no gradient, whatever it is given?"""
+    op = find_op(f"torch.{name}")
+    return op is not None and all(output.gradient == "none" for output in op.outputs)
+
+
+def _fixes(facts: Facts, lost: Lost) -> list[Fix]:
+    """For a comparison that is turned into numbers: the gradient of what is compared passes straight through. Only
+    where nothing else ends it on the way to the loss."""
+    assert lost.cut.cut is not None
+    at = lost.cut.cut.at.node
+    root = lost.backward.node
+    if (
+        not isinstance(at, ast.Compare)
+        or len(at.ops) != 1
+        or lost.cut.op not in ("gt", "ge", "lt", "le")
+        or root is None
+    ):
+        return []
+    if any(node.cut is not None or _is_constant(node.op) for node in all_between(root, lost.cut)):
+        return []
+    outer = facts.parent(at)
+    whole = facts.parent(outer) if isinstance(outer, ast.Attribute) else None
+    if not isinstance(whole, ast.Call) or not isinstance(outer, ast.Attribute) or outer.attr not in ("float", "to"):
+        return []
+    falls = isinstance(at.ops[0], (ast.Lt, ast.LtE))
+    if falls or isinstance(at.left, ast.Constant):
+        return []
+    fix = straight_through(facts, whole, at.left)
+    return [fix] if fix is not None else []
 
 
 def _constant(facts: Facts) -> Iterator[ast.Call]:

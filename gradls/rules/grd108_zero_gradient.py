@@ -8,8 +8,10 @@ from gradls.flow.graph import Node
 from gradls.flow.lost import ADDITIVE, MOST_TERMS, SCALING, backwards
 from gradls.flow.reach import terms, walk
 from gradls.flow.values import Tensor
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.straight_through import argument_of, cancelled, straight_through
 from gradls.rules.unknown_criteria import stops
 from gradls.rules.words import backward_step, code, owners, place
 
@@ -93,7 +95,9 @@ class ZeroGradient(Rule):
     Where the parameters have another way to the loss, and where the rounded value is detached.
 
     ## Fix safety
-    There is no automatic fix: a straight-through estimator changes what is learned.
+    Suggested: the straight-through estimator `x + (f(x) - x).detach()` gives the same values, and the gradient as if
+    the operation were not there, which changes what is learned. None where the argument is a computation that
+    would have to be written twice.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.round.html
@@ -126,7 +130,8 @@ class ZeroGradient(Rule):
                 else:
                     message = f"the gradient of {what} is zero everywhere: it never moves {owners(lost)}"
                 severity = Severity.WARNING if stepped.intersection(lost) else Severity.INFORMATION
-                yield self.finding(place(node.at), message, [backward_step(facts, event)], severity=severity)
+                fixes = _fixes(facts, node, node in sums)
+                yield self.finding(place(node.at), message, [backward_step(facts, event)], fixes, severity)
         if sums:
             yield from self._of_terms(facts, told)
         for event, flat in facts.each(_of_unknown):
@@ -164,6 +169,42 @@ class ZeroGradient(Rule):
                     story = [Step(place(term.at), "this is the term")] if term.at is not None else []
                     story.append(backward_step(facts, event))
                     yield self.finding(place(node.at), message, story, severity=Severity.INFORMATION)
+
+
+_FLAT = frozenset(("round", "floor", "ceil", "trunc", "fix", "sign", "sgn", "bernoulli"))
+"""Operations whose result is as large as their argument."""
+
+
+def _fixes(facts: Facts, node: Node, cancels: bool) -> list[Fix]:
+    assert node.at is not None
+    at = node.at.node
+    if cancels:
+        fix = cancelled(facts, at)
+    elif node.op in _FLAT and isinstance(at, ast.Call) and not _is_of_function(facts, at):
+        fix = _taken_away(facts, node) or straight_through(facts, at, argument_of(facts, at))
+    else:
+        fix = None
+    return [fix] if fix is not None else []
+
+
+def _taken_away(facts: Facts, node: Node) -> Fix | None:
+    """A loss that is given the result itself takes what was to be rounded as well."""
+    assert node.at is not None
+    losses = [part for event in backwards(facts) for part in walk(event.node) if part.label == "loss"]  # type: ignore[arg-type]
+    if node.op == "bernoulli" or not any(edge.node is node for loss in losses for edge in loss.edges):
+        return None
+    at, argument = place(node.at), argument_of(facts, node.at.node)
+    if argument is None:
+        return None
+    build = edits.replace_expression(at, facts.segment(argument))
+    return Fix(f"Take `{node.op}` away", Safety.SUGGESTED, build)
+
+
+def _is_of_function(facts: Facts, node: ast.AST) -> bool:
+    """Does it stand in the `forward` of a custom Function, of which `backward` says what the gradient is?"""
+    function = facts.function(node)
+    cls = facts.parent(function) if function is not None else None
+    return isinstance(cls, ast.ClassDef) and any("Function" in facts.segment(base) for base in cls.bases)
 
 
 def _of_unknown(facts: Facts) -> Iterator[tuple[Event, Node]]:

@@ -1,5 +1,6 @@
 """GRD112."""
 
+import ast
 from collections.abc import Iterable, Sequence
 
 from gradls.autograd.distributions import find_distribution
@@ -7,9 +8,9 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At, Node
 from gradls.flow.lost import Lost, backwards
 from gradls.flow.reach import frontier, lost_leaves, walk
-from gradls.flow.values import Tensor
+from gradls.flow.values import Lib, Tensor
 from gradls.rules import edits
-from gradls.rules.finding import Finding, Fix, Safety, Severity
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.lost_gradient import LostGradientRule
 from gradls.rules.words import backward_step, code, owners, place
 
@@ -83,7 +84,8 @@ class SampleWithoutGradient(LostGradientRule):
     ```
 
     ## Fix safety
-    Suggested: discrete distributions have no `rsample()`.
+    Suggested. Discrete distributions have no `rsample()`, so none for them, but for `OneHotCategorical`, of which
+    there is a variant that passes the gradient straight through.
 
     ## References
     - https://docs.pytorch.org/docs/stable/distributions.html#pathwise-derivative
@@ -122,8 +124,33 @@ class SampleWithoutGradient(LostGradientRule):
 
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         assert lost.cut.cut is not None
+        spec = find_distribution(lost.cut.label)
+        if spec is not None and spec.has_rsample == "no":
+            return _straight_through(facts, lost) if spec.name.endswith(".OneHotCategorical") else []
         build = edits.rename_attribute(place(lost.cut.cut.at), "rsample")
         return [Fix("Use `rsample()`", Safety.SUGGESTED, build)]
+
+
+def _straight_through(facts: Facts, lost: Lost) -> Sequence[Fix]:
+    """The class of which `rsample()` passes the gradient to the probabilities, in the place of `OneHotCategorical`."""
+    assert lost.cut.cut is not None
+    at = place(lost.cut.cut.at)
+    drawn = at.node.func.value if isinstance(at.node, ast.Call) and isinstance(at.node.func, ast.Attribute) else None
+    made = {
+        call
+        for call, records in facts.called("OneHotCategorical")
+        for function, _, _ in records
+        if isinstance(function, Lib) and function.path.endswith(".OneHotCategorical")
+    }
+    if drawn is None or len(made) != 1:
+        return []
+    call = made.pop()
+    new = f"{facts.torch_name}.distributions.OneHotCategoricalStraightThrough"
+    build = edits.together(
+        edits.replace_expression(Place(facts.source_of(call), call.func), new),
+        edits.rename_attribute(at, "rsample"),
+    )
+    return [Fix("Draw with the gradient passed straight through", Safety.SUGGESTED, build)]
 
 
 def _is_input(root: Node, sample: Node) -> bool:

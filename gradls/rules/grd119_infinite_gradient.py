@@ -9,6 +9,7 @@ from gradls.flow.graph import Node
 from gradls.flow.reach import walk
 from gradls.flow.values import Bound, Function, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.infinite_fixes import away_from_point, shielded_argument
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -145,7 +146,8 @@ class InfiniteGradient(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix: how small a number may be, only the author knows.
+    Suggested: how small a number may be, only the author knows. The one that is added under a root is the square of the
+    smallest that matters. None for masks, divisions and inverse trigonometric functions.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/autograd.html#gradients-for-non-differentiable-functions
@@ -178,7 +180,7 @@ class InfiniteGradient(Rule):
         made = event.value.node.at if isinstance(event.value, Tensor) else None
         elsewhere = made is not None and made.node is not event.at.node
         story = [Step(place(made), "the argument comes from here")] if made is not None and elsewhere else []
-        return self.finding(place(event.at), message, story)
+        return self.finding(place(event.at), message, story, away_from_point(facts, event))
 
     def _of_mask(self, facts: Facts, event: Event) -> Finding:
         message = (
@@ -205,7 +207,7 @@ class InfiniteGradient(Rule):
             f"harmless number there, with a `torch.where` of its own{_condition(event)}"
         )
         story = [Step(place(event.node.at), "its gradient is not kept away")] if event.node and event.node.at else []
-        return self.finding(place(event.at), message, story)
+        return self.finding(place(event.at), message, story, shielded_argument(facts, event))
 
 
 def _is_read_only(facts: Facts, event: Event) -> bool:

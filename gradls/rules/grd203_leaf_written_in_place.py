@@ -8,8 +8,9 @@ from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.conditions import if_recorded
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.freed_graph_fixes import block_of
 from gradls.rules.rule import Rule
-from gradls.rules.saved_tensors import shown, statement_of
+from gradls.rules.saved_tensors import new_tensor_instead, shown, statement_of
 from gradls.rules.words import place
 
 
@@ -114,9 +115,29 @@ class LeafWrittenInPlace(Rule):
         where = Place(event.at.source, statement_of(facts, event.at))
         story = [Step(place(leaf.node.at), "it is made here")] if leaf.node.at is not None else []
         safety = Safety.SAFE if event.constant and _is_statement(facts, where.node) else Safety.SUGGESTED
-        fix = Fix("Write under `no_grad`", safety, edits.wrap_in_no_grad(where, facts.torch_name))
+        first, last = _with_neighbours(facts, where, bool(event.constant))
+        build = edits.wrap_in_no_grad(first, facts.torch_name, last=last)
+        fixes = [Fix("Write under `no_grad`", safety, build)]
+        if not event.constant and not leaf.is_parameter and isinstance(where.node, ast.AugAssign):
+            fixes = new_tensor_instead(facts, where, Safety.SUGGESTED) or fixes
         message, severity = if_recorded(event, message, self.severity)
-        return self.finding(where, message, story, [fix], severity)
+        return self.finding(where, message, story, fixes, severity)
+
+
+def _with_neighbours(facts: Facts, where: Place, constant: bool) -> tuple[Place, Place]:
+    """The first and the last of the statements around one that write to leaves in the same way: they raise, too."""
+    statement = facts.statement(where.node)
+    if statement is None or not constant:
+        return where, where
+    events = [event for event in facts.of("leaf-write") if event.constant and not event.caught]
+    writing = [facts.statement(event.at.node) for event in events]
+    block = block_of(facts, statement)
+    first = last = next(number for number, item in enumerate(block) if item is statement)
+    while first and block[first - 1] in writing:
+        first -= 1
+    while last + 1 < len(block) and block[last + 1] in writing:
+        last += 1
+    return Place(where.source, block[first]), Place(where.source, block[last])
 
 
 def _is_statement(facts: Facts, node: ast.AST) -> bool:

@@ -1,10 +1,12 @@
 """GRD205."""
 
+import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Facts
 from gradls.flow.values import Tensor
-from gradls.rules.finding import Finding, Place, Safety, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import new_tensor_instead, shown, statement_of
 from gradls.rules.words import place
@@ -83,4 +85,6 @@ class ExpandedTensorWritten(Rule):
             )
             where = Place(event.at.source, statement_of(facts, event.at))
             fixes = new_tensor_instead(facts, where, Safety.SUGGESTED)
+            if not fixes and made is not None and isinstance(made.node, ast.Call):
+                fixes = [Fix("Clone what `expand` gives", Safety.SUGGESTED, edits.add_call(place(made), ".clone()"))]
             yield self.finding(where, message, [Step(place(made), "it is expanded here")] if made else [], fixes)

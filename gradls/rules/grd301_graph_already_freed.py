@@ -12,6 +12,7 @@ from gradls.flow.values import Tensor
 from gradls.flow.ways import way_on
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.freed_graph_fixes import carried_over, computed_before, differentiated_sum
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import maker, shown
 from gradls.rules.training_order import rounds_of
@@ -140,7 +141,9 @@ class GraphAlreadyFreed(Rule):
     ```
 
     ## Fix safety
-    Suggested: keeping the graph costs memory, and often the sum of the losses is what is meant.
+    Suggested. Keeping the graph costs memory, and often the sum of the losses is what is meant. What is carried over is
+    detached where it is stored, or at the end of the round; what was computed once is computed in the loop, or in a
+    property, if something is trained through it only, and detached if not.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html
@@ -167,8 +170,11 @@ class GraphAlreadyFreed(Rule):
         fixes: Sequence[Fix] = ()
         if carried is not None:
             shared, words = carried, _carried(facts, event, carried)
+            fixes = differentiated_sum(facts, event) or carried_over(facts, event, carried)
         elif before is not None and freed.at == event.at:
             shared, words = before, _made_before(facts, event, before)
+            closure = facts.function(event.at.node) if _runs_in_closure(event, before) else None
+            fixes = computed_before(facts, event, before, closure)
         else:
             shared, words = node, _shared(facts, event, node)
             if _can_keep(event):

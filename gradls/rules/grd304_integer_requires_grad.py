@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Tensor
-from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown, statement_of
 from gradls.rules.words import place
@@ -74,7 +75,7 @@ class IntegerRequiresGrad(Rule):
     Where the dtype or the flag is not known.
 
     ## Fix safety
-    There is none: which dtype is meant is for a person to say.
+    Suggested: `dtype=torch.float32` for a tensor that is made right there. None for results of operations.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.requires_grad.html
@@ -111,4 +112,41 @@ class IntegerRequiresGrad(Rule):
         where = (
             event.at if isinstance(event.at.node, ast.Call) else event.at._replace(node=statement_of(facts, event.at))
         )
-        return self.finding(Place(where.source, where.node), message, story)
+        return self.finding(Place(where.source, where.node), message, story, _fixes(facts, event))
+
+
+_WITH_DTYPE = ("tensor", "arange", "zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "empty", "range")
+
+
+def _fixes(facts: Facts, event: Event) -> list[Fix]:
+    """A floating dtype for a tensor that is made of whole numbers right there, and for the others, which raise, too."""
+    own = _typed(facts, event)
+    if own is None:
+        return []
+    builders = {own[0]: own[1]}
+    for other in facts.of("created"):
+        if other.flag is True and isinstance(other.value, Tensor) and other.value.dtype in ("int", "bool"):
+            found = _typed(facts, other)
+            if found is not None and not other.caught:
+                builders[found[0]] = found[1]
+    ordered = [builders[call] for call in sorted(builders, key=lambda call: facts.source_of(call).span(call))]
+    return [Fix("Give it a floating dtype", Safety.SUGGESTED, edits.together(*ordered))]
+
+
+def _typed(facts: Facts, event: Event) -> tuple[ast.Call, edits.Edits] | None:
+    """The call that makes the tensor, and the edit that gives it a dtype."""
+    call = event.at.node
+    made = event.value.node.at if isinstance(event.value, Tensor) else None
+    if event.kind == "parameter" and isinstance(call, ast.Call) and len(call.args) == 1:
+        data = call.args[0]
+        if isinstance(data, ast.Call) and _name(data) in _WITH_DTYPE:
+            call = data
+    elif event.kind != "created" and made is not None and made.node is not call:
+        return None
+    if not isinstance(call, ast.Call) or _name(call) not in _WITH_DTYPE:
+        return None
+    return call, edits.set_keyword(Place(event.at.source, call), "dtype", f"{facts.torch_name}.float32")
+
+
+def _name(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""

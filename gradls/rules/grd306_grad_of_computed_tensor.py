@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At
 from gradls.flow.values import Tensor
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.freed_graph_fixes import block_of
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
+from gradls.rules.updates import is_cleared, update_of
 from gradls.rules.words import code, place
+from gradls.syntax.walk import walk
 
 
 class GradOfComputedTensor(Rule):
@@ -98,7 +102,9 @@ class GradOfComputedTensor(Rule):
     ```
 
     ## Fix safety
-    There is none: `retain_grad()` belongs before the backward, which may be elsewhere.
+    Suggested: `retain_grad()` behind the statement that binds the tensor, where that is in the same function; for a
+    leaf that is bound to its updated value, the update in place under `no_grad`, and a gradient that starts at None
+    again.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.retain_grad.html
@@ -150,7 +156,52 @@ class GradOfComputedTensor(Rule):
         story = [Step(place(made), "here it becomes the result of an operation")] if made is not None else []
         if used and event.read != event.at and event.read.node is not event.at.node:
             story.append(Step(place(event.read), "`.grad` is read here"))
-        return self.finding(place(event.at), message, story, severity=Severity.ERROR if used else Severity.WARNING)
+        severity = Severity.ERROR if used else Severity.WARNING
+        return self.finding(place(event.at), message, story, _fixes(facts, event, tensor), severity)
+
+
+def _fixes(facts: Facts, event: Event, tensor: Tensor) -> list[Fix]:
+    """An update of a leaf in place, or `retain_grad()` behind the statement that binds the tensor."""
+    made = tensor.node.at
+    statement = facts.statement(made.node) if made is not None else None
+    if made is not None and statement is not None and update_of(statement):
+        where = Place(made.source, statement)
+        build = edits.update_in_place(where, facts.torch_name, not is_cleared(facts, statement))
+        return [Fix("Update it in place", Safety.SUGGESTED, build)]
+    read = event.read.node if event.info.get("read") is not None else event.at.node
+    held = read.value if isinstance(read, ast.Attribute) else None
+    if not isinstance(held, ast.Name):
+        return []
+    bound = _bound_before(facts, read, held.id)
+    if bound is None or any(_calls_backward(part) for part in walk(bound)):
+        return []
+    build = edits.insert_after(Place(facts.source_of(bound), bound), f"{held.id}.retain_grad()")
+    return [Fix("Call `retain_grad()` on it", Safety.SUGGESTED, build)]
+
+
+def _bound_before(facts: Facts, node: ast.AST, name: str) -> ast.stmt | None:
+    """The last statement before a node, in its block or one around it, that binds a name. None if that may be another
+    one, by branch."""
+    statement = facts.statement(node)
+    while statement is not None and not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        for other in reversed(block_of(facts, statement)[: _position(facts, statement)]):
+            if any(isinstance(part, ast.Name) and part.id == name for part in walk(other) if _stores(part)):
+                return other if isinstance(other, (ast.Assign, ast.AnnAssign)) else None
+        outer = facts.parent(statement)
+        statement = outer if isinstance(outer, ast.stmt) else None
+    return None
+
+
+def _position(facts: Facts, statement: ast.stmt) -> int:
+    return next(n for n, item in enumerate(block_of(facts, statement)) if item is statement)
+
+
+def _stores(part: ast.AST) -> bool:
+    return isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)
+
+
+def _calls_backward(part: ast.AST) -> bool:
+    return isinstance(part, ast.Attribute) and part.attr == "backward"
 
 
 def _whole(facts: Facts, node: ast.AST) -> ast.AST:

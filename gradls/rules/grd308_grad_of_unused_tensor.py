@@ -1,12 +1,14 @@
 """GRD308."""
 
-from collections.abc import Iterable, Iterator
+import ast
+from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Cut, Node
 from gradls.flow.reach import frontier, walk
 from gradls.flow.values import Tensor
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
 from gradls.rules.words import code, place
@@ -129,7 +131,9 @@ class GradOfUnusedTensor(Rule):
     ```
 
     ## Fix safety
-    There is none: which tensor was meant is for a person to say.
+    Safe where a first gradient is to keep its graph. Suggested: `requires_grad_()` where the tensor is made, and
+    `enable_grad` on the function that computes what it differentiates. None for a tensor apart from the graph:
+    which was meant is for a person to say.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html
@@ -148,7 +152,7 @@ class GradOfUnusedTensor(Rule):
                     "gradients switched off, so what was computed here has no graph. Compute it under "
                     f"`with {facts.torch_name}.enable_grad():`"
                 )
-                yield self.finding(place(event.at), message)
+                yield self.finding(place(event.at), message, (), _with_gradients(facts, event))
 
     def judge(self, facts: Facts, event: Event) -> Iterator[Finding]:
         roots = event.roots
@@ -182,7 +186,8 @@ class GradOfUnusedTensor(Rule):
         )
         cuts = [node.cut for root in event.roots for node in frontier(root.node) if node.cut is not None]
         story = [Step(place(cut.at), "no gradient comes from behind this") for cut in cuts[:1]]
-        return self.finding(place(event.at), message, story)
+        off = all(cut.kind == "no_grad" for cut in cuts) and cuts
+        return self.finding(place(event.at), message, story, _with_gradients(facts, event) if off else ())
 
     def report_first(self, facts: Facts, event: Event, first: Cut) -> Finding:
         """What is to be differentiated is a gradient itself."""
@@ -190,7 +195,9 @@ class GradOfUnusedTensor(Rule):
             f"{code(facts, event.at.node)} raises: {code(facts, first.at.node)} gives its result without a graph. Call "
             "that with `create_graph=True`"
         )
-        return self.finding(place(event.at), message, [Step(place(first.at), "this gradient has no graph")])
+        build = edits.set_keyword(place(first.at), "create_graph", "True")
+        fixes = [Fix("Keep the graph of the first gradient", Safety.SAFE, build)]
+        return self.finding(place(event.at), message, [Step(place(first.at), "this gradient has no graph")], fixes)
 
     def report(self, facts: Facts, event: Event, target: Tensor, why: str) -> Finding:
         made = target.node.at
@@ -203,7 +210,37 @@ class GradOfUnusedTensor(Rule):
         else:
             message += ". Give it the very tensor that the forward used"
         story = [Step(place(made), "this is the tensor")] if made is not None else []
-        return self.finding(place(event.at), message, story)
+        fixes = _marked(facts) if why.startswith("does not") else ()
+        return self.finding(place(event.at), message, story, fixes)
+
+
+def _with_gradients(facts: Facts, event: Event) -> Sequence[Fix]:
+    """Switch gradients on in the function that computes what it differentiates, if that is one function."""
+    function = facts.function(event.at.node)
+    made = [root.node.at for root in event.info.get("roots", ()) if isinstance(root, Tensor)]
+    if function is None or any(at is None or facts.function(at.node) is not function for at in made):
+        return ()
+    name = f"{facts.torch_name}.enable_grad()"
+    build = edits.add_decorator(Place(facts.source_of(function), function), name)
+    return [Fix(f"Switch gradients on in `{function.name}`", Safety.SUGGESTED, build)]
+
+
+def _marked(facts: Facts) -> Sequence[Fix]:
+    """Have all tensors of which a gradient is asked for require grad from where they are made, if they are made of
+    nothing."""
+    builders: dict[ast.AST, edits.Edits] = {}
+    for event in facts.of("grad-call"):
+        for target, _, flag in event.wanted:
+            made = target.node.at
+            if flag is not False:
+                continue
+            if made is None or target.node.edges or target.dtype in ("int", "bool"):
+                return ()
+            if not isinstance(made.node, ast.Call):
+                return ()
+            builders.setdefault(made.node, edits.add_call(place(made), ".requires_grad_()"))
+    title = "Turn `requires_grad` on where " + ("it is made" if len(builders) == 1 else "they are made")
+    return [Fix(title, Safety.SUGGESTED, edits.together(*builders.values()))]
 
 
 def _taken_without_graph(roots: Iterable[Tensor]) -> Cut | None:

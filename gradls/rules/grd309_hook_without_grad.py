@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Tensor
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
 from gradls.rules.training_order import is_on_the_way
@@ -51,6 +52,13 @@ class HookWithoutGrad(Rule):
     ```python
     import torch
 
+    hidden = torch.nn.Linear(3, 4)(torch.rand(1, 3)).detach()
+    hidden.register_hook(print)  # raises RuntimeError: cannot register a hook on a tensor
+    ```
+
+    ```python
+    import torch
+
     hidden = torch.nn.Linear(3, 4)(torch.rand(1, 3))
     hidden.register_post_accumulate_grad_hook(print)  # raises RuntimeError: cannot be registered on non-leaf tensors
     ```
@@ -73,7 +81,8 @@ class HookWithoutGrad(Rule):
     Where it is not known whether the tensor requires grad.
 
     ## Fix safety
-    There is none: where the gradient was lost is for a person to mend.
+    Suggested where `detach()` or `.data` cut the tensor off. None otherwise: where the gradient was lost is for a
+    person to mend.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.register_hook.html
@@ -102,7 +111,10 @@ class HookWithoutGrad(Rule):
             story.append(Step(place(cut.at), f"{shown(facts, cut.at)} cuts it off"))
         elif made is not None:
             story.append(Step(place(made), "it is made here"))
-        return self.finding(place(event.at), f"{code(facts, event.at.node)} raises: {what} {why}", story)
+        fixes = []
+        if cut is not None and cut.kind in ("detach", "data") and why.startswith("does not"):
+            fixes = [Fix("Remove the detaching call", Safety.SUGGESTED, edits.remove_call(place(cut.at)))]
+        return self.finding(place(event.at), f"{code(facts, event.at.node)} raises: {what} {why}", story, fixes)
 
 
 def _is_asked_first(event: Event) -> bool:

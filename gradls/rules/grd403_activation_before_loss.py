@@ -266,7 +266,7 @@ class ActivationBeforeLoss(Rule):
         story = []
         if made is not None and made.at is not None and made.at.node is not event.at.node:
             story.append(Step(place(made.at), "it was made here"))
-        return self.finding(place(event.at), message, story, _fixes(event, word, made), mistake.severity)
+        return self.finding(place(event.at), message, story, _fixes(facts, event, word, made), mistake.severity)
 
     def _report_branch(self, facts: Facts, event: Event, given: Argument, word: str, made: Node) -> Finding:
         """One of several networks, none of which gives its raw output."""
@@ -340,7 +340,29 @@ _TARGETS_OF_DIVERGENCE = {
 """By what the target is, and whether the call says that it is in logarithms."""
 
 
-def _fixes(event: Event, word: str, made: Node | None) -> list[Fix]:
+def _layer(facts: Facts, call: ast.AST) -> Instance | None:
+    """The layer that a call such as `self.softmax(x)` runs."""
+    for function, _, _ in facts.evaluations(call):
+        if isinstance(function, Instance):
+            return function
+    return None
+
+
+def _logarithm(facts: Facts, made: Node | None) -> list[Fix]:
+    """The function or layer that gives the logarithms, in the place of the one that gives probabilities."""
+    at = None if made is None else made.layer or made.at
+    layer = _layer(facts, at.node) if at is not None else None
+    if layer is not None:
+        at = layer.at
+    if at is None or not isinstance(at.node, ast.Call) or not isinstance(at.node.func, ast.Attribute):
+        return []
+    new = {"softmax": "log_softmax", "Softmax": "LogSoftmax"}.get(at.node.func.attr)
+    if new is None:
+        return []
+    return [Fix(f"Use {new}", Safety.SUGGESTED, edits.rename_attribute(Place(at.source, at.node.func), new))]
+
+
+def _fixes(facts: Facts, event: Event, word: str, made: Node | None) -> list[Fix]:
     name = event.spec.name
     if word in _UNDONE and name in ("cross_entropy", "binary_cross_entropy_with_logits"):
         if made is None or made.at is None or not isinstance(made.at.node, ast.Call):
@@ -348,11 +370,21 @@ def _fixes(event: Event, word: str, made: Node | None) -> list[Fix]:
         function = made.at.node.func
         if not isinstance(function, ast.Attribute) or function.attr not in ("softmax", "sigmoid", "log_softmax"):
             return []
+        if _layer(facts, made.at.node) is not None:
+            return [Fix(f"Take the {word} away", Safety.SUGGESTED, edits.unwrap_call(place(made.at)))]
         of_tensor = not (isinstance(function.value, ast.Name) and function.value.id in ("torch", "F", "functional"))
         if of_tensor and isinstance(function.value, ast.Attribute):
             return []
         build = edits.remove_call(place(made.at)) if of_tensor else edits.unwrap_call(place(made.at))
         return [Fix(f"Take the {word} away", Safety.SUGGESTED, build)]
+    if word == "softmax" and name in ("nll_loss", "kl_div", "ctc_loss"):
+        return _logarithm(facts, made)
+    if word == "linear" and name == "ctc_loss":
+        given = prediction(event)
+        if given is None or not isinstance(given.node, ast.expr):
+            return []
+        build = edits.add_call(Place(event.at.source, given.node), ".log_softmax(-1)")
+        return [Fix("Take log_softmax", Safety.SUGGESTED, build)]
     replaced = _APPLYING.get(name)
     if word != "linear" or replaced is None:
         return []

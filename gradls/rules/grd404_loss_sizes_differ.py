@@ -1,5 +1,6 @@
 """GRD404."""
 
+import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
@@ -7,7 +8,8 @@ from gradls.flow.lost import backwards
 from gradls.flow.reach import walk
 from gradls.flow.shapes import Shape, both_grow, differ
 from gradls.flow.values import Tensor
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import called, is_data, prediction, target
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -98,7 +100,8 @@ class LossSizesDiffer(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix: which of the two shapes is meant, only the author knows.
+    Suggested: `squeeze(-1)` on a prediction or target of shape (N, 1) where the other side has the shape (N,). None
+    for other shapes: which of the two is meant, only the author knows.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/broadcasting.html
@@ -128,7 +131,8 @@ class LossSizesDiffer(Rule):
         sides = f"the prediction has shape {_shown(one.shape)}, the target {_shown(other.shape)}"
         if event.spec.name in _STRICT and differ(one.shape, other.shape):
             message = f"{sides}: `{called(event)}` raises, as they must be the same"
-            yield self.finding(place(event.at), message, severity=Severity.ERROR)
+            fixes = _squeezed(event, one, other)
+            yield self.finding(place(event.at), message, (), fixes, Severity.ERROR)
         elif event.spec.name in _OF_CLASSES and _batches_differ(one.shape, other.shape):
             message = f"{sides}: `{called(event)}` raises, as the numbers of examples differ"
             yield self.finding(place(event.at), message, severity=Severity.ERROR)
@@ -137,7 +141,7 @@ class LossSizesDiffer(Rule):
                 f"{sides}: `{called(event)}` broadcasts them and compares every prediction with every target; "
                 "bring both to one shape, with `squeeze` or `unsqueeze`"
             )
-            yield self.finding(place(event.at), message)
+            yield self.finding(place(event.at), message, (), _squeezed(event, one, other))
 
     def _of_difference(self, facts: Facts, event: Event, trains: bool) -> Iterable[Finding]:
         """`prediction - target`: only of what a layer gives as (N, 1), with data of as many elements."""
@@ -156,9 +160,31 @@ class LossSizesDiffer(Rule):
                 "prediction is compared with every target; use `squeeze(-1)` on the prediction"
             )
             story = [Step(place(one.node.at), "the prediction comes from here")] if one.node.at else []
-            yield self.finding(
-                place(event.at), message, story, severity=None if known and trains else Severity.INFORMATION
-            )
+            node, first = event.at.node, one is event.tensors[0]
+            side = (node.left if first else node.right) if isinstance(node, ast.BinOp) else None
+            fixes = [_squeeze(Place(event.at.source, side), "prediction")] if side is not None else []
+            severity = None if known and trains else Severity.INFORMATION
+            yield self.finding(place(event.at), message, story, fixes, severity)
+
+
+def _squeezed(event: Event, one: Tensor, other: Tensor) -> list[Fix]:
+    """Take away the last dimension of the side that has one more than the other, of size 1."""
+    given, wanted = prediction(event), target(event)
+    for word, side, longer, shorter in (("prediction", given, one, other), ("target", wanted, other, one)):
+        shape, rest = longer.shape, shorter.shape
+        if shape is None or rest is None or len(shape) != 2 or len(rest) != 1 or shape[1] != 1:
+            continue
+        if (
+            side is not None
+            and isinstance(side.node, ast.expr)
+            and (shape[0] == rest[0] or None in (shape[0], rest[0]))
+        ):
+            return [_squeeze(Place(event.at.source, side.node), word)]
+    return []
+
+
+def _squeeze(where: Place, word: str) -> Fix:
+    return Fix(f"Squeeze the {word}", Safety.SUGGESTED, edits.add_call(where, ".squeeze(-1)"))
 
 
 def _batches_differ(one: Shape | None, other: Shape | None) -> bool:

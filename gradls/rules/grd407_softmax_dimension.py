@@ -1,11 +1,13 @@
 """GRD407."""
 
+import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
 from gradls.flow.values import Tensor
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import called, prediction, target
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -79,7 +81,7 @@ class SoftmaxDimension(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: the dimension of the classes in place of the one that is written. None for a single class.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.log_softmax.html
@@ -136,7 +138,23 @@ class SoftmaxDimension(Rule):
         else:
             message += ": if this is a batch, the probabilities of one example do not add up to 1"
         story = [Step(place(event.at), "the loss")]
-        yield self.finding(place(at), message, story, (), None if certain else Severity.INFORMATION)
+        severity = None if certain else Severity.INFORMATION
+        yield self.finding(place(at), message, story, _fixes(place(at), dim), severity)
+
+
+def _fixes(where: Place, dim: int) -> list[Fix]:
+    """The dimension of the classes, where the wrong one is written."""
+    call = where.node
+    if not isinstance(call, ast.Call) or any(isinstance(part, ast.Starred) for part in call.args):
+        return []
+    given = [keyword.value for keyword in call.keywords if keyword.arg in ("dim", "axis")] or call.args[-1:]
+    try:
+        written = ast.literal_eval(given[0]) if given else None
+    except ValueError:
+        written = None
+    if written != dim:
+        return []
+    return [Fix("Use dimension 1", Safety.SUGGESTED, edits.replace_expression(Place(where.source, given[0]), "1"))]
 
 
 def _has_one_class(event: Event) -> bool:

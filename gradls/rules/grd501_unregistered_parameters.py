@@ -1,7 +1,7 @@
 """GRD501."""
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from gradls.flow.class_text import FILLING
 from gradls.flow.facts import Event, Facts, attributes_read
@@ -9,13 +9,12 @@ from gradls.flow.graph import HIDING
 from gradls.flow.registration import PlainContainer, plain_containers
 from gradls.flow.values import Instance, Mapping, Tensor, Unknown
 from gradls.flow.values import Sequence as Items
-from gradls.rules import edits
-from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.container_fixes import fixes_of
+from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.registration import (
     asked_for_parameters,
     has_own_ways,
     leaves_of,
-    nn_prefix,
     optimized,
     registered_elsewhere,
 )
@@ -137,7 +136,9 @@ class UnregisteredParameters(Rule):
     ```
 
     ## Fix safety
-    Suggested: the names in the state dictionary change, and saved ones no longer fit.
+    Suggested: the names in the state dictionary change, and saved ones no longer fit. `nn.ModuleDict` takes no keys
+    with a dot or with the name of one of its own methods, and a `nn.ModuleList` has no `index`: where the program needs
+    that, the plain container stays, and what is in it is registered beside it.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.ModuleList.html
@@ -187,7 +188,7 @@ class UnregisteredParameters(Rule):
             f"not list them and no optimizer trains them; use `nn.{use}`"
         )
         story = [Step(member, "this is not registered") for member in _places(container)]
-        fixes = _fixes(facts, module, container, at, use) if what != "modules and parameters" else ()
+        fixes = fixes_of(facts, module, container, at, use) if what != "modules and parameters" else ()
         yield self.finding(place(at.at), message, story, fixes, severity=severity)
 
     def _of_object(self, facts: Facts, container: PlainContainer, what: str, at: Event) -> Finding:
@@ -346,20 +347,3 @@ def _places(container: PlainContainer, most: int = 3) -> list[Place]:
         if at is not None:
             found.setdefault(at.node, place(at))
     return list(found.values())[:most]
-
-
-def _fixes(facts: Facts, module: Instance, container: PlainContainer, at: Event, use: str) -> Sequence[Fix]:
-    statement = facts.statement(at.at.node)
-    prefix = nn_prefix(facts, module)
-    if container.nested or not prefix or not isinstance(statement, (ast.Assign, ast.AnnAssign)):
-        return ()
-    if statement.value is None or (isinstance(container.value, Mapping) and not _has_names(container.value)):
-        return ()
-    empty = isinstance(statement.value, (ast.List, ast.Dict)) and not ast.unparse(statement.value).strip("[]{}")
-    given = "" if empty else facts.segment(statement.value)
-    build = edits.replace_expression(Place(at.at.source, statement.value), f"{prefix}{use}({given})")
-    return [Fix(f"Use {use}", Safety.SUGGESTED, build)]
-
-
-def _has_names(value: Mapping) -> bool:
-    return all(isinstance(key, str) for key in value.entries)

@@ -1,5 +1,6 @@
 """GRD502."""
 
+import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.autograd.modules import find_module
@@ -8,11 +9,13 @@ from gradls.flow.hierarchy import is_module_class
 from gradls.flow.join import options
 from gradls.flow.models.modules import contents, parameters_of
 from gradls.flow.values import Choice, Instance, Mapping, Sequence, Tensor, Value
-from gradls.rules.finding import Finding, Severity
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.loss_arguments import of_call
 from gradls.rules.registration import optimized
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
+from gradls.syntax.walk import walk
 
 _CHANGING = frozenset(("load_state_dict", "requires_grad_", "parameters", "named_parameters", "apply", "state_dict"))
 """Methods after which a layer is no longer one with random weights, or is trained."""
@@ -100,7 +103,8 @@ class LayerMadeInForward(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: it is made at the end of `__init__`, where all that it is made of is known there. Its parameters then are
+    in the state dictionary, too.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/modules.html
@@ -121,7 +125,7 @@ class LayerMadeInForward(Rule):
                     f"{code(facts, event.at.node)} is made anew at each call of `forward`: no optimizer trains it; "
                     "make it in `__init__`"
                 )
-                yield self.finding(place(event.at), message)
+                yield self.finding(place(event.at), message, (), _fixes(facts, event))
         for event in made:
             layer = event.value
             assert isinstance(layer, Instance)
@@ -134,12 +138,52 @@ class LayerMadeInForward(Rule):
         what = code(facts, event.at.node)
         if spec is not None and spec.kind == "norm":
             message = f"{what} is made anew at each call of `forward`: its parameters are never trained"
-            return self.finding(place(event.at), message, severity=Severity.INFORMATION)
+            return self.finding(place(event.at), message, (), _fixes(facts, event), Severity.INFORMATION)
         message = (
             f"{what} is made anew at each call of `forward`, with new random weights that no optimizer trains; "
             "make it in `__init__`"
         )
-        return self.finding(place(event.at), message)
+        return self.finding(place(event.at), message, (), _fixes(facts, event))
+
+
+def _fixes(facts: Facts, event: Event) -> list[Fix]:
+    """Make it at the end of `__init__`, if it is made of constants and of attributes that are set there."""
+    call = event.at.node
+    method = facts.function(call)
+    cls = facts.parent(method) if method is not None else None
+    if method is None or not isinstance(call, ast.Call) or not isinstance(cls, ast.ClassDef) or not method.args.args:
+        return []
+    init = next((item for item in cls.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None)
+    own, function = method.args.args[0].arg, call.func
+    if init is None or init is method or not init.args.args or init.args.args[0].arg != own:
+        return []
+    inner = {part.id for part in walk(method) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
+    inner |= {argument.arg for argument in (*method.args.args[1:], *method.args.kwonlyargs)}
+    read = {part.id for part in walk(call) if isinstance(part, ast.Name)}
+    given = {part.attr for part in walk(call) if isinstance(part, ast.Attribute) and _is_of(part, own)}
+    stored = {
+        part.attr
+        for part in walk(init)
+        if isinstance(part, ast.Attribute) and _is_of(part, own) and not isinstance(part.ctx, ast.Load)
+    }
+    kind = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    name = kind.lower()
+    taken = {part.attr for part in walk(cls) if isinstance(part, ast.Attribute)}
+    taken |= {item.name for item in cls.body if isinstance(item, ast.FunctionDef)}
+    if read & inner or not given <= stored or not name.isidentifier() or name in taken:
+        return []
+    if isinstance(init.body[-1], (ast.Return, ast.Raise)):
+        return []
+    source = facts.source_of(call)
+    build = edits.together(
+        edits.insert_after(Place(source, init.body[-1]), f"{own}.{name} = {facts.segment(call)}"),
+        edits.replace_expression(Place(source, call), f"{own}.{name}"),
+    )
+    return [Fix("Make it in `__init__`", Safety.SUGGESTED, build)]
+
+
+def _is_of(part: ast.Attribute, own: str) -> bool:
+    return isinstance(part.value, ast.Name) and part.value.id == own
 
 
 def _is_fresh(event: Event) -> bool:

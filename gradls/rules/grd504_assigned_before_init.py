@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hierarchy import find_in_class, is_module, linearize
 from gradls.flow.values import Bound, Class, Function, Instance, Tensor, Unknown
-from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import of_call
 from gradls.rules.registration import made_in
 from gradls.rules.rule import Rule
@@ -101,7 +102,7 @@ class AssignedBeforeInit(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Safe where the call has no arguments: it is written at the start of `__init__`, or moved there.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html
@@ -151,7 +152,25 @@ class AssignedBeforeInit(Rule):
         end = "before `super().__init__()` has run" if later else "and `super().__init__()` is never called"
         message = f"{what} gets a {kind} {end}: it raises, call `super().__init__()` first"
         story = [Step(place(later[0].at), "the base class is set up only here")] if later else []
-        return self.finding(place(event.at), message, story)
+        return self.finding(place(event.at), message, story, self.fixes(facts, event, later))
+
+    def fixes(self, facts: Facts, event: Event, later: list[Event]) -> list[Fix]:
+        """Call it first: the call that comes too late moves to the start."""
+        init = facts.function(event.at.node)
+        call = facts.statement(later[0].at.node) if later else None
+        if init is None or init.name != "__init__" or (call is not None and call not in init.body):
+            return []
+        source = facts.source_of(init)
+        text = facts.segment(call) if call is not None else "super().__init__()"
+        if not text.startswith("super(") or not text.endswith(".__init__()"):
+            return []
+        documented = isinstance(init.body[0], ast.Expr) and isinstance(init.body[0].value, ast.Constant)
+        if documented and len(init.body) < 2:
+            return []
+        build = edits.insert_before(Place(source, init.body[1 if documented else 0]), text)
+        if call is not None:
+            build = edits.together(build, edits.delete_statement(Place(source, call)))
+        return [Fix("Call `super().__init__()` first", Safety.SAFE, build)]
 
 
 _SETTING_UP = frozenset((

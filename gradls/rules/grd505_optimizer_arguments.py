@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from gradls.autograd.versions import NAMED_PARAMETERS, shown, since
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At
+from gradls.flow.reach import walk
 from gradls.flow.values import Bound, Function, Host, Instance, Mapping, Sequence, Tensor, Value
 from gradls.rules import edits
-from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import of_call
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, owners, place
@@ -108,7 +109,8 @@ class OptimizerArguments(Rule):
     ```
 
     ## Fix safety
-    Suggested.
+    Safe where the right thing is only to be put into a list, or called. Suggested: the `parameters()` of a module, and
+    a result that becomes a leaf itself, where what it is computed from is made in the same expression.
 
     ## References
     - https://docs.pytorch.org/docs/stable/optim.html
@@ -131,16 +133,19 @@ class OptimizerArguments(Rule):
         what = _written(facts, event)
         if isinstance(given, Tensor):
             message = f"{what} is a single tensor, and the optimizer raises: give it a list, `[...]`"
-            yield self.finding(place(event.at), message)
+            yield self.finding(place(event.at), message, (), _listed(facts, event))
         elif isinstance(given, Instance) and given.path.startswith("torch.nn.") and "ParameterList" not in given.path:
             yield self._of_module(facts, event, what)
         elif isinstance(given, Mapping):
             meant = "a list of such groups" if "params" in given.entries else "the values, and not detached ones"
             message = f"{what} is a dictionary, of which the optimizer sees the keys, and it raises: give it {meant}"
-            yield self.finding(place(event.at), message)
+            fixes = _listed(facts, event) if "params" in given.entries else []
+            yield self.finding(place(event.at), message, (), fixes)
         elif _is_method(given, "parameters"):
             message = f"{what} is the method, and the optimizer raises: call it, with `()`"
-            yield self.finding(place(event.at), message)
+            argument = _argument(event)
+            fixes = [Fix("Call it", Safety.SAFE, edits.add_call(place(argument), "()"))] if argument else []
+            yield self.finding(place(event.at), message, (), fixes)
         elif not event.open and not event.parameters and _is_empty(event) and not _is_of_base(facts, event):
             yield self._of_nothing(facts, event, what)
 
@@ -156,7 +161,8 @@ class OptimizerArguments(Rule):
         used_up = next((at for _, at in event.groups if at is not None), event.exhausted)
         if used_up is not None:
             message = f"{what} is an iterator that was gone through before: the optimizer gets nothing, and raises"
-            return self.finding(place(event.at), message, [Step(place(used_up), "it is gone through here")])
+            story = [Step(place(used_up), "it is gone through here")]
+            return self.finding(place(event.at), message, story, _kept_in_list(facts, event))
         message = f"{what} is empty: no parameter is registered there, and the optimizer raises"
         # Other files have ways of their own to fill what this one only sees empty.
         return self.finding(place(event.at), message, severity=Severity.INFORMATION if facts.others else None)
@@ -197,7 +203,7 @@ class OptimizerArguments(Rule):
                     f"{name} is the result of an operation and no leaf: the optimizer raises; compute first, and "
                     "call `requires_grad_()` last"
                 )
-                yield self.finding(place(event.at), message, _made(tensor))
+                yield self.finding(place(event.at), message, _made(tensor), _made_leaf(tensor))
                 return
             made = tensor.node.op
             if (
@@ -210,7 +216,7 @@ class OptimizerArguments(Rule):
                     f"if `{made}()` changes anything, {name} is no leaf and the optimizer raises; convert first, and "
                     "call `requires_grad_()` last"
                 )
-                yield self.finding(place(event.at), message, _made(tensor), severity=Severity.INFORMATION)
+                yield self.finding(place(event.at), message, _made(tensor), _made_leaf(tensor), Severity.INFORMATION)
                 return
         detached = [tensor for tensor in tensors if _is_of_state_dict(tensor)]
         if detached and len(detached) == len(tensors):
@@ -220,6 +226,46 @@ class OptimizerArguments(Rule):
                 "trains nothing; give it `parameters()`"
             )
             yield self.finding(place(event.at), message, _made(detached[0]), severity=Severity.WARNING)
+
+
+def _listed(facts: Facts, event: Event) -> list[Fix]:
+    argument = _argument(event)
+    if argument is None:
+        return []
+    build = edits.replace_expression(place(argument), f"[{facts.segment(argument.node)}]")
+    return [Fix("Put it into a list", Safety.SAFE, build)]
+
+
+def _kept_in_list(facts: Facts, event: Event) -> list[Fix]:
+    """Have what is an iterator be a list from where it gets its name, in the same function."""
+    argument = _argument(event)
+    if argument is None or not isinstance(argument.node, ast.Name):
+        return []
+    around = facts.function(argument.node) or facts.source_of(argument.node).tree
+    bound = [
+        part
+        for part in ast.walk(around)
+        if isinstance(part, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == argument.node.id for target in part.targets)
+    ]
+    if len(bound) != 1 or not isinstance(bound[0].value, ast.Call):
+        return []
+    where = Place(argument.source, bound[0].value)
+    build = edits.replace_expression(where, f"list({facts.segment(bound[0].value)})")
+    return [Fix("Keep the parameters in a list", Safety.SAFE, build)]
+
+
+def _made_leaf(tensor: Tensor) -> list[Fix]:
+    """Make a leaf of what is computed, where the leaf that it is computed from is made in the same expression."""
+    at = tensor.node.at
+    leaves = [node.leaf for node in walk(tensor.node) if node.leaf is not None and node.leaf.requires_grad]
+    made = [leaf.node.at.node for leaf in leaves if leaf.node.at is not None]
+    if at is None or not made or not isinstance(at.node, ast.expr):
+        return []
+    inside = set(ast.walk(at.node))
+    if len(made) != len(leaves) or not inside.issuperset(made):
+        return []
+    return [Fix("Make the result a leaf", Safety.SUGGESTED, edits.add_call(place(at), ".detach().requires_grad_()"))]
 
 
 def _argument(event: Event) -> At | None:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from gradls.flow.facts import Event, Facts
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.values import Instance, Sequence, Tensor
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -55,7 +56,7 @@ class RepeatedLayer(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix: sharing may be meant.
+    Suggested: sharing may be meant. The copies begin with the same values.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.ModuleList.html
@@ -84,7 +85,26 @@ class RepeatedLayer(Rule):
         )
         at = layer.at if isinstance(layer, Instance) else layer.node.at
         story = [] if at is None else [Step(place(at), f"the {what} is made once, here")]
-        return self.finding(place(event.at), message, story)
+        return self.finding(place(event.at), message, story, _fixes(event))
+
+
+def _fixes(event: Event) -> list[Fix]:
+    """A layer of its own for each entry: made anew where it is written there, a copy of it otherwise."""
+    node = event.at.node
+    listed = next((part for part in ast.walk(node) if isinstance(part, ast.BinOp)), None)
+    if listed is None or not isinstance(listed.op, ast.Mult):
+        repeated = next((part for part in ast.walk(node) if isinstance(part, (ast.ListComp, ast.GeneratorExp))), None)
+        elt = repeated.elt if repeated is not None else None
+        return [_copies(Place(event.at.source, elt))] if isinstance(elt, ast.Name) else []
+    entries, count = (listed.left, listed.right) if isinstance(listed.left, ast.List) else (listed.right, listed.left)
+    if not isinstance(entries, ast.List) or len(entries.elts) != 1:
+        return []
+    return [_copies(Place(event.at.source, listed), entries.elts[0], count)]
+
+
+def _copies(where: Place, entry: ast.expr | None = None, count: ast.expr | None = None) -> Fix:
+    title = "Make a new one for each entry" if isinstance(entry, ast.Call) else "Copy it for each entry"
+    return Fix(title, Safety.SUGGESTED, edits.copies(where, entry, count))
 
 
 def _by_a_flag(facts: Facts, event: Event) -> bool:

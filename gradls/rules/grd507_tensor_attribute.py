@@ -1,13 +1,16 @@
 """GRD507."""
 
+import ast
+import re
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hierarchy import is_module
 from gradls.flow.reach import walk
 from gradls.flow.values import Instance, Tensor
-from gradls.rules.finding import Finding, Severity, Step
-from gradls.rules.registration import asked_for_parameters, has_own_ways, made_in, optimized, parts_of
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.registration import asked_for_parameters, has_own_ways, made_in, nn_prefix, optimized, parts_of
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -91,7 +94,7 @@ class TensorAttribute(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: a parameter appears in the state dictionary, and in `parameters()`.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.parameter.Parameter.html
@@ -125,7 +128,7 @@ class TensorAttribute(Rule):
             f"{code(facts, event.at.node)} is a tensor that requires grad, and no parameter: `parameters()` does not "
             f"list it {end}; use `nn.Parameter`"
         )
-        return self.finding(place(event.at), message, severity=severity)
+        return self.finding(place(event.at), message, (), _fixes(facts, event), severity)
 
     def _of_result(self, facts: Facts, event: Event, tensor: Tensor, made: Tensor) -> Finding:
         what = "parameter" if made.is_parameter else "tensor"
@@ -136,12 +139,44 @@ class TensorAttribute(Rule):
                 f"if `{name}()` changes anything, {code(facts, event.at.node)} is not the {what} but a result "
                 f"computed from it, which nobody trains; put `nn.Parameter` around the whole value"
             )
-            return self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+            return self.finding(place(event.at), message, story, _fixes(facts, event, made), Severity.INFORMATION)
         message = (
             f"{code(facts, event.at.node)} is not the {what} but a result computed from it: the {what} itself is "
             "kept nowhere and no optimizer trains it; put `nn.Parameter` around the whole value"
         )
-        return self.finding(place(event.at), message, story)
+        return self.finding(place(event.at), message, story, _fixes(facts, event, made))
+
+
+def _fixes(facts: Facts, event: Event, made: Tensor | None = None) -> list[Fix]:
+    """`nn.Parameter` around the whole value. `made`: the leaf in it, which is the parameter then."""
+    statement = facts.statement(event.at.node)
+    prefix = nn_prefix(facts, event.value) if isinstance(event.value, Instance) else ""
+    if not prefix or not isinstance(statement, ast.Assign) or statement.targets != [event.at.node]:
+        return []
+    text = facts.segment(statement.value)
+    if made is not None:
+        inner = made.node.at.node if made.node.at is not None else None
+        plain = _plain(facts, inner, made)
+        if inner is None or not plain or text.count(facts.segment(inner)) != 1:
+            return []
+        text = text.replace(facts.segment(inner), plain, 1)
+    elif text.count("requires_grad") == 1:
+        text = re.sub(r",\s*requires_grad\s*=\s*True\s*(?=\))|\.requires_grad_\((?:True)?\)$", "", text)
+    build = edits.replace_expression(Place(event.at.source, statement.value), f"{prefix}Parameter({text})")
+    return [Fix("Make it a parameter", Safety.SUGGESTED, build)]
+
+
+def _plain(facts: Facts, made: ast.AST | None, leaf: Tensor) -> str:
+    """The source of the value of a leaf, in parentheses if need be: what `nn.Parameter` was given, or what was made to
+    require grad."""
+    if not isinstance(made, ast.Call):
+        return ""
+    if not leaf.is_parameter:
+        return re.sub(r",\s*requires_grad\s*=\s*True\s*(?=\))|\.requires_grad_\((?:True)?\)$", "", facts.segment(made))
+    if len(made.args) != 1 or made.keywords or isinstance(made.args[0], ast.Starred):
+        return ""
+    text = facts.segment(made.args[0])
+    return text if isinstance(made.args[0], (ast.Call, ast.Name, ast.Attribute, ast.Subscript)) else f"({text})"
 
 
 def _kept(facts: Facts) -> Iterator[tuple[Event, Instance, Tensor]]:

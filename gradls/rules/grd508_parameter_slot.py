@@ -1,12 +1,15 @@
 """GRD508."""
 
+import ast
 from collections.abc import Iterable
 
 from gradls.autograd.modules import find_module
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hierarchy import is_module
+from gradls.flow.reach import walk
 from gradls.flow.values import Function, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
-from gradls.rules.finding import Finding, Severity
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -78,7 +81,8 @@ class ParameterSlot(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix: a new parameter is another one for an optimizer that has the old one.
+    Suggested: what is computed from the parameter is written into it; anything else is made a parameter, where no
+    optimizer was made before, which would have the old one.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.register_parameter
@@ -127,7 +131,27 @@ class ParameterSlot(Rule):
                 f"{what} is {kind}, and only a parameter may take its place: it raises; write into it under "
                 "`torch.no_grad()`, or wrap the value in `nn.Parameter`"
             )
-        return self.finding(place(event.at), message)
+        return self.finding(place(event.at), message, (), _fixes(facts, event, kind))
+
+
+def _fixes(facts: Facts, event: Event, kind: str) -> list[Fix]:
+    """Write the values into the parameter that they were computed from; else make a parameter of them, as long as no
+    optimizer has the old one."""
+    statement = facts.statement(event.at.node)
+    if kind not in ("a parameter", "the place of a parameter") or not isinstance(event.assigned, Tensor):
+        return []
+    if not isinstance(statement, ast.Assign) or statement.targets != [event.at.node]:
+        return []
+    where = Place(event.at.source, statement)
+    old = event.old.node if isinstance(event.old, Tensor) else None
+    if old is not None and any(node is old for node in walk(event.assigned.node)):
+        build = edits.write_in_place(where, facts.torch_name)
+        return [Fix("Write into the parameter", Safety.SUGGESTED, build)]
+    if any(made.clock < event.clock for made in facts.of("optimizer-made")):
+        return []
+    new = f"{facts.torch_name}.nn.Parameter({facts.segment(statement.value)})"
+    build = edits.replace_expression(Place(event.at.source, statement.value), new)
+    return [Fix("Make it a parameter", Safety.SUGGESTED, build)]
 
 
 def _is_no_parameter(value: Value) -> bool:

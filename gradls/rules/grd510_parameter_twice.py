@@ -1,13 +1,16 @@
 """GRD510."""
 
+import ast
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Sequence, Tensor, Value
-from gradls.rules.finding import Finding, Severity
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.rule import Rule
 from gradls.rules.words import owners, place
+from gradls.syntax.walk import walk
 
 
 class ParameterTwice(Rule):
@@ -35,6 +38,14 @@ class ParameterTwice(Rule):
 
     model = torch.nn.Linear(3, 1)
     groups = [{"params": model.parameters()}, {"params": [model.bias], "weight_decay": 0.0}]
+    optimizer = torch.optim.SGD(groups, lr=0.1)  # raises ValueError: some parameters appear in more than one
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 1))
+    groups = [{"params": model.parameters(), "lr": 0.01}, {"params": model[1].parameters()}]
     optimizer = torch.optim.SGD(groups, lr=0.1)  # raises ValueError: some parameters appear in more than one
     ```
 
@@ -72,7 +83,7 @@ class ParameterTwice(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: of two groups, the larger one is left what the smaller one does not have. None for other lists.
 
     ## References
     - https://docs.pytorch.org/docs/stable/optim.html#per-parameter-options
@@ -83,15 +94,15 @@ class ParameterTwice(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("optimizer-made"):
             if not event.open and not event.call.unsure and not event.caught:
-                yield from self._of_optimizer(event)
+                yield from self._of_optimizer(facts, event)
 
-    def _of_optimizer(self, event: Event) -> Iterator[Finding]:
+    def _of_optimizer(self, facts: Facts, event: Event) -> Iterator[Finding]:
         groups = [_tensors(group) for group, used_up in event.groups if used_up is None]
         for number, group in enumerate(groups):
             shared = [tensor for tensor in group if any(tensor in other for other in groups[:number])]
             if shared:
                 message = f"{owners(shared)}: in more than one group of the optimizer, which raises"
-                yield self.finding(place(event.at), message)
+                yield self.finding(place(event.at), message, (), _fixes(facts, event, groups))
                 return
         for group in groups:
             twice = [tensor for tensor, count in Counter(group).items() if count > 1]
@@ -99,6 +110,48 @@ class ParameterTwice(Rule):
                 message = f"{owners(twice)}: twice in one list, and each step is taken twice"
                 yield self.finding(place(event.at), message, severity=Severity.WARNING)
                 return
+
+
+def _fixes(facts: Facts, event: Event, groups: list[list[Tensor]]) -> list[Fix]:
+    """Of two groups of which one has all that is in the other: leave that out of the larger one."""
+    call = event.at.node
+    written = call.args[0] if isinstance(call, ast.Call) and call.args else None
+    if isinstance(written, ast.Name):
+        written = _bound_to(facts, written)
+    if not isinstance(written, ast.List) or len(written.elts) != 2 or len(groups) != 2:
+        return []
+    given = [_parameters(entry) for entry in written.elts]
+    large = 0 if len(groups[0]) > len(groups[1]) else 1
+    one, other = given[large], given[1 - large]
+    if one is None or other is None or not all(tensor in groups[large] for tensor in groups[1 - large]):
+        return []
+    rest = f"any(p is q for q in {facts.segment(other)})"
+    new = f"[p for p in {facts.segment(one)} if not {rest}]"
+    build = edits.replace_expression(Place(event.at.source, one), new)
+    return [Fix("Leave them out of the larger group", Safety.SUGGESTED, build)]
+
+
+def _bound_to(facts: Facts, name: ast.Name) -> ast.expr | None:
+    """What a name is bound to, if one statement of its function does that."""
+    around = facts.function(name) or facts.source_of(name).tree
+    bound = [
+        part.value
+        for part in walk(around)
+        if isinstance(part, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == name.id for target in part.targets)
+    ]
+    return bound[0] if len(bound) == 1 else None
+
+
+def _parameters(entry: ast.expr) -> ast.expr | None:
+    """The call of `parameters()` that a group is written with."""
+    if not isinstance(entry, ast.Dict):
+        return None
+    for key, value in zip(entry.keys, entry.values, strict=True):
+        if isinstance(key, ast.Constant) and key.value == "params":
+            called = isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute)
+            return value if called and value.func.attr == "parameters" else None  # type: ignore[attr-defined]
+    return None
 
 
 def _tensors(group: Value) -> list[Tensor]:

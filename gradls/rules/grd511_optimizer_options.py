@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from gradls.autograd.optimizers import OptimizerSpec, find_optimizer
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
-from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import place
 
@@ -123,7 +124,8 @@ class OptimizerOptions(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: dense gradients for the embedding, the name that the optimizer has for an option, a larger `eps`. None
+    for other options.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html
@@ -198,7 +200,9 @@ class OptimizerOptions(Rule):
                 parts = ast.walk(event.at.node)
                 written = next((part for part in parts if isinstance(part, ast.Constant) and part.value == key), None)
                 at = Place(event.at.source, written) if written is not None else place(event.at)
-                yield self.finding(at, message, severity=Severity.WARNING)
+                rename = edits.replace_expression(at, f'"{meant}"')
+                fixes = [Fix(f"Write {meant!r}", Safety.SUGGESTED, rename)] if written is not None else []
+                yield self.finding(at, message, (), fixes, Severity.WARNING)
 
     def _of_halves(self, event: Event, spec: OptimizerSpec, made: Event | None) -> Iterator[Finding]:
         """The number that keeps the optimizer from dividing by zero is itself zero in float16."""
@@ -214,7 +218,9 @@ class OptimizerOptions(Rule):
             f"`{name}` divides by zero: its parameters are in float16, where `eps={eps}` is 0, and so are the squares "
             "of small gradients. They become NaN; keep them in float32 and use autocast, or give a larger `eps`"
         )
-        yield self.finding(place(made.at), message, [Step(place(event.at), "this step")], severity=Severity.WARNING)
+        fixes = [Fix("Use a larger `eps`", Safety.SUGGESTED, edits.set_keyword(place(made.at), "eps", "1e-4"))]
+        story = [Step(place(event.at), "this step")]
+        yield self.finding(place(made.at), message, story, fixes, Severity.WARNING)
 
     def _of_sparse(
         self, event: Event, spec: OptimizerSpec, made: Event | None, reached: set[Tensor]
@@ -233,7 +239,11 @@ class OptimizerOptions(Rule):
             )
             story = [Step(place(owner.at), "the embedding is made sparse here")] if owner.at is not None else []
             story += [Step(place(made.at), "the optimizer is made here")] if made is not None else []
-            yield self.finding(place(event.at), message, story)
+            owners = dict.fromkeys(one.owner for one in event.parameters if one.owner is not None)
+            made_at = [one.at for one in owners if one.at is not None and _is_sparse(one)]
+            dense = edits.together(*(edits.set_keyword(place(at), "sparse", "False") for at in dict.fromkeys(made_at)))
+            fixes = [Fix("Make the gradients of the embedding dense", Safety.SUGGESTED, dense)] if made_at else []
+            yield self.finding(place(event.at), message, story, fixes)
             return
 
 

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Facts
 from gradls.flow.graph import Node
-from gradls.flow.reach import frontier, lost_leaves
-from gradls.flow.values import Tensor
+from gradls.flow.hierarchy import is_module
+from gradls.flow.lost import ADDITIVE, SCALING
+from gradls.flow.models.modules import parameters_of
+from gradls.flow.reach import frontier, lost_leaves, walk
+from gradls.flow.values import Instance, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.rule import Rule
@@ -96,7 +99,8 @@ class GradientForNobody(Rule):
     ```
 
     ## Fix safety
-    Suggested: perhaps the network is missing from the optimizer.
+    Suggested: perhaps the network is missing from the optimizer. None where that is likely: a term of the loss is
+    about that network alone, or it is part of a module that is trained otherwise.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/autograd.html#locally-disabling-gradient-computation
@@ -144,6 +148,44 @@ class GradientForNobody(Rule):
         )
         at = place(node.at)
         fixes = []
-        if isinstance(at.node, ast.expr):
+        if isinstance(at.node, ast.expr) and not self.is_to_be_trained(facts, fate, node, leaves):
             fixes.append(Fix("Detach it", Safety.SUGGESTED, edits.add_call(at, ".detach()")))
         return self.finding(at, message, [Step(place(backward.at), "they are computed here")], fixes)
+
+    def is_to_be_trained(self, facts: Facts, fate: Fate, node: Node, leaves: list[Tensor]) -> bool:
+        """Does it look as if an optimizer should have these parameters: is a term of the loss about them alone, do
+        they belong to a module of which it trains other parts, or to none at all?"""
+        stepped = {tensor for event in facts.of("step") for tensor in event.parameters}
+        others = [event.node for event in facts.of("backward") if event.node is not None and event not in fate.events]
+        if any(part is node for other in others for part in walk(other, follow="flow")):
+            return True
+        if all(leaf in stepped for leaf in leaves):
+            return False
+        concerned = set(leaves)
+        root = fate.events[0].node
+        if root is not None and any(other is not node and other.at == node.at for other in walk(root)):
+            return True  # the same expression also computes what is trained
+        cuts = [cut for cut, of in cut_points(facts, fate, within=True) if not concerned.isdisjoint(of)]
+        if root is not None and any(self.is_term(root, cut) for cut in cuts):
+            return True
+        if any(leaf.owner is None for leaf in leaves):
+            return True
+        for event in facts.of("object-made"):
+            if isinstance(event.value, Instance) and is_module(event.value):
+                held = {leaf for _, leaf in parameters_of(event.value)[0]}
+                if concerned & held and fate.applied & held:
+                    return True
+        return False
+
+    @staticmethod
+    def is_term(root: Node, node: Node) -> bool:
+        """Is it a term of a loss, so that without its gradient it says nothing?"""
+        todo, seen = [root], {root}
+        while todo:
+            for edge in todo.pop().edges:
+                if edge.node is node:
+                    return True
+                if edge.node not in seen and edge.node.op in (ADDITIVE | SCALING | {"mean", "sum"}):
+                    seen.add(edge.node)
+                    todo.append(edge.node)
+        return False

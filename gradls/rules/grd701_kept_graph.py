@@ -14,6 +14,7 @@ from gradls.flow.values import Class, Function, Mapping, Sequence, Tensor, Unkno
 from gradls.rules import edits
 from gradls.rules.conditions import UNLESS
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.freed_graph_fixes import differentiated_sum, sum_before
 from gradls.rules.loss_arguments import history
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import gradient_of, is_on_the_way, loops_of, rounds_of
@@ -148,10 +149,26 @@ class KeptGraph(Rule):
         if keeping.node.at is not None:
             story.append(Step(place(keeping.node.at), "its graph begins here"))
         fixes = []
-        if isinstance(keeping.written, (ast.Name, ast.Attribute, ast.Call)) and not unread:
+        mend = _of_differentiated_sum(facts, keeping)
+        if mend:
+            fixes.append(mend)
+        elif isinstance(keeping.written, (ast.Name, ast.Attribute, ast.Call)) and not unread:
             detach = edits.add_call(Place(keeping.event.at.source, keeping.written), ".detach()")
             fixes.append(Fix("Detach what is kept", Safety.SUGGESTED, detach))
         return self.finding(place(keeping.event.at), message, story, fixes)
+
+
+def _of_differentiated_sum(facts: Facts, keeping: "_Keeping") -> Fix | None:
+    """The fix for a sum that `backward()` is called on itself: detached, it would have nothing to differentiate."""
+    for event in facts.of("backward"):
+        call = event.at.node
+        root = call.func.value if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else None
+        statement = facts.statement(call)
+        if isinstance(root, ast.Name) and statement is not None:
+            added = sum_before(facts, statement, root.id)
+            if added is not None and added is facts.statement(keeping.event.at.node):
+                return next(iter(differentiated_sum(facts, event)), None)
+    return None
 
 
 def _is_never_read(facts: Facts, keeping: "_Keeping") -> str:

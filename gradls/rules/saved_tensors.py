@@ -8,6 +8,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At, Node, Saved, Write
 from gradls.rules import edits
 from gradls.rules.finding import Fix, Place, Safety, Step
+from gradls.rules.in_place_names import has_other_form
 from gradls.rules.words import code, place
 
 
@@ -26,15 +27,23 @@ def new_tensor_instead(facts: Facts, where: Place, safety: Safety) -> list[Fix]:
     elif (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
-        and node.func.attr.endswith("_")
+        and has_other_form(node.func.attr)
         and isinstance(facts.parent(node), ast.Expr)
     ):
         bound = node.func.value
     else:
         return []
-    if not isinstance(bound, (ast.Name, ast.Attribute)):
+    if not isinstance(bound, (ast.Name, ast.Attribute)) or _is_of_loop(facts, bound):
         return []
-    return [Fix("Make a new tensor instead", safety, edits.out_of_place(where))]
+    return [Fix("Make a new tensor instead", safety, edits.out_of_place(where, facts.torch_name))]
+
+
+def _is_of_loop(facts: Facts, bound: ast.expr) -> bool:
+    """Does a loop bind the name to one element after the other? What is written is meant for these."""
+    if not isinstance(bound, ast.Name):
+        return False
+    targets = (outer.target for outer in facts.parents(bound) if isinstance(outer, (ast.For, ast.AsyncFor)))
+    return any(isinstance(part, ast.Name) and part.id == bound.id for target in targets for part in ast.walk(target))
 
 
 def written(facts: Facts, write: Write) -> str:

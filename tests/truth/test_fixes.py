@@ -24,16 +24,28 @@ from gradls.testing import programs
 from gradls.workspace.edits import apply_edits, compatible
 from gradls.workspace.files import decode
 from gradls.workspace.session import Session
-from tests.truth import fixable, rewriting
+from tests.truth import fixable, fixable_habits, rewriting
 from tests.truth.test_training import BROKEN, FOLDER
 
 FILE = "program.py"
 # These move, or are, whole statements, and leave alone what shares its line with others.
-OF_STATEMENTS = ("Write under", "Move it out", "Clear the gradients", "Delete", "Keep the tensor")
+OF_STATEMENTS = (
+    *(
+        "Write under",
+        "Move it out",
+        "Move all",
+        "Clear the gradients",
+        "Delete",
+        "Keep the tensor",
+        "Update it in place",
+    ),
+    *("Compute `", "Detach `", "Switch gradients", "Remove `@", "Call `retain_grad", "Call `super", "Make it in"),
+    *("Register what", "Write into"),
+)
 
 
 def _programs() -> dict[str, str]:
-    found = dict(fixable.PROGRAMS)
+    found = fixable.PROGRAMS | fixable_habits.PROGRAMS
     for rule in all_rules():
         found |= {f"{rule.code}-{number}": text for number, text in enumerate(page(type(rule)).examples, 1)}
     for broken in BROKEN:

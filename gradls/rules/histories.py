@@ -1,0 +1,41 @@
+"""Ways through the history of a value, whether gradient flows there or not."""
+
+from __future__ import annotations
+
+from gradls.flow.graph import Node
+from gradls.flow.reach import walk
+
+
+def history_between(root: Node, to: Node) -> list[Node]:
+    """The nodes on a shortest way from `root` back to another node, both included; empty if there is none."""
+    before: dict[Node, Node | None] = {root: None}
+    todo = [root]
+    for node in todo:
+        if node is to:
+            break
+        for edge in node.edges:
+            if edge.node not in before:
+                before[edge.node] = node
+                todo.append(edge.node)
+    found: list[Node] = []
+    step: Node | None = to if to in before else None
+    while step is not None:
+        found.append(step)
+        step = before[step]
+    return found[::-1]
+
+
+def all_between(root: Node, to: Node) -> set[Node]:
+    """The nodes on all ways from `root` back to another node, without that one."""
+    users: dict[Node, list[Node]] = {}
+    for node in walk(root):
+        for edge in node.edges:
+            users.setdefault(edge.node, []).append(node)
+    found: set[Node] = set()
+    todo = [to]
+    while todo:
+        for user in users.get(todo.pop(), ()):
+            if user not in found:
+                found.add(user)
+                todo.append(user)
+    return found
