@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
 from gradls.flow.paths import Round
-from gradls.flow.values import Bound, Host, Mapping, Nothing, Sequence, Unknown
+from gradls.flow.values import Bound, Host, Mapping, Nothing, Sequence, Unknown, is_none
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import is_on_the_way, rounds_of
@@ -123,7 +123,10 @@ class BackwardOfNoTensor(Rule):
         what = "this"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             given = _given(node) if event.info.get("given") else None
-            what = code(facts, node.func.value if given is None else given)
+            named = node.func.value if given is None else given
+            while isinstance(named, ast.UnaryOp) and value is not None and is_none(value):
+                named = named.operand  # What is None is what the sign stands before.
+            what = code(facts, named)
         elif isinstance(node, ast.Return) and node.value is not None:
             what = f"{code(facts, node.value)}, on which the trainer calls `backward()`,"
         story = []

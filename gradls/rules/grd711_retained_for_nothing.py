@@ -5,10 +5,11 @@ from collections.abc import Iterable
 
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
-from gradls.flow.graph import Node
+from gradls.flow.graph import HIDING, Node
 from gradls.flow.paths import before_loop, from_earlier_round, loops_of
 from gradls.flow.reach import leaves, walk
-from gradls.flow.values import Tensor, Value
+from gradls.flow.sources import sources
+from gradls.flow.values import Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.loss_arguments import history
@@ -200,30 +201,46 @@ def _is_met_again(part: Node, events: list[Event]) -> bool:
 def _is_used_again(facts: Facts, event: Event) -> bool:
     """May anything go through the graph of a backward after it?"""
     start = facts.events.index(event) + 1
-    if event.node is None:
+    if event.node is None or _is_of_caller(event.node):
         return True
     # What is handed in may be the result of operations that are not seen, so it may have a graph, too.
     own = {part for part in walk(event.node, follow="maybe") if part.leaf is None or part.leaf.leaf is None}
     for later in facts.events[start:]:
-        roots: list[Node] = []
-        if later.kind == "backward":
-            if later.node is None:
-                return True
-            roots = [later.node]
-        elif later.kind == "grad-call":
-            roots = list(later.nodes)
-        elif later.kind in ("return", "yield") and later.alone:
-            roots = [*_nodes([later.value]), *later.info.get("nodes", ())]
-        elif later.kind == "unknown-call":
-            roots = _nodes(later.arguments)
-        elif later.kind == "attribute-set":
-            roots = _nodes([later.assigned])
-        if any(part in own for root in roots for part in walk(root, follow="maybe")):
+        if later.kind == "backward" and later.node is None:
+            return True
+        given, roots = _taken(later)
+        if any(isinstance(part, Unknown) and part.origin in HIDING for value in given for part in tensors_in(value)):
+            return True  # Branches were joined in it: what it was computed from is forgotten.
+        if any(part in own for root in [*roots, *_nodes(given)] for part in walk(root, follow="maybe")):
             return True
     return False
 
 
-def _nodes(values: Iterable[Value | None]) -> list[Node]:
-    parts = [part for value in values if value is not None for part in tensors_in(value)]
+def _taken(later: Event) -> tuple[list[Value], list[Node]]:
+    """The values, and the nodes, from which somebody may go backwards after an event."""
+    given: list[Value | None] = []
+    roots: list[Node] = []
+    if later.kind == "backward":
+        roots = [later.node]
+    elif later.kind == "grad-call":
+        roots = list(later.nodes)
+    elif later.kind in ("return", "yield") and later.alone:
+        given, roots = list(later.info.get("parts", (later.value,))), list(later.info.get("nodes", ()))
+    elif later.kind == "unknown-call":
+        given = list(later.arguments)
+    elif later.kind == "attribute-set":
+        given = [later.assigned]
+    return [value for value in given if value is not None], roots
+
+
+def _is_of_caller(root: Node) -> bool:
+    """If there is a graph that a backward from `root` goes through, did a caller that is not seen make all but its last
+    steps? It may go through them again."""
+    found = sources(root)
+    return bool(found.arguments) and not (found.calls or found.others)
+
+
+def _nodes(values: Iterable[Value]) -> list[Node]:
+    parts = [part for value in values for part in tensors_in(value)]
     nodes = [part.node if isinstance(part, Tensor) else history(part) for part in parts]
     return [node for node in nodes if node is not None]

@@ -227,8 +227,19 @@ def _save_for_layer(result: Tensor, spec: ModuleSpec, first: Value | None, param
         parameter = parameters.get(name)
         if isinstance(parameter, Tensor) and (parameter.requires_grad or name in spec.saves_buffers):
             saved.append(keep(name, parameter))
-    node.saved = tuple(saved)
-    node.frees = bool(saved) or spec.kind not in ("shape", "padding", "identity")
+    multiplies = _multiplies(spec, first, parameters)
+    node.saved = tuple(saved) if multiplies else ()
+    node.frees = multiplies and (bool(saved) or spec.kind not in ("shape", "padding", "identity"))
+
+
+def _multiplies(spec: ModuleSpec, first: Value | None, parameters: dict[str, Value]) -> bool:
+    """Is there certainly a gradient to compute for which a layer needs what it multiplied? One of which only the bias
+    is trained keeps nothing for that."""
+    op = find_op(spec.function) if spec.function and parameters else None
+    if op is None or not op.frees_when or not op.frees_when.issubset((op.params[0], *parameters)):
+        return True
+    factors = [first if name == op.params[0] else parameters[name] for name in op.frees_when]
+    return any(isinstance(factor, Tensor) and factor.requires_grad is True for factor in factors)
 
 
 def _save_state(result: Tensor, state: Value, parameters: dict[str, Value]) -> None:
