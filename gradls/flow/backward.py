@@ -207,6 +207,8 @@ def check_result(run: Run, value: Value, at: ast.AST) -> None:
     for tensor in tensors_in(value)[:8]:
         if isinstance(tensor, Tensor) and tensor.requires_grad is True:
             for node in walk(tensor.node, follow="flow"):
+                if node.get("freed"):
+                    continue  # A backward that is seen went through it, and nobody goes there again.
                 for saved in node.saved:
                     late = [w for w in saved.tensor.writes if w not in saved.writes and _between(run, node, w)]
                     if late and meets(run.path, node.path):

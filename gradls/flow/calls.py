@@ -24,7 +24,7 @@ from gradls.flow import (
 from gradls.flow.arguments import Call
 from gradls.flow.chapters import may_be_of_the_file
 from gradls.flow.contents import tensors_in
-from gradls.flow.escapes import escape
+from gradls.flow.escapes import escape, unsettle
 from gradls.flow.models.registry import find_function, find_method, is_partly_modelled
 from gradls.flow.program import is_stub
 from gradls.flow.run import MOST_CALLS_DEEP, Frame, Scope
@@ -281,7 +281,10 @@ def call_function(
         call = gaps.placed(run, function, call, int(receiver is not None and function.kind != "static"))
     if len(stack) >= MOST_CALLS_DEEP or stack.count(function) >= 2:
         _leave_open(function, call, receiver)
+        unsettle(run, function, [*call.values, *([receiver] if receiver is not None else [])])
         return run.unknown("recursion", function.name)
+    if isinstance(receiver, Instance) and receiver.data.get("declared") and _is_left_to_others(function):
+        return _not_followed(run, function, call, receiver)
     if _takes_fewer(function, call, receiver):
         # It is another one that is called: that of a derived class.
         return _not_followed(run, function, call, receiver)
@@ -361,6 +364,15 @@ def _call_function(
         if isinstance(receiver, Instance):
             escape(run, receiver)
     return run.unknown("decorated", function.name) if function.decorated else value
+
+
+def _is_left_to_others(function: Function) -> bool:
+    """Does it do nothing, so that a derived class says what it does?"""
+    body = function.node.body
+    return isinstance(body, list) and all(
+        isinstance(part, ast.Pass) or (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+        for part in body
+    )
 
 
 def _takes_fewer(function: Function, call: Call, receiver: Value | None) -> bool:

@@ -61,6 +61,32 @@ def escape(run: Run, value: Value) -> None:
             todo += value.options
 
 
+def unsettle(run: Run, function: Function, values: list[Value]) -> None:
+    """A function that sets attributes of what it is given is not followed into itself: which tensors the modules among
+    `values`, and their parts, hold by then is not known."""
+    from gradls.flow.models.modules import modules_of
+
+    if not function.source.once(_sets_attributes, function.node):
+        return
+    for value in values:
+        for module in modules_of(value)[0] if isinstance(value, Instance) else ():
+            for name, held in list(module.fields.items()):
+                if isinstance(name, str) and isinstance(held, Tensor):
+                    run.state.set(module.fields, name, run.join.values([held, run.unknown("attribute", name)]))
+
+
+def _sets_attributes(function: ast.AST) -> bool:
+    """Does it set attributes of which the names are computed?"""
+    return any(
+        isinstance(node, ast.Call)
+        and (getattr(node.func, "id", "") in _SETTERS or getattr(node.func, "attr", "") in _SETTERS)
+        for node in walk(function)
+    )
+
+
+_SETTERS = frozenset(("setattr", "delattr", "__setattr__", "__delattr__", "register_parameter", "register_buffer"))
+
+
 def put_into(run: Run, holder: ast.expr, value: Value) -> None:
     """Note that the program puts `value` into what the expression `holder` stands for. If that belongs to a module of
     another file, whatever runs there finds it."""

@@ -46,7 +46,9 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS, most_objects:
     if isinstance(value, Mapping):
         keys: list[Value] = [host(key) for key in value.entries]
         if value.rest is None:
-            return keys[:most_rounds], len(keys) <= most_rounds
+            if len(keys) > most_rounds:
+                return [*keys[: most_rounds - 1], run.unknown("key")], False
+            return keys, True
         return keys[:most_rounds] or [run.unknown("key")], False
     if exhausted(value) is not None:
         return [], True
@@ -62,6 +64,9 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS, most_objects:
         if len(items) >= 2 and all(isinstance(item, Host) for item in value.elements):
             return [run.join.values(value.elements)] * 2, False
         if len(items) >= 2:
+            if len(items) > most_rounds and not all(_is_of_model(item) for item in items):
+                # The second stands for all others: what is done with one of them need not be done with the next.
+                return [items[0], run.join.values(items[1:])], False
             return items if len(items) <= most and _are_objects(items) else items[:2], False
         return [*items, *([value.rest] * 2 if value.rest is not None else [])][:2], False
     return [expressions.element(run, value), expressions.element(run, value)], False

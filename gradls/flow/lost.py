@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from gradls.autograd.distributions import find_distribution
+from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At, Node
 from gradls.flow.hiding import may_hide, outermost
@@ -206,6 +207,8 @@ def never_reached(facts: Facts) -> set[Tensor]:
             trained.discard(event.value)
     trained -= parts_of_unknown(facts)
     trained -= handed_to_operands(facts)
+    if trained and any(_is_of_unknown_code(node) for event in backwards(facts) for node in _maybe_behind(event)):
+        trained -= _handed_out(facts)
     for event in facts.of("grad-call"):
         trained -= {target for target in event.targets if isinstance(target, Tensor)}
     return trained if any(True for _ in backwards(facts)) else set()
@@ -237,6 +240,30 @@ def handed_to_operands(facts: Facts) -> set[Tensor]:
             value = node.get("value") if node.kind == "opaque" else None
             for tensor in given.pop(outermost(value), ()) if isinstance(value, Unknown) else ():
                 found |= {part.leaf for part in walk(tensor.node, follow="maybe") if part.leaf is not None}
+    return found
+
+
+def _maybe_behind(event: Event) -> Iterator[Node]:
+    """The nodes that a backward may go through."""
+    return walk(event.node, follow="maybe") if event.node is not None else iter(())
+
+
+def _is_of_unknown_code(node: Node) -> bool:
+    """Did unknown code give this, of what nobody handed to it there? It may have kept what it was handed before."""
+    return (
+        node.kind == "opaque" and not node.edges and node.op not in ("argument", "data") and node.get("called") is None
+    )
+
+
+def _handed_out(facts: Facts) -> set[Tensor]:
+    """The leaves behind what was computed and then given to unknown code, by itself or in a container."""
+    found: set[Tensor] = set()
+    seen: set[Node] = set()
+    for event in facts.of("unknown-call"):
+        for part in (part for value in event.arguments for part in tensors_in(value)):
+            if isinstance(part, Tensor) and part.leaf is not True and part.node not in seen:
+                seen.add(part.node)
+                found |= {node.leaf for node in walk(part.node, follow="maybe") if node.leaf is not None}
     return found
 
 

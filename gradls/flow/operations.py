@@ -463,7 +463,10 @@ def unknown_operation(
 
 def tensor_method(run: Run, receiver: Tensor, name: str, call: Call) -> Value:
     """A method of a tensor that has no model of its own."""
-    return apply(run, f"torch.Tensor.{name}", call, receiver)
+    given = apply(run, f"torch.Tensor.{name}", call, receiver)
+    if type(given) is Tensor and given.node.label == "raises" and receiver.node.get("custom"):
+        given.node.label = ""  # A custom Function may give a subclass of Tensor, whose method it is.
+    return given
 
 
 def derived_tensor(

@@ -329,7 +329,8 @@ def _assert(run: Run, statement: ast.Assert) -> bool:
     test = expressions.eval_expr(run, statement.test)
     if truth.asked(run, test, statement.test) is not False:
         truth.narrow(run, statement.test, True)
-    return True
+    # `assert False` says that nothing comes behind it.
+    return not isinstance(statement.test, ast.Constant) or bool(statement.test.value)
 
 
 def _function(run: Run, statement: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

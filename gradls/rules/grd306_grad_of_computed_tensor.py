@@ -122,7 +122,7 @@ class GradOfComputedTensor(Rule):
                 if not event.caught:
                     yield self.report(facts, event, True)
         for event in facts.of("grad-read"):
-            compared = isinstance(facts.parent(event.at.node), ast.Compare)
+            compared = _is_compared(facts, event.at.node)
             if event.missing and _is_computed(event) and not (compared or event.caught or event.at in used):
                 yield self.report(facts, event, False)
             elif event.shared and not (compared or event.caught) and event.at.node not in told:
@@ -208,6 +208,14 @@ def _whole(facts: Facts, node: ast.AST) -> ast.AST:
     """The call of an attribute, or the attribute alone."""
     outer = facts.parent(node)
     return outer if isinstance(outer, ast.Call) and outer.func is node else node
+
+
+def _is_compared(facts: Facts, node: ast.AST) -> bool:
+    """Is it only asked whether it is None, by a comparison or as a test does?"""
+    outer = facts.parent(node)
+    if isinstance(outer, ast.Call) and node in outer.args[:1]:
+        return isinstance(outer.func, ast.Attribute) and outer.func.attr in ("assertIsNone", "assertIsNotNone")
+    return isinstance(outer, ast.Compare)
 
 
 def _is_computed(event: Event) -> bool:

@@ -16,6 +16,7 @@ from gradls.rules.registration import (
     has_own_ways,
     leaves_of,
     optimized,
+    parts_of,
     registered_elsewhere,
 )
 from gradls.rules.rule import Rule
@@ -164,7 +165,7 @@ class UnregisteredParameters(Rule):
             if any(leaf in known for member in container.members for leaf in leaves_of(member)):
                 continue
             if all(_is_own(module, member) for member in container.members):
-                yield from self._report(facts, module, container)
+                yield from self._report(facts, module, container, _severity_alone(facts, module, container))
             elif _is_trained_around(facts, module, container, known):
                 yield from self._report(facts, module, container, Severity.INFORMATION)
 
@@ -182,10 +183,13 @@ class UnregisteredParameters(Rule):
         if container.cls is not None:
             yield self._of_object(facts, container, what, at)
             return
+        end = "no optimizer trains them"
+        if severity is Severity.INFORMATION and not modules:
+            end = "only an optimizer that is given them by themselves trains them"
         use = ("Module" if modules else "Parameter") + ("Dict" if kind == "dictionary" else "List")
         message = (
             f"`self.{container.name}` is a plain {kind}: the {what} in it are not registered, `parameters()` does "
-            f"not list them and no optimizer trains them; use `nn.{use}`"
+            f"not list them and {end}; use `nn.{use}`"
         )
         story = [Step(member, "this is not registered") for member in _places(container)]
         fixes = fixes_of(facts, module, container, at, use) if what != "modules and parameters" else ()
@@ -201,6 +205,17 @@ class UnregisteredParameters(Rule):
         story = [Step(Place(container.cls.source, container.cls.node), "this class")]
         story += [Step(member, "this is not registered") for member in _places(container)]
         return self.finding(place(at.at), message, story, severity=Severity.INFORMATION)
+
+
+def _severity_alone(facts: Facts, module: Instance, container: PlainContainer) -> Severity | None:
+    """Tensors that are no parameters, of a class of which nobody here makes an object, may be there to be given to an
+    optimizer by themselves, elsewhere."""
+    if any(event.value is module and not event.alone for event in facts.of("object-made")):
+        return None
+    if any(not isinstance(member, Tensor) or member.is_parameter for member in container.members):
+        return None
+    asked = any(module in parts_of(whole) for whole in asked_for_parameters(facts) if isinstance(whole, Instance))
+    return None if asked else Severity.INFORMATION
 
 
 def _held(facts: Facts) -> Iterator[tuple[Instance, PlainContainer]]:

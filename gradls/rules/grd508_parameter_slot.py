@@ -109,7 +109,7 @@ class ParameterSlot(Rule):
                 kind, given = "the place of a parameter", _is_no_parameter(event.assigned)
             else:
                 continue
-            if given:
+            if given and not _is_chosen(facts, event.at.node):
                 yield self._report(facts, event, kind)
         for event in facts.of("register-parameter"):
             if isinstance(event.assigned, Tensor) and _is_no_parameter(event.assigned):
@@ -152,6 +152,19 @@ def _fixes(facts: Facts, event: Event, kind: str) -> list[Fix]:
     new = f"{facts.torch_name}.nn.Parameter({facts.segment(statement.value)})"
     build = edits.replace_expression(Place(event.at.source, statement.value), new)
     return [Fix("Make it a parameter", Safety.SUGGESTED, build)]
+
+
+def _is_chosen(facts: Facts, node: ast.AST) -> bool:
+    """Is the name of the attribute a variable that a branch around this tests? `if name in own: setattr(m, name, 1)`"""
+    if not isinstance(node, ast.Call) or len(node.args) < 2:
+        return False
+    names = {part.id for part in ast.walk(node.args[1]) if isinstance(part, ast.Name)}
+    outer = facts.parent(node)
+    while outer is not None and not isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(outer, ast.If) and any(isinstance(p, ast.Name) and p.id in names for p in ast.walk(outer.test)):
+            return True
+        outer = facts.parent(outer)
+    return False
 
 
 def _is_no_parameter(value: Value) -> bool:

@@ -88,11 +88,18 @@ class UnusedScheduler(Rule):
         if not made:
             return
         used = {event.value for event in facts.of("scheduler-step")}
+        # What one round of a loop made, code that is called back steps in the last round only.
+        stepped = {event.at.node for event in made if event.value in used}
         given = {part for event in made for part in _given(event)}
         for event in made:
             scheduler = event.value
             assert isinstance(scheduler, Instance)
-            if scheduler in used or id(scheduler) in given or scheduler.fields.get("*escaped"):
+            if (
+                scheduler in used
+                or event.at.node in stepped
+                or id(scheduler) in given
+                or scheduler.fields.get("*escaped")
+            ):
                 continue
             if is_handed_out(facts, scheduler):
                 continue

@@ -149,6 +149,8 @@ def _is_inside(later: Event, event: Event) -> bool:
 
 
 def _is_recorded_call(later: Event, event: Event) -> bool:
+    if later.kind not in ("forward", "unknown-call"):
+        return False
     if later.value is not event.value or later.info.get("grad") is not True:
         return False
     parts = [part for value in later.arguments for part in tensors_in(value)]

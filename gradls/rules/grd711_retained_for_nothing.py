@@ -221,7 +221,7 @@ def _taken(later: Event) -> tuple[list[Value], list[Node]]:
     given: list[Value | None] = []
     roots: list[Node] = []
     if later.kind == "backward":
-        roots = [later.node]
+        roots = [later.node] if later.node is not None else []
     elif later.kind == "grad-call":
         roots = list(later.nodes)
     elif later.kind in ("return", "yield") and later.alone:

@@ -201,8 +201,10 @@ _PASSES = frozenset(("backward",))
 def _check_dirty(run: Run, context: Instance, result: Value | None, call: Call, leaves: set[Tensor]) -> None:
     """Write down what `mark_dirty` does not allow: inputs that are not returned, and leaves."""
     returned = [] if result is None else tensors_in(result)
+    # By branch, it may be an input that was changed there.
+    parts = {part for value in returned if isinstance(value, Tensor) for part in value.fields.get("parts", (value,))}
     for tensor in context.data.get("dirty", ()):
-        if all(isinstance(part, Tensor) and part is not tensor for part in returned) and returned:
+        if returned and tensor not in parts and all(isinstance(value, Tensor) for value in returned):
             run.event("dirty-not-returned", call.node, tensor, tensor.node)
         elif run.recording is True and tensor in leaves:
             run.event("leaf-write", call.node, tensor, tensor.node, op="mark_dirty", view=False, constant=False)
