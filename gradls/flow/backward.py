@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence as Items
 from typing import TYPE_CHECKING
 
-from gradls.flow import truth, unknown_graphs, ways
+from gradls.flow import flat_slopes, truth, unknown_graphs, ways
 from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
 from gradls.flow.graph import HIDING, Edge, Freed, Node, Write
@@ -345,6 +345,13 @@ def run_grad(run: Run, call: Call) -> Value:
     starts = tensors_in(given) if given is not None else []
     again = _second(roots, starts, targets) if create is True else {}
     results = [_gradient(run, roots, target, starts, call, create, again) for target in targets]
+    if all(is_constant(start) for start in starts):
+        for target, result in zip(targets, results, strict=True):
+            flat = flat_slopes.is_zero_again(roots, target)
+            if flat is not None:
+                run.event("flat-slope", call.node, target, flat)
+            if create is True:
+                flat_slopes.note_slope(result, roots, target)
     if any(name in call.kwargs for name in ("allow_unused", "materialize_grads")):
         _may_be_unused(roots, targets, results)
     if isinstance(inputs, Sequence):

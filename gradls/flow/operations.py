@@ -15,7 +15,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.contents import host_history, is_plain, opaque, requires_grad_in, tensors_in
 from gradls.flow.graph import At, Cut, Edge, Node, Saved, edge, saved
 from gradls.flow.paths import Path
-from gradls.flow.second_order import about_edges
+from gradls.flow.second_order import about_edges, is_constant
 from gradls.flow.values import NONE, OVERWRITTEN, Choice, Class, Host, Instance, Sequence, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ def _output(
             node.frees = any(requires_grad_in(bound.get(name)) for name in op.frees_when)
         elif op.differentiable <= op.frees_when:
             node.frees = None
-    if output.gradient == "zero":
+    if output.gradient == "zero" or _samples_nearest(op, bound):
         node.zero = True
     elif output.gradient == "raises":
         node.label = "raises"
@@ -288,6 +288,15 @@ def _output(
         if exact == "float64" or not (run.casting or run.alone):
             tensor.fields["exact"] = exact
     return tensor
+
+
+def _samples_nearest(op: Op, bound: dict[str, Value]) -> bool:
+    """Does `grid_sample` take the nearest pixels of an image that needs no gradient? Where they are taken from makes no
+    difference until it is half a pixel."""
+    if op.name not in ("grid_sample", "grid_sampler"):
+        return False
+    mode, image = bound.get("mode"), bound.get("input")
+    return isinstance(mode, Host) and mode.value == "nearest" and image is not None and is_constant(image)
 
 
 def _gradient_of_output(

@@ -129,7 +129,20 @@ def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Va
         found = _own_operator(run, left, f"__{name}__", right, node)
         if found is not None:
             return found
+    if kind in _OF_NUMBERS and (_is_setting(left) or _is_setting(right)):
+        history = [*host_history(left), *host_history(right)]
+        if history:
+            edges = [Edge(item, False) for item in history]
+            return Host("number", node=cut_node(run, "number", name, edges, run.at(node)))
     return unknown_operation(run, name, [left, right], node, pure=True)
+
+
+_OF_NUMBERS = frozenset((ast.Add, ast.Sub, ast.Mult, ast.Div))
+
+
+def _is_setting(value: Value) -> bool:
+    """Is it a number as far as it is computed with: an option of the program, or a size?"""
+    return type(value) is Unknown and value.origin == "metadata" and value.plain
 
 
 _ALIASES = frozenset(("data", "detach", "state_dict"))

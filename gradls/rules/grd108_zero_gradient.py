@@ -23,7 +23,9 @@ class ZeroGradient(Rule):
     `round`, `floor`, `ceil`, `trunc`, `sign` and their kind as the only way from parameters to a loss; and a sum such
     as `x + (x.round() - x)`, in which the rest of the gradient is added and taken away again: a straight-through
     estimator without its `detach()`, or the ratio of a policy to itself, whose older log-probability has a gradient.
-    As information, a term of a loss with no other gradient than such a one, where other terms train the parameters.
+    The second derivative, with respect to its input, of a network whose activations are piecewise linear (ReLU), as a
+    differential equation asks for it, and what chooses the pixels that `grid_sample(mode="nearest")` takes. As
+    information, a term of a loss with no other gradient than such a one, where other terms train the parameters.
 
     ## Why it matters
     These functions are flat, so autograd multiplies by zero. Nothing raises, every `grad` is there, and all of them
@@ -62,6 +64,16 @@ class ZeroGradient(Rule):
     loss = -(ratio * advantages).mean()
     loss.backward()
     assert not policy.weight.grad.any()
+    ```
+
+    ```python
+    import torch
+
+    net = torch.nn.Sequential(torch.nn.Linear(1, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    x = torch.rand(5, 1, requires_grad=True)
+    (slope,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
+    (bend,) = torch.autograd.grad(slope.sum(), x, create_graph=True)
+    assert not bend.any()
     ```
 
     ## Use instead
@@ -134,6 +146,7 @@ class ZeroGradient(Rule):
                 yield self.finding(place(node.at), message, [backward_step(facts, event)], fixes, severity)
         if sums:
             yield from self._of_terms(facts, told)
+        yield from self._of_slopes(facts)
         for event, flat in facts.each(_of_unknown):
             if flat.at is not None and not (flat in blocked and blocked[flat][1]):
                 message = (
@@ -141,6 +154,19 @@ class ZeroGradient(Rule):
                 )
                 story = [backward_step(facts, event)]
                 yield self.finding(place(flat.at), message, story, severity=Severity.INFORMATION)
+
+    def _of_slopes(self, facts: Facts) -> Iterator[Finding]:
+        """Second derivatives of what is piecewise linear."""
+        for event in {event.at.node: event for event in facts.of("flat-slope")}.values():
+            first = event.node
+            if event.caught or first is None or first.at is None:
+                continue
+            message = (
+                f"{code(facts, event.at.node)} is zero everywhere: what {code(facts, first.at.node)} differentiates is "
+                "piecewise linear, as networks of ReLU are, and has a slope that does not change. Take a smooth "
+                "activation, such as `tanh` or `SiLU`"
+            )
+            yield self.finding(place(event.at), message, [Step(place(first.at), "this is the first derivative")])
 
     def _of_terms(self, facts: Facts, told: set[Tensor]) -> Iterator[Finding]:
         """A term of a loss that has no other gradient than one which cancels itself: the commitment of a second

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 
 from gradls.autograd.optimizers import OptimizerSpec, find_optimizer
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import Host, Instance, Lib, Mapping, Sequence, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.words import place
+from gradls.rules.words import owners, place
 
 _NOT_NEGATIVE = ("lr", "weight_decay", "eps", "momentum")
 
@@ -20,9 +20,9 @@ class OptimizerOptions(Rule):
     ## What it finds
     Literal options out of their range, such as a negative learning rate; options that exclude each other, also a tensor
     as the learning rate with `foreach=True`; and an optimizer over an embedding with sparse gradients that it cannot
-    apply, or decay. As a warning, a group of parameters with an option under another name than the optimizer has for
-    it, such as `learning_rate`; and parameters in float16 for an optimizer that divides by the root of squares, whose
-    `eps` is 0 there.
+    apply, or decay, or one that applies no others. As a warning, a group of parameters with an option under another
+    name than the optimizer has for it, such as `learning_rate`; and parameters in float16 for an optimizer that divides
+    by the root of squares, whose `eps` is 0 there.
 
     ## Why it matters
     Making the optimizer raises; with sparse gradients, its first step does. A group may hold whatever the program wants
@@ -39,6 +39,7 @@ class OptimizerOptions(Rule):
         RuntimeError: Adam does not support sparse gradients, please consider SparseAdam instead
         RuntimeError: add(sparse, dense) is not supported. Use add(dense, sparse) instead.
         RuntimeError: weight_decay option is not compatible with sparse gradients
+        RuntimeError: SparseAdam does not support dense gradients, please consider Adam instead
 
     ## Example
     ```python
@@ -83,6 +84,15 @@ class OptimizerOptions(Rule):
     model(torch.tensor([[0.0, 1.0, 1.0]]).half()).sum().backward()
     optimizer.step()
     assert model.weight.isnan().any()
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Embedding(5, 3, sparse=True), torch.nn.Linear(3, 1))
+    optimizer = torch.optim.SparseAdam(model.parameters())
+    model(torch.tensor([0])).sum().backward()
+    optimizer.step()  # raises RuntimeError: SparseAdam does not support dense gradients
     ```
 
     ## Use instead
@@ -156,6 +166,8 @@ class OptimizerOptions(Rule):
                 yield from found
             if spec.sparse == "raises" or (spec.sparse == "works" and _decays(made.get(event.value), spec)):
                 yield from self._of_sparse(event, spec, made.get(event.value), reached)
+            elif spec.sparse == "needed":
+                yield from self._of_dense(event, spec, made.get(event.value), reached)
 
     def _of_options(self, event: Event, spec: OptimizerSpec) -> Iterator[Finding]:
         given: dict[str, Value] = dict(zip(spec.init, event.call.args, strict=False)) | event.call.kwargs
@@ -239,12 +251,27 @@ class OptimizerOptions(Rule):
             )
             story = [Step(place(owner.at), "the embedding is made sparse here")] if owner.at is not None else []
             story += [Step(place(made.at), "the optimizer is made here")] if made is not None else []
-            owners = dict.fromkeys(one.owner for one in event.parameters if one.owner is not None)
-            made_at = [one.at for one in owners if one.at is not None and _is_sparse(one)]
+            layers = dict.fromkeys(one.owner for one in event.parameters if one.owner is not None)
+            made_at = [one.at for one in layers if one.at is not None and _is_sparse(one)]
             dense = edits.together(*(edits.set_keyword(place(at), "sparse", "False") for at in dict.fromkeys(made_at)))
             fixes = [Fix("Make the gradients of the embedding dense", Safety.SUGGESTED, dense)] if made_at else []
             yield self.finding(place(event.at), message, story, fixes)
             return
+
+    def _of_dense(
+        self, event: Event, spec: OptimizerSpec, made: Event | None, reached: set[Tensor]
+    ) -> Iterator[Finding]:
+        """An optimizer that takes nothing but the gradients of sparse embeddings."""
+        dense = next((t for t in event.parameters if t in reached and t.owner is not None and _is_dense(t.owner)), None)
+        if dense is None:
+            return
+        name = spec.name.rpartition(".")[2]
+        message = (
+            f"`{name}` cannot apply the gradient of {owners([dense])}, which is not sparse, and raises; give it only "
+            "the embeddings with `sparse=True`, and the rest to another optimizer"
+        )
+        story = [Step(place(made.at), "the optimizer is made here")] if made is not None else []
+        yield self.finding(place(event.at), message, story)
 
 
 _DIVIDING = frozenset(("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "Adagrad"))
@@ -297,6 +324,14 @@ def _decays(made: Event | None, spec: OptimizerSpec) -> bool:
 def _is_sparse(owner: Instance) -> bool:
     value = owner.data.get("options", {}).get("sparse")
     return isinstance(value, Host) and value.value is True
+
+
+def _is_dense(owner: Instance) -> bool:
+    """Is it a layer whose weights certainly get gradients that are not sparse?"""
+    if not isinstance(owner.cls, Lib):
+        return False
+    sparse = owner.data.get("options", {}).get("sparse")
+    return sparse is None or (isinstance(sparse, Host) and sparse.value is False)
 
 
 def _known(value: Value) -> object:

@@ -7,7 +7,7 @@ from gradls.autograd.modules import find_module
 from gradls.autograd.ops import find_op
 from gradls.flow.facts import Facts
 from gradls.flow.hooks import HOOKS
-from gradls.flow.values import Bound, Instance, Lib, Tensor, Value
+from gradls.flow.values import Bound, Instance, Lib, Tensor, Unknown, Value
 from gradls.rules.finding import Finding, Severity, Tag
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -109,7 +109,8 @@ class ResultThrownAway(Rule):
             records = facts.calls.get(node.value, ())
             if not records or _is_tried(facts, node) or _is_of_something_new(facts, node.value):
                 continue
-            if all(_does_nothing(*record) for record in records) and not _is_timed(facts, node.value):
+            nothing = all(_does_nothing(*record) or _is_of_unknown(node.value, record[0]) for record in records)
+            if nothing and not _is_timed(facts, node.value):
                 seen.add(node)
                 message = f"{code(facts, node)} changes nothing, and its result is not used: assign it"
                 yield self.finding(place(event.at), message)
@@ -167,6 +168,21 @@ def _is_tried(facts: Facts, node: ast.AST) -> bool:
             return True
         node, outer = outer, facts.parent(outer)
     return False
+
+
+def _is_of_unknown(call: ast.Call, function: Value) -> bool:
+    """Is it a method of the `data` or the `grad` of something unknown which tensors have, and have another for writing
+    in place? A set that is called `data` is added to, too, but one thing at a time."""
+    written = call.func
+    if not isinstance(function, Unknown) or not isinstance(written, ast.Attribute):
+        return False
+    if not isinstance(written.value, ast.Attribute) or written.value.attr not in ("data", "grad"):
+        return False
+    name = written.attr
+    plain, inplace = find_op(f"torch.Tensor.{name}"), find_op(f"torch.Tensor.{name}_")
+    if plain is None or plain.inplace or inplace is None or not inplace.inplace:
+        return False
+    return name != "add" or written.value.attr == "grad" or len(call.args) + len(call.keywords) == 2
 
 
 def _does_nothing(function: Value, call: object, result: Value) -> bool:

@@ -177,3 +177,26 @@ class Net(L.LightningModule):
 )
 def test_what_lightning_is_not_given(step: str, configure: str, found: list[tuple[str, str]]) -> None:
     assert reported("GRD615", textwrap.dedent(LIGHTNING.format(step=step, configure=configure))) == found
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("p.data.add(p.grad, alpha=-0.1)", True),
+        ("p.data.mul(0.9)", True),
+        ("p.grad.data.clamp(-1, 1)", True),
+        ("p.grad.add(p)", True),
+        ("p.data.add_(p.grad, alpha=-0.1)", False),
+        ("p.grad.data.clamp_(-1, 1)", False),
+        ("model.data.add(p)", False),
+        ("model.data.update(p)", False),
+        ("model.data.copy(p)", False),
+    ],
+)
+def test_what_only_computes_with_the_data_of_a_parameter(statement: str, found: bool) -> None:
+    snippet = f"""
+    def change(model):
+        for p in model.parameters():
+            {statement}
+    """
+    assert reported("GRD616", snippet) == ([("information", statement)] if found else [])
