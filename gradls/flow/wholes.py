@@ -6,6 +6,9 @@ from gradls.flow.values import Unknown, Value
 
 VIEWED = ("viewed",)
 """The slot of what something shares its memory with."""
+
+DATA_OF = ("data of",)
+"""The field of the `data` of something unknown that says whose it is."""
 PART = ("part",)
 """The slot of what something is an item of, by a slice or by what is not known."""
 

@@ -27,8 +27,9 @@ class FlagNobodyReads(Rule):
 
     ## What it finds
     `module.requires_grad = False`, a misspelt flag such as `parameter.require_grad = False`, and
-    `optimizer.lr = 0.01`. The mode of a model, `model.training = False`, which its layers do not see. A misspelt
-    keyword or method (`torch.zeros(3, require_grad=True)`), which raises, too.
+    `optimizer.lr = 0.01`; and `parameter.data.requires_grad = False`, which is the flag of a tensor that nobody keeps.
+    The mode of a model, `model.training = False`, which its layers do not see. A misspelt keyword or method
+    (`torch.zeros(3, require_grad=True)`), which raises, too.
 
     ## Why it matters
     Python makes a new attribute of the object and says nothing. The layer that was to be frozen goes on training, and
@@ -55,6 +56,14 @@ class FlagNobodyReads(Rule):
     model = torch.nn.Linear(3, 1)
     for parameter in model.parameters():
         parameter.require_grad = False
+    assert model.weight.requires_grad
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    model.weight.data.requires_grad = False
     assert model.weight.requires_grad
     ```
 
@@ -133,6 +142,7 @@ class FlagNobodyReads(Rule):
                 fix = Fix(f"Rename to {meant}", Safety.SAFE, edits.rename_attribute(place(event.at), meant))
                 yield self.finding(place(event.at), message, (), [fix])
         yield from facts.each(self._of_calls)
+        yield from facts.each(self._of_data)
 
     def _of_modules(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("attribute-set"):
@@ -146,6 +156,21 @@ class FlagNobodyReads(Rule):
             known = known or _is_from(event.value, _MODULES)
             if event.name == "requires_grad" and known and not _is_told_apart(event.value):
                 yield from self._of_module(facts, event)
+
+    def _of_data(self, facts: Facts) -> Iterable[Finding]:
+        """`parameter.data.requires_grad = False`: `data` gives another tensor each time."""
+        for event in facts.of("requires-grad-set", "unknown-flag-set"):
+            node = event.at.node
+            target = _receiver(node.func if isinstance(node, ast.Call) else node)
+            if not isinstance(target, ast.Attribute) or target.attr != "data" or not _is_dropped(facts, event):
+                continue
+            owner = facts.segment(target.value)
+            message = (
+                f"`{owner}.data` is another tensor each time it is asked for, and this sets the flag of one that "
+                f"nobody has: `{owner}` keeps its own"
+            )
+            fix = Fix(f"Set the flag of {owner}", Safety.SAFE, edits.remove_call(Place(event.at.source, target)))
+            yield self.finding(place(event.at), message, (), [fix])
 
     def _of_modes(self, facts: Facts) -> Iterable[Finding]:
         """`model.training = False`, which the layers in the model do not see."""
@@ -282,6 +307,15 @@ def _of_optimizers(facts: Facts) -> Iterator[Event]:
     for event in facts.of("attribute-set"):
         if isinstance(event.value, Instance) and event.value.path.startswith("torch.optim."):
             yield event
+
+
+def _is_dropped(facts: Facts, event: Event) -> bool:
+    """Is a flag set of a tensor, or of an element of `parameters()`, and not of what a method gives on?"""
+    if event.kind == "unknown-flag-set":
+        return _is_from(event.owner, _PARAMETERS)
+    if event.node is None or event.node.op != "data":
+        return False
+    return not event.method or isinstance(facts.parent(event.at.node), ast.Expr)
 
 
 def _misspelt(facts: Facts) -> Iterator[tuple[Event, str]]:

@@ -1,7 +1,7 @@
 """GRD705."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradls.autograd.modules import find_module
 from gradls.flow.facts import Event, Facts
@@ -112,6 +112,8 @@ class EvalModeLeftOn(Rule):
                     yield self._report(facts, event, trained)
                 elif trained is not None and _has_unknown_parts(facts, event.modules):
                     yield self._report_unknown(facts, event, trained)
+                elif trained is None and any(_depends_on_mode(module) for module in event.modules):
+                    yield from self._from_the_first(facts, number, event)
         yield from self._of_unknown(facts)
 
     def _of_unknown(self, facts: Facts) -> Iterable[Finding]:
@@ -139,6 +141,34 @@ class EvalModeLeftOn(Rule):
             "dropout and batch normalization are in evaluation mode; call `train()`"
         )
         return self.finding(place(event.at), message, [Step(place(trained.at), "this trains it in evaluation mode")])
+
+    def _from_the_first(self, facts: Facts, number: int, event: Event) -> Iterator[Finding]:
+        """What is called in each round before the model is trained, an attack on it perhaps, puts it into evaluation
+        mode, and nothing ever calls `train()`."""
+        assert isinstance(event.value, Instance)
+        leaves: set[Tensor] = set(leaves_of(event.value))
+        modules = set(event.modules)
+        if any(other.mode is not False and modules & set(other.modules) for other in facts.of("train-mode")):
+            return
+        around = {function.node for _, function in event.callers()}
+        for index, other in enumerate(facts.events[number + 1 :], number + 1):
+            if other.kind != "backward" or other.node is None or not other.reached & leaves:
+                continue
+            if not loops_of(event.path) & loops_of(other.path):
+                return
+            if not around - {function.node for _, function in other.callers()}:
+                continue  # It is of what is called, as the gradient for an attack is.
+            if _is_applied(facts, index, other.reached & leaves):
+                yield self._report_first(facts, event, other)
+            return
+
+    def _report_first(self, facts: Facts, event: Event, trained: Event) -> Finding:
+        message = (
+            f"{code(facts, event.at.node)} is not undone before {code(facts, trained.at.node)}, and nothing calls "
+            "`train()`: dropout and batch normalization are in evaluation mode whenever the model is trained"
+        )
+        story = [Step(place(trained.at), "this trains it in evaluation mode")]
+        return self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
 
     def _trained_after(self, facts: Facts, number: int, event: Event) -> Event | None:
         """A backward that trains the model in evaluation mode, and trained it in training mode in an earlier round."""

@@ -28,6 +28,7 @@ from gradls.flow.values import (
     Value,
     is_none,
 )
+from gradls.flow.wholes import DATA_OF
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -60,6 +61,7 @@ def data_of_unknown(run: Run, value: Unknown, node: ast.expr) -> Value:
             cut.label = "data"
             cut.fields["value"] = found
             found.fields["node",] = cut
+        found.fields[DATA_OF] = value
         value.fields["data"] = found
     return found
 

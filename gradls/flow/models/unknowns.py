@@ -15,7 +15,7 @@ from gradls.flow.models.modules import parameters_of
 from gradls.flow.models.registry import method, setter
 from gradls.flow.operations import bind, cut_node, unknown_operation
 from gradls.flow.values import FILLED, Host, Instance, Tensor, Unknown, Value
-from gradls.flow.wholes import VIEWED
+from gradls.flow.wholes import DATA_OF, VIEWED
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -105,6 +105,8 @@ def requires_grad_(run: Run, receiver: Unknown, call: Call) -> Value:
 def set_requires_grad(run: Run, receiver: Unknown, value: Value, target: ast.expr) -> None:
     doubt_flags(run, receiver)
     flag = truth.truth(run, value)
+    if isinstance(receiver.fields.get(DATA_OF), Unknown):
+        run.event("unknown-flag-set", target, receiver, flag=flag, owner=receiver.fields[DATA_OF])
     if isinstance(target, ast.Attribute) and flag is True:
         _made_to_require_grad(run, receiver, target.value, target)
     elif flag is None:
