@@ -1,20 +1,22 @@
 """GRD613."""
 
+import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Instance, Sequence, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import is_handed_out, loops_of
-from gradls.rules.words import place
+from gradls.rules.training_order import is_handed_out, loops_of, order_of
+from gradls.rules.words import code, place
 
 
 class UnusedScheduler(Rule):
     """A learning rate scheduler that never takes a step.
 
     ## What it finds
-    A scheduler that is made for an optimizer which steps in a loop, and on which `step()` is called nowhere.
+    A scheduler that is made for an optimizer which steps in a loop, and on which `step()` is called nowhere. And one
+    that goes on stepping where another optimizer has taken the place of its own, for a second stage of the training.
 
     ## Why it matters
     The learning rate stays at its first value. With a warm-up that is a very small one.
@@ -34,6 +36,22 @@ class UnusedScheduler(Rule):
         model(torch.randn(8, 3)).pow(2).mean().backward()
         optimizer.step()
     assert optimizer.param_groups[0]["lr"] == 0.1
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1)
+    for stage in range(2):
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.randn(8, 3)).pow(2).mean().backward()
+            optimizer.step()
+            scheduler.step()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    assert optimizer.param_groups[0]["lr"] == 0.01
     ```
 
     ## Use instead
@@ -109,11 +127,57 @@ class UnusedScheduler(Rule):
             )
             if step is not None and not any(facts.of("unknown-step")):
                 yield self._report(event, scheduler, step)
+        yield from self._of_old(facts, made)
+
+    def _of_old(self, facts: Facts, made: list[Event]) -> Iterable[Finding]:
+        """Schedulers that step beside an optimizer that was made in the place of their own."""
+        order = order_of(facts)
+        numbers = {
+            event.value: number
+            for number, event in facts.numbered("optimizer-made")
+            if isinstance(event.value, Instance)
+        }
+        scheduled = {event.optimizer for event in made}
+        told: set[ast.AST] = set()
+        for event in made:
+            old = event.optimizer
+            if not isinstance(old, Instance) or old not in numbers or old.fields.get("*escaped"):
+                continue
+            last = max((m.number for m in order.moments if m.kind == "step" and m.event.value is old), default=-1)
+            for new, number in numbers.items():
+                late = number > max(last, numbers[old]) and new not in scheduled
+                if not late or not set(order.parameters.get(old, ())) & set(order.parameters.get(new, ())):
+                    continue
+                steps = [m.event for m in order.moments if m.kind == "step" and m.event.value is new]
+                stale = _beside(facts, event.value, number, steps)
+                if stale is not None and stale.at.node not in told:
+                    told.add(stale.at.node)
+                    yield self._report_old(facts, stale, order.made[old], order.made[new])
+
+    def _report_old(self, facts: Facts, stale: Event, old: Event, new: Event) -> Finding:
+        message = (
+            f"{code(facts, stale.at.node)} changes the rate of the optimizer that this scheduler was made for, which "
+            "steps no more: the one that has taken its place keeps its rate. Make a scheduler for that one"
+        )
+        story = [
+            Step(place(old.at), "the scheduler is for the optimizer that is made here"),
+            Step(place(new.at), "this one takes its place"),
+        ]
+        return self.finding(place(stale.at), message, story)
 
     def _report(self, event: Event, scheduler: Instance, step: Event) -> Finding:
         what = f"`{scheduler.name}.step()`" if scheduler.name else "`step()` of this scheduler"
         message = f"{what} is never called: the learning rate stays what it is"
         return self.finding(place(event.at), message, [Step(place(step.at), "the optimizer steps here")])
+
+
+def _beside(facts: Facts, scheduler: object, number: int, steps: list[Event]) -> Event | None:
+    """The step of a scheduler after the event with this number, in a loop with one of `steps`."""
+    for later, event in facts.numbered("scheduler-step"):
+        beside = any(loops_of(event.path) & loops_of(step.path) for step in steps)
+        if later > number and event.value is scheduler and beside:
+            return event
+    return None
 
 
 def _given(event: Event) -> list[int]:
