@@ -279,7 +279,7 @@ class MissingZeroGrad(Rule):
                 continue
             if isinstance(event.value, Instance) and not backward.event.at.source is event.at.source is facts.source:
                 continue  # What lies between may clear them, which its own file says.
-            if is_cleared_in_round(facts, order, moment):
+            if is_cleared_in_round(facts, order, moment, backward):
                 continue
             written = receiver_of(event.at.node)
             name = facts.segment(written) if written is not None else "optimizer"

@@ -1,12 +1,14 @@
 """GRD619."""
 
+import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.paths import loops_of, times, times_at_least
+from gradls.flow.paths import Round, loops_of, times, times_at_least
 from gradls.flow.values import Instance
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.training_order import rounds_of
 from gradls.rules.words import code, place
 
 
@@ -15,7 +17,9 @@ class ScheduleAtItsEnd(Rule):
 
     ## What it finds
     `OneCycleLR` with a known number of steps, and a loop of known length in which it is stepped more often. As
-    information, one that has as many steps as the outer of two loops has rounds, and is stepped in the inner one.
+    information, one that has as many steps as the outer of two loops has rounds, and is stepped in the inner one; and
+    `CosineAnnealingLR`, `StepLR` and the like whose length is written with the number of epochs, as `T_max=epochs` is,
+    and which are stepped for each batch.
 
     ## Why it matters
     The schedule has a last step. It is often made with the number of epochs and stepped for each batch, or made
@@ -85,6 +89,7 @@ class ScheduleAtItsEnd(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for made in facts.of("scheduler-made"):
+            yield from self._of_epochs(facts, made)
             total = _total(made)
             if total is None or made.value.fields.get("*escaped"):  # type: ignore[union-attr]
                 continue
@@ -113,6 +118,70 @@ class ScheduleAtItsEnd(Rule):
                 story = [Step(place(made.at), "the schedule is made here")]
                 yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
                 return
+
+    def _of_epochs(self, facts: Facts, made: Event) -> Iterator[Finding]:
+        """Planned with the number of rounds of the outer of two loops, and stepped in each round of the inner one."""
+        length = _length(made)
+        if length is None:
+            return
+        for event in facts.of("scheduler-step"):
+            if event.value is not made.value or event.call.values or event.path is None:
+                continue
+            around = [getattr(one.loop, "statement", None) for one in rounds_of(event.path)]
+            outer = next((loop for loop in around[:-1] if _is_written_with(length, _count(loop))), None)
+            if outer is None or not isinstance(event.path[1], Round) or _count(around[-1]) is not None:
+                continue
+            what = facts.source_of(made.at.node).segment(length)
+            message = (
+                f"{code(facts, event.at.node)} is called for each round of the inner loop, and the schedule is as long "
+                f"as the outer one, `{what}`: it is through in the first round of that. Step it there, or plan it in batches"
+            )
+            story = [Step(place(made.at), "the schedule is made here")]
+            yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+            return
+
+
+_LENGTHS = {
+    "CosineAnnealingLR": (1, "T_max"),
+    "StepLR": (1, "step_size"),
+    "PolynomialLR": (1, "total_iters"),
+    "LinearLR": (3, "total_iters"),
+    "ConstantLR": (2, "total_iters"),
+}
+"""Where the length of a schedule is given."""
+
+
+def _length(made: Event) -> ast.expr | None:
+    """The expression that says how long a schedule is."""
+    node = made.at.node
+    if not isinstance(made.value, Instance) or not isinstance(node, ast.Call) or made.value.fields.get("*escaped"):
+        return None
+    index, name = _LENGTHS.get(made.value.path.rpartition(".")[2], (-1, ""))
+    named = next((keyword.value for keyword in node.keywords if keyword.arg == name), None)
+    return named if named is not None or not 0 <= index < len(node.args) else node.args[index]
+
+
+def _count(loop: object) -> ast.expr | None:
+    """How many rounds a loop has, if that is written: `epochs` of `for epoch in tqdm(range(epochs))`."""
+    given = loop.iter if isinstance(loop, (ast.For, ast.AsyncFor)) else None
+    for _ in range(3):
+        if not isinstance(given, ast.Call) or not given.args:
+            return None
+        name = getattr(given.func, "attr", getattr(given.func, "id", ""))
+        if name in ("range", "trange"):
+            return given.args[min(1, len(given.args) - 1)]
+        given = given.args[0] if name in ("tqdm", "track") else None
+    return None
+
+
+def _is_written_with(length: ast.expr, count: ast.expr | None) -> bool:
+    """Is a length the number of rounds, or a part of it, and not multiplied by another?"""
+    if count is None or isinstance(count, ast.Constant):
+        return False
+    if any(isinstance(part, (ast.Mult, ast.Call)) for part in ast.walk(length)):
+        return False
+    written = ast.dump(count)
+    return any(ast.dump(part) == written for part in ast.walk(length) if isinstance(part, ast.expr))
 
 
 def _number(total: int) -> str:

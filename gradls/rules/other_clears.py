@@ -10,12 +10,13 @@ from gradls.flow.values import Function, Instance, Unknown, Value
 from gradls.rules.training_order import CLEARS, Moment, Order, is_vague_optimizer, loops_of, rounds_of
 
 
-def is_cleared_in_round(facts: Facts, order: Order, step: Moment) -> bool:
-    """May the gradients that a step in a loop applies be cleared in each round?"""
-    rounds = rounds_of(step.event.path)
+def is_cleared_in_round(facts: Facts, order: Order, step: Moment, backward: Moment) -> bool:
+    """May the gradients that a step applies be cleared in each round of the innermost loop in which it and the backward
+    stand?"""
+    rounds = [one for one in rounds_of(step.event.path) if id(one.loop) in loops_of(backward.event.path)]
     if not rounds:
         return True
-    loop = id(rounds[0].loop)
+    loop = id(rounds[-1].loop)
     clears = (moment for moment in order.moments if moment.kind == "clear" and loop in loops_of(moment.event.path))
     return any(_may_be_of(order, clear, step) for clear in clears) or _says_zero(facts, order)
 

@@ -80,3 +80,18 @@ def test_one_optimizer_by_two_names() -> None:
                 optimizer.step()
     """
     assert reported("GRD601", snippet) == []
+
+
+def test_a_clear_before_the_inner_of_two_loops() -> None:
+    snippet = """
+    def train(model, criterion, optimizer, loader, epochs):
+        for epoch in range(epochs):
+            {outer}
+            for x, y in loader:
+                {inner}
+                criterion(model(x), y).backward()
+                optimizer.step()
+    """
+    clear = "optimizer.zero_grad()"
+    assert len(reported("GRD601", snippet.format(outer=clear, inner="pass"))) == 1
+    assert reported("GRD601", snippet.format(outer="pass", inner=clear)) == []
