@@ -134,7 +134,7 @@ class ScheduleAtItsEnd(Rule):
             what = facts.source_of(made.at.node).segment(length)
             message = (
                 f"{code(facts, event.at.node)} is called for each round of the inner loop, and the schedule is as long "
-                f"as the outer one, `{what}`: it is through in the first round of that. Step it there, or plan it in batches"
+                f"as the outer one, `{what}`: it is through in the first round of that. Step it there, or plan batches"
             )
             story = [Step(place(made.at), "the schedule is made here")]
             yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
