@@ -131,6 +131,11 @@ def write_in_place(place: Place, torch_name: str = "torch") -> Edits:
     return _later("edits_updates", "write_in_place", place, torch_name)
 
 
+def set_in_groups(place: Place, name: str) -> Edits:
+    """The statement `optimizer.lr = value` becomes a loop that sets `name` in each group of the optimizer."""
+    return _later("edits_updates", "set_in_groups", place, name)
+
+
 def move_into(place: Place, block: Place) -> Edits:
     """Move a statement, and those behind it that use the names that it binds, to the start of the body of a loop or a
     function that follows in the same block. Nothing where that would leave a name without a value."""

@@ -56,6 +56,19 @@ def write_in_place(place: Place, torch_name: str) -> list[TextEdit]:
     return [*import_of_torch(place, torch_name), *made] if made else []
 
 
+def set_in_groups(place: Place, name: str) -> list[TextEdit]:
+    found = Statement.holding(place)
+    statement = found.node if found else None
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    if found is None or not isinstance(statement, ast.Assign) or not isinstance(target, ast.Attribute):
+        return []
+    if not found.owns_lines or "#" in found.text:
+        return []
+    source, inner = place.source, found.indent + indentation_unit(place.source)
+    lines = f"for group in {source.segment(target.value)}.param_groups:{newline_of(source)}"
+    return changed(source, found.start, found.end, f'{lines}{inner}group["{name}"] = {source.segment(statement.value)}')
+
+
 def _in_place(place: Place, update: Update) -> str:
     return f"{update.name} {update.operator}= {place.source.segment(update.change)}"
 

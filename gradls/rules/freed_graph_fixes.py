@@ -45,7 +45,11 @@ def computed_before(facts: Facts, event: Event, node: Node, closure: ast.AST | N
 def carried_over(facts: Facts, event: Event, node: Node) -> Sequence[Fix]:
     """The fixes for a value that is carried from one round to the next with its graph."""
     if _is_rebound_leaf(facts, node):
-        return ()
+        statement = facts.statement(node.at.node) if node.at is not None else None
+        if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+            return ()
+        build = edits.write_in_place(Place(facts.source_of(statement), statement), facts.torch_name)
+        return [Fix(f"Write into `{facts.segment(statement.targets[0])}`", Safety.SUGGESTED, build)]
     for stored in facts.of("append", "attribute-set"):
         found = _stored(facts, stored, node)
         if found is not None:
@@ -117,6 +121,10 @@ def binding(facts: Facts, node: Node) -> ast.Assign | None:
     statement = facts.statement(node.at.node) if node.at is not None else None
     if isinstance(statement, ast.Assign) and node.at is not None and statement.value is node.at.node:
         return statement if len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name) else None
+    for call, records in facts.calls.items():
+        above = facts.parent(call) if any(getattr(result, "node", None) is node for _, _, result in records) else None
+        if isinstance(above, ast.Assign) and len(above.targets) == 1 and isinstance(above.targets[0], ast.Name):
+            return above
     return None
 
 

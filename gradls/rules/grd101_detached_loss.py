@@ -134,8 +134,11 @@ def _to_host(facts: Facts, node: ast.AST) -> tuple[ast.AST, str]:
 
 def _is_kept_in_list(facts: Facts, lost: Lost) -> bool:
     """Does a list get what was cut off, or a part of it?"""
+    function = facts.function(lost.cut.cut.at.node) if lost.cut.cut is not None else None
     for event in facts.of("append"):
         value = event.appended
-        if isinstance(value, Tensor) and any(node is lost.cut for node in walk(value.node)):
+        if not isinstance(value, Tensor) or facts.function(event.at.node) is not function:
+            continue
+        if any(node is lost.cut for node in walk(value.node)):
             return True
     return False

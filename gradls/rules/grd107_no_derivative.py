@@ -7,7 +7,8 @@ from gradls.autograd.ops import find_op
 from gradls.flow.facts import Facts
 from gradls.flow.lost import Lost
 from gradls.flow.values import Tensor, Value
-from gradls.rules.finding import Finding, Fix, Place, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.histories import all_between
 from gradls.rules.lost_gradient import LostGradientRule
 from gradls.rules.straight_through import straight_through
@@ -106,7 +107,8 @@ class NoDerivative(LostGradientRule):
 
     ## Fix safety
     Suggested for a comparison that is turned into numbers, as `(x > 0.5).float()`: the same values, with the gradient
-    of `x` passed straight through. None otherwise: which surrogate is right depends on what is meant.
+    of `x` passed straight through; and for the places of the largest numbers, where the numbers fit as well. None
+    otherwise: which surrogate is right depends on what is meant.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/autograd.html#gradients-for-non-differentiable-functions
@@ -140,6 +142,21 @@ class NoDerivative(LostGradientRule):
         return self.finding(finding.place, message, finding.story, _fixes(facts, lost), finding.severity)
 
 
+def _values(facts: Facts, call: ast.Call, lost: Lost) -> list[Fix]:
+    """`x.max(1)[1].float()`, which makes numbers of places, becomes `x.max(1)[0].float()`."""
+    place_of, root = facts.parent(call), lost.backward.node
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    if name not in ("max", "min") or not isinstance(place_of, ast.Subscript) or root is None:
+        return []
+    index, outer = place_of.slice, facts.parent(place_of)
+    if not isinstance(index, ast.Constant) or index.value != 1 or getattr(outer, "attr", "") not in ("float", "to"):
+        return []
+    if any(_is_constant(node.op) for node in all_between(root, lost.cut)):
+        return []
+    build = edits.replace_expression(Place(facts.source_of(index), index), "0")
+    return [Fix("Use the values, not their places", Safety.SUGGESTED, build)]
+
+
 def _is_constant(name: str) -> bool:
     """Has an operation no gradient, whatever it is given?"""
     op = find_op(f"torch.{name}")
@@ -152,6 +169,8 @@ def _fixes(facts: Facts, lost: Lost) -> list[Fix]:
     assert lost.cut.cut is not None
     at = lost.cut.cut.at.node
     root = lost.backward.node
+    if isinstance(at, ast.Call):
+        return _values(facts, at, lost)
     if (
         not isinstance(at, ast.Compare)
         or len(at.ops) != 1
@@ -159,7 +178,8 @@ def _fixes(facts: Facts, lost: Lost) -> list[Fix]:
         or root is None
     ):
         return []
-    if any(node.cut is not None or _is_constant(node.op) for node in all_between(root, lost.cut)):
+    others = (node for node in all_between(root, lost.cut) if node.at is None or node.at.node is not at)
+    if any(node.cut is not None or _is_constant(node.op) for node in others):
         return []
     outer = facts.parent(at)
     whole = facts.parent(outer) if isinstance(outer, ast.Attribute) else None

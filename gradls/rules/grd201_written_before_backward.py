@@ -9,6 +9,7 @@ from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import keeper_step, kept, maker, new_tensor_instead, statement_of, written
 from gradls.rules.words import code, place
+from gradls.syntax.walk import walk
 
 
 class WrittenBeforeBackward(Rule):
@@ -104,7 +105,8 @@ class WrittenBeforeBackward(Rule):
 
     ## Fix safety
     Safe where the name is only bound anew (`x += y` becomes `x = x + y`, `inplace=True` goes); suggested where the
-    tensor is a view of another one, which would no longer be changed.
+    tensor is a view of another one, which would no longer be changed, for numbers that are written where a comparison
+    holds, and for rows that a loop writes: what it reads of them is cloned.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/autograd.html#in-place-correctness-checks
@@ -149,7 +151,51 @@ class WrittenBeforeBackward(Rule):
             if isinstance(facts.parent(write.at.node), ast.Expr):
                 return []  # it is there for what it writes
             return [Fix("Take `inplace=True` out", Safety.SAFE, edits.out_of_place(where))]
+        if isinstance(where.node, ast.Assign):
+            return _masked(facts, where) or _cloned_reads(facts, where, event)
         whole = isinstance(where.node, ast.AugAssign) and isinstance(where.node.target, ast.Name)
         alone = tensor is not None and tensor.base is None and len(tensor.family["views"]) == 1
         safety = Safety.SAFE if whole and alone else Safety.SUGGESTED
         return new_tensor_instead(facts, where, safety)
+
+
+def _masked(facts: Facts, where: Place) -> list[Fix]:
+    """`x[mask] = 0.0` becomes `x = x.masked_fill(mask, 0.0)`, where the mask is a comparison."""
+    statement = where.node
+    target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+    if not isinstance(statement, ast.Assign) or not isinstance(target, ast.Subscript):
+        return []
+    if not isinstance(target.value, (ast.Name, ast.Attribute)) or not isinstance(target.slice, ast.Compare):
+        return []
+    number = statement.value.operand if isinstance(statement.value, ast.UnaryOp) else statement.value
+    if not isinstance(number, ast.Constant) or not isinstance(number.value, (int, float)):
+        return []
+    held, mask, value = map(facts.segment, (target.value, target.slice, statement.value))
+    build = edits.together(
+        edits.replace_expression(Place(where.source, target), held),
+        edits.replace_expression(Place(where.source, statement.value), f"{held}.masked_fill({mask}, {value})"),
+    )
+    return [Fix("Make a new tensor with `masked_fill`", Safety.SUGGESTED, build)]
+
+
+def _cloned_reads(facts: Facts, where: Place, event: Event) -> list[Fix]:
+    """A loop that writes one row of a tensor after the other, and computes it from those before: what it reads of it is
+    cloned, so that backward has a tensor of its own to keep."""
+    target = where.node.targets[0] if isinstance(where.node, ast.Assign) else None
+    loop = next((outer for outer in facts.parents(where.node) if isinstance(outer, (ast.For, ast.While))), None)
+    held = target.value if isinstance(target, ast.Subscript) else None
+    inputs = [edge.node.at.node for edge in event.node.edges if edge.node.at is not None] if event.node else []
+    if loop is None or not isinstance(held, ast.Name):
+        return []
+    reads = [
+        part
+        for part in walk(loop)
+        if isinstance(part, ast.Subscript)
+        and isinstance(part.ctx, ast.Load)
+        and isinstance(part.value, ast.Name)
+        and part.value.id == held.id
+    ]
+    if not any(read in inputs for read in reads):
+        return []
+    build = edits.together(*(edits.add_call(Place(where.source, read), ".clone()") for read in reads))
+    return [Fix(f"Clone what is read of `{held.id}`", Safety.SUGGESTED, build)]

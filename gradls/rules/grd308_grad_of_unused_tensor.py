@@ -234,9 +234,12 @@ def _marked(facts: Facts) -> Sequence[Fix]:
             made = target.node.at
             if flag is not False:
                 continue
-            if made is None or target.node.edges or target.dtype in ("int", "bool"):
+            statement = facts.statement(made.node) if made is not None else None
+            if made is None or not isinstance(statement, ast.Assign):
                 return ()
-            if not isinstance(made.node, ast.Call):
+            if made.node not in (statement.value, *getattr(statement.value, "elts", ())):
+                return ()
+            if target.dtype in ("int", "bool") or not isinstance(made.node, (ast.Call, ast.BinOp)):
                 return ()
             builders.setdefault(made.node, edits.add_call(place(made), ".requires_grad_()"))
     title = "Turn `requires_grad` on where " + ("it is made" if len(builders) == 1 else "they are made")

@@ -10,6 +10,7 @@ from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import called, prediction, target
 from gradls.rules.rule import Rule
+from gradls.rules.straight_through import argument_of
 from gradls.rules.words import code, place
 
 _IN_PLACE = frozenset(
@@ -81,7 +82,7 @@ class SoftmaxDimension(Rule):
     ```
 
     ## Fix safety
-    Suggested: the dimension of the classes in place of the one that is written. None for a single class.
+    Suggested: the dimension of the classes in place of the one that is written, a sigmoid for a single output.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.log_softmax.html
@@ -108,7 +109,7 @@ class SoftmaxDimension(Rule):
                 f"{code(facts, at.node)} goes along a dimension of size 1: the result is the same whatever goes in, "
                 "and has no gradient; take a sigmoid, or one output for each class"
             )
-            yield self.finding(place(at), message, [Step(place(event.at), "the loss")])
+            yield self.finding(place(at), message, [Step(place(event.at), "the loss")], _sigmoid(facts, node))
         elif event.spec.name == "cross_entropy" and labels is not None and isinstance(labels.value, Tensor):
             again = [other for other in facts.of("loss") if other.at.node is event.at.node]
             if labels.value.dtype == "int" and all(_has_one_class(other) for other in again):
@@ -155,6 +156,20 @@ def _fixes(where: Place, dim: int) -> list[Fix]:
     if written != dim:
         return []
     return [Fix("Use dimension 1", Safety.SUGGESTED, edits.replace_expression(Place(where.source, given[0]), "1"))]
+
+
+def _sigmoid(facts: Facts, node: Node) -> list[Fix]:
+    """`softmax(x, dim=1)` becomes `sigmoid(x)`."""
+    call = node.at.node if node.at is not None else None
+    if node.op != "softmax" or not isinstance(call, ast.Call) or not call.args:
+        return []
+    given = argument_of(facts, call)
+    if given is None:
+        return []
+    build = edits.replace_expression(
+        Place(facts.source_of(call), call), f"{facts.torch_name}.sigmoid({facts.segment(given)})"
+    )
+    return [Fix("Take a sigmoid", Safety.SUGGESTED, build)]
 
 
 def _has_one_class(event: Event) -> bool:

@@ -117,7 +117,7 @@ class FlagNobodyReads(Rule):
     ```
 
     ## Fix safety
-    Safe for flags: what was meant is clear. For an optimizer there is no automatic fix.
+    Safe for flags: what was meant is clear. Suggested for an optimizer, of which all groups get the value.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.requires_grad_
@@ -274,7 +274,12 @@ class FlagNobodyReads(Rule):
             f"an optimizer keeps `{name}` in its groups, and does not read {code(facts, event.at.node)}: nothing "
             f'changes; set `group["{name}"]` for each `group` in `param_groups`'
         )
-        yield self.finding(place(event.at), message)
+        statement, owner = facts.statement(event.at.node), _receiver(event.at.node)
+        fixes = []
+        if isinstance(statement, ast.Assign) and statement.targets == [event.at.node] and owner is not None:
+            build = edits.set_in_groups(Place(event.at.source, statement), name)
+            fixes.append(Fix("Set it in each group", Safety.SUGGESTED, build))
+        yield self.finding(place(event.at), message, (), fixes)
 
 
 def _has_mode(module: Instance) -> bool:

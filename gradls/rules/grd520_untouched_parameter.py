@@ -1,7 +1,7 @@
 """GRD520."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hiding import may_hide
@@ -10,9 +10,12 @@ from gradls.flow.lost import backwards, lost_gradients, parts_of_unknown
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.reach import walk
 from gradls.flow.values import Instance, Tensor
-from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
+from gradls.rules.freed_graph_fixes import block_of
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
+from gradls.syntax.walk import walk as walk_tree
 
 
 class UntouchedParameter(Rule):
@@ -100,7 +103,8 @@ class UntouchedParameter(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested for a result that is overwritten before anything reads it, by what is computed from the same input: that
+    is computed from the result. None otherwise.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.parallel.DistributedDataParallel.html
@@ -177,7 +181,7 @@ class UntouchedParameter(Rule):
         )
         story = [Step(place(module.at), "the module is made here")] if module.at is not None else []
         story.append(Step(place(step.at), "the optimizer steps the others here"))
-        return self.finding(Place(facts.source_of(call), call), message, story)
+        return self.finding(Place(facts.source_of(call), call), message, story, _passed_on(facts, call))
 
     def _report(self, owner: Instance, tensor: Tensor, step: Event, of_parts: bool = False) -> Finding:
         single = not owner.path and not of_parts
@@ -190,6 +194,48 @@ class UntouchedParameter(Rule):
             "it was made with"
         )
         return self.finding(place(at), message, [Step(place(step.at), "the optimizer steps the others here")])
+
+
+def _passed_on(facts: Facts, call: ast.Call) -> list[Fix]:
+    """For a result that the next statement overwrites with one of the same input, or the next round of a loop does:
+    what overwrites it is given it."""
+    statement = facts.statement(call)
+    name = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+    if not isinstance(statement, ast.Assign) or not isinstance(name, ast.Name) or len(call.args) != 1:
+        return []
+    block, given = block_of(facts, statement), call.args[0]
+    position = next(number for number, item in enumerate(block) if item is statement)
+    source = facts.source_of(statement)
+    following = block[position + 1] if position + 1 < len(block) else None
+    if statement.value is call and isinstance(following, ast.Assign) and _names(following.targets) == [name.id]:
+        again = following.value.args if isinstance(following.value, ast.Call) else []
+        same = [part for part in again if ast.dump(part) == ast.dump(given)]
+        if len(same) != 1 or _reads(following.value, name.id):
+            return []
+        build = edits.replace_expression(Place(source, same[0]), name.id)
+        return [Fix(f"Pass `{name.id}` on", Safety.SUGGESTED, build)]
+    loop = facts.parent(statement)
+    if not isinstance(loop, ast.For) or not isinstance(given, ast.Name) or given.id in _names([loop]):
+        return []
+    if _reads(loop, name.id) or name.id in _names([item for item in loop.body if item is not statement]):
+        return []
+    build = edits.together(
+        edits.insert_before(Place(source, loop), f"{name.id} = {given.id}"),
+        edits.replace_expression(Place(source, given), name.id),
+    )
+    return [Fix(f"Pass `{name.id}` on from round to round", Safety.SUGGESTED, build)]
+
+
+def _names(parts: Sequence[ast.AST]) -> list[str]:
+    """The names that are bound in some nodes."""
+    found = (node for part in parts for node in walk_tree(part))
+    return [node.id for node in found if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)]
+
+
+def _reads(part: ast.AST, name: str) -> bool:
+    return any(
+        isinstance(one, ast.Name) and one.id == name and isinstance(one.ctx, ast.Load) for one in walk_tree(part)
+    )
 
 
 def _is_whole(around: list[Instance], owner: Instance) -> bool:

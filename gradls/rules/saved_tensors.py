@@ -28,7 +28,7 @@ def new_tensor_instead(facts: Facts, where: Place, safety: Safety) -> list[Fix]:
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and has_other_form(node.func.attr)
-        and isinstance(facts.parent(node), ast.Expr)
+        and isinstance(facts.parent(node), (ast.Expr, ast.Return))
     ):
         bound = node.func.value
     else:

@@ -622,4 +622,117 @@ features = np.exp(hidden) + np.tanh(hidden)
 head(torch.from_numpy(features)).sum().backward()
 optimizer.step()
 """,
+    "scores that are masked in place": """
+import torch
+
+layer = torch.nn.Linear(3, 3)
+adjacent = torch.eye(3)
+scores = layer(torch.randn(3, 3)).softmax(-1)
+scores[adjacent == 0] = 0.0
+scores.pow(2).sum().backward()
+""",
+    "rows that a loop fills": """
+import torch
+
+w = torch.randn(2, 2, requires_grad=True)
+states = torch.zeros(4, 2)
+states[0] = w[0]
+for t in range(1, 4):
+    last = states[t - 1]
+    states[t] = torch.tanh(last @ w) * last
+states.sum().backward()
+""",
+    "a patch that is clamped": """
+import torch
+
+patch = torch.rand(3, requires_grad=True)
+optimizer = torch.optim.SGD([patch], lr=0.1)
+for _ in range(3):
+    loss = patch.exp().sum()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    patch = torch.clamp(patch, 0, 1)
+""",
+    "spikes": """
+import torch
+
+first, head = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+optimizer = torch.optim.SGD([*first.parameters(), *head.parameters()], lr=0.1)
+total, state = 0, torch.zeros(2, 4)
+for _ in range(3):
+    state = 0.9 * state + first(torch.randn(2, 3))
+    spikes = (state > 1.0).float()
+    state = state - spikes
+    total = total + head(spikes)
+total.sum().backward()
+optimizer.step()
+""",
+    "the place of the best value": """
+import torch
+
+net = torch.nn.Linear(3, 2)
+best = net(torch.randn(4, 3)).max(1)[1].float()
+(best - torch.randn(4)).pow(2).mean().backward()
+""",
+    "a rate that is set on the optimizer": """
+import torch
+
+net = torch.nn.Linear(3, 1)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+for epoch in range(2):
+    optimizer.lr = 0.1 / (epoch + 1)
+    optimizer.zero_grad()
+    net(torch.randn(4, 3)).mean().backward()
+    optimizer.step()
+""",
+    "a softmax of one": """
+import torch
+from torch import nn
+
+net, softmax = nn.Linear(3, 1), nn.Softmax(dim=1)
+nn.functional.binary_cross_entropy(softmax(net(torch.randn(4, 3))), torch.rand(4, 1)).backward()
+""",
+    "a norm that is overwritten": """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.layer = nn.LayerNorm(3), nn.Linear(3, 1)
+
+    def forward(self, x):
+        out = self.norm(x)
+        out = self.layer(x)
+        return out
+
+
+net = Net()
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+net(torch.randn(4, 3)).sum().backward()
+optimizer.step()
+""",
+    "layers that all get the input": """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(3, 3) for _ in range(3)])
+
+    def forward(self, x):
+        for layer in self.layers:
+            out = layer(x)
+        return out
+
+
+net = Net()
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+net(torch.randn(4, 3)).sum().backward()
+optimizer.step()
+""",
 }

@@ -40,7 +40,7 @@ OF_STATEMENTS = (
         "Update it in place",
     ),
     *("Compute `", "Detach `", "Switch gradients", "Remove `@", "Call `retain_grad", "Call `super", "Make it in"),
-    *("Register what", "Write into"),
+    *("Register what", "Write into", "Set it in", "Pass `"),
 )
 
 
