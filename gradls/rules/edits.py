@@ -85,6 +85,40 @@ def wrap_in_no_grad(place: Place, torch_name: str = "torch", mode: str = "no_gra
     return _later("edits_statements", "wrap_in_no_grad", place, torch_name, mode, last)
 
 
+def move_statement(place: Place, other: Place, *, behind: bool) -> Edits:
+    """Move the statement that holds the node, with the comments right above it, before or behind another statement of
+    its block."""
+    return _later("edits_blocks", "move_statement", place, other, behind)
+
+
+def open_block(place: Place, header: str) -> Edits:
+    """Put `header`, such as `with torch.no_grad():`, in the place of a statement, and what follows in its block
+    under it."""
+    return _later("edits_blocks", "open_block", place, header)
+
+
+def decorate(place: Place, decorator: str, torch_name: str = "") -> Edits:
+    """Put a decorator, `torch.no_grad()` say, above a function, under the others that it has, and an import of torch by
+    this name where there is none."""
+    return _later("edits_blocks", "decorate", place, decorator, torch_name)
+
+
+def assign_in_place(place: Place, *, cleared: bool, bare: bool, torch_name: str = "torch") -> Edits:
+    """`w = w - g` becomes `w -= g`, any other value `w.copy_(value)`, in a `with torch.no_grad():` block unless it is
+    `bare`, with `w.grad = None` behind it if that is to be `cleared`."""
+    return _later("edits_blocks", "assign_in_place", place, cleared, bare, torch_name)
+
+
+def replace_statement(place: Place, new: str) -> Edits:
+    """Replace a statement that has no body by the source of another."""
+    return _later("edits_blocks", "replace_statement", place, new)
+
+
+def copy_expression(place: Place) -> Edits:
+    """`model` becomes `copy.deepcopy(model)`, and `copy` is imported."""
+    return _later("edits_blocks", "copy_expression", place)
+
+
 def move_statement_out_of_with(statement: Place, block: Place) -> Edits:
     """Take a statement out of a `with` block (`block.node` is an `ast.With` of one item without a name).
 
@@ -128,7 +162,7 @@ def update_in_place(place: Place, torch_name: str = "torch", clear: bool = False
 
 def write_in_place(place: Place, torch_name: str = "torch") -> Edits:
     """The statement `x = value` becomes `x.copy_(value)` under `torch.no_grad()`."""
-    return _later("edits_updates", "write_in_place", place, torch_name)
+    return assign_in_place(place, cleared=False, bare=False, torch_name=torch_name)
 
 
 def set_in_groups(place: Place, name: str) -> Edits:

@@ -211,9 +211,10 @@ def remove_decorator(place: Place) -> list[TextEdit]:
     start, end = starts[span.line - 1], starts[span.end_line]
     before = source.text[start : start + span.column - 1]
     rest = source.text[starts[span.end_line - 1] + span.end_column - 1 : end]
-    if before.strip() != "@" or rest.strip():
+    if before.strip() != "@" or (rest.strip() and not rest.strip().startswith("#")):
         return []
-    return _exactly(source, start, end, "")
+    comment = before.replace("@", "") + rest.lstrip(" \t") if rest.strip() else ""
+    return _exactly(source, start, end, comment)
 
 
 def add_decorator(place: Place, new: str) -> list[TextEdit]:

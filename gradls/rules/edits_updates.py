@@ -24,7 +24,7 @@ def update_in_place(place: Place, torch_name: str, clear: bool) -> list[TextEdit
     updates = [update for row in rows if (update := update_of(row.node))]
     if len(updates) != len(rows) or not all(row.owns_lines for row in rows):
         return []
-    inside = _is_in_block_without_gradients(place, found.node)
+    inside = is_in_block_without_gradients(place, found.node)
     indent, newline = found.indent, newline_of(source)
     inner = indent if inside else indent + indentation_unit(source)
     lines = [] if inside else [f"{indent}with {torch_name}.no_grad():"]
@@ -39,21 +39,6 @@ def update_in_place(place: Place, torch_name: str, clear: bool) -> list[TextEdit
         return []  # the same for those between
     made = changed(source, start, end, newline.join(lines))
     return [*([] if inside else import_of_torch(place, torch_name)), *made] if made else []
-
-
-def write_in_place(place: Place, torch_name: str) -> list[TextEdit]:
-    found = Statement.holding(place)
-    statement = found.node if found else None
-    if found is None or not isinstance(statement, ast.Assign) or not found.owns_lines or "#" in found.text:
-        return []
-    source, target = place.source, place.source.segment(statement.targets[0])
-    new = f"{target}.copy_({source.segment(statement.value)})"
-    if _is_in_block_without_gradients(place, statement):
-        return changed(source, found.start, found.end, new)
-    inner = found.indent + indentation_unit(source)
-    lines = f"{found.indent}with {torch_name}.no_grad():{newline_of(source)}{inner}{new}"
-    made = changed(source, found.line_start, found.end, lines)
-    return [*import_of_torch(place, torch_name), *made] if made else []
 
 
 def set_in_groups(place: Place, name: str) -> list[TextEdit]:
@@ -73,7 +58,7 @@ def _in_place(place: Place, update: Update) -> str:
     return f"{update.name} {update.operator}= {place.source.segment(update.change)}"
 
 
-def _is_in_block_without_gradients(place: Place, statement: ast.AST) -> bool:
+def is_in_block_without_gradients(place: Place, statement: ast.AST) -> bool:
     return any(
         isinstance(outer, ast.With) and any("no_grad" in ast.unparse(item.context_expr) for item in outer.items)
         for outer in place.source.parents(statement)

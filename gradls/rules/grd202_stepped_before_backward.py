@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.paths import from_earlier_round
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.finding import Finding, Fix, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
+from gradls.rules.statement_fixes import all_of, brief, deleted, moved_statement
+from gradls.rules.training_order import rounds_of
 from gradls.rules.words import code, owners, place
 
 
@@ -52,6 +54,20 @@ class SteppedBeforeBackward(Rule):
         state = cell(torch.randn(8, 3), state)
         state.sum().backward(retain_graph=True)  # raises RuntimeError: modified by an inplace operation
         optimizer.step()
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    policy, value = model(torch.randn(8, 3)).unbind(1)
+    optimizer.zero_grad()
+    policy.mean().backward(retain_graph=True)
+    optimizer.step()
+    optimizer.zero_grad()
+    value.mean().backward()  # raises RuntimeError: modified by an inplace operation
+    optimizer.step()
     ```
 
     ## Use instead
@@ -104,7 +120,9 @@ class SteppedBeforeBackward(Rule):
     ```
 
     ## Fix safety
-    There is none: which order is meant is for a person to say.
+    Suggested, where nothing needs the forward before the step: the forward moves behind the step. Where the same
+    optimizer steps again behind the backward, the first step goes, so that both losses are applied together. Otherwise
+    there is none: which order is meant is for a person to say.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/autograd.html#in-place-correctness-checks
@@ -139,4 +157,28 @@ class SteppedBeforeBackward(Rule):
             used = "the forward that this backward goes through"
         story = [Step(place(node.at), used)] if node.at is not None else []
         story.append(Step(place(write.at), "the weights are changed here"))
-        return self.finding(place(event.at), message, story)
+        fixes = [] if carried else _step_later(facts, event) or _forward_later(facts, event)
+        return self.finding(place(event.at), message, story, fixes)
+
+
+def _step_later(facts: Facts, backward: Event) -> list[Fix]:
+    """Where the same optimizer steps again behind the backward: the fix that leaves the first step away, and what
+    clears its gradients in between, so that both losses are applied together."""
+    write = backward.write
+    steps = [event for event in facts.of("step", "zero-grad") if event.value is write.stepper]
+    mine = [event for event in steps if event.calls == backward.calls and event.at.source is backward.at.source]
+    first = [event for event in mine if event.kind == "step" and event.at.node is write.at.node]
+    rounds, at = rounds_of(backward.path), backward.at.source.span
+    start, end = at(write.at.node), at(backward.at.node)
+    first = [event for event in first if rounds_of(event.path) == rounds and event.clock <= backward.clock]
+    if not first or not start < end or not any(event.kind == "step" and at(event.at.node) > end for event in mine):
+        return []
+    between = {event.at.node: event for event in mine if event.kind == "zero-grad" and start < at(event.at.node) < end}
+    title = f"Step once, behind `{brief(backward.at.node)}`"
+    return all_of(title, deleted(facts, first[-1]), *(deleted(facts, event) for event in between.values()))
+
+
+def _forward_later(facts: Facts, backward: Event) -> list[Fix]:
+    """Where nothing uses the forward before the step: the fix that moves it behind that."""
+    at = backward.node.at if backward.node is not None else None
+    return moved_statement(facts, at.node, backward.write.at.node, behind=True) if at is not None else []

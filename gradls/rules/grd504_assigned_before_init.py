@@ -161,15 +161,16 @@ class AssignedBeforeInit(Rule):
         if init is None or init.name != "__init__" or (call is not None and call not in init.body):
             return []
         source = facts.source_of(init)
-        text = facts.segment(call) if call is not None else "super().__init__()"
+        text = ast.unparse(call) if call is not None else "super().__init__()"
         if not text.startswith("super(") or not text.endswith(".__init__()"):
             return []
         documented = isinstance(init.body[0], ast.Expr) and isinstance(init.body[0].value, ast.Constant)
         if documented and len(init.body) < 2:
             return []
-        build = edits.insert_before(Place(source, init.body[1 if documented else 0]), text)
+        first = Place(source, init.body[1 if documented else 0])
+        build = edits.insert_before(first, text)
         if call is not None:
-            build = edits.together(build, edits.delete_statement(Place(source, call)))
+            build = edits.move_statement(Place(source, call), first, behind=False)
         return [Fix("Call `super().__init__()` first", Safety.SAFE, build)]
 
 

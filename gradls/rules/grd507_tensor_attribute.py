@@ -162,6 +162,8 @@ def _fixes(facts: Facts, event: Event, made: Tensor | None = None) -> list[Fix]:
         text = text.replace(facts.segment(inner), plain, 1)
     elif text.count("requires_grad") == 1:
         text = re.sub(r",\s*requires_grad\s*=\s*True\s*(?=\))|\.requires_grad_\((?:True)?\)$", "", text)
+        # In lines of their own, the arguments before it keep their comma, and the comment behind that.
+        text = re.sub(r"requires_grad\s*=\s*True\s*,?\s*(?=\))", "", text)
     build = edits.replace_expression(Place(event.at.source, statement.value), f"{prefix}Parameter({text})")
     return [Fix("Make it a parameter", Safety.SUGGESTED, build)]
 

@@ -10,6 +10,7 @@ from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.gradient_sums import Left, left_by_another_loss, summed_in_closure
 from gradls.rules.other_clears import is_cleared_anywhere, is_cleared_in_round
 from gradls.rules.rule import Rule
+from gradls.rules.statement_fixes import cleared_in_closure, gradient_taken_away, put
 from gradls.rules.training_order import (
     STEPS,
     Moment,
@@ -134,7 +135,7 @@ class MissingZeroGrad(Rule):
     ```
 
     ## Fix safety
-    Suggested: it clears the gradients after the step.
+    Suggested: it clears the gradients after the step, in the closure, or before the `backward()` that adds to them.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html
@@ -210,7 +211,8 @@ class MissingZeroGrad(Rule):
             f"{code(facts, step.at.node)} calls the closure several times, and each {code(facts, backward.at.node)} in "
             "it adds to the gradients of the call before: clear them in the closure"
         )
-        return self.finding(place(backward.at), message, [Step(place(step.at), "it is called from here")])
+        fixes = cleared_in_closure(facts, step, backward)
+        return self.finding(place(backward.at), message, [Step(place(step.at), "it is called from here")], fixes)
 
     def _report_other(self, facts: Facts, step: Event, left: Event, taken: Event, own: Event, who: str) -> Finding:
         written = receiver_of(step.at.node)
@@ -228,7 +230,9 @@ class MissingZeroGrad(Rule):
             Step(place(taken.at), "this is what it was for" if read else "that loss is applied here"),
             Step(place(own.at), "this adds to them"),
         ]
-        return self.finding(place(step.at), message, story, severity=Severity.INFORMATION)
+        together = facts.function(own.at.node) is facts.function(step.at.node)
+        fixes = put(facts, own.at.node, f"{name}.zero_grad()", behind=False) if together else []
+        return self.finding(place(step.at), message, story, fixes, Severity.INFORMATION)
 
     def _of_hand(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """Tensors that no optimizer has, and whose gradients are read after several rounds."""
@@ -261,9 +265,8 @@ class MissingZeroGrad(Rule):
             end = "and what is read in the end is their sum: clear it in each round, or divide if a mean is meant"
         message = f"{what} adds to the gradient of {name} from the rounds before, {end}"
         story = [Step(place(read.event.at), "the sum is read here")]
-        return self.finding(
-            place(backward.event.at), message, story, severity=None if updated else Severity.INFORMATION
-        )
+        fixes = gradient_taken_away(facts, backward.event, read.event) if inside else []
+        return self.finding(place(backward.event.at), message, story, fixes, None if updated else Severity.INFORMATION)
 
     def _of_unknown(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """A function that is given the optimizer, or the model: what they are, only their names tell."""
@@ -288,7 +291,8 @@ class MissingZeroGrad(Rule):
                 f"next, and `backward()` adds to them; call `{name}.zero_grad()` in each round"
             )
             story = [Step(place(backward.event.at), "this adds to the gradients of the last round")]
-            yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+            fixes = put(facts, event.at.node, f"{name}.zero_grad()", behind=True)
+            yield self.finding(place(event.at), message, story, fixes, Severity.INFORMATION)
 
     def _of_calls(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """A function that nobody in the file calls, and that makes one step with an optimizer that stays."""
@@ -317,7 +321,9 @@ class MissingZeroGrad(Rule):
                 f"unless the caller clears them: nothing here does. Call `{name}.zero_grad()` before `backward()`"
             )
             story = [Step(place(backward.at), "this adds to the gradients of the last call")]
-            yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+            together = facts.function(backward.at.node) is facts.function(event.at.node)
+            fixes = put(facts, backward.at.node, f"{name}.zero_grad()", behind=False) if together else []
+            yield self.finding(place(event.at), message, story, fixes, Severity.INFORMATION)
 
 
 def _is_of_this_round(facts: Facts, step: Event) -> bool:

@@ -8,8 +8,9 @@ from gradls.flow.paths import loops_of
 from gradls.flow.reach import walk
 from gradls.flow.values import Host, Instance, Tensor, Unknown, Value
 from gradls.rules.early_steps import early_steps
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.finding import Finding, Fix, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.statement_fixes import cleared_behind, deleted, moved
 from gradls.rules.training_order import (
     CLEARS,
     STEPS,
@@ -117,7 +118,8 @@ class ClearedBeforeStep(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix: it is for the author to move the call.
+    Suggested: a call of `zero_grad()` moves before `backward()`, or a `step()` behind it, where they stand in the same
+    block. Where gradients are to add up, they are cleared behind the step only.
 
     ## References
     - https://docs.pytorch.org/docs/stable/optim.html#taking-an-optimization-step
@@ -148,8 +150,10 @@ class ClearedBeforeStep(Rule):
     ) -> Iterator[Finding]:
         filled: Moment | None = None
         cleared: Moment | None = None
+        first: Moment | None = None
         for moment in mine:
             if moment.kind == "backward":
+                first = first if filled is not None and cleared is None else moment
                 filled, cleared = (moment if moment.tensors and not moment.tensors.isdisjoint(held) else None), None
             elif moment.kind == "clear":
                 cleared = moment if filled is not None and _clears_all(moment, filled, held) else None
@@ -157,7 +161,8 @@ class ClearedBeforeStep(Rule):
             elif moment.kind == "step":
                 steps_it = moment.event.value is optimizer and moment.event.kind == "step"
                 if steps_it and filled is not None and cleared is not None and _is_certain(cleared, moment):
-                    yield self._report(facts, filled.event, cleared.event, moment.event)
+                    fixes = _put_right(facts, cleared.event, (first or filled).event, moment.event)
+                    yield self._report(facts, filled.event, cleared.event, moment.event, fixes)
                 filled = cleared = None
             else:
                 filled = cleared = None
@@ -189,9 +194,9 @@ class ClearedBeforeStep(Rule):
             Step(place(step.at), "no gradient is there for this step"),
             Step(place(backward.at), "the gradients are computed only here"),
         ]
-        return self.finding(place(clear.at), message, story, severity=severity)
+        return self.finding(place(clear.at), message, story, moved(facts, step, backward, behind=True), severity)
 
-    def _report(self, facts: Facts, backward: Event, clear: Event, step: Event) -> Finding:
+    def _report(self, facts: Facts, backward: Event, clear: Event, step: Event, fixes: list[Fix]) -> Finding:
         message = (
             f"{code(facts, clear.at.node)} throws away what {code(facts, backward.at.node)} computed, before "
             f"{code(facts, step.at.node)} uses it: nothing is learned"
@@ -200,7 +205,7 @@ class ClearedBeforeStep(Rule):
             Step(place(backward.at), "the gradients are computed here"),
             Step(place(step.at), "they are missing here"),
         ]
-        return self.finding(place(clear.at), message, story)
+        return self.finding(place(clear.at), message, story, fixes)
 
     def _of_unknown(self, facts: Facts) -> Iterator[Finding]:
         """A function that is given the optimizer, or the model: what they are, only their names tell."""
@@ -219,9 +224,11 @@ class ClearedBeforeStep(Rule):
             if before is not None and not made:
                 message = f"throws away what {code(facts, before.at.node)} computed, before the step uses it"
                 story = [Step(place(before.at), "the gradients are computed here")]
+                fixes = moved(facts, clear, before, behind=False)
             elif after is not None and all(_goes_into(result, after) for result in made[-1:]):
                 message = f"is followed by the step, and {code(facts, after.at.node)} comes only then"
                 story = [Step(place(after.at), "the gradients are computed only here")]
+                fixes = moved(facts, step, after, behind=True)
             else:
                 continue
             seen.add(clear.at.node)
@@ -230,7 +237,7 @@ class ClearedBeforeStep(Rule):
                 condition = f"if {code(facts, step.at.node)} is that of its optimizer, "
             message = f"{condition}{code(facts, clear.at.node)} {message}: nothing is learned"
             story.append(Step(place(step.at), "no gradient is there for this step"))
-            yield self.finding(place(clear.at), message, story, severity=Severity.INFORMATION)
+            yield self.finding(place(clear.at), message, story, fixes, Severity.INFORMATION)
 
     def _of_parts(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """Accumulation: the step comes now and then, and the clearing in every round."""
@@ -324,7 +331,10 @@ class ClearedBeforeStep(Rule):
             Step(place(step.at), "only these are applied"),
         ]
         severity = Severity.INFORMATION if clear.calls == backward.calls else self.severity
-        return self.finding(place(clear.at), message, story, severity=severity)
+        before = (event for event in facts.of("zero-grad") if event.value is clear.value and event.calls == clear.calls)
+        together = clear.calls == backward.calls == again.calls and any(e.clock < backward.clock for e in before)
+        fixes = deleted(facts, clear) if together else []
+        return self.finding(place(clear.at), message, story, fixes, severity)
 
     def _report_inner(self, facts: Facts, clear: Event, backward: Event, step: Event) -> Finding:
         message = (
@@ -352,7 +362,17 @@ class ClearedBeforeStep(Rule):
             Step(place(backward.at), "each round's gradients are added here"),
             Step(place(step.at), "only the last round's are left here"),
         ]
-        return self.finding(place(clear.at), message, story, severity=Severity.INFORMATION)
+        return self.finding(place(clear.at), message, story, cleared_behind(facts, clear, step), Severity.INFORMATION)
+
+
+def _put_right(facts: Facts, clear: Event, backward: Event, step: Event) -> list[Fix]:
+    """Clear before a backward of the same round; step behind one of the round before. What an inner loop computes may
+    be for another optimizer."""
+    if rounds_of(clear.path) == rounds_of(backward.path):
+        return moved(facts, clear, backward, behind=False)
+    at = facts.source.span
+    is_early = backward.at.source is facts.source and at(step.at.node) < at(backward.at.node)
+    return moved(facts, step, backward, behind=True) if is_early else []
 
 
 _WATCHING = ("register_hook", "retain_grad", "register_full_backward_hook", "register_backward_hook")

@@ -8,6 +8,7 @@ from gradls.flow.hierarchy import linearize
 from gradls.flow.values import Bound, Host, Instance, Lib, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.statement_fixes import name_of, stepped_behind
 from gradls.rules.trained_methods import computing
 from gradls.rules.training_order import (
     CLEARS,
@@ -88,7 +89,8 @@ class MissingStep(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: it writes `optimizer.step()` behind the `backward()`, and behind what clips the gradients, under the name
+    that the optimizer has there.
 
     ## References
     - https://docs.pytorch.org/docs/stable/optim.html#taking-an-optimization-step
@@ -133,7 +135,9 @@ class MissingStep(Rule):
         scheduler = next((event for event in facts.of("scheduler-step") if _scheduled(event.value) is optimizer), None)
         if scheduler is not None:
             story.append(Step(place(scheduler.at), "this steps the learning rate, not the parameters"))
-        return self.finding(place(backward.at), message, story)
+        called = name_of(facts, optimizer, place(backward.at))
+        fixes = stepped_behind(facts, backward, called) if called else []
+        return self.finding(place(backward.at), message, story, fixes)
 
     def _report_idle(self, facts: Facts, made: Event, optimizer: Instance, backward: Event) -> Finding:
         """What the backward reaches is not all known, and the optimizer is there for nothing else."""
@@ -179,7 +183,9 @@ class MissingStep(Rule):
                 f"`{name}.zero_grad()` clears them {again}; call `{name}.step()` after it"
             )
             story = [Step(place(clear.at), "they are cleared here")]
-            yield self.finding(place(backward.at), message, story, severity=Severity.INFORMATION)
+            together = facts.function(backward.at.node) is facts.function(clear.at.node)
+            fixes = stepped_behind(facts, backward, name) if together else []
+            yield self.finding(place(backward.at), message, story, fixes, Severity.INFORMATION)
 
 
 def _together(order: Order, clear: Event) -> list[Moment]:

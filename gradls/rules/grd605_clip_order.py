@@ -8,6 +8,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Tensor, is_none
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.statement_fixes import all_of, deleted, moved, put, with_comment
 from gradls.rules.training_order import (
     Moment,
     Order,
@@ -142,7 +143,7 @@ class ClipOrder(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix: it is for the author to move the call.
+    Suggested: the statement moves right before the step, where both stand in the same block.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html
@@ -198,7 +199,12 @@ class ClipOrder(Rule):
             "this one adds, and each counts less than the next. Clip right before the step"
         )
         story = [Step(place(after.event.at), "the sum is applied here")]
-        yield self.finding(place(first.event.at), message, story, severity=Severity.INFORMATION)
+        what, where = with_comment(facts, first.event.at.node), after.event.at.node
+        together = facts.function(first.event.at.node) is facts.function(where)
+        fixes = [deleted(facts, first.event), put(facts, where, what, behind=False)] if together else [[]]
+        yield self.finding(
+            place(first.event.at), message, story, all_of("Clip right before the step", *fixes), Severity.INFORMATION
+        )
 
     def _of_writes(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """Gradients that are written in place, by a mask say, after the step has used them."""
@@ -224,7 +230,7 @@ class ClipOrder(Rule):
                 Step(place(step.event.at), "the gradients are used here"),
                 Step(place(clear.event.at), "they are cleared here"),
             ]
-            yield self.finding(place(event.at), message, story)
+            yield self.finding(place(event.at), message, story, moved(facts, event, step.event, behind=False))
 
     def _of_trainer(self, facts: Facts, event: Event, backward: Event) -> Finding:
         message = (
@@ -263,7 +269,9 @@ class ClipOrder(Rule):
         severity = Severity.INFORMATION if clip.is_guessed else Severity.WARNING
         if clip.is_guessed:
             message = f"if one model is trained here: {message}"
-        yield self.finding(place(clip.event.at), message, story, severity=severity)
+        step = next((m for m in (after, clip.step, before) if m is not None and m.kind == "step"), None)
+        fixes = moved(facts, clip.event, step.event, behind=False) if step is not None else []
+        yield self.finding(place(clip.event.at), message, story, fixes, severity)
 
 
 class _Clip(NamedTuple):
@@ -272,6 +280,8 @@ class _Clip(NamedTuple):
     after: Moment | None
     is_useless: bool
     is_guessed: bool
+    step: Moment | None
+    """The next step."""
 
 
 def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
@@ -291,7 +301,8 @@ def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
     elif useless and before is not None and _fills(before):
         end = len(facts.events) if after is None else after.number
         useless = not any(m.kind == "read" and number < m.number < end for m in order.moments)
-    return _Clip(event, before, after, useless, guessed)
+    step = next((m for m in near if m.number > number and m.kind == "step"), None)
+    return _Clip(event, before, after, useless, guessed, step)
 
 
 def _trainers_backward(order: Order, clip: _Clip) -> Event | None:

@@ -9,6 +9,7 @@ from gradls.flow.hierarchy import find_in_class
 from gradls.flow.values import Choice, Class, Instance, Unknown, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.statement_fixes import moved, put
 from gradls.rules.training_order import is_on_the_way, is_vague_optimizer, loops_of, outermost, receiver_of
 from gradls.rules.words import code, place
 
@@ -116,7 +117,8 @@ class SchedulerOrder(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: `scheduler.step()` moves behind `optimizer.step()`, or behind the loop that this stands in; where a
+    branch has no step, that of the other is written there.
 
     ## References
     - https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
@@ -184,7 +186,8 @@ class SchedulerOrder(Rule):
                 f"`{stepped}.step()`"
             )
             story = [Step(place(later.at), "the optimizer steps for the first time here")]
-            yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+            fixes = moved(facts, event, later, behind=True) if loops_of(event.path) else []
+            yield self.finding(place(event.at), message, story, fixes, Severity.INFORMATION)
 
     def _of_branches(self, facts: Facts) -> Iterator[Finding]:
         """`if scheduler: scheduler.step()`, and `else: optimizer.step()`."""
@@ -206,7 +209,9 @@ class SchedulerOrder(Rule):
                     f"{code(facts, node)} only sets the learning rate: where there is a schedule, "
                     f"{code(facts, steps[0].at.node)} is never called, and nothing is trained. Call both"
                 )
-                yield self.finding(place(event.at), message, [Step(place(steps[0].at), "this is on the other branch")])
+                story = [Step(place(steps[0].at), "this is on the other branch")]
+                fixes = put(facts, node, facts.segment(steps[0].at.node), behind=False)
+                yield self.finding(place(event.at), message, story, fixes)
 
     def _report(self, facts: Facts, event: Event, later: Event | None, rest: list[Event]) -> Iterator[Finding]:
         if later is not None and not is_on_the_way(event.path, later.path):
@@ -219,7 +224,8 @@ class SchedulerOrder(Rule):
         )
         story = [] if later is None else [Step(place(later.at), "the optimizer steps for the first time here")]
         severity = Severity.WARNING if again else Severity.INFORMATION
-        yield self.finding(place(event.at), message, story, severity=severity)
+        fixes = moved(facts, event, later, behind=True) if again and later is not None else []
+        yield self.finding(place(event.at), message, story, fixes, severity)
 
     def _of_metric(self, facts: Facts, event: Event) -> Iterator[Finding]:
         spec = find_scheduler(event.value.path) if isinstance(event.value, Instance) else None

@@ -20,6 +20,7 @@ from gradls.rules.forgotten_parameters import (
     thawed,
     told_otherwise,
 )
+from gradls.rules.optimizer_fixes import given_too, made_behind, made_behind_place
 from gradls.rules.registration import leaves_of, optimized
 from gradls.rules.replaced_models import Replaced, replaced_models
 from gradls.rules.rule import Rule
@@ -141,7 +142,9 @@ class StaleOptimizer(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: what makes the optimizer moves behind what makes the new parameters, where both stand in one block and
+    nothing in between needs it, or is written there once more; or the optimizer is given those that it lacks, if they
+    have a name before it is made.
 
     ## References
     - https://docs.pytorch.org/docs/stable/optim.html#constructing-it
@@ -215,7 +218,8 @@ class StaleOptimizer(Rule):
             Step(place(replaced.backward.at), "the gradients of the new ones are computed here"),
         ]
         severity = Severity.WARNING if replaced.loaded else Severity.INFORMATION
-        return self.finding(place(replaced.event.at), message, story, severity=severity)
+        fixes = made_behind(facts, replaced.made, replaced.event)
+        return self.finding(place(replaced.event.at), message, story, fixes, severity)
 
     def _report_put(self, facts: Facts, new: Event, optimizer: Event, step: Event) -> Finding:
         message = (
@@ -226,7 +230,7 @@ class StaleOptimizer(Rule):
             Step(place(optimizer.at), "the optimizer is made here, with the old parameters"),
             Step(place(step.at), "it does not know the new ones"),
         ]
-        return self.finding(place(new.at), message, story)
+        return self.finding(place(new.at), message, story, made_behind(facts, optimizer, new))
 
     def _report_replaced(
         self, facts: Facts, order: Order, number: int, made: Event, new: list[Tensor]
@@ -251,7 +255,7 @@ class StaleOptimizer(Rule):
         else:
             done = f"comes after {name} was made from the parameters that were there before"
         message = f"{code(facts, event.at.node)} {done}: {then}"
-        yield self.finding(place(event.at), message, story, severity=severity)
+        yield self.finding(place(event.at), message, story, made_behind(facts, made, event), severity)
 
     def _of_other_models(self, facts: Facts, order: Order, known: set[Tensor]) -> Iterator[Finding]:
         """Steps after a backward that reached only parameters which no optimizer has."""
@@ -294,7 +298,8 @@ class StaleOptimizer(Rule):
         if first.owner is not None and first.owner.at is not None:
             story.insert(0, Step(place(first.owner.at), "the other parameters are made here"))
         story += [Step(place(call), "in this call") for call, _ in islice(step.callers(), 1)]
-        return self.finding(place(made.at), message, story)
+        fixes = made_behind_place(facts, made, first.owner.at) if first.owner is not None and first.owner.at else []
+        return self.finding(place(made.at), message, story, fixes)
 
     def _report_copy(self, facts: Facts, made: Event, at: At, backward: Event, step: Event) -> Finding:
         held = owners(made.parameters)
@@ -365,7 +370,7 @@ class StaleOptimizer(Rule):
         held = holding(facts, left)
         if held is not None:
             story.insert(1, Step(place(held.at), "what is kept in a plain list or dictionary is not registered"))
-        return self.finding(place(made.at), message, story, severity=Severity.INFORMATION)
+        return self.finding(place(made.at), message, story, given_too(facts, made, left), Severity.INFORMATION)
 
 
 _REPLACING = ("attribute-set", "reparametrized")

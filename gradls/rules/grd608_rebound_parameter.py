@@ -7,10 +7,12 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
 from gradls.flow.reach import walk
 from gradls.flow.values import Tensor, Unknown, Value
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import element_of
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import gradient_of, loops_of
+from gradls.rules.training_order import gradient_of, loops_of, order_of
+from gradls.rules.updates import update_of
 from gradls.rules.words import code, place
 
 
@@ -101,7 +103,8 @@ class ReboundParameter(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: the assignment becomes one in place, under `torch.no_grad()`; where nothing else clears the gradient,
+    that is taken away, too.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/autograd.html#locally-disabling-gradient-computation
@@ -152,7 +155,8 @@ class ReboundParameter(Rule):
             )
         story = [Step(place(old.node.at), "this is the tensor that should change")] if old.node.at is not None else []
         severity = None if loops_of(event.path) else Severity.INFORMATION
-        return self.finding(place(event.at), message, story, severity=severity)
+        clears = any(m.kind == "clear" and (m.tensors is None or old in m.tensors) for m in order_of(facts).moments)
+        return self.finding(place(event.at), message, story, _written_in_place(facts, event, not clears), severity)
 
     def _report_unused(self, facts: Facts, event: Event, old: Tensor | None) -> Finding:
         name = facts.segment(event.at.node)
@@ -163,7 +167,33 @@ class ReboundParameter(Rule):
         )
         made = old.node.at if old is not None else None
         story = [Step(place(made), "this is the tensor that should change")] if made is not None else []
-        return self.finding(place(event.at), message, story)
+        return self.finding(place(event.at), message, story, _written_in_place(facts, event, False))
+
+
+def _written_in_place(facts: Facts, event: Event, cleared: bool) -> list[Fix]:
+    """The fix that writes into the tensor, and takes its gradient away where nothing else does."""
+    statement = facts.statement(event.at.node)
+    if not isinstance(statement, ast.Assign) or statement.targets != [event.at.node]:
+        return []
+    title = f"Write into `{facts.segment(event.at.node)}` in place"
+    at, bare = Place(event.at.source, statement), _is_without_grad(facts, statement)
+    build = edits.assign_in_place(at, cleared=cleared, bare=bare, torch_name=facts.torch_name)
+    if update_of(statement) is not None:
+        build = edits.update_in_place(at, facts.torch_name, cleared)
+    return [Fix(f"{title}, and clear its gradient" if cleared else title, Safety.SUGGESTED, build)]
+
+
+def _is_without_grad(facts: Facts, statement: ast.AST) -> bool:
+    """Does it stand in a `with torch.no_grad():` block, or in a function that is decorated so?"""
+    for above in facts.parents(statement):
+        modes = [item.context_expr for item in above.items] if isinstance(above, (ast.With, ast.AsyncWith)) else []
+        if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            modes = above.decorator_list
+        if any(facts.segment(mode).removesuffix("()").endswith(("no_grad", "inference_mode")) for mode in modes):
+            return True
+        if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return False
+    return False
 
 
 def _is_parameter_of_unknown(value: Value) -> bool:

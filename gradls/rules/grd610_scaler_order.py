@@ -1,13 +1,15 @@
 """GRD610."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.join import options
 from gradls.flow.reach import walk
 from gradls.flow.values import Host, Instance, Value
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.finding import Finding, Fix, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.scaler_fixes import mended, scaled, stepped_by_scaler, unscaled_before, updated_always
+from gradls.rules.statement_fixes import deleted
 from gradls.rules.training_order import is_on_the_way, outermost
 from gradls.rules.words import code, place
 
@@ -140,7 +142,8 @@ class ScalerOrder(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: it writes the call of the scaler that is missing, `scale(loss)`, `unscale_()`, `step()` or `update()`,
+    under the names that the scaler and the optimizer have there.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/amp_examples.html
@@ -168,7 +171,8 @@ class ScalerOrder(Rule):
             message, other = _broken(event, [*before, *elsewhere], since)
             if message:
                 story = [] if other is None else [Step(place(other.at), "this came before")]
-                yield self._report(facts, event, message, story, Severity.ERROR, enabled)
+                fixes = mended(facts, made, own, event, other)
+                yield self._report(facts, event, message, story, Severity.ERROR, enabled, fixes)
                 return
             skipped = _may_be_skipped(event, before)
             if skipped is not None:
@@ -176,17 +180,25 @@ class ScalerOrder(Rule):
                     f"it raises in the round after one that skips {code(facts, skipped.at.node)}; update in each round"
                 )
                 story = [Step(place(skipped.at), "this depends on a test")]
-                yield self._report(facts, event, message, story, Severity.INFORMATION, enabled)
+                fixes = updated_always(facts, event, skipped)
+                yield self._report(facts, event, message, story, Severity.INFORMATION, enabled, fixes)
                 return
         yield from self._of_gradients(facts, events, made, enabled)
 
     def _report(
-        self, facts: Facts, event: Event, message: str, story: list[Step], severity: Severity, enabled: bool
+        self,
+        facts: Facts,
+        event: Event,
+        message: str,
+        story: list[Step],
+        severity: Severity,
+        enabled: bool,
+        fixes: Sequence[Fix] = (),
     ) -> Finding:
         what = code(facts, event.at.node)
         if not enabled:
             severity, message = Severity.INFORMATION, f"{message}, if the scaler is enabled"
-        return self.finding(place(event.at), f"{what}: {message}", story, severity=severity)
+        return self.finding(place(event.at), f"{what}: {message}", story, fixes, severity)
 
     def _of_gradients(self, facts: Facts, events: list[Event], made: Event, enabled: bool) -> Iterator[Finding]:
         """Clipping of scaled gradients, and gradients that were never scaled."""
@@ -215,7 +227,7 @@ class ScalerOrder(Rule):
                 if is_on_the_way(before.path, event.path) and held.get(event.value):
                     message = f"{code(facts, before.at.node)} has applied these gradients already; leave this step away"
                     story = [Step(place(before.at), "they are applied here")]
-                    yield self._report(facts, event, message, story, Severity.WARNING, True)
+                    yield self._report(facts, event, message, story, Severity.WARNING, True, deleted(facts, event))
                     return
             if event.kind == "backward":
                 continue
@@ -226,7 +238,8 @@ class ScalerOrder(Rule):
                         "the gradients are still scaled here, and it applies them as they are; use `scaler.step()`"
                     )
                     story = [Step(place(backward.at), "they are computed from a scaled loss")]
-                    yield self._report(facts, event, message, story, Severity.WARNING, enabled)
+                    fixes = stepped_by_scaler(facts, made, event)
+                    yield self._report(facts, event, message, story, Severity.WARNING, enabled, fixes)
                     return
             elif event.kind == "scaler-unscale" and event.value is made.value:
                 unscaled = True
@@ -241,12 +254,14 @@ class ScalerOrder(Rule):
                         "the gradients are still scaled here, and nearly vanish when clipped; call `unscale_()` first"
                     )
                     story = [Step(place(event.at), "they are unscaled only in the step")]
-                    yield self._report(facts, clip, message, story, Severity.WARNING, enabled)
+                    fixes = unscaled_before(facts, event, clip)
+                    yield self._report(facts, clip, message, story, Severity.WARNING, enabled, fixes)
                     return
                 if _is_plain(backward):
                     message = "this loss is not scaled, and the step divides by the scale; use `scaler.scale(loss)`"
                     story = [Step(place(event.at), "the gradients are unscaled here")]
-                    yield self._report(facts, backward, message, story, Severity.WARNING, enabled)
+                    fixes = scaled(facts, event, backward)
+                    yield self._report(facts, backward, message, story, Severity.WARNING, enabled, fixes)
                     return
 
 

@@ -9,10 +9,12 @@ from gradls.flow.lost import Lost, lost_gradients, never_reached
 from gradls.flow.models.modules import unknown_parts
 from gradls.flow.reach import leaves
 from gradls.flow.values import Function, Instance, Tensor, Value
+from gradls.rules.backward_fixes import differentiated
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.forgotten_backward import Empty, empty_steps, may_differentiate
 from gradls.rules.lost_gradient import is_meant
 from gradls.rules.rule import Rule
+from gradls.rules.statement_fixes import moved
 from gradls.rules.training_order import Moment, Order, is_handed_out, loops_of, order_of
 from gradls.rules.words import code, owners, place
 
@@ -136,7 +138,8 @@ class StepWithoutGradient(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: `step()` moves behind the `backward()` that comes too late. Where nothing differentiates the loss, a
+    `backward()` of the last number before the step that depends on the parameters is written.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html
@@ -270,21 +273,23 @@ class StepWithoutGradient(Rule):
         message = f"{code(facts, step.at.node)} finds no gradients: no backward ever reaches {who}"
         before = [event for event in facts.of("backward") if event.clock < step.clock]
         story = [Step(place(before[-1].at), "the backward before it is of something else")] if before else []
-        return self.finding(place(step.at), message, story)
+        return self.finding(place(step.at), message, story, differentiated(facts, step))
 
     def _report_forgotten(self, facts: Facts, loss: Event, step: Event) -> Finding:
         message = (
             f"{code(facts, step.at.node)} finds no gradients: nothing calls `backward()` on what comes of "
             f"{code(facts, loss.at.node)}"
         )
-        return self.finding(place(step.at), message, [Step(place(loss.at), "this is computed, and not differentiated")])
+        story = [Step(place(loss.at), "this is computed, and not differentiated")]
+        return self.finding(place(step.at), message, story, differentiated(facts, step))
 
     def _report_early(self, facts: Facts, step: Event, backward: Event) -> Finding:
         message = (
             f"{code(facts, step.at.node)} comes before {code(facts, backward.at.node)}, when there are no "
             "gradients yet: nothing is learned"
         )
-        return self.finding(place(step.at), message, [Step(place(backward.at), "they are computed only here")])
+        story = [Step(place(backward.at), "they are computed only here")]
+        return self.finding(place(step.at), message, story, moved(facts, step, backward, behind=True))
 
 
 def _is_among(module: Value | None, modules: tuple[Value, ...]) -> bool:

@@ -1,12 +1,14 @@
 """GRD612."""
 
+import ast
 from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Instance, Tensor
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.finding import Finding, Fix, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import Moment, Order, is_on_the_way, order_of
+from gradls.rules.statement_fixes import put
+from gradls.rules.training_order import Moment, Order, is_on_the_way, order_of, receiver_of
 from gradls.rules.words import code, owners, place
 
 
@@ -84,7 +86,7 @@ class FrozenWithGradient(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: it takes the gradient away where the parameters are frozen.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/autograd.html#setting-requires-grad
@@ -143,7 +145,7 @@ class FrozenWithGradient(Rule):
             f"{code(facts, step.at.node)} still applies it; set `grad = None`, or freeze before `backward()`"
         )
         story = [Step(place(filled.at), "the gradient was computed here"), Step(place(step.at), "it is applied here")]
-        return self.finding(place(event.at), message, story)
+        return self.finding(place(event.at), message, story, _taken_away(facts, event))
 
     def _report_zeroed(self, facts: Facts, event: Event, moved: list[Tensor], zeroed: Event, step: Event) -> Finding:
         message = (
@@ -155,7 +157,19 @@ class FrozenWithGradient(Rule):
             Step(place(zeroed.at), "the gradient becomes zero here, and not None"),
             Step(place(step.at), "the optimizer still moves it here"),
         ]
-        return self.finding(place(event.at), message, story)
+        return self.finding(place(event.at), message, story, _taken_away(facts, event))
+
+
+def _taken_away(facts: Facts, event: Event) -> list[Fix]:
+    """The fix that takes the gradient away of what is frozen."""
+    node = event.at.node
+    written = node.value if isinstance(node, ast.Attribute) else receiver_of(node)
+    if event.at.source is not facts.source or not isinstance(written, (ast.Name, ast.Attribute, ast.Subscript)):
+        return []
+    name = facts.segment(written)
+    of_module = event.kind == "freeze" and isinstance(event.value, Instance)
+    statement = facts.statement(node) or node
+    return put(facts, statement, f"{name}.zero_grad()" if of_module else f"{name}.grad = None", behind=True)
 
 
 def _moves_without_gradient(order: Order, number: int, step: Event) -> bool:

@@ -3,11 +3,13 @@
 import ast
 from collections.abc import Iterable
 
+from gradls.autograd.optimizers import find_scheduler
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Instance, Sequence, Value
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.finding import Finding, Fix, Place, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import is_handed_out, loops_of, order_of
+from gradls.rules.statement_fixes import name_of, put
+from gradls.rules.training_order import is_handed_out, loops_of, order_of, rounds_of
 from gradls.rules.words import code, place
 
 
@@ -91,7 +93,8 @@ class UnusedScheduler(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: it writes `scheduler.step()` at the end of each round of the outermost loop, which may be one of epochs
+    or of batches.
 
     ## References
     - https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
@@ -126,7 +129,7 @@ class UnusedScheduler(Rule):
                 None,
             )
             if step is not None and not any(facts.of("unknown-step")):
-                yield self._report(event, scheduler, step)
+                yield self._report(facts, event, scheduler, step)
         yield from self._of_old(facts, made)
 
     def _of_old(self, facts: Facts, made: list[Event]) -> Iterable[Finding]:
@@ -165,10 +168,36 @@ class UnusedScheduler(Rule):
         ]
         return self.finding(place(stale.at), message, story)
 
-    def _report(self, event: Event, scheduler: Instance, step: Event) -> Finding:
+    def _report(self, facts: Facts, event: Event, scheduler: Instance, step: Event) -> Finding:
         what = f"`{scheduler.name}.step()`" if scheduler.name else "`step()` of this scheduler"
         message = f"{what} is never called: the learning rate stays what it is"
-        return self.finding(place(event.at), message, [Step(place(step.at), "the optimizer steps here")])
+        story = [Step(place(step.at), "the optimizer steps here")]
+        return self.finding(place(event.at), message, story, _stepped(facts, event, scheduler, step))
+
+
+_PER_BATCH = ("OneCycleLR", "CyclicLR")
+"""Schedules that count batches, not epochs."""
+
+
+def _stepped(facts: Facts, made: Event, scheduler: Instance, step: Event) -> list[Fix]:
+    """The fix that steps the schedule at the end of each round of the outermost loop around the optimizer's steps, or
+    behind these if it counts batches."""
+    spec = find_scheduler(scheduler.path)
+    if spec is None or spec.needs_metric:
+        return []
+    if scheduler.path.endswith(_PER_BATCH):
+        name = name_of(facts, scheduler, place(step.at))
+        return put(facts, step.at.node, f"{name}.step()", behind=True) if name else []
+    earlier = loops_of(made.path)
+    loops = [one.loop for one in rounds_of(step.path) if id(one.loop) not in earlier]
+    loop = getattr(loops[0], "statement", None) if loops else None
+    if not isinstance(loop, (ast.For, ast.While)) or not facts.source.holds(loop):
+        return []
+    name, last = name_of(facts, scheduler, Place(facts.source, loop)), loop.body[-1]
+    if not name or isinstance(last, (ast.Return, ast.Raise, ast.Break, ast.Continue)):
+        return []
+    title = f"Write `{name}.step()` at the end of each round"
+    return put(facts, last, f"{name}.step()", behind=True, title=title)
 
 
 def _beside(facts: Facts, scheduler: object, number: int, steps: list[Event]) -> Event | None:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.reach import walk
 from gradls.flow.values import Tensor
-from gradls.rules.finding import Finding, Place, Severity, Step, Tag
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step, Tag
 from gradls.rules.rule import Rule
+from gradls.rules.statement_fixes import all_of, put
 from gradls.rules.training_order import receiver_of
 from gradls.rules.words import place
 
@@ -94,7 +96,8 @@ class UnusedLoss(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: of a loss that each round overwrites, it adds up those of all rounds. Whether another is missing from the
+    loss, is for the author to say.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html
@@ -137,7 +140,23 @@ class UnusedLoss(Rule):
             f"propagated. Propagate it in the loop, or add them up: `{target.id} = {target.id} + ...`"
         )
         story = [Step(place(backward.at), "this is after the loop")]
-        return self.finding(Place(facts.source_of(target), target), message, story)
+        return self.finding(Place(facts.source_of(target), target), message, story, _summed_up(facts, target))
+
+
+def _summed_up(facts: Facts, target: ast.Name) -> list[Fix]:
+    """The fix that adds the losses up, and begins with 0 where nothing does."""
+    statement, name = facts.statement(target), target.id
+    loop = facts.parent(statement) if statement is not None else None
+    if not isinstance(statement, ast.Assign) or not isinstance(loop, (ast.For, ast.While)):
+        return []
+    title = f"Add them up: `{name} = {name} + ...`"
+    new = f"{name} = {name} + ({facts.segment(statement.value)})"
+    if isinstance(statement.value, (ast.Call, ast.Name, ast.Attribute)):
+        new = f"{name} = {name} + {facts.segment(statement.value)}"
+    at = Place(facts.source_of(statement), statement)
+    added = [Fix(title, Safety.SUGGESTED, edits.replace_statement(at, new))]
+    begun = [] if _before(facts, loop, name) is not None else [put(facts, loop, f"{name} = 0", behind=False)]
+    return all_of(title, *begun, added)
 
 
 def _losses(facts: Facts) -> Iterator[ast.Call]:

@@ -8,8 +8,10 @@ from gradls.autograd.ops import find_op
 from gradls.flow.facts import Facts
 from gradls.flow.hooks import HOOKS
 from gradls.flow.values import Bound, Instance, Lib, Tensor, Unknown, Value
-from gradls.rules.finding import Finding, Severity, Tag
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Tag
 from gradls.rules.rule import Rule
+from gradls.rules.statement_fixes import brief, run_with
 from gradls.rules.words import code, place
 
 _WITH_EFFECT = frozenset((
@@ -80,7 +82,8 @@ class ResultThrownAway(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: the result gets the name of what it is computed from, if that is read later; a gradient is written in
+    place; a comparison becomes an assignment.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/autograd.html#in-place-operations-with-autograd
@@ -103,7 +106,11 @@ class ResultThrownAway(Rule):
                     f"{code(facts, node)} only compares, and nothing uses the result: `{facts.segment(flag)}` stays "
                     "what it is. An assignment has one `=`"
                 )
-                yield self.finding(place(event.at), message, severity=Severity.WARNING)
+                compared = node.value
+                assert isinstance(compared, ast.Compare)
+                new = f"{facts.segment(flag)} = {facts.segment(compared.comparators[0])}"
+                fix = Fix(f"Write `{new}`", Safety.SUGGESTED, edits.replace_statement(place(event.at), new))
+                yield self.finding(place(event.at), message, (), [fix], Severity.WARNING)
             if not isinstance(node.value, ast.Call):
                 continue
             records = facts.calls.get(node.value, ())
@@ -113,7 +120,60 @@ class ResultThrownAway(Rule):
             if nothing and not _is_timed(facts, node.value):
                 seen.add(node)
                 message = f"{code(facts, node)} changes nothing, and its result is not used: assign it"
-                yield self.finding(place(event.at), message)
+                yield self.finding(place(event.at), message, (), _used(facts, node, node.value))
+
+
+def _used(facts: Facts, statement: ast.Expr, call: ast.Call) -> list[Fix]:
+    """The fix that gives the result the name of what it is computed from, or writes a gradient in place."""
+    functions = [record[0] for record in facts.evaluations(call)]
+    of_tensor = isinstance(call.func, ast.Attribute) and all(isinstance(one, (Bound, Unknown)) for one in functions)
+    at = Place(facts.source_of(statement), statement)
+    if of_tensor:
+        assert isinstance(call.func, ast.Attribute)
+        target, name = call.func.value, call.func.attr
+    else:
+        target, name = (call.args[0] if call.args else call.func), ""
+    if isinstance(target, ast.Attribute) and target.attr in ("grad", "data"):
+        if not name or find_op(f"torch.Tensor.{name}_") is None:
+            return []
+        build = edits.rename_attribute(at._replace(node=call), f"{name}_")
+        return [Fix(f"Write into it: `{name}_`", Safety.SUGGESTED, build)]
+    written = facts.segment(target)
+    if not isinstance(target, (ast.Name, ast.Attribute)) or (not of_tensor and target is call.func):
+        return []
+    given = [
+        getattr(one, "receiver", None) if of_tensor else r.get(0, "input") for one, r, _ in facts.evaluations(call)
+    ]
+    if any(isinstance(one, Tensor) and one.is_parameter for one in given) or not _is_read_later(
+        facts, statement, target
+    ):
+        return []
+    title = f"Assign it: `{written} = {brief(call)}`"
+    return [Fix(title, Safety.SUGGESTED, edits.replace_statement(at, f"{written} = {facts.segment(call)}"))]
+
+
+def _is_read_later(facts: Facts, statement: ast.Expr, target: ast.Name | ast.Attribute) -> bool:
+    """Is the name read behind the statement, or in a later round of a loop around it, in the same function?"""
+    if isinstance(target, ast.Attribute):
+        return True
+    source = facts.source_of(statement)
+    start = source.span(statement)
+    around: ast.AST | None = None
+    for above in source.parents(statement):
+        if isinstance(above, (ast.For, ast.AsyncFor, ast.While)):
+            start = min(start, source.span(above))
+        around = above
+        if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            break
+    own = set(ast.walk(statement))
+    return any(
+        isinstance(part, ast.Name)
+        and part.id == target.id
+        and isinstance(part.ctx, ast.Load)
+        and source.span(part) >= start
+        and part not in own
+        for part in (run_with(around) if around is not None else ())
+    )
 
 
 def _compared(node: ast.expr) -> ast.Attribute | None:

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Instance, Tensor
-from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import Moment, is_on_the_way, order_of, rounds_of
+from gradls.rules.statement_fixes import brief, replaced
+from gradls.rules.training_order import Moment, is_on_the_way, order_of, receiver_of, rounds_of
 from gradls.rules.words import code, place
 
 _SCALED_BY_GRADIENT = ("torch.optim.SGD", "torch.optim.ASGD")
@@ -95,7 +97,8 @@ class UndividedAccumulation(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: it divides the loss by the number that the condition of the step is about; a condition that is the wrong
+    way round gets its `== 0`.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/amp_examples.html#gradient-accumulation
@@ -151,7 +154,9 @@ class UndividedAccumulation(Rule):
                     f"steps in all others, and never if `{source.segment(test.right)}` is 1. Write "
                     f"`{source.segment(test)} == 0`"
                 )
-                yield self.finding(Place(source, test), message, [Step(place(step.at), "the step")])
+                new = f"{source.segment(test)} == 0"
+                fix = Fix(f"Write `{new}`", Safety.SUGGESTED, edits.replace_expression(Place(source, test), new))
+                yield self.finding(Place(source, test), message, [Step(place(step.at), "the step")], [fix])
 
     def _report(self, facts: Facts, backward: Event, step: Event) -> Finding:
         message = (
@@ -159,7 +164,30 @@ class UndividedAccumulation(Rule):
             f"{code(facts, step.at.node)}, each of a mean: divide the loss by their "
             "number, unless the longer step is meant"
         )
-        return self.finding(place(backward.at), message, [Step(place(step.at), "the sum is used here")])
+        story = [Step(place(step.at), "the sum is used here")]
+        return self.finding(place(backward.at), message, story, _divided(facts, backward, step))
+
+
+def _divided(facts: Facts, backward: Event, step: Event) -> list[Fix]:
+    """The fix that divides the loss by the number of rounds, which stands in the condition of the step."""
+    loss, call = receiver_of(backward.at.node), backward.at.node
+    if loss is None or not isinstance(call, ast.Call) or call.args or backward.at.source is not facts.source:
+        return []
+    for above in facts.parents(step.at.node):
+        if isinstance(above, ast.If):
+            rounds = [
+                part.right
+                for part in ast.walk(above.test)
+                if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mod)
+            ]
+            if len(rounds) == 1 and isinstance(rounds[0], (ast.Constant, ast.Name, ast.Attribute)):
+                new = f"({facts.segment(loss)}) / {facts.segment(rounds[0])}"
+                if isinstance(loss, (ast.Name, ast.Attribute, ast.Call)):
+                    new = f"{facts.segment(loss)} / {facts.segment(rounds[0])}"
+                return replaced(facts, loss, new, f"Divide the loss: `{brief(loss)} / {brief(rounds[0])}`")
+        if isinstance(above, (ast.For, ast.While, ast.FunctionDef)):
+            break
+    return []
 
 
 def _is_two(node: ast.expr) -> bool:

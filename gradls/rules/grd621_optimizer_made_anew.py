@@ -9,8 +9,10 @@ from gradls.flow.graph import At
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.paths import Round
 from gradls.flow.values import Bound, Function, Host, Instance, Unknown, Value
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.statement_fixes import all_of, put, with_comment
 from gradls.rules.training_order import innermost, rounds_of
 from gradls.rules.words import code, place
 
@@ -86,7 +88,8 @@ class OptimizerMadeAnew(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix: it is for the author to say where the training begins.
+    Suggested: the optimizer is made before the loop that it is made in. Of one that a function makes in each call, it
+    is for the author to say where the training begins.
 
     ## References
     - https://docs.pytorch.org/docs/stable/optim.html#constructing-it
@@ -121,7 +124,24 @@ class OptimizerMadeAnew(Rule):
         )
         story = [Step(place(step.at), "what this step leaves in the optimizer is thrown away")]
         story += [Step(place(at), "the loop comes here in each round") for at, _ in _calls_in_loop(event)]
-        return self.finding(place(event.at), message, story)
+        return self.finding(place(event.at), message, story, _made_before(facts, event))
+
+
+def _made_before(facts: Facts, event: Event) -> list[Fix]:
+    """The fix that makes the optimizer before the loop, if it stands right in the body of that and needs nothing that
+    the loop gives a value."""
+    statement, loop = facts.statement(event.at.node), innermost(event.path)
+    if not isinstance(statement, ast.Assign) or not isinstance(loop, ast.For) or len(loop.body) < 2:
+        return []
+    if not any(item is statement for item in loop.body) or event.at.source is not facts.source:
+        return []
+    stored = {part.id for part in ast.walk(loop) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+    stored -= {part.id for target in statement.targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+    if any(isinstance(part, ast.Name) and part.id in stored for part in ast.walk(statement)):
+        return []
+    title = "Make the optimizer before the loop"
+    gone = Fix(title, Safety.SUGGESTED, edits.delete_statement(Place(facts.source, statement)))
+    return all_of(title, put(facts, loop, with_comment(facts, statement), behind=False), [gone])
 
 
 def _is_for_the_same(facts: Facts, first: Event, second: Event) -> bool:

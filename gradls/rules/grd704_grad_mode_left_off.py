@@ -8,6 +8,7 @@ from gradls.flow.graph import At
 from gradls.flow.lost import lost_gradients
 from gradls.flow.reach import frontier
 from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.mode_fixes import as_context, decorated
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
 from gradls.rules.training_order import is_on_the_way
@@ -117,7 +118,8 @@ class GradModeLeftOff(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: the call becomes a `with` statement around what follows in its block. A generator whose body is one block
+    is decorated with its mode instead.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.set_grad_enabled.html
@@ -162,7 +164,7 @@ class GradModeLeftOff(Rule):
                 )
                 story.append(Step(place(lost.backward.at), "the gradient is missing here"))
             message += ". Close it before the `yield`, or decorate the generator with it"
-            yield self.finding(place(leak.node), message, story, severity=severity)
+            yield self.finding(place(leak.node), message, story, decorated(facts, leak.at), severity)
 
     def _report(self, facts: Facts, event: Event, backward: Event | None) -> Finding:
         message = (
@@ -170,7 +172,8 @@ class GradModeLeftOff(Rule):
             "until it is set back; use it as a context manager, `with ...:`"
         )
         story = [] if backward is None else [Step(place(backward.at), "this has no graph then")]
-        return self.finding(place(event.at), message, story, severity=None if backward is None else Severity.WARNING)
+        severity = None if backward is None else Severity.WARNING
+        return self.finding(place(event.at), message, story, as_context(facts, event.at.node), severity)
 
 
 def _is_statement(facts: Facts, event: Event) -> bool:

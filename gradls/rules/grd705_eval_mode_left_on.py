@@ -8,6 +8,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.unknown_modules import is_converted
 from gradls.flow.values import Instance, Tensor, Unknown
 from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.mode_fixes import training_again
 from gradls.rules.registration import leaves_of
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import loops_of, order_of
@@ -42,14 +43,16 @@ class EvalModeLeftOn(Rule):
             return model(torch.randn(8, 3)).mean().item()
 
 
+    modes = []
     model.train()
     for _ in range(3):
         loss = model(torch.randn(8, 3)).pow(2).mean()
+        modes.append(model.training)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         validate()
-    assert not model.training
+    assert modes == [True, False, False]
     ```
 
     ## Use instead
@@ -96,7 +99,8 @@ class EvalModeLeftOn(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: it writes `model.train()` at the beginning of each round of the loop that trains and validates, or of the
+    function that trains, under the name that the model has there.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.train
@@ -133,14 +137,16 @@ class EvalModeLeftOn(Rule):
             "batch normalization, they are in evaluation mode from then on; call `train()`"
         )
         story = [Step(place(trained.at), "this trains it in evaluation mode")]
-        return self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+        fixes = training_again(facts, event, trained)
+        return self.finding(place(event.at), message, story, fixes, Severity.INFORMATION)
 
     def _report(self, facts: Facts, event: Event, trained: Event) -> Finding:
         message = (
             f"{code(facts, event.at.node)} is not undone before the next round trains the model: from then on "
             "dropout and batch normalization are in evaluation mode; call `train()`"
         )
-        return self.finding(place(event.at), message, [Step(place(trained.at), "this trains it in evaluation mode")])
+        story = [Step(place(trained.at), "this trains it in evaluation mode")]
+        return self.finding(place(event.at), message, story, training_again(facts, event, trained))
 
     def _from_the_first(self, facts: Facts, number: int, event: Event) -> Iterator[Finding]:
         """What is called in each round before the model is trained, an attack on it perhaps, puts it into evaluation

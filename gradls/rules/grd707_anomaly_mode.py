@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from gradls.flow.facts import Facts
 from gradls.rules.finding import Finding, Severity
 from gradls.rules.rule import Rule
+from gradls.rules.statement_fixes import deleted
 from gradls.rules.words import code, place
 
 
@@ -56,7 +57,7 @@ class AnomalyMode(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: it deletes the statement.
 
     ## References
     - https://docs.pytorch.org/docs/stable/autograd.html#torch.autograd.detect_anomaly
@@ -75,4 +76,4 @@ class AnomalyMode(Rule):
                     f"{code(facts, event.at.node)} makes every operation keep a traceback, and training several "
                     "times slower: remove it when the error is found"
                 )
-                yield self.finding(place(event.at), message)
+                yield self.finding(place(event.at), message, (), deleted(facts, event))

@@ -8,6 +8,7 @@ from gradls.flow.graph import Node
 from gradls.flow.join import options
 from gradls.flow.paths import Round
 from gradls.flow.values import Mapping, Tensor, Value
+from gradls.rules.copy_fixes import copied
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.snapshots import is_chosen, is_used_after
@@ -77,7 +78,7 @@ class AliasedStateDict(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix: the copy needs an import.
+    Suggested: it copies the state with `copy.deepcopy`, and imports `copy`; that costs the memory of one more model.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/serialization.html
@@ -131,7 +132,7 @@ class AliasedStateDict(Rule):
                 "`copy.deepcopy(...)` of it"
             )
             story = [Step(place(step.at), "this changes the kept tensors")]
-            yield self.finding(place(state.at), message, story, severity=Severity.INFORMATION)
+            yield self.finding(place(state.at), message, story, copied(state.at, node), Severity.INFORMATION)
 
     def _of_use(
         self, facts: Facts, number: int, taken: dict[Node, tuple[int, Event]], told: set[ast.AST]
@@ -153,7 +154,8 @@ class AliasedStateDict(Rule):
                 "it is a snapshot"
             )
             story = [Step(place(step.at), "this changes the kept tensors"), Step(place(use.at), "they are used here")]
-            yield self.finding(place(state.at), message, story, severity=Severity.INFORMATION)
+            fixes = copied(state.at, state.at.node)
+            yield self.finding(place(state.at), message, story, fixes, Severity.INFORMATION)
 
     def _report(self, facts: Facts, state: Event, step: Event, load: Event) -> Finding:
         message = (
@@ -164,7 +166,7 @@ class AliasedStateDict(Rule):
             Step(place(step.at), "this changes the kept tensors"),
             Step(place(load.at), "and they are used here"),
         ]
-        return self.finding(place(state.at), message, story)
+        return self.finding(place(state.at), message, story, copied(state.at, state.at.node))
 
 
 def _trained_around(facts: Facts, state: Event, model: str) -> Event | None:

@@ -11,6 +11,7 @@ from gradls.flow.values import Tensor, Unknown, Value
 from gradls.rules.conditions import UNLESS
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.loss_arguments import history
+from gradls.rules.mode_fixes import without_graph
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -78,7 +79,8 @@ class EvaluatedWithGraph(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: a function that only evaluates is decorated with `@torch.no_grad()`; elsewhere the statement gets a block
+    of its own.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/autograd.html#evaluation-mode-nn-module-eval
@@ -106,7 +108,8 @@ class EvaluatedWithGraph(Rule):
             f"{code(facts, called.at.node)} records a graph that nothing differentiates{condition}: `eval()` does not "
             "switch gradients off; evaluate under `torch.no_grad()`"
         )
-        return self.finding(place(called.at), message, [Step(place(event.at), "evaluation begins here")])
+        story = [Step(place(event.at), "evaluation begins here")]
+        return self.finding(place(called.at), message, story, without_graph(facts, event, called))
 
 
 def _called_with_graph(facts: Facts, number: int, event: Event) -> Event | None:

@@ -142,7 +142,12 @@ class GraphOnModule(Rule):
         story = [Step(place(node.at), "its graph comes from here")] if node.at is not None else []
         statement = facts.statement(event.at.node)
         fixes = []
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Name) and not _goes_on(facts, event):
+        own = isinstance(statement, ast.Assign) and statement.targets == [event.at.node]
+        if (
+            isinstance(statement, ast.Assign)
+            and own
+            and (isinstance(statement.value, ast.Name) or _goes_on(facts, event))
+        ):
             kept = place(event.at)._replace(node=statement.value)
             fixes.append(Fix("Keep it without its graph", Safety.SUGGESTED, edits.add_call(kept, ".detach()")))
         return self.finding(place(event.at), message, story, fixes)

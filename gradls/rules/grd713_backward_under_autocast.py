@@ -1,9 +1,11 @@
 """GRD713."""
 
+import ast
 from collections.abc import Iterable
 
-from gradls.flow.facts import Facts
-from gradls.rules.finding import Finding, Severity
+from gradls.flow.facts import Event, Facts
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -63,7 +65,7 @@ class BackwardUnderAutocast(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: a statement that is the last one of its block moves behind it.
 
     ## References
     - https://docs.pytorch.org/docs/stable/amp.html#autocasting
@@ -78,4 +80,17 @@ class BackwardUnderAutocast(Rule):
                     f"{code(facts, event.at.node)} runs under autocast: hooks and hand-written backwards compute in "
                     "low precision then; end the block before it"
                 )
-                yield self.finding(place(event.at), message)
+                yield self.finding(place(event.at), message, (), _behind_the_block(facts, event))
+
+
+def _behind_the_block(facts: Facts, event: Event) -> list[Fix]:
+    """The fix that moves the statement out of the block, if it is the last one there."""
+    source, statement = event.at.source, facts.statement(event.at.node)
+    block = source.parent(statement) if statement is not None else None
+    if source is not facts.source or not isinstance(block, ast.With) or block.body[-1] is not statement:
+        return []
+    if len(block.items) != 1 or len(block.body) < 2 or "autocast" not in source.segment(block.items[0].context_expr):
+        return []
+    title = "Move it out of the block"
+    build = edits.move_statement_out_of_with(Place(source, statement), Place(source, block))
+    return [Fix(title, Safety.SUGGESTED, build)]

@@ -10,6 +10,15 @@ from gradls.flow.models.modules import parameters_of
 from gradls.flow.paths import Round
 from gradls.flow.reach import walk
 from gradls.flow.values import Bound, Instance, Tensor, Value
+from gradls.rules.copy_fixes import (
+    assignment_left_away,
+    cloned_where_kept,
+    copied,
+    copied_where_assigned,
+    copied_where_named,
+    turned_round,
+    written_into,
+)
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.snapshots import is_chosen, is_used_after
@@ -126,7 +135,9 @@ class ModuleNotCopied(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix: the copy needs an import, and what is copied costs memory.
+    Suggested: it makes the copy with `copy.deepcopy`, and imports `copy`, where the second name is given; that costs
+    the memory of one more model. What is loaded the wrong way round is turned, what is lost in a new dictionary is
+    written into the tensor, and what makes a copy the same module again is left away.
 
     ## References
     - https://docs.python.org/3/library/copy.html
@@ -171,7 +182,10 @@ class ModuleNotCopied(Rule):
                     f"`{one}` and `{other}` {what}, so this changes nothing, and each step moves both: make one "
                     "of them with `copy.deepcopy(...)`"
                 )
-                yield self.finding(place(load.at), message, _named_so(facts, load, one))
+                story = _named_so(facts, load, one)
+                fixes = copied_where_named(facts, load.value, one, other) if same else []
+                fixes = fixes or copied_where_assigned(facts, place(load.at), one, other)
+                yield self.finding(place(load.at), message, story, fixes)
 
     def _of_entries(self, facts: Facts) -> Iterator[Finding]:
         """`model.state_dict()[name] = tensor`: the dictionary is made by this call, and nobody else has it."""
@@ -187,7 +201,7 @@ class ModuleNotCopied(Rule):
                 f"{code(facts, event.at.node)} is set in a dictionary that {code(facts, made)} has just made, and "
                 "changes nothing in the module; write into the tensor with `copy_()`"
             )
-            yield self.finding(place(event.at), message)
+            yield self.finding(place(event.at), message, (), written_into(facts, event))
 
     def _of_direction(self, facts: Facts) -> Iterator[Finding]:
         """`policy.load_state_dict(target.state_dict())` beside the steps of the policy; nothing changes the target."""
@@ -216,7 +230,8 @@ class ModuleNotCopied(Rule):
                 f"`{other}`, so `{one}` starts again each time. If `{other}` is to follow, load it the other way round"
             )
             story = [Step(place(beside[0].at), "this trains what is overwritten")]
-            yield self.finding(place(load.at), message, story, severity=Severity.INFORMATION)
+            fixes = turned_round(facts, node, one, other)
+            yield self.finding(place(load.at), message, story, fixes, Severity.INFORMATION)
 
     def _of_replaced(self, facts: Facts) -> Iterator[Finding]:
         """`self.target.load_state_dict(self.policy.state_dict())`, and then `self.target = self.policy`."""
@@ -238,7 +253,8 @@ class ModuleNotCopied(Rule):
                 f"{code(facts, event.at.node)} is one with the module that it was to be a copy of from here on, and "
                 f"moves with it: {code(facts, load.at.node)} has copied all there is. Leave this assignment away"
             )
-            yield self.finding(place(event.at), message, [Step(place(load.at), "the state is copied here")])
+            story = [Step(place(load.at), "the state is copied here")]
+            yield self.finding(place(event.at), message, story, assignment_left_away(facts, event))
 
     def _of_copies(self, facts: Facts) -> Iterator[Finding]:
         """`target.data.copy_(parameter.data)` for each parameter of two modules, which are one."""
@@ -256,7 +272,8 @@ class ModuleNotCopied(Rule):
                     f"{code(facts, node)} copies a parameter onto itself: what has two names is one and the same "
                     "module, and each step moves both. Make one of them with `copy.deepcopy(...)`"
                 )
-                yield self.finding(Place(facts.source_of(node), node), message)
+                fixes = copied_where_assigned(facts, Place(facts.source_of(node), node), *_looped(facts, node))
+                yield self.finding(Place(facts.source_of(node), node), message, (), fixes)
 
     def _of_averages(self, facts: Facts) -> Iterator[Finding]:
         """`shadow.mul_(decay).add_(parameter, alpha=1 - decay)`, where the shadow is the parameter."""
@@ -278,7 +295,9 @@ class ModuleNotCopied(Rule):
                     f"{code(facts, node)} averages a parameter with itself, and changes it: {code(facts, written)} is "
                     "no copy. Keep `detach().clone()` of it, or `copy.deepcopy(...)` of the module"
                 )
-                yield self.finding(Place(facts.source_of(node), node), message)
+                at = Place(facts.source_of(node), node)
+                fixes = cloned_where_kept(facts, written) or copied_where_assigned(facts, at, *_looped(facts, node))
+                yield self.finding(Place(facts.source_of(node), node), message, (), fixes)
 
     def _of_kept(self, facts: Facts) -> Iterator[Finding]:
         told: set[ast.AST] = set()
@@ -299,7 +318,17 @@ class ModuleNotCopied(Rule):
                 f"{code(facts, step[0].at.node)} trains it on, and its last state is what is used after the loop; keep "
                 "`copy.deepcopy(...)` of it"
             )
-            yield self.finding(place(event.at), message, [Step(place(step[0].at), "this changes what was kept")])
+            story = [Step(place(step[0].at), "this changes what was kept")]
+            yield self.finding(place(event.at), message, story, copied(event.at, written))
+
+
+def _looped(facts: Facts, node: ast.AST) -> list[str]:
+    """What the loops around a node ask for their parameters: `teacher` and `student` of `zip(teacher.parameters(),
+    student.parameters())`."""
+    loops = [part for part in facts.parents(node) if isinstance(part, ast.For)]
+    calls = [part for loop in loops for part in ast.walk(loop.iter) if isinstance(part, ast.Call)]
+    written = [receiver_of(call) for call in calls]
+    return [facts.segment(one) for one in written if isinstance(one, (ast.Name, ast.Attribute))]
 
 
 def _is_same_memory(one: Tensor, other: Tensor) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.shapes import Shape
 from gradls.flow.values import Class, Function, Host, Sequence, Tensor, Value, is_none
+from gradls.rules import edits
 from gradls.rules.custom_functions import Signature, applications, class_of, definitions, signature
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.words import place, quoted
 
@@ -150,7 +151,8 @@ class WrongNumberOfGradients(Rule):
     ```
 
     ## Fix safety
-    There is none: which gradient is missing is for a person to say.
+    Suggested: where the last arguments of forward require no grad, backward returns None for them. Otherwise, which
+    gradient is missing is for a person to say.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/extending.html#extending-torch-autograd
@@ -206,7 +208,7 @@ class WrongNumberOfGradients(Rule):
                 f"{what} returns {_number(len(given), 'gradient')}, and forward gets {_number(wanted, 'argument')}: "
                 f"backward raises. Return one for each argument of forward, None where there is none"
             )
-            yield self.finding(place(event.at), message, story)
+            yield self.finding(place(event.at), message, story, _filled_up(event, len(given), wanted, calls))
         elif calls and len(ends) == 1:
             yield from self.unfit(facts, event, given, calls[0], story)
             yield from self.stopped(facts, event, given, calls, story)
@@ -263,6 +265,24 @@ class WrongNumberOfGradients(Rule):
                 story = [Step(place(call.at), "it is applied here")]
                 yield self.finding(place(call.at)._replace(node=backward.node, source=backward.source), message, story)
                 return
+
+
+def _filled_up(event: Event, given: int, wanted: int, calls: list[Event]) -> list[Fix]:
+    """The fix that returns None for the last arguments of forward, where none of these requires grad."""
+    returned = event.at.node
+    value = returned.value if isinstance(returned, ast.Return) else None
+    if value is None or given >= wanted or isinstance(value, ast.Starred) or not calls:
+        return []
+    flags = [flag for call in calls for flag in call.flags[given:]]
+    if any(flag is not False for flag in flags) or any(call.call.unsure for call in calls):
+        return []
+    source = event.at.source
+    text = source.segment(value)
+    if isinstance(value, ast.Tuple) and text.startswith("("):
+        text = text[1:-1].rstrip().rstrip(",")
+    new = ", ".join([text, *["None"] * (wanted - given)])
+    build = edits.replace_expression(Place(source, value), new)
+    return [Fix("Return None for the other arguments", Safety.SUGGESTED, build)]
 
 
 def _without_gradients(facts: Facts) -> set[Function]:

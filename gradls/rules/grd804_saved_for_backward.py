@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Host, Mapping, Sequence, is_none
-from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
 from gradls.rules.words import code, place
@@ -85,6 +86,23 @@ class SavedForBackward(Rule):
     assert h[0] == 2 and x.grad[0] == 1  # it should be 2
     ```
 
+    ```python
+    import torch
+
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, gradient):
+            (x,) = ctx.saved_variables  # warns DeprecationWarning: 'saved_variables' is deprecated
+            return gradient * 2 * x
+
+    Square.apply(torch.ones(3, requires_grad=True)).sum().backward()
+    ```
+
     ## Use instead
     An attribute for what is no tensor; the changed tensor itself as the result.
 
@@ -111,7 +129,7 @@ class SavedForBackward(Rule):
     For None, which `save_for_backward` takes, and where it is not known what is saved.
 
     ## Fix safety
-    There is none.
+    Safe for the old name `saved_variables`, which becomes `saved_tensors`. For the others there is none.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.autograd.function.FunctionCtx.save_for_backward.html
@@ -150,7 +168,10 @@ class SavedForBackward(Rule):
                 yield self.finding(place(event.at), message, severity=Severity.INFORMATION)
             elif event.kind == "saved-variables":
                 message = f"{code(facts, event.at.node)} is an old name and warns; write `saved_tensors`"
-                yield self.finding(place(event.at), message, severity=Severity.INFORMATION)
+                fix = Fix(
+                    "Write `saved_tensors`", Safety.SAFE, edits.rename_attribute(place(event.at), "saved_tensors")
+                )
+                yield self.finding(place(event.at), message, (), [fix], Severity.INFORMATION)
 
     def saved(self, facts: Facts, event: Event) -> Iterator[Finding]:
         for value in event.arguments:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.reach import walk
 from gradls.flow.values import Function, Host, Sequence, Tensor, Value, is_none
-from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.statement_fixes import brief, put
 from gradls.rules.words import code, place
 
 
@@ -99,7 +101,7 @@ class HookReturnsNoGradient(Rule):
     Where it is not known what the hook returns, or whether a backward comes there.
 
     ## Fix safety
-    There is none.
+    Suggested: it returns what the hook has computed.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.register_hook.html
@@ -120,7 +122,7 @@ class HookReturnsNoGradient(Rule):
                 )
                 at = Place(facts.source_of(call), call)
                 story = [Step(Place(function.source, lost), "what is computed here is gone when the hook ends")]
-                yield self.finding(at, message, story, severity=Severity.WARNING)
+                yield self.finding(at, message, story, _returned(facts, function, lost), Severity.WARNING)
         for event in facts.of("hook"):
             tensor, node = event.value, event.node
             if not event.caught and isinstance(tensor, Tensor):
@@ -150,6 +152,19 @@ class HookReturnsNoGradient(Rule):
         elif isinstance(event.returned, Tensor) and _is_zero(event.returned):
             message = f"this hook replaces the gradient of {what} by zeros: nothing before it is trained through it"
             yield self.finding(place(event.at), message, severity=Severity.INFORMATION)
+
+
+def _returned(facts: Facts, function: Function, lost: ast.expr) -> list[Fix]:
+    """The fix that returns the other gradient at the end of the hook."""
+    last = getattr(function.node, "body", [lost])[-1]
+    if function.source is not facts.source:
+        return []
+    text = facts.segment(lost)
+    title = f"Return it: `return {brief(lost)}`"
+    if isinstance(last, ast.Expr):
+        at = Place(function.source, last)
+        return [Fix(title, Safety.SUGGESTED, edits.replace_statement(at, f"return {text}"))]
+    return put(facts, last, f"return {text}", behind=True, title=title)
 
 
 def _forgotten(function: Function) -> ast.expr | None:

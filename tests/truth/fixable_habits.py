@@ -571,7 +571,8 @@ import torch
 layer = torch.nn.Linear(3, 1)
 layer.weight = layer.weight.clamp(min=0)
 layer.bias = torch.zeros(1)
-layer(torch.randn(2, 3)).sum().backward()
+for x in torch.randn(2, 2, 3):
+    layer(x).sum().backward()
 """,
     "a call of the base class that comes late": """
 import torch
