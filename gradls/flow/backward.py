@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import flat_slopes, truth, unknown_graphs, ways
 from gradls.flow.arguments import Call
-from gradls.flow.contents import tensors_in
+from gradls.flow.contents import call_as_now, tensors_in
 from gradls.flow.graph import HIDING, Edge, Freed, Node, Write
 from gradls.flow.hiding import is_not_followed, may_hide
 from gradls.flow.operations import cut_node, derived_tensor
@@ -97,7 +97,7 @@ def _note(run: Run, call: Call, root: Tensor, reached: frozenset[Tensor], **how:
         root.node,
         requires_grad=root.requires_grad,
         inputs="inputs" in call.kwargs,
-        call=call,
+        call=call_as_now(run, call),
         reached=reached,
         grad_mode=run.mode["grad"],
         autocast=run.autocast > 0,
@@ -121,7 +121,7 @@ def unknown_backward(run: Run, root: Value, call: Call) -> None:
         retain=create if given is None or is_none(given) else truth.truth(run, given),
         create=create,
         inputs="inputs" in call.kwargs,
-        call=call,
+        call=call_as_now(run, call),
         all_roots=[root],
         method=True,
         reached=frozenset(),
@@ -328,7 +328,7 @@ def run_grad(run: Run, call: Call) -> Value:
         constant=bool(roots) and all(isinstance(root, Tensor) and root.requires_grad is False for root in roots),
         wanted=[(value, value.node, value.requires_grad) for value in targets if isinstance(value, Tensor)],
         create=create,
-        call=call,
+        call=call_as_now(run, call),
         ran=None,
     )
     ran: list[Node] = []

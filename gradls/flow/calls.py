@@ -23,7 +23,7 @@ from gradls.flow import (
 )
 from gradls.flow.arguments import Call
 from gradls.flow.chapters import may_be_of_the_file
-from gradls.flow.contents import tensors_in
+from gradls.flow.contents import as_now, tensors_in
 from gradls.flow.escapes import escape, unsettle
 from gradls.flow.models.registry import find_function, find_method, is_partly_modelled
 from gradls.flow.program import is_stub
@@ -185,7 +185,8 @@ def call_unknown(run: Run, function: Value, call: Call) -> Value:
     if run.recording is False and given:
         run.chapter.switched_off = run.chapter.switched_off or may_be_of_the_file(function)
     if isinstance(function, Unknown):
-        event = run.event("unknown-call", call.node, function, arguments=given, grad=run.mode["grad"])
+        parts = [as_now(run, value) for value in given]
+        event = run.event("unknown-call", call.node, function, arguments=parts, grad=run.mode["grad"])
         if function.question is not None:
             question = function.question._replace(called=True)
             answer = run.ask(question)

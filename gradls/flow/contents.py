@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Items
 from typing import TYPE_CHECKING
 
+from gradls.flow.arguments import Call
 from gradls.flow.graph import Edge, Node, edge
 from gradls.flow.values import Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
 
@@ -36,6 +37,34 @@ def tensors_in(value: Value, nested: int = 0) -> Items[Value]:
     if isinstance(value, Instance) and value.open:
         return [value]
     return []
+
+
+def as_now(run: Run, value: Value, nested: int = 0) -> Value:
+    """A list or a dictionary as it is now, for those who look at it later: what is put into it is taken back before
+    that. Anything else itself."""
+    if nested > MOST_NESTED:
+        return value
+    if isinstance(value, Sequence):
+        items = tuple([as_now(run, item, nested + 1) for item in value.items])
+        if value.kind == "tuple" and all(new is old for new, old in zip(items, value.items, strict=True)):
+            return value
+        copy = Sequence(run.state, value.kind, items, value.fields["rest"], value.names)
+        copy.fields.update({key: part for key, part in value.fields.items() if key not in ("items", "rest")})
+        return copy
+    if isinstance(value, Mapping):
+        entries = {key: as_now(run, item, nested + 1) for key, item in value.entries.items()}
+        mapping = Mapping(run.state, entries, value.fields["rest"])
+        mapping.fields.update({key: part for key, part in value.fields.items() if key != "rest"})
+        return mapping
+    return value
+
+
+def call_as_now(run: Run, call: Call) -> Call:
+    """The arguments of a call as they are now."""
+    kwargs = {name: as_now(run, value) for name, value in call.kwargs.items()}
+    made = Call(call.node, [as_now(run, value) for value in call.args], kwargs, call.unsure)
+    made.rest, made.others, made.gap = call.rest, call.others, call.gap
+    return made
 
 
 def host_history(value: Value, nested: int = 0) -> list[Node]:

@@ -475,11 +475,18 @@ def _identity(run: Run, left: Value, right: Value, positive: bool) -> Value:
         same = left.value is right.value
     elif isinstance(left, Instance) and isinstance(right, Instance):
         same = left is right
+    elif isinstance(left, (Class, Function)) and isinstance(right, (Class, Function)):
+        same = _same_definition(left, right)
     else:
         same = _same_lib(left, right)
     if same is None:
         return Host("bool")
     return TRUE if same == positive else FALSE
+
+
+def _same_definition(left: Class | Function, right: Class | Function) -> bool | None:
+    """Are two classes or functions of the program the same? Of one definition there may be several."""
+    return True if left is right else None if left.node is right.node else False
 
 
 def _membership(run: Run, left: Value, right: Value, positive: bool) -> Value:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gradls.autograd.modules import ModuleSpec
 from gradls.flow import dtypes, ranges, shapes
 from gradls.flow.hooks import HOOKS
+from gradls.flow.reach import walk
 from gradls.flow.values import TRUE, Host, Instance, Tensor, Value
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def check_index(run: Run, index: Value | None, rows: int | None, at: ast.AST, ma
     """Write down an index of an embedding that is not of integers, or goes beyond its `rows`."""
     if not isinstance(index, Tensor):
         return
-    if index.dtype in ("float", "bool"):
+    if index.dtype in ("float", "bool") and not _is_for_others(run, index):
         run.event("unfit-input", at, index, index.node, why="index", dtype=index.dtype, made=made)
     known = ranges.of(index)
     if index.dtype != "int" or known is None or rows is None:
@@ -85,11 +86,23 @@ def check_dtypes(
         # Autocast leaves double precision alone, and integers too.
         if "float64" not in names and (mixes or run.casting or run.alone):
             return False
+    if _is_for_others(run, one):
+        return False
     made = layer.at if layer is not None else None
     run.event(
         "unfit-input", at, one, one.node, why="dtype", dtypes=names, dtype=one.dtype, other=other, made=made, role=role
     )
     return True
+
+
+def _is_for_others(run: Run, tensor: Tensor) -> bool:
+    """Does a branch of the function lead here that it may not take for what this caller gives it? It is for those that
+    give something else: `if self.takes_tokens: x = self.embedding(x)`."""
+    frame = run.frame
+    if frame.function is None or frame.forks <= len(frame.loops):
+        return False
+    since = frame.mark[1]
+    return any(node.born <= since and (node.leaf is None or not node.leaf.is_parameter) for node in walk(tensor.node))
 
 
 def check_product(run: Run, bound: Mapping[str, Value], at: ast.AST) -> None:

@@ -98,6 +98,7 @@ class LeafLeftBehind(Rule):
         kept = _kept(facts) if backwards else set()
         trained = any(facts.of("optimizer-made"))
         read = {event.node for event in facts.of("grad-read")}
+        retained = {event.node for event in facts.of("retain-grad", "hook")}
         told: set[ast.AST] = set()
         for event in backwards:
             for leaf in sorted(event.reached, key=lambda leaf: leaf.fields.born):
@@ -105,7 +106,9 @@ class LeafLeftBehind(Rule):
                 if leaf in kept or leaf.name or leaf.owner is not None or at is None or event.caught:
                     continue
                 target = _target(facts, at.node) if leaf.requires_grad is True else None
-                if target is not None and at.node not in told and _is_computed(event, leaf, target):
+                if target is None or at.node in told or _is_retained(event, leaf, retained):
+                    continue
+                if _is_computed(event, leaf, target):
                     asked = any(node is not None and node.name == target.id for node in read)
                     if not asked and (trained or _is_term(event.node, target.id)):
                         continue  # it is data, and others are trained; or what a sum of losses begins with
@@ -179,3 +182,9 @@ def _is_computed(event: Event, leaf: Tensor, target: ast.Name) -> bool:
         return False
     named = [part for part in walk(event.node, follow="flow") if part.name == target.id and part.leaf is None]
     return any(inner is leaf.node for part in named for inner in walk(part, follow="flow"))
+
+
+def _is_retained(event: Event, leaf: Tensor, retained: set[Node | None]) -> bool:
+    """Does something on the way to the leaf keep its gradient, or hand it to a hook?"""
+    kept = [part for part in walk(event.node, follow="flow") if part in retained] if event.node is not None else []
+    return any(inner is leaf.node for part in kept for inner in walk(part, follow="flow"))

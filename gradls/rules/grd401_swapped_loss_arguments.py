@@ -221,7 +221,7 @@ def _judge_divergence(facts: Facts, event: Event, first: Argument, second: Argum
     """`kl_div` takes the logarithm of one distribution and the other as it is: that tells them apart."""
     if option(event, "log_target", False) is not False:
         return None
-    one, other = activation(first.value), activation(second.value)
+    one, other = activation(first), activation(second)
     if other == "log_softmax" and (one == "softmax" or (one == "" and is_data(first.value, second.value))):
         reason = "the first must be log-probabilities, the second probabilities, and the result is NaN"
         return _Swap(first, second, Severity.WARNING, reason)

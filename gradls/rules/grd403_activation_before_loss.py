@@ -242,25 +242,25 @@ class ActivationBeforeLoss(Rule):
             given = prediction(event)
             if given is None or _is_one_of_two_sorts(event):
                 continue
-            mistake = _MISTAKES.get((event.spec.name, activation(given.value)))
+            mistake = _MISTAKES.get((event.spec.name, activation(given)))
             if mistake is not None:
                 yield self._report(facts, event, given, mistake)
-            elif (worst := _worst_of(event, by_branch(given.value))) is not None:
+            elif (worst := _worst_of(event, by_branch(given))) is not None:
                 yield self._report_branch(facts, event, given, *worst)
             elif event.spec.name == "poisson_nll_loss":
-                if activation(given.value) == "exp" and option(event, "log_input", True) is True:
+                if activation(given) == "exp" and option(event, "log_input", True) is True:
                     yield self._report(facts, event, given, _RATE)
             elif event.spec.name == "gaussian_nll_loss":
                 variance = argument(event, "var")
-                if variance is not None and activation(variance.value) == "linear":
+                if variance is not None and activation(variance) == "linear":
                     yield self._report(facts, event, variance, _VARIANCE)
             elif event.spec.name == "kl_div":
                 yield from self._target_of_divergence(facts, event, given)
 
     def _report(self, facts: Facts, event: Event, given: Argument, mistake: _Mistake) -> Finding:
-        made = made_by(given.value)
+        made = made_by(given)
         what = code(facts, given.node) if given.node is not None else "the prediction"
-        word = activation(given.value)
+        word = activation(given)
         comes = "the output of a layer" if word == "linear" else f"the result of {word}"
         message = f"{what} is {comes}, and `{called(event)}` {mistake.what}; {mistake.instead}"
         story = []
@@ -283,9 +283,9 @@ class ActivationBeforeLoss(Rule):
         """A target that is not what `log_target` says: logarithms, probabilities, or neither."""
         wanted = target(event)
         says_log = option(event, "log_target", False)
-        if wanted is None or activation(given.value) != "log_softmax" or says_log not in (True, False):
+        if wanted is None or activation(given) != "log_softmax" or says_log not in (True, False):
             return
-        mistake = _TARGETS_OF_DIVERGENCE.get((activation(wanted.value), says_log is True))
+        mistake = _TARGETS_OF_DIVERGENCE.get((activation(wanted), says_log is True))
         if mistake is not None:
             what = code(facts, wanted.node) if wanted.node is not None else "the target"
             yield self.finding(place(event.at), f"{what} is {mistake.replace('LOSS', called(event))}")

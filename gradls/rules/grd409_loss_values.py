@@ -172,7 +172,7 @@ class LossValues(Rule):
                 yield self._report(event, side, message, Severity.INFORMATION)
                 return
         one, other = event.ranges.get(given.name), event.ranges.get(wanted.name)
-        if one is None or other is None or activation(given.value) != "sigmoid":
+        if one is None or other is None or activation(given) != "sigmoid":
             return
         rounded = [number for number in one.has if number in (0.0, 1.0) and not other.low <= number <= other.high]
         if rounded:

@@ -9,7 +9,7 @@ from gradls.flow.hierarchy import is_module
 from gradls.flow.lost import backwards, lost_gradients, parts_of_unknown
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.reach import walk
-from gradls.flow.values import Instance, Tensor
+from gradls.flow.values import Bound, Instance, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.freed_graph_fixes import block_of
@@ -131,6 +131,7 @@ class UntouchedParameter(Rule):
             return
         touched |= parts_of_unknown(facts)
         touched.update(event.value for event in facts.of("grad-set") if isinstance(event.value, Tensor))
+        touched |= _given_to_functions(facts)
         left: dict[Instance, Tensor] = {}
         for tensor in sorted(steps, key=lambda tensor: tensor.fields.born):
             owner = tensor.owner
@@ -236,6 +237,18 @@ def _reads(part: ast.AST, name: str) -> bool:
     return any(
         isinstance(one, ast.Name) and one.id == name and isinstance(one.ctx, ast.Load) for one in walk_tree(part)
     )
+
+
+def _given_to_functions(facts: Facts) -> set[Tensor]:
+    """The parameters of modules that custom Functions are given: their backward may call these again, and fill the
+    gradients itself, as a checkpoint does."""
+    found: set[Tensor] = set()
+    for event in facts.of("function-apply"):
+        for value in event.call.values:
+            module = value.receiver if isinstance(value, Bound) else value
+            if isinstance(module, Instance) and is_module(module):
+                found |= _own(module)
+    return found
 
 
 def _is_whole(around: list[Instance], owner: Instance) -> bool:

@@ -179,6 +179,8 @@ def _is_kept(event: Event) -> bool:
         return False
     if event.name in module.data.get("buffers", ()) or not made_in(event, "__init__"):
         return False
+    if tensor.shape is not None and 0 in tensor.shape:
+        return False  # It has no elements.
     return isinstance(event.at.node, ast.Attribute) and is_module(module) is True and tensor.node.op in _MADE
 
 

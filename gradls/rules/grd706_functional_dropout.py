@@ -146,8 +146,28 @@ def _drops(facts: Facts) -> Iterator[ast.Call]:
     for node, records in facts.called(*_NAMES):
         function, call, _ = records[0]
         position = _POSITION.get(function.path) if isinstance(function, Lib) else None
-        if position is not None and not call.unsure and call.get(position, "training") is None:
+        told = call.unsure or call.get(position, "training") is not None if position is not None else True
+        if not told and not _is_told_by_rate(facts, node):
             yield node
+
+
+def _is_told_by_rate(facts: Facts, node: ast.Call) -> bool:
+    """Does the rate depend on the mode, or does the caller of the function give it?"""
+    rate = next((keyword.value for keyword in node.keywords if keyword.arg == "p"), None)
+    rate = rate if rate is not None else node.args[1] if len(node.args) > 1 else None
+    if rate is None or _asks_for_mode(rate):
+        return rate is not None
+    function = facts.function(node)
+    if not isinstance(rate, ast.Name) or function is None:
+        return False
+    arguments = function.args
+    names = {given.arg for given in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+    return rate.id in names or any(
+        isinstance(part, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == rate.id for target in part.targets)
+        and _asks_for_mode(part.value)
+        for part in walk(function)
+    )
 
 
 def _made_for_one_call(facts: Facts) -> Iterator[ast.Call]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from gradls.flow.graph import Node
-from gradls.flow.values import Value
-from gradls.rules.loss_arguments import history
+from gradls.rules.loss_arguments import Argument, history
 
 KEEP = frozenset((
     "view", "reshape", "squeeze", "unsqueeze", "flatten", "unflatten", "transpose", "permute", "swapaxes",
@@ -38,26 +37,27 @@ NAMES = {
 }
 
 
-def made_by(value: Value) -> Node | None:
-    """The node of the operation that made the elements of a value, behind those that only rearrange them; None if that
-    is not certain."""
-    node = history(value)
+def made_by(given: Argument) -> Node | None:
+    """The node of the operation that made the elements of an argument, behind those that only rearrange them; None if
+    that is not certain."""
+    node = given.then or history(given.value)
     steps = 0
     while node is not None and node.kind == "op" and node.op in KEEP and node.edges and steps < 64:
         node, steps = node.edges[0].node, steps + 1
     return node
 
 
-def activation(value: Value) -> str:
+def activation(given: Argument) -> str:
     """softmax, log_softmax, sigmoid, logsigmoid, exp, log, tanh, relu, linear (the raw output of a layer), or an empty
-    string if it is something else or not known. A value that differs by branch has one only if all branches agree."""
-    found = by_branch(value)
+    string if it is something else or not known. An argument that differs by branch has one only if all branches
+    agree."""
+    found = by_branch(given)
     return next(iter(found)) if len(found) == 1 else ""
 
 
-def by_branch(value: Value) -> dict[str, Node]:
-    """The activations that a value may have come through, one for each sort, by branch, and what made them."""
-    node = made_by(value)
+def by_branch(given: Argument) -> dict[str, Node]:
+    """The activations that an argument may have come through, one for each sort, by branch, and what made them."""
+    node = made_by(given)
     if node is None:
         return {}
     nodes = [edge.node for edge in node.edges] if node.kind == "phi" else [node]

@@ -14,11 +14,13 @@ from gradls.flow.wholes import loop_element_of
 
 
 class Argument(NamedTuple):
-    """An argument of a loss: the parameter's name, the value, and the expression where it was written out."""
+    """An argument of a loss: the parameter's name, the value, the expression where it was written out, and the node
+    that a tensor had then."""
 
     name: str
     value: Value
     node: ast.expr | None
+    then: Node | None = None
 
 
 def prediction(event: Event) -> Argument | None:
@@ -37,7 +39,7 @@ def argument(event: Event, name: str) -> Argument | None:
     if event.criterion is not None and name in spec.inputs and len(spec.inputs) == len(spec.module_inputs):
         name = spec.module_inputs[spec.inputs.index(name)]
     value = event.bound.get(name)
-    return None if value is None else Argument(name, value, event.nodes.get(name))
+    return None if value is None else Argument(name, value, event.nodes.get(name), event.then.get(name))
 
 
 def called(event: Event) -> str:

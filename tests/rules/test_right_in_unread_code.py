@@ -360,3 +360,164 @@ def test_what_a_backward_has_freed_may_be_overwritten_and_returned() -> None:
         """
     assert not reported("GRD201", snippet.format(used="loss.backward()"))
     assert reported("GRD201", snippet.format(used="print(loss)"))
+
+
+def test_what_is_differentiated_is_put_into_lists_before() -> None:
+    snippet = """
+        def gather(x):
+            w = torch.randn(3, requires_grad=True)
+            outputs, gradients, inputs = [], [], []
+            inputs.append(w)
+            outputs.append(x * w)
+            {given}
+            {differentiated}
+        """
+    passes = (
+        "torch.autograd.backward(outputs, gradients, inputs=inputs)",
+        "torch.autograd.grad(outputs, inputs, gradients)",
+    )
+    for differentiated in passes:
+        given = "gradients.append(torch.ones(3))"
+        assert not reported("GRD312", snippet.format(given=given, differentiated=differentiated))
+        assert reported("GRD312", snippet.format(given="pass", differentiated=differentiated))
+
+
+def test_what_keeps_its_gradient_needs_no_leaf() -> None:
+    snippet = """
+        q = torch.randn(4, 3, requires_grad=True).cuda()
+        {kept}
+        loss = ({used} ** 2).sum()
+        loss.backward()
+        """
+    assert reported("GRD318", snippet.format(kept="pass", used="q"))
+    assert not reported("GRD318", snippet.format(kept="q.retain_grad()", used="q"))
+    assert not reported("GRD318", snippet.format(kept="p = q.clone()\n        p.retain_grad()", used="p"))
+
+
+def test_a_branch_is_for_callers_that_give_something_else() -> None:
+    snippet = """
+        from configuration import config
+
+        class Decoder(nn.Module):
+            def __init__(self, config):
+                super().__init__()
+                self.takes_tokens = config.takes_tokens
+                self.embedding = nn.Embedding(10, 4)
+
+            def forward(self, x):
+                x = {prepared}
+                if {test}:
+                    x = self.embedding(x)
+                return x
+
+        Decoder(config)(torch.randn(2, 5, 4))
+        """
+    for prepared in ("x", "torch.relu(x)"):
+        assert not reported("GRD518", snippet.format(prepared=prepared, test="self.takes_tokens"))
+        assert reported("GRD518", snippet.format(prepared=prepared, test="True"))
+    assert reported("GRD518", snippet.format(prepared="torch.randn(3, 4)", test="self.takes_tokens"))
+
+
+def test_a_class_is_itself_and_no_other() -> None:
+    snippet = """
+        class Norm(nn.Module):
+            def __init__(self, groups, channels):
+                super().__init__()
+                if channels % groups != 0:
+                    raise ValueError(channels)
+
+            def forward(self, x):
+                return x
+
+        def call(kind, x):
+            if kind {test} Norm:
+                return kind(1, 4)(x)
+            return kind(x, 1)
+
+        call(Norm, torch.randn(3, 4))
+        """
+    assert not reported("GRD316", snippet.format(test="is"))
+    assert reported("GRD316", snippet.format(test="is not"))
+
+
+def test_what_is_filled_is_no_output_of_a_layer_any_more() -> None:
+    snippet = """
+        class Smoothing(nn.Module):
+            def forward(self, logits, target):
+                with torch.no_grad():
+                    wanted = logits.clone()
+                    {filled}
+                return F.kl_div(F.log_softmax(logits, dim=-1), wanted, reduction="batchmean")
+
+        class Model(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.out, self.criterion = nn.Linear(3, 5), Smoothing()
+
+            def forward(self, x, y):
+                return self.criterion(self.out(x), y)
+        """
+    filled = "wanted.fill_(0.1 / 4)\n                    wanted.scatter_(1, target.unsqueeze(1), 0.9)"
+    assert not reported("GRD403", snippet.format(filled=filled))
+    assert reported("GRD403", snippet.format(filled="pass"))
+
+
+def test_a_tensor_without_elements_has_nothing_to_fill() -> None:
+    snippet = """
+        class Combiner(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.nothing = torch.empty([1, {size}])
+
+            def forward(self, x):
+                return torch.cat([x, self.nothing], dim=1)
+        """
+    assert not reported("GRD528", snippet.format(size=0))
+    assert reported("GRD528", snippet.format(size=2))
+
+
+def test_a_custom_function_may_fill_the_gradients_of_the_module_that_it_is_given() -> None:
+    snippet = """
+        class Checkpoint(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, run, x):
+                ctx.run = run
+                ctx.save_for_backward(x)
+                with torch.no_grad():
+                    return net[1](x)
+
+            @staticmethod
+            def backward(ctx, gradient):
+                x = ctx.saved_tensors[0].detach().requires_grad_()
+                with torch.enable_grad():
+                    y = ctx.run(x)
+                torch.autograd.backward(y, gradient)
+                return None, x.grad
+
+        net = nn.ModuleList([nn.Linear(3, 3), nn.Linear(3, 3)])
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            Checkpoint.apply({given}, net[0](torch.randn(2, 3))).sum().backward()
+            optimizer.step()
+        """
+    assert not reported("GRD520", snippet.format(given="net[1]"))
+    assert reported("GRD520", snippet.format(given="None"))
+
+
+def test_the_rate_of_a_dropout_depends_on_the_mode_or_on_the_caller() -> None:
+    snippet = """
+        class Attention(nn.Module):
+            def __init__(self, rate):
+                super().__init__()
+                self.rate = rate
+
+            def attend(self, x, p=0.0):
+                rate = {local}
+                return F.dropout(x, {rate})
+        """
+    for rate in ("self.rate if self.training else 0.0", "p=p"):
+        assert not reported("GRD706", snippet.format(local="0.1", rate=rate))
+    assert not reported("GRD706", snippet.format(local="self.rate if self.training else 0.0", rate="rate"))
+    for rate in ("self.rate", "p=0.1", "rate"):
+        assert reported("GRD706", snippet.format(local="0.1", rate=rate))

@@ -67,6 +67,8 @@ def apply_loss(run: Run, spec: LossSpec, criterion: Instance | None, call: Call)
         options=options | {key: value for key, value in call.kwargs.items() if key not in names},
         reduction=reduction,
         ranges={name: ranges.of(value) for name, value in bound.items()},
+        # What they are now: what is written into them is taken back before others look.
+        then={name: value.node for name, value in bound.items() if isinstance(value, Tensor)},
     )
     return result
 
