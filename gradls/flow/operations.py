@@ -473,8 +473,11 @@ def unknown_operation(
 def tensor_method(run: Run, receiver: Tensor, name: str, call: Call) -> Value:
     """A method of a tensor that has no model of its own."""
     given = apply(run, f"torch.Tensor.{name}", call, receiver)
-    if type(given) is Tensor and given.node.label == "raises" and receiver.node.get("custom"):
-        given.node.label = ""  # A custom Function may give a subclass of Tensor, whose method it is.
+    if type(given) is Tensor and given.node.label == "raises":
+        made = receiver.node
+        nodes = [edge.node for edge in made.edges] if made.kind == "phi" else [made]
+        if any(node.get("custom") for node in nodes):
+            given.node.label = ""  # A custom Function may give a subclass of Tensor, whose method it is.
     return given
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gradls.flow.analyze import analyze
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
@@ -149,8 +151,9 @@ for (name, value), gradient in zip(own, gradients):
     check_right(program)
 
 
-def test_a_custom_function_may_give_a_subclass_of_tensor() -> None:
-    check_right("""
+@pytest.mark.parametrize("made", ["given", "given if given.sum() < 100 else x * 2"])
+def test_a_custom_function_may_give_a_subclass_of_tensor(made: str) -> None:
+    check_right(f"""
 import torch
 
 
@@ -170,7 +173,8 @@ class Quantize(torch.autograd.Function):
 
 
 x = torch.randn(3, requires_grad=True)
-quantized = Quantize.apply(x, lambda tensor: tensor.detach().clone().as_subclass(Quantized))
+given = Quantize.apply(x, lambda tensor: tensor.detach().clone().as_subclass(Quantized))
+quantized = {made}
 (quantized.dequantize() ** 2).sum().backward()
 assert x.grad is not None
 """)
