@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hiding import may_hide
-from gradls.flow.hierarchy import is_module
+from gradls.flow.hierarchy import find_in_class, has_unknown_base, is_module, linearize
 from gradls.flow.lost import backwards, lost_gradients, parts_of_unknown
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.reach import walk
-from gradls.flow.values import Bound, Instance, Tensor
+from gradls.flow.values import Bound, Class, Instance, Tensor, Unknown
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.freed_graph_fixes import block_of
@@ -132,6 +132,9 @@ class UntouchedParameter(Rule):
         touched |= parts_of_unknown(facts)
         touched.update(event.value for event in facts.of("grad-set") if isinstance(event.value, Tensor))
         touched |= _given_to_functions(facts)
+        for event in facts.of("object-made"):
+            if isinstance(event.value, Instance) and _is_called_back(event.value):
+                touched |= _own(event.value)
         left: dict[Instance, Tensor] = {}
         for tensor in sorted(steps, key=lambda tensor: tensor.fields.born):
             owner = tensor.owner
@@ -249,6 +252,33 @@ def _given_to_functions(facts: Facts) -> set[Tensor]:
             if isinstance(module, Instance) and is_module(module):
                 found |= _own(module)
     return found
+
+
+def _is_called_back(module: Instance) -> bool:
+    """Does a module call a method of a base of which nothing is known, which may call others of its methods?
+    `self.propagate(...)` computes with what `message` does."""
+    cls = module.cls
+    if not isinstance(cls, Class) or not has_unknown_base(cls):
+        return False
+    called = {
+        name for base in linearize(cls) if isinstance(base, Class) for name in base.source.once(_own_calls, base.node)
+    }
+    return any(
+        isinstance(module.fields.get(name), (Unknown, type(None))) and find_in_class(cls, name) == (None, None)
+        for name in called
+    )
+
+
+def _own_calls(cls: ast.AST) -> frozenset[str]:
+    """The names of the methods that a class calls on `self`."""
+    return frozenset(
+        node.func.attr
+        for node in ast.walk(cls)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "self"
+    )
 
 
 def _is_whole(around: list[Instance], owner: Instance) -> bool:

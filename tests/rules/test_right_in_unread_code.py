@@ -525,3 +525,37 @@ def test_the_rate_of_a_dropout_depends_on_the_mode_or_on_the_caller() -> None:
     assert not reported("GRD706", snippet.format(local="self.rate if self.training else 0.0", rate="rate"))
     for rate in ("self.rate", "p=0.1", "rate"):
         assert reported("GRD706", snippet.format(local="0.1", rate=rate))
+
+
+def test_a_base_of_which_nothing_is_known_calls_other_methods() -> None:
+    snippet = """
+        import graphs
+
+        class Convolution(graphs.MessagePassing):
+            def __init__(self):
+                super().__init__()
+                self.mlp = nn.Linear(3, 3)
+
+            def forward(self, x, edges):
+                return {result}
+
+            def message(self, neighbours):
+                return self.mlp(neighbours)
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.convolution, self.out = Convolution(), nn.Linear(3, 2)
+
+            def forward(self, x, edges):
+                return self.out(self.convolution(x, edges))
+
+        net = Net()
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            net(torch.randn(4, 3), torch.zeros(2, 5).long()).mean().backward()
+            optimizer.step()
+        """
+    assert not reported("GRD520", snippet.format(result="self.propagate(edges, x=x)"))
+    assert reported("GRD520", snippet.format(result="x"))
