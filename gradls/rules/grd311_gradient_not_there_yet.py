@@ -1,7 +1,7 @@
 """GRD311."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from gradls.flow.facts import Event, Facts
@@ -9,7 +9,8 @@ from gradls.flow.graph import Node
 from gradls.flow.reach import walk
 from gradls.flow.sources import sources
 from gradls.flow.values import Tensor, Unknown
-from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules import edits
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
 from gradls.rules.words import code, place
@@ -93,7 +94,8 @@ class GradientNotThereYet(Rule):
     ```
 
     ## Fix safety
-    There is none: the order is for a person to mend.
+    Suggested: `requires_grad_()` where a tensor is made that does not require grad. None otherwise: the order is for a
+    person to mend.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.grad.html
@@ -165,7 +167,20 @@ class GradientNotThereYet(Rule):
             why = "no backward has reached it yet"
         message = f"{code(facts, whole)} raises: the gradient of {what} is None, for {why}"
         story = [Step(place(cleared), "gradients are set to None here")] if cleared is not None else []
-        return self.finding(place(event.at)._replace(node=whole), message, story)
+        fixes = _marked(facts, leaf) if event.requires_grad is False else ()
+        return self.finding(place(event.at)._replace(node=whole), message, story, fixes)
+
+
+def _marked(facts: Facts, leaf: Tensor) -> Sequence[Fix]:
+    """Have a tensor that a backward goes to require grad from where it is made, if only numbers go into it."""
+    made = leaf.node.at
+    roots = [event.node for event in facts.of("backward") if event.node is not None]
+    if not any(node is leaf.node for root in roots for node in walk(root)):
+        return ()
+    if made is None or leaf.node.edges or leaf.dtype in ("int", "bool") or not isinstance(made.node, ast.Call):
+        return ()
+    build = edits.add_call(place(made), ".requires_grad_()")
+    return [Fix("Turn `requires_grad` on where it is made", Safety.SUGGESTED, build)]
 
 
 def _is_of_data(facts: Facts, event: Event) -> bool:

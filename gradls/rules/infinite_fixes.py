@@ -6,7 +6,7 @@ import ast
 from collections.abc import Sequence
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Tensor
+from gradls.flow.values import Lib, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Fix, Place, Safety
 from gradls.rules.straight_through import argument_of
@@ -67,6 +67,9 @@ def _as_one(facts: Facts, node: ast.expr, inner: ast.expr) -> Fix | None:
     """`x.softmax(dim=1).log()` becomes `x.log_softmax(dim=1)`, and so for the functions, and for `sigmoid`."""
     if not isinstance(inner, ast.Call) or not isinstance(inner.func, ast.Attribute):
         return None
+    called = [function for function, _, _ in facts.evaluations(inner)]
+    if not all(isinstance(one, Lib) or isinstance(getattr(one, "receiver", None), Tensor) for one in called):
+        return None  # a layer that goes by this name
     name, text = inner.func.attr, facts.segment(inner)
     function = facts.segment(inner.func.value)
     if name == "softmax":

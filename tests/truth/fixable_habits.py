@@ -736,4 +736,33 @@ optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
 net(torch.randn(4, 3)).sum().backward()
 optimizer.step()
 """,
+    "the gradient of an input": """
+import torch
+
+net = torch.nn.Linear(3, 1)
+
+
+def saliency(x):
+    net(x).sum().backward()
+    return x.grad.abs()
+
+
+saliency(torch.randn(2, 3))
+""",
+    "the logarithm of a layer that is a softmax": """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.softmax = nn.Linear(3, 4), nn.Softmax(dim=1)
+
+    def forward(self, x):
+        return self.softmax(self.layer(x)).log()
+
+
+Net()(torch.randn(2, 3)).sum().backward()
+""",
 }
