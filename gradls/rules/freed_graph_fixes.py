@@ -131,7 +131,9 @@ def binding(facts: Facts, node: Node) -> ast.Assign | None:
 def _is_trained_only_there(facts: Facts, root: Node, node: Node) -> bool:
     """Is there anything that an optimizer has, that gets its gradient from this root through this node only?"""
     given = optimized(facts)
-    behind = {leaf for leaf in leaves(node) if leaf in given}
+    behind = {leaf for leaf in leaves(node) if leaf.requires_grad and (not given or leaf in given)}
+    if root is node:
+        return True
     seen, todo = {root, node}, [root]
     while todo and behind:
         for edge in todo.pop().edges:
@@ -206,9 +208,11 @@ def _stored(facts: Facts, event: Event, node: Node) -> Fix | None:
         return None
     own = facts.segment(at.node)
     reads = [part for part in walk_tree(statement.value) if isinstance(part, ast.Attribute)]
-    for read in reads:
-        if facts.segment(read) == own:
-            return _detached(facts, read)
+    of_itself = [read for read in reads if facts.segment(read) == own]
+    if of_itself:
+        source = facts.source_of(statement)
+        build = edits.together(*(edits.add_call(Place(source, read), ".detach()") for read in of_itself))
+        return Fix(f"Detach `{own}`", Safety.SUGGESTED, build)
     return None if _is_read_later(facts, statement, own) else _detached(facts, statement.value)
 
 
