@@ -17,6 +17,7 @@ from gradls.rules.training_order import (
     Order,
     if_it_is_one,
     is_divided,
+    is_given,
     is_handed_out,
     is_on_the_way,
     is_vague_optimizer,
@@ -274,10 +275,9 @@ class MissingZeroGrad(Rule):
             event = moment.event
             if event.kind not in STEPS or not is_vague_optimizer(event) or _has_arguments(event):
                 continue
-            loops = loops_of(event.path)
-            backward = next(
-                (m for m in order.moments if m.kind == "backward" and loops and loops_of(m.event.path) & loops), None
-            )
+            backward = next((m for m in order.together(event) if m.kind == "backward"), None)
+            if not rounds_of(event.path):
+                continue
             if backward is None or _knows_others(facts, event) or _is_of_this_round(facts, event):
                 continue
             if isinstance(event.value, Instance) and not backward.event.at.source is event.at.source is facts.source:
@@ -306,9 +306,7 @@ class MissingZeroGrad(Rule):
                 continue  # What calls tests makes new objects for each.
             if _has_arguments(event) or _knows_others(facts, event) or not _stays(order, event, function):
                 continue
-            backward = next(
-                (m.event for m in order.moments if m.kind == "backward" and outermost(m.event) is function), None
-            )
+            backward = next((m.event for m in order.in_functions[function] if m.kind == "backward"), None)
             if backward is None or not is_on_the_way(backward.path, event.path):
                 continue
             if is_cleared_anywhere(facts, order, moment):
@@ -428,6 +426,8 @@ def _has_arguments(event: Event) -> bool:
 
 def _knows_others(facts: Facts, event: Event) -> bool:
     """Does unknown code get the optimizer, or is it called itself, as no optimizer is?"""
-    # Nor has an optimizer of PyTorch a method `backward`.
-    calls = [*facts.of("unknown-call"), *facts.of("backward")]
-    return any(event.value in (other.value, *other.info.get("arguments", ())) for other in calls)
+    called: set[int] | None = facts.memo.get("called")
+    if called is None:
+        # Nor has an optimizer of PyTorch a method `backward`.
+        called = facts.memo["called"] = {id(other.value) for other in facts.of("unknown-call", "backward")}
+    return id(event.value) in called or is_given(facts, event.value)

@@ -241,18 +241,16 @@ class ClearedBeforeStep(Rule):
 
     def _of_parts(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """Accumulation: the step comes now and then, and the clearing in every round."""
-        for step in order.moments:
+        for index, step in enumerate(order.moments):
             if step.event.kind != "step" or step.tensors is None or not rounds_of(step.event.path):
                 continue
-            before = [
+            before = (
                 m
-                for m in order.moments
-                if m.number < step.number
-                and (m.tensors is None or m.tensors & step.tensors)
+                for m in reversed(order.moments[:index])
+                if (m.tensors is None or m.tensors & step.tensors)
                 and not (m.kind == "read" and is_on_the_way(step.event.path, m.event.path))  # clipping, say
-            ]
-            backward = before[-1] if before else None
-            clear = before[-2] if len(before) > 1 else None
+            )
+            backward, clear = next(before, None), next(before, None)
             if backward is None or backward.kind != "backward" or clear is None or clear.kind != "clear":
                 continue
             now_and_then = is_every_so_often(facts, step.event)

@@ -15,6 +15,7 @@ from gradls.rules.training_order import (
     Moment,
     Order,
     if_it_is_one,
+    is_given,
     is_handed_out,
     is_vague_optimizer,
     loops_of,
@@ -160,16 +161,17 @@ class MissingStep(Rule):
         """An optimizer that is given, or that others may have, too: its gradients are cleared and filled again in each
         round of a loop, or each call of a function that nobody here calls."""
         seen: set[ast.AST] = set()
+        stepped = {id(moment.event.value) for moment in order.moments if moment.kind == "step"}
         for moment in order.moments:
             clear = moment.event
             if clear.kind not in CLEARS or clear.at.node in seen or not _is_of_others(facts, order, clear):
                 continue
-            inside = _together(order, clear)
+            inside = order.together(clear)
             backwards = [m for m in inside if m.kind == "backward"]
             backward = next((m.event for m in backwards if m.number > moment.number), None)
             if backward is None or any(_may_be_used(order, m, clear) for m in inside) or _has_others(facts, clear):
                 continue
-            if any(m.kind == "step" and m.event.value is clear.value for m in order.moments):
+            if id(clear.value) in stepped:
                 continue
             if clear.at.source is not facts.source:
                 continue
@@ -186,14 +188,6 @@ class MissingStep(Rule):
             together = facts.function(backward.at.node) is facts.function(clear.at.node)
             fixes = stepped_behind(facts, backward, name) if together else []
             yield self.finding(place(backward.at), message, story, fixes, Severity.INFORMATION)
-
-
-def _together(order: Order, clear: Event) -> list[Moment]:
-    """What happens in the same loop, or if there is none in the same function that nobody calls."""
-    loops, function = loops_of(clear.path), outermost(clear)
-    if loops:
-        return [m for m in order.moments if loops_of(m.event.path) & loops]
-    return [m for m in order.moments if function is not None and outermost(m.event) is function]
 
 
 def _is_looked_at(facts: Facts, backward: Moment) -> bool:
@@ -237,7 +231,7 @@ def _may_be_used(order: Order, moment: Moment, clear: Event) -> bool:
 
 def _has_others(facts: Facts, clear: Event) -> bool:
     """May unknown code step the optimizer, or something near that sounds as if it did, or that does without?"""
-    if any(clear.value in event.arguments for event in facts.of("unknown-call")):
+    if is_given(facts, clear.value):
         return True
     function = outermost(clear)
     if function is not None and any(_hooks(part) for part in walk(function.written.node)):

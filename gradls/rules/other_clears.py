@@ -17,7 +17,7 @@ def is_cleared_in_round(facts: Facts, order: Order, step: Moment, backward: Mome
     if not rounds:
         return True
     loop = id(rounds[-1].loop)
-    clears = (moment for moment in order.moments if moment.kind == "clear" and loop in loops_of(moment.event.path))
+    clears = (moment for moment in order.in_loops[loop] if moment.kind == "clear")
     return any(_may_be_of(order, clear, step) for clear in clears) or _says_zero(facts, order)
 
 

@@ -40,11 +40,22 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Order:
-    """The moments of a run in order. `parameters`: what each optimizer holds in the end."""
+    """The moments of a run in order. `parameters`: what each optimizer holds in the end; `in_loops` and `in_functions`:
+    the moments in each loop, by its identity, and in each function that nobody in the file calls."""
 
     moments: list[Moment]
     parameters: dict[Instance, tuple[Tensor, ...]]
     made: dict[Instance, Event]
+    in_loops: dict[int, list[Moment]]
+    in_functions: dict[Function, list[Moment]]
+
+    def together(self, event: Event) -> list[Moment]:
+        """What happens in the loops that an event is in; if there are none, in the same function that nobody calls."""
+        rounds = rounds_of(event.path)
+        if rounds:
+            return self.in_loops.get(id(rounds[0].loop), [])
+        function = outermost(event)
+        return self.in_functions.get(function, []) if function is not None else []
 
     def between(self, first: int, last: int) -> Iterator[Moment]:
         """The moments after the event number `first` and before the event number `last`."""
@@ -76,7 +87,15 @@ def _order(facts: Facts) -> Order:
         found = _moment(event)
         if found is not None:
             moments.append(Moment(index, found[0], event, found[1]))
-    return Order(moments, parameters, made)
+    loops: dict[int, list[Moment]] = {}
+    functions: dict[Function, list[Moment]] = {}
+    for moment in moments:
+        for loop in loops_of(moment.event.path):
+            loops.setdefault(loop, []).append(moment)
+        function = outermost(moment.event)
+        if function is not None:
+            functions.setdefault(function, []).append(moment)
+    return Order(moments, parameters, made, loops, functions)
 
 
 _MOMENTS = (
@@ -223,6 +242,14 @@ def _has_remainder(test: ast.expr) -> bool:
 def is_handed_out(facts: Facts, value: object) -> bool:
     """Does unknown code, a caller or an attribute have it? Others may use it too."""
     return id(value) in _handed_out(facts)
+
+
+def is_given(facts: Facts, value: object) -> bool:
+    """Is something an argument of a call of unknown code?"""
+    known: set[int] | None = facts.memo.get("given")
+    if known is None:
+        known = facts.memo["given"] = {id(one) for event in facts.of("unknown-call") for one in event.arguments}
+    return id(value) in known
 
 
 def _handed_out(facts: Facts) -> set[int]:
