@@ -150,9 +150,15 @@ def _late(hook: ast.Lambda | ast.FunctionDef, changing: set[str]) -> list[str]:
     own = {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
     own |= {one.arg for one in (arguments.vararg, arguments.kwarg) if one is not None}
     body: list[ast.AST] = [hook.body] if isinstance(hook, ast.Lambda) else list(hook.body)
-    parts = [part for statement in body for part in walk(statement) if isinstance(part, ast.Name)]
+    nodes = [part for statement in body for part in walk(statement)]
+    parts = [part for part in nodes if isinstance(part, ast.Name)]
     own |= {part.id for part in parts if not isinstance(part.ctx, ast.Load)}
-    return list(dict.fromkeys(part.id for part in parts if part.id in changing - own))
+    # An attribute of an object may be the same for all of them, unless the gradient is computed with it.
+    returned = body if isinstance(hook, ast.Lambda) else [part for part in nodes if isinstance(part, ast.Return)]
+    told = {part for one in returned for part in walk(one)}
+    owners = {part.value for part in nodes if isinstance(part, ast.Attribute)}
+    found = [part.id for part in parts if part.id in changing - own and (part in told or part not in owners)]
+    return list(dict.fromkeys(found))
 
 
 def _trains(facts: Facts, loop: ast.AST, call: ast.Call) -> bool:

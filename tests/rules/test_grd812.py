@@ -36,6 +36,15 @@ masks = {"a": torch.zeros(2, 2), "b": torch.ones(2, 2)}
             "    m(torch.ones(1, 2)).sum().backward()\n    h.remove()",
             False,
         ),
+        (
+            "for n, m in layers.items():\n    def hook(g):\n        return g * m.bias\n"
+            "    m.weight.register_hook(hook)",
+            True,
+        ),
+        (
+            "for n, m in layers.items():\n    def hook(g):\n        m.weight.shape\n    m.weight.register_hook(hook)",
+            False,
+        ),
         ("for n, m in layers.items():\n    m.weight.register_hook((lambda s: lambda g: g * s)(masks[n]))", False),
     ],
 )
