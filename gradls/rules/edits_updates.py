@@ -29,9 +29,12 @@ def update_in_place(place: Place, torch_name: str, clear: bool) -> list[TextEdit
     inner = indent if inside else indent + indentation_unit(source)
     lines = [] if inside else [f"{indent}with {torch_name}.no_grad():"]
     behind = [source.text[row.end : row.line_end].rstrip() for row in rows]
-    lines += [inner + _in_place(place, update) + comment for update, comment in zip(updates, behind, strict=True)]
+    # As they are written, which Python takes for the same in more than one form.
+    names = [source.segment(row.node.targets[0]) for row in rows if isinstance(row.node, ast.Assign)]
+    written = zip(names, updates, behind, strict=True)
+    lines += [inner + _in_place(place, name, update) + comment for name, update, comment in written]
     if clear:
-        lines += [f"{indent}{update.name}.grad = None" for update in updates]
+        lines += [f"{indent}{name}.grad = None" for name in names]
     start, end = rows[0].line_start, rows[-1].end + len(behind[-1])
     if any("#" in source.text[row.start : row.end] for row in rows):
         return []  # comments would have to move
@@ -54,8 +57,8 @@ def set_in_groups(place: Place, name: str) -> list[TextEdit]:
     return changed(source, found.start, found.end, f'{lines}{inner}group["{name}"] = {source.segment(statement.value)}')
 
 
-def _in_place(place: Place, update: Update) -> str:
-    return f"{update.name} {update.operator}= {place.source.segment(update.change)}"
+def _in_place(place: Place, name: str, update: Update) -> str:
+    return f"{name} {update.operator}= {place.source.segment(update.change)}"
 
 
 def is_in_block_without_gradients(place: Place, statement: ast.AST) -> bool:

@@ -175,7 +175,7 @@ def _fixes(facts: Facts, event: Event, tensor: Tensor) -> list[Fix]:
     bound = _bound_before(facts, read, held.id)
     if bound is None or any(_calls_backward(part) for part in walk(bound)):
         return []
-    build = edits.insert_after(Place(facts.source_of(bound), bound), f"{held.id}.retain_grad()")
+    build = edits.insert_after(Place(facts.source_of(bound), bound), f"{facts.segment(held)}.retain_grad()")
     return [Fix("Call `retain_grad()` on it", Safety.SUGGESTED, build)]
 
 

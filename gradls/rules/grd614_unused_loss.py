@@ -145,7 +145,7 @@ class UnusedLoss(Rule):
 
 def _summed_up(facts: Facts, target: ast.Name) -> list[Fix]:
     """The fix that adds the losses up, and begins with 0 where nothing does."""
-    statement, name = facts.statement(target), target.id
+    statement, name = facts.statement(target), facts.segment(target)
     loop = facts.parent(statement) if statement is not None else None
     if not isinstance(statement, ast.Assign) or not isinstance(loop, (ast.For, ast.While)):
         return []
@@ -155,7 +155,7 @@ def _summed_up(facts: Facts, target: ast.Name) -> list[Fix]:
         new = f"{name} = {name} + {facts.segment(statement.value)}"
     at = Place(facts.source_of(statement), statement)
     added = [Fix(title, Safety.SUGGESTED, edits.replace_statement(at, new))]
-    begun = [] if _before(facts, loop, name) is not None else [put(facts, loop, f"{name} = 0", behind=False)]
+    begun = [] if _before(facts, loop, target.id) is not None else [put(facts, loop, f"{name} = 0", behind=False)]
     return all_of(title, *begun, added)
 
 
