@@ -81,7 +81,8 @@ class LateBoundHook(Rule):
             seen.add(call)
             for loop, inside in _loops_around(facts, call):
                 hook = _function(call.args[0], inside)
-                names = _late(hook, _changing(loop)) if hook is not None else []
+                read = _late(hook, _changing(loop)) if hook is not None else []
+                names = [facts.segment(part) for part in read]
                 if hook is not None and names and not _trains(facts, loop, call):
                     yield self._report(facts, call, hook, names, loop)
                     break
@@ -97,9 +98,9 @@ class LateBoundHook(Rule):
         )
         source = facts.source_of(call)
         fixes = []
-        if isinstance(hook, ast.Lambda) and not hook.args.vararg and not hook.args.kwarg and not hook.args.kwonlyargs:
-            given = ", ".join([ast.unparse(hook.args), *(f"{name}={name}" for name in names)])
-            new = f"lambda {given}: {facts.segment(hook.body)}"
+        if isinstance(hook, ast.Lambda) and _is_plain(hook.args):
+            given = [facts.segment(one) for one in hook.args.args]
+            new = f"lambda {', '.join([*given, *(f'{name}={name}' for name in names)])}: {facts.segment(hook.body)}"
             fixes.append(Fix("Bind the value now", Safety.SAFE, edits.replace_expression(Place(source, hook), new)))
         story = (
             [Step(Place(source, loop.target), "it changes here")] if isinstance(loop, (ast.For, ast.AsyncFor)) else []
@@ -144,8 +145,14 @@ def _names_in(node: ast.AST) -> set[str]:
     return {part.id for part in walk(node) if isinstance(part, ast.Name)}
 
 
-def _late(hook: ast.Lambda | ast.FunctionDef, changing: set[str]) -> list[str]:
-    """Which of these names a function reads when it is called, in the order in which it does."""
+def _is_plain(arguments: ast.arguments) -> bool:
+    """Are there none but plain ones, without defaults?"""
+    others = (arguments.posonlyargs, arguments.kwonlyargs, arguments.defaults, arguments.vararg, arguments.kwarg)
+    return not any(others)
+
+
+def _late(hook: ast.Lambda | ast.FunctionDef, changing: set[str]) -> list[ast.Name]:
+    """Where a function first reads each of these names when it is called."""
     arguments = hook.args
     own = {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
     own |= {one.arg for one in (arguments.vararg, arguments.kwarg) if one is not None}
@@ -157,8 +164,8 @@ def _late(hook: ast.Lambda | ast.FunctionDef, changing: set[str]) -> list[str]:
     returned = body if isinstance(hook, ast.Lambda) else [part for part in nodes if isinstance(part, ast.Return)]
     told = {part for one in returned for part in walk(one)}
     owners = {part.value for part in nodes if isinstance(part, ast.Attribute)}
-    found = [part.id for part in parts if part.id in changing - own and (part in told or part not in owners)]
-    return list(dict.fromkeys(found))
+    found = [part for part in parts if part.id in changing - own and (part in told or part not in owners)]
+    return list({part.id: part for part in reversed(found)}.values())[::-1]
 
 
 def _trains(facts: Facts, loop: ast.AST, call: ast.Call) -> bool:
