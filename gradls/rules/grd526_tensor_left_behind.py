@@ -131,7 +131,7 @@ class TensorLeftBehind(Rule):
         """Random numbers that go into what is differentiated, or into what a `forward` gives."""
         roots = [event.node for event in facts.of("backward") if event.node is not None]
         for event in facts.of("return"):
-            if event.value is not None and event.function.name == "forward":
+            if event.value is not None and getattr(event.function, "name", "") == "forward":
                 roots += [tensor.node for tensor in tensors_in(event.value) if isinstance(tensor, Tensor)]
         used = {node for root in roots for node in walk(root)}
         told: set[ast.AST] = set()

@@ -192,7 +192,7 @@ def _users(facts: Facts) -> dict[Node, list[Node]]:
     """The nodes in what a `forward` returns, by those that they are computed from."""
     roots: list[Node] = []
     for event in facts.of("return"):
-        if event.function.name == "forward":
+        if getattr(event.function, "name", "") == "forward":
             roots += _nodes(event)
     found: dict[Node, list[Node]] = {}
     for node in dict.fromkeys(node for root in roots for node in walk(root)):

@@ -272,3 +272,20 @@ def test_a_model_of_which_a_part_is_known_is_frozen() -> None:
     assert reported("GRD611", snippet.format(frozen="net")) == FOUND
     assert reported("GRD611", snippet.format(frozen="net.encoder")) == []
     assert reported("GRD611", snippet.format(frozen="net.head")) == []
+
+
+def test_a_return_that_stands_in_no_function_ends_no_rule() -> None:
+    """Python parses it, and refuses it only when it compiles it."""
+    snippet = """
+    class Norm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gamma = torch.ones(3)
+
+        def forward(self, x):
+            return self.gamma * x + torch.rand(3)
+
+    model = Norm()
+    return model(torch.randn(2, 3))
+    """
+    assert [what for _, what in reported("GRD528", snippet)] == ["self.gamma"]
