@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from gradls.flow.facts import Event, Facts
 from gradls.flow.paths import loops_of
 from gradls.flow.reach import walk
-from gradls.flow.values import Host, Instance, Tensor, Unknown, Value
+from gradls.flow.values import Host, Tensor, Unknown, Value
 from gradls.rules.early_steps import early_steps
+from gradls.rules.filled_gradients import concerns, since_filled
 from gradls.rules.finding import Finding, Fix, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.statement_fixes import cleared_behind, deleted, moved
@@ -24,7 +25,6 @@ from gradls.rules.training_order import (
     is_on_the_way,
     is_vague_optimizer,
     may_be_left,
-    may_reach_more,
     order_of,
     outermost,
     receiver_of,
@@ -130,10 +130,16 @@ class ClearedBeforeStep(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         order = order_of(facts)
+        steps: dict[object, list[int]] = {}
+        for index, moment in enumerate(order.moments):
+            if moment.event.kind == "step":
+                steps.setdefault(moment.event.value, []).append(index)
         for optimizer, held in order.parameters.items():
-            mine = [m for m in order.moments if m.tensors is None or m.tensors & frozenset(held) or may_reach_more(m)]
-            yield from self._of_optimizer(facts, optimizer, held, mine)
-            yield from self._of_last_backward(facts, optimizer, held, mine)
+            own = [at for at in steps.get(optimizer, ()) if concerns(order.moments[at], held)]
+            for at in own:
+                yield from self._of_step(facts, held, since_filled(order.moments, at, held), order.moments[at])
+            for at in own:
+                yield from self._of_last_backward(facts, held, order.moments, at)
         yield from self._of_parts(facts, order)
         yield from self._of_inner_loops(facts, order)
         yield from self._of_terms(facts, order)
@@ -145,43 +151,40 @@ class ClearedBeforeStep(Rule):
             if early.clear.at.node not in told:
                 yield self._report_last(facts, *early, severity=Severity.INFORMATION)
 
-    def _of_optimizer(
-        self, facts: Facts, optimizer: Instance, held: tuple[Tensor, ...], mine: list[Moment]
-    ) -> Iterator[Finding]:
+    def _of_step(self, facts: Facts, held: tuple[Tensor, ...], before: list[Moment], step: Moment) -> Iterator[Finding]:
+        """`before` are the backwards and clears before a step, as far as what they fill may still be there."""
         filled: Moment | None = None
         cleared: Moment | None = None
         first: Moment | None = None
-        for moment in mine:
+        for moment in before:
             if moment.kind == "backward":
                 first = first if filled is not None and cleared is None else moment
-                filled, cleared = (moment if moment.tensors and not moment.tensors.isdisjoint(held) else None), None
-            elif moment.kind == "clear":
+                filled, cleared = moment, None
+            else:
                 cleared = moment if filled is not None and _clears_all(moment, filled, held) else None
                 filled = filled if cleared is not None else None
-            elif moment.kind == "step":
-                steps_it = moment.event.value is optimizer and moment.event.kind == "step"
-                if steps_it and filled is not None and cleared is not None and _is_certain(cleared, moment):
-                    fixes = _put_right(facts, cleared.event, (first or filled).event, moment.event)
-                    yield self._report(facts, filled.event, cleared.event, moment.event, fixes)
-                filled = cleared = None
-            else:
-                filled = cleared = None
+        if filled is not None and cleared is not None and _is_certain(cleared, step):
+            fixes = _put_right(facts, cleared.event, (first or filled).event, step.event)
+            yield self._report(facts, filled.event, cleared.event, step.event, fixes)
 
     def _of_last_backward(
-        self, facts: Facts, optimizer: Instance, held: tuple[Tensor, ...], mine: list[Moment]
+        self, facts: Facts, held: tuple[Tensor, ...], moments: list[Moment], at: int
     ) -> Iterator[Finding]:
         """A method, say, that clears, steps, and calls backward only then: if it is called again, that is cleared."""
-        for clear, step, backward, after in zip(mine, mine[1:], mine[2:], [*mine[3:], None], strict=False):
-            if (clear.kind, step.kind, backward.kind) != ("clear", "step", "backward"):
-                continue
-            function = outermost(clear.event)
-            if function is None or (after is not None and outermost(after.event) is function):
-                continue
-            together = all(moment.event.calls == clear.event.calls for moment in (step, backward))
-            if not together or step.event.kind != "step" or step.event.value is not optimizer:
-                continue
-            if _clears_all(clear, backward, held) and _is_certain(clear, step) and _is_certain(step, backward):
-                yield self._report_last(facts, clear.event, step.event, backward.event)
+        step = moments[at]
+        clear = next((moments[i] for i in range(at - 1, -1, -1) if concerns(moments[i], held)), None)
+        later = (moments[index] for index in range(at + 1, len(moments)))
+        mine = (moment for moment in later if concerns(moment, held))
+        backward, after = next(mine, None), next(mine, None)
+        if clear is None or backward is None or (clear.kind, backward.kind) != ("clear", "backward"):
+            return
+        function = outermost(clear.event)
+        if function is None or (after is not None and outermost(after.event) is function):
+            return
+        if not all(moment.event.calls == clear.event.calls for moment in (step, backward)):
+            return
+        if _clears_all(clear, backward, held) and _is_certain(clear, step) and _is_certain(step, backward):
+            yield self._report_last(facts, clear.event, step.event, backward.event)
 
     def _report_last(
         self, facts: Facts, clear: Event, step: Event, backward: Event, severity: Severity | None = None
