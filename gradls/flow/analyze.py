@@ -113,6 +113,7 @@ class Analysis:
         """And what these asked."""
         self._answered: set[Question] = set()
         """Those that have an answer by now, which they had not for the chapters that are known."""
+        self._sets_dtype = False
         self._facts: Facts | None = None
         self._index: ChapterIndex | None = None
 
@@ -176,6 +177,9 @@ class Analysis:
             run = self._run_module_again()
         elif self._edited:
             declared.forget(run, self._edited)
+        if roots.sets_default_dtype(self._source) is not self._sets_dtype:
+            self._sets_dtype = not self._sets_dtype
+            self._known, self._made = {}, {}
         run.in_vain, run.handed_on = Counter(self._module.in_vain), {}
         done = _Round(run, self._module)
         try:

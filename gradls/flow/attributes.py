@@ -28,6 +28,7 @@ from gradls.flow.readings import note_numbers
 from gradls.flow.state import Fields
 from gradls.flow.values import (
     ESCAPED,
+    HOLDER,
     ITEMS,
     NONE,
     Bound,
@@ -160,6 +161,7 @@ def _of_instance(run: Run, value: Instance, name: str, node: ast.expr) -> Value:
         return _memo(run, value.fields, name, operations.unknown_operation(run, name, kept, node))
     if name == "__dict__":
         found.fields["registry"] = value
+    found.fields[HOLDER] = value
     return _memo(run, value.fields, name, found)
 
 

@@ -24,13 +24,14 @@ from gradls.flow import (
 from gradls.flow.arguments import Call
 from gradls.flow.chapters import may_be_of_the_file
 from gradls.flow.contents import as_now, tensors_in
-from gradls.flow.escapes import escape, unsettle
+from gradls.flow.escapes import escape, method_escapes, unsettle
 from gradls.flow.models.registry import find_function, find_method, is_partly_modelled
 from gradls.flow.program import is_stub
 from gradls.flow.run import MOST_CALLS_DEEP, Frame, Scope
 from gradls.flow.state import Fields
 from gradls.flow.unknown_modules import WHOSE
 from gradls.flow.values import (
+    HOLDER,
     NONE,
     Bound,
     Choice,
@@ -185,6 +186,9 @@ def call_unknown(run: Run, function: Value, call: Call) -> Value:
     if run.recording is False and given:
         run.chapter.switched_off = run.chapter.switched_off or may_be_of_the_file(function)
     if isinstance(function, Unknown):
+        holder = function.fields.get(HOLDER)
+        if holder is not None:
+            method_escapes(run, holder)
         parts = [as_now(run, value) for value in given]
         event = run.event("unknown-call", call.node, function, arguments=parts, grad=run.mode["grad"])
         if function.question is not None:

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow import class_text
-from gradls.flow.hierarchy import linearize
+from gradls.flow.hierarchy import has_unknown_base, linearize
 from gradls.flow.values import (
     ESCAPED,
     Bound,
@@ -59,6 +59,18 @@ def escape(run: Run, value: Value) -> None:
                 registries.forget(run, value)
         elif isinstance(value, Choice):
             todo += value.options
+
+
+def method_escapes(run: Run, holder: Instance) -> None:
+    """A method of an object is called that its class does not show. A class of which everything is known was given it
+    by something like `setattr`, and then it may do anything with the object; an unknown base says less of its own
+    methods, which may fill and change what the class itself does."""
+    if not isinstance(holder.cls, Class):
+        return
+    if has_unknown_base(holder.cls):
+        forget(run, holder, holder.cls)
+    else:
+        escape(run, holder)
 
 
 def unsettle(run: Run, function: Function, values: list[Value]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gradls.flow import classes, contexts, doubts, nothing, truth
+from gradls.flow import classes, contexts, doubts, first_rounds, nothing, truth
 from gradls.flow.class_text import FILLING
 from gradls.flow.elements import is_doubted
 from gradls.flow.iterators import consume, exhausted, shown
@@ -134,7 +134,7 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
         if run.later and not _has_known_elements(run, iterated):
             # The rounds of an earlier round have shown what one does to the next.
             elements = elements[:1]
-    bodies: list[Callable[[], bool]] = [partial(_with_element, run, statement, value) for value in elements]
+    bodies = _bodies(run, statement, iterated, elements, exact)
     leave = contexts.take_over(run, iterated)
     try:
         counted = statement, _count(run, iterated, statement)
@@ -151,6 +151,30 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     if not run.frame.file.source.once(_may_break, statement):
         consume(run, iterated, statement.iter)
     return completes
+
+
+def _bodies(
+    run: Run, statement: ast.For | ast.AsyncFor, iterated: Value, elements: list[Value], exact: bool
+) -> list[Callable[[], bool]]:
+    """The rounds of a loop. Where tests tell the first from the others, it needs one more to show what one of these
+    does to the next."""
+    tests = run.frame.file.source.once(first_rounds.of_loop, statement)
+    if exact or not tests or not first_rounds.is_counted(iterated, elements[0]):
+        return [partial(_with_element, run, statement, value) for value in elements]
+    later = [*elements[1:], elements[-1]]
+    bodies: list[Callable[[], bool]] = [partial(_told_round, run, statement, elements[0], tests, True)]
+    return bodies + [partial(_told_round, run, statement, value, tests, False) for value in later]
+
+
+def _told_round(
+    run: Run, statement: ast.For | ast.AsyncFor, value: Value, tests: tuple[tuple[ast.expr, bool], ...], first: bool
+) -> bool:
+    before = run.told
+    run.told = before | {test: known is first for test, known in tests}
+    try:
+        return _with_element(run, statement, value)
+    finally:
+        run.told = before
 
 
 def _has_known_elements(run: Run, iterated: Value) -> bool:

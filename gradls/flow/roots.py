@@ -28,6 +28,7 @@ from gradls.flow.run import (
 from gradls.flow.statements import exec_block
 from gradls.flow.values import ITEMS, Bound, Class, Function, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 from gradls.syntax.source import Source
+from gradls.syntax.walk import walk
 
 log = logging.getLogger(__name__)
 
@@ -230,6 +231,8 @@ def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter
     run.since = run.state.clock
     run.mode.update({"grad": True, "inference": False, "at": None, "leak": None})
     run.outside["graphs"] = None
+    if sets_default_dtype(run.source):
+        run.state.set(run.outside, "dtype", None)
     run.begin(node)
     if not isinstance(node, ast.ClassDef):
         run.read[node] = run.source
@@ -246,6 +249,29 @@ def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter
     for state in chapter.states.values():
         state.called = False
     return chapter
+
+
+def sets_default_dtype(source: Source) -> bool:
+    """Does a function of the file set the default dtype to something else? What it is in the others depends on who
+    calls which first."""
+    return any(source.once(_sets_default_dtype, statement) for statement in source.tree.body)
+
+
+def _sets_default_dtype(statement: ast.AST) -> bool:
+    if not isinstance(statement, _DEFINITIONS):
+        return False
+    calls = [node for node in walk(statement) if isinstance(node, ast.Call) and _last_name(node.func) in _SETTERS]
+    return any(not call.args or _last_name(call.args[0]) not in _USUAL for call in calls)
+
+
+def _last_name(node: ast.AST) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value).rpartition(".")[2]
+    return getattr(node, "attr", getattr(node, "id", ""))
+
+
+_SETTERS = frozenset(("set_default_dtype", "set_default_tensor_type"))
+_USUAL = frozenset(("float", "float32", "FloatTensor"))
 
 
 def _run_inner(run: Run) -> None:

@@ -192,6 +192,8 @@ class Run:
         """How many loops of unknown length are open."""
         self.later = False
         """In a later round of a loop of unknown length."""
+        self.told: dict[ast.expr, bool] = {}
+        """What tests are that tell the first round of a loop from the others, in the round that is run."""
         self.declared: dict[Class, tuple[Instance | None, Chapter]] = {}
         """For a class, the object that stands for all that are only declared to be of it, and what was found out when
         it was made."""

@@ -97,6 +97,8 @@ def _is_another(run: Run, value: Unknown, constant: object) -> bool:
 
 def asked(run: Run, value: Value, node: ast.expr) -> bool | None:
     """The same for a value that the program asks, at `node`, whether it is true; written down if it is a tensor."""
+    if run.told and node in run.told:
+        return run.told[node]
     if isinstance(value, Tensor):
         run.event("tensor-truth", node, value, value.node)
     return truth(run, value)

@@ -115,8 +115,12 @@ def computed(value: Any, node: Node | None = None) -> Host:
 _INTEGERS = ("integers",)
 ESCAPED = ("*escaped",)
 """The slot of data that unknown code has: it may put more into it than a loader does."""
+HOLDER = ("holder",)
+"""The slot of an attribute that nobody has set, with the object of which it was read: it may be a method of that."""
 FILLED = ("filled",)
 """The slot of data into which the program has put something that may require grad."""
+REFUSED = ("refused",)
+"""The slot of the node of integers that were to require grad. That raises: nothing behind it runs as it stands."""
 HELD, MORE = ("held",), ("more",)
 """The slots of an optimizer with the tensors that it is known to hold, and whether it may hold others."""
 OVERWRITTEN = "overwritten"

@@ -8,7 +8,7 @@ from gradls.flow.graph import Edge, Node
 from gradls.flow.lost import backwards, without_gradient
 from gradls.flow.paths import Path, Round
 from gradls.flow.reach import frontier, walk
-from gradls.flow.values import Tensor
+from gradls.flow.values import REFUSED, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.frozen_unknown import freezes
@@ -94,8 +94,7 @@ class NothingRequiresGrad(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for event in backwards(facts):
             assert event.node is not None
-            # Unknown code that was given a leaf may have told it to require grad.
-            if any(node.leaf is not None and node.leaf.fields.get("*escaped") for node in walk(event.node)):
+            if any(_is_undecided(node) for node in walk(event.node)):
                 continue
             if event.alone and event.node.kind == "leaf" and _is_kept(facts, event):
                 continue
@@ -194,6 +193,11 @@ class NothingRequiresGrad(Rule):
             fixes = ()
             story = [Step(place(node.at), "this tensor does not require grad") for node in sources[:3] if node.at]
         return self.finding(place(event.at), message, [*story, backward_step(facts, event)], fixes)
+
+
+def _is_undecided(node: Node) -> bool:
+    """Unknown code that was given a leaf may have told it to require grad; where integers are told to, that raises."""
+    return REFUSED in node.fields or bool(node.leaf is not None and node.leaf.fields.get("*escaped"))
 
 
 def _decisions(path: Path | None) -> frozenset[tuple[int, object]]:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Facts
+from gradls.flow.graph import Node
 from gradls.flow.lost import Lost, lost_gradients
 from gradls.flow.reach import lost_leaves
-from gradls.flow.values import Tensor
+from gradls.flow.values import Tensor, Value
 from gradls.rules.finding import Finding, Severity
 from gradls.rules.lost_gradient import LostGradientRule
 from gradls.rules.registration import made_in
@@ -79,7 +80,10 @@ class ParameterOfComputed(LostGradientRule):
 
     def losses(self, facts: Facts) -> Iterator[Lost]:
         made = {event.node: event.value for event in facts.of("parameter") if event.node is not None}
+        grown = _grown(facts)
         for lost in super().losses(facts):
+            if lost.why in ("untrained", "forward") and lost.cut in grown:
+                continue
             new = made.get(lost.cut)
             # A parameter with the memory of another one trains it, too.
             if not isinstance(new, Tensor) or not lost.leaves or not all(leaf.shares(new) for leaf in lost.leaves):
@@ -88,7 +92,7 @@ class ParameterOfComputed(LostGradientRule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         yield from super().check(facts)
         costly = {node for lost in lost_gradients(facts) for node in (lost.cut, *lost.others)}
-        replaced: dict[object, object] | None = None
+        grown = _grown(facts)
         for event in facts.of("parameter"):
             cut = event.node.cut if event.node is not None else None
             if (
@@ -101,14 +105,27 @@ class ParameterOfComputed(LostGradientRule):
                 or event.value.requires_grad is False
             ):
                 continue
-            if replaced is None:
-                replaced = {event.assigned: event.old for event in facts.of("attribute-set")}
-            before = replaced.get(event.value)
-            if before is event.data or set(lost_leaves(event.node)) == {before}:
-                # A parameter in the place of what it was cut out of: that is not trained any more.
-                continue
             lost = lost_leaves(event.node)
+            if event.node in grown:
+                continue
             if made_in(event, "__init__") or (lost and not any(leaf.is_parameter or leaf.name for leaf in lost)):
                 continue  # These are the values to begin with.
             message = f"{code(facts, event.at.node)} {self.does}: no gradient goes back to what computed it"
             yield self.finding(place(event.at), message, origin(event.node), severity=Severity.INFORMATION)
+
+
+def _grown(facts: Facts) -> set[Node]:
+    """Where a parameter comes in the place of the one that it was cut out of, or grew from: that is not trained any
+    more."""
+    replaced: dict[object, Value] = {}
+    found: set[Node] = set()
+    for event in facts.of("parameter"):
+        replaced = replaced or {event.assigned: event.old for event in facts.of("attribute-set")}
+        before = replaced.get(event.value)
+        if (
+            event.node is not None
+            and before is not None
+            and (before is event.data or before in lost_leaves(event.node))
+        ):
+            found.add(event.node)
+    return found

@@ -185,7 +185,7 @@ def _sources(swap: "_Swap") -> list[Step]:
 def _judge(facts: Facts, event: Event) -> _Swap | None:
     """Are the arguments of this loss swapped, and what does that do?"""
     first, second = prediction(event), target(event)
-    if first is None or second is None:
+    if first is None or second is None or _is_written(first) or _is_written(second):
         return None
     if event.spec.name == "kl_div":
         return _judge_divergence(facts, event, first, second)
@@ -199,6 +199,11 @@ def _judge(facts: Facts, event: Event) -> _Swap | None:
         return _Swap(first, second, Severity.ERROR, raises)
     reason = "it runs, but compares the wrong way round: its value and its gradient are wrong"
     return _Swap(first, second, Severity.WARNING, reason)
+
+
+def _is_written(argument: Argument) -> bool:
+    """Was it written in place before the loss was computed? By now it is again what it was made as."""
+    return isinstance(argument.value, Tensor) and argument.then is not argument.value.node
 
 
 def _dtype(argument: Argument) -> str | None:

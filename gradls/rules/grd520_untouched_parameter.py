@@ -122,11 +122,12 @@ class UntouchedParameter(Rule):
             return
         touched: set[Tensor] = set()
         for event in backwards(facts):
-            for node in walk(event.node):  # type: ignore[arg-type]
-                if may_hide(node):
-                    return
-                if node.leaf is not None:
-                    touched.add(node.leaf)
+            nodes = list(walk(event.node))  # type: ignore[arg-type]
+            leaves = {node.leaf for node in nodes if node.leaf is not None}
+            given = any(node.kind == "opaque" for node in nodes)
+            if any(map(may_hide, nodes)) or (given and not any(leaf.is_parameter or leaf in steps for leaf in leaves)):
+                return  # What it goes through may have come from these modules.
+            touched |= leaves
         if not touched:
             return
         touched |= parts_of_unknown(facts)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hierarchy import linearize
-from gradls.flow.values import Bound, Host, Instance, Lib, Tensor, Value
+from gradls.flow.values import Bound, Class, Host, Instance, Lib, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.statement_fixes import name_of, stepped_behind
@@ -118,6 +118,8 @@ class MissingStep(Rule):
         places = {order.made[one].at.node for one in stepped if one in order.made}
         for optimizer, made in order.made.items():
             if made.at.node in places or is_handed_out(facts, optimizer) or optimizer.fields.get("*escaped"):
+                continue
+            if made.at.source is not facts.source and _is_stepped_by_its_owner(facts, optimizer):
                 continue
             first = facts.events.index(made)
             backward = _backward(order, optimizer, first)
@@ -292,6 +294,32 @@ def _is_of_others(facts: Facts, order: Order, clear: Event) -> bool:
 
 def _scheduled(scheduler: object) -> object:
     return scheduler.fields.get("optimizer") if isinstance(scheduler, Instance) else None
+
+
+def _is_stepped_by_its_owner(facts: Facts, optimizer: Instance) -> bool:
+    """Has the object that keeps an optimizer a method that steps it? That it is not called here is no mistake."""
+    holders = [event for event in facts.of("attribute-set") if event.assigned is optimizer]
+    return any(
+        isinstance(event.value, Instance)
+        and isinstance(event.value.cls, Class)
+        and any(
+            isinstance(base, Class) and event.name in base.source.once(_stepped_in, base.node)
+            for base in linearize(event.value.cls)
+        )
+        for event in holders
+    )
+
+
+def _stepped_in(cls: ast.AST) -> frozenset[str]:
+    """The attributes of `self` of which the methods of a class call `step`."""
+    return frozenset(
+        node.func.value.attr
+        for node in walk(cls)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "step"
+        and isinstance(node.func.value, ast.Attribute)
+    )
 
 
 def _backward(order: Order, optimizer: Instance, made: int) -> Event | None:

@@ -103,7 +103,7 @@ class EvaluatedWithGraph(Rule):
     def _report(self, facts: Facts, event: Event, called: Event) -> Finding:
         condition = UNLESS if called.hypothetical else ""
         if called.kind == "unknown-call":
-            condition = f", if the model has parameters that require grad{condition}"
+            condition = f", if the model has parameters that require grad and differentiates nothing itself{condition}"
         message = (
             f"{code(facts, called.at.node)} records a graph that nothing differentiates{condition}: `eval()` does not "
             "switch gradients off; evaluate under `torch.no_grad()`"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Host, Mapping, Sequence, is_none
+from gradls.flow.values import Host, Instance, Mapping, Sequence, is_none
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
@@ -144,6 +144,8 @@ class SavedForBackward(Rule):
             if event.caught:
                 continue
             if event.kind == "context-call" and event.name == "save_for_backward":
+                if isinstance(event.value, Instance) and event.value.data.get("recorded") is False:
+                    continue  # What is saved is looked at only where a graph is recorded.
                 yield from self.saved(facts, event)
             elif event.kind == "dirty-not-returned":
                 made = event.node.at if event.node is not None else None

@@ -17,6 +17,7 @@ from gradls.flow.reach import leaves_of
 from gradls.flow.values import (
     FALSE,
     NONE,
+    REFUSED,
     TRUE,
     Host,
     Instance,
@@ -190,6 +191,7 @@ def change_flag(run: Run, tensor: Tensor, flag: bool | None) -> None:
     """Make a leaf require grad or not. For integers that raises, and what follows is unknown."""
     if flag and tensor.dtype in ("int", "bool"):
         flag = None
+        run.state.set(tensor.node.fields, REFUSED, True)
     if tensor.node.kind == "phi":
         for leaf in leaves_of(tensor.node):
             if leaf.requires_grad is not flag:

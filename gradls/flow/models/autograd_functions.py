@@ -76,6 +76,11 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
     graphs = [(part, *map(part.fields.get, _GRAPH)) for tensor in before for part in tensor.family["views"]]
     context = Instance(run.state, run.lib(CONTEXT), run.at(call.node))
     context.open = True
+    context.data["recorded"] = run.mode["grad"] is not False and any(
+        not isinstance(part, Tensor) or part.requires_grad is not False
+        for value in call.values
+        for part in tensors_in(value)
+    )
     if isinstance(forward, Function):
         setup, _ = find_in_class(receiver, "setup_context")
         event.info["split"] = isinstance(setup, Function)

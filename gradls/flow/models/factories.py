@@ -11,7 +11,7 @@ from gradls.flow.graph import Edge, Node
 from gradls.flow.models.registry import function, method
 from gradls.flow.models.tensors import history_edges
 from gradls.flow.operations import apply, cut_node
-from gradls.flow.values import Choice, Host, Instance, Sequence, Tensor, Unknown, Value, is_none
+from gradls.flow.values import REFUSED, Choice, Host, Instance, Sequence, Tensor, Unknown, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -39,8 +39,10 @@ def fresh(
         dtype = dtypes.of_value(given)
     flag = _flag(run, call)
     # An integer tensor cannot require grad: that raises, and what follows is unknown.
-    held = None if flag and dtype in ("int", "bool") else flag
-    tensor = run.leaf(op, call.node, requires_grad=held, dtype=dtype, shape=shape)
+    refused = flag is True and dtype in ("int", "bool")
+    tensor = run.leaf(op, call.node, requires_grad=None if refused else flag, dtype=dtype, shape=shape)
+    if refused:
+        tensor.node.fields[REFUSED] = True
     if dtype == "float":
         default = None if "like" in op or op.startswith("new") else run.outside["dtype"]
         tensor.fields["exact"] = default if given is None else dtypes.exactly(given)
@@ -293,7 +295,10 @@ def copy_of(run: Run, data: Value, call: Call, op: str, dtype: str | None) -> Te
         leaf.leaf = result
         leaf.scalar = node.scalar
         result.fields["node"] = leaf
-        result.fields["requires_grad"] = None if flag and dtype in ("int", "bool") else flag
+        result.fields["requires_grad"] = flag
+        if flag and dtype in ("int", "bool"):
+            result.fields["requires_grad"] = None
+            leaf.fields[REFUSED] = True
         numbers = not edges and not _is_uncertain(data)
         run.event("created", call.node, result, leaf, flag=flag, dtype=dtype, numbers=numbers)
     elif not edges and not _is_uncertain(data):
@@ -379,6 +384,8 @@ def parameter(run: Run, path: str, call: Call) -> Value:
     node = cut_node(run, "parameter", "Parameter", [Edge(data.node, data.requires_grad)], run.at(call.node))
     result = rewrapped(run, data, node, flag, is_parameter=True)
     run.event("parameter", call.node, result, node, data=data, flag=flag, dtype=data.dtype)
+    if flag and data.dtype in ("int", "bool"):
+        node.fields[REFUSED] = True
     return result
 
 

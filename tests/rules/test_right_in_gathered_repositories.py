@@ -1,0 +1,316 @@
+"""Programs as they stand in repositories of all fields: PyTorch runs them, and gradls has nothing to say."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from gradls.flow.analyze import analyze
+from gradls.rules.finding import Severity
+from gradls.rules.run import findings
+from gradls.syntax.source import Source
+from gradls.testing import programs
+from gradls.workspace.session import Session
+from tests.rules.reported import IMPORTS, reported
+
+RIGHT = {
+    "methods that a class is given from outside": """
+        class Trace:
+            def __init__(self):
+                self.nodes = {}
+
+            def __setitem__(self, name, node):
+                self.nodes[name] = node
+
+            def total(self):
+                total = 0.0
+                for name in self.nodes:
+                    total = total + self.nodes[name].sum()
+                return total
+
+        def add_methods():
+            for name in ("Normal", "Laplace"):
+                def drawn(self, *args, made=getattr(torch.distributions, name), name):
+                    self[name] = made(*args).rsample()
+
+                setattr(Trace, name.lower(), drawn)
+
+        add_methods()
+
+        class Encoder(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.mean = nn.Linear(3, 2)
+
+            def forward(self, x):
+                trace = Trace()
+                trace.normal(self.mean(x), torch.ones(2), name="style")
+                return trace
+
+        encoder, decoder = Encoder(), nn.Linear(3, 1)
+        optimizer = torch.optim.SGD([*encoder.parameters(), *decoder.parameters()], lr=0.1)
+        for x in torch.ones(2, 4, 3):
+            optimizer.zero_grad()
+            (encoder(x).total() - decoder(x).sum()).backward()
+            optimizer.step()
+        assert encoder.mean.weight.grad.any()
+        """,
+    "a layer that grows": """
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.head = nn.Linear(4, 2)
+
+            def grow(self, size):
+                old = self.head
+                self.head = nn.Linear(4, size)
+                self.head.weight = nn.Parameter(torch.cat([old.weight, self.head.weight[len(old.weight) :]]))
+                self.head.bias = nn.Parameter(torch.cat([old.bias, self.head.bias[len(old.bias) :]]))
+
+        net = Net()
+        net.grow(5)
+        net.head(torch.ones(3, 4)).sum().backward()
+        assert net.head.weight.grad.shape == (5, 4)
+        """,
+    "all rounds but the first": """
+        x = torch.randn(3, requires_grad=True)
+        f = -((x.cos() ** 2).sum() ** 2)
+        f.backward()
+        optimizer = torch.optim.SGD([x], lr=0.1)
+        for step in range(11):
+            if step:
+                optimizer.zero_grad()
+                f.backward()
+                optimizer.step()
+            f = -((x.cos() ** 2).sum() ** 2)
+        for step in range(1, 11):
+            optimizer.zero_grad()
+            if step == 1:
+                f = (x**2).sum()
+            f.backward()
+            optimizer.step()
+            f = (x**2).sum()
+        """,
+    "the first batch": """
+        model = nn.Linear(3, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for number, x in enumerate(torch.utils.data.DataLoader(torch.ones(9, 3))):
+            if number > 0:
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            loss = model(x).sum()
+        """,
+    "a loss that is handed in": """
+        class Net(nn.Module):
+            def __init__(self, size: int):
+                super().__init__()
+                self.policy = nn.Linear(size, 2)
+                self.value = nn.Linear(size, 1)
+                self.optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+
+            def forward(self, x: torch.Tensor):
+                y = F.relu(self.value(x))
+                x = torch.sigmoid(self.policy(x))
+                return x, y
+
+            def update(self, loss: torch.Tensor):
+                self.optimizer.zero_grad()
+                loss.backward()
+                self.optimizer.step()
+
+        net = globals()["Net"](3)
+        policy, value = net(torch.ones(4, 3))
+        net.update(policy.sum() + value.sum())
+        """,
+    "samples that are summed in place": """
+        class Sampled(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.heads = nn.ModuleList([nn.Linear(3, 4) for _ in range(2)])
+
+            def forward(self, x, head, sample=True):
+                out = torch.zeros(size=(x.size()[0], 4))
+                for _ in range(3 if sample else 1):
+                    out.add_(F.log_softmax(self.heads[head](x), 1))
+                out.div_(3)
+                return out
+
+            def loss(self, x, y, head):
+                return nn.NLLLoss()(self(x, head, sample=False), y)
+
+        globals()["Sampled"]().loss(torch.ones(2, 3), torch.tensor([0, 1]), 0).backward()
+        """,
+    "a default dtype that the tests set": """
+        import unittest
+
+        class Actor(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.policy = nn.Sequential(nn.Linear(3, 2), nn.Tanh())
+
+            def forward(self, state):
+                return self.policy(state)
+
+        def train():
+            return Actor()(torch.ones(1, 3, dtype=torch.float64))
+
+        class TestTraining(unittest.TestCase):
+            def setUp(self):
+                torch.set_default_dtype(torch.float64)
+
+            def test_training(self):
+                assert train().requires_grad
+        """,
+    "a custom function of numbers": """
+        class Cube(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return x**3
+
+            @staticmethod
+            def backward(ctx, gradient):
+                (x,) = ctx.saved_tensors
+                return 3 * gradient * x**2
+
+        assert Cube.apply(2) == 8
+        """,
+}
+
+
+@pytest.mark.parametrize("program", RIGHT.values(), ids=RIGHT)
+def test_right(program: str) -> None:
+    text = IMPORTS + textwrap.dedent(program)
+    assert programs.check(text).error is None
+    found = findings(analyze(Source.read(text)))
+    assert [finding.message for finding in found if finding.severity is not Severity.HINT] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "blamed", "snippet"),
+    [
+        (
+            "GRD303",
+            "Trace().total().backward()",
+            """
+            class Trace:
+                def __init__(self):
+                    self.nodes = {}
+
+                def put(self, name, node):
+                    self.nodes[name] = node
+
+                def total(self):
+                    return sum(self.nodes[name].sum() for name in self.nodes)
+
+            Trace().total().backward()
+            """,
+        ),
+        (
+            "GRD301",
+            "loss.backward()",
+            """
+            model = nn.Linear(3, 1)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            loss = model(torch.ones(3)).pow(2).sum()
+            for step in range(100):
+                if step > 0:
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+            """,
+        ),
+        (
+            "GRD301",
+            "loss.backward()",
+            """
+            model = nn.Linear(3, 1)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            for step, x in enumerate(torch.utils.data.DataLoader(torch.ones(9, 3))):
+                if step == 0:
+                    loss = model(x).pow(2).sum()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            """,
+        ),
+        (
+            "GRD804",
+            "ctx.save_for_backward(x, n)",
+            """
+            class Scaled(torch.autograd.Function):
+                @staticmethod
+                def forward(ctx, x, n):
+                    ctx.save_for_backward(x, n)
+                    return x * n
+
+                @staticmethod
+                def backward(ctx, gradient):
+                    return gradient, None
+
+            Scaled.apply(torch.ones(2, requires_grad=True), 3)
+            """,
+        ),
+        (
+            "GRD114",
+            "nn.Parameter(self.mix(self.head.weight))",
+            """
+            class Net(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.mix, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+
+                def grow(self):
+                    self.scores = nn.Parameter(self.mix(self.head.weight))
+            """,
+        ),
+    ],
+)
+def test_what_is_wrong_and_looks_alike(code: str, blamed: str, snippet: str) -> None:
+    assert [text for _, text in reported(code, snippet)] == [blamed]
+
+
+def test_an_optimizer_that_its_owner_steps(tmp_path: Path) -> None:
+    """In the file that makes the object one looks at gradients only; without a method that steps, nothing ever does."""
+    agent = IMPORTS + textwrap.dedent("""
+        class Agent(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.net = nn.Linear(3, 1)
+                self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.1)
+
+            def forward(self, x):
+                return self.net(x)
+
+            def observe(self, x):
+                self.optimizer.zero_grad()
+                self(x).sum().backward()
+                self.optimizer.step()
+        """)
+    main = tmp_path / "main.py"
+    main.write_text(f"{IMPORTS}from agent import Agent\n\nagent = Agent()\nagent(torch.ones(2, 3)).sum().backward()\n")
+    for text, codes in ((agent, []), (agent.partition("    def observe")[0], ["GRD603"])):
+        (tmp_path / "agent.py").write_text(text)
+        session = Session(tmp_path)
+        session.open(str(main), main.read_text())
+        assert [finding.code for finding in session.findings(str(main))] == codes
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "x = torch.tensor([1, 2], requires_grad=True)",
+        "x = torch.zeros(2, dtype=torch.long, requires_grad=True)",
+        "x = torch.arange(2)\nx.requires_grad_()",
+        "x = torch.ones(2).long()\nx.requires_grad = True",
+        "x = nn.Parameter(torch.tensor([1, 2]))",
+    ],
+)
+def test_what_raises_is_told_once(made: str) -> None:
+    """A backward behind integers that are to require grad is not reached, and it is right once they are numbers."""
+    text = f"{IMPORTS}{made}\n(x * 2.0).sum().backward()\n"
+    assert isinstance(programs.run(text).error, RuntimeError)
+    assert [finding.code for finding in findings(analyze(Source.read(text)))] == ["GRD304"]
