@@ -26,6 +26,9 @@ MOST_OBJECTS = 100
 """The same for modules and parameters, where a round does little: `for m in self.modules(): nn.init.zeros_(m.bias)`."""
 SMALL = 40
 """Parts of a body that does little."""
+MOST_PARTS = 1000
+"""Over more objects than those a loop is unrolled where its rounds have no more parts than that together, as where each
+parameter of a large model is frozen."""
 MOST_ELEMENTS = 200
 """The same for comprehensions."""
 MOST_NUMBERS = 4
@@ -72,12 +75,13 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS, most_objects:
     return [expressions.element(run, value), expressions.element(run, value)], False
 
 
-def _is_small(loop: ast.For | ast.AsyncFor) -> bool:
-    """Does a round of it do little?"""
+def _most_objects(loop: ast.For | ast.AsyncFor) -> int:
+    """Over how many modules or parameters a loop is unrolled, for what a round of it does."""
     parts = [part for statement in loop.body for part in walk(statement)]
-    return sum(isinstance(part, (ast.stmt, ast.Call)) for part in parts) <= SMALL and not any(
-        isinstance(part, (ast.For, ast.AsyncFor, ast.While)) for part in parts
-    )
+    size = sum(isinstance(part, (ast.stmt, ast.Call)) for part in parts)
+    if size > SMALL or any(isinstance(part, (ast.For, ast.AsyncFor, ast.While)) for part in parts):
+        return 0
+    return max(MOST_OBJECTS, MOST_PARTS // size)
 
 
 def _rounds_of_any(run: Run, options: list[Sequence | Mapping]) -> tuple[list[Value], bool]:
@@ -123,8 +127,7 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     iterated = classes.iterator(run, expressions.eval_expr(run, statement.iter), statement.iter)
     run.event("loop", statement, iterated, exhausted=exhausted(iterated))
     nothing.note_use(run, statement.iter, iterated, "it is gone through")
-    small = run.frame.file.source.once(_is_small, statement)
-    elements, exact = rounds(run, iterated, most_objects=MOST_OBJECTS if small else 0)
+    elements, exact = rounds(run, iterated, most_objects=run.frame.file.source.once(_most_objects, statement))
     if not exact:
         leave_out(run, iterated, elements, run.frame.file.source.once(_set_on_elements, statement))
     if not elements:
@@ -270,9 +273,10 @@ def _of_its_own(run: Run, value: Value) -> Value:
 
 
 def leave_out(run: Run, iterated: Value, elements: list[Value], names: tuple[str, ...]) -> None:
-    """The modules for which no round is run: what those do with them is not known, and what attributes with these
-    names are."""
+    """The modules and parameters for which no round is run: what those do with them is not known, and what attributes
+    with these names are."""
     from gradls.flow.escapes import forget
+    from gradls.flow.models.attributes import change_flag
     from gradls.flow.models.modules import modules_of, parameters_of
 
     items = container_elements(run, iterated) if isinstance(iterated, Instance) else iterated
@@ -283,6 +287,8 @@ def leave_out(run: Run, iterated: Value, elements: list[Value], names: tuple[str
             for name in names:
                 run.state.set(part.fields, name, run.unknown("attribute", name))
     for item in _parts(held):
+        if isinstance(item, Tensor) and item.leaf is True and "requires_grad" in names and id(item) not in ran:
+            change_flag(run, item, None)
         if isinstance(item, Instance) and id(item) not in ran:
             for module in modules_of(item)[0]:
                 run.state.set(module.fields, "*escaped", True)
@@ -302,10 +308,10 @@ def _set_on_elements(loop: ast.For | ast.AsyncFor) -> tuple[str, ...]:
     """The attributes that the body of a loop sets on what it goes through."""
     targets = {node.id for node in walk(loop.target) if isinstance(node, ast.Name)}
     found = {
-        node.attr: None
+        node.attr.removesuffix("_"): None
         for node in walk(loop)
         if isinstance(node, ast.Attribute)
-        and isinstance(node.ctx, ast.Store)
+        and (isinstance(node.ctx, ast.Store) or node.attr == "requires_grad_")
         and isinstance(node.value, ast.Name)
         and node.value.id in targets
     }

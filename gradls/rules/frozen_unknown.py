@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
 from gradls.flow.sources import sources
@@ -53,6 +55,13 @@ def _frozen_before(facts: Facts, backward: Event) -> dict[Value, Event]:
             for changed in _changed(event):
                 frozen.pop(changed, None)
     return frozen
+
+
+def are_changed(facts: Facts, modules: Collection[Value], start: int, end: int) -> bool:
+    """May something have put other parts into unknown models, between two moments?"""
+    changes = (event for event in facts.of(*_CHANGES) if start < event.clock < end)
+    found = {changed for event in changes for changed in _changed(event)}
+    return any(module in found for module in modules)
 
 
 def _flag(event: Event) -> tuple[Value | None, object]:

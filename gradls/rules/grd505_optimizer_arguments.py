@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from gradls.autograd.versions import NAMED_PARAMETERS, shown, since
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At
+from gradls.flow.join import options
 from gradls.flow.reach import walk
-from gradls.flow.values import Bound, Function, Host, Instance, Mapping, Sequence, Tensor, Value
+from gradls.flow.values import Bound, Function, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
-from gradls.rules.loss_arguments import of_call
+from gradls.rules.loss_arguments import of_call, used_as_module
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, owners, place
 
@@ -22,7 +23,8 @@ class OptimizerArguments(Rule):
     An optimizer over an empty list, over an iterator that was gone through before, over a single tensor, a module, a
     dictionary, a set or a list of lists; over tensors that are results of operations; and over the values of a
     `state_dict()`. With a `target-torch` before 2.6, also over named parameters. As information, a group of its own
-    for parameters that are frozen, as those of `Embedding.from_pretrained` are, and stay so.
+    for parameters that are frozen, as those of `Embedding.from_pretrained` are, and stay so; and the method
+    `parameters` itself of something unknown that is used as a module.
 
     ## Why it matters
     Most of these raise. The values of a state dictionary do not: they are detached from the parameters, never get a
@@ -143,9 +145,10 @@ class OptimizerArguments(Rule):
             yield self.finding(place(event.at), message, (), fixes)
         elif _is_method(given, "parameters"):
             message = f"{what} is the method, and the optimizer raises: call it, with `()`"
-            argument = _argument(event)
-            fixes = [Fix("Call it", Safety.SAFE, edits.add_call(place(argument), "()"))] if argument else []
-            yield self.finding(place(event.at), message, (), fixes)
+            yield self.finding(place(event.at), message, (), _called(event))
+        elif isinstance(given, Unknown) and of_call(given)[1] == "parameters" and _is_attribute(event, given):
+            message = f"if {what} is the method of a module, the optimizer raises: call it, with `()`"
+            yield self.finding(place(event.at), message, (), _called(event, Safety.SUGGESTED), Severity.INFORMATION)
         elif not event.open and not event.parameters and _is_empty(event) and not _is_of_base(facts, event):
             yield self._of_nothing(facts, event, what)
 
@@ -226,6 +229,19 @@ class OptimizerArguments(Rule):
                 "trains nothing; give it `parameters()`"
             )
             yield self.finding(place(event.at), message, _made(detached[0]), severity=Severity.WARNING)
+
+
+def _called(event: Event, safety: Safety = Safety.SAFE) -> list[Fix]:
+    argument = _argument(event)
+    return [Fix("Call it", safety, edits.add_call(place(argument), "()"))] if argument else []
+
+
+def _is_attribute(event: Event, given: Unknown) -> bool:
+    """Is what an optimizer is given written as an attribute, of something that is used as a module besides?"""
+    argument = _argument(event)
+    owner = given.fields.get("of")
+    written = argument is not None and isinstance(argument.node, ast.Attribute)
+    return written and isinstance(owner, Unknown) and len(used_as_module(owner)) > 1
 
 
 def _listed(facts: Facts, event: Event) -> list[Fix]:
@@ -320,7 +336,7 @@ def _no_parameter(item: Value, named: bool) -> str:
 
 
 def _is_method(value: Value, name: str) -> bool:
-    return isinstance(value, (Bound, Function)) and value.name == name
+    return all(isinstance(one, (Bound, Function)) and one.name == name for one in options(value))
 
 
 def _is_of_state_dict(tensor: Tensor) -> bool:

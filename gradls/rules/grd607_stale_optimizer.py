@@ -25,6 +25,7 @@ from gradls.rules.registration import leaves_of, optimized
 from gradls.rules.replaced_models import Replaced, replaced_models
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import Moment, Order, is_on_the_way, order_of
+from gradls.rules.twin_optimizers import told, twins
 from gradls.rules.words import code, owners, place
 
 
@@ -36,8 +37,9 @@ class StaleOptimizer(Rule):
     or that `weight_norm` or `load_state_dict(…, assign=True)` gives new ones then; and an optimizer that steps while
     `backward()` only reaches the parameters of another model, which no optimizer has. An optimizer of an image or
     another leaf in a loop that goes on with a new leaf: `x = x.detach().requires_grad_()`. As information, an
-    optimizer that has some of the parameters that `backward()` reaches, while none has the others; a tensor that
-    requires grad and is multiplied with the output of a model counts as one.
+    optimizer that has some of the parameters that `backward()` reaches, while none has the others (a tensor that
+    requires grad and is multiplied with the output of a model counts as one), and two optimizers of the same model that
+    are stepped side by side, while none has another model that is trained.
 
     ## Why it matters
     An optimizer keeps the tensors that it was given. The new ones get gradients that nobody applies, and stay as they
@@ -163,13 +165,17 @@ class StaleOptimizer(Rule):
         yield from self._of_replaced(facts, order, known, new)
         yield from self._of_unknown(facts, known)
         yield from map(partial(self._report_rebound, facts), replaced_models(facts))
+        doubled = twins(facts)
+        if doubled is not None:
+            message, story = told(facts, doubled)
+            yield self.finding(place(doubled.second.at), message, story, severity=Severity.INFORMATION)
         if any(event.strange for event in facts.of("optimizer-made", "group-added")):
             # Another optimizer of which not all parameters are known may have the ones that are trained.
             return
         known = known.union(*(event.perhaps for event in facts.of("optimizer-made", "group-added")))
         others = list(self._of_other_models(facts, order, known))
         yield from others
-        if not others:
+        if not others and doubled is None:
             yield from self._of_forgotten(facts, order, known | new)
 
     def _of_replaced(self, facts: Facts, order: Order, known: set[Tensor], told: set[Tensor]) -> Iterator[Finding]:

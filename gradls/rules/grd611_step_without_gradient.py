@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.lost import Lost, lost_gradients, never_reached
-from gradls.flow.models.modules import unknown_parts
 from gradls.flow.reach import leaves
 from gradls.flow.values import Function, Instance, Tensor, Value
 from gradls.rules.backward_fixes import differentiated
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.forgotten_backward import Empty, empty_steps, may_differentiate
+from gradls.rules.frozen_unknown import are_changed
 from gradls.rules.lost_gradient import is_meant
 from gradls.rules.rule import Rule
 from gradls.rules.statement_fixes import moved
@@ -199,15 +199,17 @@ class StepWithoutGradient(Rule):
         yield self.finding(place(step.at), message, story, severity=Severity.INFORMATION if others else None)
 
     def _of_still(self, facts: Facts, order: Order, optimizer: Instance, made: Event) -> Iterator[Finding]:
-        """All that it was given has been frozen since, and not all is known of it."""
+        """All that it was given is frozen, and not all is known of it."""
         steps = [m.event for m in order.moments if m.event.value is optimizer and m.event.kind == "step"]
         if not steps or not all(step.still for step in steps) or facts.unfinished:
             return
         modules = optimizer.data.get("modules") or ()
-        freezes = [e for e in facts.of("unknown-freeze", "freeze") if e.flag is False and _is_among(e.value, modules)]
+        freezes = [e for e in facts.of("unknown-freeze", "freeze") if e.flag is False and _is_among(e, modules)]
         told = {event.at.node for event in freezes}
-        if not freezes or freezes[0].clock < made.clock or any(call not in told for call in facts.each(_freezing)):
+        if not freezes or any(call not in told for call in facts.each(_freezing)):
             return
+        if freezes[0].clock < made.clock and are_changed(facts, modules, freezes[0].clock, steps[0].clock):
+            return  # It may have got other parameters since.
         message = (
             f"{code(facts, steps[0].at.node)} changes nothing: all that the optimizer holds is frozen before, unless "
             "other code has it require grad again"
@@ -292,16 +294,16 @@ class StepWithoutGradient(Rule):
         return self.finding(place(step.at), message, story, moved(facts, step, backward, behind=True))
 
 
-def _is_among(module: Value | None, modules: tuple[Value, ...]) -> bool:
-    """Is a module, or a part of it, among those of which an optimizer has all parameters?"""
-    if isinstance(module, Instance):
-        return any(part in modules for part in unknown_parts(module) or ())
-    return module in modules
+def _is_among(freeze: Event, modules: tuple[Value, ...]) -> bool:
+    """Is what is frozen, or a part of it, among the modules of which an optimizer has all parameters?"""
+    return freeze.value in modules or any(part in modules for part in freeze.info.get("parts", ()))
 
 
 def _freezing(facts: Facts) -> Iterator[ast.Call]:
     for call in facts.calls:
         name = getattr(call.func, "attr", getattr(call.func, "id", "")).lower()
+        if name.startswith("freeze") and not call.args and not call.keywords:
+            continue  # It thaws nothing.
         if "freeze" in name or "requires_grad" in name:
             yield call
 

@@ -355,9 +355,16 @@ def variable(run: Run, path: str, call: Call) -> Value:
     flag = False if given is None else truth.truth(run, given)
     if not isinstance(data, Tensor):
         # Anything but a tensor is refused.
-        return run.leaf("Variable", call.node, requires_grad=flag, dtype="float" if flag else None)
-    node = cut_node(run, "rewrap", "Variable", [Edge(data.node, data.requires_grad)], run.at(call.node))
-    return rewrapped(run, data, node, flag)
+        result = run.leaf("Variable", call.node, requires_grad=flag, dtype="float" if flag else None)
+        if isinstance(data, Unknown) and not data.plain:
+            node = cut_node(run, "rewrap", "Variable", history_edges(data), run.at(call.node))
+            result.node.edges = (Edge(node, False),)
+    else:
+        node = cut_node(run, "rewrap", "Variable", [Edge(data.node, data.requires_grad)], run.at(call.node))
+        result = rewrapped(run, data, node, flag)
+    if given is not None:
+        run.event("created", call.node, result, result.node, flag=flag, dtype=result.dtype)
+    return result
 
 
 def rewrapped(run: Run, data: Tensor, node: Node, flag: bool | None, *, is_parameter: bool = False) -> Tensor:

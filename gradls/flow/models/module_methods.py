@@ -133,9 +133,10 @@ def requires_grad_(run: Run, receiver: Instance, call: Call) -> Value:
     for tensor in perhaps_of(receiver):
         if tensor.requires_grad is not flag:
             run.state.set(tensor.fields, "requires_grad", None)
-    for part in unknown_parts(receiver) or [part for _, part in members(receiver) if isinstance(part, Unknown)]:
+    parts = unknown_parts(receiver) or [part for _, part in members(receiver) if isinstance(part, Unknown)]
+    for part in parts:
         run.state.set(part.fields, FROZEN, flag is False)
-    run.event("freeze", call.node, receiver, flag=flag, parameters=[tensor for _, tensor in found])
+    run.event("freeze", call.node, receiver, flag=flag, parameters=[tensor for _, tensor in found], parts=parts)
     return receiver
 
 
