@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from gradls.flow.chapters import Chapter
     from gradls.flow.run import Run
 
-OFTEN = 2
-"""A function that was followed so often in vain, by what this file does, is not followed any more."""
-IN_VAIN = 2_000
-"""That counts if it took so many steps."""
+IN_VAIN = 1_000
+"""A function that was followed in vain for so many steps, by what this file does, is not followed any more."""
 
 
 def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[], Value]) -> Value | None:
@@ -27,7 +25,7 @@ def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[
     chapter, node = run.chapter, function.node
     if run.abroad <= 0 and not isinstance(node, ast.Lambda):
         return None
-    if chapter.tried.setdefault(node, _often(run, node)) + chapter.in_vain.get(node, 0) >= OFTEN:
+    if chapter.tried.setdefault(node, node in run.in_vain) or node in chapter.in_vain:
         return None
     mark, limit, home, before = run.state.mark(), run.limit, run.home, run.steps
     kept = run.frame, run.path, dict(run.mode), run.isolated, run.caught, run.rough
@@ -46,7 +44,7 @@ def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[
         run.frame, run.path, mode, run.isolated, run.caught, run.rough = kept
         run.mode.update(mode)
         if run.steps - before >= IN_VAIN:
-            chapter.in_vain[node] = chapter.in_vain.get(node, 0) + 1
+            chapter.in_vain.add(node)
         return None
     finally:
         run.limit, run.home = limit, home
@@ -55,11 +53,7 @@ def leave(run: Run, function: Function, given: Iterable[Value], body: Callable[[
 
 def would_try_the_same(run: Run, chapter: Chapter) -> bool:
     """Have the chapters before one followed in vain what they had when it was run, as far as it calls that?"""
-    return not chapter.tried or all(_often(run, node) == count for node, count in chapter.tried.items())
-
-
-def _often(run: Run, node: ast.AST) -> int:
-    return min(run.in_vain.get(node, 0), OFTEN)
+    return all((node in run.in_vain) is left_alone for node, left_alone in chapter.tried.items())
 
 
 def come_back(run: Run, body: Callable[[], Value]) -> Value:

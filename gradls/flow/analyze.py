@@ -6,7 +6,6 @@ import ast
 import gc
 import logging
 import sys
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -63,8 +62,7 @@ class _Round:
         self.chapters.append(chapter)
         self.known[key] = chapter
         self.executed.update(chapter.executed)
-        if chapter.in_vain:
-            self.run.in_vain.update(chapter.in_vain)
+        self.run.in_vain |= chapter.in_vain
         variants.note(self.run, chapter)
         self.spent += chapter.steps
 
@@ -180,7 +178,7 @@ class Analysis:
         if roots.sets_default_dtype(self._source) is not self._sets_dtype:
             self._sets_dtype = not self._sets_dtype
             self._known, self._made = {}, {}
-        run.in_vain, run.handed_on = Counter(self._module.in_vain), {}
+        run.in_vain, run.handed_on = set(self._module.in_vain), {}
         done = _Round(run, self._module)
         try:
             for value in (*roots.inner_definitions(run, self._module), *roots.definitions(run)):

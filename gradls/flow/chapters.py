@@ -83,11 +83,11 @@ class Chapter:
         """What it would have liked to know about imported names."""
         self.entered: dict[ast.AST, list[At]] = {}
         """For each function of another file that was run, the first calls that it was run for."""
-        self.tried: dict[ast.AST, int] = {}
-        """The functions of other files that it called, and how often the chapters before it had tried to follow them in
-        vain (`flow/abroad.py`)."""
-        self.in_vain: dict[ast.AST, int] = {}
-        """How often it did."""
+        self.tried: dict[ast.AST, bool] = {}
+        """The functions of other files that it called, and whether the chapters before it had followed them in vain
+        (`flow/abroad.py`)."""
+        self.in_vain: set[ast.AST] = set()
+        """Those that it followed in vain itself."""
         self.hands_on: tuple[ast.AST, bool] | None = None
         """The function whose result it only hands on, and whether that was followed (`flow/variants.py`)."""
         self.recorded = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -179,8 +178,8 @@ class Run:
         self.steps = 0
         self.abroad = MOST_STEPS_ALL_ABROAD
         """How many more it may take in other files."""
-        self.in_vain: Counter[ast.AST] = Counter()
-        """How often the chapters before this one have tried to follow functions of other files in vain."""
+        self.in_vain: set[ast.AST] = set()
+        """The functions of other files that the chapters before this one have followed in vain."""
         self.hands_on: ast.Call | None = None
         """The call whose result the function under analysis only hands on."""
         self.handed_on: dict[ast.AST, Seen] = {}
