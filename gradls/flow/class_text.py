@@ -47,6 +47,12 @@ def is_set_by_init_alone(classes: Iterable[Class], name: str) -> bool:
     return _SETS + name in uses and _BINDS + name not in uses and "any name" not in uses
 
 
+def is_never_set(classes: Iterable[Class], name: str) -> bool:
+    """Does no method of these give `self` an attribute of this name, nor in a way in which the name is not written?"""
+    uses = frozenset().union(*(_uses(cls) for cls in classes))
+    return uses.isdisjoint((_SETS + name, _BINDS + name, "any name", "registers"))
+
+
 def has_hook_that_sets_mode(cls: Class, name: str) -> bool:
     """Does a hook that a trainer calls around the evaluation method `name` set the grad mode?"""
     return _HOOKS + name.partition("_")[0] in _uses(cls)

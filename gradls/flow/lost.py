@@ -12,11 +12,10 @@ from gradls.flow.graph import At, Node
 from gradls.flow.hiding import may_hide, outermost
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.reach import MOST_TERMS, frontier, lost_leaves, walk
+from gradls.flow.residuals import ADDITIVE, lost_derivatives
 from gradls.flow.sources import sources
 from gradls.flow.values import Instance, Sequence, Tensor, Unknown
 
-ADDITIVE = frozenset(("add", "sub", "rsub", "neg", "radd", "scale"))
-"""Operations whose operands are terms of the result."""
 SCALING = frozenset(("mul", "div", "truediv", "rmul"))
 """The same if the other operand is a constant."""
 
@@ -33,7 +32,7 @@ class Lost:
     "untrained" for what a `forward` that nobody calls returns, and `backward` is that return; "network", the same for
     an unknown network that nothing in a function trains though there is an optimizer more than networks that are
     trained; "criterion", the same as "given" if what computed the loss, which is unknown, has no parameters. `others`
-    are further cuts of the same kind that keep the same parameters from their gradient.
+    are further cuts of the same kind that keep the same parameters from their gradient, `same` what is lost by these.
     """
 
     cut: Node
@@ -41,6 +40,7 @@ class Lost:
     leaves: tuple[Tensor, ...]
     why: str
     others: tuple[Node, ...] = ()
+    same: tuple[Lost, ...] = ()
 
 
 def lost_gradients(facts: Facts) -> list[Lost]:
@@ -91,6 +91,8 @@ def _all(facts: Facts) -> Iterator[Lost]:
             continue
         dead: dict[bool, set[Node]] = {}
         constant = _behind_constant_losses(root) if cuts else set()
+        if any(cut.cut is not None and cut.cut.kind == "grad" for cut in cuts):
+            constant |= lost_derivatives(facts, root, event.reached)
         if facts.unfinished:
             continue  # A backward that was not seen may reach what this one does not.
         for cut in cuts:
@@ -159,7 +161,7 @@ def _grouped(found: list[Lost]) -> list[Lost]:
                     first.others if lost.cut.cut is None or lost.cut.cut.at in places else (*first.others, lost.cut)
                 )
                 leaves = tuple(dict.fromkeys((*first.leaves, *lost.leaves)))
-                kept[index] = replace(first, leaves=leaves, others=others)
+                kept[index] = replace(first, leaves=leaves, others=others, same=(*first.same, lost))
                 break
         else:
             kept.append(lost)

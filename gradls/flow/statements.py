@@ -90,8 +90,11 @@ def assign(run: Run, target: ast.expr, value: Value, augmented: bool = False) ->
             bind(run, target.id, value)
             run.observe(target, value)
         else:
-            if type(value) is Instance and run.frame.loops:
-                run.event("named", target, value)
+            if type(value) is Instance:
+                if run.frame.loops:
+                    run.event("named", target, value)
+                else:
+                    _note_replacing(run, target, value)
             elif type(value) is Unknown:
                 _note_unknown_rebinding(run, target, value)
             bind(run, target.id, value)
@@ -131,6 +134,15 @@ def _note_unknown_rebinding(run: Run, target: ast.Name, value: Unknown) -> None:
     elif value.origin == "call" and (
         "parameters" in old.fields if type(old) is Unknown else type(old) is Instance and hierarchy.is_module(old)
     ):
+        run.event("model-rebound", target, value, old=old)
+
+
+def _note_replacing(run: Run, target: ast.Name, value: Instance) -> None:
+    """Write down that a branch gives a name another model than it had: behind it, it has either."""
+    old = _scope_of(run, target.id).fields.get(target.id)
+    if type(old) is not Instance or old is value or run.path is None:
+        return
+    if hierarchy.is_module(old) and hierarchy.is_module(value):
         run.event("model-rebound", target, value, old=old)
 
 

@@ -124,7 +124,14 @@ def _round(
         _apply(run, loss, at, made, receiver)
     elif ends and is_none(result):
         run.event("no-loss", method.node)
+    elif ends and at is not None and method.name == "training_step" and _has_no_loss(result):
+        run.event("no-loss-key", at, result)
     return True
+
+
+def _has_no_loss(result: Value) -> bool:
+    """Is it a dictionary, all of which is known, without the entry that the trainer asks for?"""
+    return isinstance(result, Mapping) and result.rest is None and bool(result.entries) and "loss" not in result.entries
 
 
 def _with_data(run: Run, method: Function, call: Call) -> Call:

@@ -77,7 +77,7 @@ def _may_be_empty(value: Instance) -> bool:
     """May an object be false?"""
     cls = value.cls
     if value.open or isinstance(cls, Lib):
-        return value.open or value.path.startswith(("torch.nn.", "numpy."))
+        return value.open or value.path.startswith("numpy.") or value.path.endswith(_SIZED)
     if not isinstance(cls, Class):
         return True
     own = any(find_in_class(cls, name)[0] is not None for name in ("__bool__", "__len__"))

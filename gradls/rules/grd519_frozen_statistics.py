@@ -1,11 +1,13 @@
 """GRD519."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from gradls.autograd.modules import find_module
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Instance
+from gradls.flow.values import TRUE, Instance
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.training_order import is_on_the_way, outermost
 from gradls.rules.words import code, place
 
 
@@ -13,7 +15,9 @@ class FrozenStatistics(Rule):
     """A batch normalization that is frozen, and whose statistics go on changing.
 
     ## What it finds
-    A `BatchNorm` layer of which all parameters have `requires_grad=False`, and that is used in train mode.
+    A `BatchNorm` layer of which all parameters have `requires_grad=False`, and that is used in train mode; and one that
+    was put in evaluation mode by itself, or with a part of the model, which `train()` of the whole undoes before it is
+    used.
 
     ## Why it matters
     `requires_grad=False` freezes the weight and the bias. The running mean and variance are buffers: in train mode each
@@ -31,6 +35,16 @@ class FrozenStatistics(Rule):
     norm.requires_grad_(False)
     norm(torch.randn(8, 3) + 5)
     assert norm.running_mean.norm() > 0.1
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3))
+    model[1].eval()
+    model.train()
+    model(torch.randn(8, 3) + 5)
+    assert model[1].running_mean.norm() > 0.1
     ```
 
     ## Use instead
@@ -94,6 +108,23 @@ class FrozenStatistics(Rule):
                 elif mode[0].at.node not in seen and not event.caught:
                     seen.add(mode[0].at.node)
                     yield self._of_undone(facts, event, event.value, mode[0])
+        for stopped, started, used in _undone(facts):
+            if started.at.node not in seen and not used.caught:
+                seen.add(started.at.node)
+                yield self._of_part(facts, stopped, started, used)
+
+    def _of_part(self, facts: Facts, stopped: Event, started: Event, used: Event) -> Finding:
+        message = (
+            f"{code(facts, started.at.node)} undoes {code(facts, stopped.at.node)} before anything is computed: a "
+            "batch normalization is back in train mode, and each forward changes its statistics. Call `eval()` on it "
+            "afterwards, or in a `train` method of your own"
+        )
+        story = [
+            Step(place(stopped.at), "it is put in evaluation mode here"),
+            Step(place(started.at), "and back in train mode here"),
+            Step(place(used.at), "where it is used"),
+        ]
+        return self.finding(place(started.at), message, story)
 
     def _of_undone(self, facts: Facts, event: Event, layer: Instance, mode: Event) -> Finding:
         name = f"`{layer.name}`" if layer.name else "a batch normalization"
@@ -120,3 +151,40 @@ class FrozenStatistics(Rule):
         )
         story = [Step(place(event.at), "it is used in train mode here")] if freeze is not None else []
         yield self.finding(place(at), message, story)
+
+
+def _undone(facts: Facts) -> Iterator[tuple[Event, Event, Event]]:
+    """Where a part of a model was put in evaluation mode, where the whole went back before the part was used, and where
+    a batch normalization of it was then used in train mode."""
+    stopped: dict[object, Event] = {}
+    undone: dict[object, tuple[Event, Event]] = {}
+    for event in facts.of("train-mode", "forward"):
+        if event.kind == "forward":
+            stopped.pop(event.value, None)
+            found = undone.pop(event.value, None)
+            in_train_mode = event.training is True and _has_statistics(event.value)
+            if found is not None and in_train_mode and is_on_the_way(found[1].path, event.path):
+                yield *found, event
+            continue
+        for module in event.modules:
+            before = stopped.pop(module, None)
+            undone.pop(module, None)
+            if event.mode is False:
+                stopped[module] = event
+            elif before is not None and _undoes(event, before):
+                undone[module] = before, event
+
+
+def _undoes(started: Event, stopped: Event) -> bool:
+    """Is more put in train mode than was taken out of it, wherever that was done?"""
+    together = is_on_the_way(started.path, stopped.path) and outermost(started) is outermost(stopped)
+    return together and started.mode is True and set(stopped.modules) < set(started.modules)
+
+
+def _has_statistics(layer: object) -> bool:
+    """Is it a batch normalization that keeps statistics and that nobody else has?"""
+    if not isinstance(layer, Instance) or layer.fields.get("*escaped"):
+        return False
+    spec = find_module(layer.path)
+    track = layer.data.get("options", {}).get("track_running_stats")
+    return spec is not None and spec.kind == "norm" and bool(spec.buffers) and (track is None or track is TRUE)

@@ -22,7 +22,7 @@ from gradls.rules.forgotten_parameters import (
 )
 from gradls.rules.optimizer_fixes import given_too, made_behind, made_behind_place
 from gradls.rules.registration import leaves_of, optimized
-from gradls.rules.replaced_models import Replaced, replaced_models
+from gradls.rules.replaced_models import Replaced, replaced_models, replaced_on_branches
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import Moment, Order, is_on_the_way, order_of
 from gradls.rules.twin_optimizers import told, twins
@@ -173,6 +173,7 @@ class StaleOptimizer(Rule):
             # Another optimizer of which not all parameters are known may have the ones that are trained.
             return
         known = known.union(*(event.perhaps for event in facts.of("optimizer-made", "group-added")))
+        yield from map(partial(self._report_rebound, facts), replaced_on_branches(facts, known | new))
         others = list(self._of_other_models(facts, order, known))
         yield from others
         if not others and doubled is None:

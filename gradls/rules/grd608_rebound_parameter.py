@@ -123,10 +123,11 @@ class ReboundParameter(Rule):
             if not isinstance(event.value, Tensor):
                 continue
             old = event.old
-            if old.leaf is not True or old.node.leaf is not old:
-                continue
-            if old.is_parameter and _is_never_read(facts, event.at.node):
+            is_held = _is_data_of_parameter(old) or (old.is_parameter and old.leaf is True and old.node.leaf is old)
+            if is_held and _is_never_read(facts, event.at.node):
                 yield self._report_unused(facts, event, old)
+                continue
+            if old.leaf is not True or old.node.leaf is not old:
                 continue
             if not _is_update(event.value.node, old):
                 continue
@@ -194,6 +195,11 @@ def _is_without_grad(facts: Facts, statement: ast.AST) -> bool:
         if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return False
     return False
+
+
+def _is_data_of_parameter(tensor: Tensor) -> bool:
+    """Is it the data of a parameter, as an entry of a `state_dict()` is?"""
+    return isinstance(tensor.data, Tensor) and tensor.data.is_parameter
 
 
 def _is_parameter_of_unknown(value: Value) -> bool:

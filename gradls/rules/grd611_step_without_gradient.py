@@ -313,7 +313,8 @@ def _is_told(facts: Facts, held: frozenset[Tensor]) -> bool:
     gradients may be right there, for an agent that acts, and wrong to be all that the loss depends on."""
     return any(
         held & set(lost.leaves) and not _is_elsewhere(facts, lost) and is_meant(facts, lost)
-        for lost in lost_gradients(facts)
+        for first in lost_gradients(facts)
+        for lost in (first, *first.same)
     )
 
 

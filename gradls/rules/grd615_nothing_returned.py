@@ -21,8 +21,8 @@ class NothingReturned(Rule):
     `zero_grad()`, `optimizer.step()`, `register_buffer()`, or of a function or `forward` without a `return`. And the
     result of `load_state_dict()`, which is no model, used as one. A `forward` without a `return` whose last statement
     computes a tensor for nobody. A `training_step` of a LightningModule, or a `compute_loss` of a Transformers trainer,
-    that computes something with a gradient and returns nothing, and a `configure_optimizers` that makes an optimizer
-    and does not return it.
+    that computes something with a gradient and returns nothing, or a dictionary without the entry `loss`, and a
+    `configure_optimizers` that makes an optimizer and does not return it.
 
     ## Why it matters
     These calls change an object in place. Assigning their result loses the object, and its next use raises.
@@ -140,6 +140,13 @@ class NothingReturned(Rule):
             if event.at.node not in seen:
                 seen.add(event.at.node)
                 yield from self._of_trainer(facts, event)
+        for event in {event.at.node: event for event in facts.of("no-loss-key")}.values():
+            if not event.caught:
+                message = (
+                    "the trainer takes the loss from the entry `loss` of what `training_step` returns, which has none: "
+                    "it raises MisconfigurationException. Give the entry of the loss that name"
+                )
+                yield self.finding(place(event.at), message)
         for event in {event.at.node: event for event in facts.of("no-optimizer")}.values():
             yield from self._of_configuring(facts, event)
 

@@ -12,6 +12,7 @@ from gradls.flow.reach import frontier, lost_leaves, walk
 from gradls.flow.values import Instance, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.registration import leaves_of
 from gradls.rules.rule import Rule
 from gradls.rules.unused_gradients import Fate, cut_points, fates, is_outside
 from gradls.rules.words import code, owners, place
@@ -111,12 +112,17 @@ class GradientForNobody(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         seen: set[ast.AST] = set()
+        # A model that takes the place of the one that an optimizer was made from is to be trained.
+        others = (event.value for event in facts.of("model-rebound"))
+        replacing = {leaf for other in others if isinstance(other, Instance) for leaf in leaves_of(other)}
         for fate in fates(facts):
             for node, leaves in cut_points(facts, fate, within=True):
                 ended = next((cut for cut in frontier(node) if fate.applied.intersection(lost_leaves(cut))), None)
                 at = node.at if ended is None or ended.cut is None else ended.cut.at
                 if at is not None and at.node not in seen and (ended is not None or is_outside(facts, node)):
                     seen.add(at.node)
+                    if ended is None and replacing.issuperset(leaves):
+                        continue
                     if ended is None:
                         yield self.report(facts, fate, node, leaves)
                     else:

@@ -52,7 +52,12 @@ class LostGradientRule(Rule):
             if lost.why == "raises" and lost.backward.caught:
                 continue  # The program reckons with it.
             if lost.why == "parameters" and cut.kind in DELIBERATE and not is_meant(facts, lost):
-                continue  # What has no gradient there is a target; GRD611 tells the step that finds no gradients.
+                # What has no gradient there is a target. The own loss of the parameters may be cut off elsewhere; if it
+                # is not, GRD611 tells the step that finds no gradients.
+                own = next((other for other in lost.same if other.cut.cut and is_meant(facts, other)), None)
+                if own is None or own.cut.cut is None:
+                    continue
+                lost, cut = own, own.cut.cut
             if lost.why in ("untrained", "forward") and is_chosen(facts, cut):
                 continue  # Nobody but the program says what is to be trained, and it says so.
             if lost.why == "parameters" and averages(facts).issuperset(lost.leaves):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gradls.flow.facts import Event, Facts
 from gradls.flow.paths import compatible
 from gradls.flow.reach import walk
-from gradls.flow.values import Instance, Unknown, Value
+from gradls.flow.values import Instance, Tensor, Unknown, Value
 from gradls.rules.loss_arguments import history, of_call
 from gradls.rules.registration import leaves_of
 
@@ -49,6 +49,28 @@ def replaced_models(facts: Facts) -> Iterator[Replaced]:
         if used is not None:
             told.add(event.at.node)
             yield Replaced(event, made, *used, loaded)
+
+
+def replaced_on_branches(facts: Facts, known: set[Tensor]) -> Iterator[Replaced]:
+    """Models that a branch makes, whose parameters none of the optimizers that are all `known` has."""
+    optimizers = facts.numbered("optimizer-made")
+    for number, event in facts.numbered("model-rebound") if optimizers else ():
+        new, old = event.value, event.old
+        if not isinstance(new, Instance) or not isinstance(old, Instance) or event.path is None:
+            continue
+        made, leaves = _optimizer_of(facts, optimizers, number, old), set(leaves_of(new))
+        if made is None or not leaves.isdisjoint(known) or not leaves.isdisjoint(leaves_of(old)):
+            continue
+        backward: Event | None = None
+        for _, later in _after(facts, number, "backward", "step"):
+            if not compatible(event.path, later.path):
+                continue
+            if later.kind == "backward":
+                filled = [leaf for leaf in later.reached if leaf in leaves and leaf.requires_grad is True]
+                backward = later if filled else backward
+            elif backward is not None and later.value is made.value:
+                yield Replaced(event, made, backward, later, True)
+                break
 
 
 _MAKING = ("optimizer-made", "group-added")

@@ -6,13 +6,14 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gradls.autograd.modules import find_module
 from gradls.autograd.ops import find_op
 from gradls.flow import elements, elsewhere, entries, properties, truth
 from gradls.flow.arguments import Call
-from gradls.flow.class_text import is_set_by_init_alone
+from gradls.flow.class_text import is_never_set, is_set_by_init_alone
 from gradls.flow.contents import host_history, tensors_in
 from gradls.flow.graph import Edge
-from gradls.flow.hierarchy import find_in_class, has_unknown_base, is_instance, linearize
+from gradls.flow.hierarchy import find_in_class, has_unknown_base, is_instance, library_bases, linearize
 from gradls.flow.iterators import consume
 from gradls.flow.join import MOST_KNOWN
 from gradls.flow.models.containers import to_mapping
@@ -260,7 +261,25 @@ def hasattr_(run: Run, path: str, call: Call) -> Value:
         return truth.derived(run, value, ("hasattr", name))
     if isinstance(value, Instance) and isinstance(name, str) and _was_left_out(run, value, name):
         return FALSE
+    if isinstance(value, Instance) and name in ("weight", "bias") and _lacks(value, name):
+        return FALSE
     return Host("bool")
+
+
+def _lacks(module: Instance, name: str) -> bool:
+    """Is it certain that a module has no weight, or no bias, of its own? Code that sorts parameters asks for these."""
+    if module.open or module.fields.get("*escaped"):
+        return False
+    if isinstance(module.cls, Class):
+        classes = [cls for cls in linearize(module.cls) if isinstance(cls, Class)]
+        bases = library_bases(module.cls)
+        known = not has_unknown_base(module.cls) and all(find_in_class(module.cls, hook)[0] is None for hook in _ASKED)
+        return known and set(bases) <= {"torch.nn.Module", "builtins.object"} and is_never_set(classes, name)
+    spec = find_module(module.path)
+    return spec is not None and name not in spec.init and name not in spec.buffers
+
+
+_ASKED = ("__getattr__", "__getattribute__", "__slots__")
 
 
 def _was_left_out(run: Run, value: Instance, name: str) -> bool:
