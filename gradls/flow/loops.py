@@ -37,7 +37,9 @@ MOST_NESTED = 4
 """Loops nested deeper run one round only."""
 
 
-def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS, most_objects: int = 0) -> tuple[list[Value], bool]:
+def rounds(
+    run: Run, value: Value, most_rounds: int = MOST_ROUNDS, most_objects: int = 0, most_numbers: int = MOST_NUMBERS
+) -> tuple[list[Value], bool]:
     """The elements that a loop over `value` goes through, and whether these are really all. It may be more rounds for
     modules and parameters: `most_objects`."""
     value = shown(value)
@@ -57,7 +59,7 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS, most_objects:
         return [], True
     if isinstance(value, Sequence):
         items = list(value.items)
-        most = MOST_NUMBERS if value.kind == "range" else most_rounds
+        most = most_numbers if value.kind == "range" else most_rounds
         if most < len(items) <= most_objects and value.rest is None and all(_is_of_model(item) for item in items):
             return items, True
         if value.rest is None and len(items) <= most:
@@ -73,6 +75,12 @@ def rounds(run: Run, value: Value, most_rounds: int = MOST_ROUNDS, most_objects:
             return items if len(items) <= most and _are_objects(items) else items[:2], False
         return [*items, *([value.rest] * 2 if value.rest is not None else [])][:2], False
     return [expressions.element(run, value), expressions.element(run, value)], False
+
+
+def _is_of_indices(iterated: ast.expr) -> bool:
+    """Is it `range(len(layers))`? Then it is gone through as `layers` themselves would be."""
+    calls = [iterated, iterated.args[0] if isinstance(iterated, ast.Call) and len(iterated.args) == 1 else iterated]
+    return [getattr(getattr(call, "func", None), "id", "") for call in calls] == ["range", "len"]
 
 
 def _most_objects(loop: ast.For | ast.AsyncFor) -> int:
@@ -127,7 +135,9 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     iterated = classes.iterator(run, expressions.eval_expr(run, statement.iter), statement.iter)
     run.event("loop", statement, iterated, exhausted=exhausted(iterated))
     nothing.note_use(run, statement.iter, iterated, "it is gone through")
-    elements, exact = rounds(run, iterated, most_objects=run.frame.file.source.once(_most_objects, statement))
+    numbers = MOST_ROUNDS if _is_of_indices(statement.iter) else MOST_NUMBERS
+    most = run.frame.file.source.once(_most_objects, statement)
+    elements, exact = rounds(run, iterated, most_objects=most, most_numbers=numbers)
     if not exact:
         leave_out(run, iterated, elements, run.frame.file.source.once(_set_on_elements, statement))
     if not elements:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from gradls.flow.contents import is_plain, tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Cut, Node
+from gradls.flow.hiding import may_hide
 from gradls.flow.hierarchy import is_module_class
 from gradls.flow.lost import Lost
 from gradls.flow.reach import frontier, lost_leaves, walk
@@ -53,6 +54,8 @@ def _costly_cuts(facts: Facts) -> Iterator[Lost]:
         or facts.unfinished
         or not all(_is_known(part) for value in _given_away(facts) for part in tensors_in(value))
     ):
+        return
+    if any(_may_come_through_unknown(root) for event in returned for root in _returned_roots(event)):
         return
     reached = set(_reached(facts))
     found: dict[ast.AST, Lost] = {}
@@ -159,6 +162,8 @@ def _cuts_of_own(facts: Facts) -> Iterator[tuple[Lost, Class, Function]]:
         if not isinstance(cls, Class) or is_module_class(cls) is not True or cls.source is not facts.source:
             continue
         roots = [(root, event) for event in events for root in _returned_roots(event)]
+        if any(_may_come_through_unknown(root) for root, _ in roots):
+            continue
         done = {node.leaf for root, _ in roots for node in walk(root, follow="maybe")}
         for root, event in roots:
             for cut in frontier(root):
@@ -199,6 +204,11 @@ def _is_only_use(facts: Facts, name: str, cls: Class, function: Function) -> boo
 
 
 # Both
+
+
+def _may_come_through_unknown(root: Node) -> bool:
+    """Is a part of it one of several by branch, and one of these unknown? What the others are made of is not known."""
+    return any(may_hide(node) for node in walk(root, follow="maybe"))
 
 
 def _is_of_forward(event: Event) -> bool:

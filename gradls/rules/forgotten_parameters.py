@@ -9,7 +9,7 @@ from gradls.flow.graph import Node
 from gradls.flow.reach import walk
 from gradls.flow.registration import PlainContainer, plain_containers
 from gradls.flow.values import FALSE, Instance, Tensor
-from gradls.rules.registration import leaves_of
+from gradls.rules.registration import leaves_of, made_in
 from gradls.rules.training_order import gradient_of, rounds_of
 from gradls.rules.unused_gradients import cut_points, fates
 
@@ -27,8 +27,12 @@ def thawed(facts: Facts, made: Event, backward: Event, left: list[Tensor]) -> Ev
 
 
 def told_otherwise(facts: Facts) -> set[Tensor]:
-    """Parameters that are forgotten because they are not registered, or that were never meant to be reached."""
+    """Parameters that are forgotten because they are not registered, or of layers that each `forward` makes anew, or
+    that were never meant to be reached."""
     found: set[Tensor] = set()
+    for event in facts.of("module-made"):
+        if isinstance(event.value, Instance) and made_in(event, "forward") and not made_in(event, "__init__"):
+            found.update(leaves_of(event.value))
     for module, container in _plain(facts):
         if any(member.fields.born > module.fields.born for member in container.members):
             found.update(leaf for member in container.members for leaf in leaves_of(member))

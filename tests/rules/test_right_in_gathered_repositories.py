@@ -31,31 +31,26 @@ RIGHT = {
                 return total
 
         def add_methods():
-            for name in ("Normal", "Laplace"):
-                def drawn(self, *args, made=getattr(torch.distributions, name), name):
-                    self[name] = made(*args).rsample()
+            for name in dir(torch.distributions):
+                made = getattr(torch.distributions, name)
+                if isinstance(made, type):
+                    def drawn(self, *args, made=made, name):
+                        self[name] = made(*args).rsample()
 
-                setattr(Trace, name.lower(), drawn)
+                    setattr(Trace, name.lower(), drawn)
 
         add_methods()
 
-        class Encoder(nn.Module):
-            def __init__(self):
-                super().__init__()
-                self.mean = nn.Linear(3, 2)
-
-            def forward(self, x):
-                trace = Trace()
-                trace.normal(self.mean(x), torch.ones(2), name="style")
-                return trace
-
-        encoder, decoder = Encoder(), nn.Linear(3, 1)
-        optimizer = torch.optim.SGD([*encoder.parameters(), *decoder.parameters()], lr=0.1)
+        mean = nn.Linear(3, 2)
+        optimizer = torch.optim.SGD(mean.parameters(), lr=0.1)
         for x in torch.ones(2, 4, 3):
+            trace = Trace()
+            trace.normal(mean(x), torch.ones(2), name="style")
+            loss = trace.total()
             optimizer.zero_grad()
-            (encoder(x).total() - decoder(x).sum()).backward()
+            loss.backward()
             optimizer.step()
-        assert encoder.mean.weight.grad.any()
+        assert mean.weight.grad.any()
         """,
     "a layer that grows": """
         class Net(nn.Module):
@@ -96,12 +91,14 @@ RIGHT = {
     "the first batch": """
         model = nn.Linear(3, 1)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        loss = model(torch.ones(3)).pow(2).sum()
+        loss.backward()
         for number, x in enumerate(torch.utils.data.DataLoader(torch.ones(9, 3))):
             if number > 0:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-            loss = model(x).sum()
+            loss = model(x).pow(2).sum()
         """,
     "a loss that is handed in": """
         class Net(nn.Module):
@@ -163,6 +160,68 @@ RIGHT = {
 
             def test_training(self):
                 assert train().requires_grad
+        """,
+    "layers of its own that are gone through by index": """
+        class Chain:
+            def __init__(self):
+                self.layers = []
+
+            def forward(self, x):
+                for i in range(len(self.layers)):
+                    x = self.layers[i].forward(x)
+                return x
+
+        class Table:
+            def __init__(self, size):
+                self.rows = torch.randn(size, 4)
+
+            def forward(self, x):
+                return torch.cat([self.rows[column] for column in x.t()], 1)
+
+        class Dense:
+            def __init__(self, size, out):
+                self.weight = torch.randn(size, out)
+
+            def forward(self, x):
+                return torch.mm(x, self.weight)
+
+        class Squash:
+            def forward(self, x):
+                return torch.sigmoid(x)
+
+        class Model:
+            def __init__(self, size):
+                self.chain = Chain()
+                self.chain.layers = [Table(size), Dense(12, 5), Squash(), Dense(5, size), Squash()]
+
+            def predict(self, a, b, c):
+                return self.chain.forward(torch.Tensor([a, b, c]).reshape((1, 3)).long())
+
+        assert globals()["Model"](7).predict(1, 2, 3).shape == (1, 7)
+        """,
+    "a step of which the number is not known": """
+        class Leap(nn.Module):
+            def __init__(self, target, steps, size):
+                super().__init__()
+                self.target, self.steps = target, steps
+                self.size = nn.Parameter(size)
+                self.mass = nn.Parameter(torch.zeros(1))
+
+            def forward(self, z):
+                p = torch.randn_like(z) * self.mass.exp()
+                moved = z.clone()
+                size = self.size.exp()
+                for _ in range(self.steps):
+                    half = p - size / 2 * moved.detach()
+                    moved = moved + size * half
+                    p = half - size / 2 * moved.detach()
+                odds = torch.exp(self.target(moved) - self.target(z) + p.sum(1))
+                taken = torch.rand_like(odds) < odds
+                return torch.where(taken.unsqueeze(1), moved, z)
+
+        leap = globals()["Leap"](lambda z: z.sum(1), 3, torch.zeros(1))
+        leap(torch.ones(8, 2)).sum().backward()
+        assert leap.size.grad is not None
         """,
     "a custom function of numbers": """
         class Cube(torch.autograd.Function):
@@ -271,6 +330,28 @@ def test_right(program: str) -> None:
 )
 def test_what_is_wrong_and_looks_alike(code: str, blamed: str, snippet: str) -> None:
     assert [text for _, text in reported(code, snippet)] == [blamed]
+
+
+def test_what_forward_makes_is_told_once() -> None:
+    """A layer that each forward makes anew is to be made elsewhere, and not to be given to the optimizer."""
+    snippet = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.head(nn.Linear(3, 3)(x))
+
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for x in torch.ones(2, 4, 3):
+        optimizer.zero_grad()
+        net(x).sum().backward()
+        optimizer.step()
+    """
+    assert reported("GRD607", snippet) == []
+    assert [text for _, text in reported("GRD502", snippet)] == ["nn.Linear(3, 3)"]
 
 
 def test_an_optimizer_that_its_owner_steps(tmp_path: Path) -> None:
