@@ -13,7 +13,8 @@ from gradls.syntax.text import has_code
 SEPARATOR = "# %%\n"
 BLOCK_FOLLOWS = "if 1:  # %%\n"
 """The separator before a cell that is indented as a whole, which IPython allows."""
-_MARKS = ("# %%", BLOCK_FOLLOWS)
+_MARKS = ("# %%", "#%%", "# In[", "# <codecell>", BLOCK_FOLLOWS)
+"""What a cell begins with, as editors write it, or what turns notebooks into scripts."""
 
 
 def is_notebook(source: Source) -> bool:
@@ -54,4 +55,4 @@ def is_shown(source: Source, node: ast.AST) -> bool:
             return True
         if has_code(text):
             return False
-    return False
+    return any(text.startswith(_MARKS) for text in source.lines[: span.line])

@@ -395,3 +395,14 @@ def test_what_raises_is_told_once(made: str) -> None:
     text = f"{IMPORTS}{made}\n(x * 2.0).sum().backward()\n"
     assert isinstance(programs.run(text).error, RuntimeError)
     assert [finding.code for finding in findings(analyze(Source.read(text)))] == ["GRD304"]
+
+
+@pytest.mark.parametrize("mark", ["# %%", "#%%", "#%% [markdown]", "# In[3]:", "# <codecell>"])
+def test_values_at_the_end_of_cells_are_shown(mark: str) -> None:
+    """Scripts that editors show as cells, or that notebooks were turned into, are run cell by cell."""
+    text = f"{IMPORTS}{mark}\nx = torch.ones(3)\nx.sum()\nx.mean()\n\n{mark}\n# the last\nx.exp()\n"
+    shown = [finding.span.line for finding in findings(analyze(Source.read(text))) if finding.code == "GRD616"]
+    assert [text.splitlines()[line - 1] for line in shown] == ["x.sum()"]
+    rest = text.replace(mark, "# rest")
+    told = [finding.span.line for finding in findings(analyze(Source.read(rest))) if finding.code == "GRD616"]
+    assert [rest.splitlines()[line - 1] for line in told] == ["x.sum()", "x.mean()", "x.exp()"]
