@@ -1,12 +1,14 @@
 """GRD519."""
 
+import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.autograd.modules import find_module
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import TRUE, Instance
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.finding import Finding, Fix, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.statement_fixes import brief, put
 from gradls.rules.training_order import is_on_the_way, outermost
 from gradls.rules.words import code, place
 
@@ -73,7 +75,7 @@ class FrozenStatistics(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: `eval()` of the part is called again behind what undoes it. There is none for what is only frozen.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html
@@ -124,7 +126,7 @@ class FrozenStatistics(Rule):
             Step(place(started.at), "and back in train mode here"),
             Step(place(used.at), "where it is used"),
         ]
-        return self.finding(place(started.at), message, story)
+        return self.finding(place(started.at), message, story, _stopped_again(facts, stopped, started))
 
     def _of_undone(self, facts: Facts, event: Event, layer: Instance, mode: Event) -> Finding:
         name = f"`{layer.name}`" if layer.name else "a batch normalization"
@@ -151,6 +153,19 @@ class FrozenStatistics(Rule):
         )
         story = [Step(place(event.at), "it is used in train mode here")] if freeze is not None else []
         yield self.finding(place(at), message, story)
+
+
+def _stopped_again(facts: Facts, stopped: Event, started: Event) -> list[Fix]:
+    """The fix that puts the part in evaluation mode once more, behind what undoes it in the same function."""
+    statement = facts.statement(stopped.at.node)
+    if stopped.at.source is not facts.source or started.at.source is not facts.source:
+        return []
+    if not isinstance(statement, ast.Expr) or facts.function(statement) is not facts.function(started.at.node):
+        return []
+    if any(isinstance(above, (ast.For, ast.While)) for above in facts.parents(statement)):
+        return []
+    text = facts.segment(statement)
+    return put(facts, started.at.node, text, behind=True, title=f"Call `{brief(statement)}` again behind it")
 
 
 def _undone(facts: Facts) -> Iterator[tuple[Event, Event, Event]]:

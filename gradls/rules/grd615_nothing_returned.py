@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.nothing import CLOSURE
-from gradls.flow.values import Nothing
+from gradls.flow.values import Mapping, Nothing, Tensor
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step, TextEdit
 from gradls.rules.forgotten_return import dropped_results
 from gradls.rules.rule import Rule
+from gradls.rules.statement_fixes import replaced
 from gradls.rules.trained_methods import computing
 from gradls.rules.words import code, place
 
@@ -96,7 +97,8 @@ class NothingReturned(Rule):
     ```
 
     ## Fix safety
-    Suggested: it takes the assignment away and leaves the call.
+    Suggested: it takes the assignment away and leaves the call, or gives the only entry of a dictionary that has a
+    gradient the name that the trainer asks for.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html
@@ -146,7 +148,7 @@ class NothingReturned(Rule):
                     "the trainer takes the loss from the entry `loss` of what `training_step` returns, which has none: "
                     "it raises MisconfigurationException. Give the entry of the loss that name"
                 )
-                yield self.finding(place(event.at), message)
+                yield self.finding(place(event.at), message, (), _renamed(facts, event))
         for event in {event.at.node: event for event in facts.of("no-optimizer")}.values():
             yield from self._of_configuring(facts, event)
 
@@ -192,6 +194,19 @@ class NothingReturned(Rule):
             return self.finding(place(at), message, story)
         message = f"{what} returns None{where}" + (", which is used here" if same else "")
         return self.finding(place(at), message, story, _fixes(facts, at.node, place(at)))
+
+
+def _renamed(facts: Facts, event: Event) -> list[Fix]:
+    """Give the only entry that has a gradient the name of the loss."""
+    returned = getattr(event.at.node, "value", None)
+    if not isinstance(returned, ast.Dict) or not isinstance(event.value, Mapping):
+        return []
+    live = [name for name, value in event.value.entries.items() if isinstance(value, Tensor) and value.requires_grad]
+    keys = [key for key in returned.keys if isinstance(key, ast.Constant) and key.value in live]
+    if len(live) != 1 or len(keys) != 1:
+        return []
+    quote = facts.segment(keys[0])[-1]
+    return replaced(facts, keys[0], f"{quote}loss{quote}", f"Call the entry {quote}loss{quote}")
 
 
 def _fixes(facts: Facts, node: ast.AST, at: Place) -> list[Fix]:

@@ -8,6 +8,7 @@ from gradls.flow.paths import Round, loops_of, times, times_at_least
 from gradls.flow.values import Instance
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.statement_fixes import all_of, deleted, put
 from gradls.rules.training_order import rounds_of
 from gradls.rules.words import code, place
 
@@ -19,7 +20,8 @@ class ScheduleAtItsEnd(Rule):
     `OneCycleLR` with a known number of steps, and a loop of known length in which it is stepped more often. As
     information, one that has as many steps as the outer of two loops has rounds, and is stepped in the inner one; and
     `CosineAnnealingLR`, `StepLR` and the like whose length is written with the number of epochs, as `T_max=epochs` is,
-    and which are stepped for each batch.
+    and which are stepped for each batch, or whose length is divided by the number of batches for which gradients add
+    up, and which are stepped for each of these.
 
     ## Why it matters
     The schedule has a last step. It is often made with the number of epochs and stepped for each batch, or made
@@ -79,7 +81,8 @@ class ScheduleAtItsEnd(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested: a schedule that is as long as there are steps of its optimizer is stepped behind these. There is none for
+    the others.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.OneCycleLR.html
@@ -90,6 +93,7 @@ class ScheduleAtItsEnd(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         for made in facts.of("scheduler-made"):
             yield from self._of_epochs(facts, made)
+            yield from self._of_updates(facts, made)
             total = _total(made)
             if total is None or made.value.fields.get("*escaped"):  # type: ignore[union-attr]
                 continue
@@ -140,6 +144,38 @@ class ScheduleAtItsEnd(Rule):
             yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
             return
 
+    def _of_updates(self, facts: Facts, made: Event) -> Iterator[Finding]:
+        """Planned for the steps of an optimizer that steps every so often, and stepped in each round."""
+        length = _length(made)
+        divisors = _divisors(facts, made, length) if length is not None else []
+        for event in facts.of("scheduler-step") if divisors else ():
+            if event.value is not made.value or event.call.values or event.at.source is not facts.source:
+                continue
+            for step in facts.of("step"):
+                if step.value is not made.optimizer or step.at.source is not facts.source:
+                    continue
+                condition = _every_so_often(facts, step.at.node, divisors)
+                loop = _loop_around(facts, event.at.node)
+                if condition is None or loop is None or loop is not _loop_around(facts, step.at.node):
+                    continue
+                if any(
+                    isinstance(above, ast.If) for above in facts.parents(event.at.node) if loop in facts.parents(above)
+                ):
+                    continue
+                message = (
+                    f"{code(facts, event.at.node)} is called in each round, and {code(facts, step.at.node)} only in "
+                    f"those that {code(facts, condition.test)} leaves: the schedule is as long as there are steps of "
+                    "the optimizer, and through too early. Step it behind the optimizer"
+                )
+                story = [
+                    Step(place(made.at), "the schedule is made here"),
+                    Step(place(step.at), "the optimizer steps here"),
+                ]
+                written = put(facts, step.at.node, facts.segment(event.at.node), behind=True)
+                fixes = all_of("Step the schedule behind the optimizer", written, deleted(facts, event))
+                yield self.finding(place(event.at), message, story, fixes, Severity.INFORMATION)
+                return
+
 
 _LENGTHS = {
     "CosineAnnealingLR": (1, "T_max"),
@@ -159,6 +195,55 @@ def _length(made: Event) -> ast.expr | None:
     index, name = _LENGTHS.get(made.value.path.rpartition(".")[2], (-1, ""))
     named = next((keyword.value for keyword in node.keywords if keyword.arg == name), None)
     return named if named is not None or not 0 <= index < len(node.args) else node.args[index]
+
+
+def _divisors(facts: Facts, made: Event, length: ast.expr) -> list[str]:
+    """What a length is divided by, where that is written, or in the function where its name gets its value."""
+    if made.at.source is not facts.source:
+        return []
+    parts: list[ast.AST] = [length]
+    function = facts.function(made.at.node)
+    if isinstance(length, ast.Name) and function is not None:
+        given = [
+            part.value
+            for part in ast.walk(function)
+            if isinstance(part, ast.Assign) and any(_is_named(target, length.id) for target in part.targets)
+        ]
+        parts = list(given) if len(given) == 1 else []
+    found = [
+        part.right for whole in parts for part in ast.walk(whole) if isinstance(part, ast.BinOp) and _divides(part)
+    ]
+    return [ast.dump(one) for one in found if isinstance(one, (ast.Name, ast.Attribute))]
+
+
+def _divides(node: ast.BinOp) -> bool:
+    return isinstance(node.op, (ast.Div, ast.FloorDiv))
+
+
+def _is_named(target: ast.expr, name: str) -> bool:
+    return isinstance(target, ast.Name) and target.id == name
+
+
+def _every_so_often(facts: Facts, node: ast.AST, divisors: list[str]) -> ast.If | None:
+    """The condition around a statement that is about the remainder by one of these."""
+    for above in facts.parents(node):
+        if isinstance(above, (ast.For, ast.While, ast.FunctionDef, ast.AsyncFunctionDef)):
+            return None
+        rests = ast.walk(above.test) if isinstance(above, ast.If) else ()
+        remainders = [part for part in rests if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mod)]
+        if isinstance(above, ast.If) and any(ast.dump(part.right) in divisors for part in remainders):
+            return above
+    return None
+
+
+def _loop_around(facts: Facts, node: ast.AST) -> ast.AST | None:
+    """The innermost loop of the function that something stands in."""
+    for above in facts.parents(node):
+        if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            return None
+        if isinstance(above, (ast.For, ast.While)):
+            return above
+    return None
 
 
 def _count(loop: object) -> ast.expr | None:

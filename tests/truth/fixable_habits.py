@@ -765,4 +765,77 @@ class Net(nn.Module):
 
 Net()(torch.randn(2, 3)).sum().backward()
 """,
+    "a schedule in steps of an optimizer that steps now and then": """
+import torch
+
+model, every = torch.nn.Linear(3, 1), 4
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+data = [torch.randn(8, 3) for _ in range(8)]
+scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=len(data) // every)
+for number, x in enumerate(data):
+    (model(x).pow(2).mean() / every).backward()
+    if (number + 1) % every == 0:
+        optimizer.step()
+        optimizer.zero_grad()
+    scheduler.step()
+""",
+    "a part in evaluation mode that goes back with the whole": """
+import torch
+from torch import nn
+
+net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+net[1].eval()
+for _ in range(3):
+    net.train()
+    optimizer.zero_grad()
+    net(torch.randn(8, 3)).pow(2).mean().backward()
+    optimizer.step()
+""",
+    "a loss under another name for its trainer": """
+import lightning as L
+import torch
+
+
+class Model(L.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Linear(3, 1)
+
+    def training_step(self, batch, index):
+        loss = self.net(batch).mean()
+        return {'step_loss': loss, 'size': len(batch)}
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+model = Model()
+result = model.training_step(torch.ones(2, 3), 0)
+print(sorted(result))
+""",
+    "a derivative of a residual that has no graph": """
+import torch
+from torch import nn
+
+net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
+optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+for _ in range(2):
+    x, t = torch.rand(8, 1, requires_grad=True), torch.rand(8, 1, requires_grad=True)
+    u = net(torch.cat([x, t], 1))
+    by_t = torch.autograd.grad(u.sum(), t, retain_graph=True)[0]
+    by_x = torch.autograd.grad(u.sum(), x, create_graph=True)[0]
+    loss = (by_t + u * by_x).pow(2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+""",
+    "entries of a state that a name is taken from": """
+import torch
+
+online, average = torch.nn.Linear(3, 1), torch.nn.Linear(3, 1)
+for mean, weight in zip(average.state_dict().values(), online.state_dict().values()):
+    mean = weight.data
+print(average(torch.ones(1, 3)))
+""",
 }
