@@ -160,7 +160,7 @@ class ComparedWithItself(Rule):
         kept = one if one.node is not whole.node else other
         both = one.requires_grad is not False and other.requires_grad is not False
         # What was computed is squared against itself for its second derivative: the divergence of a policy from itself.
-        if whole.requires_grad is not False and (both or (whole.leaf is not False and _is_made_even(facts, node))):
+        if whole.requires_grad is not False and (both or (whole.leaf is True and _is_made_even(facts, node))):
             message = (
                 f"{code(facts, node)} is zero whatever is trained: both sides are the same memory, so this has no "
                 "gradient; keep `detach().clone()` of what is to stay as it was"

@@ -60,6 +60,17 @@ def test_other_differences(term: str) -> None:
     assert reported("GRD715", trained("rows = [net[0](torch.randn(3)) for _ in range(int(input()))]", term)) == []
 
 
+def test_a_loss_may_be_compared_with_what_was_logged_of_it() -> None:
+    snippet = """
+        def differs(loss, model, x):
+            {loss}
+            logged = {{"loss": loss.data}}
+            return abs(loss - logged["loss"]) > 1e-6
+        """
+    for loss in ("loss = model(x).mean()", "loss = torch.nn.functional.mse_loss(model(x), x)"):
+        assert reported("GRD715", snippet.format(loss=loss)) == []
+
+
 @pytest.mark.parametrize(
     ("target", "found"),
     [
