@@ -206,7 +206,7 @@ def result_of(run: Run, op: Op, bound: dict[str, Value], at: ast.AST) -> Value:
             for tensor in results:
                 writes.make_view(run, tensor, base, op)
     if op.name in unfit_inputs.PRODUCTS:
-        unfit_inputs.check_product(run, bound, at)
+        unfit_inputs.check_product(run, bound, results[0], at)
     elif op.name in ("embedding", "embedding_bag"):
         table = bound.get("weight")
         rows = table.shape[0] if isinstance(table, Tensor) and table.shape else None

@@ -105,8 +105,8 @@ def _is_for_others(run: Run, tensor: Tensor) -> bool:
     return any(node.born <= since and (node.leaf is None or not node.leaf.is_parameter) for node in walk(tensor.node))
 
 
-def check_product(run: Run, bound: Mapping[str, Value], at: ast.AST) -> None:
-    """The same for the factors of a matrix product."""
+def check_product(run: Run, bound: Mapping[str, Value], result: Tensor, at: ast.AST) -> None:
+    """The same for the factors of a matrix product. What goes on with the result is told as if they had fitted."""
     factors = {name: value for name, value in bound.items() if isinstance(value, Tensor)}
     weight = bound.get("weight")
     if isinstance(weight, Tensor) and (weight.shape is None or len(weight.shape) < 2):
@@ -118,6 +118,7 @@ def check_product(run: Run, bound: Mapping[str, Value], at: ast.AST) -> None:
     for name, factor in factors.items():
         role = name if name == "bias" else "input"
         if factor is not floating and check_dtypes(run, factor, floating, at, role=role):
+            result.dtype = floating.dtype
             return
 
 

@@ -139,6 +139,27 @@ same(torch.ones(3), torch.ones(3))
     assert reported("GRD316", program.replace("if not torch.is_tensor(one)", "if torch.is_tensor(one)"))
 
 
+def test_what_pytorch_offers() -> None:
+    program = """
+import torch
+import torch.nn.functional as F
+
+
+def attend(query, mask):
+    if hasattr(F, "scaled_dot_product_attention"):
+        return F.scaled_dot_product_attention(query, query, query, attn_mask=mask)
+    return torch.baddbmm(mask, query, query.transpose(1, 2)).softmax(-1) @ query
+
+
+attend(torch.randn(2, 3, 3, requires_grad=True), torch.ones(2, 3, 3, dtype=torch.bool)).sum().backward()
+"""
+    check_right(program)
+    assert not reported("GRD518", program)
+    assert reported("GRD518", program.replace('scaled_dot_product_attention")', 'attention")'))
+    source = Source.read(program, "program.py")
+    assert [one.code for one in findings(analyze(source, target=(1, 13)))] == ["GRD518"]
+
+
 def test_a_property_that_may_be_set_is_read_by_its_getter() -> None:
     program = """
 class Scaled(nn.Module):

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from gradls.autograd.modules import find_module
 from gradls.autograd.ops import find_op
+from gradls.autograd.optimizers import find_optimizer
+from gradls.autograd.spelling import canonical
+from gradls.autograd.versions import NEWEST
 from gradls.flow import elements, elsewhere, entries, properties, truth
 from gradls.flow.arguments import Call
 from gradls.flow.class_text import is_never_set, is_set_by_init_alone
@@ -257,6 +260,8 @@ def hasattr_(run: Run, path: str, call: Call) -> Value:
         return TRUE
     if isinstance(value, Tensor) and isinstance(name, str) and find_op(f"torch.Tensor.{name}") is not None:
         return TRUE
+    if isinstance(value, Lib) and isinstance(name, str) and _is_offered(run, canonical(f"{value.path}.{name}")):
+        return TRUE
     if isinstance(value, Unknown) and isinstance(name, str):
         return truth.derived(run, value, ("hasattr", name))
     if isinstance(value, Instance) and isinstance(name, str) and _was_left_out(run, value, name):
@@ -264,6 +269,11 @@ def hasattr_(run: Run, path: str, call: Call) -> Value:
     if isinstance(value, Instance) and name in ("weight", "bias") and _lacks(value, name):
         return FALSE
     return Host("bool")
+
+
+def _is_offered(run: Run, path: str) -> bool:
+    """Is it certain that the PyTorch of the program has something of this name? An older one may not have it yet."""
+    return run.target == NEWEST and any(find(path) is not None for find in (find_op, find_module, find_optimizer))
 
 
 def _lacks(module: Instance, name: str) -> bool:
