@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from gradls.flow import class_text
-from gradls.flow.hierarchy import has_unknown_base, linearize
+from gradls.flow.hierarchy import MODULE, has_unknown_base, library_bases, linearize
 from gradls.flow.values import (
     ESCAPED,
     Bound,
@@ -64,8 +64,10 @@ def escape(run: Run, value: Value) -> None:
 def method_escapes(run: Run, holder: Instance) -> None:
     """A method of an object is called that its class does not show. A class of which everything is known was given it
     by something like `setattr`, and then it may do anything with the object; an unknown base says less of its own
-    methods, which may fill and change what the class itself does."""
-    if not isinstance(holder.cls, Class):
+    methods, which may fill and change what the class itself does. Those of PyTorch's own classes keep to themselves."""
+    if not isinstance(holder.cls, Class) or any(
+        path.startswith("torch.") and path != MODULE for path in library_bases(holder.cls)
+    ):
         return
     if has_unknown_base(holder.cls):
         forget(run, holder, holder.cls)

@@ -154,6 +154,8 @@ class SchedulerOrder(Rule):
             later = next((other for other in steps[number:] if other.kind == "step" and other.value is optimizer), None)
             if optimizer.fields.get("*escaped") and (later is None or _is_lent_before(facts, event, optimizer)):
                 continue
+            if later is not None and loops_of(event.path) and not loops_of(event.path) & loops_of(later.path):
+                continue  # It catches up with the rounds before a training that is resumed.
             yield from self._report(facts, event, later, steps[number + 1 :])
             del optimizers[event.value]
 

@@ -137,6 +137,8 @@ class GradModeLeftOff(Rule):
             function = event.calls[1]
             if function.name in ("__enter__", "__exit__"):
                 continue  # a context manager of the program's own
+            if _is_called_last(facts, event):
+                continue  # The program ends with it.
             later = [other for other in modes[number + 1 :] if other.calls is not None and other.calls[1] is function]
             if any(other.at.node is not event.at.node and other.grad is not False for other in later):
                 continue
@@ -178,6 +180,16 @@ class GradModeLeftOff(Rule):
 
 def _is_statement(facts: Facts, event: Event) -> bool:
     return isinstance(facts.parent(event.at.node), ast.Expr)
+
+
+def _is_called_last(facts: Facts, event: Event) -> bool:
+    """Is the function called by the last statement of the module, as `main()` is?"""
+    if event.calls is None or event.calls[2] is not None or event.calls[0].source is not facts.source:
+        return False
+    last = facts.source.tree.body[-1]
+    if isinstance(last, ast.If) and not last.orelse:
+        last = last.body[-1]
+    return facts.statement(event.calls[0].node) is last
 
 
 def _spoiled(facts: Facts, event: Event) -> Event | None:

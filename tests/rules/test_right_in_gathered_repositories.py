@@ -223,6 +223,54 @@ RIGHT = {
         leap(torch.ones(8, 2)).sum().backward()
         assert leap.size.grad is not None
         """,
+    "a schedule that catches up": """
+        model = nn.Linear(3, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+        done = 3
+        for _ in range(done):
+            schedule.step()
+        for _ in range(done, 9):
+            for x in torch.ones(2, 4, 3):
+                optimizer.zero_grad()
+                model(x).sum().backward()
+                optimizer.step()
+            schedule.step()
+        """,
+    "a program that ends without gradients": """
+        def main():
+            torch.set_grad_enabled(False)
+            assert not nn.Linear(3, 1)(torch.ones(3)).requires_grad
+
+        if __name__ == "__main__":
+            main()
+        """,
+    "a distribution that is chosen by branch": """
+        class Policy(nn.Module):
+            def __init__(self, discrete):
+                super().__init__()
+                self.discrete = discrete
+                self.layer = nn.Linear(3, 2)
+                self.width = nn.Parameter(torch.zeros(2))
+
+            def forward(self, x):
+                if self.discrete:
+                    return torch.distributions.Categorical(logits=self.layer(x))
+                return torch.distributions.Normal(self.layer(x), self.width.exp())
+
+        def train(discrete):
+            policy = Policy(discrete)
+            before = Policy(discrete)
+            with torch.no_grad():
+                old = before(torch.ones(4, 3))
+            loss = torch.distributions.kl_divergence(old, policy(torch.ones(4, 3))).mean()
+            torch.autograd.grad(loss, policy.layer.parameters(), create_graph=True)
+            loss.backward()
+            assert policy.layer.weight.grad is not None
+
+        globals()["train"](True)
+        globals()["train"](False)
+        """,
     "a custom function of numbers": """
         class Cube(torch.autograd.Function):
             @staticmethod
@@ -294,6 +342,51 @@ def test_right(program: str) -> None:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
+            """,
+        ),
+        (
+            "GRD508",
+            "self.size",
+            """
+            class Norm(nn.BatchNorm1d):
+                def __init__(self, features):
+                    super().__init__(features)
+                    self.register_buffer("size", torch.tensor(0))
+
+                def forward(self, x):
+                    self._check_input_dim(x)
+                    self.size = x.size(0)
+                    return super().forward(x)
+
+            Norm(3)(torch.ones(2, 3))
+            """,
+        ),
+        (
+            "GRD704",
+            "torch.set_grad_enabled(False)",
+            """
+            def test(model):
+                torch.set_grad_enabled(False)
+                return model(torch.ones(3))
+
+            model = nn.Linear(3, 1)
+            test(model)
+            print(model)
+            """,
+        ),
+        (
+            "GRD606",
+            "schedule.step()",
+            """
+            model = nn.Linear(3, 1)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+            for _ in range(9):
+                schedule.step()
+                for x in torch.ones(2, 4, 3):
+                    optimizer.zero_grad()
+                    model(x).sum().backward()
+                    optimizer.step()
             """,
         ),
         (

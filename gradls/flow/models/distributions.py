@@ -8,7 +8,7 @@ from gradls.autograd.distributions import DISTRIBUTIONS, find_distribution
 from gradls.flow.arguments import Call
 from gradls.flow.models.registry import method
 from gradls.flow.operations import cut_node, derived_tensor, edges_of, more_of, unknown_operation
-from gradls.flow.values import Instance, Tensor, Value
+from gradls.flow.values import Choice, Instance, Tensor, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -48,6 +48,11 @@ def _of_width(distribution: Instance) -> list[Value]:
     """What tells how wide a distribution is."""
     location = distribution.data.get("location")
     return [source for source in distribution.data["sources"] if source is not location or location is None]
+
+
+def _is_made_of_known(value: Value) -> bool:
+    """Is it a distribution of which all parameters are known?"""
+    return isinstance(value, Instance) and "sources" in value.data
 
 
 def _sources(values: list[Value]) -> list[Value]:
@@ -108,6 +113,9 @@ def register() -> None:
             ATTRIBUTES[cls, name] = attribute
 
     def kl(run: Run, path: str, call: Call) -> Value:
+        if any(isinstance(value, (Choice, Instance)) and not _is_made_of_known(value) for value in call.values):
+            # By branch, or as the program's own class says.
+            return unknown_operation(run, "kl_divergence", call.values, call.node)
         return derived_tensor(
             run, "kl_divergence", _sources([*call.values, *more_of(run, call)]), call.node, saves=True
         )
