@@ -292,7 +292,7 @@ def _joined_str(run: Run, node: ast.JoinedStr) -> Value:
 class _Elements:
     """What a comprehension gives, as far as it was run."""
 
-    __slots__ = ("exact", "gone_through", "items", "keys", "node")
+    __slots__ = ("exact", "gone_through", "items", "keys", "left_out", "node")
 
     def __init__(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         self.node = node
@@ -300,6 +300,8 @@ class _Elements:
         self.keys: list[Value] = []
         self.exact = True
         """These are all elements, and not only some."""
+        self.left_out = False
+        """Nobody looked at some that are other ones."""
         self.gone_through: list[Value] = []
 
 
@@ -338,7 +340,9 @@ def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
         if doubtful:
             made.fields["unsure"] = True
         return made
-    return Sequence(run.state, kind, (), run.join.values(items) if items else run.unknown("element"))
+    if found.left_out or not items:
+        items = [*items, run.unknown("element")]
+    return Sequence(run.state, kind, (), run.join.values(items))
 
 
 _KINDS: dict[type, str] = {
@@ -370,7 +374,11 @@ def _go_through(run: Run, found: _Elements, depth: int) -> None:
     found.gone_through.append(iterated)
     if not all_of_them:
         found.exact = False
-        values = values[: 1 if run.rough + depth >= loops.MOST_NESTED else loops.MOST_ROUNDS]
+        most = 1 if run.rough + depth >= loops.MOST_NESTED else loops.MOST_ROUNDS
+        if any(value is not values[0] for value in values[most:]):
+            # What would be made of the others.
+            found.left_out = True
+        values = values[:most]
         loops.leave_out(run, iterated, values, ())
     for value in values:
         statements.assign(run, generator.target, value)

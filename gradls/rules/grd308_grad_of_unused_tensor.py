@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Cut, Node
 from gradls.flow.reach import frontier, walk
-from gradls.flow.values import Tensor
+from gradls.flow.values import REFUSED, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
@@ -158,6 +158,8 @@ class GradOfUnusedTensor(Rule):
         roots = event.roots
         if not roots or not all(isinstance(root, Tensor) for root in roots):
             return
+        if any(REFUSED in node.fields for root in event.nodes for node in walk(root)):
+            return  # It is not reached: integers were to require grad.
         reached = {node for root in event.nodes for node in walk(root, follow="maybe")}
         leaves = {node.leaf for node in reached}
         lenient = any(name in event.call.kwargs for name in ("allow_unused", "materialize_grads"))

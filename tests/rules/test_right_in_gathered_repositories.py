@@ -271,6 +271,38 @@ RIGHT = {
         globals()["train"](True)
         globals()["train"](False)
         """,
+    "terms that are weighed in the innermost of many loops": """
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.body = nn.Linear(3, 4)
+                self.first, self.second = nn.Linear(4, 2), nn.Linear(4, 2)
+
+            def forward(self, x):
+                x = self.body(x)
+                return self.first(x), self.second(x)
+
+        def train(weights, epochs):
+            net = Net()
+            parts = [lambda out, y: F.cross_entropy(out[0], y), lambda out, y: F.cross_entropy(out[1], y)]
+            optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+            for _ in range(epochs):
+                for x in torch.ones(epochs, 4, 3):
+                    out = net(x)
+                    losses = [part(out, torch.zeros(4, dtype=torch.long)) for part in parts]
+                    loss = sum(w * l for w, l in zip(weights, losses))
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+            assert net.second.weight.grad.any()
+
+        def search(given, epochs):
+            for chosen in given:
+                for weights in chosen:
+                    train(weights, epochs)
+
+        globals()["search"]([[[0.3, 0.7]]], 2)
+        """,
     "a custom function of numbers": """
         class Cube(torch.autograd.Function):
             @staticmethod
@@ -485,9 +517,10 @@ def test_an_optimizer_that_its_owner_steps(tmp_path: Path) -> None:
 )
 def test_what_raises_is_told_once(made: str) -> None:
     """A backward behind integers that are to require grad is not reached, and it is right once they are numbers."""
-    text = f"{IMPORTS}{made}\n(x * 2.0).sum().backward()\n"
-    assert isinstance(programs.run(text).error, RuntimeError)
-    assert [finding.code for finding in findings(analyze(Source.read(text)))] == ["GRD304"]
+    for then in ("(x * 2.0).sum().backward()", "torch.autograd.grad((x**2).sum(), x)"):
+        text = f"{IMPORTS}{made}\n{then}\n"
+        assert isinstance(programs.run(text).error, RuntimeError)
+        assert [finding.code for finding in findings(analyze(Source.read(text)))] == ["GRD304"]
 
 
 @pytest.mark.parametrize("mark", ["# %%", "#%%", "#%% [markdown]", "# In[3]:", "# <codecell>"])
