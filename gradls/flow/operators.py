@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 import operator
-import re
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow import calls, dtypes, elements, entries, lazies, nothing, truth
+from gradls.flow import calls, dtypes, elements, entries, lazies, nothing, texts, truth
 from gradls.flow.arguments import Call
 from gradls.flow.backward import may_be_gone
 from gradls.flow.contents import host_history, is_plain, tensors_in
@@ -59,8 +58,6 @@ NAMES: dict[type, str] = {
     ast.RShift: "rshift",
 }
 _TEXTS = (str, bytes, tuple)
-_WIDE = re.compile(r"\d{4}|\*")
-"""A width that may be in a format."""
 _OF_TENSOR = {kind: f"torch.Tensor.__{name}__" for kind, name in NAMES.items()}
 _PLAIN_OPERANDS = frozenset((Tensor, Host, Unknown))
 """What is computed with as it stands: neither a None nor one of several values."""
@@ -106,6 +103,8 @@ def binary(run: Run, kind: type, left: Value, right: Value, node: ast.AST) -> Va
         lazies.note(run, (left, right), node)
     if isinstance(left, Choice) or isinstance(right, Choice):
         return _of_options(run, kind, left, right, node)
+    if kind is ast.Mod and type(left) is Host and left.kind == "str" and type(right) is not Host:
+        return texts.filled_in(run, left, right)
     name = NAMES[kind]
     if isinstance(left, Tensor):
         return _noted(kind, apply(run, _OF_TENSOR[kind], Call(_expr(node), [right]), left), right)
@@ -261,7 +260,7 @@ def _is_huge(kind: type, left: Any, right: Any) -> bool:
     if kind is ast.Pow:
         return not (isinstance(right, (int, float)) and abs(right) < 64)
     if kind is ast.Mod and isinstance(left, (str, bytes)):
-        return _WIDE.search(left if isinstance(left, str) else left.decode("latin-1")) is not None
+        return texts.WIDE.search(left if isinstance(left, str) else left.decode("latin-1")) is not None
     if kind is ast.Mult:
         text, times = (left, right) if isinstance(left, _TEXTS) else (right, left)
         return isinstance(text, _TEXTS) and isinstance(times, int) and len(text) * times > LONGEST

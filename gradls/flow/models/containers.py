@@ -1,9 +1,8 @@
-"""Methods of lists, tuples, sets, iterators, dictionaries and strings."""
+"""Methods of lists, tuples, sets, iterators and dictionaries."""
 
 from __future__ import annotations
 
 import ast
-import re
 from typing import TYPE_CHECKING, Any
 
 from gradls.flow import elements, entries, registries
@@ -13,7 +12,6 @@ from gradls.flow.iterators import exhausted
 from gradls.flow.models.registry import method
 from gradls.flow.nesting import all_held, held
 from gradls.flow.values import (
-    LONGEST,
     MOST_ITEMS,
     NONE,
     Host,
@@ -21,7 +19,6 @@ from gradls.flow.values import (
     Sequence,
     Unknown,
     Value,
-    computed,
     host,
 )
 
@@ -304,88 +301,6 @@ def clear_dict(run: Run, receiver: Mapping, call: Call) -> Value:
         run.state.set(receiver.fields, "unsure", frozenset())
     run.state.set(receiver.fields, "rest", None)
     return NONE
-
-
-MOST_CHARACTERS = 1_000_000
-"""So much a method of a string may have to do with."""
-_STRING_TESTS = ("startswith", "endswith", "isdigit")
-_STRING_NUMBERS = ("find", "rfind", "count")
-_STRING_MAKERS = ("lower", "upper", "strip", "lstrip", "rstrip", "replace", "removeprefix", "removesuffix")
-
-
-@method("str", *_STRING_TESTS, *_STRING_MAKERS, *_STRING_NUMBERS)
-def string(run: Run, receiver: Host, call: Call) -> Value:
-    """Evaluated where everything is known, so that tests on parameter names are exact."""
-    name = getattr(getattr(call.node, "func", None), "attr", "")
-    values = [_plain(value) for value in call.args]
-    sizes = [len(value) for value in values if isinstance(value, str)]
-    if (
-        receiver.known
-        and isinstance(receiver.value, str)
-        and all(value is not ... for value in values)
-        and (len(receiver.value) + 1) * (sum(sizes) + 1) < MOST_CHARACTERS
-    ):
-        try:
-            return computed(getattr(receiver.value, name)(*values))
-        except (TypeError, ValueError, AttributeError):
-            return run.unknown("call", name)
-    return Host("bool" if name in _STRING_TESTS else "int" if name in _STRING_NUMBERS else "str")
-
-
-def _plain(value: Value) -> Any:
-    if isinstance(value, Host) and value.known:
-        return value.value
-    if (
-        isinstance(value, Sequence)
-        and value.rest is None
-        and all(isinstance(item, Host) and item.known for item in value.items)
-    ):
-        return tuple(item.value for item in value.items)  # type: ignore[attr-defined]
-    return ...
-
-
-@method("str", "format")
-def filled_in(run: Run, receiver: Host, call: Call) -> Value:
-    """Evaluated where the text is known and all that goes into it are whole numbers or text: names of layers."""
-    text = receiver.value
-    values = [_plain(value) for value in call.args]
-    named = {name: _plain(value) for name, value in call.kwargs.items()}
-    plain = all(type(value) in (int, str) for value in (*values, *named.values())) and not call.unsure
-    if plain and isinstance(text, str) and len(text) < LONGEST and not _IN_FIELDS.search(text):
-        try:
-            return computed(text.format(*values, **named))
-        except (TypeError, ValueError, LookupError):
-            return run.unknown("call", "format")
-    return Host("str")
-
-
-_IN_FIELDS = re.compile(r"[.\[:!][^{}]*\}")
-"""Attributes, items, widths and conversions in the fields of a format string."""
-
-
-@method("str", "join", "title", "capitalize", "zfill", "ljust", "rjust")
-def formatted(run: Run, receiver: Host, call: Call) -> Value:
-    return Host("str")
-
-
-@method("str", "splitlines")
-def split_lines(run: Run, receiver: Host, call: Call) -> Value:
-    text = receiver.value
-    if isinstance(text, str) and len(text) < LONGEST and not call.values:
-        return Sequence(run.state, "list", tuple(host(line) for line in text.splitlines()))
-    return Sequence(run.state, "list", (), Host("str"))
-
-
-@method("str", "split")
-def split(run: Run, receiver: Host, call: Call) -> Value:
-    values = [_plain(value) for value in call.args]
-    text = receiver.value
-    if isinstance(text, str) and len(text) < LONGEST and all(isinstance(value, str) for value in values):
-        try:
-            return Sequence(run.state, "list", tuple(host(part) for part in text.split(*values)))
-        except (TypeError, ValueError):
-            return run.unknown("call", "split")
-    return Sequence(run.state, "list", (), Host("str"))
 
 
 # This needs these models itself: they are called only when everything is there.

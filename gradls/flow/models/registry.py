@@ -50,6 +50,7 @@ MODULES = (
     "parallel",
     "progress",
     "removed",
+    "strings",
     "tensors",
     "threads",
     "training",
