@@ -65,7 +65,7 @@ def run_backward(run: Run, roots: Items[Value], call: Call, *, gradient: Value |
             ran=None if targets is None else nodes,
         )
         if not check_graph(run, root, call, nodes, targets is None) and targets is None:
-            unknown_graphs.look(run, root, call)
+            unknown_graphs.look(run, root, root.node, call)
         if targets is None:
             unknown.append(root)
         ran += nodes
@@ -111,6 +111,12 @@ def unknown_backward(run: Run, root: Value, call: Call) -> None:
     create = _flag(run, call, "create_graph", 2)
     note_graphs(run, create)
     given = call.get(1, "retain_graph")
+    retain = create if given is None or is_none(given) else truth.truth(run, given)
+    node = root.fields.get(("node",)) if isinstance(root, Unknown) and not root.unrecorded else None
+    if node is not None:
+        unknown_graphs.look(run, root, node, call)
+        if retain is False:
+            unknown_graphs.free(run, node, Freed(run.at(call.node), run.path))
     run.event(
         "backward",
         call.node,
@@ -118,7 +124,7 @@ def unknown_backward(run: Run, root: Value, call: Call) -> None:
         None,
         requires_grad=None,
         gradient=None,
-        retain=create if given is None or is_none(given) else truth.truth(run, given),
+        retain=retain,
         create=create,
         inputs="inputs" in call.kwargs,
         call=call_as_now(run, call),

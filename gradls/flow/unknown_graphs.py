@@ -9,36 +9,62 @@ from gradls.flow.arguments import Call
 from gradls.flow.graph import Freed, Node
 from gradls.flow.paths import meets
 from gradls.flow.sources import sources, whole
-from gradls.flow.values import Tensor
+from gradls.flow.values import Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 
+_TRAINED = ("parameters", "named_parameters", "train", "zero_grad")
+"""What the program asks of a model that it trains."""
+
+
 def free(run: Run, root: Node, freed: Freed) -> None:
     """Note of the calls of an unknown model through whose graphs a backward from `root` goes for certain that they are
-    freed: nothing else but data can have given `root` its gradient."""
+    freed: nothing else but data can have given `root` its gradient. The same of models that the program trains, with
+    whatever they are combined in a loss."""
     found = sources(root)
+    calls, parts = _of_trained(root)
     if not found.others and len({id(node.get("called")) for node in found.calls}) == 1:
-        for key, nodes in (("entered", found.calls), ("freed", dict.fromkeys(found.parts))):
-            for node in nodes:
-                run.state.set(node.fields, key, (*node.get(key, ()), freed))
+        calls, parts = [*calls, *found.calls], [*parts, *found.parts]
+    for key, nodes in (("entered", calls), ("freed", parts)):
+        for node in dict.fromkeys(nodes):
+            run.state.set(node.fields, key, (*node.get(key, ()), freed))
 
 
-def look(run: Run, root: Tensor, call: Call) -> None:
-    """Write down that a backward goes through the graph of a model's call that an earlier one went through: directly,
-    or through later calls of the same model, which were given a part of what it gave."""
-    found = sources(root.node)
+def _of_trained(root: Node) -> tuple[list[Node], list[Node]]:
+    """The calls of models that the program trains, and what is used of each, behind what other unknown functions, such
+    as a criterion, were given of it."""
+    calls: list[Node] = []
+    parts: list[Node] = []
+    todo, seen = [root], {root}
+    while todo:
+        for part in sources(todo.pop()).parts:
+            call = whole(part)
+            if any(name in call.get("called").fields for name in _TRAINED):
+                calls.append(call)
+                parts.append(part)
+            else:
+                given = [edge.node for edge in call.edges if edge.flows is not False and edge.node not in seen]
+                seen.update(given)
+                todo += given
+    return calls, parts
+
+
+def look(run: Run, value: Value, root: Node, call: Call) -> None:
+    """Write down that a backward of a value, from `root` on, goes through the graph of a model's call that an earlier
+    one went through: directly, or through later calls of the same model, which were given a part of what it gave."""
+    found = sources(root)
     for part in found.parts:
-        if _report(run, root, call, whole(part), _freed(part)):
+        if _report(run, value, call, whole(part), _freed(part)):
             return
-    todo = list(found.calls)
+    todo = list(dict.fromkeys((*found.calls, *_of_trained(root)[0])))
     seen = set(todo)
     for node in todo:
         for edge in node.edges:
             inner = whole(edge.node)
             if edge.flows is not False and inner not in seen and inner.get("called") is node.get("called"):
-                if _report(run, root, call, inner, inner.get("entered", ())):
+                if _report(run, value, call, inner, inner.get("entered", ())):
                     return
                 seen.add(inner)
                 todo.append(inner)
@@ -57,7 +83,7 @@ def _freed(part: Node) -> tuple[Freed, ...]:
     return found
 
 
-def _report(run: Run, root: Tensor, call: Call, node: Node, passes: tuple[Freed, ...]) -> bool:
+def _report(run: Run, root: Value, call: Call, node: Node, passes: tuple[Freed, ...]) -> bool:
     freed = next((by for by in passes if meets(run.path, by.path)), None)
     if freed is None or not meets(run.path, node.path):
         return False

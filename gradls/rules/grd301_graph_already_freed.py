@@ -158,13 +158,12 @@ class GraphAlreadyFreed(Rule):
                 yield self.report(facts, event)
 
     def report(self, facts: Facts, event: Event) -> Finding:
-        freed, node, root = event.by, event.node, event.value
+        freed, node, root = event.by, event.node, _root(event)
         assert isinstance(freed, Freed)
-        assert isinstance(root, Tensor)
         assert node is not None
-        others = of_other_elements(root.node)
-        taken = way_on(root.node, node, freed.path, event.path) or way(root.node, node)
-        steps = [step for step in taken if step not in others and not (others and step is root.node)]
+        others = of_other_elements(root)
+        taken = way_on(root, node, freed.path, event.path) or way(root, node)
+        steps = [step for step in taken if step not in others and not (others and step is root)]
         carried = next((step for step in steps if from_earlier_round(event.path, step.path)), None)
         before = next((step for step in steps if before_loop(event.path, step.path)), None)
         fixes: Sequence[Fix] = ()
@@ -188,6 +187,13 @@ class GraphAlreadyFreed(Rule):
         return self.finding(place(event.at), words, story, fixes, Severity.INFORMATION)
 
 
+def _root(event: Event) -> Node:
+    """What the backward begins at."""
+    value = event.value
+    root: Node = value.node if isinstance(value, Tensor) else value.fields["node",]  # type: ignore[union-attr]
+    return root
+
+
 def _carried(facts: Facts, event: Event, value: Node) -> str:
     return (
         f"{code(facts, event.at.node)} goes on into the graph of an earlier round, which {_freed(facts, event)}: it "
@@ -203,7 +209,7 @@ def _made_before(facts: Facts, event: Event, value: Node) -> str:
             f"through {_value(facts, value)}, which was computed once, outside: the first backward frees its graph, "
             "and the second raises. Compute it in the closure"
         )
-    if value is event.value.node:  # type: ignore[union-attr]
+    if value is _root(event):
         return (
             f"{backward} runs in every round of a loop, but its forward ran once, before the loop: the second round "
             f"raises. Run the forward inside the loop"
