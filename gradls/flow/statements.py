@@ -91,10 +91,9 @@ def assign(run: Run, target: ast.expr, value: Value, augmented: bool = False) ->
             run.observe(target, value)
         else:
             if type(value) is Instance:
+                _note_replacing(run, target, value)
                 if run.frame.loops:
                     run.event("named", target, value)
-                else:
-                    _note_replacing(run, target, value)
             elif type(value) is Unknown:
                 _note_unknown_rebinding(run, target, value)
             bind(run, target.id, value)
@@ -138,12 +137,14 @@ def _note_unknown_rebinding(run: Run, target: ast.Name, value: Unknown) -> None:
 
 
 def _note_replacing(run: Run, target: ast.Name, value: Instance) -> None:
-    """Write down that a branch gives a name another model than it had: behind it, it has either."""
+    """Write down that a name gets another model than it had: one of the same class, or on a branch, behind which it has
+    either."""
     old = _scope_of(run, target.id).fields.get(target.id)
-    if type(old) is not Instance or old is value or run.path is None:
+    if type(old) is not Instance or old is value or not hierarchy.is_module(old) or not hierarchy.is_module(value):
         return
-    if hierarchy.is_module(old) and hierarchy.is_module(value):
-        run.event("model-rebound", target, value, old=old)
+    by_branch = run.path is not None and not run.frame.loops
+    if by_branch or old.cls is value.cls:
+        run.event("model-rebound", target, value, old=old, by_branch=by_branch)
 
 
 def _is_held(fields: Fields, tensor: Tensor) -> bool:

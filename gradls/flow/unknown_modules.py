@@ -10,6 +10,9 @@ FROZEN = ("frozen",)
 """Was the last that a module was told that nothing of it requires grad?"""
 ABSENT[FROZEN] = None
 
+COPY_OF = ("copy of",)
+"""What something unknown is a deep copy of."""
+
 WHOSE = ("whose",)
 """The modules of which something unknown is all the parameters: a tuple."""
 

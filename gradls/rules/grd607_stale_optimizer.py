@@ -164,19 +164,22 @@ class StaleOptimizer(Rule):
         new: set[Tensor] = set()
         yield from self._of_replaced(facts, order, known, new)
         yield from self._of_unknown(facts, known)
-        yield from map(partial(self._report_rebound, facts), replaced_models(facts))
         doubled = twins(facts)
         if doubled is not None:
             message, story = told(facts, doubled)
             yield self.finding(place(doubled.second.at), message, story, severity=Severity.INFORMATION)
-        if any(event.strange for event in facts.of("optimizer-made", "group-added")):
-            # Another optimizer of which not all parameters are known may have the ones that are trained.
-            return
+        # Another optimizer of which not all parameters are known may have the ones that are trained.
+        strange = any(event.strange for event in facts.of("optimizer-made", "group-added"))
         known = known.union(*(event.perhaps for event in facts.of("optimizer-made", "group-added")))
-        yield from map(partial(self._report_rebound, facts), replaced_on_branches(facts, known | new))
-        others = list(self._of_other_models(facts, order, known))
+        others = [] if strange else list(self._of_other_models(facts, order, known))
+        rebound = [] if strange else list(replaced_on_branches(facts, known | new))
+        places = {one.event.at.node for one in rebound}
+        for one in replaced_models(facts):
+            if one.event.at.node not in places and not (others and isinstance(one.new, Instance)):
+                rebound.append(one)
+        yield from map(partial(self._report_rebound, facts), rebound)
         yield from others
-        if not others and doubled is None:
+        if not (others or rebound or strange or doubled):
             yield from self._of_forgotten(facts, order, known | new)
 
     def _of_replaced(self, facts: Facts, order: Order, known: set[Tensor], told: set[Tensor]) -> Iterator[Finding]:

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Node
 from gradls.flow.paths import compatible
 from gradls.flow.reach import walk
+from gradls.flow.unknown_modules import COPY_OF
 from gradls.flow.values import Instance, Tensor, Unknown, Value
 from gradls.rules.loss_arguments import history, of_call
 from gradls.rules.registration import leaves_of
@@ -18,8 +20,8 @@ _LOADS = "torch.load"
 
 class Replaced(NamedTuple):
     """`event` is where a name or an attribute gets the new model, `made` the optimizer with the parameters of the old
-    one, `step` a step of that behind `backward`, which goes through the new one. A new model that is not `loaded` was
-    made by what had made the old one."""
+    one, `step` a step of that behind `backward`, which goes through the new one. A new model that is not `loaded` is a
+    copy of the old one, or was made by what had made that."""
 
     event: Event
     made: Event
@@ -27,21 +29,24 @@ class Replaced(NamedTuple):
     step: Event
     loaded: bool
 
+    @property
+    def new(self) -> Value | None:
+        """The new model."""
+        return self.event.value if self.event.kind == "model-rebound" else self.event.assigned
+
 
 def replaced_models(facts: Facts) -> Iterator[Replaced]:
-    """Models of which nothing is known but that they are loaded, or made as the old ones were."""
+    """Models of which nothing is known but that they are loaded, or copies of the old ones, or made as these were; and
+    known ones of the same class."""
     optimizers = facts.numbered("optimizer-made")
     told: set[ast.AST] = set()
     for number, event in facts.numbered("model-rebound", "attribute-set") if optimizers else ():
-        new = event.value if event.kind == "model-rebound" else event.assigned
-        old = event.old
-        if event.at.node in told or not isinstance(new, Unknown) or not isinstance(old, (Instance, Unknown)):
-            continue
-        if new.origin != "call" or (isinstance(old, Unknown) and "parameters" not in old.fields):
+        new, old = event.value if event.kind == "model-rebound" else event.assigned, event.old
+        if event.at.node in told or new is None or old is None or not _is_another(new, old):
             continue
         made = _optimizer_of(facts, optimizers, number, old)
-        loaded = new.name == _LOADS
-        if made is None or not (loaded or _is_made_like(facts, number, new, old)):
+        loaded = isinstance(new, Unknown) and new.name == _LOADS
+        if made is None or not (loaded or _is_like(facts, number, new, old)):
             continue
         if any(_may_have(facts, later, new) for _, later in _after(facts, number, *_MAKING)):
             continue
@@ -51,12 +56,28 @@ def replaced_models(facts: Facts) -> Iterator[Replaced]:
             yield Replaced(event, made, *used, loaded)
 
 
+def _is_another(new: Value, old: Value) -> bool:
+    """Is a model put in the place of another one?"""
+    if isinstance(new, Instance):
+        return isinstance(old, Instance) and bool(leaves_of(new)) and set(leaves_of(new)).isdisjoint(leaves_of(old))
+    if not isinstance(new, Unknown) or new.origin != "call":
+        return False
+    return isinstance(old, Instance) or (isinstance(old, Unknown) and "parameters" in old.fields)
+
+
+def _is_like(facts: Facts, number: int, new: Value, old: Value) -> bool:
+    """Is a model a copy of the other, or of the same class, or made in the same way?"""
+    if isinstance(new, Instance):
+        return isinstance(old, Instance) and new.cls is old.cls
+    return isinstance(new, Unknown) and (new.fields.get(COPY_OF) is old or _is_made_like(facts, number, new, old))
+
+
 def replaced_on_branches(facts: Facts, known: set[Tensor]) -> Iterator[Replaced]:
     """Models that a branch makes, whose parameters none of the optimizers that are all `known` has."""
     optimizers = facts.numbered("optimizer-made")
     for number, event in facts.numbered("model-rebound") if optimizers else ():
         new, old = event.value, event.old
-        if not isinstance(new, Instance) or not isinstance(old, Instance) or event.path is None:
+        if not isinstance(new, Instance) or not isinstance(old, Instance) or not event.info.get("by_branch"):
             continue
         made, leaves = _optimizer_of(facts, optimizers, number, old), set(leaves_of(new))
         if made is None or not leaves.isdisjoint(known) or not leaves.isdisjoint(leaves_of(old)):
@@ -94,9 +115,9 @@ def _optimizer_of(facts: Facts, optimizers: list[tuple[int, Event]], number: int
     """The last optimizer before an event that was made from the parameters of a model."""
     for earlier, made in reversed(optimizers):
         if earlier < number:
-            if isinstance(model, Instance):
+            if isinstance(model, Instance) and not made.open:
                 held = set(leaves_of(model))
-                if held and held.issuperset(made.parameters) and made.parameters and not made.open:
+                if held and held.issuperset(made.parameters) and made.parameters:
                     return made
             elif any(owner is model for owner in _owners(facts, made)):
                 return made
@@ -105,44 +126,58 @@ def _optimizer_of(facts: Facts, optimizers: list[tuple[int, Event]], number: int
 
 def _owners(facts: Facts, made: Event) -> list[Value | None]:
     """The unknown models from whose `parameters()` an optimizer is made."""
-    given = next(iter(getattr(made.at.node, "args", ())), None)
+    given = given_to(made)
     if not isinstance(given, ast.Call):
         return []
     asked = [of_call(function) for function, _, _ in facts.evaluations(given)]
     return [owner for owner, name in asked if name == "parameters"]
 
 
-def _may_have(facts: Facts, made: Event, new: Unknown) -> bool:
+def given_to(made: Event) -> ast.expr | None:
+    """The expression of what an optimizer is given."""
+    keyword = next((one.value for one in getattr(made.at.node, "keywords", ()) if one.arg == "params"), None)
+    return next(iter(getattr(made.at.node, "args", ())), keyword)
+
+
+def _may_have(facts: Facts, made: Event, new: Value) -> bool:
     """May an optimizer, made later, have the parameters of the new model?"""
+    if isinstance(new, Instance):
+        return bool(made.strange) or not set(leaves_of(new)).isdisjoint(made.parameters)
     owners = _owners(facts, made)
     others = bool(owners) and all(owner is not new and getattr(owner, "origin", "") == "call" for owner in owners)
     return bool(made.open or made.strange) and not others
 
 
-def _use(facts: Facts, number: int, event: Event, new: Unknown, old: Value, made: Event) -> tuple[Event, Event] | None:
+def _use(facts: Facts, number: int, event: Event, new: Value, old: Value, made: Event) -> tuple[Event, Event] | None:
     """A backward through the new model, and the step of the optimizer that follows it."""
     backward: Event | None = None
     for _, later in _after(facts, number, "backward", "step"):
         if later.kind == "backward":
-            if compatible(event.path, later.path) and _goes_through(facts, later, new, old):
+            if compatible(event.path, later.path) and _goes_through(later, new, old):
                 backward = later
         elif backward is not None and later.value is made.value:
             return backward, later
     return None
 
 
-def _goes_through(facts: Facts, backward: Event, new: Unknown, old: Value) -> bool:
+def _goes_through(backward: Event, new: Value, old: Value) -> bool:
     """Does a backward go through the new model, or through what is the new or the old one by branch?"""
+    if isinstance(new, Instance):
+        reached = backward.reached
+        return not reached.isdisjoint(leaves_of(new)) and reached.isdisjoint(
+            leaves_of(old) if isinstance(old, Instance) else ()
+        )
     root = None if backward.value is None else history(backward.value)
-    for node in walk(root) if root is not None else ():
-        if node.kind == "opaque" and node.at is not None and isinstance(node.at.node, ast.Call):
-            for function, _, _ in facts.evaluations(node.at.node):
-                model = of_call(function)[0] or function
-                if model is old:
-                    return False
-                if model is new or _is_either(model, new, old):
-                    return True
-    return False
+    found = [model for node in walk(root) for model in _called(node)] if root is not None else []
+    return not any(model is old for model in found) and any(
+        model is new or (isinstance(new, Unknown) and _is_either(model, new, old)) for model in found
+    )
+
+
+def _called(node: Node) -> list[Value]:
+    """What is called where something unknown comes from, and what that is a method of."""
+    called = node.get("called") if node.kind == "opaque" else None
+    return [one for one in (called, called.fields.get("of")) if one is not None] if isinstance(called, Unknown) else []
 
 
 def _is_either(model: Value, new: Unknown, old: Value) -> bool:

@@ -15,6 +15,7 @@ from gradls.flow.values import FALSE, Instance, Tensor, Unknown, Value
 from gradls.flow.wholes import VIEWED
 from gradls.rules.finding import Step
 from gradls.rules.loss_arguments import of_call, used_as_module
+from gradls.rules.replaced_models import given_to
 from gradls.rules.training_order import loops_of, outermost
 from gradls.rules.unknown_networks import network_of, root_of
 from gradls.rules.words import code, owners, place
@@ -49,7 +50,7 @@ def twins(facts: Facts) -> Twins | None:
 
 def told(facts: Facts, found: Twins) -> tuple[str, list[Step]]:
     """What to say of them, and their story."""
-    given = next(iter(getattr(found.second.at.node, "args", ())), None)
+    given = given_to(found.second)
     what = code(facts, given) if given is not None else owners(found.second.parameters)
     left = "another model" if isinstance(found.left, Unknown) else owners(found.left)
     message = (
@@ -72,7 +73,7 @@ def _is_understood(facts: Facts, made: Event) -> bool:
     """Is it known whose parameters an optimizer has, be it of models of which nothing else is known?"""
     if not made.strange or _asked(facts, made, "parameters"):
         return True
-    given = next(iter(getattr(made.at.node, "args", ())), None)
+    given = given_to(made)
     plain = isinstance(given, ast.Call) and all(isinstance(part, (ast.Name, ast.Attribute)) for part in given.args)
     return plain and bool(_asked(facts, made))
 
@@ -84,7 +85,7 @@ def _given(facts: Facts, made: Event) -> frozenset[Value]:
 
 def _asked(facts: Facts, made: Event, method: str = "") -> frozenset[Value]:
     """The models of which a method gives all that an optimizer has; empty if it may be given others."""
-    given = next(iter(getattr(made.at.node, "args", ())), None)
+    given = given_to(made)
     if not isinstance(given, ast.Call):
         return frozenset()
     functions = [one for function, _, _ in facts.evaluations(given) for one in options(function)]

@@ -59,6 +59,85 @@ def test_loaded_after_the_optimizer(tmp_path: Path, model: str, load: str, after
     assert [severity for severity, _ in reported("GRD607", text)] == ["warning"] * stale
 
 
+ANOTHER = """
+import copy
+
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, *layers):
+        super().__init__()
+        self.layers = nn.Sequential(*layers) if layers else nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.layers(x)
+
+layers = [nn.Linear(3, 3), nn.Linear(3, 3)]
+model, judge = {model}, nn.Linear(3, 1)
+first = torch.optim.SGD({given}, lr=0.1)
+second = torch.optim.SGD(judge.parameters(), lr=0.1)
+{again}
+start = [parameter.detach().clone() for parameter in model.parameters()]
+for _ in range(2):
+    loss = judge(model(torch.randn(4, 3))).pow(2).mean()
+    first.zero_grad()
+    second.zero_grad()
+    loss.backward()
+    first.step()
+    second.step()
+assert all(map(torch.equal, start, model.parameters())) is {stale}
+"""
+
+
+@pytest.mark.parametrize("given", ["model.parameters()", "params=model.parameters()"])
+@pytest.mark.parametrize(
+    ("model", "again", "stale"),
+    [
+        ("Net()", "model = Net()", True),
+        ("Net()", "model = copy.deepcopy(model)", True),
+        ("Net()", "", False),
+        ("Net(*layers)", "model = Net(*layers)", False),
+        ("Net()", "model = Net(model)", False),
+        ("Net()", "model = Net()\nfirst.add_param_group({{'params': model.parameters()}})", False),
+        ("Net()", "model = Net()\nfirst = torch.optim.SGD(model.parameters(), lr=0.1)", False),
+    ],
+)
+def test_a_known_model_beside_another_that_is_trained(given: str, model: str, again: str, stale: bool) -> None:
+    text = ANOTHER.format(model=model, given=given, again=again.format(), stale=stale)
+    assert programs.check(text).error is None
+    assert len(reported("GRD607", text)) == stale
+
+
+COPIED = """
+import copy
+
+def main(model, loader):
+    optimizer = torch.optim.SGD({given}, lr=0.1)
+    {copied}
+    for x, y in loader:
+        loss = F.mse_loss(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        {then}
+"""
+
+
+@pytest.mark.parametrize("given", ["model.parameters()", "params=model.parameters()"])
+@pytest.mark.parametrize(
+    ("copied", "then", "found"),
+    [
+        ("model = copy.deepcopy(model)", "pass", 1),
+        ("other = copy.deepcopy(model)", "pass", 0),
+        ("pass", "best = copy.deepcopy(model)", 0),
+        ("model = copy.deepcopy(model); optimizer = torch.optim.Adam(model.parameters())", "pass", 0),
+    ],
+)
+def test_a_copy_of_an_unknown_model(given: str, copied: str, then: str, found: int) -> None:
+    assert len(reported("GRD607", COPIED.format(given=given, copied=copied, then=then))) == found
+
+
 MADE = """
 from models import make, wrap
 

@@ -12,7 +12,7 @@ from gradls.flow.graph import At, Edge, Node
 from gradls.flow.hierarchy import find_in_class
 from gradls.flow.models.containers import to_mapping, to_sequence
 from gradls.flow.models.registry import function
-from gradls.flow.unknown_modules import FROZEN, is_frozen
+from gradls.flow.unknown_modules import COPY_OF, FROZEN, is_frozen
 from gradls.flow.values import (
     NONE,
     Choice,
@@ -114,6 +114,7 @@ def copied(run: Run, value: Value, memo: dict[int, Value]) -> Value:
         # What is done to the copy is not done to this.
         other = run.unknown("call", "deepcopy")
         other.plain, other.unrecorded = value.plain, value.unrecorded
+        other.fields[COPY_OF] = value
         if is_frozen(value):
             other.fields[FROZEN] = True
         memo[id(value)] = other
