@@ -4,12 +4,12 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.paths import loops_of
 from gradls.flow.reach import walk
 from gradls.flow.values import Host, Tensor, Unknown, Value
 from gradls.rules.early_steps import early_steps
 from gradls.rules.filled_gradients import concerns, since_filled
 from gradls.rules.finding import Finding, Fix, Severity, Step
+from gradls.rules.late_steps import late_steps
 from gradls.rules.rule import Rule
 from gradls.rules.statement_fixes import cleared_behind, deleted, moved
 from gradls.rules.training_order import (
@@ -18,13 +18,11 @@ from gradls.rules.training_order import (
     Moment,
     Order,
     if_it_is_one,
-    innermost,
     is_divided,
     is_every_so_often,
     is_method_of,
     is_on_the_way,
     is_vague_optimizer,
-    may_be_left,
     order_of,
     outermost,
     receiver_of,
@@ -141,7 +139,8 @@ class ClearedBeforeStep(Rule):
             for at in own:
                 yield from self._of_last_backward(facts, held, order.moments, at)
         yield from self._of_parts(facts, order)
-        yield from self._of_inner_loops(facts, order)
+        for late in {late.step.at.node: late for late in late_steps(facts, order)}.values():
+            yield self._report_inner(facts, *late)
         yield from self._of_terms(facts, order)
         told = set()
         for finding in self._of_unknown(facts):
@@ -272,29 +271,6 @@ class ClearedBeforeStep(Rule):
             if plain and not is_on_the_way(step.event.path, clear.event.path, whichever=True):
                 yield self._report_parts(facts, clear.event, backward.event, step.event)
 
-    def _of_inner_loops(self, facts: Facts, order: Order) -> Iterator[Finding]:
-        """A loop that clears and differentiates in each round, and a step behind it."""
-        told: set[ast.AST] = set()
-        for index, step in enumerate(order.moments):
-            if step.event.kind != "step" or step.tensors is None or step.event.at.node in told:
-                continue
-            before = _last_four(order, index, step.tensors)
-            if [m.kind for m in before] != ["clear", "backward"] * 2 or not all(m.tensors for m in before):
-                continue
-            first, filled, clear, last = before
-            loop = innermost(last.event.path)
-            if loop is None or loop in loops_of(step.event.path) or may_be_left(loop):
-                continue
-            if (
-                any(innermost(m.event.path) is not loop for m in before)
-                or clear.event.at.node is not first.event.at.node
-            ):
-                continue
-            held = tuple(step.event.parameters)
-            if _clears_all(clear, filled, held) and is_on_the_way(clear.event.path, last.event.path):
-                told.add(step.event.at.node)
-                yield self._report_inner(facts, clear.event, last.event, step.event)
-
     def _of_terms(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """A backward of which all is cleared in another function, and another one before the step: what computes a
         gradient for an attack clears what the loss left, too."""
@@ -337,17 +313,18 @@ class ClearedBeforeStep(Rule):
         fixes = deleted(facts, clear) if together else []
         return self.finding(place(clear.at), message, story, fixes, severity)
 
-    def _report_inner(self, facts: Facts, clear: Event, backward: Event, step: Event) -> Finding:
+    def _report_inner(self, facts: Facts, clear: Event, backward: Event, step: Event, is_certain: bool) -> Finding:
+        name = facts.segment(receiver_of(clear.at.node) or clear.at.node)
         message = (
-            f"{code(facts, clear.at.node)} runs in every round of this loop, and {code(facts, step.at.node)} only "
-            "behind it: of all that the rounds compute, the step gets what the last one leaves. Step in each round, or "
-            "clear before the loop, so that the gradients add up"
+            f"{'' if is_certain else if_it_is_one(clear, name)}{code(facts, clear.at.node)} runs in every round of "
+            f"this loop, and {code(facts, step.at.node)} only behind it: of all that the rounds compute, the step gets "
+            "what the last one leaves. Step in each round, or clear before the loop, so that the gradients add up"
         )
         story = [
             Step(place(backward.at), "each round's gradients are computed here"),
             Step(place(step.at), "only the last round's are left here"),
         ]
-        return self.finding(place(clear.at), message, story)
+        return self.finding(place(clear.at), message, story, (), None if is_certain else Severity.INFORMATION)
 
     def _report_parts(self, facts: Facts, clear: Event, backward: Event, step: Event) -> Finding:
         written = receiver_of(step.at.node)
@@ -420,17 +397,6 @@ def _branch(facts: Facts, event: Event) -> ast.If | None:
     above = facts.source.parent(statement) if statement is not None and event.at.source is facts.source else None
     plain = isinstance(above, ast.If) and any(part is statement for part in above.body)
     return above if plain and isinstance(facts.source.parent(above), (ast.For, ast.While)) else None  # type: ignore[arg-type, return-value]
-
-
-def _last_four(order: Order, end: int, tensors: frozenset[Tensor]) -> list[Moment]:
-    """The last four moments before the one in this place that concern some of these tensors, in order."""
-    found: list[Moment] = []
-    while end and len(found) < 4:
-        end -= 1
-        moment = order.moments[end]
-        if moment.tensors is None or moment.tensors & tensors:
-            found.append(moment)
-    return found[::-1]
 
 
 def _stepping_several(facts: Facts) -> set[object]:
