@@ -301,7 +301,10 @@ def _is_of_base(facts: Facts, event: Event) -> bool:
     """Do the parameters come from `self` in a class that the program makes no object of? Those that derive from it have
     more."""
     argument = _argument(event)
-    for node in ast.walk(argument.node) if argument is not None else ():
+    # `self.parameters()` may have a name by then.
+    around = facts.function(event.at.node) if argument is not None and isinstance(argument.node, ast.Name) else None
+    whole = around or (argument.node if argument is not None else None)
+    for node in ast.walk(whole) if whole is not None else ():
         for function, _, _ in facts.evaluations(node):
             receiver, _ = of_call(function)
             if (

@@ -303,6 +303,22 @@ RIGHT = {
 
         globals()["search"]([[[0.3, 0.7]]], 2)
         """,
+    "a base that makes the optimizer": """
+        class Base(nn.Module):
+            def build(self, kind):
+                weights = self.parameters()
+                if kind == "adam":
+                    self.optimizer = torch.optim.Adam(weights)
+                else:
+                    self.optimizer = torch.optim.SGD(weights, 0.1)
+
+        class Net(Base):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Linear(3, 1)
+
+        globals()["Net"]().build("adam")
+        """,
     "a custom function of numbers": """
         class Cube(torch.autograd.Function):
             @staticmethod
@@ -391,6 +407,19 @@ def test_right(program: str) -> None:
                     return super().forward(x)
 
             Norm(3)(torch.ones(2, 3))
+            """,
+        ),
+        (
+            "GRD505",
+            "torch.optim.Adam(weights)",
+            """
+            class Base(nn.Module):
+                def build(self):
+                    weights = self.parameters()
+                    self.optimizer = torch.optim.Adam(weights)
+
+            base = Base()
+            base.build()
             """,
         ),
         (
