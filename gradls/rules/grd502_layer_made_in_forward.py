@@ -202,6 +202,15 @@ def _in_forward(event: Event) -> bool:
     return False
 
 
+def _is_for_forward(event: Event) -> bool:
+    """Does a method or property return this to the `forward` that asked for it, and keep nothing by its decorators?"""
+    functions = [function for _, function in event.callers()]
+    if not any(function.name == "forward" for function in functions[1:]):
+        return False
+    decorators = getattr(functions[0].node, "decorator_list", [])
+    return all(isinstance(one, ast.Name) and one.id == "property" for one in decorators)
+
+
 def _kept(facts: Facts) -> set[Instance | Tensor]:
     """What is stored, returned, put into a container or an optimizer, or written to."""
     found: set[Instance | Tensor] = set(optimized(facts))
@@ -217,7 +226,8 @@ def _kept(facts: Facts) -> set[Instance | Tensor]:
         if isinstance(event.appended, (Instance, Tensor)):
             found.add(event.appended)
     for event in facts.of("return"):
-        found.update(one for one in _each(event.value) if isinstance(one, Instance))
+        if not _is_for_forward(event):
+            found.update(one for one in _each(event.value) if isinstance(one, Instance))
     for event in facts.of("data-set", "init", "write", "freeze", "requires-grad-set"):
         if isinstance(event.value, (Instance, Tensor)):
             found.add(event.value)

@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+from gradls.testing import programs
 from tests.rules.reported import reported
 
 
@@ -255,6 +256,32 @@ def test_parameter_slot(statement: str, found: int) -> None:
 def test_layer_made_in_forward(body: str, found: int) -> None:
     lines = textwrap.indent(body, " " * 8).replace(" " * 8 + "def ", "    def ").replace("        def", "    def")
     snippet = f"class Net(nn.Module):\n    def forward(self, x):\n{lines}"
+    assert len(reported("GRD502", snippet)) == found
+
+
+@pytest.mark.parametrize(
+    ("decorator", "head", "found"),
+    [
+        ("@property", "self.head", 1),
+        ("", "self.head()", 1),
+        ("@functools.cached_property", "self.head", 0),
+        ("@functools.lru_cache", "self.head()", 0),
+        ("@property\n    @functools.lru_cache", "self.head", 0),
+    ],
+)
+def test_layer_made_for_forward(decorator: str, head: str, found: int) -> None:
+    snippet = f"""
+import functools
+class Net(nn.Module):
+    {decorator}
+    def head(self):
+        return nn.Linear(3, 1)
+    def forward(self, x):
+        return {head}(x)
+net, x = Net(), torch.ones(2, 3)
+assert torch.equal(net(x), net(x)) is {not found}
+"""
+    assert programs.check("import torch\nfrom torch import nn\n" + snippet).error is None
     assert len(reported("GRD502", snippet)) == found
 
 
