@@ -31,8 +31,9 @@ class Lost:
     parameters of a program that makes no optimizer; "term", a term of the loss is a constant; "forward", the same as
     "untrained" for what a `forward` that nobody calls returns, and `backward` is that return; "network", the same for
     an unknown network that nothing in a function trains though there is an optimizer more than networks that are
-    trained; "criterion", the same as "given" if what computed the loss, which is unknown, has no parameters. `others`
-    are further cuts of the same kind that keep the same parameters from their gradient, `same` what is lost by these.
+    trained; "criterion", the same as "given" if what computed the loss, which is unknown, has no parameters;
+    "constant", the same as "term" if the term had a gradient. `others` are further cuts of the same kind that keep the
+    same parameters from their gradient, `same` what is lost by these.
     """
 
     cut: Node

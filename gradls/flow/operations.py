@@ -431,6 +431,10 @@ def _multiplies(bound: dict[str, Value]) -> bool:
     return len(tensors_in(bound.get("operands", NONE))) != 1
 
 
+NUMBERS_IN = "numbers in"
+"""The field of what comes of an unknown operation with the history of the numbers that go into it."""
+
+
 def unknown_operation(
     run: Run,
     name: str,
@@ -458,6 +462,9 @@ def unknown_operation(
         node = result.fields["node",] = Node(run.state, name, run.at(at), tuple(edges), kind="opaque", path=run.path)
         if pure:
             node.fields["pure"] = True
+            numbers = [inner for value in values for inner in host_history(value)]
+            if numbers:
+                node.fields[NUMBERS_IN] = tuple(numbers)
         quiet = pure and all(given.flows is False for given in edges)
         result.plain = quiet and not any(isinstance(value, Unknown) and value.unrecorded for value in values)
         result.unrecorded = quiet or (run.recording is False and not run.isolated and not gets)

@@ -9,7 +9,7 @@ from gradls.flow.graph import Node
 from gradls.flow.reach import MOST_TERMS, frontier, lost_leaves
 from gradls.flow.values import Tensor
 
-ADDITIVE = frozenset(("add", "sub", "rsub", "neg", "radd", "scale"))
+ADDITIVE = frozenset(("add", "sub", "rsub", "__rsub__", "neg", "radd", "scale"))
 """Operations whose operands are terms of the result."""
 
 _SIZES = frozenset(

@@ -13,6 +13,7 @@ from gradls.flow.reach import frontier, lost_leaves, walk
 from gradls.flow.values import Tensor
 from gradls.rules.averages import averages
 from gradls.rules.chosen_cuts import is_chosen
+from gradls.rules.constant_terms import constant_terms
 from gradls.rules.cuts_in_forward import cuts_in_forward
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
 from gradls.rules.registration import lists_of_parameters, optimized
@@ -22,7 +23,7 @@ from gradls.rules.unknown_criteria import before_criteria
 from gradls.rules.unknown_networks import behind_inputs
 from gradls.rules.words import backward_step, code, origin, owners, place
 
-_VAGUE = frozenset(("forward", "given", "quiet", "tensor", "network", "criterion"))
+_VAGUE = frozenset(("forward", "given", "quiet", "tensor", "network", "criterion", "constant"))
 """What a cut costs if something unknown is as it seems to be."""
 DELIBERATE = frozenset(("detach", "data", "no_grad"))
 """Cuts that are written to cut: a part of a model behind one may be frozen on purpose."""
@@ -44,7 +45,8 @@ class LostGradientRule(Rule):
     def losses(self, facts: Facts) -> Iterator[Lost]:
         """The cuts that this rule tells."""
         told: set[ast.AST] = set()
-        for lost in (*lost_gradients(facts), *cuts_in_forward(facts), *behind_inputs(facts), *before_criteria(facts)):
+        vague = (*behind_inputs(facts), *before_criteria(facts), *constant_terms(facts))
+        for lost in (*lost_gradients(facts), *cuts_in_forward(facts), *vague):
             cut = lost.cut.cut
             if cut is None or cut.kind not in self.kinds or (lost.why == "forward" and cut.at.node in told):
                 continue
@@ -104,10 +106,14 @@ class LostGradientRule(Rule):
                 "there are more optimizers than networks that get one. If it is to be trained, the gradient must pass "
                 "here"
             )
+        elif lost.why == "constant":
+            message = (
+                f"{what}: this term of the loss is a constant. If it is to train anything, the gradient must pass here"
+            )
         else:
             message = f"{what}: this term of the loss is a constant and trains nothing"
         story = [*origin(lost.cut), *(Step(place(other.cut.at), "cut here too") for other in lost.others if other.cut)]
-        if lost.why == "term":
+        if lost.why in ("term", "constant"):
             story += _term(lost)
         in_forward = Step(place(lost.backward.at), "this is what it returns")
         story.append(in_forward if lost.why == "forward" else backward_step(facts, lost.backward))
