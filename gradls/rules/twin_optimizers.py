@@ -16,7 +16,7 @@ from gradls.flow.wholes import VIEWED
 from gradls.rules.finding import Step
 from gradls.rules.loss_arguments import of_call, used_as_module
 from gradls.rules.replaced_models import given_to
-from gradls.rules.training_order import loops_of, outermost
+from gradls.rules.training_order import is_on_the_way, loops_of, outermost
 from gradls.rules.unknown_networks import network_of, root_of
 from gradls.rules.words import code, owners, place
 
@@ -40,6 +40,8 @@ def twins(facts: Facts) -> Twins | None:
         given = _given(facts, first)
         if first.at.node is second.at.node or not given or given != _given(facts, second):
             continue
+        if not is_on_the_way(first.path, second.path):
+            continue  # A branch chooses one of them.
         if _are_stepped_together(facts, first, second):
             for backward in facts.of("backward"):
                 left = _left(facts, backward, made) if backward.clock > second.clock else None

@@ -319,6 +319,19 @@ RIGHT = {
 
         globals()["Net"]().build("adam")
         """,
+    "one of two optimizers, by branch": """
+        def train(model, other, kind, steps):
+            if kind == "sgd":
+                optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            elif kind == "adam":
+                optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+            for _ in range(steps):
+                optimizer.zero_grad()
+                other(model(torch.ones(2, 3))).sum().backward()
+                optimizer.step()
+
+        globals()["train"](nn.Linear(3, 3), nn.Linear(3, 1), "adam", 2)
+        """,
     "a custom function of numbers": """
         class Cube(torch.autograd.Function):
             @staticmethod
