@@ -72,6 +72,23 @@ def add(run: Run, receiver: Sequence, place: int, value: Value) -> None:
             run.state.set(receiver.fields, "unsure", True)
 
 
+def begins(value: Value, items: list[Value]) -> bool:
+    """Are these the first of what a list is known to hold?"""
+    held = value.items if isinstance(value, Sequence) else ()
+    return 0 < len(items) <= len(held) and all(one is other for one, other in zip(items, held, strict=False))
+
+
+def like(run: Run, kind: str, of: Sequence | None, items: list[Value], rest: Value) -> Sequence:
+    """What holds these, one for each of the first elements of something that has others besides. Tensors are told
+    apart: their graphs differ."""
+    if of is None or kind != "list" or not all(isinstance(item, Tensor) for item in items):
+        return Sequence(run.state, kind, (), rest)
+    same = next((item for one, item in zip(of.items, items, strict=False) if one is of.rest), rest)
+    made = Sequence(run.state, kind, tuple(items), same)
+    made.fields[LOOSE] = True
+    return doubted(made, of)
+
+
 def is_same(one: Value, other: Value) -> bool:
     """Are these the same known number or text?"""
     return isinstance(one, Host) and isinstance(other, Host) and one.known and other.known and one.value == other.value

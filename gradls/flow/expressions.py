@@ -292,7 +292,7 @@ def _joined_str(run: Run, node: ast.JoinedStr) -> Value:
 class _Elements:
     """What a comprehension gives, as far as it was run."""
 
-    __slots__ = ("exact", "gone_through", "items", "keys", "left_out", "node")
+    __slots__ = ("exact", "gone_through", "items", "keys", "left_out", "node", "of")
 
     def __init__(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         self.node = node
@@ -302,6 +302,8 @@ class _Elements:
         """These are all elements, and not only some."""
         self.left_out = False
         """Nobody looked at some that are other ones."""
+        self.of: Sequence | None = None
+        """What has an element for each of these, and others besides."""
         self.gone_through: list[Value] = []
 
 
@@ -340,9 +342,8 @@ def _comprehension(run: Run, node: ast.ListComp | ast.SetComp | ast.GeneratorExp
         if doubtful:
             made.fields["unsure"] = True
         return made
-    if found.left_out or not items:
-        items = [*items, run.unknown("element")]
-    return Sequence(run.state, kind, (), run.join.values(items))
+    rest = run.join.values([*items, run.unknown("element")] if found.left_out or not items else items)
+    return elements.like(run, kind, found.of, items, rest)
 
 
 _KINDS: dict[type, str] = {
@@ -379,6 +380,8 @@ def _go_through(run: Run, found: _Elements, depth: int) -> None:
             # What would be made of the others.
             found.left_out = True
         values = values[:most]
+        if depth == len(node.generators) - 1 == 0 and not generator.ifs and elements.begins(iterated, values):
+            found.of = iterated if isinstance(iterated, Sequence) else None
         loops.leave_out(run, iterated, values, ())
     for value in values:
         statements.assign(run, generator.target, value)

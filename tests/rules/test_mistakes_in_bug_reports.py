@@ -349,3 +349,36 @@ def test_an_action_that_is_cut_off_where_the_actor_learns() -> None:
     assert runs("GRD101", ACTING.format(cut=".detach()", same=True)) == [("warning", "self.actor(state).detach()")]
     assert runs("GRD611", ACTING.format(cut=".detach()", same=True)) == []
     assert runs("GRD101", ACTING.format(cut="", same=False)) == []
+
+
+KEPT = """
+encoder, head = nn.Linear(3, 4), nn.Linear(4, 1)
+opt = torch.optim.SGD([*encoder.parameters(), *head.parameters()], lr=0.1)
+kept = []
+for _ in range(3):
+    {add}
+    opt.zero_grad()
+    head(torch.stack({taken})).pow(2).mean().backward(){raises}
+    opt.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("add", "taken", "found"),
+    [
+        ("kept.append(encoder(torch.randn(3)))", "[one for one in kept]", ["error"]),
+        ("kept.append(encoder(torch.randn(3)))", "[2 * one for one in kept]", ["error"]),
+        ("kept.append((encoder(torch.randn(3)), 1.0))", "[pair[0] for pair in kept]", ["error"]),
+        ("kept.append((encoder(torch.randn(3)), 1.0))", "[one for one, _ in kept]", ["error"]),
+        ("kept.append(encoder(torch.randn(3)).detach())", "[one for one in kept]", []),
+        ("kept.append(torch.randn(3))", "[encoder(one) for one in kept]", []),
+        ("kept.append(encoder(torch.randn(3)))", "[one for one in kept][-1:]", []),
+        ("kept = [encoder(torch.randn(3))]", "[one for one in kept]", []),
+    ],
+)
+def test_elements_of_earlier_rounds_in_a_comprehension(add: str, taken: str, found: list[str]) -> None:
+    raises = "  # raises RuntimeError: Trying to backward through the graph a second time" if found else ""
+    snippet = KEPT.format(add=add, taken=taken, raises=raises)
+    assert [severity for severity, _ in reported("GRD301", snippet)] == found
+    error = programs.check("import torch\nfrom torch import nn\n" + snippet).error
+    assert (error is not None) is bool(found)
