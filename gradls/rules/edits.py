@@ -91,6 +91,11 @@ def move_statement(place: Place, other: Place, *, behind: bool) -> Edits:
     return _later("edits_blocks", "move_statement", place, other, behind)
 
 
+def move_out(place: Place, block: Place) -> Edits:
+    """Move the last of several statements of a block behind the loop or branch that the block is the body of."""
+    return _later("edits_blocks", "move_out", place, block)
+
+
 def open_block(place: Place, header: str) -> Edits:
     """Put `header`, such as `with torch.no_grad():`, in the place of a statement, and what follows in its block
     under it."""

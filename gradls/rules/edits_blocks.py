@@ -48,6 +48,22 @@ def _above(found: Statement) -> int:
     return starts[line - 1]
 
 
+def move_out(place: Place, block: Place) -> list[TextEdit]:
+    found, outer = Statement.holding(place), Statement.holding(block)
+    if found is None or outer is None or not found.owns_lines or not outer.starts_line:
+        return []
+    body = getattr(outer.node, "body", None)
+    if body is not found.block or not 0 < found.position == len(body) - 1 or found.end_line != outer.end_line:
+        return []
+    if found.line == found.end_line:
+        return changed(place.source, found.line_start, found.start, outer.indent)
+    start, end = found.line_start, found.line_end
+    lines = indented(place.source, place.source.text[start:end], outer.indent)
+    if not place.source.text[start:end].endswith(("\n", "\r")):
+        lines = lines.rstrip("\r\n")
+    return changed(place.source, start, end, lines) if lines else []
+
+
 def open_block(place: Place, header: str) -> list[TextEdit]:
     found = Statement.holding(place)
     if found is None or not found.owns_lines or found.position + 1 == len(found.block):

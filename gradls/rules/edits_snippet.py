@@ -150,15 +150,16 @@ def import_of_torch(place: Place, torch_name: str) -> list[TextEdit]:
         if isinstance(statement, ast.Import):
             names = [alias.name for alias in statement.names]
         if any(name.partition(".")[0] == "torch" for name in names):
-            start = _behind_mark(source, line_starts(source)[source.span(statement).line - 1])
+            start = _start_of(source, statement)
             written = "import torch" if torch_name == "torch" else f"import torch as {torch_name}"
             return [text_edit(source, start, start, written + newline_of(source))]
     return []
 
 
-def _behind_mark(source: Source, offset: int) -> int:
-    """The offset, or what follows the byte order mark that a text begins with."""
-    return max(offset, int(source.text.startswith("\ufeff")))
+def _start_of(source: Source, statement: ast.stmt) -> int:
+    """The offset of a statement, behind the byte order mark or the form feed that its line may begin with."""
+    span = source.span(statement)
+    return max(line_starts(source)[span.line - 1] + span.column - 1, int(source.text.startswith("\ufeff")))
 
 
 def import_of_copy(place: Place) -> list[TextEdit] | None:
@@ -176,7 +177,7 @@ def import_of_copy(place: Place) -> list[TextEdit] | None:
     names = (getattr(node, "id", getattr(node, "arg", getattr(node, "asname", ""))) for node in ast.walk(source.tree))
     if first is None or "copy" in names or any(_is_import_of(node, "copy") for node in ast.walk(source.tree)):
         return None
-    start = _behind_mark(source, line_starts(source)[source.span(first).line - 1])
+    start = _start_of(source, first)
     return [text_edit(source, start, start, f"import copy{newline_of(source)}")]
 
 

@@ -136,7 +136,16 @@ def indented(source: Source, code: str, indent: str) -> str:
     if newline == "\r" and "\n" not in code:
         # LibCST does not take it for the end of a line.
         return _reindented(source, code.replace("\r", "\n"), indent, "\n").replace("\n", "\r")
-    return _reindented(source, code, indent, newline)
+    return _with_ends_of(code, _reindented(source, code, indent, newline))
+
+
+def _with_ends_of(before: str, after: str) -> str:
+    """Lines with the ends that they had before."""
+    old, new = split_lines(before), split_lines(after)
+    if len(old) != len(new):
+        return after
+    ends = [line[len(line.rstrip("\r\n")) :] for line in old]
+    return "".join(line.rstrip("\r\n") + end if end else line for line, end in zip(new, ends, strict=True))
 
 
 def _reindented(source: Source, code: str, indent: str, newline: str) -> str:

@@ -251,12 +251,12 @@ def _of_name(facts: Facts, at: ast.AST, node: Node) -> Fix | None:
             for argument, value in zip(call.args, given.args, strict=False):
                 if not isinstance(argument, ast.Name) or argument.id not in bound:
                     continue
-                new = _detaching(value, argument.id, node)
-                last = loop.body[-1]
+                name, last = facts.segment(argument), loop.body[-1]
+                new = _detaching(value, name, node)
                 if new and not isinstance(last, (ast.Return, ast.Break, ast.Continue, ast.Raise)):
                     where = Place(facts.source_of(loop), last)
-                    build = edits.insert_after(where, f"{argument.id} = {new}")
-                    return Fix(f"Detach `{argument.id}` at the end of the round", Safety.SUGGESTED, build)
+                    build = edits.insert_after(where, f"{name} = {new}")
+                    return Fix(f"Detach `{name}` at the end of the round", Safety.SUGGESTED, build)
     return None
 
 

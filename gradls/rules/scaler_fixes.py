@@ -6,7 +6,8 @@ import ast
 from collections.abc import Sequence
 
 from gradls.flow.facts import Event, Facts
-from gradls.rules.finding import Fix
+from gradls.rules import edits
+from gradls.rules.finding import Fix, Place, Safety
 from gradls.rules.statement_fixes import (
     all_of,
     block_of,
@@ -108,6 +109,9 @@ def updated_always(facts: Facts, event: Event, update: Event) -> list[Fix]:
     branch = statement_in(facts.source, block, update.at.node)
     if not isinstance(branch, ast.If):
         return []
-    call = with_comment(facts, update.at.node)
     title = f"Update in each round: move `{brief(update.at.node)}` behind the branch"
+    call, last = with_comment(facts, update.at.node), facts.statement(update.at.node)
+    if len(branch.body) > 1 and branch.body[-1] is last and not branch.orelse:
+        build = edits.move_out(Place(facts.source, last), Place(facts.source, branch))
+        return [Fix(title, Safety.SUGGESTED, build)]
     return all_of(title, deleted(facts, update), put(facts, branch, call, behind=True))

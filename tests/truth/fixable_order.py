@@ -33,6 +33,24 @@ for number, x in enumerate(torch.randn(4, 8, 3)):
     if (number + 1) % rounds == 0:
         optimizer.step()
 """,
+    "a return in the loop": """
+import torch
+
+
+def train(model, batches, optimizer):
+    total = 0.0
+    for x in batches:
+        optimizer.zero_grad()
+        loss = model(x).pow(2).mean()
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+        return total / len(batches)  # the mean
+
+
+model = torch.nn.Linear(3, 1)
+train(model, torch.randn(4, 8, 3), torch.optim.SGD(model.parameters(), lr=0.1))
+""",
     "a step that comes first, in a method": """
 import torch
 
