@@ -56,7 +56,7 @@ def look(run: Run, value: Value, root: Node, call: Call) -> None:
     one went through: directly, or through later calls of the same model, which were given a part of what it gave."""
     found = sources(root)
     for part in found.parts:
-        if _report(run, value, call, whole(part), _freed(part)):
+        if _report(run, value, root, call, whole(part), _freed(part)):
             return
     todo = list(dict.fromkeys((*found.calls, *_of_trained(root)[0])))
     seen = set(todo)
@@ -64,7 +64,7 @@ def look(run: Run, value: Value, root: Node, call: Call) -> None:
         for edge in node.edges:
             inner = whole(edge.node)
             if edge.flows is not False and inner not in seen and inner.get("called") is node.get("called"):
-                if _report(run, value, call, inner, inner.get("entered", ())):
+                if _report(run, value, root, call, inner, inner.get("entered", ())):
                     return
                 seen.add(inner)
                 todo.append(inner)
@@ -83,9 +83,23 @@ def _freed(part: Node) -> tuple[Freed, ...]:
     return found
 
 
-def _report(run: Run, root: Value, call: Call, node: Node, passes: tuple[Freed, ...]) -> bool:
+def _report(run: Run, value: Value, root: Node, call: Call, node: Node, passes: tuple[Freed, ...]) -> bool:
     freed = next((by for by in passes if meets(run.path, by.path)), None)
-    if freed is None or not meets(run.path, node.path):
+    if freed is None or not meets(run.path, node.path) or not _leads_to(root, node):
         return False
-    run.event("freed-graph", call.node, root, node, by=freed, overwritten=False, likely=True)
+    run.event("freed-graph", call.node, value, node, by=freed, overwritten=False, likely=True)
     return True
+
+
+def _leads_to(root: Node, to: Node) -> bool:
+    """Does gradient come there whatever branches are taken? One may leave what the round before has made to those that
+    do not look at it."""
+    todo, seen = [root], {root}
+    for node in todo:
+        if node is to:
+            return True
+        new = [edge.node for edge in node.edges if edge.flows is not False and edge.node not in seen]
+        if node.kind != "phi":
+            seen.update(new)
+            todo += new
+    return False

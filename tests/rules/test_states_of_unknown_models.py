@@ -74,3 +74,28 @@ def test_a_state_behind_a_criterion(mode: str, before: str, loss: str, backward:
 def test_a_state_that_may_be_cut(mode: str, before: str, backward: str) -> None:
     text = TRAINING.format(mode=mode, before=before, loss="criterion(output, y)", backward=backward, after="pass")
     assert reported("GRD301", text) == []
+
+
+def test_a_term_that_a_branch_adds_in_the_rounds_that_compute_it() -> None:
+    snippet = """
+        from accelerate import Accelerator
+
+        def train(config, model, target):
+            accelerator = Accelerator()
+            for epoch in range(config.epochs):
+                model.train()
+                for x in loader:
+                    with accelerator.accumulate(model):
+                        out = model(x)[0]
+                        if config.with_prior:
+                            out, prior = torch.chunk(out, 2, dim=0)
+                            prior_loss = torch.mean((weights.float() * prior.float() ** 2).reshape(3, -1), 1)
+                        errors = (out.float() - target.float()) ** 2
+                        loss = torch.mean((weights.float() * errors).reshape(target.shape[0], -1), 1)
+                        if config.with_prior:
+                            loss = loss + config.weight * prior_loss
+                        accelerator.backward(loss)
+                    if done >= config.steps:
+                        break
+        """
+    assert reported("GRD301", snippet) == []
