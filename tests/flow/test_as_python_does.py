@@ -57,7 +57,7 @@ def said(text: str) -> dict[str, bool]:
     return found
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**9))
 def test_what_is_known_is_so(seed: int) -> None:
     text = HEAD + Plain(Random(seed)).text

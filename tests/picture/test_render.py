@@ -65,7 +65,7 @@ def shape(page: Page) -> list[tuple[str, list[str]]]:
     return [(tag, sorted(attributes)) for tag, attributes in page.elements]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.one_of(st.just(NASTY), st.text(min_size=1), st.text(alphabet="<>&\"'/=- ]!abc", min_size=1)))
 def test_no_text_becomes_markup(text: str):
     plain, nasty = picture_of("x"), picture_of(text)
@@ -152,7 +152,7 @@ def overlap(one: tuple[float, float, float], other: tuple[float, float, float]) 
     return abs(x1 - x2) < (w1 + w2) / 2 - 1 and abs(y1 - y2) < HEIGHT - 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(2, 30).flatmap(
         lambda n: st.tuples(st.just(n), st.sets(st.tuples(st.integers(0, n), st.integers(0, n))))

@@ -49,7 +49,7 @@ def cursor(text, fraction):
     return offset - 1 if text[offset - 1 : offset + 1] == "\r\n" else offset
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(TEXTS, EDITS, ENCODINGS)
 @example("a\r", [(1, 1, "\n")], "utf-16")
 @example("a\rb\n", [(0.5, 0.75, "")], "utf-16")

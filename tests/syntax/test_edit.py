@@ -132,7 +132,7 @@ def test_random_edits_give_the_tree_of_the_text(seed: int) -> None:
 LINE = st.builds(str.__add__, st.sampled_from(random_edits.LINES) | st.text(max_size=20), st.sampled_from(["", "\n"]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 6), st.lists(LINE, max_size=3)), max_size=8))
 def test_any_edits_give_the_tree_of_the_text(edits: list[tuple[int, int, list[str]]]) -> None:
     source = Source.read(random_edits.MIXED)

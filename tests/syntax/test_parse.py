@@ -212,7 +212,7 @@ def test_nothing_is_left_to_the_garbage_collector() -> None:
         gc.enable()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=4))
 def test_any_text_has_a_tree(texts: list[str]) -> None:
     source = read(*texts)

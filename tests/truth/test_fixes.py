@@ -187,7 +187,7 @@ def _tree(text: str) -> str:
 layouts = st.lists(st.sampled_from(list(rewriting.LAYOUTS)), unique=True, max_size=4)
 
 
-@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(list(WITH_FIXES)), st.sampled_from(list(rewriting.PLACES)), layouts, st.booleans())
 def test_a_fix_does_the_same_however_the_program_is_written(
     name: str, where: str, chosen: list[str], crlf: bool

@@ -16,7 +16,7 @@ from tests.truth import random_states
 from tests.truth.random_functions import HEAD, Functions
 from tests.truth.test_random_programs import ENOUGH, Ran, check, errors
 
-_LESS = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+_LESS = settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def program(seed: int) -> str:

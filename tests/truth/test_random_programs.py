@@ -107,7 +107,7 @@ def _one(flags: set[bool]) -> set[bool]:
     return flags if len(flags) == 1 else set()
 
 
-@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**9))
 def test_what_is_said_is_so(seed: int) -> None:
     text = program(seed)

@@ -36,7 +36,7 @@ def questions(run: Ran) -> str:
     return "".join(lines)
 
 
-@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**9))
 def test_what_is_said_is_so(seed: int) -> None:
     text = program(seed)

@@ -17,7 +17,7 @@ def program(seed: int) -> str:
     return made(Random(seed))
 
 
-@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**9))
 def test_what_is_said_of_those_that_run_is_so(seed: int) -> None:
     text = program(seed)

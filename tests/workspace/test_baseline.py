@@ -75,7 +75,7 @@ FINDINGS = st.builds(
 )
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(listed=st.lists(FINDINGS, max_size=8), found=st.lists(FINDINGS, max_size=8))
 def test_each_entry_knows_one_finding_and_what_is_listed_is_known(listed: list[Known], found: list[Known]):
     baseline = Baseline("/nowhere/baseline.json", Counter(listed))
@@ -88,7 +88,7 @@ def test_each_entry_knows_one_finding_and_what_is_listed_is_known(listed: list[K
     assert None not in baseline.match(listed)
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(listed=st.lists(FINDINGS, max_size=8))
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, listed: list[Known]):
     path = str(tmp_path_factory.mktemp("baseline") / "baseline.json")

@@ -69,7 +69,7 @@ def test_what_matters():
 PARTS = ["x", "not ", "(", ")", ",", "'a b'", "#c\n", "\n", " ", "+", "é", "\\\n", "1"]
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(st.lists(st.sampled_from(PARTS), max_size=30))
 def test_plain_code_stays_plain(parts: list[str]):
     once = plain("".join(parts))
@@ -77,7 +77,7 @@ def test_plain_code_stays_plain(parts: list[str]):
     assert plain(once) == once or "#" in once
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(st.integers(0, 5), st.booleans())
 def test_findings_keep_their_identity_when_lines_move(above: int, comment: bool):
     program = "import torch\nw = torch.ones(3, requires_grad=True)\nw.sum().detach().backward()\n"
