@@ -9,6 +9,7 @@ from gradls.flow.arguments import Call
 from gradls.flow.graph import Freed, Node
 from gradls.flow.paths import meets
 from gradls.flow.sources import sources, whole
+from gradls.flow.unknown_modules import is_frozen
 from gradls.flow.values import Value
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def _of_trained(root: Node) -> tuple[list[Node], list[Node]]:
     while todo:
         for part in sources(todo.pop()).parts:
             call = whole(part)
-            if any(name in call.get("called").fields for name in _TRAINED):
+            called = call.get("called")
+            if any(name in called.fields for name in _TRAINED) and not is_frozen(called):
                 calls.append(call)
                 parts.append(part)
             else:

@@ -44,6 +44,8 @@ def replaced_models(facts: Facts) -> Iterator[Replaced]:
         new, old = event.value if event.kind == "model-rebound" else event.assigned, event.old
         if event.at.node in told or new is None or old is None or not _is_another(new, old):
             continue
+        if isinstance(facts.statement(event.at.node), (ast.For, ast.AsyncFor)):
+            continue  # The loop goes through models, and the old one is there as before.
         made = _optimizer_of(facts, optimizers, number, old)
         loaded = isinstance(new, Unknown) and new.name == _LOADS
         if made is None or not (loaded or _is_like(facts, number, new, old)):

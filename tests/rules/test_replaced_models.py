@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gradls.testing import programs
-from tests.rules.reported import reported
+from tests.rules.reported import check_right, reported
 
 LOADED = """
 import torch
@@ -287,3 +287,31 @@ def test_a_forward_that_is_called_directly(call: str) -> None:
         optimizer.step()
     """
     assert reported("GRD611", program) == [("warning", "optimizer.step()")]
+
+
+def test_a_loop_over_models_and_their_optimizers_replaces_none() -> None:
+    program = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 1)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+one, other = Net(), Net()
+optimizers = [torch.optim.SGD(one.parameters(), lr=0.1), torch.optim.Adam(other.parameters(), lr=0.1)]
+for x in torch.randn(4, 8, 3):
+    for net, optimizer in zip([one, other], optimizers):
+        optimizer.zero_grad()
+        net(x).pow(2).mean().backward()
+        optimizer.step()
+assert one.layer.weight.grad is not None and other.layer.weight.grad is not None
+"""
+    check_right(program)
+    assert reported("GRD607", program) == []

@@ -99,3 +99,23 @@ def test_a_term_that_a_branch_adds_in_the_rounds_that_compute_it() -> None:
                         break
         """
     assert reported("GRD301", snippet) == []
+
+
+@pytest.mark.parametrize(("setting", "found"), [("False", 0), ("True", 1)])
+def test_what_a_frozen_model_gave_has_no_graph(setting: str, found: int) -> None:
+    snippet = f"""
+        from library import Embedding, generator, x
+
+        embedding = Embedding()
+        for p in embedding.parameters():
+            p.requires_grad = {setting}
+        wanted = embedding(x)
+        z = torch.zeros(3, 3, requires_grad=True)
+        solver = torch.optim.Adam([z])
+        for _ in range(100):
+            solver.zero_grad()
+            loss = torch.mean(torch.norm(z, dim=1)) + torch.mean((embedding(generator(z)) - wanted) ** 2)
+            loss.backward()
+            solver.step()
+        """
+    assert len(reported("GRD301", snippet)) == found
