@@ -1,6 +1,6 @@
 """How cost grows with the size of a file and of a project: gradls, and peers beside it.
 
-    python -m benchmarks.growth [--lines 500,...,20000] [--files 10,...,5000]
+    python -m benchmarks.growth [--lines 500,...,20000] [--classes 10,...,160] [--files 10,...,5000]
 
 A file of any size is made of a real one by repeating its functions and classes under new names; a project, by repeating
 the smaller modules of a package, which import each other, in packages of other names.
@@ -85,6 +85,49 @@ def one_file(options: argparse.Namespace) -> Table:
     return table
 
 
+TRAINER = """
+
+class Trainer{0}:
+    def __init__(self, rate):
+        self.net = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))
+        self.critic = torch.nn.Linear(3, 1)
+        self.first = torch.optim.Adam(self.net.parameters(), lr=rate)
+        self.second = torch.optim.Adam(self.critic.parameters(), lr=rate)
+
+    def train(self, batches):
+        total = 0.0
+        for x, y in batches:
+            loss = torch.nn.functional.mse_loss(self.net(x), y)
+            self.first.zero_grad()
+            loss.backward()
+            self.first.step()
+            value = self.critic(x).pow(2).mean()
+            self.second.zero_grad()
+            value.backward()
+            self.second.step()
+            total += loss.item()
+        return total
+"""
+"""Much of what rules put together for a whole file: models, optimizers, and the order in which they are trained."""
+
+
+def many_trainers(options: argparse.Namespace) -> Table:
+    """A row for each number of classes that train two models each."""
+    table = Table("one file of classes that train", ["classes", "lines", "open ms", "edit p50 ms", "memory MB"])
+    server = next(iter(peers.servers([], table)))
+    for classes in options.classes:
+        text = "import torch\n" + "".join(TRAINER.format(number) for number in range(classes))
+        progress(f"one file of {classes} classes")
+        with inputs.project() as folder:
+            try:
+                row = _opened(server, inputs.probe(text, "method"), folder, folder / "edited.py")
+            except Failed as failed:
+                table.add(classes, text.count("\n"), str(failed))
+            else:
+                table.add(classes, text.count("\n"), *row)
+    return table
+
+
 def make_project(folder: Path, files: int) -> tuple[int, Path]:
     """Fill `folder` with so many modules in packages; return their lines and the last of them."""
     package = inputs.installed("vit_pytorch", "torch/nn/modules")
@@ -136,11 +179,12 @@ def many_files(options: argparse.Namespace) -> Table:
 
 
 def run(options: argparse.Namespace) -> list[Table]:
-    return [one_file(options), many_files(options)]
+    return [one_file(options), many_trainers(options), many_files(options)]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lines", type=numbers, default=[500, 1000, 2000, 5000, 10000, 20000])
+    parser.add_argument("--classes", type=numbers, default=[10, 40, 160])
     parser.add_argument("--files", type=numbers, default=[10, 100, 1000, 5000])
     parser.add_argument("--seconds", type=float, default=120, help="the most for one batch run")
     peers.add_option(parser, PEERS)

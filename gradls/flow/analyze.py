@@ -175,8 +175,9 @@ class Analysis:
             run = self._run_module_again()
         elif self._edited:
             declared.forget(run, self._edited)
-        if roots.sets_default_dtype(self._source) is not self._sets_dtype:
-            self._sets_dtype = not self._sets_dtype
+        run.sets_dtype = roots.sets_default_dtype(self._source)
+        if run.sets_dtype is not self._sets_dtype:
+            self._sets_dtype = run.sets_dtype
             self._known, self._made = {}, {}
         run.in_vain, run.handed_on = set(self._module.in_vain), {}
         done = _Round(run, self._module)

@@ -199,6 +199,14 @@ class Facts:
         around = (outer for outer in self.parents(node) if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef)))
         return next(around, None)
 
+    def loops(self, node: ast.AST) -> Iterator[ast.For | ast.While]:
+        """The loops that `node` stands in, innermost first, within the function around it."""
+        for outer in self.parents(node):
+            if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+                return
+            if isinstance(outer, (ast.For, ast.While)):
+                yield outer
+
     def reads(self, name: str) -> list[ast.Attribute]:
         """The places in the file where an attribute of this name is read."""
         return attributes_read(self.source, name)

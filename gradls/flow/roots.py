@@ -231,7 +231,7 @@ def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter
     run.since = run.state.clock
     run.mode.update({"grad": True, "inference": False, "at": None, "leak": None})
     run.outside["graphs"] = None
-    if sets_default_dtype(run.source):
+    if run.sets_dtype:
         run.state.set(run.outside, "dtype", None)
     run.begin(node)
     if not isinstance(node, ast.ClassDef):
@@ -254,6 +254,8 @@ def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter
 def sets_default_dtype(source: Source) -> bool:
     """Does a function of the file set the default dtype to something else? What it is in the others depends on who
     calls which first."""
+    if "set_default_" not in source.text:
+        return False
     return any(source.once(_sets_default_dtype, statement) for statement in source.tree.body)
 
 

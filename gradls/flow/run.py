@@ -224,6 +224,8 @@ class Run:
         """When that was, in steps."""
         self.alone = False
         """The function under analysis is called by nobody in the file."""
+        self.sets_dtype = False
+        """A function of the file sets the default dtype."""
         self.begin(source.tree)
 
     # Chapters

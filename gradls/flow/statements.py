@@ -130,8 +130,10 @@ def _note_unknown_rebinding(run: Run, target: ast.Name, value: Unknown) -> None:
     if type(old) is Unknown and old.origin in ("data", "derived"):
         if run.frame.loops:
             run.event("unknown-rebound", target, value, old=old)
-    elif value.origin == "call" and (
-        "parameters" in old.fields if type(old) is Unknown else type(old) is Instance and hierarchy.is_module(old)
+    elif (
+        value.origin == "call"
+        and ("parameters" in old.fields if type(old) is Unknown else type(old) is Instance and hierarchy.is_module(old))
+        and not _is_of_loop(run, target)
     ):
         run.event("model-rebound", target, value, old=old)
 
@@ -143,8 +145,17 @@ def _note_replacing(run: Run, target: ast.Name, value: Instance) -> None:
     if type(old) is not Instance or old is value or not hierarchy.is_module(old) or not hierarchy.is_module(value):
         return
     by_branch = run.path is not None and not run.frame.loops
-    if by_branch or old.cls is value.cls:
+    if (by_branch or old.cls is value.cls) and not _is_of_loop(run, target):
         run.event("model-rebound", target, value, old=old, by_branch=by_branch)
+
+
+def _is_of_loop(run: Run, target: ast.expr) -> bool:
+    """Is a name one of those that a loop gives each element to? What it had before is there as before."""
+    parent = run.frame.file.source.parent
+    outer = parent(target)
+    while isinstance(outer, (ast.Tuple, ast.List, ast.Starred)):
+        outer = parent(outer)
+    return isinstance(outer, (ast.For, ast.AsyncFor, ast.comprehension))
 
 
 def _is_held(fields: Fields, tensor: Tensor) -> bool:

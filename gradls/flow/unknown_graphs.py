@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING
 from gradls.flow.arguments import Call
 from gradls.flow.graph import Freed, Node
 from gradls.flow.paths import meets
-from gradls.flow.sources import sources, whole
-from gradls.flow.unknown_modules import is_frozen
+from gradls.flow.sources import Sources, sources, whole
+from gradls.flow.unknown_modules import asks_to_train, is_frozen
 from gradls.flow.values import Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
-
-
-_TRAINED = ("parameters", "named_parameters", "train", "zero_grad")
-"""What the program asks of a model that it trains."""
 
 
 def free(run: Run, root: Node, freed: Freed) -> None:
@@ -25,7 +21,7 @@ def free(run: Run, root: Node, freed: Freed) -> None:
     freed: nothing else but data can have given `root` its gradient. The same of models that the program trains, with
     whatever they are combined in a loss."""
     found = sources(root)
-    calls, parts = _of_trained(root)
+    calls, parts = _of_trained(found)
     if not found.others and len({id(node.get("called")) for node in found.calls}) == 1:
         calls, parts = [*calls, *found.calls], [*parts, *found.parts]
     for key, nodes in (("entered", calls), ("freed", parts)):
@@ -33,23 +29,24 @@ def free(run: Run, root: Node, freed: Freed) -> None:
             run.state.set(node.fields, key, (*node.get(key, ()), freed))
 
 
-def _of_trained(root: Node) -> tuple[list[Node], list[Node]]:
-    """The calls of models that the program trains, and what is used of each, behind what other unknown functions, such
-    as a criterion, were given of it."""
+def _of_trained(found: Sources) -> tuple[list[Node], list[Node]]:
+    """The calls of models that the program trains among what was found, and what is used of each, behind what other
+    unknown functions, such as a criterion, were given of it."""
     calls: list[Node] = []
     parts: list[Node] = []
-    todo, seen = [root], {root}
+    todo: list[Sources] = [found]
+    seen: set[Node] = set()
     while todo:
-        for part in sources(todo.pop()).parts:
+        for part in todo.pop().parts:
             call = whole(part)
             called = call.get("called")
-            if any(name in called.fields for name in _TRAINED) and not is_frozen(called):
+            if asks_to_train(called) and not is_frozen(called):
                 calls.append(call)
                 parts.append(part)
             else:
                 given = [edge.node for edge in call.edges if edge.flows is not False and edge.node not in seen]
                 seen.update(given)
-                todo += given
+                todo += map(sources, given)
     return calls, parts
 
 
@@ -60,7 +57,7 @@ def look(run: Run, value: Value, root: Node, call: Call) -> None:
     for part in found.parts:
         if _report(run, value, root, call, whole(part), _freed(part)):
             return
-    todo = list(dict.fromkeys((*found.calls, *_of_trained(root)[0])))
+    todo = list(dict.fromkeys((*found.calls, *_of_trained(found)[0])))
     seen = set(todo)
     for node in todo:
         for edge in node.edges:

@@ -17,6 +17,14 @@ WHOSE = ("whose",)
 """The modules of which something unknown is all the parameters: a tuple."""
 
 
+_OF_TRAINING = ("parameters", "named_parameters", "train", "zero_grad")
+
+
+def asks_to_train(value: Value | None) -> bool:
+    """Does the program ask an unknown module for what those are asked for that it trains?"""
+    return isinstance(value, Unknown) and any(name in value.fields for name in _OF_TRAINING)
+
+
 def is_frozen(value: Value | None) -> bool:
     """Does nothing of an unknown module require grad, as it, or what it was converted from, was told?"""
     while isinstance(value, Unknown):

@@ -10,11 +10,10 @@ from gradls.flow.lost import ADDITIVE, SCALING, Lost, dead_terms, lost_gradients
 from gradls.flow.operations import NUMBERS_IN
 from gradls.flow.reach import walk
 from gradls.flow.sources import is_call
-from gradls.rules.loss_arguments import used_as_module
+from gradls.flow.unknown_modules import asks_to_train
 from gradls.rules.unknown_networks import network_of, root_of
 
 _CUTS = frozenset(("detach", "data", "number"))
-_TRAINED = frozenset(("train", "parameters", "named_parameters", "zero_grad"))
 
 
 def constant_terms(facts: Facts) -> list[Lost]:
@@ -78,4 +77,4 @@ def _is_trained(node: Node) -> bool:
     """Is it a parameter, or what an unknown model gave that the program trains?"""
     if node.leaf is not None:
         return node.leaf.is_parameter and node.leaf.requires_grad is True
-    return is_call(node) and not used_as_module(network_of(node)).isdisjoint(_TRAINED)
+    return is_call(node) and asks_to_train(network_of(node))

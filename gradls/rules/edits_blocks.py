@@ -55,8 +55,6 @@ def move_out(place: Place, block: Place) -> list[TextEdit]:
     body = getattr(outer.node, "body", None)
     if body is not found.block or not 0 < found.position == len(body) - 1 or found.end_line != outer.end_line:
         return []
-    if found.line == found.end_line:
-        return changed(place.source, found.line_start, found.start, outer.indent)
     start, end = found.line_start, found.line_end
     lines = indented(place.source, place.source.text[start:end], outer.indent)
     if not place.source.text[start:end].endswith(("\n", "\r")):

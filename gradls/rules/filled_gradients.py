@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from gradls.flow.values import Tensor
-from gradls.rules.training_order import Moment, may_reach_more
+from gradls.rules.training_order import Moment, Order
 
 
-def concerns(moment: Moment, held: tuple[Tensor, ...]) -> bool:
-    """May it be about the gradients of some of these parameters?"""
-    return moment.tensors is None or not moment.tensors.isdisjoint(held) or may_reach_more(moment)
-
-
-def since_filled(moments: list[Moment], end: int, held: tuple[Tensor, ...]) -> list[Moment]:
-    """The backwards and clears of these parameters before the step at the place `end`, back to anything else that is
-    about them, and to a backward that does not certainly fill them."""
+def since_filled(order: Order, step: Moment, held: frozenset[Tensor]) -> list[Moment]:
+    """The backwards and clears of these parameters before a step, back to anything else that is about them, and to a
+    backward that does not certainly fill them."""
     found: list[Moment] = []
-    for index in range(end - 1, -1, -1):
-        moment = moments[index]
-        if not concerns(moment, held):
-            continue
+    for moment in order.before(step, held):
         if moment.kind not in ("backward", "clear"):
             break
         if moment.kind == "backward" and (not moment.tensors or moment.tensors.isdisjoint(held)):

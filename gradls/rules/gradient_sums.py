@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradls.flow.facts import Event
@@ -24,16 +25,21 @@ class Left(NamedTuple):
 def left_by_another_loss(order: Order, before: Moment | None, step: Moment) -> Left | None:
     """What `step` applies besides its own loss, of what happened since the step `before`."""
     held = frozenset(step.event.parameters)
-    trained = {tensor for parameters in order.parameters.values() for tensor in parameters}
-    since: list[Moment] = []
-    for moment in order.between(before.number if before is not None else -1, step.number):
+    filled: Moment | None = None
+    for moment in _since(order, before, step, held):
         if moment.tensors is None:
             return None
         if moment.kind == "clear" and moment.tensors & held:
-            since = []
-            continue
-        of_input = moment.kind == "read" and not any(one in trained or one.is_parameter for one in moment.tensors)
-        if of_input or moment.kind == "step" or (moment.kind == "backward" and moment.tensors & held):
+            filled = None
+        elif moment.kind == "backward" and moment.tensors & held:
+            filled = filled or moment
+    if filled is None:
+        return None
+    since = [filled]
+    for moment in order.between(filled.number, step.number):
+        tensors = moment.tensors or frozenset()
+        of_input = moment.kind == "read" and not any(one in order.trained or one.is_parameter for one in tensors)
+        if of_input or moment.kind == "step" or (moment.kind == "backward" and tensors & held):
             since.append(moment)
     for number, moment in enumerate(since):
         # Who keeps the graph for the second backward adds them up on purpose.
@@ -65,12 +71,18 @@ def _left(first: Moment, later: list[Moment], step: Event, held: frozenset[Tenso
     return None
 
 
+def _since(order: Order, before: Moment | None, step: Moment, held: frozenset[Tensor]) -> Iterator[Moment]:
+    """What happens to the gradients of these tensors between two steps."""
+    start = before.number if before is not None else -1
+    return (moment for moment in order.about(held) if start < moment.number < step.number)
+
+
 def summed_in_closure(order: Order, before: Moment | None, step: Moment) -> Event | None:
     """The backward with which one step of an optimizer adds up the gradients of several calls of its closure."""
     held = frozenset(step.event.parameters)
     first: Event | None = None
     found: Event | None = None
-    for moment in order.between(before.number if before is not None else -1, step.number):
+    for moment in _since(order, before, step, held):
         concerns = None if moment.tensors is None else not moment.tensors.isdisjoint(held)
         if moment.kind == "clear" and concerns is not False:
             first = found = None

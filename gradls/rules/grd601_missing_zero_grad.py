@@ -244,7 +244,7 @@ class MissingZeroGrad(Rule):
                 continue
             if tensor.fields.get("*escaped") or tensor.leaf is not True:
                 continue
-            mine = [m for m in order.moments if m.tensors is None or tensor in m.tensors]
+            mine = [m for m in order.about(frozenset((tensor,))) if m.tensors is None or tensor in m.tensors]
             pair = _summed(mine)
             if pair is not None and not _is_cleared_behind(mine, *pair):
                 found.setdefault((pair[0].event.at.node, pair[1].event.at.node), []).append(tensor)
@@ -402,15 +402,16 @@ def _are_rounds(one: Event, other: Event) -> bool:
 def _uncleared(order: Order, before: Moment, step: Moment) -> tuple[Event, frozenset[Tensor]] | None:
     """The backward whose gradients are still there when the next one adds to them, and of which parameters."""
     held = frozenset(step.event.parameters)
-    old = [m for m in order.between(-1, before.number) if m.kind == "backward"]
-    new = [m for m in order.between(before.number, step.number) if m.kind == "backward"]
+    mine = [m for m in order.about(held) if m.number < step.number]
+    old = [m for m in mine if m.kind == "backward" and m.number < before.number]
+    new = [m for m in mine if m.kind == "backward" and m.number > before.number]
     if not held or any(m.tensors is None for m in (*old, *new)):
         return None
     both = _filled(old, held) & _filled(new, held)
     start = next((m.number for m in old if m.tensors is not None and m.tensors & both), None)
     if not both or start is None:
         return None
-    if any(m.kind == "clear" and (m.tensors is None or m.tensors & held) for m in order.between(start, step.number)):
+    if any(m.kind == "clear" and (m.tensors is None or m.tensors & held) for m in mine if m.number > start):
         return None
     backward = next(m.event for m in new if m.tensors is not None and m.tensors & both)
     return backward, both

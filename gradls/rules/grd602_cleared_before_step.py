@@ -7,7 +7,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.reach import walk
 from gradls.flow.values import Host, Tensor, Unknown, Value
 from gradls.rules.early_steps import early_steps
-from gradls.rules.filled_gradients import concerns, since_filled
+from gradls.rules.filled_gradients import since_filled
 from gradls.rules.finding import Finding, Fix, Severity, Step
 from gradls.rules.late_steps import late_steps
 from gradls.rules.rule import Rule
@@ -128,16 +128,13 @@ class ClearedBeforeStep(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         order = order_of(facts)
-        steps: dict[object, list[int]] = {}
-        for index, moment in enumerate(order.moments):
-            if moment.event.kind == "step":
-                steps.setdefault(moment.event.value, []).append(index)
-        for optimizer, held in order.parameters.items():
-            own = [at for at in steps.get(optimizer, ()) if concerns(order.moments[at], held)]
-            for at in own:
-                yield from self._of_step(facts, held, since_filled(order.moments, at, held), order.moments[at])
-            for at in own:
-                yield from self._of_last_backward(facts, held, order.moments, at)
+        for optimizer, parameters in order.parameters.items():
+            held = frozenset(parameters)
+            own = [step for step in order.steps.get(optimizer, ()) if step.tensors is None or step.tensors & held]
+            for step in own:
+                yield from self._of_step(facts, held, since_filled(order, step, held), step)
+            for step in own:
+                yield from self._of_last_backward(facts, held, order, step)
         yield from self._of_parts(facts, order)
         for late in {late.step.at.node: late for late in late_steps(facts, order)}.values():
             yield self._report_inner(facts, *late)
@@ -150,7 +147,7 @@ class ClearedBeforeStep(Rule):
             if early.clear.at.node not in told:
                 yield self._report_last(facts, *early, severity=Severity.INFORMATION)
 
-    def _of_step(self, facts: Facts, held: tuple[Tensor, ...], before: list[Moment], step: Moment) -> Iterator[Finding]:
+    def _of_step(self, facts: Facts, held: frozenset[Tensor], before: list[Moment], step: Moment) -> Iterator[Finding]:
         """`before` are the backwards and clears before a step, as far as what they fill may still be there."""
         filled: Moment | None = None
         cleared: Moment | None = None
@@ -166,15 +163,11 @@ class ClearedBeforeStep(Rule):
             fixes = _put_right(facts, cleared.event, (first or filled).event, step.event)
             yield self._report(facts, filled.event, cleared.event, step.event, fixes)
 
-    def _of_last_backward(
-        self, facts: Facts, held: tuple[Tensor, ...], moments: list[Moment], at: int
-    ) -> Iterator[Finding]:
+    def _of_last_backward(self, facts: Facts, held: frozenset[Tensor], order: Order, step: Moment) -> Iterator[Finding]:
         """A method, say, that clears, steps, and calls backward only then: if it is called again, that is cleared."""
-        step = moments[at]
-        clear = next((moments[i] for i in range(at - 1, -1, -1) if concerns(moments[i], held)), None)
-        later = (moments[index] for index in range(at + 1, len(moments)))
-        mine = (moment for moment in later if concerns(moment, held))
-        backward, after = next(mine, None), next(mine, None)
+        clear = next(order.before(step, held), None)
+        later = order.after(step, held)
+        backward, after = next(later, None), next(later, None)
         if clear is None or backward is None or (clear.kind, backward.kind) != ("clear", "backward"):
             return
         function = outermost(clear.event)
@@ -243,12 +236,12 @@ class ClearedBeforeStep(Rule):
 
     def _of_parts(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """Accumulation: the step comes now and then, and the clearing in every round."""
-        for index, step in enumerate(order.moments):
+        for step in order.moments:
             if step.event.kind != "step" or step.tensors is None or not rounds_of(step.event.path):
                 continue
             before = (
                 m
-                for m in reversed(order.moments[:index])
+                for m in order.before(step, step.tensors)
                 if (m.tensors is None or m.tensors & step.tensors)
                 and not (m.kind == "read" and is_on_the_way(step.event.path, m.event.path))  # clipping, say
             )
@@ -450,11 +443,11 @@ def _nearest(events: Sequence[Event], clear: Event) -> Event | None:
     return None
 
 
-def _clears_all(clear: Moment, backward: Moment, held: tuple[Tensor, ...]) -> bool:
+def _clears_all(clear: Moment, backward: Moment, held: frozenset[Tensor]) -> bool:
     """Does it clear every gradient of the optimizer's that the backward filled?"""
     if clear.event.kind != "zero-grad" or clear.tensors is None or backward.tensors is None:
         return False
-    return all(tensor in clear.tensors for tensor in held if tensor in backward.tensors)
+    return held & backward.tensors <= clear.tensors
 
 
 def _is_certain(clear: Moment, step: Moment) -> bool:

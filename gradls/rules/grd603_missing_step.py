@@ -311,7 +311,7 @@ def _is_stepped_by_its_owner(facts: Facts, optimizer: Instance) -> bool:
 
 
 def _stepped_in(cls: ast.AST) -> frozenset[str]:
-    """The attributes of `self` of which the methods of a class call `step`."""
+    """The names of attributes, of whatever object, of which the methods of a class call `step`."""
     return frozenset(
         node.func.value.attr
         for node in walk(cls)

@@ -209,9 +209,9 @@ class ClipOrder(Rule):
     def _of_writes(self, facts: Facts, order: Order) -> Iterator[Finding]:
         """Gradients that are written in place, by a mask say, after the step has used them."""
         writes: dict[ast.AST, list[tuple[Moment | None, Moment | None]]] = {}
-        for index, moment in enumerate(order.moments):
+        for moment in order.moments:
             if moment.kind == "clear" and _writes_gradient(moment.event):
-                before, after = _neighbour(order, index, -1), _neighbour(order, index, 1)
+                before, after = _neighbours(order, moment)
                 late = before is not None and before.event.kind == "step"
                 if late and (after is None or _clears(after, moment)):
                     writes.setdefault(moment.event.at.node, []).append((before, after))
@@ -288,7 +288,7 @@ def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
     """What happens to the gradients right before and right after they are clipped."""
     tensors: frozenset[Tensor] = frozenset(event.parameters)
     guessed = not tensors
-    around = order.moments if tensors else _by_function(facts, order).get(_function(event), ())
+    around = order.about(tensors) if tensors else _by_function(facts, order).get(_function(event), ())
     near = [m for m in around if m.kind != "read" and _concerns(m, tensors, event)]
     before = next((m for m in reversed(near) if m.number < number), None)
     after = next((m for m in near if m.number > number), None)
@@ -300,7 +300,7 @@ def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
         useless = False
     elif useless and before is not None and _fills(before):
         end = len(facts.events) if after is None else after.number
-        useless = not any(m.kind == "read" and number < m.number < end for m in order.moments)
+        useless = not any(m.kind == "read" for m in order.between(number, end))
     step = next((m for m in near if m.number > number and m.kind == "step"), None)
     return _Clip(event, before, after, useless, guessed, step)
 
@@ -328,16 +328,12 @@ def _writes_gradient(event: Event) -> bool:
     return changes and isinstance(written, Tensor) and gradient_of(written) is not None
 
 
-def _neighbour(order: Order, index: int, step: int) -> Moment | None:
-    """The moment before or after another one that concerns the same leaves; before it, one that does not only read."""
-    tensors = order.moments[index].tensors or frozenset()
-    index += step
-    while 0 <= index < len(order.moments):
-        moment = order.moments[index]
-        if (moment.kind != "read" or step > 0) and (moment.tensors is None or moment.tensors & tensors):
-            return moment
-        index += step
-    return None
+def _neighbours(order: Order, moment: Moment) -> tuple[Moment | None, Moment | None]:
+    """The moments before and after another one that concern the same leaves; before it, one that does not only read."""
+    tensors = moment.tensors or frozenset()
+    before = (m for m in order.before(moment, tensors) if m.tensors is None or m.tensors & tensors)
+    after = (m for m in order.after(moment, tensors) if m.tensors is None or m.tensors & tensors)
+    return next((m for m in before if m.kind != "read"), None), next(after, None)
 
 
 def _clears(moment: Moment, write: Moment) -> bool:

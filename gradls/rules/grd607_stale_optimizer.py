@@ -463,11 +463,13 @@ def _is_in_training(facts: Facts, leaves: list[Tensor], backward: Event) -> bool
 def _only_others(facts: Facts, order: Order, start: int, step: Moment, known: set[Tensor]) -> Event | None:
     """The backward since the last step, if all of them reached only parameters that no optimizer has."""
     held = frozenset(step.event.parameters)
-    backwards = [m for m in order.between(start, step.number) if m.kind == "backward"]
-    if not backwards or any(m.tensors is None for m in backwards):
-        return None
-    for moment in backwards:
-        assert moment.tensors is not None
+    last: Event | None = None
+    for moment in order.between(start, step.number):
+        if moment.kind != "backward":
+            continue
+        if moment.tensors is None:
+            return None
+        last = moment.event
         trained = [leaf for leaf in moment.tensors if leaf.is_parameter or _stands_for(leaf, held)]
         if moment.tensors & held or not trained:
             return None
@@ -480,17 +482,7 @@ def _only_others(facts: Facts, order: Order, start: int, step: Moment, known: se
         if not is_on_the_way(moment.event.path, step.event.path):
             return None
     # What an earlier backward left may still be there: only if nothing was cleared since, of course.
-    left = [
-        m
-        for m in order.moments
-        if m.number < start and m.kind in ("backward", "clear") and m.tensors and m.tensors & held
-    ]
-    if (
-        left
-        and left[-1].kind == "backward"
-        and not any(
-            m.kind == "clear" and (m.tensors is None or m.tensors & held) for m in order.between(start, step.number)
-        )
-    ):
-        return None
-    return backwards[-1].event
+    mine = [m for m in order.about(held) if m.number < step.number and m.kind in ("backward", "clear")]
+    left = [m for m in mine if m.number < start and m.tensors and m.tensors & held]
+    cleared = any(m.kind == "clear" and (m.tensors is None or m.tensors & held) for m in mine if m.number > start)
+    return None if left and left[-1].kind == "backward" and not cleared else last

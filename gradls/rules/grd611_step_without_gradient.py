@@ -166,14 +166,14 @@ class StepWithoutGradient(Rule):
             yield from self._of_still(facts, order, optimizer, made)
             if not held or made.open or is_handed_out(facts, optimizer) or optimizer.fields.get("*escaped"):
                 continue
-            mine = [moment for moment in order.moments if moment.tensors is None or moment.tensors & held]
+            mine = [moment for moment in order.about(held) if moment.tensors is None or moment.tensors & held]
             if any(moment.tensors is None for moment in mine):
                 continue
             yield from self._of_optimizer(facts, order, optimizer, held, mine)
 
     def _of_frozen(self, facts: Facts, order: Order, optimizer: Instance, made: Event) -> Iterator[Finding]:
         """All that it holds is frozen, or copies that were detached, whenever it steps."""
-        steps = [m.event for m in order.moments if m.event.value is optimizer and m.event.kind == "step"]
+        steps = [moment.event for moment in order.steps.get(optimizer, ())]
         if not steps or not all(step.frozen and not step.filled for step in steps) or optimizer.fields.get("*escaped"):
             return
         before = [m.event for m in order.moments if m.kind == "backward"]
@@ -200,7 +200,7 @@ class StepWithoutGradient(Rule):
 
     def _of_still(self, facts: Facts, order: Order, optimizer: Instance, made: Event) -> Iterator[Finding]:
         """All that it was given is frozen, and not all is known of it."""
-        steps = [m.event for m in order.moments if m.event.value is optimizer and m.event.kind == "step"]
+        steps = [moment.event for moment in order.steps.get(optimizer, ())]
         if not steps or not all(step.still for step in steps) or facts.unfinished:
             return
         modules = optimizer.data.get("modules") or ()

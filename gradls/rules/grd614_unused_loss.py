@@ -1,7 +1,7 @@
 """GRD614."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.reach import walk
@@ -115,13 +115,19 @@ class UnusedLoss(Rule):
         places += [Place(facts.source_of(node), node) for node, _ in facts.called("manual_backward")]
         if not places:
             return
+        of_names: dict[tuple[ast.AST | None, str], list[Event]] = {}
+        for event in backwards:
+            receiver = receiver_of(event.at.node)
+            if isinstance(receiver, ast.Name):
+                of_names.setdefault((_function(facts, receiver), receiver.id), []).append(event)
         read = facts.source.index(_name_read)
         for node in dict.fromkeys(facts.each(_losses)):
             target = _target(facts, _scaled(facts, node))
             if target is None or target.id.startswith("_"):
                 continue
             if target.id in read:
-                last = _propagated_after(facts, target, backwards)
+                of_name = of_names.get((_function(facts, target), target.id), ())
+                last = _propagated_after(facts, target, of_name)
                 if last is not None and _values(facts, node):
                     yield self._report_overwritten(facts, target, last)
                 continue
@@ -214,28 +220,21 @@ def _beside(facts: Facts, node: ast.Call, places: list[Place]) -> Place | None:
     return next((one for one in places if _function(facts, one.node) is around), None)
 
 
-def _propagated_after(facts: Facts, target: ast.Name, backwards: list[Event]) -> Event | None:
-    """The backward after a loop of what each of its rounds assigns to a name and does not read: one that began as 0, or
-    what is computed of the round's own data."""
+def _propagated_after(facts: Facts, target: ast.Name, backwards: Sequence[Event]) -> Event | None:
+    """The one of a name's backwards in its function that is behind the loop of which each round assigns to the name and
+    does not read it: what began as 0, or is computed of the round's own data."""
     loop = facts.parent(facts.statement(target) or target)
     while isinstance(loop, ast.With):
         loop = facts.parent(loop)
     if not isinstance(loop, (ast.For, ast.While)):
         return None
-    began = _before(facts, loop, target.id)
-    if began is None and not _is_of_each_round(facts, loop, target):
+    found = next((one for one in backwards if all(outer is not loop for outer in facts.parents(one.at.node))), None)
+    began = _before(facts, loop, target.id) if found is not None else None
+    if found is None or (began is None and not _is_of_each_round(facts, loop, target)):
         return None
     if began is not None and (not isinstance(began, ast.Constant) or began.value not in (0, 0.0)):
         return None  # Such as None, where the last one is meant.
-    within = list(ast.walk(loop))
-    if any(name == target.id for node in within for name, _ in _name_read(node)):
-        return None
-    for event in backwards:
-        receiver = receiver_of(event.at.node)
-        is_it = isinstance(receiver, ast.Name) and receiver.id == target.id and event.at.node not in within
-        if is_it and _function(facts, event.at.node) is _function(facts, loop):
-            return event
-    return None
+    return None if any(name == target.id for node in ast.walk(loop) for name, _ in _name_read(node)) else found
 
 
 def _before(facts: Facts, loop: ast.For | ast.While, name: str) -> ast.expr | None:

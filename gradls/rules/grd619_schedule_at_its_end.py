@@ -155,8 +155,8 @@ class ScheduleAtItsEnd(Rule):
                 if step.value is not made.optimizer or step.at.source is not facts.source:
                     continue
                 condition = _every_so_often(facts, step.at.node, divisors)
-                loop = _loop_around(facts, event.at.node)
-                if condition is None or loop is None or loop is not _loop_around(facts, step.at.node):
+                loop = next(facts.loops(event.at.node), None)
+                if condition is None or loop is None or loop is not next(facts.loops(step.at.node), None):
                     continue
                 if any(
                     isinstance(above, ast.If) for above in facts.parents(event.at.node) if loop in facts.parents(above)
@@ -232,16 +232,6 @@ def _every_so_often(facts: Facts, node: ast.AST, divisors: list[str]) -> ast.If 
         rests = ast.walk(above.test) if isinstance(above, ast.If) else ()
         remainders = [part for part in rests if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mod)]
         if isinstance(above, ast.If) and any(ast.dump(part.right) in divisors for part in remainders):
-            return above
-    return None
-
-
-def _loop_around(facts: Facts, node: ast.AST) -> ast.AST | None:
-    """The innermost loop of the function that something stands in."""
-    for above in facts.parents(node):
-        if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            return None
-        if isinstance(above, (ast.For, ast.While)):
             return above
     return None
 

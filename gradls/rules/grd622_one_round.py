@@ -1,17 +1,15 @@
 """GRD622."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.statement_fixes import block_of, run_with
+from gradls.rules.training_order import order_of
 from gradls.rules.words import code, place
-
-_LOOPS = (ast.For, ast.While)
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 class OneRound(Rule):
@@ -111,9 +109,12 @@ class OneRound(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         told: set[ast.AST] = set()
-        for event in facts.of("step", "unknown-step", "scaler-step"):
+        order = order_of(facts)
+        for event in (moment.event for moment in order.moments if moment.kind == "step"):
+            if event.kind == "unknown-step" and all(moment.kind != "backward" for moment in order.together(event)):
+                continue  # What is stepped may be an environment or a simulation.
             for node in (event.at.node, *(at.node for at, _ in event.callers() if at.source is event.at.source)):
-                for loop in _loops_around(event, node):
+                for loop in facts.loops(node):
                     left = loop.body[-1]
                     if isinstance(left, ast.Return) and left not in told and _sums(loop, left):
                         told.add(left)
@@ -127,15 +128,6 @@ class OneRound(Rule):
         )
         story = [Step(place(event.at), "this step is taken once")]
         return self.finding(at, message, story, _returned_behind(facts, event, loop, left))
-
-
-def _loops_around(event: Event, node: ast.AST) -> Iterator[ast.For | ast.While]:
-    """The loops that a node is in, innermost first, up to the function around it."""
-    for outer in event.at.source.parents(node):
-        if isinstance(outer, _SCOPES):
-            return
-        if isinstance(outer, _LOOPS):
-            yield outer
 
 
 def _sums(loop: ast.For | ast.While, left: ast.Return) -> bool:

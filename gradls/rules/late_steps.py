@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Tensor
+from gradls.flow.values import Tensor, Value
 from gradls.rules.training_order import (
     CLEARS,
     STEPS,
@@ -34,21 +35,21 @@ class Late(NamedTuple):
 
 def late_steps(facts: Facts, order: Order) -> Iterator[Late]:
     """The steps that get of all that the rounds of a loop compute what the last one leaves."""
-    for index, moment in enumerate(order.moments):
+    last: dict[Value | None, Moment] = {}
+    for moment in order.moments:
+        late = None
         if moment.event.kind == "step" and moment.tensors:
-            late = _of_known(order, index)
+            late = _of_known(order, moment, moment.tensors)
         elif moment.event.kind in STEPS and is_vague_optimizer(moment.event):
-            late = _of_unknown(facts, order, index)
-        else:
-            late = None
+            late = _of_unknown(facts, order, last.get(moment.event.value), moment)
+        last[moment.event.value] = moment
         if late is not None:
             yield late
 
 
-def _of_known(order: Order, index: int) -> Late | None:
-    step = order.moments[index]
-    assert step.tensors is not None
-    before = _last_four(order, index, step.tensors)
+def _of_known(order: Order, step: Moment, held: frozenset[Tensor]) -> Late | None:
+    mine = (moment for moment in order.before(step, held) if moment.tensors is None or moment.tensors & held)
+    before = list(islice(mine, 4))[::-1]
     if [m.kind for m in before] != ["clear", "backward"] * 2 or not all(m.tensors for m in before):
         return None
     first, filled, clear, last = before
@@ -57,35 +58,21 @@ def _of_known(order: Order, index: int) -> Late | None:
         return None
     if any(innermost(m.event.path) is not loop for m in before) or clear.event.at.node is not first.event.at.node:
         return None
-    held = frozenset(step.event.parameters)
     cleared = clear.tensors is not None and filled.tensors is not None and filled.tensors & held <= clear.tensors
     if not cleared or not is_on_the_way(clear.event.path, last.event.path):
         return None
     return Late(clear.event, last.event, step.event, True)
 
 
-def _last_four(order: Order, end: int, tensors: frozenset[Tensor]) -> list[Moment]:
-    """The last four moments before the one in this place that concern some of these tensors, in order."""
-    found: list[Moment] = []
-    while end and len(found) < 4:
-        end -= 1
-        moment = order.moments[end]
-        if moment.tensors is None or moment.tensors & tensors:
-            found.append(moment)
-    return found[::-1]
-
-
-def _of_unknown(facts: Facts, order: Order, index: int) -> Late | None:
-    """The same of an optimizer that is given: nothing else in the loop does anything with it."""
-    step = order.moments[index]
-    own = [moment for moment in order.moments[:index] if moment.event.value is step.event.value]
-    clear = own[-1] if own else None
+def _of_unknown(facts: Facts, order: Order, clear: Moment | None, step: Moment) -> Late | None:
+    """The same of an optimizer that is given, and of which `clear` comes last before: nothing else in the loop does
+    anything with it."""
     loop = innermost(clear.event.path) if clear is not None else None
     if clear is None or loop is None or clear.event.kind not in CLEARS or may_be_left(loop):
         return None
     if _is_in(step, loop) or clear.event.calls != step.event.calls or is_given(facts, step.event.value):
         return None
-    inside = [moment for moment in order.moments[:index] if _is_in(moment, loop)]
+    inside = [m for m in order.together(clear.event) if m.number < step.number and _is_in(m, loop)]
     if any(moment.kind in ("step", "read") or moment.event.kind == "grad-set" for moment in inside):
         return None
     if any(_is_within(event, loop) for event in facts.of("unknown-grad-read")):

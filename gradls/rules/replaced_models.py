@@ -44,13 +44,11 @@ def replaced_models(facts: Facts) -> Iterator[Replaced]:
         new, old = event.value if event.kind == "model-rebound" else event.assigned, event.old
         if event.at.node in told or new is None or old is None or not _is_another(new, old):
             continue
-        if isinstance(facts.statement(event.at.node), (ast.For, ast.AsyncFor)):
-            continue  # The loop goes through models, and the old one is there as before.
         made = _optimizer_of(facts, optimizers, number, old)
         loaded = isinstance(new, Unknown) and new.name == _LOADS
         if made is None or not (loaded or _is_like(facts, number, new, old)):
             continue
-        if any(_may_have(facts, later, new) for _, later in _after(facts, number, *_MAKING)):
+        if any(_may_have(facts, new, other, at > number) for at, other in facts.numbered(*_MAKING)):
             continue
         used = _use(facts, number, event, new, old, made)
         if used is not None:
@@ -115,10 +113,10 @@ def _is_made_like(facts: Facts, number: int, new: Unknown, old: Value) -> bool:
 
 def _optimizer_of(facts: Facts, optimizers: list[tuple[int, Event]], number: int, model: Value) -> Event | None:
     """The last optimizer before an event that was made from the parameters of a model."""
+    held = set(leaves_of(model)) if isinstance(model, Instance) else set()
     for earlier, made in reversed(optimizers):
         if earlier < number:
             if isinstance(model, Instance) and not made.open:
-                held = set(leaves_of(model))
                 if held and held.issuperset(made.parameters) and made.parameters:
                     return made
             elif any(owner is model for owner in _owners(facts, made)):
@@ -141,10 +139,13 @@ def given_to(made: Event) -> ast.expr | None:
     return next(iter(getattr(made.at.node, "args", ())), keyword)
 
 
-def _may_have(facts: Facts, made: Event, new: Value) -> bool:
-    """May an optimizer, made later, have the parameters of the new model?"""
+def _may_have(facts: Facts, new: Value, made: Event, is_later: bool) -> bool:
+    """May an optimizer have the parameters of the new model? One that was made before may if the model is known, for
+    that may be older."""
     if isinstance(new, Instance):
-        return bool(made.strange) or not set(leaves_of(new)).isdisjoint(made.parameters)
+        return bool(is_later and made.strange) or not set(leaves_of(new)).isdisjoint(made.parameters)
+    if not is_later:
+        return False
     owners = _owners(facts, made)
     others = bool(owners) and all(owner is not new and getattr(owner, "origin", "") == "call" for owner in owners)
     return bool(made.open or made.strange) and not others

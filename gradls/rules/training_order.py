@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
@@ -38,16 +38,63 @@ class Moment(NamedTuple):
     tensors: frozenset[Tensor] | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Order:
     """The moments of a run in order. `parameters`: what each optimizer holds in the end; `in_loops` and `in_functions`:
-    the moments in each loop, by its identity, and in each function that nobody in the file calls."""
+    the moments in each loop, by its identity, and in each function that nobody in the file calls; `steps`: those of
+    each optimizer that is known."""
 
-    moments: list[Moment]
-    parameters: dict[Instance, tuple[Tensor, ...]]
-    made: dict[Instance, Event]
-    in_loops: dict[int, list[Moment]]
-    in_functions: dict[Function, list[Moment]]
+    def __init__(self) -> None:
+        self.moments: list[Moment] = []
+        self.parameters: dict[Instance, tuple[Tensor, ...]] = {}
+        self.made: dict[Instance, Event] = {}
+        self.steps: dict[Value | None, list[Moment]] = {}
+        self.in_loops: dict[int, list[Moment]] = {}
+        self.in_functions: dict[Function, list[Moment]] = {}
+        self._by_tensor: dict[Tensor, list[Moment]] = {}
+        self._of_any: list[Moment] = []
+        """Those that may be about the gradient of any tensor."""
+        self._about: dict[frozenset[Tensor], list[Moment]] = {}
+
+    @cached_property
+    def trained(self) -> set[Tensor]:
+        """What some optimizer holds."""
+        return {tensor for parameters in self.parameters.values() for tensor in parameters}
+
+    def add(self, moment: Moment) -> None:
+        """Add the next moment."""
+        self.moments.append(moment)
+        if moment.event.kind == "step":
+            self.steps.setdefault(moment.event.value, []).append(moment)
+        for loop in loops_of(moment.event.path):
+            self.in_loops.setdefault(loop, []).append(moment)
+        function = outermost(moment.event)
+        if function is not None:
+            self.in_functions.setdefault(function, []).append(moment)
+        if moment.tensors is None or may_reach_more(moment):
+            self._of_any.append(moment)
+            return
+        for tensor in moment.tensors:
+            self._by_tensor.setdefault(tensor, []).append(moment)
+
+    def about(self, tensors: frozenset[Tensor]) -> list[Moment]:
+        """The moments that may be about the gradients of some of these, in order."""
+        found = self._about.get(tensors)
+        if found is None:
+            mine = {moment.number: moment for tensor in tensors for moment in self._by_tensor.get(tensor, ())}
+            mine.update((moment.number, moment) for moment in self._of_any)
+            found = self._about[tensors] = [mine[number] for number in sorted(mine)]
+        return found
+
+    def before(self, moment: Moment, tensors: frozenset[Tensor]) -> Iterator[Moment]:
+        """Those of `about` before a moment, the last one first."""
+        mine = self.about(tensors)
+        end = bisect_left(mine, moment.number, key=_number_of)
+        return (mine[index] for index in range(end - 1, -1, -1))
+
+    def after(self, moment: Moment, tensors: frozenset[Tensor]) -> Iterator[Moment]:
+        """Those of `about` after a moment, in order."""
+        mine = self.about(tensors)
+        return islice(mine, bisect_right(mine, moment.number, key=_number_of), None)
 
     def together(self, event: Event) -> list[Moment]:
         """What happens in the loops that an event is in; if there are none, in the same function that nobody calls."""
@@ -76,26 +123,16 @@ def order_of(facts: Facts) -> Order:
 
 
 def _order(facts: Facts) -> Order:
-    moments: list[Moment] = []
-    parameters: dict[Instance, tuple[Tensor, ...]] = {}
-    made: dict[Instance, Event] = {}
-    for index, event in facts.numbered(*_MOMENTS):
+    order = Order()
+    for number, event in facts.numbered(*_MOMENTS):
         value = event.value
         if event.kind in ("optimizer-made", "group-added") and isinstance(value, Instance):
-            parameters[value] = (*parameters.get(value, ()), *event.parameters)
-            made.setdefault(value, event)
+            order.parameters[value] = (*order.parameters.get(value, ()), *event.parameters)
+            order.made.setdefault(value, event)
         found = _moment(event)
         if found is not None:
-            moments.append(Moment(index, found[0], event, found[1]))
-    loops: dict[int, list[Moment]] = {}
-    functions: dict[Function, list[Moment]] = {}
-    for moment in moments:
-        for loop in loops_of(moment.event.path):
-            loops.setdefault(loop, []).append(moment)
-        function = outermost(moment.event)
-        if function is not None:
-            functions.setdefault(function, []).append(moment)
-    return Order(moments, parameters, made, loops, functions)
+            order.add(Moment(number, found[0], event, found[1]))
+    return order
 
 
 _MOMENTS = (

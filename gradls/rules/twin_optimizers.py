@@ -10,11 +10,11 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.join import options
 from gradls.flow.reach import walk
 from gradls.flow.sources import is_call
-from gradls.flow.unknown_modules import is_converted
+from gradls.flow.unknown_modules import asks_to_train, is_converted
 from gradls.flow.values import FALSE, Instance, Tensor, Unknown, Value
 from gradls.flow.wholes import VIEWED
 from gradls.rules.finding import Step
-from gradls.rules.loss_arguments import of_call, used_as_module
+from gradls.rules.loss_arguments import of_call
 from gradls.rules.replaced_models import given_to
 from gradls.rules.training_order import is_on_the_way, loops_of, outermost
 from gradls.rules.unknown_networks import network_of, root_of
@@ -36,11 +36,11 @@ def twins(facts: Facts) -> Twins | None:
     made = list(facts.of("optimizer-made"))
     if len(made) < 2 or any(facts.of("group-added")) or not all(_is_understood(facts, event) for event in made):
         return None
-    for first, second in combinations(made, 2):
-        given = _given(facts, first)
-        if first.at.node is second.at.node or not given or given != _given(facts, second):
-            continue
-        if not is_on_the_way(first.path, second.path):
+    alike: dict[frozenset[Value], list[Event]] = {}
+    for event in made:
+        alike.setdefault(_given(facts, event), []).append(event)
+    for first, second in (pair for given, events in alike.items() if given for pair in combinations(events, 2)):
+        if first.at.node is second.at.node or not is_on_the_way(first.path, second.path):
             continue  # A branch chooses one of them.
         if _are_stepped_together(facts, first, second):
             for backward in facts.of("backward"):
@@ -156,14 +156,11 @@ def _is_same(one: Unknown, other: Unknown) -> bool:
     return isinstance(outer, Unknown) and _is_same(one, outer)
 
 
-_TRAINED = frozenset(("train", "parameters", "named_parameters", "zero_grad"))
-
-
 def _is_trained(facts: Facts, network: Unknown, backward: Event) -> bool:
     """Does the program train an unknown network for all that it does with it, and does nothing else have it, as a model
     does that it is a part of?"""
     same = _before(network)
-    if all(used_as_module(one).isdisjoint(_TRAINED) for one in same):
+    if not any(asks_to_train(one) for one in same):
         return False
     if any(one in event.arguments for event in facts.of("unknown-call") for one in same):
         return False

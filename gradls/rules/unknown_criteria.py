@@ -9,11 +9,9 @@ from gradls.flow.graph import Node
 from gradls.flow.lost import Lost
 from gradls.flow.reach import frontier, walk
 from gradls.flow.sources import is_call, sources
+from gradls.flow.unknown_modules import asks_to_train
 from gradls.rules.loss_arguments import used_as_module
 from gradls.rules.unknown_networks import network_of, root_of
-
-_TRAINED = frozenset(("train", "parameters", "named_parameters", "zero_grad"))
-"""Methods by which a program shows that it trains a network."""
 
 
 def before_criteria(facts: Facts) -> list[Lost]:
@@ -53,4 +51,4 @@ def stops(facts: Facts) -> Iterator[tuple[Event, Node, bool]]:
 
 def _is_trained(node: Node) -> bool:
     """Is this what a network gave that the program trains?"""
-    return is_call(node) and not used_as_module(network_of(node)).isdisjoint(_TRAINED)
+    return is_call(node) and asks_to_train(network_of(node))

@@ -44,13 +44,17 @@ def _fates(facts: Facts) -> list[Fate]:
     moments = [moment for moment in order.moments if not _is_doubled(moment) and not _is_test(facts, moment)]
     if any(moment.kind in ("step", "backward") and moment.tensors is None for moment in moments):
         return []
+    together: dict[object, list[Moment]] = {}
+    for moment in moments:
+        together.setdefault(outermost(moment.event), []).append(moment)
     found: dict[ast.AST, Fate] = {}
-    for position, moment in enumerate(moments):
-        event = moment.event
-        if moment.kind == "backward" and not event.inputs and event.node is not None:
-            fate = found.setdefault(event.at.node, Fate())
-            fate.events.append(event)
-            _follow(fate, event, moments[position + 1 :], held, perhaps)
+    for inside in together.values():
+        for position, moment in enumerate(inside, 1):
+            event = moment.event
+            if moment.kind == "backward" and not event.inputs and event.node is not None:
+                fate = found.setdefault(event.at.node, Fate())
+                fate.events.append(event)
+                _follow(fate, event, inside[position:], held, perhaps)
     return list(found.values())
 
 
@@ -65,13 +69,11 @@ def _is_test(facts: Facts, moment: Moment) -> bool:
 
 
 def _follow(fate: Fate, event: Event, later: list[Moment], held: set[Tensor], perhaps: set[Tensor]) -> None:
-    """Add to `fate`. Of the leaves that some optimizer has `perhaps`, nothing is known."""
+    """Add to `fate` what becomes of it `later`. Of the leaves that some optimizer has `perhaps`, nothing is known."""
     pending = {leaf for leaf in event.reached if leaf.requires_grad and leaf not in perhaps}
     for moment in later:
         if not pending:
             return
-        if outermost(moment.event) is not outermost(event):
-            continue
         there = pending if moment.tensors is None else pending & moment.tensors
         if moment.kind in ("step", "read"):
             fate.applied |= there

@@ -95,9 +95,9 @@ def test_batch(file: Path):
 
 
 def test_growth():
-    output = run("growth", "--lines", 100, "--files", 2, "--beside", "")
+    output = run("growth", "--lines", 100, "--classes", 2, "--files", 2, "--beside", "")
     rows = re.findall(r"^│ [\d,]+ +│.*", output, re.MULTILINE)
-    assert len(rows) == 2
+    assert len(rows) == 3
     assert all(re.match(r"[\d.,]+", cell.strip()) for row in rows for cell in row.strip("│").split("│"))
 
 

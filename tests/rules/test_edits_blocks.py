@@ -43,6 +43,23 @@ def test_a_statement_moves_with_its_comments(
     assert fixed(text, one, move) == expected
 
 
+OUT = [
+    ("for x in y:\n    a()\n    return (\n        b\n    )\nc()\n", "for x in y:\n    a()\nreturn (\n    b\n)\nc()\n"),
+    ("for x in y:\r\n\ta()\r\n\treturn (\r\n\t\tb)", "for x in y:\r\n\ta()\r\nreturn (\r\n\tb)"),
+    ("for x in y:\n    a(); return (\n        b\n    )\n", None),
+    ("for x in y:\n    return (\n        b\n    )\n", None),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), OUT)
+def test_a_statement_of_several_lines_moves_out(text: str, expected: str | None) -> None:
+    def move(at: Place) -> edits.Edits:
+        loop = next(node for node in ast.walk(at.source.tree) if isinstance(node, ast.For))
+        return edits.move_out(Place(at.source, loop.body[-1]), Place(at.source, loop))
+
+    assert fixed(text, "b", move) == expected
+
+
 def _is_written(at: Place, node: ast.AST, text: str) -> bool:
     return isinstance(node, ast.expr) and at.source.segment(node) == text
 

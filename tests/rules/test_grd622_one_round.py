@@ -89,3 +89,15 @@ def test_a_loop_over_epochs_that_ends_in_the_first() -> None:
                 return history
         """
     assert reported("GRD622", snippet) == [("warning", "return history")]
+
+
+def test_what_is_stepped_may_be_no_optimizer() -> None:
+    snippet = """
+        def episode(env, policy, optimizer):
+            total = 0.0
+            for _ in range(200):
+                total += env.step({})
+                return total
+        """
+    for written in ("", "policy.sample()"):
+        assert reported("GRD622", snippet.format(written)) == []

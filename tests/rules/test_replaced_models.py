@@ -315,3 +315,28 @@ assert one.layer.weight.grad is not None and other.layer.weight.grad is not None
 """
     check_right(program)
     assert reported("GRD607", program) == []
+
+
+TURNS = [
+    "for net, optimizer in zip(nets, optimizers):",
+    "for i in range(2):\n    net, optimizer = nets[i], optimizers[i]",
+]
+
+
+@pytest.mark.parametrize("chosen", TURNS)
+def test_models_that_take_turns(chosen: str) -> None:
+    program = f"""
+import torch
+from torch import nn
+
+nets = [nn.Linear(3, 1), nn.Linear(3, 1)]
+optimizers = [torch.optim.SGD(net.parameters(), lr=0.1) for net in nets]
+{chosen}
+    for x in torch.randn(4, 8, 3):
+        optimizer.zero_grad()
+        net(x).pow(2).mean().backward()
+        optimizer.step()
+assert nets[0].weight.grad is not None and nets[1].weight.grad is not None
+"""
+    check_right(program)
+    assert reported("GRD607", program) == []
