@@ -329,7 +329,7 @@ def set_attribute(
             # A name that is not known: beside the others, not in the place of the last one.
             name = f"*{len(fields)}"
         if isinstance(receiver, Instance):
-            if properties.assign(run, receiver, name, value, target):
+            if registries.replace(run, receiver, name) or properties.assign(run, receiver, name, value, target):
                 return
             # A `__setattr__` of its own may do anything with the value.
             if isinstance(receiver.cls, Lib) or hierarchy.find_in_class(receiver.cls, "__setattr__")[0] is None:

@@ -19,6 +19,7 @@ from gradls.flow import (
     hierarchy,
     lazies,
     nothing,
+    registries,
     variants,
 )
 from gradls.flow.arguments import Call
@@ -262,6 +263,7 @@ def call_method(run: Run, receiver: Value, name: str, call: Call) -> Value:
         run.state.set(receiver.fields, ("kept",), [*receiver.fields.get(("kept",), ()), *call.values])
     for value in [receiver, *call.values] if isinstance(receiver, Instance) else call.values:
         escape(run, value)
+    registries.note_method(run, receiver, call)
     return run.unknown("method", name)
 
 
@@ -293,7 +295,11 @@ def call_function(
     if _takes_fewer(function, call, receiver):
         # It is another one that is called: that of a derived class.
         return _not_followed(run, function, call, receiver)
-    if is_stub(function.source) or (call.node is run.hands_on and not variants.is_followed(run, function)):
+    if (
+        is_stub(function.source)
+        or "compiled" in function.fields
+        or (call.node is run.hands_on and not variants.is_followed(run, function))
+    ):
         return _not_followed(run, function, call, receiver)
     home = function.source is run.source
     if not home:

@@ -254,7 +254,9 @@ def _call_instance(run: Run, instance: Instance, call: Call) -> Value:
             return forward(run, instance, instance.path, call)
         return call_unknown(run, instance, call)
     run.event("module-call", call.node, instance, arguments=call.values)
-    for name in ("__call__", "forward"):
+    bases = library_bases(instance.cls)
+    # An object of a custom Function cannot be called: its `forward` is for `apply`.
+    for name in ("__call__",) if FUNCTION in bases else ("__call__", "forward"):
         function, owner = find_in_class(instance.cls, name)
         own = instance.fields.get(name)
         if own is not None:
@@ -263,7 +265,6 @@ def _call_instance(run: Run, instance: Instance, call: Call) -> Value:
             return call_function(run, function, call, instance)
         if isinstance(owner, Lib) and name == "forward":
             break
-    bases = library_bases(instance.cls)
     for path in bases:
         if path in WRAPPERS and (wrapping := find_method_of_library(path, "__call__")) is not None:
             return wrapping(run, instance, call)

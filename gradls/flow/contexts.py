@@ -343,6 +343,9 @@ def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> 
         from gradls.flow import expressions, properties
 
         return properties.decorate(run, function, node, expressions.eval_expr(run, node.value))
+    elif _is_compiled(run, node):
+        function.decorated = True
+        function.fields["compiled"] = True
     elif not _is_transparent(node):
         function.decorated = True
         if _last_name(node.func if isinstance(node, ast.Call) else node) in _BELOW_AUTOGRAD:
@@ -350,6 +353,19 @@ def decorate(run: Run, function: Function, decorator: Value, node: ast.expr) -> 
         elif _may_change_mode(run, decorator, node):
             function.mode = (None, False, run.at(node))
     return function
+
+
+_COMPILERS = frozenset(("cupy", "jax", "numba", "taichi", "tilelang", "triton", "warp"))
+"""Packages whose decorators translate a function, which then works on the memory of its arguments."""
+
+
+def _is_compiled(run: Run, node: ast.expr) -> bool:
+    from gradls.flow import expressions
+
+    while isinstance(node, (ast.Call, ast.Attribute)):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    question = getattr(expressions.eval_expr(run, node), "question", None) if isinstance(node, ast.Name) else None
+    return question is not None and question.module.partition(".")[0] in _COMPILERS
 
 
 _BELOW_AUTOGRAD = frozenset(("custom_op", "triton_op", "register_fake", "register_kernel"))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from gradls.flow import attributes
 from gradls.flow.hierarchy import is_module
 from gradls.flow.models.modules import members
-from gradls.flow.values import ITEMS, Host, Instance, Mapping, Sequence, Tensor, Value
+from gradls.flow.values import ITEMS, Choice, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
+    from gradls.flow.arguments import Call
     from gradls.flow.run import Run
 
 NAMES = frozenset(("_modules", "_parameters"))
@@ -52,6 +53,35 @@ def put(run: Run, registry: Mapping, index: Value, value: Value, target: ast.exp
         attributes.set_attribute(run, owner, key, value, target)
     else:
         run.state.set(owner.fields, key, value)
+
+
+def replace(run: Run, owner: Instance, name: str) -> bool:
+    """Another dictionary takes the place of the one that a module has: any entry may be anything from now on. False
+    if it is no such dictionary."""
+    if name not in NAMES or not is_module(owner):
+        return False
+    forget(run, read(run, owner, name))
+    _hold_more(run, owner)
+    return True
+
+
+def note_method(run: Run, receiver: Value, call: Call) -> None:
+    """A method without a model is called. PyTorch's own methods of modules that take a module have models, so the
+    program has given their class another one, which may register what it is given."""
+    if isinstance(receiver, Instance) and is_module(receiver) and any(map(_may_be_module, call.values)):
+        _hold_more(run, receiver)
+
+
+def _may_be_module(value: Value) -> bool:
+    return isinstance(value, (Unknown, Choice)) or (isinstance(value, Instance) and bool(is_module(value)))
+
+
+def _hold_more(run: Run, owner: Instance) -> None:
+    """Something that is not known is registered in a module: what else it holds is not known from now on."""
+    items = owner.fields.get(ITEMS)
+    if isinstance(items, (Sequence, Mapping)) and items.rest is None:
+        run.state.set(items.fields, "rest", run.unknown("element"))
+    run.state.set(owner.fields, "*escaped", True)
 
 
 def drop(run: Run, registry: Mapping, index: Value, target: ast.AST) -> None:

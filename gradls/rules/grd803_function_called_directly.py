@@ -129,12 +129,12 @@ class FunctionCalledDirectly(Rule):
     code, name, severity = "GRD803", "function-called-directly", Severity.ERROR
 
     def check(self, facts: Facts) -> Iterator[Finding]:
-        defined = definitions(facts)
-        if not defined:
-            return
         for event in facts.of("module-call"):
             if isinstance(event.value, Instance) and is_custom_function(event.value.cls) and not event.caught:
                 yield self.instance(facts, place(event.at), event.value.cls)  # type: ignore[arg-type]
+        defined = definitions(facts)
+        if not defined:
+            return
         for node, evaluated in facts.calls.items():
             for function, call, _ in evaluated:
                 target = function.function if isinstance(function, Bound) else function

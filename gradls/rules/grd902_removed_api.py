@@ -110,18 +110,20 @@ class RemovedApi(Rule):
                 yield self.finding(at, message, severity=Severity.ERROR)
             elif "torch.autograd.Variable" in paths:
                 flags = [call.kwargs["volatile"] for _, call, _ in records if "volatile" in call.kwargs]
-                yield from self._of_flags(facts, at, [flag for flag in flags if not _is_false(flag)])
+                yield from self._of_flags(at, [flag for flag in flags if not _is_false(flag)])
         yield from self._of_events(facts)
 
-    def _of_flags(self, facts: Facts, at: Place, flags: list[Value]) -> Iterator[Finding]:
+    def _of_flags(self, at: Place, flags: list[Value]) -> Iterator[Finding]:
         """What `volatile` is where it is not False: that asks for what happens anyway."""
         if not flags:
             return
+        written = isinstance(at.node, ast.Call) and any(keyword.arg == "volatile" for keyword in at.node.keywords)
+        name = "`volatile`" if written else "`volatile`, which this call passes on,"
         message = "has no effect: operations are recorded; put them into `with torch.no_grad():`"
         if any(isinstance(flag, Host) and flag.known for flag in flags):
-            yield self.finding(at, f"`volatile` was removed and {message}")
+            yield self.finding(at, f"{name} was removed and {message}")
         else:
-            told = f"`volatile` was removed: if it is true here, it {message}"
+            told = f"{name} was removed: if it is true here, it {message}"
             yield self.finding(at, told, severity=Severity.INFORMATION)
 
     def _of_events(self, facts: Facts) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from gradls.flow.graph import saved as keep
 from gradls.flow.hierarchy import INIT_ALONE, MODULE, is_module_path, lacks_forward, library_bases
 from gradls.flow.models.modules import CONTAINERS, contents, initialize
 from gradls.flow.models.registry import method
-from gradls.flow.operations import apply, check_saved, derived_tensor, more_of
+from gradls.flow.operations import apply, check_saved, derived_tensor, more_of, unknown_operation
 from gradls.flow.second_order import second_derivatives
 from gradls.flow.values import (
     FALSE,
@@ -65,6 +65,9 @@ def _forward_sequential(run: Run, instance: Instance, call: Call) -> Value:
 
     value: Value = call.args[0] if call.args else run.unknown("argument")
     items = instance.fields.get(ITEMS)
+    if items is None:
+        # Its own constructor was not run: whatever put something into it did so behind its back.
+        return unknown_operation(run, "forward", [value, instance], call.node)
     unsure = isinstance(items, Sequence) and is_doubted(items)
     for name, member in contents(instance):
         layers = [member] * 2 if name == "*" and not isinstance(member, Unknown) else [member]
