@@ -13,6 +13,7 @@ from gradls.flow.models.modules import modules_of
 from gradls.flow.values import Bound, Class, Host, Instance, Lib, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, TextEdit
+from gradls.rules.group_options import first_groups, lost_in_copies
 from gradls.rules.loss_arguments import element_of, is_used_as_module
 from gradls.rules.registration import made_in
 from gradls.rules.rule import Rule
@@ -28,6 +29,8 @@ class FlagNobodyReads(Rule):
     ## What it finds
     `module.requires_grad = False`, a misspelt flag such as `parameter.require_grad = False`, and
     `optimizer.lr = 0.01`; and `parameter.data.requires_grad = False`, which is the flag of a tensor that nobody keeps.
+    An option that is set in `optimizer.state_dict()`, a copy, and, as information, a loop over `param_groups` which
+    sets it in the first group each time.
     The mode of a model, `model.training = False`, which its layers do not see. A misspelt keyword or method
     (`torch.zeros(3, require_grad=True)`), which raises, too.
 
@@ -73,6 +76,24 @@ class FlagNobodyReads(Rule):
     optimizer = torch.optim.SGD(torch.nn.Linear(3, 1).parameters(), lr=0.1)
     optimizer.lr = 0.01
     assert optimizer.param_groups[0]["lr"] == 0.1
+    ```
+
+    ```python
+    import torch
+
+    optimizer = torch.optim.SGD(torch.nn.Linear(3, 1).parameters(), lr=0.1)
+    optimizer.state_dict()["param_groups"][0]["lr"] = 0.01
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    ```
+
+    ```python
+    import torch
+
+    layers = [{"params": torch.nn.Linear(3, 1).parameters()} for _ in range(2)]
+    optimizer = torch.optim.SGD(layers, lr=0.1)
+    for group in optimizer.param_groups:
+        optimizer.param_groups[0]["lr"] = 0.01
+    assert optimizer.param_groups[1]["lr"] == 0.1
     ```
 
     ```python
@@ -143,6 +164,9 @@ class FlagNobodyReads(Rule):
                 yield self.finding(place(event.at), message, (), [fix])
         yield from facts.each(self._of_calls)
         yield from facts.each(self._of_data)
+        for lost in (*lost_in_copies(facts), *first_groups(facts)):
+            severity = Severity.WARNING if lost.is_certain else Severity.INFORMATION
+            yield self.finding(lost.place, lost.message, (), lost.fixes, severity)
 
     def _of_modules(self, facts: Facts) -> Iterable[Finding]:
         for event in facts.of("attribute-set"):

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Tensor, is_none
+from gradls.flow.models.outside import DEFAULT
+from gradls.flow.paths import Path, Round
+from gradls.flow.values import Host, Tensor, Unknown, is_none
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.statement_fixes import all_of, deleted, moved, put, with_comment
@@ -33,7 +35,7 @@ class ClipOrder(Rule):
     them, or in the `training_step` of a LightningModule; and over `parameters()` that something else has gone through
     before, such as the optimizer. As information, clipping behind each `backward()` of several that add up for one
     step. And gradients that are changed in place, by a mask for example, between a `step()` and the `zero_grad()` that
-    throws them away.
+    throws them away; and a limit of 0, which leaves nothing of them.
 
     ## Why it matters
     The step is taken with the gradients as they are, however large.
@@ -93,6 +95,17 @@ class ClipOrder(Rule):
         optimizer.step()
         weight.grad.mul_(mask)
     assert weight[1] < 1
+    ```
+
+    ```python
+    import torch
+
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    (100 * weight).sum().backward()
+    torch.nn.utils.clip_grad_norm_([weight], max_norm=0.0)
+    optimizer.step()
+    assert weight.item() == 1
     ```
 
     ## Use instead
@@ -162,6 +175,10 @@ class ClipOrder(Rule):
         for number, event in facts.numbered("clip"):
             clips.setdefault(event.at.node, []).append(_clip(facts, order, number, event))
         for found in clips.values():
+            limits = {_limit(clip.event) for clip in found}
+            if limits in ({_Limit(0, False)}, {_Limit(0, True)}):
+                yield self._to_zero(facts, found[0], limits.pop())
+                continue
             trained = _trainers_backward(order, found[0])
             if trained is not None:
                 yield self._of_trainer(facts, found[0].event, trained)
@@ -241,6 +258,16 @@ class ClipOrder(Rule):
             place(event.at), message, [Step(place(backward.at), "the gradients are computed after this")]
         )
 
+    def _to_zero(self, facts: Facts, clip: "_Clip", limit: "_Limit") -> Finding:
+        what = "if the option is not given, the limit is 0: this" if limit.is_default else "a limit of 0"
+        message = (
+            f"{code(facts, clip.event.at.node)}: {what} makes every gradient 0, and the step changes nothing. To clip "
+            "nothing, leave it out"
+        )
+        story = [Step(place(clip.step.event.at), "the step that comes to nothing")] if clip.step is not None else []
+        severity = Severity.INFORMATION if limit.is_default else Severity.WARNING
+        return self.finding(place(clip.event.at), message, story, severity=severity)
+
     def _of_nothing(self, facts: Facts, event: Event) -> Finding:
         message = (
             f"{code(facts, event.at.node)} is given an iterator that was gone through before, and clips nothing; "
@@ -282,6 +309,31 @@ class _Clip(NamedTuple):
     is_guessed: bool
     step: Moment | None
     """The next step."""
+
+
+class _Limit(NamedTuple):
+    """To what a call clips, if that is known; by default, if it is an option that nobody may have given."""
+
+    value: object
+    is_default: bool
+
+
+def _is_unconditional(path: Path | None) -> bool:
+    while path is not None:
+        if not isinstance(path[1], Round):
+            return False
+        path = path[0]
+    return True
+
+
+def _limit(event: Event) -> _Limit:
+    given = event.call.get(1, "max_norm", "clip_value")
+    default = given.fields.get(DEFAULT) if isinstance(given, Unknown) else None
+    number = default if isinstance(default, Host) else given
+    known = isinstance(number, Host) and type(number.value) in (int, float) and not event.call.unsure
+    # Where a branch leads there, that may have asked for the option.
+    known = known and (number is given or _is_unconditional(event.path))
+    return _Limit(number.value if known and isinstance(number, Host) else None, number is not given)
 
 
 def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:

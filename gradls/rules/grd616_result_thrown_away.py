@@ -7,7 +7,7 @@ from gradls.autograd.modules import find_module
 from gradls.autograd.ops import find_op
 from gradls.flow.facts import Facts
 from gradls.flow.hooks import HOOKS
-from gradls.flow.values import Bound, Instance, Lib, Tensor, Unknown, Value
+from gradls.flow.values import Bound, Instance, Lib, Sequence, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Tag
 from gradls.rules.rule import Rule
@@ -26,7 +26,9 @@ class ResultThrownAway(Rule):
     ## What it finds
     A statement that only calls an operation which returns a new tensor and leaves its input alone: `x.detach()`,
     `loss.to(device)`, `torch.clamp(weight, -1, 1)`, `F.relu(x)`, or an activation or dropout layer. As a warning, a
-    flag that is compared instead of set: `parameter.requires_grad == False`.
+    flag or a part of a tensor that is compared instead of set, `parameter.requires_grad == False` or
+    `gradient[mask] == 0`, and parameters that are added to a list which nobody gets:
+    `trained + list(model.parameters())`.
 
     ## Why it matters
     The statement does nothing. What it was meant to do, to detach, to move, to clamp, to activate, does not happen.
@@ -52,6 +54,24 @@ class ResultThrownAway(Rule):
     for parameter in model.parameters():
         parameter.requires_grad == False
     assert model.weight.requires_grad
+    ```
+
+    ```python
+    import torch
+
+    gradient = torch.ones(3)
+    gradient[1:] == 0
+    assert gradient.sum() == 3
+    ```
+
+    ```python
+    import torch
+
+    encoder, decoder = torch.nn.Linear(3, 2), torch.nn.Linear(2, 3)
+    trained = list(encoder.parameters())
+    trained + list(decoder.parameters())
+    optimizer = torch.optim.SGD(trained, lr=0.1)
+    assert len(optimizer.param_groups[0]["params"]) == 2
     ```
 
     ## Use instead
@@ -104,13 +124,14 @@ class ResultThrownAway(Rule):
                 seen.add(node)
                 message = (
                     f"{code(facts, node)} only compares, and nothing uses the result: `{facts.segment(flag)}` stays "
-                    "what it is. An assignment has one `=`"
+                    f"what it is. {_ONE}"
                 )
                 compared = node.value
                 assert isinstance(compared, ast.Compare)
                 new = f"{facts.segment(flag)} = {facts.segment(compared.comparators[0])}"
                 fix = Fix(f"Write `{new}`", Safety.SUGGESTED, edits.replace_statement(place(event.at), new))
                 yield self.finding(place(event.at), message, (), [fix], Severity.WARNING)
+            yield from self._of_operator(facts, node)
             if not isinstance(node.value, ast.Call):
                 continue
             records = facts.calls.get(node.value, ())
@@ -121,6 +142,45 @@ class ResultThrownAway(Rule):
                 seen.add(node)
                 message = f"{code(facts, node)} changes nothing, and its result is not used: assign it"
                 yield self.finding(place(event.at), message, (), _used(facts, node, node.value))
+
+    def _of_operator(self, facts: Facts, node: ast.Expr) -> Iterable[Finding]:
+        """Elements that are compared and not set, and parameters that are added to a list which nobody gets."""
+        value, at = node.value, Place(facts.source_of(node), node)
+        if _is_tried(facts, node):
+            return
+        if isinstance(value, ast.Compare) and _is_compared_part(facts, value):
+            part, new = facts.segment(value.left), facts.segment(value.comparators[0])
+            message = (
+                f"{code(facts, node)} only compares, and nothing uses the result: `{part}` stays what it is. {_ONE}"
+            )
+            fix = Fix(f"Write `{part} = {new}`", Safety.SUGGESTED, edits.replace_statement(at, f"{part} = {new}"))
+            yield self.finding(at, message, (), [fix], Severity.WARNING)
+        elif isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add) and _holds_parameters(facts, value):
+            owner = facts.segment(value.left)
+            message = f"{code(facts, node)} makes a new list that nobody gets: `{owner}` stays as it is. Write `+=`"
+            new = f"{owner} += {facts.segment(value.right)}"
+            fixes = [Fix(f"Write `{new}`", Safety.SUGGESTED, edits.replace_statement(at, new))]
+            fixes = fixes if isinstance(value.left, (ast.Name, ast.Attribute)) else []
+            yield self.finding(at, message, (), fixes, Severity.WARNING)
+
+
+_ONE = "An assignment has one `=`"
+
+
+def _is_compared_part(facts: Facts, value: ast.Compare) -> bool:
+    """`gradient[mask] == 0`, where that is a tensor."""
+    single = len(value.ops) == 1 and isinstance(value.ops[0], ast.Eq)
+    return single and isinstance(value.left, ast.Subscript) and facts.is_tensor(value.left)
+
+
+def _holds_parameters(facts: Facts, value: ast.BinOp) -> bool:
+    """Is one side a list of parameters that is made here? Then the other is a list, too."""
+    for side in (value.left, value.right):
+        if isinstance(side, ast.Call) and isinstance(side.func, ast.Name):
+            for function, _, result in facts.evaluations(side):
+                if isinstance(function, Lib) and function.path == "builtins.list" and isinstance(result, Sequence):
+                    return any(isinstance(part, Tensor) and part.is_parameter for part in result.items)
+    return False
 
 
 def _used(facts: Facts, statement: ast.Expr, call: ast.Call) -> list[Fix]:

@@ -6,18 +6,21 @@ import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Facts
-from gradls.flow.values import Function
+from gradls.flow.graph import Node
+from gradls.flow.reach import walk
+from gradls.flow.values import Class, Function, Sequence, Tensor, Value
 from gradls.rules.custom_functions import definitions
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
-from gradls.rules.words import code
+from gradls.rules.words import code, place
 
 
 class GradientNotPassedOn(Rule):
     """The backward of a custom Function does not use the gradient that it is given.
 
     ## What it finds
-    A `torch.autograd.Function` whose `backward` returns gradients, and reads none of those that it gets.
+    A `torch.autograd.Function` whose `backward` returns gradients, and reads none of those that it gets. As a warning,
+    one of several results that a loss depends on, if `backward` does not read the gradient that comes through it.
 
     ## Why it matters
     What comes in is the gradient of the loss with respect to the result of the Function. Backward has to multiply it by
@@ -45,6 +48,24 @@ class GradientNotPassedOn(Rule):
     x = torch.tensor(2.0, requires_grad=True)
     (Square.apply(x) * 3).backward()
     assert x.grad == 4  # and not 12
+    ```
+
+    ```python
+    import torch
+
+    class Both(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2, x * 3
+
+        @staticmethod
+        def backward(ctx, one, other):
+            return one * 2
+
+    x = torch.tensor(2.0, requires_grad=True)
+    one, other = Both.apply(x)
+    (one + other).backward()
+    assert x.grad == 2  # and not 5
     ```
 
     ## Use instead
@@ -115,6 +136,48 @@ class GradientNotPassedOn(Rule):
                 )
                 at = Place(backward.source, returned)
                 yield self.finding(at, message, [Step(Place(backward.source, backward.node), "this backward")])
+            else:
+                yield from self._of_one(facts, cls, backward)
+
+    def _of_one(self, facts: Facts, cls: Class, backward: Function) -> Iterator[Finding]:
+        """The gradient of one of several results, which backward leaves alone."""
+        ignored = _ignored(backward)
+        calls = [event for event in facts.of("function-apply") if event.value is cls] if ignored else []
+        if not calls:
+            return
+        reached: set[Node] = set()
+        for event in facts.of("backward"):
+            if event.node is not None:
+                reached.update(walk(event.node, follow="flow"))
+        for number, argument in ignored:
+            used = next((event for event in calls if _node_of(event.info.get("outputs"), number) in reached), None)
+            if used is not None:
+                message = (
+                    f"this backward does not use `{argument.arg}`: what a loss gets of result {number + 1} of "
+                    f"`{cls.name}` gives no gradient, without an error"
+                )
+                story = [Step(place(used.at), "its results go into a loss")]
+                at = Place(backward.source, argument)
+                yield self.finding(at, message, story, severity=Severity.WARNING)
+
+
+def _ignored(backward: Function) -> list[tuple[int, ast.arg]]:
+    """The gradients that a backward does not read, of several that it is given, and which results they belong to."""
+    node = backward.node
+    if not isinstance(node, ast.FunctionDef) or node.args.vararg is not None or node.args.kwarg is not None:
+        return []
+    arguments = [*node.args.posonlyargs, *node.args.args][2 if backward.kind == "class" else 1 :]
+    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    if len(arguments) < 2 or "locals" in names:
+        return []
+    return [(number, one) for number, one in enumerate(arguments) if one.arg not in names]
+
+
+def _node_of(outputs: Value | None, number: int) -> Node | None:
+    """The node of one of several results of a Function."""
+    items = outputs.items if isinstance(outputs, Sequence) and outputs.rest is None else ()
+    found = items[number] if number < len(items) else None
+    return found.node if isinstance(found, Tensor) and found.requires_grad is True else None
 
 
 def _returned(backward: Function) -> ast.Return | None:

@@ -109,6 +109,7 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
             run.event("output-on-context", call.node, value, value.node, name=name)
     outputs = _outputs(run, receiver, shape_of_result, call, context)
     event.info["nodes"] = frozenset(part.node for part in tensors_in(outputs) if isinstance(part, Tensor))
+    event.info["outputs"] = outputs
     return outputs
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from gradls.flow.run import Run
 
 PARSER = "argparse.ArgumentParser"
+DEFAULT = ("default",)
+"""The slot of the value of an option with what it is if nobody gives it."""
 _TYPES = frozenset(("builtins.int", "builtins.float", "builtins.str", "builtins.bool"))
 _ACTIONS = frozenset(("store", "store_true", "store_false", "count", "append", "extend"))
 
@@ -76,9 +78,11 @@ def of_environment(run: Run, path: str, call: Call) -> Value:
 
 @function(PARSER)
 def parser(run: Run, path: str, call: Call) -> Value:
-    """A parser of the command line. `fields["options"]` are those of which the values are plain for certain."""
+    """A parser of the command line. `fields["options"]` are those of which the values are plain for certain,
+    `fields["defaults"]` what they are if nobody gives them."""
     made = Instance(run.state, run.lib(PARSER), run.at(call.node))
     made.fields["options"] = frozenset()
+    made.fields["defaults"] = {}
     return made
 
 
@@ -92,6 +96,8 @@ def add_argument(run: Run, receiver: Instance, call: Call) -> Value:
     name = _destination(call)
     if name and _is_plain_option(call):
         run.state.set(receiver.fields, "options", (receiver.fields.get("options") or frozenset()) | {name})
+        defaults = {**(receiver.fields.get("defaults") or {}), name: call.kwargs.get("default")}
+        run.state.set(receiver.fields, "defaults", defaults)
     return run.unknown("call", "add_argument")
 
 
@@ -132,6 +138,8 @@ def parse(run: Run, receiver: Instance, call: Call) -> Value:
     name = getattr(getattr(call.node, "func", None), "attr", "parse_args")
     found = run.unknown("call", name)
     if call.get(1, "namespace") is None and not call.unsure:
+        defaults = receiver.fields.get("defaults") or {}
         for option in receiver.fields.get("options") or ():
-            found.fields[option] = run.setting(option)
+            found.fields[option] = setting = run.setting(option)
+            setting.fields[DEFAULT] = defaults.get(option)
     return found if name == "parse_args" else Sequence(run.state, "tuple", (found, run.setting(name)))

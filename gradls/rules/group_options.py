@@ -1,0 +1,88 @@
+"""Options of parameter groups that are set where no optimizer looks."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from gradls.autograd.optimizers import find_optimizer
+from gradls.flow.facts import Facts
+from gradls.flow.values import Bound, Instance
+from gradls.rules.finding import Fix, Place, Safety, TextEdit
+from gradls.rules.words import code
+
+
+class Lost(NamedTuple):
+    """An option that does not arrive, or not everywhere."""
+
+    place: Place
+    message: str
+    fixes: list[Fix]
+    is_certain: bool
+
+
+def lost_in_copies(facts: Facts) -> Iterator[Lost]:
+    """`optimizer.state_dict()["param_groups"][0]["lr"] = 0.01`: nobody has the copy that this changes."""
+    for node, records in facts.called("state_dict"):
+        groups = facts.parent(node)
+        if not isinstance(groups, ast.Subscript) or _key(groups) != "param_groups":
+            continue
+        target = _written(facts, facts.parent(groups))
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if target is None or owner is None or not all(_is_of_optimizer(record[0]) for record in records):
+            continue
+        name = facts.segment(owner)
+        message = (
+            f"`{name}.state_dict()` makes copies of the groups, and nobody has the one in which {code(facts, target)} "
+            f"is set: nothing changes; set it in `{name}.param_groups`"
+        )
+        at = Place(facts.source_of(groups), groups)
+        edit = TextEdit(at.source.path, at.span, f"{name}.param_groups")
+        fix = Fix("Set it in the groups", Safety.SUGGESTED, lambda edit=edit: [edit])  # type: ignore[misc]
+        yield Lost(at._replace(node=target), message, [fix], True)
+
+
+def first_groups(facts: Facts) -> Iterator[Lost]:
+    """A loop over the groups that sets an option of the first one in every round."""
+    for groups in facts.reads("param_groups"):
+        number = facts.parent(groups)
+        if not isinstance(number, ast.Subscript) or not isinstance(_key(number), int):
+            continue
+        target = _written(facts, number)
+        loop = next(facts.loops(groups), None)
+        if target is None or not isinstance(loop, ast.For) or not isinstance(loop.target, ast.Name):
+            continue
+        if facts.segment(loop.iter) != facts.segment(groups) or _is_read(loop, loop.target.id):
+            continue
+        group = loop.target.id
+        message = (
+            f"the loop goes over all groups, and {code(facts, target)} is the same one in each round: the others keep "
+            f"what they have; write `{group}` for `{facts.segment(number)}`"
+        )
+        at = Place(facts.source_of(number), number)
+        edit = TextEdit(at.source.path, at.span, group)
+        fix = Fix(f"Write {group}", Safety.SUGGESTED, lambda edit=edit: [edit])  # type: ignore[misc]
+        yield Lost(at._replace(node=target), message, [fix], False)
+
+
+def _written(facts: Facts, group: ast.AST | None) -> ast.Subscript | None:
+    """The option of a group that is set."""
+    target = facts.parent(group) if isinstance(group, ast.Subscript) else None
+    is_set = isinstance(target, ast.Subscript) and target.value is group and not isinstance(target.ctx, ast.Load)
+    return target if isinstance(target, ast.Subscript) and is_set and isinstance(_key(target), str) else None
+
+
+def _key(node: ast.Subscript) -> object:
+    return node.slice.value if isinstance(node.slice, ast.Constant) else None
+
+
+def _is_of_optimizer(function: object) -> bool:
+    receiver = function.receiver if isinstance(function, Bound) else None
+    return isinstance(receiver, Instance) and find_optimizer(receiver.path) is not None
+
+
+def _is_read(loop: ast.For, name: str) -> bool:
+    """Does the body of a loop read its variable?"""
+    parts = (part for statement in loop.body for part in ast.walk(statement))
+    return any(isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Load) for part in parts)

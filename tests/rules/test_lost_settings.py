@@ -1,0 +1,120 @@
+"""What is set where nobody looks, compared instead of set, added to nothing, or ignored by a backward."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.rules.reported import check_right, reported
+
+TRAINED = """
+layers = nn.ModuleList([nn.Linear(3, 3), nn.Linear(3, 3)])
+optimizer = torch.optim.SGD([{"params": layer.parameters()} for layer in layers], lr=0.1)
+"""
+
+
+def test_an_option_that_is_set_in_a_copy_of_the_groups() -> None:
+    found = reported("GRD503", TRAINED + 'optimizer.state_dict()["param_groups"][1]["lr"] *= 0.1\n')
+    assert found == [("warning", 'optimizer.state_dict()["param_groups"][1]["lr"]')]
+
+
+@pytest.mark.parametrize(
+    "snippet",
+    [
+        'state = optimizer.state_dict()\nstate["param_groups"][0]["lr"] = 0.01\noptimizer.load_state_dict(state)',
+        'rate = optimizer.state_dict()["param_groups"][0]["lr"]',
+        'layers.state_dict()["0.weight"][0] = 1.0',
+        'for group in optimizer.param_groups:\n    group["lr"] = 0.01',
+        'for n, group in enumerate(optimizer.param_groups):\n    optimizer.param_groups[n]["lr"] = 0.01',
+        'for group in optimizer.param_groups:\n    optimizer.param_groups[0]["lr"] = 2 * group["lr"]',
+        'for epoch in range(3):\n    optimizer.param_groups[0]["lr"] = 0.01',
+    ],
+)
+def test_options_that_arrive(snippet: str) -> None:
+    assert reported("GRD503", TRAINED + snippet) == []
+    check_right("import torch\nfrom torch import nn\n" + TRAINED + snippet)
+
+
+def test_a_loop_over_the_groups_that_sets_the_first_one() -> None:
+    snippet = TRAINED + 'for group in optimizer.param_groups:\n    optimizer.param_groups[0]["lr"] = 0.01\n'
+    assert reported("GRD503", snippet) == [("information", 'optimizer.param_groups[0]["lr"]')]
+
+
+def test_elements_that_are_compared() -> None:
+    snippet = "gradient = torch.ones(3)\nmask = gradient > 0\n"
+    assert reported("GRD616", snippet + "gradient[mask] == 0\n") == [("warning", "gradient[mask] == 0")]
+    assert reported("GRD616", snippet + "done = gradient[mask] == 0\n") == []
+    assert reported("GRD616", "options = dict(a=1)\noptions['a'] == 2\n") == []
+    assert reported("GRD616", snippet + "try:\n    gradient[mask] == 0\nexcept RuntimeError:\n    pass\n") == []
+
+
+def test_parameters_that_are_added_to_nothing() -> None:
+    snippet = TRAINED + "trained = list(layers[0].parameters())\n"
+    written = "trained + list(layers[1].parameters())"
+    assert reported("GRD616", snippet + written) == [("warning", written)]
+    assert reported("GRD616", f"{snippet}both = {written}") == []
+    assert reported("GRD616", "names = []\nnames + list('abc')") == []
+
+
+CLIPPED = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--clip", type=float, default={default})
+options = parser.parse_args([])
+model = nn.Linear(3, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for _ in range(2):
+    optimizer.zero_grad()
+    model(torch.randn(4, 3)).sum().backward()
+    {clip}
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("default", "clip", "found"),
+    [
+        ("0.0", "nn.utils.clip_grad_norm_(model.parameters(), 0)", ["warning"]),
+        ("0.0", "nn.utils.clip_grad_value_(model.parameters(), clip_value=0.0)", ["warning"]),
+        ("0.0", "nn.utils.clip_grad_norm_(model.parameters(), options.clip)", ["information"]),
+        ("0.0", "if options.clip: nn.utils.clip_grad_norm_(model.parameters(), options.clip)", []),
+        ("1.0", "nn.utils.clip_grad_norm_(model.parameters(), options.clip)", []),
+        ("None", "nn.utils.clip_grad_norm_(model.parameters(), options.clip)", []),
+        ("0.0", "nn.utils.clip_grad_norm_(model.parameters(), 0.5)", []),
+    ],
+)
+def test_a_limit_of_zero(default: str, clip: str, found: list[str]) -> None:
+    severities = [severity for severity, _ in reported("GRD605", CLIPPED.format(default=default, clip=clip))]
+    assert severities == found
+
+
+TWO_RESULTS = """
+class Both(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2, {other}
+
+    @staticmethod
+    def backward(ctx, {arguments}):
+        return one * 2
+
+
+weight = torch.ones(3, requires_grad=True)
+first, second = Both.apply(weight)
+{loss}.sum().backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("other", "arguments", "loss", "found"),
+    [
+        ("x * 3", "one, other", "(first + second)", [("warning", "other")]),
+        ("x * 3", "one, other", "first", []),
+        ("x * 3", "one, *others", "(first + second)", []),
+        ("x > 0", "one, other", "(first * second)", []),
+        ("x * 3", "one, other", "(first + second.detach())", []),
+    ],
+)
+def test_the_gradient_of_one_of_two_results(
+    other: str, arguments: str, loss: str, found: list[tuple[str, str]]
+) -> None:
+    assert reported("GRD810", TWO_RESULTS.format(other=other, arguments=arguments, loss=loss)) == found
