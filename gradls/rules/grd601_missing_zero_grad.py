@@ -22,9 +22,9 @@ from gradls.rules.training_order import (
     is_on_the_way,
     is_vague_optimizer,
     loops_of,
+    optimizer_in,
     order_of,
     outermost,
-    receiver_of,
     rounds_of,
 )
 from gradls.rules.unknown_networks import leftovers
@@ -187,14 +187,14 @@ class MissingZeroGrad(Rule):
 
     def _report(self, facts: Facts, order: Order, step: Moment, backward: Event, tensors: frozenset[Tensor]) -> Finding:
         event = step.event
-        written = receiver_of(event.at.node)
+        written = optimizer_in(event)
         name = facts.segment(written) if written is not None else "optimizer"
         who = owners(tensor for tensor in event.parameters if tensor in tensors)
         alone = not event.escaped and bool(tensors & event.trained)
         message = (
             f"{'' if alone else 'unless other code does, nothing clears '}the gradients of {who}"
-            f"{' are never cleared' if alone else ''} from one `{name}.step()` to the next, and `backward()` adds to "
-            f"them; call `{name}.zero_grad()` in each round"
+            f"{' are never cleared' if alone else ''} from one {code(facts, event.at.node)} to the next, and "
+            f"`backward()` adds to them; call `{name}.zero_grad()` in each round"
         )
         story = [Step(place(backward.at), "this adds to the gradients of the last round")]
         made = order.made.get(event.value) if isinstance(event.value, Instance) else None
@@ -216,7 +216,7 @@ class MissingZeroGrad(Rule):
         return self.finding(place(backward.at), message, [Step(place(step.at), "it is called from here")], fixes)
 
     def _report_other(self, facts: Facts, step: Event, left: Event, taken: Event, own: Event, who: str) -> Finding:
-        written = receiver_of(step.at.node)
+        written = optimizer_in(step)
         name = facts.segment(written) if written is not None else "optimizer"
         read = taken.kind == "grad-read"
         what = code(facts, taken.at.node)
@@ -284,7 +284,7 @@ class MissingZeroGrad(Rule):
                 continue  # What lies between may clear them, which its own file says.
             if is_cleared_in_round(facts, order, moment, backward):
                 continue
-            written = receiver_of(event.at.node)
+            written = optimizer_in(event)
             name = facts.segment(written) if written is not None else "optimizer"
             message = (
                 f"{if_it_is_one(event, name)}nothing clears the gradients that `{name}` applies from one round to the "
@@ -312,7 +312,7 @@ class MissingZeroGrad(Rule):
             if is_cleared_anywhere(facts, order, moment):
                 continue
             seen.add(function.node)
-            written = receiver_of(event.at.node)
+            written = optimizer_in(event)
             name = facts.segment(written) if written is not None else "optimizer"
             message = (
                 f"{if_it_is_one(event, name)}each call of `{function.name}` adds its gradients to those of the last, "
@@ -371,7 +371,7 @@ def _summed(mine: list[Moment]) -> tuple[Moment, Moment] | None:
 def _step_before(steps: list[Moment], now: Moment) -> Moment | None:
     """The last one of an optimizer's earlier steps. Where a loop chooses it, as in `for k in ks: optimizers[k].step()`,
     each of its rounds may step another one: the last one in an earlier round of the loops around that."""
-    receiver = receiver_of(now.event.at.node)
+    receiver = optimizer_in(now.event)
     names = {node.id for node in ast.walk(receiver) if isinstance(node, ast.Name)} if receiver is not None else set()
     choosing = [one.loop for one in rounds_of(now.event.path) if names & _targets(getattr(one.loop, "statement", None))]
     if not choosing:

@@ -320,11 +320,10 @@ class ClearedBeforeStep(Rule):
         return self.finding(place(clear.at), message, story, (), None if is_certain else Severity.INFORMATION)
 
     def _report_parts(self, facts: Facts, clear: Event, backward: Event, step: Event) -> Finding:
-        written = receiver_of(step.at.node)
-        name = facts.segment(written) if written is not None else "optimizer"
-        when = f"runs in every round, and `{name}.step()` only in some"
+        stepped = code(facts, step.at.node)
+        when = f"runs in every round, and {stepped} only in some"
         if not is_on_the_way(clear.path, backward.path):
-            when = f"comes before {code(facts, backward.at.node)} in the very rounds that end in `{name}.step()`"
+            when = f"comes before {code(facts, backward.at.node)} in the very rounds that end in {stepped}"
         message = (
             f"{code(facts, clear.at.node)} {when}: what the rounds in between computed is thrown away. If they are to "
             "add up, clear only after a step"

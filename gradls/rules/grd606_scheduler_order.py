@@ -10,7 +10,14 @@ from gradls.flow.values import Choice, Class, Instance, Unknown, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.statement_fixes import moved, put
-from gradls.rules.training_order import is_on_the_way, is_vague_optimizer, loops_of, outermost, receiver_of
+from gradls.rules.training_order import (
+    is_on_the_way,
+    is_vague_optimizer,
+    loops_of,
+    optimizer_in,
+    outermost,
+    receiver_of,
+)
 from gradls.rules.words import code, place
 
 
@@ -178,14 +185,14 @@ class SchedulerOrder(Rule):
                 continue
             if not loops_of(later.path) or not loops_of(event.path) <= loops_of(later.path):
                 continue
-            schedule, optimizer = receiver_of(event.at.node), receiver_of(later.at.node)
+            schedule, optimizer = receiver_of(event.at.node), optimizer_in(later)
             if schedule is None or optimizer is None or event.at.source is not facts.source:
                 continue
             name, stepped = facts.segment(schedule), facts.segment(optimizer)
             message = (
                 f"if `{name}` is a schedule of PyTorch for `{stepped}`, and nothing has stepped that before, its step "
                 f"comes before the first of the optimizer, and the first rate is skipped: call it after "
-                f"`{stepped}.step()`"
+                f"{code(facts, later.at.node)}"
             )
             story = [Step(place(later.at), "the optimizer steps for the first time here")]
             fixes = moved(facts, event, later, behind=True) if loops_of(event.path) else []

@@ -320,7 +320,7 @@ def _is_told(facts: Facts, held: frozenset[Tensor]) -> bool:
 
 def _is_elsewhere(facts: Facts, lost: Lost) -> bool:
     cut = lost.cut.cut
-    if cut is None or cut.kind != "no_grad":
+    if cut is None or cut.kind != "no_grad" or lost.why == "raises":
         return False
     return facts.function(cut.at.node) is not facts.function(lost.backward.at.node)
 

@@ -112,7 +112,10 @@ class LostGradientRule(Rule):
             )
         else:
             message = f"{what}: this term of the loss is a constant and trains nothing"
-        story = [*origin(lost.cut), *(Step(place(other.cut.at), "cut here too") for other in lost.others if other.cut)]
+        # One block may cut off several values.
+        too = dict.fromkeys(place(other.cut.at) for other in lost.others if other.cut)
+        too.pop(place(cut.at), None)
+        story = [*origin(lost.cut), *(Step(at, "cut here too") for at in too)]
         if lost.why in ("term", "constant"):
             story += _term(lost)
         in_forward = Step(place(lost.backward.at), "this is what it returns")

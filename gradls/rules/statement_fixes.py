@@ -9,7 +9,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Value
 from gradls.rules import edits
 from gradls.rules.finding import Fix, Place, Safety, TextEdit
-from gradls.rules.training_order import receiver_of
+from gradls.rules.training_order import optimizer_in, receiver_of
 from gradls.syntax.source import Source
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
@@ -42,7 +42,7 @@ def name_of(facts: Facts, value: Value | None, at: Place) -> str | None:
     function = facts.function(at.node)
     for event in facts.of(*_NAMING):
         if event.value is value and event.at.source is at.source and facts.function(event.at.node) is function:
-            written = receiver_of(event.at.node)
+            written = optimizer_in(event) if event.kind == "step" else receiver_of(event.at.node)
             if isinstance(written, (ast.Name, ast.Attribute)):
                 return at.source.segment(written)
     for event in facts.of("optimizer-made", "scheduler-made", "scaler-made"):

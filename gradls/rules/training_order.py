@@ -349,6 +349,16 @@ def receiver_of(node: ast.AST) -> ast.expr | None:
     return None
 
 
+def optimizer_in(step: Event) -> ast.expr | None:
+    """How the call that steps or clears an optimizer writes that: a gradient scaler is given it."""
+    node = step.at.node
+    if step.kind in ("step", "scaler-step") and step.info.get("closure") is None and isinstance(node, ast.Call):
+        given = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "optimizer")]
+        if given and getattr(node.func, "attr", "") == "step":
+            return given[0]
+    return receiver_of(node)
+
+
 def outermost(event: Event) -> Function | None:
     """The function that nobody in the file calls, in which something happens; None if there is none."""
     functions = [function for _, function in event.callers()] if event.alone else []
