@@ -109,7 +109,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
             elif leaves and _is_loss(event) and _may_cost_a_term(cut, reached_nodes):
                 never_meant = _is_never_meant(cut)
                 if never_meant not in dead:
-                    dead[never_meant] = _behind_dead_terms(root, never_meant)
+                    dead[never_meant] = _behind_dead_terms(root, never_meant, never)
                 detached = cut.cut is not None and cut.cut.kind in _DETACHED
                 if cut not in dead[never_meant] and not (detached and cut in _dead_elements(root, event.reached)):
                     continue
@@ -388,6 +388,12 @@ def _cuts_before_layers(loss: Node) -> Iterator[Node]:
             seen.update(todo)
 
 
-def _behind_dead_terms(root: Node, settings: bool) -> set[Node]:
-    """The cuts because of which whole terms of `root` are constant."""
-    return {cut for term in dead_terms(root, settings) for cut in frontier(term)}
+def _behind_dead_terms(root: Node, settings: bool, never: set[Tensor]) -> set[Node]:
+    """The cuts because of which whole terms of `root` are constant. A term that was to train what nothing trains is
+    one because of the cut from that: the others in it may be weights."""
+    found: set[Node] = set()
+    for term in dead_terms(root, settings):
+        cuts = frontier(term)
+        if len(cuts) < 2 or never.isdisjoint(leaf for cut in cuts for leaf in lost_leaves(cut)):
+            found.update(cuts)
+    return found

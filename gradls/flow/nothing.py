@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from gradls.flow.arguments import Call
 from gradls.flow.hierarchy import find_in_class, is_module
 from gradls.flow.values import NONE, Bound, Class, Function, Instance, Mapping, Nothing, Sequence, Tensor, Value
 
@@ -109,7 +110,22 @@ def note_arguments(run: Run, node: ast.AST, op: Op, bound: dict[str, Value]) -> 
     if Nothing in map(type, bound.values()):
         for name, word in zip(op.params, op.types, strict=False):
             if word in ("tensor", "tensors"):
-                note_use(run, node, bound.get(name), "an operation is given it")
+                value = bound.get(name)
+                note_use(run, node, value, "an operation is given it")
+                if isinstance(value, Nothing):
+                    bound[name] = run.unknown("argument", name)
+
+
+def as_if_given(run: Run, call: Call) -> Call:
+    """A call in which something unknown stands for what is None: that it raises is told once."""
+    if Nothing not in map(type, call.values):
+        return call
+    args = [run.unknown("argument") if isinstance(value, Nothing) else value for value in call.args]
+    named = {
+        name: run.unknown("argument", name) if isinstance(value, Nothing) else value
+        for name, value in call.kwargs.items()
+    }
+    return Call(call.node, args, named, call.unsure)
 
 
 CLOSURE = "the optimizer takes the loss from its closure"

@@ -14,6 +14,7 @@ from gradls.flow import dropout, dtypes, nothing, ranges, shapes, steep, truth, 
 from gradls.flow.arguments import Call
 from gradls.flow.contents import host_history, is_plain, opaque, requires_grad_in, tensors_in
 from gradls.flow.graph import At, Cut, Edge, Node, Saved, edge, saved
+from gradls.flow.numbers_first import reordered
 from gradls.flow.paths import Path
 from gradls.flow.second_order import about_edges, is_constant
 from gradls.flow.values import NONE, OVERWRITTEN, Choice, Class, Host, Instance, Sequence, Tensor, Unknown, Value
@@ -117,8 +118,10 @@ def kind(value: Value) -> str:
     return "unknown"
 
 
-def bind(run: Run, op: Op, args: Iterable[Value], kwargs: dict[str, Value]) -> dict[str, Value]:
+def bind(run: Run, op: Op, args: list[Value], kwargs: dict[str, Value]) -> dict[str, Value]:
     """The arguments of an operation by parameter; those that it takes any number of, as a sequence."""
+    if len(args) > 2:
+        args, kwargs = reordered(op.name, args, kwargs)
     if not op.variadic:
         bound = dict(zip(op.params, args, strict=False))
     else:

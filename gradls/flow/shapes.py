@@ -21,6 +21,10 @@ def of_result(op: Op, bound: dict[str, Value]) -> Shape | None:
     if op.name in ("movedim", "moveaxis"):
         return None
     if op.shape == "same":
+        if op.name in ("clamp", "clip") and not op.inplace:
+            return broadcast(
+                [value for value in (first, bound.get("min"), bound.get("max")) if isinstance(value, Tensor)]
+            )
         return shape
     if op.shape == "broadcast":
         return broadcast([value for value in bound.values() if not _is_option(value)])

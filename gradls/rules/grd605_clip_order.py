@@ -187,6 +187,8 @@ class ClipOrder(Rule):
             if used_up is not None:
                 yield self._of_nothing(facts, used_up.event)
             elif all(clip.is_useless for clip in found):
+                if _is_of_evaluation(found[-1], clips.values()):
+                    continue
                 # What stands before it tells most in the last round, when the loop has come around.
                 yield from self._report(facts, found[-1])
             else:
@@ -355,6 +357,16 @@ def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
         useless = not any(m.kind == "read" for m in order.between(number, end))
     step = next((m for m in near if m.number > number and m.kind == "step"), None)
     return _Clip(event, before, after, useless, guessed, step)
+
+
+def _is_of_evaluation(clip: _Clip, every: Iterable[list[_Clip]]) -> bool:
+    """Does it stand in another loop than the step, and what is stepped is clipped as it should be, elsewhere? It came
+    there with a copy of the loop that trains, and does no harm."""
+    before, held = clip.before, set(clip.event.parameters)
+    if before is None or before.kind != "step" or rounds_of(before.event.path) == rounds_of(clip.event.path):
+        return False
+    others = (other for found in every for other in found if not other.is_useless)
+    return any(not held.isdisjoint(other.event.parameters) for other in others)
 
 
 def _trainers_backward(order: Order, clip: _Clip) -> Event | None:

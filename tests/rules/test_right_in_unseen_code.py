@@ -95,3 +95,97 @@ def test_volatile_that_is_handed_on_is_told_where_that_is_done() -> None:
     wrap(torch.ones(3), volatile=True)
     """
     assert reported("GRD902", program) == [("warning", "Variable(*args, **kwargs)")]
+
+
+def test_numbers_between_tensors_are_numbers() -> None:
+    check_right("""
+import torch
+
+weight = torch.rand(3, 3, requires_grad=True)
+eye, total = torch.eye(3), torch.zeros(3, 3)
+torch.addcmul(total, 1, eye, weight).sum().backward()
+torch.add(total, 2, weight).sum().backward()
+torch.addmm(1, total, 1, eye, weight).sum().backward()
+total.addcdiv(0.5, weight, eye + 1).sum().backward()
+total.clone().add_(2, weight).sum().backward()
+total.clone().addmm_(0.5, 2, eye, weight).sum().backward()
+""")
+
+
+def test_a_number_and_a_row_make_a_row() -> None:
+    check_right("""
+import torch
+
+one, row = torch.tensor(1.0), torch.ones(3)
+results = [
+    torch.max(one, row),
+    torch.min(one, row),
+    torch.clamp(one, row),
+    torch.div(one, row, rounding_mode="floor"),
+    torch.lerp(one, row, row),
+    torch.logaddexp2(one, row),
+    torch.tensor(True) & (row > 0),
+    torch.tensor(1) << torch.arange(3),
+]
+assert [result[:2].shape for result in results] == [(2,)] * 8
+""")
+
+
+def test_what_is_computed_of_none_is_told_once() -> None:
+    program = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 3)
+
+        def forward(self, x):
+            self.layer(x)
+
+    net = Net()
+    loss = nn.MSELoss()(net(torch.randn(2, 3)), torch.randn(2, 3))
+    loss.backward()
+    """
+    assert reported("GRD615", program)
+    assert not reported("GRD110", program)
+
+
+def test_clipping_that_was_copied_into_a_loop_that_evaluates() -> None:
+    program = """
+    net = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for epoch in range(3):
+        for _ in range(4):
+            optimizer.zero_grad()
+            net(torch.randn(2, 3)).pow(2).mean().backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+        for _ in range(2):
+            with torch.no_grad():
+                net(torch.randn(2, 3)).pow(2).mean()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+    """
+    assert not reported("GRD605", program)
+    alone = program.replace(
+        "            nn.utils.clip_grad_norm_(net.parameters(), 1.0)\n            optimizer", "            optimizer"
+    )
+    assert reported("GRD605", alone)
+
+
+def test_a_target_beside_what_should_have_had_a_gradient() -> None:
+    program = """
+    policy, critic = nn.Linear(3, 2), nn.Linear(3, 1)
+    optimizer = torch.optim.SGD([*policy.parameters(), *critic.parameters()], lr=0.1)
+    for _ in range(3):
+        x, y, reward = torch.randn(8, 3), torch.randn(8, 3), torch.randn(8)
+        {switch}
+            chosen = policy(x).log_softmax(1)[:, 0]
+        with torch.no_grad():
+            target = reward + 0.9 * critic(y).squeeze(1)
+        value = critic(x).squeeze(1)
+        loss = (-chosen * (target - value.detach())).mean() + (value - target).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    """
+    assert len(reported("GRD106", program.replace("{switch}", "with torch.no_grad():"))) == 1
+    assert not reported("GRD106", program.replace("{switch}", "if True:"))

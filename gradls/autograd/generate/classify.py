@@ -17,6 +17,13 @@ SHAPES = {
 }  # fmt: skip
 """Shapes that typical samples do not tell."""
 
+BROADCASTING = frozenset((
+    "div", "divide", "max", "min", "lerp", "logaddexp2", "bitwise_and", "bitwise_or", "bitwise_xor",
+    "bitwise_left_shift", "bitwise_right_shift", "__and__", "__or__", "__xor__", "__lshift__", "__rshift__",
+    "__rand__", "__ror__", "__rxor__", "__rlshift__", "__rrshift__",
+))  # fmt: skip
+"""Operations on two tensors that fit each other, of which typical samples have the same shape."""
+
 FACTORY_DTYPES = {
     "randint": "int", "randperm": "int", "tril_indices": "int", "triu_indices": "int", "arange": "data",
     "range": "data", "full": "data", "scalar_tensor": "data",
@@ -95,6 +102,8 @@ def shape_word(facts: Facts, seen: Sequence[Observation]) -> str:
         return "index"
     if facts.name in SHAPES:
         return SHAPES[facts.name]
+    if facts.name in BROADCASTING and facts.signature.types.count("tensor") > 1:
+        return "broadcast"
     words = {each.shape for each in seen} - {""}
     if "dim" in params and "keepdim" in params:
         whole = facts.signature.defaults.get("dim", "") is None

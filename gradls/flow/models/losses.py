@@ -25,6 +25,8 @@ def apply_loss(run: Run, spec: LossSpec, criterion: Instance | None, call: Call)
     bound = dict(zip(names, call.args, strict=False)) | {k: v for k, v in call.kwargs.items() if k in names}
     for name in names:
         nothing.note_use(run, call.node, bound.get(name), "the loss is computed of it")
+    call = nothing.as_if_given(run, call)
+    bound = dict(zip(names, call.args, strict=False)) | {k: v for k, v in call.kwargs.items() if k in names}
     options = dict(criterion.data.get("options", {})) if criterion is not None else {}
     op = find_op(spec.function) if spec.function else None
     positional = dict(zip(op.params if op is not None else (), call.args, strict=False)) if criterion is None else {}
