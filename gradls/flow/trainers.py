@@ -108,8 +108,30 @@ def train(run: Run, cls: Class, method: Function, receiver: Value, given: Callab
             if event.kind == "no-loss":
                 event.info["optimizes"] = True
     is_manual = made is not None and bool(made.optimizers) and _is_automatic(cls, receiver) is False
+    if trainer == "Lightning" and _is_automatic(cls, receiver) is True:
+        _check_own_step(run, cls)
     if is_manual and not any(event.kind in _TRAINING for event in run.events[start:]):
         run.event("no-backward", method.node)
+
+
+def _check_own_step(run: Run, cls: Class) -> None:
+    """Write down an `optimizer_step` that calls `optimizer.step()` without the closure that it is given: that would run
+    `training_step` and backward. In early releases, where there was one argument more, the trainer did so itself."""
+    method, _ = find_in_class(cls, "optimizer_step")
+    if not isinstance(method, Function) or not isinstance(method.node, ast.FunctionDef) or method.decorated:
+        return
+    given = method.node.args
+    names = [argument.arg for argument in given.args]
+    if len(names) != 5 or given.vararg is not None or given.kwarg is not None or given.kwonlyargs:
+        return
+    parts = list(walk(method.node))
+    if any(isinstance(part, ast.Name) and part.id in (names[4], "super", "locals") for part in parts):
+        return
+    for part in parts:
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "step":
+            owner = part.func.value
+            if isinstance(owner, ast.Name) and owner.id == names[3] and not part.args and not part.keywords:
+                run.event("closure-left-out", part, closure=names[4])
 
 
 def _round(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradls.flow.facts import Facts
+from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
 from gradls.flow.lost import ADDITIVE, SCALING, Lost, dead_terms, lost_gradients
 from gradls.flow.operations import NUMBERS_IN
-from gradls.flow.reach import walk
+from gradls.flow.reach import frontier, lost_leaves, walk
 from gradls.flow.sources import is_call
 from gradls.flow.unknown_modules import asks_to_train
 from gradls.rules.unknown_networks import network_of, root_of
@@ -41,6 +41,20 @@ def _all(facts: Facts) -> Iterator[Lost]:
             if any(_is_trained(node) for node in walk(cut, follow="all")):
                 told.add(cut)
                 yield Lost(cut, event, (), "constant")
+        yield from _switched_off(event, root, told)
+
+
+def _switched_off(event: Event, root: Node, told: set[Node]) -> Iterator[Lost]:
+    """The terms that are computed with gradients switched off, of parameters that the same loss trains otherwise."""
+    trained = set(event.info.get("reached") or ())
+    for term in dead_terms(root) if trained else ():
+        cuts = frontier(term)
+        if not cuts or not all(cut.cut is not None and cut.cut.kind == "no_grad" and cut.cut.certain for cut in cuts):
+            continue
+        leaves = tuple(leaf for cut in cuts for leaf in lost_leaves(cut) if leaf in trained and leaf.is_parameter)
+        if leaves and told.isdisjoint(cuts):
+            told.update(cuts)
+            yield Lost(cuts[0], event, tuple(dict.fromkeys(leaves)), "constant", tuple(cuts[1:]))
 
 
 def _numbers(root: Node) -> Iterator[Node]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from gradls.flow.facts import Event, Facts
 from gradls.flow.reach import walk
 from gradls.flow.values import Host, Tensor, Unknown, Value
+from gradls.rules.accumulate_blocks import accumulate_blocks, clears_of_models
 from gradls.rules.early_steps import early_steps
 from gradls.rules.filled_gradients import since_filled
-from gradls.rules.finding import Finding, Fix, Severity, Step
+from gradls.rules.finding import Finding, Fix, Place, Severity, Step
 from gradls.rules.late_steps import late_steps
 from gradls.rules.rule import Rule
 from gradls.rules.statement_fixes import cleared_behind, deleted, moved
@@ -41,8 +42,9 @@ class ClearedBeforeStep(Rule):
     that clears and computes gradients in each of its rounds, with the step behind it. A backward of which another
     function clears everything, and then another one before the step: what computes an attack for itself, say. As
     information: the same within one function, in each round of a loop; a loop that steps in every so many rounds, or
-    divides its loss to add up several batches and steps now and then, and clears the gradients in every round; a step
-    behind `zero_grad()` and before the backward of a loss that was there.
+    divides its loss to add up several batches and steps now and then, and clears the gradients in every round; the
+    `zero_grad()` of a model in a block of `accelerator.accumulate`; a step behind `zero_grad()` and before the backward
+    of a loss that was there.
 
     ## Why it matters
     The step sees no gradient and changes nothing. In the second case only the last batch before each step counts.
@@ -136,6 +138,7 @@ class ClearedBeforeStep(Rule):
             for step in own:
                 yield from self._of_last_backward(facts, held, order, step)
         yield from self._of_parts(facts, order)
+        yield from self._of_blocks(facts)
         for late in {late.step.at.node: late for late in late_steps(facts, order)}.values():
             yield self._report_inner(facts, *late)
         yield from self._of_terms(facts, order)
@@ -146,6 +149,24 @@ class ClearedBeforeStep(Rule):
         for early in {early.step.at.node: early for early in early_steps(facts, order)}.values():
             if early.clear.at.node not in told:
                 yield self._report_last(facts, *early, severity=Severity.INFORMATION)
+
+    def _of_blocks(self, facts: Facts) -> Iterator[Finding]:
+        """Gradients of a model that are cleared in each round of those that accelerate makes one step of."""
+        for block in accumulate_blocks(facts):
+            for call in clears_of_models(facts, block):
+                assert isinstance(call.func, ast.Attribute)
+                rounds = f"one of {block.rounds} rounds" if block.rounds else "the last round, if several are one step"
+                message = (
+                    f"the optimizer that `{block.accelerator}` has prepared steps in {rounds}, and "
+                    f"{code(facts, call)} clears what each has added: call `zero_grad()` of that optimizer, which waits"
+                )
+                source = facts.source_of(call)
+                story = [
+                    Step(
+                        Place(source, block.node.items[0].context_expr), "the gradients of these rounds were to add up"
+                    )
+                ]
+                yield self.finding(Place(source, call), message, story, (), Severity.INFORMATION)
 
     def _of_step(self, facts: Facts, held: frozenset[Tensor], before: list[Moment], step: Moment) -> Iterator[Finding]:
         """`before` are the backwards and clears before a step, as far as what they fill may still be there."""

@@ -22,7 +22,8 @@ class ReboundParameter(Rule):
     ## What it finds
     `p = p - lr * p.grad` in a loop, where `p` is the variable of the loop or another name for a leaf that requires
     grad. Outside of loops, as information, the same for a leaf that a list or an optimizer has too. Whatever a loop
-    over parameters assigns to its own variable and does not use: `target = tau * source + (1 - tau) * target`.
+    over parameters assigns to its own variable and does not use: `target = tau * source + (1 - tau) * target`. And a
+    name for a gradient that gets another value, which nothing reads: `gradient = p.grad; gradient = gradient * mask`.
 
     ## Why it matters
     The assignment changes what the name means, not the tensor. The model, the list or the optimizer that holds the
@@ -58,6 +59,17 @@ class ReboundParameter(Rule):
     for mean, parameter in zip(average.parameters(), online.parameters()):
         mean = 0.9 * mean.data + 0.1 * parameter.data
     assert torch.equal(average.weight, before)
+    ```
+
+    ```python
+    import torch
+
+    weight, mask = torch.ones(2, requires_grad=True), torch.tensor([1.0, 0.0])
+    weight.sum().backward()
+    for parameter in [weight]:
+        gradient = parameter.grad
+        gradient = gradient * mask
+    assert weight.grad[1] == 1
     ```
 
     ## Use instead
@@ -123,6 +135,9 @@ class ReboundParameter(Rule):
             if not isinstance(event.value, Tensor):
                 continue
             old = event.old
+            if gradient_of(old) is not None and old.requires_grad is False and _is_lost(facts, event.at.node):
+                yield self._report_gradient(facts, event)
+                continue
             is_held = _is_data_of_parameter(old) or (old.is_parameter and old.leaf is True and old.node.leaf is old)
             if is_held and _is_never_read(facts, event.at.node):
                 yield self._report_unused(facts, event, old)
@@ -158,6 +173,15 @@ class ReboundParameter(Rule):
         severity = None if loops_of(event.path) else Severity.INFORMATION
         clears = any(m.kind == "clear" and (m.tensors is None or old in m.tensors) for m in order_of(facts).moments)
         return self.finding(place(event.at), message, story, _written_in_place(facts, event, not clears), severity)
+
+    def _report_gradient(self, facts: Facts, event: Event) -> Finding:
+        name = facts.segment(event.at.node)
+        what = code(facts, facts.statement(event.at.node) or event.at.node)
+        message = (
+            f"{what} only changes what `{name}` means, and nothing reads it afterwards: the gradient stays as it was; "
+            f"write into it instead: `{name}.copy_(...)`"
+        )
+        return self.finding(place(event.at), message, (), _written_in_place(facts, event, False))
 
     def _report_unused(self, facts: Facts, event: Event, old: Tensor | None) -> Finding:
         name = facts.segment(event.at.node)
@@ -232,6 +256,30 @@ def _is_never_read(facts: Facts, target: ast.AST) -> bool:
             return False
         inner = outer
     return False
+
+
+def _is_lost(facts: Facts, target: ast.AST) -> bool:
+    """Does this give a name another meaning that the same block has bound before, and does nothing read it then?"""
+    statement = facts.statement(target)
+    if not isinstance(target, ast.Name) or not isinstance(statement, ast.Assign):
+        return False
+    outer = facts.parent(statement)
+    block = getattr(outer, "body", None)
+    if not isinstance(block, list) or statement not in block:
+        return False
+    before = block[: block.index(statement)]
+    bound = [number for number, one in enumerate(before) if isinstance(one, ast.Assign) and _binds(one, target.id)]
+    if not bound:
+        return False
+    allowed = {id(node) for part in (*before[bound[-1] :], statement) for node in ast.walk(part)}
+    around = facts.function(statement) or facts.source_of(statement).tree
+    names = (node for node in ast.walk(around) if isinstance(node, ast.Name) and node.id == target.id)
+    return not any(isinstance(node.ctx, ast.Load) and id(node) not in allowed for node in names)
+
+
+def _binds(statement: ast.Assign, name: str) -> bool:
+    target = statement.targets[0]
+    return len(statement.targets) == 1 and isinstance(target, ast.Name) and target.id == name
 
 
 def _names(tree: ast.AST, name: str) -> bool:

@@ -8,8 +8,9 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.lost import Lost, lost_gradients, never_reached
 from gradls.flow.reach import leaves
 from gradls.flow.values import Function, Instance, Tensor, Value
+from gradls.rules import edits
 from gradls.rules.backward_fixes import differentiated
-from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.forgotten_backward import Empty, empty_steps, may_differentiate
 from gradls.rules.frozen_unknown import are_changed
 from gradls.rules.lost_gradient import is_meant
@@ -28,7 +29,8 @@ class StepWithoutGradient(Rule):
     of a model of which only a deep copy was trained. `step()` beside a model that is called, without any `backward()`,
     and of an optimizer that holds nothing but frozen parameters, or copies that were detached from them. And an
     optimizer that calls its closure several times in a step, LBFGS, with one that calls no `backward()`: every time it
-    takes the same gradients for new ones.
+    takes the same gradients for new ones. As an error, an `optimizer_step` of a LightningModule that leaves out the
+    closure, which would compute them.
 
     ## Why it matters
     An optimizer passes over parameters whose `grad` is None. Nothing is learned.
@@ -154,9 +156,21 @@ class StepWithoutGradient(Rule):
         for finding in self._of_known(facts, order):
             told.add(finding.place.node)
             yield finding
+        yield from facts.each(self._of_closures)
         for empty in empty_steps(facts, order):
             if empty.step.at.node not in told:
                 yield self._report_empty(facts, empty)
+
+    def _of_closures(self, facts: Facts) -> Iterator[Finding]:
+        """The step of a LightningModule, without what the trainer gives it to compute the gradients with."""
+        for event in {event.at.node: event for event in facts.of("closure-left-out")}.values():
+            message = (
+                f"{code(facts, event.at.node)} leaves out `{event.closure}`, which calls `training_step` and backward: "
+                "nothing is computed, the step finds no gradients, and Lightning raises"
+            )
+            new = f"closure={event.closure}"
+            fix = Fix(f"Give it {new}", Safety.SUGGESTED, edits.set_keyword(place(event.at), "closure", event.closure))
+            yield self.finding(place(event.at), message, (), [fix], Severity.ERROR)
 
     def _of_known(self, facts: Facts, order: Order) -> Iterator[Finding]:
         for optimizer, made in order.made.items():

@@ -11,17 +11,18 @@ from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step, Ta
 from gradls.rules.rule import Rule
 from gradls.rules.statement_fixes import all_of, put
 from gradls.rules.training_order import receiver_of
-from gradls.rules.words import place
+from gradls.rules.words import code, place
 
 
 class UnusedLoss(Rule):
     """A term of a loss that is computed and goes into no loss.
 
     ## What it finds
-    In a function or loop that calls `backward()`, a single number that requires grad, is bound to a name, and is never
-    used: a penalty or a regularizer that somebody forgot to add. And a loss that each round of a loop assigns without
-    reading what it was, and that is propagated after the loop: one that begins as 0, or that is computed of the round's
-    own data and of nothing that the rounds before have left.
+    In a function or loop that calls `backward()`, or that returns a loss which is propagated, a single number that
+    requires grad, is bound to a name, and is never used: a penalty or a regularizer that somebody forgot to add. One
+    that the next statement replaces, as `loss =+ penalty` does, which adds nothing. And a loss that each round of a
+    loop assigns without reading what it was, and that is propagated after the loop: one that begins as 0, or that is
+    computed of the round's own data and of nothing that the rounds before have left.
 
     ## Why it matters
     It costs time and memory, and trains nothing: in the second case, all but the last.
@@ -52,6 +53,16 @@ class UnusedLoss(Rule):
         loss = model(step).mean()
     loss.backward()
     assert torch.allclose(model.weight.grad, steps[-1].mean(0))  # as if there were one step
+    ```
+
+    ```python
+    import torch
+
+    first, second = torch.ones((), requires_grad=True), torch.ones((), requires_grad=True)
+    loss = torch.square(first)
+    loss =+ torch.square(second)
+    loss.backward()
+    assert first.grad is None
     ```
 
     ## Use instead
@@ -126,12 +137,16 @@ class UnusedLoss(Rule):
             if target is None or target.id.startswith("_"):
                 continue
             if target.id in read:
+                new = _overwritten_by(facts, target)
+                if new is not None and (values := _values(facts, node)) and not _is_differentiated(values, backwards):
+                    yield self._report_replaced(facts, target, new)
+                    continue
                 of_name = of_names.get((_function(facts, target), target.id), ())
                 last = _propagated_after(facts, target, of_name)
                 if last is not None and _values(facts, node):
                     yield self._report_overwritten(facts, target, last)
                 continue
-            backward = _beside(facts, node, places)
+            backward = _beside(facts, node, places) or _of_returned(facts, node, backwards)
             values = _values(facts, node) if backward is not None else []
             if backward is not None and values and not _is_differentiated(values, backwards):
                 yield self._report(facts, target, backward)
@@ -140,6 +155,18 @@ class UnusedLoss(Rule):
         message = f"`{target.id}` has a gradient and is used nowhere: it trains nothing; is it missing from the loss?"
         return self.finding(Place(facts.source_of(target), target), message, [Step(backward, "this goes without it")])
 
+    def _report_replaced(self, facts: Facts, target: ast.Name, new: ast.Assign) -> Finding:
+        """A loss that the next statement to name it replaces, without a look at it."""
+        name, signed = target.id, isinstance(new.value, ast.UnaryOp) and isinstance(new.value.op, ast.UAdd)
+        wrong = "`=+` assigns: write `+=`" if signed else f"is it missing there, as in `{name} = {name} + ...`?"
+        message = f"{code(facts, new)} replaces this `{name}`, which nothing has read: it trains nothing; {wrong}"
+        at = Place(facts.source_of(new), new)
+        value = new.value.operand if isinstance(new.value, ast.UnaryOp) and signed else new.value
+        text = f"{facts.segment(target)} += {facts.segment(value)}"
+        fix = Fix(f"Write `{name} += ...`", Safety.SUGGESTED, edits.replace_statement(at, text))
+        story = [Step(at, "it is replaced here")]
+        return self.finding(Place(facts.source_of(target), target), message, story, [fix])
+
     def _report_overwritten(self, facts: Facts, target: ast.Name, backward: Event) -> Finding:
         message = (
             f"each round of the loop overwrites `{target.id}`, which nothing reads before: only the last one is "
@@ -147,6 +174,38 @@ class UnusedLoss(Rule):
         )
         story = [Step(place(backward.at), "this is after the loop")]
         return self.finding(Place(facts.source_of(target), target), message, story, _summed_up(facts, target))
+
+
+def _overwritten_by(facts: Facts, target: ast.Name) -> ast.Assign | None:
+    """The next statement of the same block that names what is assigned here, if that assigns it anew and reads nothing
+    of it."""
+    statement = facts.statement(target)
+    outer = facts.parent(statement) if statement is not None else None
+    blocks = [getattr(outer, field, None) for field in ("body", "orelse", "finalbody")]
+    block = next((one for one in blocks if isinstance(one, list) and statement in one), [])
+    for later in block[block.index(statement) + 1 :] if block else ():
+        if any(_is_name(part, target.id) for part in ast.walk(later)):
+            if (
+                not isinstance(later, ast.Assign)
+                or len(later.targets) != 1
+                or not _is_name(later.targets[0], target.id)
+            ):
+                return None
+            reads = any(_is_name(part, target.id) for part in ast.walk(later.value))
+            return later if not reads and facts.is_tensor(later.value) else None
+    return None
+
+
+def _of_returned(facts: Facts, node: ast.Call, backwards: list[Event]) -> Place | None:
+    """The backward of a loss that the function around gives, as a whole or as a part of it."""
+    function = _function(facts, node)
+    if function is None or not backwards:
+        return None
+    returned = (event.value for event in facts.of("return") if event.function.node is function)
+    given = {value.node for value in returned if isinstance(value, Tensor) and _is_loss(value)}
+    found = (event for event in backwards if any(part in given for part in walk(event.node)))  # type: ignore[arg-type]
+    backward = next(found, None) if given else None
+    return place(backward.at) if backward is not None else None
 
 
 def _summed_up(facts: Facts, target: ast.Name) -> list[Fix]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Instance, Tensor
 from gradls.rules import edits
+from gradls.rules.accumulate_blocks import accumulate_blocks, plain_backwards
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.statement_fixes import brief, replaced
@@ -21,7 +22,8 @@ class UndividedAccumulation(Rule):
 
     ## What it finds
     A loop that calls `backward()` on a mean in each round, steps SGD and clears the gradients only in some, and divides
-    the loss by nothing. A condition that is the wrong way round, `if number % rounds:`, too.
+    the loss by nothing. A condition that is the wrong way round, `if number % rounds:`, too. As information, a plain
+    `loss.backward()` in a block of `accelerator.accumulate`, where `accelerator.backward(loss)` would divide.
 
     ## Why it matters
     Accumulation stands for one larger batch. The gradient of a mean over four batches is a quarter of the sum that is
@@ -109,6 +111,7 @@ class UndividedAccumulation(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         yield from self._of_conditions(facts)
+        yield from self._of_blocks(facts)
         order = order_of(facts)
         if any(moment.tensors is None for moment in order.moments):
             return
@@ -130,6 +133,26 @@ class UndividedAccumulation(Rule):
             if backward is not None and _is_mean(facts, backward):
                 told.add(step.event.at.node)
                 yield self._report(facts, backward, step.event)
+
+    def _of_blocks(self, facts: Facts) -> Iterator[Finding]:
+        """`loss.backward()` where that of the Accelerator divides the loss."""
+        for block in accumulate_blocks(facts):
+            for backward in {event.at.node: event for event in plain_backwards(facts, block)}.values():
+                call = backward.at.node
+                assert isinstance(call, ast.Call)
+                assert isinstance(call.func, ast.Attribute)
+                rounds = f"{block.rounds} rounds" if block.rounds else "several rounds, if it is told to,"
+                message = (
+                    f"`{block.accelerator}` makes one step of {rounds} and divides the loss in its own `backward`: "
+                    f"{code(facts, call)} adds up the whole gradients"
+                )
+                new = f"{block.accelerator}.backward({facts.segment(call.func.value)})"
+                fix = Fix(f"Write {new}", Safety.SUGGESTED, edits.replace_expression(place(backward.at), new))
+                fixes = [fix] if not call.args and not call.keywords else []
+                story = [
+                    Step(Place(facts.source_of(block.node), block.node.items[0].context_expr), "the rounds add up here")
+                ]
+                yield self.finding(place(backward.at), message, story, fixes, Severity.INFORMATION)
 
     def _of_conditions(self, facts: Facts) -> Iterator[Finding]:
         """`if number % rounds: optimizer.step()`, which leaves out the rounds in which it was to step."""

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At
+from gradls.flow.hierarchy import is_lightning
 from gradls.flow.lost import lost_gradients
 from gradls.flow.reach import frontier
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.flow.values import Bound, Class, Instance, Value
+from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.mode_fixes import as_context, decorated
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
@@ -20,7 +22,8 @@ class GradModeLeftOff(Rule):
 
     ## What it finds
     `torch.set_grad_enabled(False)` as a statement in a function that does not set it back. A generator that yields
-    inside `with torch.no_grad():`, where the loop over it computes something that would have a gradient.
+    inside `with torch.no_grad():`, where the loop over it computes something that would have a gradient. A
+    LightningModule that calls `self.freeze()` for its validation: its trainer takes back the mode, and not the flags.
 
     ## Why it matters
     Other than the context manager, the call changes the mode of the whole thread, and it stays so after the function
@@ -145,6 +148,23 @@ class GradModeLeftOff(Rule):
             yield self._report(facts, event, _spoiled(facts, event))
 
         yield from self._generators(facts)
+        yield from facts.each(self._frozen)
+
+    def _frozen(self, facts: Facts) -> Iterable[Finding]:
+        """`self.freeze()` in a method that a trainer of Lightning calls for validation, between rounds of training."""
+        for node, records in facts.called("freeze"):
+            function, modules = facts.function(node), [_lightning(record[0]) for record in records]
+            classes = [module.cls for module in modules if module is not None]
+            if function is None or not function.name.startswith(_VALIDATING) or not classes:
+                continue
+            texts = [facts.segment(cls.node) for cls in classes if isinstance(cls, Class)]
+            if len(texts) < len(records) or any("unfreeze" in text or "requires_grad" in text for text in texts):
+                continue
+            message = (
+                f"{code(facts, node)} sets `requires_grad` of all parameters to False, and nothing sets it back: no "
+                "gradient is computed after the first validation. Lightning validates without gradients anyway"
+            )
+            yield self.finding(Place(facts.source_of(node), node), message, severity=Severity.WARNING)
 
     def _generators(self, facts: Facts) -> Iterable[Finding]:
         """Generators that leave a mode open for their consumer."""
@@ -201,3 +221,15 @@ def _spoiled(facts: Facts, event: Event) -> Event | None:
             if node.cut is not None and node.cut.at.node is event.at.node and is_on_the_way(event.path, backward.path):
                 return backward
     return None
+
+
+_VALIDATING = ("validation_", "on_validation_")
+"""How the methods begin that Lightning calls for each validation."""
+
+
+def _lightning(function: Value) -> Instance | None:
+    """The LightningModule whose `freeze` is called, if it has none of its own."""
+    if not isinstance(function, Bound) or not isinstance(function.receiver, Instance) or function.function is not None:
+        return None
+    cls = function.receiver.cls
+    return function.receiver if isinstance(cls, Class) and is_lightning(cls) else None

@@ -111,3 +111,49 @@ def test_apex() -> None:
     assert reported("GRD101", program.format(cut="")) == reported("GRD601", program.format(cut="")) == []
     assert reported("GRD101", program.format(cut=".detach()")) == [("error", "model(x).detach()")]
     assert reported("GRD601", program.format(cut="").replace("optimizer.zero_grad()", "pass")) != []
+
+
+ACCUMULATED = IMPORTS + textwrap.dedent("""
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(STEPS, cpu=True)
+    net = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(4, 3), torch.ones(4, 1)))
+    model, optimizer, loader = accelerator.prepare(net, optimizer, loader)
+    once = torch.autograd.grad(F.mse_loss(net(torch.ones(4, 3)), torch.ones(4, 1)), net.weight)[0]
+    for x, y in loader:
+        with accelerator.accumulate(model):
+            loss = F.mse_loss(model(x), y)
+            BACKWARD
+            if accelerator.sync_gradients:
+                summed = net.weight.grad.clone()
+            optimizer.step()
+            CLEAR
+""")
+FOUR, PLAIN, DIVIDING, OF_MODEL, OF_OPTIMIZER = (
+    "gradient_accumulation_steps=4", "loss.backward()", "accelerator.backward(loss)", "model.zero_grad()",
+    "optimizer.zero_grad()",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("steps", "backward", "clear", "factor", "found"),
+    [
+        (FOUR, DIVIDING, OF_OPTIMIZER, 1, []),
+        (FOUR, PLAIN, OF_OPTIMIZER, 4, [("GRD620", PLAIN)]),
+        (FOUR, "(loss / 4).backward()", OF_OPTIMIZER, 1, []),
+        (FOUR, DIVIDING, OF_MODEL, 0.25, [("GRD602", OF_MODEL)]),
+        (FOUR, DIVIDING, "if accelerator.sync_gradients: model.zero_grad()", 1, []),
+        ("gradient_accumulation_steps=1", PLAIN, OF_MODEL, None, []),
+        ("mixed_precision='no'", PLAIN, OF_MODEL, None, []),
+    ],
+)
+def test_rounds_that_are_one_step(
+    steps: str, backward: str, clear: str, factor: float | None, found: list[tuple[str, str]]
+) -> None:
+    text = ACCUMULATED.replace("STEPS", steps).replace("BACKWARD", backward).replace("CLEAR", clear)
+    told = [(code, blamed) for code in ("GRD602", "GRD620") for _, blamed in reported(code, text.removeprefix(IMPORTS))]
+    assert told == found
+    if factor is not None:
+        check_right(f"{text}\nassert torch.allclose(summed, {factor} * once)\n")

@@ -118,3 +118,85 @@ def test_the_gradient_of_one_of_two_results(
     other: str, arguments: str, loss: str, found: list[tuple[str, str]]
 ) -> None:
     assert reported("GRD810", TWO_RESULTS.format(other=other, arguments=arguments, loss=loss)) == found
+
+
+REBOUND = """
+model = nn.Linear(3, 1)
+model(torch.ones(2, 3)).sum().backward()
+for parameter in model.parameters():
+    gradient = parameter.grad.data
+    gradient = gradient * 0.5
+    {use}
+"""
+
+
+@pytest.mark.parametrize(
+    ("use", "count"),
+    [("pass", 1), ("parameter.grad = gradient", 0), ("print(gradient.norm())", 0), ("parameter.data -= gradient", 0)],
+)
+def test_names_for_gradients(use: str, count: int) -> None:
+    found = reported("GRD608", REBOUND.format(use=use))
+    assert found == [("warning", "gradient")] * count
+
+
+LOSS_OF_TWO = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(3, 2), nn.Linear(3, 2)
+
+    def forward(self, x, y):
+        loss = F.cross_entropy(self.one(x), y)
+        {second}
+        return loss
+
+
+net = Net()
+net(torch.randn(4, 3), torch.zeros(4, dtype=torch.long)).backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("second", "found"),
+    [
+        ("loss = + F.cross_entropy(self.two(x), y)", ["loss"]),
+        ("loss = F.cross_entropy(self.two(x), y)", ["loss"]),
+        ("loss = loss + F.cross_entropy(self.two(x), y)", []),
+        ("loss += F.cross_entropy(self.two(x), y)", []),
+        ("print(loss); loss = F.cross_entropy(self.two(x), y)", []),
+        ("if x.size(0) > 3: loss = F.cross_entropy(self.two(x), y)", []),
+        ("other = F.cross_entropy(self.two(x), y)", ["other"]),
+        ("other = F.cross_entropy(self.two(x), y); loss = loss + other", []),
+        ("self.other = F.cross_entropy(self.two(x), y)", []),
+    ],
+)
+def test_losses_that_a_function_leaves_behind(second: str, found: list[str]) -> None:
+    assert [text for _, text in reported("GRD614", LOSS_OF_TWO.format(second=second))] == found
+
+
+SWITCHED_OFF = """
+net = nn.Linear(3, 4)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+logits = net(torch.randn(5, 3))
+{block}:
+    p = logits.softmax(-1)
+    entropy = -(p * p.log()).sum(-1).mean()
+loss = F.cross_entropy(logits, torch.zeros(5, dtype=torch.long)) {use}
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("block", "use", "count"),
+    [
+        ("with torch.no_grad()", "- 0.01 * entropy", 1),
+        ("if True", "- 0.01 * entropy", 0),
+        ("with torch.no_grad()", "", 0),
+        ("with torch.no_grad()", "* entropy", 0),
+    ],
+)
+def test_a_term_that_is_computed_without_gradients(block: str, use: str, count: int) -> None:
+    found = reported("GRD106", SWITCHED_OFF.format(block=block, use=use))
+    assert found == [("information", "torch.no_grad()")] * count

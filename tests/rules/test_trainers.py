@@ -298,3 +298,58 @@ trainer.run(torch.randn(4, 8, 3), max_epochs=2)
 )
 def test_what_handlers_have(handler: str, found: int) -> None:
     assert len(reported("GRD613", HANDLERS.format(handler=handler))) == found
+
+
+STEPPED = IMPORTS + textwrap.dedent("""
+    import lightning
+
+    class Model(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Linear(3, 1)
+            self.seen = 0
+
+        def training_step(self, batch, index):
+            self.seen += 1
+            return self.net(batch[0]).sum()
+
+        def validation_step(self, batch, index):
+            VALIDATE
+            return self.net(batch[0]).sum()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+        def optimizer_step(self, epoch, index, optimizer, closure=None):
+            STEP
+
+
+    model = Model()
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(2, 3)), batch_size=2)
+    quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
+    trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", num_sanity_val_steps=0, **quiet)
+    trainer.fit(model, loader, loader)
+""")
+
+
+@pytest.mark.parametrize(
+    ("step", "validate", "seen", "frozen", "found"),
+    [
+        ("optimizer.step(closure=closure)", "pass", 1, False, []),
+        ("optimizer.step()", "pass", None, False, [("error", "optimizer.step()")]),
+        ("super().optimizer_step(epoch, index, optimizer, closure)", "pass", 1, False, []),
+        ("closure(); optimizer.step()", "pass", 1, False, []),
+        ("optimizer.step(closure)", "self.freeze()", 1, True, [("warning", "self.freeze()")]),
+        ("optimizer.step(closure)", "self.freeze(); self.unfreeze()", 1, False, []),
+        ("optimizer.step(closure)", "self.eval()", 1, False, []),
+    ],
+)
+def test_steps_and_validation_of_a_lightning_module(
+    step: str, validate: str, seen: int | None, frozen: bool, found: list[tuple[str, str]]
+) -> None:
+    text = STEPPED.replace("STEP", step).replace("VALIDATE", validate)
+    assert [one for code in ("GRD611", "GRD704") for one in reported(code, text.removeprefix(IMPORTS))] == found
+    asserted = f"\nassert model.seen == {seen} and model.net.weight.requires_grad is {not frozen}\n"
+    raises = "  # raises MisconfigurationException: The closure hasn't been executed"
+    outcome = programs.check(text.rstrip() + (raises if seen is None else asserted))
+    assert (outcome.error is None) is (seen is not None)

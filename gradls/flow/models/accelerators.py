@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 ACCELERATOR = "accelerate.Accelerator"
 FABRIC = "lightning.Fabric"
+STEPS = "gradient_accumulation_steps"
 _BLOCK = "contextlib.nullcontext"
 
 
 @function(ACCELERATOR, "accelerate.accelerator.Accelerator")
 def accelerator(run: Run, path: str, call: Call) -> Value:
-    return Instance(run.state, run.lib(ACCELERATOR), run.at(call.node))
+    made = Instance(run.state, run.lib(ACCELERATOR), run.at(call.node))
+    made.data[STEPS] = run.unknown("argument", STEPS) if call.unsure else call.kwargs.get(STEPS)
+    return made
 
 
 @function(FABRIC, "lightning.fabric.Fabric", "lightning.fabric.fabric.Fabric", "lightning_fabric.Fabric")
