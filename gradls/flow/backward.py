@@ -297,6 +297,8 @@ def gradient_of(run: Run, tensor: Tensor, at: ast.AST | None, create: bool | Non
         "grad", at, requires_grad=False if create is False else None, dtype=tensor.dtype, shape=tensor.shape
     )
     if create is not False:
+        # What it depends on, through the graph that was kept, is not followed.
+        gradient.node.kind = "opaque"
         gradient.fields["leaf"] = None
     gradient.fields["of"], gradient.fields["filled"] = tensor, gradient.fields.born
     return gradient

@@ -103,6 +103,8 @@ def _all(facts: Facts) -> Iterator[Lost]:
             if any(leaf in never for leaf in leaves):
                 why, leaves = "parameters", tuple(leaf for leaf in leaves if leaf in never)
             elif not optimized and leaves and not any(leaf in reached for leaf in leaves):
+                if _is_copy_of_parameters(cut):
+                    continue
                 why, leaves = "untrained", tuple(leaf for leaf in leaves if leaf.is_parameter and leaf not in gone)
             elif leaves and _is_loss(event) and _is_certain(cut) and cut in constant:
                 why = "term"
@@ -119,6 +121,11 @@ def _all(facts: Facts) -> Iterator[Lost]:
             if (cut, why) not in seen and leaves:
                 seen.add((cut, why))
                 yield Lost(cut, event, leaves, why)
+
+
+def _is_copy_of_parameters(cut: Node) -> bool:
+    """Are parameters copied into others, without gradients? These begin with the same numbers, that is all."""
+    return cut.op == "copy_" and all(edge.node.leaf is not None for edge in cut.edges)
 
 
 def _is_loss(event: Event) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Edge, Node
-from gradls.flow.lost import backwards, without_gradient
+from gradls.flow.lost import ADDITIVE, backwards, without_gradient
 from gradls.flow.paths import Path, Round
 from gradls.flow.reach import frontier, walk
 from gradls.flow.values import REFUSED, Tensor
@@ -172,8 +172,9 @@ class NothingRequiresGrad(Rule):
             if not constant or node.at is None:
                 continue
             if is_on_the_way(event.path, node.path) and not is_on_the_way(node.path, event.path):
+                comes = "is" if event.node.kind == "phi" and any(edge.node is node for edge in edges) else "comes from"
                 message = (
-                    f"where the loss is {code(facts, node.at.node)}, it has no gradient, and "
+                    f"where the loss {comes} {code(facts, node.at.node)}, it has no gradient, and "
                     f"{code(facts, event.at.node)} raises: leave that round out, or keep the graph, as `0 * loss` and "
                     "`torch.nan_to_num(loss)` do"
                 )
@@ -217,9 +218,9 @@ def _choice(node: Node) -> tuple[Edge, ...]:
 
 
 def _behind(node: Node) -> Node:
-    """What a tensor is a multiple of, or a view."""
+    """What a tensor is a multiple of, or a view. What is added may have a gradient, even if nothing is known of it."""
     for _ in range(8):
-        edges = [edge for edge in node.edges if edge.node.kind != "opaque"]
+        edges = [edge for edge in node.edges if edge.node.kind != "opaque" or node.op in ADDITIVE]
         if node.kind != "op" or len(edges) != 1:
             break
         node = edges[0].node

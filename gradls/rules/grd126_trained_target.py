@@ -128,13 +128,14 @@ class TrainedTarget(Rule):
             return
         differentiated = {node for event in backwards(facts) for node in walk(event.node, follow="flow")}  # type: ignore[arg-type]
         followers = _followers(facts)
+        stepped = {tensor for event in facts.of("optimizer-made", "group-added") for tensor in event.parameters}
         optimized = any(_may_optimize(event) for event in facts.of("optimizer-made", "unknown-step", "unknown-call"))
         seen = {node.at.node for fate in fates(facts) for node, _ in cut_points(facts, fate) if node.at is not None}
         for event in losses:
             wanted = target(event)
             assert wanted is not None
             assert isinstance(wanted.value, Tensor)
-            why = _why(event, wanted.value.node, followers, optimized)
+            why = _why(event, wanted.value.node, followers, optimized, stepped)
             places = {node.at.node for node in walk(wanted.value.node) if node.at is not None}
             if why and event.node in differentiated and not places & seen:
                 seen.add(wanted.value.node.at.node if wanted.value.node.at is not None else event.at.node)
@@ -196,7 +197,9 @@ def _both_have_gradients(event: Event) -> bool:
     return len(pair) == 2 and all(value.requires_grad is True for value in pair) and pair[0] is not pair[1]
 
 
-def _why(event: Event, wanted: Node, followers: list[tuple[Instance, Instance]], optimized: bool) -> str:
+def _why(
+    event: Event, wanted: Node, followers: list[tuple[Instance, Instance]], optimized: bool, stepped: set[Tensor]
+) -> str:
     """What is wrong with a target that has a gradient; an empty string where it may be meant."""
     guess = prediction(event)
     assert guess is not None
@@ -207,6 +210,8 @@ def _why(event: Event, wanted: Node, followers: list[tuple[Instance, Instance]],
     if any(_holds(one, others) and _holds(other, own) and not own & others for one, other in followers):
         return "{who} only follow those of the prediction, so compute it under `torch.no_grad()`"
     if _is_bootstrapped(wanted):
+        if stepped and others and stepped.isdisjoint(others) and not stepped.isdisjoint(own):
+            return "it is itself a prediction, plus a reward, and {who} get gradients that no optimizer uses. Detach it"
         return "it is itself a prediction, plus a reward, and the loss also moves it. Detach it"
     if not optimized and not own & others:
         return "the loss also trains {who}. Detach it if only the prediction is to be trained"

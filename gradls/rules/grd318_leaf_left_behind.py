@@ -108,16 +108,24 @@ class LeafLeftBehind(Rule):
                 target = _target(facts, at.node) if leaf.requires_grad is True else None
                 if target is None or at.node in told or _is_retained(event, leaf, retained):
                     continue
-                if _is_computed(event, leaf, target):
+                result = _result(event, leaf, target)
+                if result is not None:
                     asked = any(node is not None and node.name == target.id for node in read)
                     if not asked and (trained or _is_term(event.node, target.id)):
                         continue  # it is data, and others are trained; or what a sum of losses begins with
                     told.add(at.node)
-                    yield self._report(facts, event, leaf, target)
+                    yield self._report(facts, event, leaf, result, target)
 
-    def _report(self, facts: Facts, event: Event, leaf: Tensor, target: ast.Name) -> Finding:
+    def _report(self, facts: Facts, event: Event, leaf: Tensor, result: Node, target: ast.Name) -> Finding:
         at = leaf.node.at
         assert at is not None
+        if _is_maybe_the_leaf(result, leaf):
+            message = (
+                f"if `{result.op}()` changes anything, the gradient goes to {code(facts, at.node)}, which has no name, "
+                f"and `{target.id}.grad` stays None: `{target.id}` is a result then. Write `.requires_grad_()` behind "
+                "the whole value"
+            )
+            return self.finding(place(at), message, [Step(place(event.at), "the gradient is computed here")])
         message = (
             f"the gradient goes to {code(facts, at.node)}, which has no name: `{target.id}` is a result computed from "
             f"it, and `{target.id}.grad` stays None. Write `.requires_grad_()` behind the whole value"
@@ -176,12 +184,20 @@ def _target(facts: Facts, node: ast.AST) -> ast.Name | None:
     return target if isinstance(target, ast.Name) else None
 
 
-def _is_computed(event: Event, leaf: Tensor, target: ast.Name) -> bool:
-    """Does the gradient come to the leaf by way of the named result?"""
+def _result(event: Event, leaf: Tensor, target: ast.Name) -> Node | None:
+    """The named result by way of which the gradient comes to the leaf."""
     if event.node is None:
-        return False
+        return None
     named = [part for part in walk(event.node, follow="flow") if part.name == target.id and part.leaf is None]
-    return any(inner is leaf.node for part in named for inner in walk(part, follow="flow"))
+    return next((part for part in named if any(inner is leaf.node for inner in walk(part, follow="flow"))), None)
+
+
+_CONVERSIONS = frozenset(("to", "type", "cuda", "cpu", "type_as"))
+
+
+def _is_maybe_the_leaf(result: Node, leaf: Tensor) -> bool:
+    """Is it nothing but a conversion of the leaf, which gives the leaf itself where there is nothing to convert?"""
+    return result.op in _CONVERSIONS and any(edge.node is leaf.node for edge in result.edges)
 
 
 def _is_retained(event: Event, leaf: Tensor, retained: set[Node | None]) -> bool:

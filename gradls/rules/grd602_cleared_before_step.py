@@ -241,7 +241,11 @@ class ClearedBeforeStep(Rule):
                 message = f"throws away what {code(facts, before.at.node)} computed, before the step uses it"
                 story = [Step(place(before.at), "the gradients are computed here")]
                 fixes = moved(facts, clear, before, behind=False)
-            elif after is not None and all(_goes_into(result, after) for result in made[-1:]):
+            elif (
+                after is not None
+                and rounds_of(after.path) == rounds_of(step.path)  # or it is done once, for schedules that want a step
+                and all(_goes_into(result, after) for result in made[-1:])
+            ):
                 message = f"is followed by the step, and {code(facts, after.at.node)} comes only then"
                 story = [Step(place(after.at), "the gradients are computed only here")]
                 fixes = moved(facts, step, after, behind=True)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from tests.rules.reported import check_right, reported
+import textwrap
+
+from gradls.flow.analyze import analyze
+from gradls.rules.registry import rules_by_key
+from gradls.rules.run import findings
+from gradls.syntax.source import Source
+from tests.rules.reported import IMPORTS, check_right, reported
 
 
 def test_a_method_that_the_program_gives_to_every_module_registers_what_it_takes() -> None:
@@ -189,3 +195,97 @@ def test_a_target_beside_what_should_have_had_a_gradient() -> None:
     """
     assert len(reported("GRD106", program.replace("{switch}", "with torch.no_grad():"))) == 1
     assert not reported("GRD106", program.replace("{switch}", "if True:"))
+
+
+def test_gradients_that_keep_their_graph_are_differentiated() -> None:
+    check_right("""
+import torch
+from torch import nn
+
+one, other = nn.Linear(3, 4), nn.Linear(4, 2)
+other(one(torch.randn(2, 3)).tanh()).pow(2).mean().backward(create_graph=True)
+curvature = torch.autograd.grad(one.weight.grad.sum() + other.weight.grad.sum(), [one.weight, other.weight])
+assert curvature[0].shape == (4, 3)
+""")
+
+
+def test_a_step_that_only_begins_a_schedule() -> None:
+    program = """
+    def main(detector, loader, lr, warm):
+        optimizer = torch.optim.SGD(detector.network.parameters(), lr)
+        scaler = torch.amp.GradScaler("cuda") if warm else None
+        optimizer.zero_grad()
+        optimizer.step()
+        for batch in loader:
+            for parameter in detector.network.parameters():
+                parameter.grad = None
+            loss = detector(batch)
+            if warm and scaler is not None:
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+            else:
+                loss.backward()
+                optimizer.step()
+    """
+    assert not reported("GRD602", program)
+
+
+def test_a_constant_beside_a_term_of_which_nothing_is_known() -> None:
+    program = """
+    def fit(criterion, data, regular):
+        weight = nn.Parameter(torch.ones(3))
+        if regular:
+            penalty = weight.norm()
+        else:
+            penalty = torch.tensor(0.0)
+        loss = {loss}
+        loss.backward()
+    """
+    assert not reported("GRD110", program.replace("{loss}", "criterion(data) + 0.1 * penalty"))
+    assert reported("GRD110", program.replace("{loss}", "0.1 * penalty"))
+
+
+def test_parameters_that_are_copied_are_not_cut_off() -> None:
+    program = """
+    model, reference = nn.Linear(3, 1), nn.Linear(3, 1)
+    with torch.no_grad():
+        reference.weight.copy_(model.weight)
+    reference(torch.randn(2, 3)).sum().backward()
+    """
+    assert not reported("GRD106", program)
+
+
+def test_a_leaf_that_a_conversion_perhaps_leaves_behind() -> None:
+    program = """
+    def gradient(device):
+        x = torch.tensor([1.0, 2.0], requires_grad=True).to(device)
+        x.sum().backward()
+        return x.grad
+    """
+    text = IMPORTS + textwrap.dedent(program)
+    found = findings(analyze(Source.read(text)), [rules_by_key()["GRD318"]])
+    assert [finding.message.startswith("if `to()` changes anything") for finding in found] == [True]
+
+
+def test_the_target_of_a_network_that_no_optimizer_has() -> None:
+    program = """
+    class Agent:
+        def __init__(self):
+            self.critic, self.target = nn.Linear(3, 1), nn.Linear(3, 1)
+            self.optimizer = torch.optim.SGD({parameters}, lr=0.1)
+
+        def update(self, states, following, rewards, done):
+            rewards = torch.tensor(rewards, dtype=torch.float)
+            states, following = torch.tensor(states), torch.tensor(following)
+            wanted = rewards + 0.9 * self.target(following) * (1 - torch.tensor(done))
+            loss = F.mse_loss(self.critic(states), wanted)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+    """
+    both = "[*self.critic.parameters(), *self.target.parameters()]"
+    for parameters, said in (("self.critic.parameters()", "no optimizer uses"), (both, "also moves it")):
+        text = IMPORTS + textwrap.dedent(program).replace("{parameters}", parameters)
+        found = findings(analyze(Source.read(text)), [rules_by_key()["GRD126"]])
+        assert [said in finding.message for finding in found] == [True]
