@@ -55,7 +55,7 @@ def rounds(
                 return [*keys[: most_rounds - 1], run.unknown("key")], False
             return keys, True
         return keys[:most_rounds] or [run.unknown("key")], False
-    if exhausted(value) is not None:
+    if exhausted(value) is not None or (isinstance(value, Tensor) and value.shape and value.shape[0] == 0):
         return [], True
     if isinstance(value, Sequence):
         items = list(value.items)

@@ -202,7 +202,10 @@ def _model_call(facts: Facts, step: Event) -> Event | None:
             return event
         value = event.value
         is_model = isinstance(value, Unknown) and value.origin in ("argument", "attribute", "call") and event.grad
-        is_kept = isinstance(facts.statement(event.at.node), ast.Assign) and not _is_method(event.at.node, value)
+        statement = facts.statement(event.at.node)
+        # What is made for an attribute, an optimizer or a buffer, is no prediction.
+        is_kept = isinstance(statement, ast.Assign) and not isinstance(statement.targets[0], ast.Attribute)
+        is_kept = is_kept and not _is_method(event.at.node, value)
         if is_model and is_kept and event.arguments:
             return event
     return None

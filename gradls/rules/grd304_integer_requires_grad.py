@@ -18,7 +18,7 @@ class IntegerRequiresGrad(Rule):
     ## What it finds
     `requires_grad=True`, `requires_grad_()` or `nn.Parameter(...)` for a tensor whose dtype is an integer type or bool:
     made of whole numbers (`torch.tensor([1, 2])`, `torch.arange(3)`), or the result of `argmax`, `max(...)[1]`,
-    a comparison or `.long()`. And a module that is converted to such a type.
+    a comparison or `.long()`. And a module that is converted to such a type, or a parameter whose `.data` becomes one.
 
     ## Why it matters
     A gradient is the answer to a small change, and integers do not change by a little. Where the integers came out of
@@ -90,6 +90,15 @@ class IntegerRequiresGrad(Rule):
                 dtype = event.info.get("dtype", tensor.dtype)
                 if dtype in ("int", "bool"):
                     yield self.report(facts, event, tensor, dtype)
+        for event in facts.of("data-set"):
+            given = event.assigned
+            if event.flag is True and isinstance(given, Tensor) and given.dtype in ("int", "bool") and not event.caught:
+                kind = "integers" if given.dtype == "int" else "booleans"
+                message = (
+                    f"{shown(facts, event.at)} gets {kind}, and this raises, for it requires grad: give it "
+                    "floating-point numbers, with `.float()`"
+                )
+                yield self.finding(place(event.at), message)
         for event in facts.of("module-dtype"):
             method = event.at.node.func.attr if isinstance(event.at.node, ast.Call) else ""  # type: ignore[attr-defined]
             if event.dtype in ("int", "bool") and not event.caught and (event.trained or method == "to"):

@@ -213,6 +213,7 @@ class OptimizerArguments(Rule):
                 tensor.requires_grad is True
                 and tensor.leaf is None
                 and made in ("to", "type", "cuda", "float", "double")
+                and any(edge.flows for edge in tensor.node.edges)  # or the flag came only afterwards
             ):
                 name = f"`{tensor.name}`" if tensor.name else "a tensor"
                 message = (

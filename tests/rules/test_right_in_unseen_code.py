@@ -8,7 +8,7 @@ from gradls.flow.analyze import analyze
 from gradls.rules.registry import rules_by_key
 from gradls.rules.run import findings
 from gradls.syntax.source import Source
-from tests.rules.reported import IMPORTS, check_right, reported
+from tests.rules.reported import IMPORTS, check_error, check_right, reported
 
 
 def test_a_method_that_the_program_gives_to_every_module_registers_what_it_takes() -> None:
@@ -289,3 +289,57 @@ def test_the_target_of_a_network_that_no_optimizer_has() -> None:
         text = IMPORTS + textwrap.dedent(program).replace("{parameters}", parameters)
         found = findings(analyze(Source.read(text)), [rules_by_key()["GRD126"]])
         assert [said in finding.message for finding in found] == [True]
+
+
+def test_a_loop_over_no_rows_has_no_rounds() -> None:
+    check_right("""
+import torch
+
+for row in torch.zeros(0, 3):
+    print(float(row))
+""")
+
+
+def test_integers_that_become_the_values_of_a_parameter_are_told_there() -> None:
+    check_error(
+        "GRD304",
+        """
+import torch
+
+layer = torch.nn.Conv1d(1, 1, 2, bias=False)
+layer.weight.data = torch.tensor([[[1, 1]]])  # raises RuntimeError: data set to a tensor that requires gradients
+""",
+    )
+    check_right("""
+import torch
+
+layer = torch.nn.Conv1d(1, 1, 2, bias=False).requires_grad_(False)
+layer.weight.data = torch.tensor([[[1, 1]]])
+assert layer(torch.tensor([[[1, 2, 3]]])).dtype == torch.int64
+""")
+
+
+def test_a_flag_that_comes_behind_the_conversion() -> None:
+    program = """
+    def start(image, device, mean):
+        image = (load(image) - mean) / mean
+        image = image{before}.to(device){after}
+        return torch.optim.Adam([image], lr=0.1)
+    """
+    after = program.replace("{before}", "").replace("{after}", ".requires_grad_()")
+    assert not reported("GRD505", after)
+    before = program.replace("{before}", ".clone().requires_grad_()").replace("{after}", "")
+    assert reported("GRD505", before)
+
+
+def test_what_is_made_for_an_attribute_is_no_prediction() -> None:
+    program = """
+    class Algorithm:
+        def prepare(self, batch):
+            {made} = self.make(self.parameters(), lr=0.1)
+            if self.warm:
+                self.optimizer.zero_grad()
+                self.optimizer.step()
+    """
+    assert not reported("GRD611", program.replace("{made}", "self.optimizer"))
+    assert reported("GRD611", program.replace("{made}", "loss"))

@@ -235,13 +235,15 @@ def set_data(run: Run, receiver: Tensor, value: Value, target: ast.expr) -> None
     """`x.data = y`: new values, the same leaf; nothing is recorded or counted."""
     edges = [Edge(value.node, value.requires_grad)] if isinstance(value, Tensor) else []
     node = cut_node(run, "data", "data", edges, run.at(target)) if edges else None
-    run.event("data-set", target, receiver, node, assigned=value)
+    run.event("data-set", target, receiver, node, assigned=value, flag=receiver.requires_grad)
     run.state.set(receiver.fields, "*range", None)
     run.state.set(receiver.fields, "exact", dtypes.exact(value) if isinstance(value, Tensor) else None)
     if "integers" in receiver.fields:
         run.state.set(receiver.fields, "integers", None)
     if not isinstance(value, Tensor) or value.shape != receiver.shape:
         receiver.shape = None
+    if isinstance(value, Tensor) and value.dtype != receiver.dtype:
+        receiver.dtype = None
     if node is not None and receiver.leaf is not False:
         remember(run, receiver, node)
 
