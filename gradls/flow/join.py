@@ -104,9 +104,13 @@ class Join:
         if len(distinct) == 1:
             return distinct[0]
         edges: dict[Node | None, Values[Edge]] = {node: _edges_to(node, distinct) for node in distinct}
-        phi = Node(self.state, "phi", None, tuple(dict.fromkeys(chain(*edges.values()))), kind="phi")
         before = self.state.before
         values = options(before) if isinstance(before, Value) else ()
+        if not self.state.before_is_sure:
+            # An entry that a test has put there: another test that leaves it alone may be the same.
+            for node in map(_node_of, values):
+                edges.update({node: [Edge(edge.node, None) for edge in edges[node]]} if node in edges else {})
+        phi = Node(self.state, "phi", None, tuple(dict.fromkeys(chain(*edges.values()))), kind="phi")
         kept = [edge.node for value in values for edge in edges.get(_node_of(value), ())]
         if kept:
             phi.fields[KEPT] = frozenset(kept)

@@ -125,7 +125,7 @@ class Way:
 class State:
     """Writes, undoes and merges slots."""
 
-    __slots__ = ("apart", "before", "clock", "trail")
+    __slots__ = ("apart", "before", "before_is_sure", "clock", "trail")
 
     def __init__(self) -> None:
         self.trail: list[tuple[Fields, Any, Any]] = []
@@ -134,6 +134,8 @@ class State:
         """The times of branches that do not lead to where the analysis is, as far as they still matter."""
         self.before: Any = MISSING
         """What the slot that is being joined held before the branches."""
+        self.before_is_sure = True
+        """It certainly held that: no test had put it there."""
 
     def set(self, fields: Fields, key: Any, value: Any) -> None:
         """Write a slot."""
@@ -240,12 +242,13 @@ class State:
                 self.set(fields, key, present[0])
             else:
                 self.before = MISSING if inside else fields.get(key, MISSING)
+                self.before_is_sure = not (isinstance(fields, Entries) and key in fields.about.get("unsure", ()))
                 # What is one and the same on each branch is so behind them, too.
                 same = tuple(map(id, (self.before, *present)))
                 joined = made[same] if same in made and key != "rest" else join(key, present)
                 if hasattr(joined, "fields"):
                     made[same] = joined
-                self.before = MISSING
+                self.before, self.before_is_sure = MISSING, True
                 self.set(fields, key, joined)
                 if key == "items" and _differ_in_length(present):
                     # The longest stands for all: some of it may not be there.

@@ -130,8 +130,8 @@ class GraphOnModule(Rule):
         what = code(facts, event.at.node)
         if _goes_on(facts, event):
             message = (
-                f"{what} is carried from one call to the next with its graph: the next `backward()` goes through both; "
-                "`detach()` it first"
+                f"{what} is carried from one call to the next with its graph, which grows with each: a `backward()` "
+                "through it goes through all of them; `detach()` it first"
             )
         else:
             message = (

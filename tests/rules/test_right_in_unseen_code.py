@@ -343,3 +343,28 @@ def test_what_is_made_for_an_attribute_is_no_prediction() -> None:
     """
     assert not reported("GRD611", program.replace("{made}", "self.optimizer"))
     assert reported("GRD611", program.replace("{made}", "loss"))
+
+
+def test_an_entry_that_one_flag_adds_in_each_round_is_the_one_of_this_round() -> None:
+    program = """
+    class Net(nn.Module):
+        def __init__(self, flag):
+            super().__init__()
+            self.layer, self.flag, self.terms = nn.Linear(3, 3), flag, {}
+
+        def forward(self, x):
+            y = self.layer(x)
+            if {test}:
+                self.terms["norm"] = y.norm()
+            return y
+
+    def train(flag):
+        net = Net(flag)
+        for _ in range(3):
+            loss = net(torch.randn(2, 3)).mean()
+            for term in net.terms.values():
+                loss = loss + term
+            loss.backward()
+    """
+    assert not reported("GRD301", program.replace("{test}", "self.flag"))
+    assert reported("GRD301", program.replace("{test}", '"norm" not in self.terms'))
