@@ -32,8 +32,9 @@ class Lost:
     "untrained" for what a `forward` that nobody calls returns, and `backward` is that return; "network", the same for
     an unknown network that nothing in a function trains though there is an optimizer more than networks that are
     trained; "criterion", the same as "given" if what computed the loss, which is unknown, has no parameters;
-    "constant", the same as "term" if the term had a gradient. `others` are further cuts of the same kind that keep the
-    same parameters from their gradient, `same` what is lost by these.
+    "constant", the same as "term" if the term had a gradient; "beside" and "before", what `rules/partial_cuts.py` says.
+    `others` are further cuts of the same kind that keep the same parameters from their gradient, `same` what is lost by
+    these.
     """
 
     cut: Node

@@ -30,7 +30,8 @@ class NumberInLoss(LostGradientRule):
 
     ## What it finds
     `.item()`, `.tolist()`, `float(t)` and `int(t)` between parameters and a loss on which `backward()` is called. As
-    information, the same between a part of a module and what its `forward` returns, in a file that does not train it.
+    information, the same between a part of a module and what its `forward` returns, in a file that does not train it;
+    and a number that is read out of a parameter before the loop that trains it, and used there.
 
     ## Why it matters
     The number has no history. What is computed from it is a constant for autograd: that term trains nothing, and a
@@ -111,6 +112,8 @@ class NumberInLoss(LostGradientRule):
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         assert lost.cut.cut is not None
         node = lost.cut.cut.at.node
+        if lost.why == "before":
+            return []  # It is read in each round then, or is a tensor: that is for a person to say.
         if _weighs_a_score(facts, lost):
             # As a tensor it would be trained to make what was drawn more likely.
             return []

@@ -19,7 +19,8 @@ class ForwardWithoutGrad(LostGradientRule):
     ## What it finds
     A computation under `torch.no_grad()`, `torch.inference_mode()` or `torch.set_grad_enabled(False)`, as a block, a
     decorator or a statement that stays in force, on which `backward()` is called later. As information, the same
-    between a part of a module and what its `forward` returns, in a file that does not train it.
+    between a part of a module and what its `forward` returns, in a file that does not train it; a term of a loss; and
+    a frozen layer in a sum whose other terms pass gradient to the same input.
 
     ## Why it matters
     With grad mode off PyTorch records nothing. The result is a constant: a loss made of it has no graph, and

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterable
+from itertools import combinations
 
 from gradls.autograd.optimizers import find_scheduler
 from gradls.flow.facts import Event, Facts
@@ -18,7 +19,8 @@ class UnusedScheduler(Rule):
 
     ## What it finds
     A scheduler that is made for an optimizer which steps in a loop, and on which `step()` is called nowhere. And one
-    that goes on stepping where another optimizer has taken the place of its own, for a second stage of the training.
+    that goes on stepping where another optimizer has taken the place of its own, for a second stage of the training. As
+    information, two alike for the same optimizer that both step, beside an optimizer that has none.
 
     ## Why it matters
     The learning rate stays at its first value. With a warm-up that is a very small one.
@@ -131,6 +133,33 @@ class UnusedScheduler(Rule):
             if step is not None and not any(facts.of("unknown-step")):
                 yield self._report(facts, event, scheduler, step)
         yield from self._of_old(facts, made)
+        yield from self._of_twins(facts, made)
+
+    def _of_twins(self, facts: Facts, made: list[Event]) -> Iterable[Finding]:
+        """Two alike for the same optimizer, both stepped, beside another optimizer that steps and has none."""
+        stepped = {event.value for event in facts.of("scheduler-step")}
+        scheduled = {event.optimizer for event in made}
+        if len(made) < 2 or not all(isinstance(one, Instance) and not one.fields.get("*escaped") for one in scheduled):
+            return
+        left = [
+            event
+            for event in facts.of("optimizer-made")
+            if event.value not in scheduled and any(step.value is event.value for step in facts.of("step"))
+        ]
+        for first, second in combinations(made, 2) if left else ():
+            same = first.optimizer is second.optimizer and _options(facts, first) == _options(facts, second)
+            if same and first.at.node is not second.at.node and {first.value, second.value} <= stepped:
+                name = getattr(left[0].value, "name", "") or "another optimizer"
+                message = (
+                    f"{code(facts, second.at.node)} is the second schedule of this kind for the same optimizer, and "
+                    f"both step: its rate changes twice each time, and that of `{name}` never"
+                )
+                story = [
+                    Step(place(first.at), "the other schedule is made here"),
+                    Step(place(left[0].at), "this optimizer has none"),
+                ]
+                yield self.finding(place(second.at), message, story, severity=Severity.INFORMATION)
+                return
 
     def _of_old(self, facts: Facts, made: list[Event]) -> Iterable[Finding]:
         """Schedulers that step beside an optimizer that was made in the place of their own."""
@@ -207,6 +236,15 @@ def _beside(facts: Facts, scheduler: object, number: int, steps: list[Event]) ->
         if later > number and event.value is scheduler and beside:
             return event
     return None
+
+
+def _options(facts: Facts, made: Event) -> tuple[str, ...]:
+    """The class of a scheduler, and its options as they are written; the place, if they are not plain."""
+    node = made.at.node
+    if not isinstance(node, ast.Call) or not isinstance(made.value, Instance):
+        return (str(id(made)),)
+    given = [part for part in (*node.args[1:], *node.keywords) if getattr(part, "arg", "") != "optimizer"]
+    return (made.value.path, *(facts.segment(part) for part in given))
 
 
 def _given(event: Event) -> list[int]:

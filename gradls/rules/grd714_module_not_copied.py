@@ -229,7 +229,8 @@ class ModuleNotCopied(Rule):
                 f"{code(facts, node)} throws away what {code(facts, beside[0].at.node)} has trained: nothing changes "
                 f"`{other}`, so `{one}` starts again each time. If `{other}` is to follow, load it the other way round"
             )
-            story = [Step(place(beside[0].at), "this trains what is overwritten")]
+            story = [Step(place(at), "it is called here") for at, _ in [*load.callers()][:1]]
+            story.append(Step(place(beside[0].at), "this trains what is overwritten"))
             fixes = turned_round(facts, node, one, other)
             yield self.finding(place(load.at), message, story, fixes, Severity.INFORMATION)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Facts
 from gradls.flow.graph import Node
-from gradls.flow.reach import walk
+from gradls.flow.reach import lost_leaves, walk
 from gradls.flow.values import Class, Function, Sequence, Tensor, Value
 from gradls.rules.custom_functions import definitions
 from gradls.rules.finding import Finding, Place, Severity, Step
@@ -20,7 +20,8 @@ class GradientNotPassedOn(Rule):
 
     ## What it finds
     A `torch.autograd.Function` whose `backward` returns gradients, and reads none of those that it gets. As a warning,
-    one of several results that a loss depends on, if `backward` does not read the gradient that comes through it.
+    one of several results that a loss depends on, if `backward` does not read the gradient that comes through it. And a
+    Function that changes nothing but gradients, as one that reverses them, of a value that was detached.
 
     ## Why it matters
     What comes in is the gradient of the loss with respect to the result of the Function. Backward has to multiply it by
@@ -121,6 +122,7 @@ class GradientNotPassedOn(Rule):
     whole_file = True
 
     def check(self, facts: Facts) -> Iterator[Finding]:
+        yield from facts.each(_idle)
         seen: set[ast.AST] = set()
         for cls, methods in definitions(facts).items():
             backward = methods.get("backward")
@@ -159,6 +161,31 @@ class GradientNotPassedOn(Rule):
                 story = [Step(place(used.at), "its results go into a loss")]
                 at = Place(backward.source, argument)
                 yield self.finding(at, message, story, severity=Severity.WARNING)
+
+
+def _idle(facts: Facts) -> Iterator[Finding]:
+    """Functions that hand on their input, and are given one that was cut off: only their backward does anything."""
+    told: set[ast.AST] = set()
+    for event in facts.of("function-apply"):
+        given = next((value for value in event.call.values if isinstance(value, Tensor)), None)
+        cut = given.node.cut if given is not None and given.requires_grad is False else None
+        if given is None or cut is None or cut.kind not in ("detach", "data") or event.at.node in told:
+            continue
+        if not any(event.flags) and _is_same(event.info.get("given"), given) and lost_leaves(given.node):
+            told.add(event.at.node)
+            message = (
+                f"{code(facts, event.at.node)} is given what {code(facts, cut.at.node)} has cut off: `backward` of "
+                f"`{getattr(event.value, 'name', 'it')}` is never called, and its forward changes nothing"
+            )
+            yield GradientNotPassedOn().finding(place(event.at), message, [Step(place(cut.at), "it is cut off here")])
+
+
+def _is_same(result: Value | None, given: Tensor) -> bool:
+    """Is it the tensor itself, a view of it, or a copy?"""
+    if not isinstance(result, Tensor):
+        return False
+    copies = result.node.op == "clone" and any(edge.node is given.node for edge in result.node.edges)
+    return result.family is given.family or copies
 
 
 def _ignored(backward: Function) -> list[tuple[int, ast.arg]]:

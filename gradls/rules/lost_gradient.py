@@ -16,6 +16,7 @@ from gradls.rules.chosen_cuts import is_chosen
 from gradls.rules.constant_terms import constant_terms
 from gradls.rules.cuts_in_forward import cuts_in_forward
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.partial_cuts import partial_cuts
 from gradls.rules.registration import lists_of_parameters, optimized
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import order_of
@@ -23,7 +24,7 @@ from gradls.rules.unknown_criteria import before_criteria
 from gradls.rules.unknown_networks import behind_inputs
 from gradls.rules.words import backward_step, code, origin, owners, place
 
-_VAGUE = frozenset(("forward", "given", "quiet", "tensor", "network", "criterion", "constant"))
+_VAGUE = frozenset(("forward", "given", "quiet", "tensor", "network", "criterion", "constant", "beside", "before"))
 """What a cut costs if something unknown is as it seems to be."""
 DELIBERATE = frozenset(("detach", "data", "no_grad"))
 """Cuts that are written to cut: a part of a model behind one may be frozen on purpose."""
@@ -45,7 +46,7 @@ class LostGradientRule(Rule):
     def losses(self, facts: Facts) -> Iterator[Lost]:
         """The cuts that this rule tells."""
         told: set[ast.AST] = set()
-        vague = (*behind_inputs(facts), *before_criteria(facts), *constant_terms(facts))
+        vague = (*behind_inputs(facts), *before_criteria(facts), *constant_terms(facts), *partial_cuts(facts))
         for lost in (*lost_gradients(facts), *cuts_in_forward(facts), *vague):
             cut = lost.cut.cut
             if cut is None or cut.kind not in self.kinds or (lost.why == "forward" and cut.at.node in told):
@@ -105,6 +106,16 @@ class LostGradientRule(Rule):
                 f"{what}: nothing that is differentiated here has a gradient to the network that computed it, and "
                 "there are more optimizers than networks that get one. If it is to be trained, the gradient must pass "
                 "here"
+            )
+        elif lost.why == "beside":
+            message = (
+                f"{what}: the gradient of {who} does not pass this term, and is that of the other terms only. To "
+                "freeze the layer, `requires_grad_(False)` is enough"
+            )
+        elif lost.why == "before":
+            message = (
+                f"{what}, before the loop that trains {who}: there it keeps the value that it had then. Read it in "
+                "each round"
             )
         elif lost.why == "constant":
             message = (
