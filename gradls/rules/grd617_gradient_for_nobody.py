@@ -12,6 +12,7 @@ from gradls.flow.reach import frontier, lost_leaves, walk
 from gradls.flow.values import Instance, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.mixed_gradients import Mixed, mixed_gradients
 from gradls.rules.registration import leaves_of
 from gradls.rules.rule import Rule
 from gradls.rules.unused_gradients import Fate, cut_points, fates, is_outside
@@ -25,7 +26,8 @@ class GradientForNobody(Rule):
     A value in a loss through which gradient goes only to parameters that are in no optimizer, or whose gradients are
     cleared before their optimizer steps: the target network of Q-learning, the generator in the step of the
     discriminator, the critic's value in the loss of the actor. Or, if the gradient would go on to something that this
-    loss does train, the `detach()` or `sample()` that ends it.
+    loss does train, the `detach()` or `sample()` that ends it. And a backward for one optimizer that also fills
+    gradients of another, whose step applies them with those of a backward of its own, as nothing clears them before.
 
     ## Why it matters
     The value is meant to be a constant for this loss, and is not. Backward computes gradients for a whole network in
@@ -127,6 +129,20 @@ class GradientForNobody(Rule):
                         yield self.report(facts, fate, node, leaves)
                     else:
                         yield self.report_end(facts, fate, node, ended)
+        for mixed in {one.first.event.at.node: one for one in mixed_gradients(facts)}.values():
+            if mixed.first.event.at.node not in seen:
+                yield self.report_mixed(facts, mixed)
+
+    def report_mixed(self, facts: Facts, mixed: Mixed) -> Finding:
+        """The gradient is for another optimizer, and a step applies it together with its own."""
+        first, other, last, step = (one.event for one in mixed[:4])
+        message = (
+            f"{code(facts, first.at.node)}, for which {code(facts, other.at.node)} steps, also fills the gradients of "
+            f"{owners(mixed.leaves)}, and {code(facts, step.at.node)} applies them together with those of "
+            f"{code(facts, last.at.node)}: detach what they made for the first, or clear them in between"
+        )
+        story = [Step(place(last.at), "these are added to them"), Step(place(step.at), "and applied here")]
+        return self.finding(place(first.at), message, story, severity=Severity.INFORMATION)
 
     def report_end(self, facts: Facts, fate: Fate, node: Node, ended: Node) -> Finding:
         """The gradient is for somebody, and is cut off on the way."""
