@@ -131,7 +131,7 @@ def _check_own_step(run: Run, cls: Class) -> None:
         if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "step":
             owner = part.func.value
             if isinstance(owner, ast.Name) and owner.id == names[3] and not part.args and not part.keywords:
-                run.event("closure-left-out", part, closure=names[4])
+                run.event("closure-left-out", part, closure=given.args[4])
 
 
 def _round(

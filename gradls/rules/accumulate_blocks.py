@@ -55,11 +55,27 @@ def plain_backwards(facts: Facts, block: Block) -> Iterator[Event]:
     for event in facts.of("backward"):
         call = event.at.node
         own = isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "backward"
-        if not own or event.node is None or block.node not in facts.parents(call):
+        if not own or block.node not in facts.parents(call) or (event.node is None and _may_be_divided(block, call)):
             continue
         functions = [record[0] for record in facts.evaluations(call)]
-        if functions and not any(_is_of_accelerator(one) for one in functions) and not is_divided(event):
+        divided = event.node is not None and is_divided(event)
+        if functions and not divided and not any(_is_of_accelerator(one) for one in functions):
             yield event
+
+
+def _may_be_divided(block: Block, call: ast.AST) -> bool:
+    """Is the loss, of which nothing is known, anything but what a call or an attribute of its result has given?"""
+    owner = call.func.value if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else None
+    if not isinstance(owner, ast.Name):
+        return not isinstance(owner, ast.Attribute)
+    bound = [part for part in ast.walk(block.node) if _binds(part, owner.id)]
+    given = [part.value for part in bound if isinstance(part, ast.Assign)]
+    return not bound or len(given) < len(bound) or any(not isinstance(one, (ast.Call, ast.Attribute)) for one in given)
+
+
+def _binds(part: ast.AST, name: str) -> bool:
+    targets = part.targets if isinstance(part, ast.Assign) else [getattr(part, "target", None)]
+    return any(isinstance(one, ast.Name) and one.id == name for target in targets if target for one in ast.walk(target))
 
 
 def _is_of_accelerator(function: Value) -> bool:

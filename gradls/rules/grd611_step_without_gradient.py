@@ -164,12 +164,12 @@ class StepWithoutGradient(Rule):
     def _of_closures(self, facts: Facts) -> Iterator[Finding]:
         """The step of a LightningModule, without what the trainer gives it to compute the gradients with."""
         for event in {event.at.node: event for event in facts.of("closure-left-out")}.values():
+            closure = facts.segment(event.closure).partition(":")[0].rstrip()
             message = (
-                f"{code(facts, event.at.node)} leaves out `{event.closure}`, which calls `training_step` and backward: "
+                f"{code(facts, event.at.node)} leaves out `{closure}`, which calls `training_step` and backward: "
                 "nothing is computed, the step finds no gradients, and Lightning raises"
             )
-            new = f"closure={event.closure}"
-            fix = Fix(f"Give it {new}", Safety.SUGGESTED, edits.set_keyword(place(event.at), "closure", event.closure))
+            fix = Fix(f"Give it `{closure}`", Safety.SUGGESTED, edits.set_keyword(place(event.at), "closure", closure))
             yield self.finding(place(event.at), message, (), [fix], Severity.ERROR)
 
     def _of_known(self, facts: Facts, order: Order) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.reach import walk
-from gradls.flow.values import Tensor
+from gradls.flow.values import Tensor, Unknown
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step, Tag
 from gradls.rules.rule import Rule
@@ -120,6 +120,8 @@ class UnusedLoss(Rule):
     of_absence = True
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        for replaced, later in _unknown_replaced(facts):
+            yield self._report_replaced(facts, replaced, later, is_known=False)
         backwards = [event for event in facts.of("backward") if event.node is not None]
         places = [place(event.at) for event in backwards]
         # A trainer calls backward where it is told to.
@@ -155,11 +157,12 @@ class UnusedLoss(Rule):
         message = f"`{target.id}` has a gradient and is used nowhere: it trains nothing; is it missing from the loss?"
         return self.finding(Place(facts.source_of(target), target), message, [Step(backward, "this goes without it")])
 
-    def _report_replaced(self, facts: Facts, target: ast.Name, new: ast.Assign) -> Finding:
+    def _report_replaced(self, facts: Facts, target: ast.Name, new: ast.Assign, *, is_known: bool = True) -> Finding:
         """A loss that the next statement to name it replaces, without a look at it."""
         name, signed = target.id, isinstance(new.value, ast.UnaryOp) and isinstance(new.value.op, ast.UAdd)
         wrong = "`=+` assigns: write `+=`" if signed else f"is it missing there, as in `{name} = {name} + ...`?"
-        message = f"{code(facts, new)} replaces this `{name}`, which nothing has read: it trains nothing; {wrong}"
+        what = f"{code(facts, new)} replaces this `{name}`, which nothing has read"
+        message = f"{what}: {'it trains' if is_known else 'if it is a loss, it trains'} nothing; {wrong}"
         at = Place(facts.source_of(new), new)
         value = new.value.operand if isinstance(new.value, ast.UnaryOp) and signed else new.value
         text = f"{facts.segment(target)} += {facts.segment(value)}"
@@ -176,7 +179,35 @@ class UnusedLoss(Rule):
         return self.finding(Place(facts.source_of(target), target), message, story, _summed_up(facts, target))
 
 
-def _overwritten_by(facts: Facts, target: ast.Name) -> ast.Assign | None:
+def _unknown_replaced(facts: Facts) -> Iterator[tuple[ast.Name, ast.Assign]]:
+    """What something unknown computes of several arguments, and the next statement that names it replaces, before it is
+    propagated in the same block."""
+    told: set[ast.AST] = set()
+    for event in facts.of("backward"):
+        receiver = receiver_of(event.at.node)
+        statement = facts.statement(event.at.node)
+        block = getattr(facts.parent(statement), "body", None) if statement is not None else None
+        if not isinstance(receiver, ast.Name) or not isinstance(block, list) or statement not in block:
+            continue
+        for part in block[: block.index(statement)]:
+            target = part.targets[0] if isinstance(part, ast.Assign) and len(part.targets) == 1 else None
+            if not isinstance(target, ast.Name) or target.id != receiver.id or part in told:
+                continue
+            call = part.value
+            unknown = isinstance(call, ast.Call) and len(call.args) > 1 and _is_unknown(facts, call)
+            new = _overwritten_by(facts, target, is_tensor=False) if unknown else None
+            if new is not None:
+                told.add(part)
+                yield target, new
+
+
+def _is_unknown(facts: Facts, call: ast.Call) -> bool:
+    """Does something of the program's own, such as a criterion that it is given, give nothing that is known?"""
+    given = facts.evaluations(call)
+    return bool(given) and all(isinstance(function, Unknown) and type(one) is Unknown for function, _, one in given)
+
+
+def _overwritten_by(facts: Facts, target: ast.Name, *, is_tensor: bool = True) -> ast.Assign | None:
     """The next statement of the same block that names what is assigned here, if that assigns it anew and reads nothing
     of it."""
     statement = facts.statement(target)
@@ -192,7 +223,7 @@ def _overwritten_by(facts: Facts, target: ast.Name) -> ast.Assign | None:
             ):
                 return None
             reads = any(_is_name(part, target.id) for part in ast.walk(later.value))
-            return later if not reads and facts.is_tensor(later.value) else None
+            return later if not reads and (not is_tensor or facts.is_tensor(later.value)) else None
     return None
 
 

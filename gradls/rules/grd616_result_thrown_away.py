@@ -176,10 +176,15 @@ def _is_compared_part(facts: Facts, value: ast.Compare) -> bool:
 def _holds_parameters(facts: Facts, value: ast.BinOp) -> bool:
     """Is one side a list of parameters that is made here? Then the other is a list, too."""
     for side in (value.left, value.right):
-        if isinstance(side, ast.Call) and isinstance(side.func, ast.Name):
-            for function, _, result in facts.evaluations(side):
-                if isinstance(function, Lib) and function.path == "builtins.list" and isinstance(result, Sequence):
-                    return any(isinstance(part, Tensor) and part.is_parameter for part in result.items)
+        call = side
+        if isinstance(side, ast.ListComp):
+            call = side.generators[0].iter
+        elif not isinstance(side, ast.Call) or getattr(side.func, "id", "") != "list":
+            continue
+        for function, _, result in facts.evaluations(call):
+            is_list = isinstance(function, Lib) and function.path == "builtins.list"
+            if isinstance(result, Sequence) and (is_list or call is not side):
+                return any(isinstance(part, Tensor) and part.is_parameter for part in result.items)
     return False
 
 

@@ -51,11 +51,10 @@ def first_groups(facts: Facts) -> Iterator[Lost]:
             continue
         target = _written(facts, number)
         loop = next(facts.loops(groups), None)
-        if target is None or not isinstance(loop, ast.For) or not isinstance(loop.target, ast.Name):
+        variable = _group_of(facts, loop, groups)
+        if target is None or loop is None or variable is None or _is_read(loop, variable.id):
             continue
-        if facts.segment(loop.iter) != facts.segment(groups) or _is_read(loop, loop.target.id):
-            continue
-        group = loop.target.id
+        group = facts.segment(variable)
         message = (
             f"the loop goes over all groups, and {code(facts, target)} is the same one in each round: the others keep "
             f"what they have; write `{group}` for `{facts.segment(number)}`"
@@ -64,6 +63,18 @@ def first_groups(facts: Facts) -> Iterator[Lost]:
         edit = TextEdit(at.source.path, at.span, group)
         fix = Fix(f"Write {group}", Safety.SUGGESTED, lambda edit=edit: [edit])  # type: ignore[misc]
         yield Lost(at._replace(node=target), message, [fix], False)
+
+
+def _group_of(facts: Facts, loop: ast.For | ast.While | None, groups: ast.Attribute) -> ast.Name | None:
+    """The variable of a loop that is each of the groups in turn."""
+    if not isinstance(loop, ast.For):
+        return None
+    variable, through = loop.target, loop.iter
+    if isinstance(through, ast.Call) and getattr(through.func, "id", "") == "enumerate" and through.args:
+        variable = variable.elts[-1] if isinstance(variable, ast.Tuple) else variable
+        through = through.args[0]
+    is_same = facts.segment(through) == facts.segment(groups)
+    return variable if is_same and isinstance(variable, ast.Name) else None
 
 
 def _written(facts: Facts, group: ast.AST | None) -> ast.Subscript | None:
@@ -82,7 +93,7 @@ def _is_of_optimizer(function: object) -> bool:
     return isinstance(receiver, Instance) and find_optimizer(receiver.path) is not None
 
 
-def _is_read(loop: ast.For, name: str) -> bool:
+def _is_read(loop: ast.AST, name: str) -> bool:
     """Does the body of a loop read its variable?"""
-    parts = (part for statement in loop.body for part in ast.walk(statement))
+    parts = (part for statement in getattr(loop, "body", ()) for part in ast.walk(statement))
     return any(isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Load) for part in parts)

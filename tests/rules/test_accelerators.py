@@ -157,3 +157,29 @@ def test_rounds_that_are_one_step(
     assert told == found
     if factor is not None:
         check_right(f"{text}\nassert torch.allclose(summed, {factor} * once)\n")
+
+
+@pytest.mark.parametrize(
+    ("loss", "found"),
+    [
+        ("loss = model(**batch).loss", ["loss.backward()"]),
+        ("loss = model(**batch).loss / 4", []),
+        ("loss = model(**batch).loss; loss = loss / args.steps", []),
+        ("loss = model(**batch).loss; loss /= args.steps", []),
+    ],
+)
+def test_losses_of_unknown_models_in_rounds_that_are_one_step(loss: str, found: list[str]) -> None:
+    snippet = f"""
+        from accelerate import Accelerator
+
+        def main(args, model, optimizer, loader):
+            accelerator = Accelerator(gradient_accumulation_steps=args.steps)
+            model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+            for batch in loader:
+                with accelerator.accumulate(model):
+                    {loss}
+                    loss.backward()
+                    optimizer.step()
+                    optimizer.zero_grad()
+    """
+    assert [blamed for _, blamed in reported("GRD620", snippet)] == found

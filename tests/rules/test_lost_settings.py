@@ -39,6 +39,12 @@ def test_a_loop_over_the_groups_that_sets_the_first_one() -> None:
     assert reported("GRD503", snippet) == [("information", 'optimizer.param_groups[0]["lr"]')]
 
 
+def test_a_numbered_loop_over_the_groups_that_sets_the_first_one() -> None:
+    loop = "for number, group in enumerate(optimizer.param_groups):\n    "
+    found = reported("GRD503", TRAINED + loop + 'optimizer.param_groups[0]["lr"] = 0.1 * number\n')
+    assert found == [("information", 'optimizer.param_groups[0]["lr"]')]
+
+
 def test_elements_that_are_compared() -> None:
     snippet = "gradient = torch.ones(3)\nmask = gradient > 0\n"
     assert reported("GRD616", snippet + "gradient[mask] == 0\n") == [("warning", "gradient[mask] == 0")]
@@ -52,6 +58,9 @@ def test_parameters_that_are_added_to_nothing() -> None:
     written = "trained + list(layers[1].parameters())"
     assert reported("GRD616", snippet + written) == [("warning", written)]
     assert reported("GRD616", f"{snippet}both = {written}") == []
+    comprehended = "trained + [p for p in layers[1].parameters()]"
+    assert reported("GRD616", snippet + comprehended) == [("warning", comprehended)]
+    assert reported("GRD616", snippet + "trained + [p.shape for p in range(3)]") == []
     assert reported("GRD616", "names = []\nnames + list('abc')") == []
 
 
@@ -172,6 +181,30 @@ net(torch.randn(4, 3), torch.zeros(4, dtype=torch.long)).backward()
 )
 def test_losses_that_a_function_leaves_behind(second: str, found: list[str]) -> None:
     assert [text for _, text in reported("GRD614", LOSS_OF_TWO.format(second=second))] == found
+
+
+UNKNOWN_LOSSES = """
+def train(model, criterion, other, x, y):
+    out, aux = model(x)
+    {first}
+    loss = {second}
+    loss.backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "count"),
+    [
+        ("loss = criterion(out, y)", "0.4 * other(aux, y)", 1),
+        ("loss = criterion(out, y)", "loss + other(aux, y)", 0),
+        ("loss = criterion(out, y)", "(loss * y).mean()", 0),
+        ("loss = torch.zeros(1)", "other(aux, y)", 0),
+        ("loss = criterion(out, y); print(loss)", "other(aux, y)", 0),
+    ],
+)
+def test_what_unknown_criteria_give_and_nothing_reads(first: str, second: str, count: int) -> None:
+    found = reported("GRD614", UNKNOWN_LOSSES.format(first=first, second=second))
+    assert found == [("information", "loss")] * count
 
 
 SWITCHED_OFF = """
