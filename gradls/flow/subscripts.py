@@ -14,6 +14,7 @@ from gradls.flow.hierarchy import find_in_class
 from gradls.flow.nesting import all_held, held
 from gradls.flow.operations import result_of, unknown_operation
 from gradls.flow.values import (
+    OF_OPTIMIZER,
     Choice,
     Class,
     Function,
@@ -223,11 +224,15 @@ def set_item(run: Run, receiver: Value, index: Value, value: Value, target: ast.
         if not (augmented and isinstance(value, Tensor) and value.storage is receiver.storage):
             writes.in_place(run, COPY, {"input": receiver, "index": index, "value": value}, target)
     elif isinstance(receiver, Mapping):
+        if OF_OPTIMIZER in receiver.fields:
+            optimizers.put_into_group(run, receiver, index, value, target)
         entries.put(run, receiver, index, value, target)
         run.event("item-set", target, receiver, index=index, assigned=value)
         if isinstance(target, ast.Subscript):
             put_into(run, target.value, value)
     elif isinstance(receiver, Sequence):
+        if OF_OPTIMIZER in receiver.fields:
+            optimizers.put_into_group(run, receiver, index, value, target)
         items = list(receiver.items)
         if isinstance(index, Host) and index.kind == "slice":
             new = value if isinstance(value, Sequence) else Sequence(run.state, "list", (), run.unknown("element"))
@@ -309,3 +314,7 @@ def row(run: Run, tensor: Tensor) -> Tensor:
     value.shape = tensor.shape[1:] if tensor.shape else None
     value.node.scalar = None if value.shape is None else value.shape == ()
     return value
+
+
+# This begins the models: it comes when everything is there.
+from gradls.flow.models import optimizers  # noqa: E402

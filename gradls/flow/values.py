@@ -121,6 +121,8 @@ FILLED = ("filled",)
 """The slot of data into which the program has put something that may require grad."""
 REFUSED = ("refused",)
 """The slot of the node of integers that were to require grad. That raises: nothing behind it runs as it stands."""
+OF_OPTIMIZER = ("of optimizer",)
+"""Of a group of parameters, and of the list in it: the optimizer that has it."""
 HELD, MORE = ("held",), ("more",)
 """The slots of an optimizer with the tensors that it is known to hold, and whether it may hold others."""
 OVERWRITTEN = "overwritten"

@@ -368,3 +368,25 @@ def test_an_entry_that_one_flag_adds_in_each_round_is_the_one_of_this_round() ->
     """
     assert not reported("GRD301", program.replace("{test}", "self.flag"))
     assert reported("GRD301", program.replace("{test}", '"norm" not in self.terms'))
+
+
+def test_parameters_that_are_put_into_a_group_of_the_optimizer() -> None:
+    program = """
+import torch
+from torch import nn
+
+weights = {"a": nn.Parameter(torch.ones(3))}
+optimizer = torch.optim.SGD([weights["a"]], lr=0.1)
+for _ in range(3):
+    weights["a"].pow(2).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    weights["a"] = nn.Parameter(torch.cat([weights["a"].data, weights["a"].data]))
+    for group in optimizer.param_groups:
+        {put}
+assert weights["a"].shape == (24,) and weights["a"].max() < 0.6
+"""
+    check_right(program.replace("{put}", 'group["params"] = [weights["a"]]'))
+    check_right(program.replace("{put}", 'group["params"][0] = weights["a"]'))
+    stale = program.replace("{put}", "pass").replace("import torch\nfrom torch import nn\n", "")
+    assert reported("GRD607", stale)

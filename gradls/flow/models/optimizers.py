@@ -22,6 +22,7 @@ from gradls.flow.values import (
     HELD,
     MORE,
     NONE,
+    OF_OPTIMIZER,
     Choice,
     Class,
     Host,
@@ -268,6 +269,7 @@ def param_groups(run: Run, receiver: Instance, node: ast.expr) -> Value:
     rest = run.unknown("parameter") if receiver.fields.get(MORE, True) else None
     parameters = Sequence(run.state, "list", parameters_of(receiver), rest)
     group = Mapping(run.state, {"params": parameters}, run.unknown("option"))
+    parameters.fields[OF_OPTIMIZER] = group.fields[OF_OPTIMIZER] = receiver
     return Sequence(run.state, "list", (group,), group)
 
 
@@ -283,7 +285,21 @@ def zero_grad(run: Run, receiver: Instance, call: Call) -> Value:
 
 @method(OPTIMIZER, "add_param_group")
 def add_param_group(run: Run, receiver: Instance, call: Call) -> Value:
-    given = call.get(0, "param_group")
+    _add(run, receiver, call.get(0, "param_group"), call.node)
+    return NONE
+
+
+def put_into_group(run: Run, group: Mapping | Sequence, index: Value, value: Value, target: ast.expr) -> None:
+    """`group["params"] = parameters` and `group["params"][0] = parameter`, of a group of an optimizer: what it held
+    before may still be there."""
+    optimizer = group.fields.get(OF_OPTIMIZER)
+    is_other = isinstance(group, Mapping) and isinstance(index, Host) and index.known and index.value != "params"
+    if isinstance(optimizer, Instance) and not is_other:
+        single = isinstance(value, Tensor)
+        _add(run, optimizer, Sequence(run.state, "list", (value,)) if single else value, target)
+
+
+def _add(run: Run, receiver: Instance, given: Value | None, node: ast.expr) -> None:
     tensors, more = held(given) if given is not None else ([], True)
     run.state.set(receiver.fields, HELD, (*parameters_of(receiver), *tensors))
     run.state.set(receiver.fields, MORE, receiver.fields.get(MORE, True) or more)
@@ -291,7 +307,7 @@ def add_param_group(run: Run, receiver: Instance, call: Call) -> Value:
     receiver.data["modules"] = None
     run.event(
         "group-added",
-        call.node,
+        node,
         receiver,
         given=given,
         parameters=tensors,
@@ -299,7 +315,6 @@ def add_param_group(run: Run, receiver: Instance, call: Call) -> Value:
         perhaps=perhaps,
         strange=strange,
     )
-    return NONE
 
 
 @method(OPTIMIZER, "state_dict", "load_state_dict")
