@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.models.outside import DEFAULT
-from gradls.flow.paths import Path, Round
-from gradls.flow.values import Host, Tensor, Unknown, is_none
+from gradls.flow.values import Tensor, is_none
 from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.option_values import Given, given_number
 from gradls.rules.rule import Rule
 from gradls.rules.statement_fixes import all_of, deleted, moved, put, with_comment
 from gradls.rules.training_order import (
@@ -176,7 +175,7 @@ class ClipOrder(Rule):
             clips.setdefault(event.at.node, []).append(_clip(facts, order, number, event))
         for found in clips.values():
             limits = {_limit(clip.event) for clip in found}
-            if limits in ({_Limit(0, False)}, {_Limit(0, True)}):
+            if limits in ({Given(0, False)}, {Given(0, True)}):
                 yield self._to_zero(facts, found[0], limits.pop())
                 continue
             trained = _trainers_backward(order, found[0])
@@ -260,7 +259,7 @@ class ClipOrder(Rule):
             place(event.at), message, [Step(place(backward.at), "the gradients are computed after this")]
         )
 
-    def _to_zero(self, facts: Facts, clip: "_Clip", limit: "_Limit") -> Finding:
+    def _to_zero(self, facts: Facts, clip: "_Clip", limit: Given) -> Finding:
         what = "if the option is not given, the limit is 0: this" if limit.is_default else "a limit of 0"
         message = (
             f"{code(facts, clip.event.at.node)}: {what} makes every gradient 0, and the step changes nothing. To clip "
@@ -313,29 +312,11 @@ class _Clip(NamedTuple):
     """The next step."""
 
 
-class _Limit(NamedTuple):
-    """To what a call clips, if that is known; by default, if it is an option that nobody may have given."""
-
-    value: object
-    is_default: bool
-
-
-def _is_unconditional(path: Path | None) -> bool:
-    while path is not None:
-        if not isinstance(path[1], Round):
-            return False
-        path = path[0]
-    return True
-
-
-def _limit(event: Event) -> _Limit:
-    given = event.call.get(1, "max_norm", "clip_value")
-    default = given.fields.get(DEFAULT) if isinstance(given, Unknown) else None
-    number = default if isinstance(default, Host) else given
-    known = isinstance(number, Host) and type(number.value) in (int, float) and not event.call.unsure
-    # Where a branch leads there, that may have asked for the option.
-    known = known and (number is given or _is_unconditional(event.path))
-    return _Limit(number.value if known and isinstance(number, Host) else None, number is not given)
+def _limit(event: Event) -> Given:
+    """To what a call clips."""
+    if event.call.unsure:
+        return Given(None, False)
+    return given_number(event.call.get(1, "max_norm", "clip_value"), event.path)
 
 
 def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:

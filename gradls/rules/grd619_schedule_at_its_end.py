@@ -7,6 +7,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.paths import Round, loops_of, times, times_at_least
 from gradls.flow.values import Instance
 from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.option_values import given_number
 from gradls.rules.rule import Rule
 from gradls.rules.statement_fixes import all_of, deleted, put
 from gradls.rules.training_order import rounds_of
@@ -21,7 +22,8 @@ class ScheduleAtItsEnd(Rule):
     information, one that has as many steps as the outer of two loops has rounds, and is stepped in the inner one; and
     `CosineAnnealingLR`, `StepLR` and the like whose length is written with the number of epochs, as `T_max=epochs` is,
     and which are stepped for each batch, or whose length is divided by the number of batches for which gradients add
-    up, and which are stepped for each of these.
+    up, and which are stepped for each of these. And a `gamma` of 0, after the first decay by which nothing is left of
+    the learning rate.
 
     ## Why it matters
     The schedule has a last step. It is often made with the number of epochs and stepped for each batch, or made
@@ -45,6 +47,20 @@ class ScheduleAtItsEnd(Rule):
             model(torch.randn(8, 3)).pow(2).mean().backward()
             optimizer.step()
             scheduler.step()  # raises ValueError: Tried to step
+    ```
+
+    ```python
+    import torch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.0)
+    for epoch in range(2):
+        optimizer.zero_grad()
+        model(torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()
+        scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == 0
     ```
 
     ## Use instead
@@ -92,6 +108,7 @@ class ScheduleAtItsEnd(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for made in facts.of("scheduler-made"):
+            yield from self._of_zero(facts, made)
             yield from self._of_epochs(facts, made)
             yield from self._of_updates(facts, made)
             total = _total(made)
@@ -106,6 +123,23 @@ class ScheduleAtItsEnd(Rule):
                     f"{code(facts, event.at.node)} raises: the schedule has {total} steps, and is stepped {count} times"
                 )
                 yield self.finding(place(event.at), message, [Step(place(made.at), "the schedule is made here")])
+
+    def _of_zero(self, facts: Facts, made: Event) -> Iterator[Finding]:
+        """A decay to nothing, where the schedule is stepped."""
+        name = made.value.path.rpartition(".")[2] if isinstance(made.value, Instance) else ""
+        position = _GAMMA.get(name)
+        if position is None or made.call.unsure:
+            return
+        gamma = given_number(made.call.get(position, "gamma"), made.path)
+        step = next((event for event in facts.of("scheduler-step") if event.value is made.value), None)
+        if gamma.number != 0 or step is None:
+            return
+        if gamma.is_default:
+            message = f"if the option is not given, the `gamma` of {code(facts, made.at.node)} is 0: {_NOTHING}"
+        else:
+            message = f"the `gamma` of {code(facts, made.at.node)} is 0: {_NOTHING}"
+        severity = Severity.INFORMATION if gamma.is_default else Severity.WARNING
+        yield self.finding(place(made.at), message, [Step(place(step.at), "it decays here")], severity=severity)
 
     def _of_inner_loop(self, facts: Facts, made: Event, total: int) -> Iterator[Finding]:
         """Stepped in each round of a loop of unknown length, within one that has as many rounds as there are steps."""
@@ -176,6 +210,10 @@ class ScheduleAtItsEnd(Rule):
                 yield self.finding(place(event.at), message, story, fixes, Severity.INFORMATION)
                 return
 
+
+_GAMMA = {"StepLR": 2, "MultiStepLR": 2, "ExponentialLR": 1}
+"""Where schedules take the factor of a decay."""
+_NOTHING = "with its first decay the learning rate is 0, and no step changes anything any more. To keep it, give 1"
 
 _LENGTHS = {
     "CosineAnnealingLR": (1, "T_max"),

@@ -233,3 +233,36 @@ optimizer.step()
 def test_a_term_that_is_computed_without_gradients(block: str, use: str, count: int) -> None:
     found = reported("GRD106", SWITCHED_OFF.format(block=block, use=use))
     assert found == [("information", "torch.no_grad()")] * count
+
+
+DECAYED = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--gamma", type=float, default=0.0)
+options = parser.parse_args([])
+optimizer = torch.optim.SGD(nn.Linear(3, 1).parameters(), lr=0.1)
+{made}
+for _ in range(3):
+    optimizer.step()
+    {step}
+"""
+
+
+@pytest.mark.parametrize(
+    ("made", "step", "found"),
+    [
+        ("s = torch.optim.lr_scheduler.StepLR(optimizer, 2, gamma=0)", "s.step()", ["warning"]),
+        ("s = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.0)", "s.step()", ["warning"]),
+        ("s = torch.optim.lr_scheduler.MultiStepLR(optimizer, [2], options.gamma)", "s.step()", ["information"]),
+        ("s = torch.optim.lr_scheduler.StepLR(optimizer, 2)", "s.step()", []),
+        ("s = torch.optim.lr_scheduler.StepLR(optimizer, 2, gamma=0.1)", "s.step()", []),
+        (
+            "s = torch.optim.lr_scheduler.StepLR(optimizer, 2, options.gamma) if options.gamma else None",
+            "s and s.step()",
+            [],
+        ),
+    ],
+)
+def test_a_decay_to_nothing(made: str, step: str, found: list[str]) -> None:
+    severities = [severity for severity, _ in reported("GRD619", DECAYED.format(made=made, step=step))]
+    assert severities == found
