@@ -37,7 +37,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
         for cut in cuts:
             if cut.cut is not None and cut.cut.kind == "number" and before_loop(event.path, cut.path):
                 leaves = lost_leaves(cut)
-                if leaves and _is_of_these(cut, leaves) and any(_trains(step, event, leaves) for step in steps):
+                if leaves and _is_of_parameter(cut) and any(_trains(step, event, leaves) for step in steps):
                     told.add(cut)
                     yield Lost(cut, event, tuple(leaves), "before")
 
@@ -61,11 +61,23 @@ def _beside_ways(root: Node, cuts: set[Node]) -> Iterator[Node]:
                     yield edge.node
 
 
-def _is_of_these(cut: Node, leaves: list[Tensor]) -> bool:
-    """Is a number computed of nothing else, such as data?"""
-    return all(node.leaf is None or node.leaf in leaves for node in walk(cut)) and not any(
-        node.kind in ("opaque", "phi") for node in walk(cut)
-    )
+_OF_ONE = frozenset((
+    "exp", "log", "sigmoid", "softplus", "tanh", "relu", "abs", "neg", "sqrt", "square", "pow", "clamp", "mul", "div",
+    "add", "sub", "softmax", "sum", "mean", "max", "min", "clone", "view", "reshape", "squeeze", "getitem",
+))  # fmt: skip
+"""Operations that make a number of a parameter, and not of data that it is applied to."""
+
+
+def _is_of_parameter(cut: Node) -> bool:
+    """Is a number computed of one leaf, and of nothing else?"""
+    node = cut
+    while len(node.edges) == 1:
+        node = node.edges[0].node
+        if node.leaf is not None:
+            return True
+        if node.op not in _OF_ONE:
+            return False
+    return False
 
 
 def _trains(step: Event, backward: Event, leaves: list[Tensor]) -> bool:

@@ -84,6 +84,23 @@ def test_a_number_that_is_read_before_training(held: str, before: str, inside: s
     programs.check(f"{IMPORTS}{text}assert (len(set(used)) > 1) is {changes}\n")
 
 
+def test_numbers_that_a_policy_gives_before_it_is_trained() -> None:
+    snippet = """
+        policy = nn.Linear(3, 1, bias=False)
+        optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
+        for episode in range(3):
+            old = [policy(torch.ones(3)).item() for _ in range(4)]
+            state = torch.from_numpy(environment.reset())
+            drawn = policy(state).item()
+            for _ in range(2):
+                loss = policy(torch.ones(3)).sum() * old[0] + policy(state).sum() * drawn
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+    """
+    assert reported("GRD104", snippet) == []
+
+
 REVERSED = """
 called = []
 
