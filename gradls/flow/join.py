@@ -32,7 +32,7 @@ from gradls.flow.values import (
     is_none,
 )
 from gradls.flow.ways import Ways, remember, ways_of
-from gradls.flow.wholes import PART, common_element
+from gradls.flow.wholes import LIKE, PART, common_element, common_expression
 
 if TYPE_CHECKING:
     from gradls.flow.state import State
@@ -173,6 +173,9 @@ class Join:
             element = common_element(flat)
             if element is not None:
                 joined.fields[PART] = element
+            like = common_expression(flat)
+            if like is not None:
+                joined.fields[LIKE] = like
             return joined
         options = self._by_sort(flat)
         if len(options) == 1:

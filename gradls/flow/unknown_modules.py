@@ -16,6 +16,9 @@ COPY_OF = ("copy of",)
 WHOSE = ("whose",)
 """The modules of which something unknown is all the parameters: a tuple."""
 
+STATE_OF = ("state of",)
+"""The module in whose `state_dict()` something unknown is an entry."""
+
 
 _OF_TRAINING = ("parameters", "named_parameters", "train", "zero_grad")
 

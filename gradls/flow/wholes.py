@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gradls.flow.graph import Node
 from gradls.flow.values import Unknown, Value
 
 VIEWED = ("viewed",)
@@ -11,6 +12,9 @@ DATA_OF = ("data of",)
 """The field of the `data` of something unknown that says whose it is."""
 PART = ("part",)
 """The slot of what something is an item of, by a slice or by what is not known."""
+
+LIKE = ("like",)
+"""The slot of what may be any of several unknown results of one expression: the first of these."""
 
 MOST_STEPS = 16
 
@@ -31,6 +35,19 @@ def loop_element_of(value: Value | None) -> Unknown | None:
             return value if isinstance(value, Unknown) else None
         value = whole_of(value)
     return None
+
+
+def common_expression(values: list[Value]) -> Unknown | None:
+    """The first unknown one of several results, if one expression gave them all in the rounds of a loop."""
+    places = [_made_at(value) for value in values]
+    if places[0] is None or any(place is not places[0] for place in places):
+        return None
+    return next((value for value in values if isinstance(value, Unknown)), None)
+
+
+def _made_at(value: Value) -> object:
+    node = value.fields.get(("node",)) if isinstance(value, Unknown) else getattr(value, "node", None)
+    return node.at.node if isinstance(node, Node) and node.at is not None else None
 
 
 def common_element(values: list[Value]) -> Unknown | None:

@@ -13,6 +13,7 @@ from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import of_call, used_as_module
 from gradls.rules.rule import Rule
+from gradls.rules.unknown_parameters import results_in, state_in
 from gradls.rules.words import code, owners, place
 
 
@@ -23,8 +24,9 @@ class OptimizerArguments(Rule):
     An optimizer over an empty list, over an iterator that was gone through before, over a single tensor, a module, a
     dictionary, a set or a list of lists; over tensors that are results of operations; and over the values of a
     `state_dict()`. With a `target-torch` before 2.6, also over named parameters. As information, a group of its own
-    for parameters that are frozen, as those of `Embedding.from_pretrained` are, and stay so; and the method
-    `parameters` itself of something unknown that is used as a module.
+    for parameters that are frozen, as those of `Embedding.from_pretrained` are, and stay so; and of something unknown
+    that is used as a module: the method `parameters` itself, results of operations on its parameters, and the values of
+    its state.
 
     ## Why it matters
     Most of these raise. The values of a state dictionary do not: they are detached from the parameters, never get a
@@ -127,6 +129,8 @@ class OptimizerArguments(Rule):
                 continue
             found = list(self._of_whole(facts, event, given))
             if not found:
+                found = list(self._of_state(event, given))
+            if not found:
                 for group, used_up in event.groups:
                     found += self._of_group(facts, event, group, used_up, group is given)
             yield from found[:1]
@@ -176,6 +180,7 @@ class OptimizerArguments(Rule):
         if not is_whole and isinstance(group, Sequence) and group.kind == "set":
             message = "a group is a set, whose order may change from run to run, and the optimizer raises: use a list"
             yield self.finding(place(event.at), message)
+        yield from self._of_state(event, group)
         if not is_whole and used_up is not None:
             message = "a group is an iterator that was gone through before: the optimizer does not train it"
             story = [Step(place(used_up), "it is gone through here")]
@@ -186,6 +191,7 @@ class OptimizerArguments(Rule):
             if wrong:
                 yield self.finding(place(event.at), f"there is {wrong} among the parameters, and the optimizer raises")
                 return
+        yield from self._of_results(facts, event, group)
         tensors = [item for item in items if isinstance(item, Tensor)]
         if isinstance(group, Tensor) and not is_whole:
             tensors = [group]
@@ -197,6 +203,32 @@ class OptimizerArguments(Rule):
                 "leave the group away"
             )
             yield self.finding(place(event.at), message, _made(tensors[0]), severity=Severity.INFORMATION)
+
+    def _of_results(self, facts: Facts, event: Event, group: Value) -> Iterator[Finding]:
+        """Results of operations on the parameters of models of which nothing else is known."""
+        result = results_in(group)
+        if result is not None and result.at is not None:
+            message = (
+                f"{code(facts, result.at.node)} is computed from a parameter, and is none itself: if that requires "
+                "grad, it is no leaf and the optimizer raises; give it the parameters"
+            )
+            story = [Step(place(result.at), "it is computed here")]
+            yield self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
+
+    def _of_state(self, event: Event, given: Value) -> Iterator[Finding]:
+        """The values of a `state_dict()`, of a model that may be known or not."""
+        values = state_in(given)
+        if values:
+            detached = [value for value in values if isinstance(value, Tensor)]
+            leaves = [tensor.data for tensor in detached if isinstance(tensor.data, Tensor)]
+            message = (
+                f"the values of a `state_dict()` are detached from {owners(leaves) if leaves else 'the parameters'}: "
+                "they never get a gradient, and `step()` trains nothing; give it `parameters()`"
+            )
+            story = _made(detached[0]) if detached else []
+            severity = Severity.WARNING if detached else Severity.INFORMATION
+            message = message if detached else f"if these belong to a module, {message}"
+            yield self.finding(place(event.at), message, story, severity=severity)
 
     def _of_tensors(self, event: Event, tensors: list[Tensor]) -> Iterator[Finding]:
         for tensor in tensors:
@@ -222,14 +254,6 @@ class OptimizerArguments(Rule):
                 )
                 yield self.finding(place(event.at), message, _made(tensor), _made_leaf(tensor), Severity.INFORMATION)
                 return
-        detached = [tensor for tensor in tensors if _is_of_state_dict(tensor)]
-        if detached and len(detached) == len(tensors):
-            who = owners(leaf for tensor in detached for leaf in [tensor.data] if isinstance(leaf, Tensor))
-            message = (
-                f"the values of a `state_dict()` are detached from {who}: they never get a gradient, and `step()` "
-                "trains nothing; give it `parameters()`"
-            )
-            yield self.finding(place(event.at), message, _made(detached[0]), severity=Severity.WARNING)
 
 
 def _called(event: Event, safety: Safety = Safety.SAFE) -> list[Fix]:
@@ -341,10 +365,6 @@ def _no_parameter(item: Value, named: bool) -> str:
 
 def _is_method(value: Value, name: str) -> bool:
     return all(isinstance(one, (Bound, Function)) and one.name == name for one in options(value))
-
-
-def _is_of_state_dict(tensor: Tensor) -> bool:
-    return tensor.node.op == "state_dict" and tensor.requires_grad is False
 
 
 def _stays_frozen(facts: Facts, tensor: Tensor) -> bool:

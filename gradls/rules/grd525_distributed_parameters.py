@@ -9,6 +9,7 @@ from gradls.flow.graph import Node
 from gradls.flow.paths import from_earlier_round, meets
 from gradls.flow.reach import leaves, walk
 from gradls.flow.values import Bound, Choice, Function, Instance, Tensor, Value
+from gradls.rules.bypassed_wrappers import Bypass, bypasses
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import is_handed_out, is_on_the_way
@@ -22,7 +23,7 @@ class DistributedParameters(Rule):
     A `DistributedDataParallel` whose next forward comes after a backward that reached some of the parameters of the
     module and not others: a layer that `forward` does not use, or an output that no loss is computed from. And one
     around a module without any parameter that requires grad. And one that is trained through its `module` only, without
-    a call of itself, or only inside `no_sync()`.
+    a call of itself, or only inside `no_sync()`. As information, the same of something unknown, if it is one.
 
     ## Why it matters
     The processes wait for each other until the gradients of all parameters that required grad when the module was
@@ -247,6 +248,8 @@ class DistributedParameters(Rule):
                 yield self.finding(place(event.at), message)
         yield from self._unfinished(facts)
         yield from self._bypassed(facts)
+        for found in bypasses(facts):
+            yield self._report_bypass(facts, found)
 
     def _bypassed(self, facts: Facts) -> Iterator[Finding]:
         """Its module is trained, and it is never called itself."""
@@ -286,6 +289,20 @@ class DistributedParameters(Rule):
             story.append(Step(place(call.at), "what it wraps is called here"))
         story.append(Step(place(step.at), "each process steps alone"))
         return self.finding(place(backward.at), message, story, severity=Severity.WARNING)
+
+    def _report_bypass(self, facts: Facts, found: Bypass) -> Finding:
+        """Of a wrapper, or a module, of which nothing is known."""
+        name = code(facts, found.written)
+        condition = "" if isinstance(found.wrapper, Instance) else f"if {name} is a DistributedDataParallel, "
+        message = (
+            f"{condition}{code(facts, found.call.at.node)} bypasses it: {code(facts, found.backward.at.node)} sends no "
+            f"gradients to the other processes, and each trains a model of its own. Call {name} itself"
+        )
+        story = [
+            Step(place(found.backward.at), "the gradients are computed here"),
+            Step(place(found.step.at), "each process steps alone"),
+        ]
+        return self.finding(place(found.call.at), message, story, severity=Severity.INFORMATION)
 
     def _unfinished(self, facts: Facts) -> Iterator[Finding]:
         if not any(facts.of("distributed-made")) or facts.unfinished:

@@ -1,5 +1,6 @@
 """GRD610."""
 
+import ast
 from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
@@ -9,8 +10,9 @@ from gradls.flow.values import Host, Instance, Value
 from gradls.rules.finding import Finding, Fix, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.scaler_fixes import mended, scaled, stepped_by_scaler, unscaled_before, updated_always
+from gradls.rules.scalers_in_use import Misuse, misuses
 from gradls.rules.statement_fixes import deleted
-from gradls.rules.training_order import is_on_the_way, outermost
+from gradls.rules.training_order import is_on_the_way, outermost, receiver_of
 from gradls.rules.words import code, place
 
 _KINDS = (
@@ -26,7 +28,9 @@ class ScalerOrder(Rule):
     after the step; `update()` without either; gradients that are clipped before `unscale_()`; `backward()` on a loss
     that is not scaled, while the step is taken through the scaler; a step of the optimizer itself if it is; and one
     behind the step of the scaler, which applies the same gradients twice.
-    As information, a step or `unscale_()` in each round of a loop, and `update()` only in a branch.
+    As information, a step or `unscale_()` in each round of a loop, and `update()` only in a branch; and a step of the
+    optimizer itself behind `unscale_()`, which applies infinite gradients, too. What a function is given and calls like
+    a scaler is taken for one, and what is said of it is information.
 
     ## Why it matters
     Most of these raise. Clipping scaled gradients makes them almost vanish, as they are thousands of times too large;
@@ -127,7 +131,8 @@ class ScalerOrder(Rule):
     ```
 
     ## When it is silent
-    For a scaler that is not enabled. Where that is not known, the finding is information.
+    For a scaler that is not enabled. Where that is not known, the finding is information. For one that other code gets,
+    which may do the rest.
 
     ```python
     import torch
@@ -154,11 +159,21 @@ class ScalerOrder(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         events = list(facts.of(*_KINDS))
+        done: set[Value | None] = set()
         for made in events:
             if made.kind == "scaler-made" and isinstance(made.value, Instance):
                 enabled = _enabled(made)
-                if enabled is not False and not made.value.fields.get("*escaped") and not _is_given(facts, made.value):
-                    yield from self._of_scaler(facts, events, made, enabled is True)
+                if enabled is False or made.value.fields.get("*escaped") or _is_given(facts, made.value):
+                    done.add(made.value)
+                    continue
+                for finding in self._of_scaler(facts, events, made, enabled is True):
+                    done.add(made.value)
+                    yield finding
+        told: set[ast.AST] = set()
+        for misuse in facts.each(misuses):
+            if misuse.scaler not in done and misuse.event.at.node not in told:
+                told.add(misuse.event.at.node)
+                yield self._report_misuse(facts, misuse)
 
     def _of_scaler(self, facts: Facts, events: list[Event], made: Event, enabled: bool) -> Iterator[Finding]:
         own = [event for event in events if event.value is made.value and event is not made]
@@ -199,6 +214,15 @@ class ScalerOrder(Rule):
         if not enabled:
             severity, message = Severity.INFORMATION, f"{message}, if the scaler is enabled"
         return self.finding(place(event.at), f"{what}: {message}", story, fixes, severity)
+
+    def _report_misuse(self, facts: Facts, misuse: Misuse) -> Finding:
+        """Where it is not known what the optimizer has, or whether it is a scaler at all."""
+        written = receiver_of(misuse.call.at.node)
+        who = "the scaler" if isinstance(misuse.scaler, Instance) or written is None else code(facts, written)
+        message = f"{code(facts, misuse.event.at.node)}: {_MISUSES[misuse.kind]}, if {who} is a scaler that is enabled"
+        message = message.replace("the scaler is a scaler that", "the scaler")
+        story = [Step(place(misuse.other.at), _STORIES[misuse.kind])]
+        return self.finding(place(misuse.event.at), message, story, severity=Severity.INFORMATION)
 
     def _of_gradients(self, facts: Facts, events: list[Event], made: Event, enabled: bool) -> Iterator[Finding]:
         """Clipping of scaled gradients, and gradients that were never scaled."""
@@ -263,6 +287,20 @@ class ScalerOrder(Rule):
                     fixes = scaled(facts, event, backward)
                     yield self._report(facts, backward, message, story, Severity.WARNING, enabled, fixes)
                     return
+
+
+_MISUSES = {
+    "update": "nothing calls `update()` before it steps a second time, and that raises",
+    "clip": "the gradients are still scaled here, and nearly vanish when clipped; call `unscale_()` first",
+    "step": "the gradients are still scaled here, and it applies them as they are; use `scaler.step()`",
+    "infinite": "`scaler.step()` leaves the step away when a gradient is infinite, and this does not",
+}
+_STORIES = {
+    "update": "it steps here in an earlier round",
+    "clip": "they are unscaled only in the step",
+    "step": "they are computed from a scaled loss",
+    "infinite": "the gradients are unscaled here",
+}
 
 
 def _is_given(facts: Facts, scaler: Instance) -> bool:

@@ -215,24 +215,27 @@ class StepWithoutGradient(Rule):
     def _of_still(self, facts: Facts, order: Order, optimizer: Instance, made: Event) -> Iterator[Finding]:
         """All that it was given is frozen, and not all is known of it."""
         steps = [moment.event for moment in order.steps.get(optimizer, ())]
-        if not steps or not all(step.still for step in steps) or facts.unfinished:
+        still = bool(steps) and all(step.still for step in steps)
+        if facts.unfinished or not (still or (made.still and _thaws_nothing(facts))):
             return
         modules = optimizer.data.get("modules") or ()
         freezes = [e for e in facts.of("unknown-freeze", "freeze") if e.flag is False and _is_among(e, modules)]
         told = {event.at.node for event in freezes}
         if not freezes or any(call not in told for call in facts.each(_freezing)):
             return
-        if freezes[0].clock < made.clock and are_changed(facts, modules, freezes[0].clock, steps[0].clock):
+        first = steps[0] if steps else made
+        if freezes[0].clock < made.clock and are_changed(facts, modules, freezes[0].clock, made.clock):
             return  # It may have got other parameters since.
+        what = f"{code(facts, first.at.node)} changes nothing" if steps else "no step changes anything"
         message = (
-            f"{code(facts, steps[0].at.node)} changes nothing: all that the optimizer holds is frozen before, unless "
-            "other code has it require grad again"
+            f"{what}: all that the optimizer {'holds' if steps else 'is given'} is frozen before, unless other code "
+            "has it require grad again"
         )
         story = [
             Step(place(made.at), "the optimizer is made here"),
             Step(place(freezes[0].at), "the parameters are frozen here"),
         ]
-        yield self.finding(place(steps[0].at), message, story, severity=Severity.INFORMATION)
+        yield self.finding(place(first.at), message, story, severity=Severity.INFORMATION)
 
     def _of_optimizer(
         self, facts: Facts, order: Order, optimizer: Instance, held: frozenset[Tensor], mine: list[Moment]
@@ -311,6 +314,15 @@ class StepWithoutGradient(Rule):
 def _is_among(freeze: Event, modules: tuple[Value, ...]) -> bool:
     """Is what is frozen, or a part of it, among the modules of which an optimizer has all parameters?"""
     return freeze.value in modules or any(part in modules for part in freeze.info.get("parts", ()))
+
+
+def _thaws_nothing(facts: Facts) -> bool:
+    """Does the file let nothing require grad that may be a parameter?"""
+    found: bool | None = facts.memo.get("thaws nothing")
+    if found is None:
+        events = facts.of("unknown-freeze", "freeze", "requires-grad-set", "unknown-flag-set")
+        found = facts.memo["thaws nothing"] = all(event.flag is False for event in events)
+    return found
 
 
 def _freezing(facts: Facts) -> Iterator[ast.Call]:

@@ -9,6 +9,7 @@ from gradls.flow.unknown_modules import is_converted
 from gradls.flow.values import Instance, Tensor, Unknown
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.mode_fixes import training_again
+from gradls.rules.modes_of_rounds import Untrained, computes_with, evaluated_twice, is_of_one_round
 from gradls.rules.registration import leaves_of
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import loops_of, order_of
@@ -20,7 +21,8 @@ class EvalModeLeftOn(Rule):
 
     ## What it finds
     `model.eval()` in a training loop, directly or in a function that the loop calls, with no `model.train()` before the
-    next round trains the same model again.
+    next round trains the same model again. As information, a loop that calls `model.eval()` before each training and
+    again behind it, where nothing calls `model.train()`: one of the two was meant to be that.
 
     ## Why it matters
     From the second round on, dropout does nothing and batch normalization uses its running statistics instead of those
@@ -82,7 +84,8 @@ class EvalModeLeftOn(Rule):
     ```
 
     ## When it is silent
-    For models that are in evaluation mode from the beginning, and for models without dropout and batch normalization.
+    For models that are put into evaluation mode once, in the beginning, and for models without dropout and batch
+    normalization.
     For gradients that no step applies, such as those of an attack on the inputs.
 
     ```python
@@ -109,6 +112,8 @@ class EvalModeLeftOn(Rule):
     code, name, severity = "GRD705", "eval-mode-left-on", Severity.WARNING
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        twice = list(evaluated_twice(facts))
+        switched = {found.event.value for found in twice}
         for number, event in facts.numbered("train-mode"):
             if event.mode is False and isinstance(event.value, Instance):
                 trained = self._trained_after(facts, number, event)
@@ -116,9 +121,18 @@ class EvalModeLeftOn(Rule):
                     yield self._report(facts, event, trained)
                 elif trained is not None and _has_unknown_parts(facts, event.modules):
                     yield self._report_unknown(facts, event, trained)
-                elif trained is None and any(_depends_on_mode(module) for module in event.modules):
+                elif (
+                    trained is None
+                    and event.value not in switched
+                    and any(_depends_on_mode(module) for module in event.modules)
+                ):
                     yield from self._from_the_first(facts, number, event)
         yield from self._of_unknown(facts)
+        for found in twice:
+            modules = found.event.info.get("modules", ())
+            known = any(_depends_on_mode(module) for module in modules)
+            if known or not modules or found.event.open:
+                yield self._report_twice(facts, found, known)
 
     def _of_unknown(self, facts: Facts) -> Iterable[Finding]:
         """A function that is given the model: whether it depends on the mode is not known."""
@@ -127,7 +141,7 @@ class EvalModeLeftOn(Rule):
             if event.mode is not False or event.at.node in told:
                 continue
             trained = _trained_unknown(facts, number, event)
-            if trained is not None:
+            if trained is not None and not is_of_one_round(facts, event):
                 told.add(event.at.node)
                 yield self._report_unknown(facts, event, trained)
 
@@ -176,6 +190,20 @@ class EvalModeLeftOn(Rule):
         story = [Step(place(trained.at), "this trains it in evaluation mode")]
         return self.finding(place(event.at), message, story, severity=Severity.INFORMATION)
 
+    def _report_twice(self, facts: Facts, found: Untrained, known: bool) -> Finding:
+        layers = (
+            "its dropout and batch normalization are" if known else "if it has dropout or batch normalization, they are"
+        )
+        message = (
+            f"{code(facts, found.event.at.node)} comes before {code(facts, found.backward.at.node)} as well as behind "
+            f"it, and nothing calls `train()`: {layers} in evaluation mode whenever the model is trained"
+        )
+        story = [
+            Step(place(found.backward.at), "this trains it in evaluation mode"),
+            Step(place(found.again.at), "this puts it into the mode that it is in already"),
+        ]
+        return self.finding(place(found.event.at), message, story, severity=Severity.INFORMATION)
+
     def _trained_after(self, facts: Facts, number: int, event: Event) -> Event | None:
         """A backward that trains the model in evaluation mode, and trained it in training mode in an earlier round."""
         assert isinstance(event.value, Instance)
@@ -211,23 +239,18 @@ def _trained_unknown(facts: Facts, number: int, event: Event) -> Event | None:
         if other.kind == "backward" and other.alone is event.alone and not _was_off_unknown(facts, index, event)
     ]
     modes = [other for other in facts.events[:number] if _sets_mode(other, event)]
-    called = any(_computes_with(other, event) for other in facts.events[:number])
+    called = any(other.kind == "unknown-call" and computes_with(other, event.value) for other in facts.events[:number])
     if not before or not called or (modes and modes[-1].mode is not True):
         return None
     called = False
     for index, other in enumerate(facts.events[number + 1 :], number + 1):
         if _sets_mode(other, event) and other.mode is not False:
             return None
-        called = called or _computes_with(other, event)
+        called = called or (other.kind == "unknown-call" and computes_with(other, event.value))
         if other.kind == "backward" and called and _is_applied(facts, index):
             again = (one for one in before if one.at.node is other.at.node)
             return other if any(loops_of(one.path) & loops_of(other.path) for one in again) else None
     return None
-
-
-def _computes_with(other: Event, event: Event) -> bool:
-    """Is this a call of the model that is recorded? What it gives without gradients trains others."""
-    return other.kind == "unknown-call" and other.value is event.value and other.grad is not False
 
 
 def _is_applied(facts: Facts, number: int, leaves: frozenset[Tensor] | None = None) -> bool:

@@ -212,4 +212,4 @@ def test_a_wrapper_around_something_unknown() -> None:
             model.module(x).sum().backward()
             optimizer.step()
     """
-    assert reported("GRD525", snippet) == []
+    assert reported("GRD525", snippet) == [("information", "model.module(x)")]

@@ -165,7 +165,7 @@ for step in range(9):
         ),
         ("scaler.step(opt)\nif unknown(step):\n    scaler.update()", ["information"]),
         ("opt.step()", ["warning"]),
-        ("scaler.unscale_(opt)\nopt.step()\nscaler.update()", []),
+        ("scaler.unscale_(opt)\nopt.step()\nscaler.update()", ["information"]),
         ("scaler.unscale_(opt)\nif net.weight.grad.norm() < 1:\n    scaler.step(opt)\nscaler.update()", []),
         (
             "scaler.unscale_(opt)\nif net.bias.grad > 1:\n    raise ValueError\nscaler.step(opt)\nscaler.update()",

@@ -27,7 +27,7 @@ from gradls.flow.models.modules import (
 from gradls.flow.models.registry import method
 from gradls.flow.models.tensors import exact_conversion
 from gradls.flow.nothing import KEYS
-from gradls.flow.unknown_modules import FROZEN, WHOSE
+from gradls.flow.unknown_modules import FROZEN, STATE_OF, WHOSE
 from gradls.flow.values import (
     FALSE,
     NONE,
@@ -256,6 +256,8 @@ def state_dict(run: Run, receiver: Instance, call: Call) -> Value:
     rest: Value | None = run.join.values(rests) if rests else None
     if more:
         rest = run.unknown("parameter")
+        if not call.values and not call.unsure:
+            rest.fields[STATE_OF] = receiver
     state = Mapping(run.state, dict(entries), rest)
     run.event("state-dict", call.node, receiver, result=state, parameters=[tensor for _, tensor in found])
     return state

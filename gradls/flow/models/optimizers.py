@@ -94,6 +94,7 @@ def _hold(run: Run, instance: Instance, path: str, call: Call) -> None:
         strange=strange,
         exhausted=used_up,
         call=call,
+        still=_is_still(instance, tuple(tensors)),
         writes=[(*tensor.writes, *tensor.hidden) for tensor in tensors],
     )
     consume(run, given, call.node)

@@ -120,7 +120,7 @@ def _is_result(value: Unknown, *, fresh: bool = False) -> bool:
     """Is it what a method or function of tensors gave? `fresh`: one that nobody had before."""
     node = value.fields.get(("node",))
     op = find_op(f"torch.Tensor.{node.op}") if isinstance(node, Node) and node.at is not None else None
-    return op is not None and not (fresh and (op.inplace or op.view != "no" or op.name in _SAME))
+    return op is not None and not (fresh and (op.inplace or op.view != "no" or op.name in MAY_BE_THE_SAME))
 
 
 def _made_to_require_grad(run: Run, value: Unknown, written: ast.expr, at: ast.expr) -> Tensor:
@@ -157,7 +157,7 @@ def _may_be(value: Unknown) -> list[Value]:
     return found
 
 
-_SAME = frozenset(
+MAY_BE_THE_SAME = frozenset(
     ("to", "type", "type_as", "cuda", "cpu", "xpu", "float", "double", "half", "bfloat16", "contiguous", "pin_memory")
 )
 """Methods that may give the tensor itself."""
@@ -185,7 +185,7 @@ def unknown_method(run: Run, name: str, receiver: Unknown, call: Call) -> Value 
         if node is not None and not is_plain(result) and all(output.dtype in ("int", "bool") for output in op.outputs):
             node.cut = Cut("integer", run.at(call.node), False)
         result.unrecorded = True
-    elif op.view or op.inplace or name in _SAME:
+    elif op.view or op.inplace or name in MAY_BE_THE_SAME:
         result.plain, result.unrecorded = receiver.plain, receiver.plain or receiver.unrecorded
         result.fields[VIEWED] = receiver
     return result
