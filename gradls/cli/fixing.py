@@ -15,6 +15,7 @@ from gradls.cli.inputs import Task
 from gradls.cli.pool import Pool, work
 from gradls.cli.records import Report
 from gradls.cli.storing import write_bytes
+from gradls.rules.finding import Finding
 from gradls.workspace.edits import unified_diff
 from gradls.workspace.files import Unreadable, read_bytes
 from gradls.workspace.looked import digest
@@ -93,8 +94,14 @@ def mend(session: Session, path: str, stored: Stored, unsafe: bool = False) -> t
     `session` holds the new text then."""
     seen = {stored.text}
     made = Fixes()
+    told = _told(session, path)
+    vain: set[tuple[str, str]] = set()
+
+    def may_help(finding: Finding) -> bool:
+        return _key(finding) not in vain
+
     for _ in range(MOST_ROUNDS):
-        edits, mended = session.fixes_together(path, unsafe)
+        edits, mended = session.fixes_together(path, unsafe, may_help)
         if not edits:
             break
         stored = stored.edited(edits)
@@ -103,7 +110,19 @@ def mend(session: Session, path: str, stored: Stored, unsafe: bool = False) -> t
         if stored.text in seen:
             break
         seen.add(stored.text)
+        before, told = told, _told(session, path)
+        # What is told as often as before would be mended in the same way again and again.
+        vain |= {key for key in map(_key, mended) if told[key] >= before[key]}
     return stored, made
+
+
+def _key(finding: Finding) -> tuple[str, str]:
+    return finding.code, finding.message
+
+
+def _told(session: Session, path: str) -> Counter[tuple[str, str]]:
+    """How often a file is told each thing."""
+    return Counter(map(_key, session.findings(path)))
 
 
 def _mend_file(unsafe: bool, task: Task) -> tuple[Report, Mended | None]:

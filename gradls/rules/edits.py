@@ -124,13 +124,14 @@ def copy_expression(place: Place) -> Edits:
     return _later("edits_blocks", "copy_expression", place)
 
 
-def move_statement_out_of_with(statement: Place, block: Place) -> Edits:
-    """Take a statement out of a `with` block (`block.node` is an `ast.With` of one item without a name).
+def move_statement_out_of_with(statement: Place, block: Place, last: Place | None = None) -> Edits:
+    """Take a statement out of a `with` block (`block.node` is an `ast.With` of one item without a name), and those
+    behind it up to the `last` one.
 
-    The first statement of the block moves before it, the last one after it, and the only one replaces it; with the
-    `with` statement itself as `statement` the whole body takes its place. A statement in the middle stays.
+    The first statements of the block move before it, the last ones after it, and all of them replace it; with the
+    `with` statement itself as `statement` the whole body takes its place. Statements in the middle stay.
     """
-    return _later("edits_statements", "move_statement_out_of_with", statement, block)
+    return _later("edits_statements", "move_statement_out_of_with", statement, block, last)
 
 
 def delete_statement(place: Place) -> Edits:

@@ -14,7 +14,7 @@ from gradls.rules.edits_snippet import (
     newline_of,
     text_edit,
 )
-from gradls.rules.edits_statements import Statement, _exactly, changed, indented, insert_after
+from gradls.rules.edits_statements import Statement, _exactly, changed, indented, insert_after, start_with_comments
 from gradls.rules.edits_updates import is_in_block_without_gradients
 from gradls.rules.finding import Place, TextEdit
 from gradls.syntax.source import Source
@@ -27,8 +27,8 @@ def move_statement(place: Place, other: Place, behind: bool) -> list[TextEdit]:
     if not one.owns_lines or not target.owns_lines:
         return []
     source, text = place.source, place.source.text
-    start, end = _above(one), one.line_end
-    moved, at = text[start:end], target.line_end if behind else _above(target)
+    start, end = start_with_comments(one), one.line_end
+    moved, at = text[start:end], target.line_end if behind else start_with_comments(target)
     if at < start:
         start, pieces = at, [moved, text[at:start]]
     elif at > end:
@@ -38,14 +38,6 @@ def move_statement(place: Place, other: Place, behind: bool) -> list[TextEdit]:
     if not text[start:end].endswith(("\n", "\r")):  # the end of a file without a last line end
         pieces = [pieces[0].rstrip("\r\n") + newline_of(source), pieces[1].rstrip("\r\n")]
     return changed(source, start, end, "".join(pieces))
-
-
-def _above(found: Statement) -> int:
-    """Where a statement begins, with the lines of comments right above it."""
-    source, line, starts = found.source, found.line, line_starts(found.source)
-    while line > 1 and source.lines[line - 2].startswith(f"{found.indent}#"):
-        line -= 1
-    return starts[line - 1]
 
 
 def move_out(place: Place, block: Place) -> list[TextEdit]:

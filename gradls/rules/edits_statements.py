@@ -247,22 +247,29 @@ def wrap_in_no_grad(place: Place, torch_name: str, mode: str, last: Place | None
     return [*import_of_torch(place, torch_name), *made] if made else []
 
 
-def move_statement_out_of_with(statement: Place, block: Place) -> list[TextEdit]:
+def start_with_comments(found: Statement) -> int:
+    """Where a statement begins, with the lines of comments right above it."""
+    source, line, starts = found.source, found.line, line_starts(found.source)
+    while line > 1 and source.lines[line - 2].startswith(f"{found.indent}#"):
+        line -= 1
+    return starts[line - 1]
+
+
+def move_statement_out_of_with(statement: Place, block: Place, last: Place | None = None) -> list[TextEdit]:
     source, outer = block.source, Statement.holding(block)
     if outer is None or not isinstance(outer.node, ast.With) or not outer.owns_lines:
         return []
     items, body = outer.node.items, outer.node.body
     if len(items) != 1 or items[0].optional_vars is not None:
         return []
-    path = path_to(outer.node, statement.node)
     inner = [Statement(source, item, body) for item in body]
-    chosen = inner if statement.node is outer.node else [item for item in inner if any(item.node is n for n in path)]
+    chosen = inner if statement.node is outer.node else _between(inner, outer.node, statement, last or statement)
     if not chosen:
         return []
     if inner[0].line == outer.line or not inner[0].starts_line:
         # The body follows on the line of its header.
         return changed(source, outer.start, inner[0].start, "") if len(chosen) == len(inner) else []
-    start, end = chosen[0].line_start, chosen[-1].line_end
+    start, end = start_with_comments(chosen[0]), chosen[-1].line_end
     if not chosen[0].starts_line or not chosen[-1].ends_line:
         return []
     lines = indented(source, source.text[start:end], outer.indent)
@@ -275,7 +282,14 @@ def move_statement_out_of_with(statement: Place, block: Place) -> list[TextEdit]
         return changed(source, outer.line_start, end, _comment_lines(source, header, outer.indent) + lines)
     if chosen[0] is inner[0]:
         return changed(source, outer.line_start, end, lines + header)
-    return changed(source, start, end, lines) if chosen[0] is inner[-1] else []
+    return changed(source, start, end, lines) if chosen[-1] is inner[-1] else []
+
+
+def _between(inner: list[Statement], block: ast.AST, first: Place, last: Place) -> list[Statement]:
+    """The statements of a block from the one with the `first` node to the one with the `last`."""
+    ends = [path_to(block, place.node) for place in (first, last)]
+    found = [number for number, item in enumerate(inner) for path in ends if any(item.node is part for part in path)]
+    return inner[found[0] : found[-1] + 1] if found else []
 
 
 def _comment_lines(source: Source, header: str, indent: str) -> str:

@@ -1,10 +1,14 @@
 """GRD106."""
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Facts
+from gradls.flow.graph import Node
 from gradls.flow.lost import Lost
+from gradls.flow.reach import walk as nodes_behind
+from gradls.flow.values import Tensor, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.lost_gradient import LostGradientRule
@@ -129,20 +133,26 @@ class ForwardWithoutGrad(LostGradientRule):
             build = edits.update_in_place(where, facts.torch_name, clear)
             return [Fix("Update it in place", Safety.SUGGESTED, build)]
         if isinstance(block, ast.With) and len(block.items) == 1:
-            return self._out_of_block(facts, block, statement)
+            return self._out_of_block(facts, block, lost, statement)
         if isinstance(block, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return self._of_decorator(facts, lost, block)
         if isinstance(block, ast.Expr):
             return self._of_statement(facts, lost, block)
         return []
 
-    def _out_of_block(self, facts: Facts, block: ast.With, statement: ast.stmt | None) -> Sequence[Fix]:
-        """Move what is computed out of the block. If that is computed in a function that is called there, all of it."""
+    def _out_of_block(self, facts: Facts, block: ast.With, lost: Lost, statement: ast.stmt | None) -> Sequence[Fix]:
+        """Move what is computed out of the block, at its beginning or its end, or all of it."""
         context = code(facts, block.items[0].context_expr)
         where = Place(facts.source_of(block), block)
-        if statement is not None and statement in (block.body[0], block.body[-1]) and _is_apart(statement, block):
+        if statement is not None and statement in (block.body[0], block.body[-1]) and _are_apart([statement], block):
             build = edits.move_statement_out_of_with(Place(where.source, statement), where)
             return [Fix(f"Move it out of {context}", Safety.SUGGESTED, build)]
+        losing = _losing(facts, block, lost)
+        if losing != block.body and _can_move(losing, block):
+            first, last = Place(where.source, losing[0]), Place(where.source, losing[-1])
+            what = "it" if first == last else f"{len(losing)} statements from {code(facts, losing[0])} on"
+            build = edits.move_statement_out_of_with(first, where, last)
+            return [Fix(f"Move {what} out of {context}", Safety.SUGGESTED, build)]
         if any(map(_needs_no_grad, walk(block))):
             return []
         build = edits.move_statement_out_of_with(where, where)
@@ -188,10 +198,38 @@ class ForwardWithoutGrad(LostGradientRule):
         return [Fix(f"Switch gradients off within `{function.name}` only", Safety.SUGGESTED, build)]
 
 
-def _is_apart(statement: ast.stmt, block: ast.With) -> bool:
-    """Does no other statement of the block compute anything from what this one binds?"""
-    names = {part.id for part in walk(statement) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
-    others = [part for item in block.body if item is not statement for part in walk(item)]
+def _losing(facts: Facts, block: ast.With, lost: Lost) -> list[ast.stmt]:
+    """The statements of a block in which functions are called that compute what has lost its gradient there."""
+    assert lost.cut.cut is not None
+    cuts = {node for node in (lost.cut, *lost.others) if node.cut is not None and node.cut.at == lost.cut.cut.at}
+    calls = {item: [part for part in walk(item) if isinstance(part, ast.Call)] for item in block.body}
+    return [
+        item
+        for item in block.body
+        if any(cuts.intersection(_histories(value)) for call in calls[item] for _, _, value in facts.evaluations(call))
+    ]
+
+
+def _can_move(statements: list[ast.stmt], block: ast.With) -> bool:
+    """Do these begin or end a block, need nothing of it, and compute nothing that its other statements use?"""
+    many = len(statements)
+    at_an_end = many > 0 and statements in (block.body[:many], block.body[-many:])
+    needing = any(_needs_no_grad(part) for statement in statements for part in walk(statement))
+    return at_an_end and not needing and _are_apart(statements, block)
+
+
+def _histories(value: Value) -> Iterator[Node]:
+    """What the tensors in the result of a call are computed from."""
+    for part in tensors_in(value):
+        if isinstance(part, Tensor):
+            yield from nodes_behind(part.node)
+
+
+def _are_apart(statements: list[ast.stmt], block: ast.With) -> bool:
+    """Do the other statements of the block compute nothing from what these bind?"""
+    parts = [part for statement in statements for part in walk(statement)]
+    names = {part.id for part in parts if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)}
+    others = [part for item in block.body if item not in statements for part in walk(item)]
     return not any(isinstance(part, ast.Name) and part.id in names for part in others)
 
 

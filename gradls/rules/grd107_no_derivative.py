@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from gradls.autograd.ops import find_op
 from gradls.flow.facts import Facts
 from gradls.flow.lost import Lost
+from gradls.flow.reach import walk
 from gradls.flow.values import Tensor, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
@@ -186,10 +187,18 @@ def _fixes(facts: Facts, lost: Lost) -> list[Fix]:
     if not isinstance(whole, ast.Call) or not isinstance(outer, ast.Attribute) or outer.attr not in ("float", "to"):
         return []
     falls = isinstance(at.ops[0], (ast.Lt, ast.LtE))
-    if falls or isinstance(at.left, ast.Constant):
+    if falls or isinstance(at.left, ast.Constant) or not facts.is_tensor(at.left):
+        return []
+    if not _is_behind_the_first(lost):
         return []
     fix = straight_through(facts, whole, at.left)
     return [fix] if fix is not None else []
+
+
+def _is_behind_the_first(lost: Lost) -> bool:
+    """Is what loses its gradient behind the first operand, where a straight gradient goes? A threshold is not."""
+    first = next((edge.node for edge in lost.cut.edges), None)
+    return first is not None and any(node.leaf in lost.leaves for node in walk(first) if node.leaf is not None)
 
 
 def _constant(facts: Facts) -> Iterator[ast.Call]:

@@ -200,12 +200,7 @@ class MissingZeroGrad(Rule):
         made = order.made.get(event.value) if isinstance(event.value, Instance) else None
         if made is not None:
             story.append(Step(place(made.at), "the optimizer is made here"))
-        fix = Fix(
-            "Clear the gradients after the step",
-            Safety.SUGGESTED,
-            edits.insert_after(place(event.at), f"{name}.zero_grad()"),
-        )
-        return self.finding(place(event.at), message, story, [fix])
+        return self.finding(place(event.at), message, story, _cleared(facts, order, step, backward, name))
 
     def _report_closure(self, facts: Facts, step: Event, backward: Event) -> Finding:
         message = (
@@ -322,6 +317,17 @@ class MissingZeroGrad(Rule):
             together = facts.function(backward.at.node) is facts.function(event.at.node)
             fixes = put(facts, backward.at.node, f"{name}.zero_grad()", behind=False) if together else []
             yield self.finding(place(event.at), message, story, fixes, Severity.INFORMATION)
+
+
+def _cleared(facts: Facts, order: Order, step: Moment, backward: Event, name: str) -> list[Fix]:
+    """The fix that clears the gradients after the step; where something looks at them then, before the backward."""
+    clear, held = f"{name}.zero_grad()", frozenset(step.event.parameters)
+    if not any(moment.kind == "read" for moment in order.after(step, held)):
+        build = edits.insert_after(place(step.event.at), clear)
+        return [Fix("Clear the gradients after the step", Safety.SUGGESTED, build)]
+    if rounds_of(backward.path) != rounds_of(step.event.path):
+        return []
+    return put(facts, backward.at.node, clear, behind=False)
 
 
 def _is_of_this_round(facts: Facts, step: Event) -> bool:

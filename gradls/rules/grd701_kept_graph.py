@@ -431,6 +431,9 @@ def _is_used(facts: Facts, found: list[_Keeping], spent: bool) -> bool:
     computes = not any(loops & loops_of(other.path) for other in facts.of("backward"))
     kept, later = set(found[0].whole), found[:2][-1].event
     start = next(number for number, event in enumerate(facts.events) if event is later)
+    before = facts.events[facts.events.index(found[0].event) : start]
+    if any(event.kind == "backward" and _goes_through(facts, event, found[0]) for event in before):
+        return True
     for event in facts.events[start:]:
         roots: list[Node] = []
         if event.kind == "backward":
@@ -452,6 +455,18 @@ def _is_used(facts: Facts, found: list[_Keeping], spent: bool) -> bool:
         if any(part in kept or _is_of_branches(part) for root in roots for part in walk(root)):
             return True
     return False
+
+
+def _goes_through(facts: Facts, backward: Event, keeping: _Keeping) -> bool:
+    """Does a backward of the same round get what is kept from where it is kept: `loss = loss + kept[-1]`?"""
+    node = keeping.event.at.node
+    call = node.func if isinstance(node, ast.Call) else node
+    if backward.node is None or not isinstance(call, (ast.Attribute, ast.Subscript)):
+        return False
+    holder, whole = ast.dump(call.value), set(keeping.whole)
+    users = (user for user in walk(backward.node) if any(edge.node in whole for edge in user.edges))
+    parts = (part for user in users if user.at is not None for part in ast.walk(user.at.node))
+    return any(isinstance(part, ast.Subscript) and ast.dump(part.value) == holder for part in parts)
 
 
 def _is_of_module(function: Function | None) -> bool:

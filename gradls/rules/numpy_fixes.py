@@ -42,6 +42,8 @@ def in_pytorch(facts: Facts, lost: Lost, call: ast.AST) -> Sequence[Fix]:
         if at is None or at in done or at is call or _is_within(facts, at, call) or (ended and not arrays):
             continue
         done.add(at)
+        if isinstance(at, ast.BinOp) and len(node.edges) == 1 and not _is_with_number(at):
+            return ()  # The other operand may be an array, with which tensors that require grad cannot be combined.
         if isinstance(at, (ast.BinOp, ast.UnaryOp, ast.Subscript, ast.Compare)) or _is_alike(at):
             continue
         build = _mended(facts, at)
@@ -119,6 +121,12 @@ def _mended(facts: Facts, at: ast.AST) -> edits.Edits | None:
         new = f"{facts.torch_name}.{_SAME[name]}"
         return edits.replace_expression(Place(where.source, at.func), new)
     return None
+
+
+def _is_with_number(at: ast.BinOp) -> bool:
+    """Is one operand a number that is written there?"""
+    operands = (part.operand if isinstance(part, ast.UnaryOp) else part for part in (at.left, at.right))
+    return any(isinstance(part, ast.Constant) for part in operands)
 
 
 def _is_alike(at: ast.AST) -> bool:

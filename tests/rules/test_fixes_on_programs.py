@@ -1,0 +1,186 @@
+"""What fixes make of programs that are like those of users: each is run on PyTorch."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from gradls.flow.analyze import analyze
+from gradls.rules.finding import Finding
+from gradls.rules.registry import rules_by_key
+from gradls.rules.run import findings
+from gradls.syntax.source import Source
+from gradls.testing import programs
+from tests.rules.applying import apply
+from tests.rules.reported import IMPORTS
+
+REFERENCE = """
+    def scores(model, x):
+        return model(x).log_softmax(-1)[:, 0]
+
+    def loss_of(policy, reference, x):
+        with torch.no_grad():
+    {}
+        return -F.logsigmoid((own - theirs) - (other - others)).mean()
+
+    policy, reference = nn.Linear(3, 3), nn.Linear(3, 3)
+    optimizer = torch.optim.AdamW(policy.parameters())
+    loss = loss_of(policy, reference, torch.randn(8, 3))
+    loss.backward()  # raises RuntimeError: element 0 of tensors does not require grad
+    optimizer.step()
+    """
+RAISES = "  # raises RuntimeError: element 0 of tensors does not require grad"
+OWN = ["# the policy", "own = scores(policy, x)", "other = scores(policy, -x)"]
+THEIRS = ["# the reference", "theirs = scores(reference, x)", "others = scores(reference, -x)"]
+
+
+def told(code: str, text: str) -> tuple[Source, list[Finding]]:
+    """What the rule `code` says of a program."""
+    source = Source.read(text, "program.py")
+    return source, findings(analyze(source), [rules_by_key()[code]])
+
+
+def indented(lines: list[str], by: int) -> str:
+    return "\n".join(" " * by + line for line in lines)
+
+
+@pytest.mark.parametrize("order", [(OWN, THEIRS), (THEIRS, OWN)])
+def test_only_what_loses_its_gradient_leaves_the_block(order: tuple[list[str], list[str]]) -> None:
+    block = indented([*order[0], *order[1]], 12)
+    text = IMPORTS + textwrap.dedent(REFERENCE).replace("{}", textwrap.indent(textwrap.dedent(block), " " * 8))
+    assert programs.check(text).error is not None
+    source, (found,) = told("GRD106", text)
+    assert found.fixes[0].title == "Move 2 statements from `own = scores(policy, x)` on out of `torch.no_grad()`"
+    new = apply(text, found.fixes[0].build(), source.lines).replace(RAISES, "")
+    assert programs.check(new).error is None
+    assert told("GRD106", new)[1] == []
+    outside = [line[4:] for line in new.splitlines() if line.startswith("    ") and line[4:] in OWN]
+    within = [line[8:] for line in new.splitlines() if line.startswith("        ") and line[8:] in THEIRS]
+    assert (outside, within) == (OWN, THEIRS)
+
+
+def test_what_others_of_the_block_use_stays_with_them() -> None:
+    text = IMPORTS + textwrap.dedent("""
+        def encode(model, x):
+            return model(x)
+
+        model = nn.Linear(3, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with torch.no_grad():
+            h = encode(model, torch.randn(8, 3))
+            print(h.mean())
+        loss = h.pow(2).mean()
+        loss.backward()
+        """)
+    _, (found,) = told("GRD106", text)
+    assert [fix.title for fix in found.fixes] == ["Move all of the block out of `torch.no_grad()`"]
+
+
+def test_a_straight_gradient_does_not_come_to_a_threshold() -> None:
+    snippet = """
+        class Gate(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Linear(3, 3)
+                self.threshold = nn.Parameter(torch.zeros(3))
+
+            def forward(self, x):
+                x = self.layer(x)
+                return x * (x {} self.threshold).float()
+
+        model = Gate()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        model(torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()
+        assert model.threshold.grad is None
+        """
+    text = IMPORTS + textwrap.dedent(snippet).format(">")
+    assert programs.check(text).error is None
+    _, (found,) = told("GRD107", text)
+    assert "no gradient ever reaches" in found.message
+    assert found.fixes == ()
+
+
+def test_an_array_beside_a_tensor_is_no_fix() -> None:
+    program = textwrap.dedent("""
+        import numpy as np
+
+        model = nn.Linear(3, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        noise = np.random.randn(1, 3)
+        scaled = torch.from_numpy(model.weight.detach().numpy() * {}).float()
+        loss = F.linear(torch.randn(8, 3), scaled).mean()
+        loss.backward()  # raises RuntimeError: element 0 of tensors does not require grad
+        optimizer.step()
+        """)
+    for operand, fixes in (("noise", 0), ("2.0", 1)):
+        text = IMPORTS + program.format(operand)
+        assert programs.check(text).error is not None
+        _, (found,) = told("GRD105", text)
+        assert len(found.fixes) == fixes
+
+
+def test_gradients_that_are_looked_at_after_the_step_are_cleared_before_the_backward() -> None:
+    text = IMPORTS + textwrap.dedent("""
+        model = nn.Linear(3, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        norms = []
+        for x in torch.randn(4, 8, 3):
+            loss = model(x).pow(2).mean()
+            loss.backward()
+            optimizer.step()
+            norms.append(model.weight.grad.norm())
+        """)
+    source, (found,) = told("GRD601", text)
+    new = apply(text, found.fixes[0].build(), source.lines)
+    assert "    optimizer.zero_grad()\n    loss.backward()\n" in new
+    assert programs.check(new).error is None
+    assert told("GRD601", new)[1] == []
+
+
+def test_what_a_list_gives_back_for_the_loss_is_not_to_be_detached() -> None:
+    snippet = """
+        model = nn.Linear(3, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        penalties = []
+        for x in torch.randn(4, 8, 3):
+            optimizer.zero_grad()
+            penalties.append(model.weight.pow(2).sum())
+            loss = model(x).pow(2).mean() + {}
+            loss.backward()
+            optimizer.step()
+        """
+    text = IMPORTS + textwrap.dedent(snippet)
+    assert told("GRD701", text.format("penalties[-1]"))[1] == []
+
+
+def test_a_block_that_is_right_is_not_told_beside_one_that_is_to_blame() -> None:
+    text = IMPORTS + textwrap.dedent("""
+        class Agent(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.actor = nn.Linear(3, 2)
+                self.critic = nn.Linear(3, 1)
+
+            def forward(self, x):
+                return self.actor(x).log_softmax(-1)[:, 0], self.critic(x)[:, 0]
+
+        agent = Agent()
+        optimizer = torch.optim.Adam(agent.parameters())
+        x, returns = torch.randn(8, 3), torch.randn(8)
+        with torch.no_grad():
+            before, value = agent(x)
+        advantage = returns - value
+        for _ in range(2):
+            now, value = agent(x)
+            with torch.no_grad():
+                ratio = (now - before).exp()
+            loss = -(ratio * advantage).mean() + (returns - value).pow(2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        """)
+    assert programs.check(text).error is None
+    source, (found,) = told("GRD106", text)
+    assert source.span(found.place.node).line == text.split("\n").index("    with torch.no_grad():") + 1
