@@ -99,6 +99,8 @@ class TensorOfTensors(LostGradientRule):
             node = event.node
             if node is None or node.cut is None or node.cut.kind != "copy" or node in costly:
                 continue
+            if event.flag is not True and _is_looked_at(facts, event.at.node):
+                continue
             if node.cut.certain:
                 yield self._without_backward(facts, event)
             elif _may_be_trained(event):
@@ -135,6 +137,16 @@ class TensorOfTensors(LostGradientRule):
         safe = needed and parts and all(isinstance(part, Tensor) and part.shape == () for part in parts)
         build = edits.stack(Place(facts.source_of(node), node), torch_name=facts.torch_name)
         return [Fix("Use `torch.stack`", Safety.SAFE if safe else Safety.SUGGESTED, build)]
+
+
+def _is_looked_at(facts: Facts, node: ast.AST) -> bool:
+    """Does the copy become numbers at once: `torch.tensor(losses).mean().item()`?"""
+    outer = facts.parent(node)
+    while isinstance(outer, (ast.Attribute, ast.Call)) and not (isinstance(outer, ast.Call) and outer.func is not node):
+        if isinstance(outer, ast.Attribute) and outer.attr in ("numpy", "tolist", "item", "detach"):
+            return True
+        node, outer = outer, facts.parent(outer)
+    return False
 
 
 def _may_be_trained(event: Event) -> bool:

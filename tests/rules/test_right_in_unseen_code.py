@@ -390,3 +390,14 @@ assert weights["a"].shape == (24,) and weights["a"].max() < 0.6
     check_right(program.replace("{put}", 'group["params"][0] = weights["a"]'))
     stale = program.replace("{put}", "pass").replace("import torch\nfrom torch import nn\n", "")
     assert reported("GRD607", stale)
+
+
+def test_copies_that_become_numbers_at_once_are_only_looked_at() -> None:
+    program = """
+    net = nn.Linear(3, 1)
+    losses = [net(torch.randn(2, 3)).mean() for _ in range(3)]
+    shown = torch.tensor(losses){end}
+    """
+    assert not reported("GRD102", program.replace("{end}", ".numpy()"))
+    assert not reported("GRD102", program.replace("{end}", ".mean().item()"))
+    assert reported("GRD102", program.replace("{end}", ".mean()"))
