@@ -11,7 +11,9 @@ from gradls.flow.reach import leaves, walk
 from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Fix, Place, Safety
+from gradls.rules.histories import holder_in, reads_from
 from gradls.rules.registration import optimized
+from gradls.rules.statement_fixes import put
 from gradls.syntax.walk import walk as walk_tree
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -188,6 +190,28 @@ def _is_rebound_leaf(facts: Facts, node: Node) -> bool:
     return any(tensor.name in names for tensor in optimized(facts) if tensor.name)
 
 
+def kept_for_all_rounds(facts: Facts, event: Event, node: Node) -> ast.Call | None:
+    """Where what is carried over is appended to a list from which the backwards of all rounds get it: that is to be
+    emptied, for what is detached in it has no gradient."""
+    for stored in facts.of("append"):
+        call, value = stored.at.node, stored.appended
+        holder = holder_in(call)
+        if holder is None or not isinstance(call, ast.Call) or not isinstance(value, Tensor) or value.node is not node:
+            continue
+        roots = (one.node for one in facts.of("backward") if one.at == event.by.at and one.node is not None)
+        if any(reads_from(root, {node}, holder) for root in roots):
+            return call
+    return None
+
+
+def emptied(facts: Facts, event: Event, call: ast.Call) -> Sequence[Fix]:
+    """The fix that empties the list behind the backward."""
+    holder = holder_in(call)
+    if holder is None or facts.function(call) is not facts.function(event.at.node):
+        return ()
+    return put(facts, event.at.node, f"{facts.segment(holder)}.clear()", behind=True)
+
+
 def _stored(facts: Facts, event: Event, node: Node) -> Fix | None:
     """The fix for the statement that puts the tensor of a node into a list or an attribute for later rounds."""
     value = event.info.get("appended" if event.kind == "append" else "assigned")
@@ -209,7 +233,8 @@ def _stored(facts: Facts, event: Event, node: Node) -> Fix | None:
     own = facts.segment(at.node)
     reads = [part for part in walk_tree(statement.value) if isinstance(part, ast.Attribute)]
     of_itself = [read for read in reads if facts.segment(read) == own]
-    if of_itself:
+    others = [read for read in facts.reads(at.node.attr) if read not in reads]
+    if of_itself and (not others or _is_read_later(facts, statement, own)):
         source = facts.source_of(statement)
         build = edits.together(*(edits.add_call(Place(source, read), ".detach()") for read in of_itself))
         return Fix(f"Detach `{own}`", Safety.SUGGESTED, build)

@@ -12,7 +12,14 @@ from gradls.flow.values import Tensor
 from gradls.flow.ways import way_on
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
-from gradls.rules.freed_graph_fixes import carried_over, computed_before, differentiated_sum
+from gradls.rules.freed_graph_fixes import (
+    carried_over,
+    computed_before,
+    differentiated_sum,
+    emptied,
+    kept_for_all_rounds,
+)
+from gradls.rules.histories import holder_in
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import maker, shown
 from gradls.rules.training_order import rounds_of
@@ -169,7 +176,11 @@ class GraphAlreadyFreed(Rule):
         fixes: Sequence[Fix] = ()
         if carried is not None:
             shared, words = carried, _carried(facts, event, carried)
-            fixes = differentiated_sum(facts, event) or carried_over(facts, event, carried)
+            fixes = differentiated_sum(facts, event)
+            kept = kept_for_all_rounds(facts, event, carried) if not fixes else None
+            if kept is not None:
+                words, fixes = _kept(facts, event, kept), emptied(facts, event, kept)
+            fixes = fixes or (carried_over(facts, event, carried) if kept is None else ())
         elif before is not None and freed.at == event.at:
             shared, words = before, _made_before(facts, event, before)
             closure = facts.function(event.at.node) if _runs_in_closure(event, before) else None
@@ -198,6 +209,15 @@ def _carried(facts: Facts, event: Event, value: Node) -> str:
     return (
         f"{code(facts, event.at.node)} goes on into the graph of an earlier round, which {_freed(facts, event)}: it "
         f"raises. {_value(facts, value, True)} is carried over with its graph; `detach()` it in each round"
+    )
+
+
+def _kept(facts: Facts, event: Event, call: ast.Call) -> str:
+    holder = holder_in(call)
+    name = code(facts, holder) if holder is not None else "the list"
+    return (
+        f"{code(facts, event.at.node)} goes on into the graph of an earlier round, which {_freed(facts, event)}: it "
+        f"raises. {name} still has what the rounds before have put there, with its graph; empty it in each round"
     )
 
 

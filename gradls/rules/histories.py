@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 from gradls.flow.graph import Node
 from gradls.flow.reach import walk
 
@@ -39,3 +41,17 @@ def all_between(root: Node, to: Node) -> set[Node]:
                 found.add(user)
                 todo.append(user)
     return found
+
+
+def holder_in(node: ast.AST) -> ast.expr | None:
+    """`kept` of `kept.append(x)`, `kept[i] = x` and `kept.x = y`."""
+    target = node.func if isinstance(node, ast.Call) else node
+    return target.value if isinstance(target, (ast.Attribute, ast.Subscript)) else None
+
+
+def reads_from(root: Node, kept: set[Node], holder: ast.expr) -> bool:
+    """Is something that leads from `root` to what is `kept` computed by an expression that reads the `holder` of it, as
+    `kept[-1]` and `torch.stack(kept)` do?"""
+    written = ast.dump(holder)
+    users = (user for user in walk(root) if user.at is not None and any(edge.node in kept for edge in user.edges))
+    return any(ast.dump(part) == written for user in users if user.at for part in ast.walk(user.at.node))

@@ -36,6 +36,8 @@ def _made_again(facts: Facts, made: Event, places: Sequence[At]) -> list[Fix]:
             cause = facts.statement(at.node)
             # What is a call for its result, of the model say, does so each time.
             is_done_once = isinstance(cause, ast.Expr) or at is places[0]
+            if list(facts.loops(at.node)) != list(facts.loops(statement)):
+                return []  # What the optimizer remembers of the gradients would be lost in each round.
             if not is_done_once or facts.source.span(at.node) <= facts.source.span(statement):
                 return []
             title = f"Make the optimizer anew behind `{brief(at.node)}`"

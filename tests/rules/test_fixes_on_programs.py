@@ -184,3 +184,82 @@ def test_a_block_that_is_right_is_not_told_beside_one_that_is_to_blame() -> None
     assert programs.check(text).error is None
     source, (found,) = told("GRD106", text)
     assert source.span(found.place.node).line == text.split("\n").index("    with torch.no_grad():") + 1
+
+
+FREED = "  # raises RuntimeError: Trying to backward through the graph a second time"
+
+
+def mended(code: str, text: str, comment: str = "") -> str:
+    """A program with the one fix of the one finding made; PyTorch runs it, and the rule has nothing to say any more."""
+    assert programs.check(text).error is not None or not comment
+    source, (found,) = told(code, text)
+    new = apply(text, found.fixes[0].build(), source.lines).replace(comment, "")
+    assert programs.check(new).error is None
+    assert told(code, new)[1] == []
+    return new
+
+
+def test_a_list_that_the_loss_is_computed_of_is_emptied() -> None:
+    text = IMPORTS + textwrap.dedent(f"""
+        class Trainer:
+            def __init__(self):
+                self.model = nn.Linear(3, 2)
+                self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+                self.losses = []
+
+            def step(self, x):
+                for part in self.model(x).unbind(1):
+                    self.losses.append(part.pow(2).mean())
+                loss = torch.stack(self.losses).mean()
+                self.optimizer.zero_grad()
+                loss.backward(){FREED}
+                self.optimizer.step()
+
+        trainer = Trainer()
+        for x in torch.randn(3, 8, 3):
+            trainer.step(x)
+        """)
+    assert "loss.backward()\n        self.losses.clear()" in mended("GRD301", text, FREED)
+
+
+def test_a_running_mean_that_the_loss_reads_is_detached_as_a_whole() -> None:
+    text = IMPORTS + textwrap.dedent(f"""
+        class Centered(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Linear(3, 2)
+                self.register_buffer("center", torch.zeros(2))
+
+            def forward(self, x):
+                out = torch.tanh(self.layer(x))
+                loss = (out - self.center).pow(2).mean()
+                self.update(out)
+                return loss
+
+            def update(self, out):
+                self.center = self.center * 0.9 + out.mean(0) * 0.1
+
+        model = Centered()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for x in torch.randn(3, 8, 3):
+            optimizer.zero_grad()
+            model(x).backward(){FREED}
+            optimizer.step()
+        """)
+    assert "self.center = (self.center * 0.9 + out.mean(0) * 0.1).detach()" in mended("GRD301", text, FREED)
+
+
+def test_no_optimizer_is_made_anew_in_each_round() -> None:
+    text = IMPORTS + textwrap.dedent("""
+        model = nn.Linear(3, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        for x in torch.randn(3, 8, 3):
+            optimizer.zero_grad()
+            model(x).pow(2).mean().backward()
+            optimizer.step()
+            model.weight = nn.Parameter(model.weight.detach().clamp(-1, 1))
+        """)
+    assert programs.check(text).error is None
+    found = told("GRD607", text)[1]
+    assert found
+    assert all(fix.title.startswith("Write") for finding in found for fix in finding.fixes)
