@@ -11,9 +11,9 @@ from gradls.flow.reach import leaves, walk
 from gradls.flow.values import Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Fix, Place, Safety
-from gradls.rules.histories import holder_in, reads_from
+from gradls.rules.histories import comes_from_holder, holder_in
 from gradls.rules.registration import optimized
-from gradls.rules.statement_fixes import put
+from gradls.rules.statement_fixes import is_same_there, put
 from gradls.syntax.walk import walk as walk_tree
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -195,11 +195,10 @@ def kept_for_all_rounds(facts: Facts, event: Event, node: Node) -> ast.Call | No
     emptied, for what is detached in it has no gradient."""
     for stored in facts.of("append"):
         call, value = stored.at.node, stored.appended
-        holder = holder_in(call)
-        if holder is None or not isinstance(call, ast.Call) or not isinstance(value, Tensor) or value.node is not node:
+        if not isinstance(call, ast.Call) or not isinstance(value, Tensor) or value.node is not node:
             continue
         roots = (one.node for one in facts.of("backward") if one.at == event.by.at and one.node is not None)
-        if any(reads_from(root, {node}, holder) for root in roots):
+        if any(comes_from_holder(root, {node}, call) for root in roots):
             return call
     return None
 
@@ -207,7 +206,7 @@ def kept_for_all_rounds(facts: Facts, event: Event, node: Node) -> ast.Call | No
 def emptied(facts: Facts, event: Event, call: ast.Call) -> Sequence[Fix]:
     """The fix that empties the list behind the backward."""
     holder = holder_in(call)
-    if holder is None or facts.function(call) is not facts.function(event.at.node):
+    if holder is None or not is_same_there(facts, holder, event.at.node):
         return ()
     return put(facts, event.at.node, f"{facts.segment(holder)}.clear()", behind=True)
 

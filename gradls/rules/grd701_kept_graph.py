@@ -15,7 +15,7 @@ from gradls.rules import edits
 from gradls.rules.conditions import UNLESS
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.freed_graph_fixes import differentiated_sum, sum_before
-from gradls.rules.histories import holder_in, reads_from
+from gradls.rules.histories import comes_from_holder
 from gradls.rules.loss_arguments import history
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import gradient_of, is_on_the_way, loops_of, rounds_of
@@ -460,8 +460,8 @@ def _is_used(facts: Facts, found: list[_Keeping], spent: bool) -> bool:
 
 def _goes_through(facts: Facts, backward: Event, keeping: _Keeping) -> bool:
     """Does a backward of the same round get what is kept from where it is kept: `loss = loss + kept[-1]`?"""
-    holder = holder_in(keeping.event.at.node)
-    return backward.node is not None and holder is not None and reads_from(backward.node, set(keeping.whole), holder)
+    node = backward.node
+    return node is not None and comes_from_holder(node, set(keeping.whole), keeping.event.at.node)
 
 
 def _is_of_module(function: Function | None) -> bool:

@@ -49,9 +49,15 @@ def holder_in(node: ast.AST) -> ast.expr | None:
     return target.value if isinstance(target, (ast.Attribute, ast.Subscript)) else None
 
 
-def reads_from(root: Node, kept: set[Node], holder: ast.expr) -> bool:
-    """Is something that leads from `root` to what is `kept` computed by an expression that reads the `holder` of it, as
-    `kept[-1]` and `torch.stack(kept)` do?"""
+def comes_from_holder(root: Node, kept: set[Node], keeping: ast.AST) -> bool:
+    """Does `root` get what `keeping` puts somewhere, such as `kept.append(x)`, from there, as by `torch.stack(kept)`?
+    It can get it in no other way if what is kept has no name of its own."""
+    holder = holder_in(keeping)
+    given = keeping.args[0] if isinstance(keeping, ast.Call) and keeping.args else None
+    if holder is None:
+        return False
+    if isinstance(given, (ast.Call, ast.BinOp)) and any(node in kept for node in walk(root)):
+        return True
     written = ast.dump(holder)
     users = (user for user in walk(root) if user.at is not None and any(edge.node in kept for edge in user.edges))
     return any(ast.dump(part) == written for user in users if user.at for part in ast.walk(user.at.node))

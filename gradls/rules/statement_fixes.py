@@ -65,6 +65,22 @@ def _assigned(event: Event) -> str:
     return event.at.source.segment(targets[0]) if plain else ""
 
 
+def is_same_there(facts: Facts, written: ast.expr, node: ast.AST) -> bool:
+    """Does `written` mean the same where `node` stands: in the same function, as an attribute of `self` in another
+    method of the class, or by a name of the module?"""
+    one, other = facts.function(written), facts.function(node)
+    root = written
+    while isinstance(root, (ast.Attribute, ast.Subscript)):
+        root = root.value
+    if one is other or not isinstance(root, ast.Name):
+        return one is other
+    owners = [facts.parent(function) if function is not None else None for function in (one, other)]
+    if owners[0] is owners[1] and isinstance(owners[0], ast.ClassDef):
+        selves = {function.args.args[0].arg for function in (one, other) if function is not None and function.args.args}
+        return selves == {root.id}
+    return not _binds(one, root.id) and not _binds(other, root.id)
+
+
 def _binds(function: ast.AST | None, name: str) -> bool:
     """Does a function have a variable of its own of this name?"""
     for part in ast.walk(function) if function is not None else ():

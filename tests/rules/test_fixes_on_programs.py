@@ -263,3 +263,27 @@ def test_no_optimizer_is_made_anew_in_each_round() -> None:
     found = told("GRD607", text)[1]
     assert found
     assert all(fix.title.startswith("Write") for finding in found for fix in finding.fixes)
+
+
+def test_a_list_that_another_function_fills_is_emptied_where_the_loss_is() -> None:
+    text = IMPORTS + textwrap.dedent(f"""
+        policy = nn.Linear(3, 2)
+        optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
+        policy.saved = []
+
+        def act(x):
+            draw = torch.distributions.Categorical(logits=policy(x))
+            action = draw.sample()
+            policy.saved.append(draw.log_prob(action))
+            return action.item()
+
+        def learn(rewards):
+            losses = [-one * reward for one, reward in zip(policy.saved, rewards)]
+            optimizer.zero_grad()
+            torch.stack(losses).sum().backward(){FREED}
+            optimizer.step()
+
+        for episode in range(2):
+            learn([act(x) + 1.0 for x in torch.randn(4, 3)])
+        """)
+    assert ".backward()\n    policy.saved.clear()" in mended("GRD301", text, FREED)
