@@ -116,13 +116,13 @@ def train(run: Run, cls: Class, method: Function, receiver: Value, given: Callab
 
 def _check_own_step(run: Run, cls: Class) -> None:
     """Write down an `optimizer_step` that calls `optimizer.step()` without the closure that it is given: that would run
-    `training_step` and backward. In early releases, where there was one argument more, the trainer did so itself."""
+    `training_step` and backward. In early releases, where another argument came last, the trainer did so itself."""
     method, _ = find_in_class(cls, "optimizer_step")
     if not isinstance(method, Function) or not isinstance(method.node, ast.FunctionDef) or method.decorated:
         return
     given = method.node.args
     names = [argument.arg for argument in given.args]
-    if len(names) != 5 or given.vararg is not None or given.kwarg is not None or given.kwonlyargs:
+    if len(names) != 5 or "closure" not in names[4] or given.vararg or given.kwarg or given.kwonlyargs:
         return
     parts = list(walk(method.node))
     if any(isinstance(part, ast.Name) and part.id in (names[4], "super", "locals") for part in parts):

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.hierarchy import is_module
 from gradls.flow.models.accelerators import ACCELERATOR, STEPS
 from gradls.flow.values import Bound, Host, Instance, Value
 from gradls.rules.training_order import is_divided
@@ -88,9 +87,7 @@ def clears_of_models(facts: Facts, block: Block) -> Iterator[ast.Call]:
     for call, records in facts.called("zero_grad"):
         if not isinstance(call.func, ast.Attribute) or not _stands_plainly_in(facts, call, block.node):
             continue
-        receivers = [record[0].receiver for record in records if isinstance(record[0], Bound)]
-        named = facts.segment(call.func.value) in block.models
-        if receivers and all(named or (isinstance(one, Instance) and is_module(one) is True) for one in receivers):
+        if facts.segment(call.func.value) in block.models and any(isinstance(record[0], Bound) for record in records):
             yield call
 
 

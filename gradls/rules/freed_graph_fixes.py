@@ -206,9 +206,22 @@ def kept_for_all_rounds(facts: Facts, event: Event, node: Node) -> ast.Call | No
 def emptied(facts: Facts, event: Event, call: ast.Call) -> Sequence[Fix]:
     """The fix that empties the list behind the backward."""
     holder = holder_in(call)
-    if holder is None or not is_same_there(facts, holder, event.at.node):
+    if holder is None or not is_same_there(facts, holder, event.at.node) or _is_read_besides(facts, holder, event):
         return ()
     return put(facts, event.at.node, f"{facts.segment(holder)}.clear()", behind=True)
+
+
+def _is_read_besides(facts: Facts, holder: ast.expr, event: Event) -> bool:
+    """Does anything read a list but what comes before a backward in its function, and what appends to it?"""
+    written, around, source = ast.dump(holder), facts.function(event.at.node), facts.source
+    for part in ast.walk(source.tree):
+        if isinstance(part, type(holder)) and ast.dump(part) == written:
+            above = source.parent(part)
+            adds = isinstance(above, ast.Attribute) and above.attr in ("append", "clear")
+            before = facts.function(part) is around and source.span(part) < source.span(event.at.node)
+            if not adds and not before:
+                return True
+    return False
 
 
 def _stored(facts: Facts, event: Event, node: Node) -> Fix | None:

@@ -175,7 +175,9 @@ class ClipOrder(Rule):
             clips.setdefault(event.at.node, []).append(_clip(facts, order, number, event))
         for found in clips.values():
             limits = {_limit(clip.event) for clip in found}
-            if limits in ({Given(0, False)}, {Given(0, True)}):
+            used = all(clip.step is not None and clip.after is not None and clip.after.kind == "step" for clip in found)
+            chosen = any(isinstance(one, (ast.BoolOp, ast.IfExp)) for one in facts.parents(found[0].event.at.node))
+            if used and (limits == {Given(0, False)} or (limits == {Given(0, True)} and not chosen)):
                 yield self._to_zero(facts, found[0], limits.pop())
                 continue
             trained = _trainers_backward(order, found[0])
@@ -262,7 +264,7 @@ class ClipOrder(Rule):
     def _to_zero(self, facts: Facts, clip: "_Clip", limit: Given) -> Finding:
         what = "if the option is not given, the limit is 0: this" if limit.is_default else "a limit of 0"
         message = (
-            f"{code(facts, clip.event.at.node)}: {what} makes every gradient 0, and the step changes nothing. To clip "
+            f"{code(facts, clip.event.at.node)}: {what} makes every gradient 0, and the step learns nothing. To clip "
             "nothing, leave it out"
         )
         story = [Step(place(clip.step.event.at), "the step that comes to nothing")] if clip.step is not None else []

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
 from gradls.flow.reach import walk
-from gradls.flow.values import Tensor, Unknown, Value
+from gradls.flow.values import Bound, Lib, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import element_of
@@ -261,7 +261,9 @@ def _is_never_read(facts: Facts, target: ast.AST) -> bool:
 def _is_lost(facts: Facts, target: ast.AST) -> bool:
     """Does this give a name another meaning that the same block has bound before, and does nothing read it then?"""
     statement = facts.statement(target)
-    if not isinstance(target, ast.Name) or not isinstance(statement, ast.Assign):
+    if not isinstance(target, ast.Name) or not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+        return False
+    if any(_may_do_more(facts, part) for part in ast.walk(statement.value) if isinstance(part, ast.Call)):
         return False
     outer = facts.parent(statement)
     block = getattr(outer, "body", None)
@@ -275,6 +277,14 @@ def _is_lost(facts: Facts, target: ast.AST) -> bool:
     around = facts.function(statement) or facts.source_of(statement).tree
     names = (node for node in ast.walk(around) if isinstance(node, ast.Name) and node.id == target.id)
     return not any(isinstance(node.ctx, ast.Load) and id(node) not in allowed for node in names)
+
+
+def _may_do_more(facts: Facts, call: ast.Call) -> bool:
+    """May a call do more than give a result? A function of the program may, and one that is told where to put it."""
+    if any(keyword.arg in ("out", "inplace") for keyword in call.keywords):
+        return True
+    functions = [function for function, _, _ in facts.evaluations(call)]
+    return not all(isinstance(one, Lib) or (isinstance(one, Bound) and one.function is None) for one in functions)
 
 
 def _binds(statement: ast.Assign, name: str) -> bool:

@@ -182,22 +182,24 @@ class UnusedLoss(Rule):
 def _unknown_replaced(facts: Facts) -> Iterator[tuple[ast.Name, ast.Assign]]:
     """What something unknown computes of several arguments, and the next statement that names it replaces, before it is
     propagated in the same block."""
-    told: set[ast.AST] = set()
+    seen: set[ast.AST] = set()
     for event in facts.of("backward"):
         receiver = receiver_of(event.at.node)
         statement = facts.statement(event.at.node)
         block = getattr(facts.parent(statement), "body", None) if statement is not None else None
         if not isinstance(receiver, ast.Name) or not isinstance(block, list) or statement not in block:
             continue
-        for part in block[: block.index(statement)]:
+        for part in reversed(block[: block.index(statement)]):
             target = part.targets[0] if isinstance(part, ast.Assign) and len(part.targets) == 1 else None
-            if not isinstance(target, ast.Name) or target.id != receiver.id or part in told:
+            if not isinstance(target, ast.Name) or target.id != receiver.id:
                 continue
+            if part in seen:
+                break  # An earlier backward of the name was asked about it and what is before.
+            seen.add(part)
             call = part.value
             unknown = isinstance(call, ast.Call) and len(call.args) > 1 and _is_unknown(facts, call)
             new = _overwritten_by(facts, target, is_tensor=False) if unknown else None
             if new is not None:
-                told.add(part)
                 yield target, new
 
 

@@ -146,7 +146,7 @@ class ResultThrownAway(Rule):
     def _of_operator(self, facts: Facts, node: ast.Expr) -> Iterable[Finding]:
         """Elements that are compared and not set, and parameters that are added to a list which nobody gets."""
         value, at = node.value, Place(facts.source_of(node), node)
-        if _is_tried(facts, node):
+        if _is_tried(facts, node) or _is_timed(facts, value):
             return
         if isinstance(value, ast.Compare) and _is_compared_part(facts, value):
             part, new = facts.segment(value.left), facts.segment(value.comparators[0])
@@ -274,15 +274,16 @@ _CLOCKS = frozenset((
 ))  # fmt: skip
 
 
-def _is_timed(facts: Facts, call: ast.Call) -> bool:
+def _is_timed(facts: Facts, value: ast.expr) -> bool:
     """Does the function around look at a clock before and after it? Then the time that it takes is what is wanted."""
-    function, seen, before, after = facts.function(call), False, False, False
-    for node, records in facts.calls.items():
-        seen = seen or node is call
-        if any(isinstance(one, Lib) and one.path in _CLOCKS for one, _, _ in records):
-            inside = facts.function(node) is function
-            before, after = before or (inside and not seen), after or (inside and seen)
-    return before and after
+    function, at = facts.function(value), facts.source_of(value).span(value)
+    looks = {
+        facts.source_of(node).span(node) < at
+        for node, records in facts.calls.items()
+        if any(isinstance(one, Lib) and one.path in _CLOCKS for one, _, _ in records)
+        and facts.function(node) is function
+    }
+    return len(looks) == 2
 
 
 def _is_tried(facts: Facts, node: ast.AST) -> bool:

@@ -138,7 +138,9 @@ class ScheduleAtItsEnd(Rule):
             message = f"if the option is not given, the `gamma` of {code(facts, made.at.node)} is 0: {_NOTHING}"
         else:
             message = f"the `gamma` of {code(facts, made.at.node)} is 0: {_NOTHING}"
-        severity = Severity.INFORMATION if gamma.is_default else Severity.WARNING
+        # One that comes later may be meant to end the training of its parameters.
+        at_once = name == "ExponentialLR" or (name == "StepLR" and made.call.known(1, "step_size") == 1)
+        severity = Severity.WARNING if at_once and not gamma.is_default else Severity.INFORMATION
         yield self.finding(place(made.at), message, [Step(place(step.at), "it decays here")], severity=severity)
 
     def _of_inner_loop(self, facts: Facts, made: Event, total: int) -> Iterator[Finding]:

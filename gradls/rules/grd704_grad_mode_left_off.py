@@ -157,6 +157,8 @@ class GradModeLeftOff(Rule):
             classes = [module.cls for module in modules if module is not None]
             if function is None or not function.name.startswith(_VALIDATING) or not classes:
                 continue
+            if not _is_of_itself(facts, node, function):
+                continue
             texts = [facts.segment(cls.node) for cls in classes if isinstance(cls, Class)]
             if len(texts) < len(records) or any("unfreeze" in text or "requires_grad" in text for text in texts):
                 continue
@@ -196,6 +198,13 @@ class GradModeLeftOff(Rule):
         story = [] if backward is None else [Step(place(backward.at), "this has no graph then")]
         severity = None if backward is None else Severity.WARNING
         return self.finding(place(event.at), message, story, as_context(facts, event.at.node), severity)
+
+
+def _is_of_itself(facts: Facts, call: ast.Call, method: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Does a method always do this with the object that it is a method of?"""
+    own = method.args.args[0].arg if method.args.args and isinstance(facts.parent(method), ast.ClassDef) else ""
+    owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+    return isinstance(owner, ast.Name) and owner.id == own and facts.parent(facts.statement(call) or call) is method
 
 
 def _is_statement(facts: Facts, event: Event) -> bool:

@@ -155,12 +155,12 @@ class GradientNotPassedOn(Rule):
             used = next((event for event in calls if _node_of(event.info.get("outputs"), number) in reached), None)
             if used is not None:
                 message = (
-                    f"this backward does not use `{argument.arg}`: what a loss gets of result {number + 1} of "
-                    f"`{cls.name}` gives no gradient, without an error"
+                    f"this backward does not use `{argument.arg}`: unless result {number + 1} of `{cls.name}` is a "
+                    "constant, what a loss gets of it gives no gradient, without an error"
                 )
                 story = [Step(place(used.at), "its results go into a loss")]
                 at = Place(backward.source, argument)
-                yield self.finding(at, message, story, severity=Severity.WARNING)
+                yield self.finding(at, message, story, severity=Severity.INFORMATION)
 
 
 def _idle(facts: Facts) -> Iterator[Finding]:
@@ -197,7 +197,8 @@ def _ignored(backward: Function) -> list[tuple[int, ast.arg]]:
     names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
     if len(arguments) < 2 or "locals" in names:
         return []
-    return [(number, one) for number, one in enumerate(arguments) if one.arg not in names]
+    unread = [(number, one) for number, one in enumerate(arguments) if one.arg not in names]
+    return [(number, one) for number, one in unread if not one.arg.startswith("_")]  # These are meant to be.
 
 
 def _node_of(outputs: Value | None, number: int) -> Node | None:

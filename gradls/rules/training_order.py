@@ -94,7 +94,8 @@ class Order:
     def after(self, moment: Moment, tensors: frozenset[Tensor]) -> Iterator[Moment]:
         """Those of `about` after a moment, in order."""
         mine = self.about(tensors)
-        return islice(mine, bisect_right(mine, moment.number, key=_number_of), None)
+        start = bisect_right(mine, moment.number, key=_number_of)
+        return (mine[index] for index in range(start, len(mine)))
 
     def together(self, event: Event) -> list[Moment]:
         """What happens in the loops that an event is in; if there are none, in the same function that nobody calls."""

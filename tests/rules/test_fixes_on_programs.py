@@ -287,3 +287,17 @@ def test_a_list_that_another_function_fills_is_emptied_where_the_loss_is() -> No
             learn([act(x) + 1.0 for x in torch.randn(4, 3)])
         """)
     assert ".backward()\n    policy.saved.clear()" in mended("GRD301", text, FREED)
+
+
+def test_a_list_that_is_read_later_is_not_emptied() -> None:
+    text = IMPORTS + textwrap.dedent(f"""
+        model = nn.Linear(3, 1)
+        losses = []
+        for x in torch.randn(3, 8, 3):
+            losses.append(model(x).pow(2).mean())
+            sum(losses).backward(){FREED}
+        print(losses[-1].item())
+        """)
+    _, (found,) = told("GRD301", text)
+    assert "empty it in each round" in found.message
+    assert found.fixes == ()

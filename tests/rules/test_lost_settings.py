@@ -116,7 +116,8 @@ first, second = Both.apply(weight)
 @pytest.mark.parametrize(
     ("other", "arguments", "loss", "found"),
     [
-        ("x * 3", "one, other", "(first + second)", [("warning", "other")]),
+        ("x * 3", "one, other", "(first + second)", [("information", "other")]),
+        ("torch.sign(x)", "one, _other", "(first + second)", []),
         ("x * 3", "one, other", "first", []),
         ("x * 3", "one, *others", "(first + second)", []),
         ("x > 0", "one, other", "(first * second)", []),
@@ -146,6 +147,19 @@ for parameter in model.parameters():
 def test_names_for_gradients(use: str, count: int) -> None:
     found = reported("GRD608", REBOUND.format(use=use))
     assert found == [("warning", "gradient")] * count
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        "kept = gradient = gradient * 0.5; print(kept)",
+        "gradient = torch.clamp(gradient, -0.1, 0.1, out=gradient)",
+        "gradient = shown(gradient)",
+    ],
+)
+def test_what_does_more_than_name_a_gradient(update: str) -> None:
+    text = REBOUND.format(use="pass").replace("gradient = gradient * 0.5", update)
+    assert reported("GRD608", "def shown(x):\n    print(x)\n    return x\n" + text) == []
 
 
 LOSS_OF_TWO = """
@@ -251,7 +265,8 @@ for _ in range(3):
 @pytest.mark.parametrize(
     ("made", "step", "found"),
     [
-        ("s = torch.optim.lr_scheduler.StepLR(optimizer, 2, gamma=0)", "s.step()", ["warning"]),
+        ("s = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0)", "s.step()", ["warning"]),
+        ("s = torch.optim.lr_scheduler.StepLR(optimizer, 10**9, gamma=0)", "s.step()", ["information"]),
         ("s = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.0)", "s.step()", ["warning"]),
         ("s = torch.optim.lr_scheduler.MultiStepLR(optimizer, [2], options.gamma)", "s.step()", ["information"]),
         ("s = torch.optim.lr_scheduler.StepLR(optimizer, 2)", "s.step()", []),
