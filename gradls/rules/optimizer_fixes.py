@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At
@@ -36,13 +37,20 @@ def _made_again(facts: Facts, made: Event, places: Sequence[At]) -> list[Fix]:
             cause = facts.statement(at.node)
             # What is a call for its result, of the model say, does so each time.
             is_done_once = isinstance(cause, ast.Expr) or at is places[0]
-            if list(facts.loops(at.node)) != list(facts.loops(statement)):
+            if list(facts.loops(at.node)) != list(facts.loops(statement)) and not _is_now_and_then(facts, at.node):
                 return []  # What the optimizer remembers of the gradients would be lost in each round.
             if not is_done_once or facts.source.span(at.node) <= facts.source.span(statement):
                 return []
             title = f"Make the optimizer anew behind `{brief(at.node)}`"
             return put(facts, at.node, facts.segment(statement), behind=True, title=title)
     return []
+
+
+def _is_now_and_then(facts: Facts, node: ast.AST) -> bool:
+    """Does something happen only in some rounds of the innermost loop that it stands in?"""
+    loop = next(iter(facts.loops(node)), None)
+    within = takewhile(lambda outer: outer is not loop, facts.parents(node))
+    return loop is not None and any(isinstance(outer, ast.If) for outer in within)
 
 
 def _made_behind(facts: Facts, made: Event, places: Sequence[At]) -> list[Fix]:
