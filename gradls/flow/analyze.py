@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from gradls.autograd.versions import NEWEST, Version
-from gradls.flow import abroad, class_text, declared, hierarchy, roots, variants
+from gradls.flow import abroad, class_text, declared, elsewhere, hierarchy, roots, variants
 from gradls.flow.chapter_index import ChapterIndex
 from gradls.flow.chapters import Chapter
 from gradls.flow.differences import differences, mentions
@@ -111,7 +111,8 @@ class Analysis:
         """And what these asked."""
         self._answered: set[Question] = set()
         """Those that have an answer by now, which they had not for the chapters that are known."""
-        self._sets_dtype = False
+        self._of_all: tuple[bool, frozenset[str]] = False, frozenset()
+        """What functions do that may be called before any other: `Run.sets_dtype` and `Run.filled`."""
         self._facts: Facts | None = None
         self._index: ChapterIndex | None = None
 
@@ -175,9 +176,9 @@ class Analysis:
             run = self._run_module_again()
         elif self._edited:
             declared.forget(run, self._edited)
-        run.sets_dtype = roots.sets_default_dtype(self._source)
-        if run.sets_dtype is not self._sets_dtype:
-            self._sets_dtype = run.sets_dtype
+        run.sets_dtype, run.filled = roots.sets_default_dtype(self._source), elsewhere.filled_by_functions(run)
+        if (run.sets_dtype, run.filled) != self._of_all:
+            self._of_all = run.sets_dtype, run.filled
             self._known, self._made = {}, {}
         run.in_vain, run.handed_on = set(self._module.in_vain), {}
         done = _Round(run, self._module)

@@ -174,6 +174,7 @@ def check_graph(run: Run, root: Tensor, call: Call, nodes: list[Node], whole: bo
             if later and freed is None and saved.what != "result":
                 run.event("detached-saved", call.node, root, node, saved=saved, by=detached[0])
             late = [w for w in saved.tensor.writes if w not in saved.writes and _between(run, node, w)]
+            late.sort(key=_is_of_unknown)
             write = next((w for w in late if _comes(run, root, node, w.path)), None)
             if write is not None and freed is None:
                 run.event("stale-saved", call.node, root, node, saved=saved, write=write)
@@ -197,6 +198,10 @@ def of_other_elements(root: Node) -> set[Node]:
             for graph in graphs:
                 found.update(other for other in graph if not all(other in each for each in graphs))
     return found
+
+
+def _is_of_unknown(write: Write) -> bool:
+    return write.certain is None
 
 
 def _comes(run: Run, root: Tensor, node: Node, path: Path | None) -> bool:

@@ -32,8 +32,9 @@ def written(run: Run, mark: tuple[int, int], tensors: bool = False) -> Written:
     return list(found.values())
 
 
-def doubt(run: Run, slots: Written) -> None:
-    """It may be that it came to none of these writes, or to some only."""
+def doubt(run: Run, slots: Written, whole_rounds: bool = False) -> None:
+    """It may be that it came to none of these writes, or to some only; or to those of `whole_rounds` of a loop, between
+    which a list is empty that each of them fills and empties."""
     for fields, key, values in slots:
         if values[0] is MISSING and not isinstance(fields, Entries):
             # A name without a value is not asked for; an attribute may come from elsewhere.
@@ -53,7 +54,8 @@ def doubt(run: Run, slots: Written) -> None:
             if differ and not all(isinstance(value, Unknown) for value in values):
                 run.state.set(fields, key, run.join.slot(key, values))
         elif key == "items" and all(isinstance(value, tuple) for value in values):
-            _doubt_elements(run, fields, values)
+            if values[-1] or values[0] or not whole_rounds:
+                _doubt_elements(run, fields, values)
         elif isinstance(fields, Entries) and MISSING in values:
             _doubt_entry(run, fields, key, values)
 

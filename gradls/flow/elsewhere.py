@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from gradls.flow import hierarchy, truth
-from gradls.flow.values import Class, Function, Host, Instance, Lib, Unknown, Value
+from gradls.flow import class_text, hierarchy, truth
+from gradls.flow.values import Class, Function, Host, Instance, Lib, Mapping, Sequence, Unknown, Value
+from gradls.syntax.walk import walk
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -48,6 +49,47 @@ def may_be_set(run: Run, receiver: Instance | Class | Function, cls: Value, name
         value = run.unknown("attribute", name) if made_elsewhere or is_open else None
     if value is not None:
         fields.may_be(name, value)
+
+
+def filled_by_functions(run: Run) -> frozenset[str]:
+    """The lists and dictionaries of the module, or of objects that it has, which a function fills or empties."""
+    names = run.source.index(_filled_names)
+    return frozenset(name for name in names if isinstance(_held(run, name), (Sequence, Mapping)))
+
+
+def forget_what_functions_fill(run: Run) -> None:
+    """Where a function begins that nobody in the file calls, the others may have been called before, or not."""
+    for name in run.filled:
+        held = _held(run, name)
+        if isinstance(held, Sequence):
+            run.state.set(held.fields, "items", ())
+        if isinstance(held, (Sequence, Mapping)):
+            run.state.set(held.fields, "rest", run.unknown("filled"))
+
+
+def _held(run: Run, name: str) -> Value | None:
+    first, _, second = name.partition(".")
+    value: Value | None = run.module.fields.get(first)
+    if not second:
+        return value
+    return value.fields.get(second) if isinstance(value, Instance) else None
+
+
+def _filled_names(node: ast.AST) -> list[tuple[str, None]]:
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return []
+    found: list[tuple[str, None]] = []
+    for part in walk(node):
+        if isinstance(part, ast.Attribute):
+            changes = part.attr in class_text.FILLING or part.attr in _FILLING
+        else:
+            changes = isinstance(part, ast.Subscript) and not isinstance(part.ctx, ast.Load)
+        held = part.value if changes else None  # type: ignore[attr-defined]
+        if isinstance(held, ast.Name):
+            found.append((held.id, None))
+        elif isinstance(held, ast.Attribute) and isinstance(held.value, ast.Name):
+            found.append((f"{held.value.id}.{held.attr}", None))
+    return found
 
 
 _FILLING = ("update", "setdefault", "pop", "popitem", "clear")

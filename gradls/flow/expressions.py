@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gradls.autograd.ops import find_op
-from gradls.flow import attributes, calls, contexts, elements, entries, nothing, operators, subscripts, truth
+from gradls.flow import attributes, calls, contexts, elements, entries, nothing, operators, repeated, subscripts, truth
 from gradls.flow.graph import Edge, Node
 from gradls.flow.imports import builtin, load
 from gradls.flow.iterators import consume, give
@@ -383,7 +383,8 @@ def _go_through(run: Run, found: _Elements, depth: int) -> None:
         if depth == len(node.generators) - 1 == 0 and not generator.ifs and elements.begins(iterated, values):
             found.of = iterated if isinstance(iterated, Sequence) else None
         loops.leave_out(run, iterated, values, ())
-    for value in values:
+    of_others = [repeated.NONE] * len(values) if all_of_them else repeated.shared(values)
+    for value, storages in zip(values, of_others, strict=True):
         statements.assign(run, generator.target, value)
         verdicts = [truth.asked(run, eval_expr(run, test), test) for test in generator.ifs]
         if False in verdicts:
@@ -393,7 +394,8 @@ def _go_through(run: Run, found: _Elements, depth: int) -> None:
         mark = run.state.mark()
         for test in generator.ifs:
             truth.narrow(run, test, True)
-        _go_through(run, found, depth + 1)
+        with repeated.as_another(run, storages):
+            _go_through(run, found, depth + 1)
         if None in verdicts:
             run.may_not_have_been(mark)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gradls.flow import classes, contexts, doubts, first_rounds, nothing, truth
+from gradls.flow import classes, contexts, doubts, first_rounds, nothing, repeated, truth
 from gradls.flow.class_text import FILLING
 from gradls.flow.elements import is_doubted
 from gradls.flow.iterators import consume, exhausted, shown
@@ -173,7 +173,8 @@ def _bodies(
     does to the next."""
     tests = run.frame.file.source.once(first_rounds.of_loop, statement)
     if exact or not tests or not first_rounds.is_counted(iterated, elements[0]):
-        return [partial(_with_element, run, statement, value) for value in elements]
+        of_others = [repeated.NONE] * len(elements) if exact else repeated.shared(elements)
+        return [partial(_with_element, run, statement, *one) for one in zip(elements, of_others, strict=True)]
     later = [*elements[1:], elements[-1]]
     bodies: list[Callable[[], bool]] = [partial(_told_round, run, statement, elements[0], tests, True)]
     return bodies + [partial(_told_round, run, statement, value, tests, False) for value in later]
@@ -200,11 +201,14 @@ def _has_known_elements(run: Run, iterated: Value) -> bool:
     return isinstance(held, Mapping) and bool(held.entries)
 
 
-def _with_element(run: Run, statement: ast.For | ast.AsyncFor, value: Value) -> bool:
+def _with_element(
+    run: Run, statement: ast.For | ast.AsyncFor, value: Value, of_others: repeated.Storages = repeated.NONE
+) -> bool:
     from gradls.flow.statements import assign, exec_block
 
     assign(run, statement.target, value)
-    return exec_block(run, statement.body)
+    with repeated.as_another(run, of_others):
+        return exec_block(run, statement.body)
 
 
 def _count(run: Run, iterated: Value, statement: ast.For | ast.AsyncFor) -> int | None:
@@ -395,7 +399,7 @@ def _loop(
             run.rough -= 1
     run.path = path
     if may_be_none and completes:
-        doubts.doubt(run, doubts.written(run, loop.mark))
+        doubts.doubt(run, doubts.written(run, loop.mark), whole_rounds=True)
     if completes and orelse and not endless:
         completes = exec_block(run, orelse)
     if not loop.breaks:
@@ -409,7 +413,7 @@ def _loop(
     run.state.merge(loop.mark, outcomes, run.join.slot, ways=ways)
     del run.state.apart[apart:]
     if may_be_none:
-        doubts.doubt(run, doubts.written(run, loop.mark))
+        doubts.doubt(run, doubts.written(run, loop.mark), whole_rounds=True)
     return True
 
 

@@ -53,8 +53,8 @@ def apply(run: Run, spelling: str, call: Call, receiver: Value | None = None) ->
         before = first.writes
         kernel = op if op.inplace or op.written is None else op.written
         result = writes.in_place(run, kernel, bound, call.node)
-        for write in first.writes[len(before) :]:
-            write.certain = drops is True
+        for write in first.writes[len(before) :] if drops is not True else ():
+            write.certain = False
         return result
     result = result_of(run, op, bound, call.node)
     if drops and "dropout" in op.name and isinstance(result, Tensor):

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from gradls.flow import attributes, class_text, classes, contexts, hierarchy, trainers, unparsed, variants
+from gradls.flow import attributes, class_text, classes, contexts, elsewhere, hierarchy, trainers, unparsed, variants
 from gradls.flow.arguments import Call
 from gradls.flow.backward import check_result
 from gradls.flow.calls import call_function
@@ -233,6 +233,7 @@ def _run_alone(run: Run, node: ast.AST, action: Callable[[], object]) -> Chapter
     run.outside["graphs"] = None
     if run.sets_dtype:
         run.state.set(run.outside, "dtype", None)
+    elsewhere.forget_what_functions_fill(run)
     run.begin(node)
     if not isinstance(node, ast.ClassDef):
         run.read[node] = run.source

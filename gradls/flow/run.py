@@ -17,7 +17,7 @@ from gradls.flow.notes import Event, TensorState
 from gradls.flow.paths import Path
 from gradls.flow.program import File
 from gradls.flow.state import Assumed, Changes, Fields, State, Way
-from gradls.flow.values import Class, Function, Instance, Lib, Tensor, Unknown, Value
+from gradls.flow.values import Class, Function, Instance, Lib, Storage, Tensor, Unknown, Value
 from gradls.flow.variants import Seen
 from gradls.syntax.source import Source
 
@@ -191,6 +191,8 @@ class Run:
         """How many loops of unknown length are open."""
         self.later = False
         """In a later round of a loop of unknown length."""
+        self.of_others: frozenset[Storage] = frozenset()
+        """The memory that is another one in this round of a loop than in the rounds before it."""
         self.told: dict[ast.expr, bool] = {}
         """What tests are that tell the first round of a loop from the others, in the round that is run."""
         self.declared: dict[Class, tuple[Instance | None, Chapter]] = {}
@@ -224,6 +226,8 @@ class Run:
         """When that was, in steps."""
         self.alone = False
         """The function under analysis is called by nobody in the file."""
+        self.filled: frozenset[str] = frozenset()
+        """The lists and dictionaries of the module that functions of the file fill or empty."""
         self.sets_dtype = False
         """A function of the file sets the default dtype."""
         self.begin(source.tree)

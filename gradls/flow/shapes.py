@@ -22,9 +22,8 @@ def of_result(op: Op, bound: dict[str, Value]) -> Shape | None:
         return None
     if op.shape == "same":
         if op.name in ("clamp", "clip") and not op.inplace:
-            return broadcast(
-                [value for value in (first, bound.get("min"), bound.get("max")) if isinstance(value, Tensor)]
-            )
+            given = (first, bound.get("min"), bound.get("max"))
+            return broadcast([value for value in given if value is not None])
         return shape
     if op.shape == "broadcast":
         return broadcast([value for value in bound.values() if not _is_option(value)])

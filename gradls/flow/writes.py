@@ -151,7 +151,7 @@ def bump(run: Run, target: Tensor, op: str, at: ast.AST, by: object = None, cert
     """Count a write in the version counter of a tensor's storage."""
     fields = target.storage.fields
     write = Write(run.at(at), op, run.path, by)
-    write.clock, write.certain = run.state.clock, certain
+    write.clock, write.certain = run.state.clock, None if target.storage in run.of_others else certain
     run.copied(len(fields["writes"]))
     run.state.set(fields, "writes", (*fields["writes"], write))
     if target.storage.behind is not None:

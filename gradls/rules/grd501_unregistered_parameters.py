@@ -114,7 +114,8 @@ class UnregisteredParameters(Rule):
 
     ## When it is silent
     Where what is in the container is also registered, is given to an optimizer, is asked for its parameters, is
-    returned by a method (`def arch_parameters(self): return self.alphas`), comes from outside (a list is a way to hold
+    returned by a method (`def arch_parameters(self): return self.alphas`), is replaced by one (an update that is made
+    by hand), comes from outside (a list is a way to hold
     a module without registering it), is a copy that an object holds, as of a teacher, or has nothing to train.
 
     ```python
@@ -163,6 +164,8 @@ class UnregisteredParameters(Rule):
             if (module.cls, container.name) in late or (module.cls, "") in late:
                 continue
             if any(leaf in known for member in container.members for leaf in leaves_of(member)):
+                continue
+            if _is_trained_by_hand(facts, container):
                 continue
             if all(_is_own(module, member) for member in container.members):
                 yield from self._report(facts, module, container, _severity_alone(facts, module, container))
@@ -276,6 +279,18 @@ def _returned(facts: Facts) -> Iterator[Tensor]:
         for root in event.nodes:
             nodes = [edge.node for edge in root.edges] if root.kind == "phi" else [root]
             yield from (node.leaf for node in nodes if node.leaf is not None)
+
+
+def _is_trained_by_hand(facts: Facts, container: PlainContainer) -> bool:
+    """Does a method put other tensors in the place of parameters, as an update does that no optimizer makes?"""
+    if not all(isinstance(member, Tensor) for member in container.members):
+        return False
+    for read in facts.reads(container.name):
+        entry, method = facts.parent(read), facts.function(read)
+        replaced = isinstance(entry, ast.Subscript) and isinstance(entry.ctx, ast.Store) and entry.value is read
+        if replaced and method is not None and method.name != "__init__":
+            return True
+    return False
 
 
 def _is_given_away(facts: Facts, name: str) -> bool:

@@ -328,7 +328,8 @@ def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
     around = order.about(tensors) if tensors else _by_function(facts, order).get(_function(event), ())
     near = [m for m in around if m.kind != "read" and _concerns(m, tensors, event)]
     before = next((m for m in reversed(near) if m.number < number), None)
-    after = next((m for m in near if m.number > number), None)
+    filled = before.tensors if before is not None and _fills(before) and before.tensors else tensors
+    after = _next(near, number, tensors & filled)
     useless = _is_useless(before, after)
     if guessed or (before is not None and before.tensors is None) or (after is not None and after.tensors is None):
         guessed = True
@@ -340,6 +341,20 @@ def _clip(facts: Facts, order: Order, number: int, event: Event) -> _Clip:
         useless = not any(m.kind == "read" for m in order.between(number, end))
     step = next((m for m in near if m.number > number and m.kind == "step"), None)
     return _Clip(event, before, after, useless, guessed, step)
+
+
+def _next(near: list[Moment], number: int, tensors: frozenset[Tensor]) -> Moment | None:
+    """What comes next for all of these gradients: where some are cleared, the others are left."""
+    left = tensors
+    for moment in near:
+        if moment.number <= number:
+            continue
+        if moment.kind == "clear" and moment.tensors is not None and not _changes(moment.event):
+            left -= moment.tensors
+            if left:
+                continue
+        return moment
+    return None
 
 
 def _is_of_evaluation(clip: _Clip, every: Iterable[list[_Clip]]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from gradls.syntax.units import Unit
@@ -31,6 +31,10 @@ class Index(Generic[T]):
     def __contains__(self, name: str) -> bool:
         self._look()
         return name in self._found
+
+    def __iter__(self) -> Iterator[str]:
+        self._look()
+        return iter(self._found)
 
     def forget(self, units: Iterable[Unit]) -> None:
         for unit in units:

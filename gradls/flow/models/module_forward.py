@@ -9,7 +9,7 @@ from gradls.autograd.losses import find_loss
 from gradls.autograd.modules import ModuleSpec, find_module, recurrent_saves
 from gradls.autograd.ops import find_op
 from gradls.autograd.versions import FUSED_LSTM, since
-from gradls.flow import dropout, dtypes, layer_shapes, nothing, truth, unfit_inputs
+from gradls.flow import dropout, dtypes, layer_shapes, nothing, repeated, truth, unfit_inputs
 from gradls.flow.arguments import Call
 from gradls.flow.contents import tensors_in
 from gradls.flow.elements import is_doubted
@@ -69,6 +69,8 @@ def _forward_sequential(run: Run, instance: Instance, call: Call) -> Value:
         # Its own constructor was not run: whatever put something into it did so behind its back.
         return unknown_operation(run, "forward", [value, instance], call.node)
     unsure = isinstance(items, Sequence) and is_doubted(items)
+    unordered = isinstance(items, Mapping) and items.rest is not None and bool(items.unsure)
+    ends: list[Value] = []
     for name, member in contents(instance):
         layers = [member] * 2 if name == "*" and not isinstance(member, Unknown) else [member]
         # It is the last that a loop put in: what came between its rounds is not known.
@@ -79,17 +81,29 @@ def _forward_sequential(run: Run, instance: Instance, call: Call) -> Value:
             # Several of which not all may be there, in the order in which they came.
             layers = [option for option in member.options if not isinstance(option, Host)]
             unsure = True
-        for layer in layers:
+        for layer, storages in zip(layers, _of_others(instance, name, layers), strict=True):
             given = value
             before = given.writes if isinstance(given, Tensor) else ()
-            value = call_value(run, layer, Call(call.node, [value]))
+            with repeated.as_another(run, storages):
+                value = call_value(run, layer, Call(call.node, [value]))
             if unsure and isinstance(given, Tensor):
                 # Which layer comes before this one depends on branches.
                 for write in given.writes[len(before) :]:
                     write.certain = None
             if isinstance(value, Tensor) and isinstance(layer, Instance) and value.node.layer is None:
                 value.node.layer = layer.at
-    return value
+        if unordered:
+            ends.append(value)
+    # What only some rounds of a loop have put in, under a name of its own, may be the last.
+    return run.join.values(ends) if ends else value
+
+
+def _of_others(instance: Instance, name: str, layers: list[Value]) -> list[repeated.Storages]:
+    """For each of these layers, the memory that it has in common with others only as it stands for several."""
+    if name != "*":
+        return [repeated.NONE] * len(layers)
+    known = [member for key, member in contents(instance) if key != "*"]
+    return repeated.shared([*known, *layers])[len(known) :]
 
 
 def _forward_layer(run: Run, instance: Instance, spec: ModuleSpec, call: Call) -> Value:
