@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gradls.autograd.optimizers import find_optimizer
 from gradls.flow import truth
 from gradls.flow.arguments import Call
 from gradls.flow.dataclass_fields import constructing, fill_fields
@@ -130,6 +131,11 @@ def instantiate(run: Run, cls: Class, call: Call) -> Value:
                 from gradls.flow.models.modules import initialize
 
                 initialize(run, instance, base.path, call)
+                break
+            if isinstance(base, Lib) and find_optimizer(base.path) and not instance.open:
+                from gradls.flow.models.optimizers import initialize as hold
+
+                hold(run, instance, call)
                 break
         else:
             if instance.open:

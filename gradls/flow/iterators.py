@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradls.flow import contexts
 from gradls.flow.graph import At
-from gradls.flow.values import Sequence, Unknown, Value
+from gradls.flow.values import Host, Sequence, Unknown, Value
 
 if TYPE_CHECKING:
     from gradls.flow.run import Run
@@ -37,6 +37,26 @@ def consume(run: Run, value: Value | None, node: ast.AST) -> None:
         # The slot exists from the beginning, so that branches which do not go through it count too.
         value.fields.setdefault("exhausted", None)
         run.state.set(value.fields, "exhausted", run.at(node))
+
+
+def search(run: Run, iterator: Sequence, value: Value, node: ast.AST) -> bool | None:
+    """Is a value in an iterator? Python goes through it as far as that value: nothing is left if it is not there."""
+    if exhausted(iterator) is not None:
+        return False
+    items = iterator.items
+    if isinstance(value, Host) and value.known and all(isinstance(item, Host) and item.known for item in items):
+        for place, item in enumerate(items):
+            if iterator.whole and isinstance(item, Host) and item.value == value.value:
+                run.state.set(iterator.fields, "items", items[place + 1 :])
+                return True
+        if iterator.whole:
+            consume(run, iterator, node)
+            return False
+    if iterator.rest is None:
+        # It may have been gone through, and to where is not known.
+        run.state.set(iterator.fields, "rest", run.unknown("element"))
+    run.state.set(iterator.fields, "unsure", True)
+    return None
 
 
 def give(run: Run, node: ast.Yield, value: Value) -> None:

@@ -6,7 +6,7 @@ import ast
 import operator
 from typing import TYPE_CHECKING, Any
 
-from gradls.flow import calls, dtypes, elements, entries, lazies, nothing, texts, truth
+from gradls.flow import calls, dtypes, elements, entries, iterators, lazies, nothing, texts, truth
 from gradls.flow.arguments import Call
 from gradls.flow.backward import may_be_gone
 from gradls.flow.contents import host_history, is_plain, tensors_in
@@ -371,7 +371,7 @@ def compare(run: Run, kind: ast.cmpop, left: Value, right: Value, node: ast.AST)
     if sort is ast.Is or sort is ast.IsNot:
         return _identity(run, left, right, sort is ast.Is)
     if sort is ast.In or sort is ast.NotIn:
-        return _membership(run, left, right, sort is ast.In)
+        return _membership(run, left, right, sort is ast.In, node)
     name, function = _COMPARISONS[sort]
     if isinstance(left, Choice) or isinstance(right, Choice):
         pairs = [(one, other) for one in options(left) for other in options(right)]
@@ -488,7 +488,10 @@ def _same_definition(left: Class | Function, right: Class | Function) -> bool | 
     return True if left is right else None if left.node is right.node else False
 
 
-def _membership(run: Run, left: Value, right: Value, positive: bool) -> Value:
+def _membership(run: Run, left: Value, right: Value, positive: bool, node: ast.AST) -> Value:
+    if isinstance(right, Sequence) and right.kind == "iterator":
+        found_in = iterators.search(run, right, left, node)
+        return Host("bool") if found_in is None else TRUE if found_in == positive else FALSE
     if isinstance(left, Host) and left.known:
         found: bool | None = None
         if isinstance(right, Host) and isinstance(right.value, str) and isinstance(left.value, str):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.reach import walk
-from gradls.flow.values import Host, Tensor, Unknown, Value
+from gradls.flow.values import Host, Tensor, Unknown, Value, is_none
 from gradls.rules.accumulate_blocks import accumulate_blocks, clears_of_models
 from gradls.rules.early_steps import early_steps
 from gradls.rules.filled_gradients import since_filled
@@ -174,14 +174,17 @@ class ClearedBeforeStep(Rule):
         cleared: Moment | None = None
         first: Moment | None = None
         for moment in before:
-            if moment.kind == "backward":
+            if moment.kind == "backward" or _is_given(moment):
                 first = first if filled is not None and cleared is None else moment
                 filled, cleared = moment, None
             else:
                 cleared = moment if filled is not None and _clears_all(moment, filled, held) else None
                 filled = filled if cleared is not None else None
         if filled is not None and cleared is not None and _is_certain(cleared, step):
-            fixes = _put_right(facts, cleared.event, (first or filled).event, step.event)
+            if _is_given(filled):
+                fixes = moved(facts, cleared.event, step.event, behind=True)
+            else:
+                fixes = _put_right(facts, cleared.event, (first or filled).event, step.event)
             yield self._report(facts, filled.event, cleared.event, step.event, fixes)
 
     def _of_last_backward(self, facts: Facts, held: frozenset[Tensor], order: Order, step: Moment) -> Iterator[Finding]:
@@ -213,12 +216,13 @@ class ClearedBeforeStep(Rule):
         return self.finding(place(clear.at), message, story, moved(facts, step, backward, behind=True), severity)
 
     def _report(self, facts: Facts, backward: Event, clear: Event, step: Event, fixes: list[Fix]) -> Finding:
+        done = "computed" if backward.kind == "backward" else "was given"
         message = (
-            f"{code(facts, clear.at.node)} throws away what {code(facts, backward.at.node)} computed, before "
+            f"{code(facts, clear.at.node)} throws away what {code(facts, backward.at.node)} {done}, before "
             f"{code(facts, step.at.node)} uses it: nothing is learned"
         )
         story = [
-            Step(place(backward.at), "the gradients are computed here"),
+            Step(place(backward.at), f"the gradients are {'computed' if done == 'computed' else 'assigned'} here"),
             Step(place(step.at), "they are missing here"),
         ]
         return self.finding(place(clear.at), message, story, fixes)
@@ -472,6 +476,11 @@ def _clears_all(clear: Moment, backward: Moment, held: frozenset[Tensor]) -> boo
     if clear.event.kind != "zero-grad" or clear.tensors is None or backward.tensors is None:
         return False
     return held & backward.tensors <= clear.tensors
+
+
+def _is_given(moment: Moment) -> bool:
+    """Is a gradient assigned, as those are that a transform has computed?"""
+    return moment.event.kind == "grad-set" and not is_none(moment.event.assigned)
 
 
 def _is_certain(clear: Moment, step: Moment) -> bool:

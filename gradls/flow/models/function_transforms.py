@@ -46,6 +46,12 @@ def transform(run: Run, path: str, call: Call) -> Value:
 def call_transformed(run: Run, receiver: Instance, call: Call) -> Value:
     kind: str = receiver.data["kind"]
     look_at(run, kind, receiver.data["call"], call)
+    if kind == "grad_and_value":
+        from gradls.flow.models.functional import gradient_of_call
+
+        gradient = gradient_of_call(run, kind, receiver.data["call"], call)
+        if gradient is not None:
+            return Sequence(run.state, "tuple", (gradient, run.unknown("call", kind)))
     return run.unknown("call", kind)
 
 

@@ -99,21 +99,27 @@ def _each(run: Run, value: Value, change: Callable[[Tensor], Value]) -> Value:
 @method("torch.func.grad", "__call__")
 def call_grad(run: Run, receiver: Instance, call: Call) -> Value:
     """The gradient of what the function gives for one of its arguments, which requires grad inside."""
-    from gradls.flow.calls import call_value
-
     made: Call = receiver.data["call"]
     look_at(run, "grad", made, call)
+    gradient = gradient_of_call(run, "grad", made, call)
+    return gradient if gradient is not None else run.unknown("call", "grad")
+
+
+def gradient_of_call(run: Run, kind: str, made: Call, call: Call) -> Value | None:
+    """What a transform gives as gradient; None where it is not followed."""
+    from gradls.flow.calls import call_value
+
     target, index = made.get(0, "func"), made.known(1, "argnums", default=0)
     if not isinstance(index, int) or not 0 <= index < len(call.args):
-        return run.unknown("call", "grad")
+        return None
     if target is None or "has_aux" in made.kwargs or len(made.args) > 2 or run.recording is not True:
-        return run.unknown("call", "grad")
+        return None
     given = call.args[index]
     inside = _each(run, given, partial(_argument, run, call.node))
     args = [*call.args[:index], inside, *call.args[index + 1 :]]
     result = call_value(run, target, Call(call.node, args, call.kwargs, call.unsure))
     if not call.unsure and _leaves_out(result, inside):
-        fault(run, call.node, "unused", "grad")
+        fault(run, call.node, "unused", kind)
     outside = _outside(result, given, inside)
     return _each(run, given, partial(_gradient, run, call.node, outside))
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @method(MODULE, "parameters")
 def parameters(run: Run, receiver: Instance, call: Call) -> Value:
     """A one-shot iterator over the registered parameters."""
-    found, more = parameters_of(receiver)
+    found, more = _own_or_all(run, receiver, call.get(0, "recurse"), parameters_of(receiver))
     _may_be_frozen(run, receiver, more)
     rest = _further(run, receiver) if more else None
     made = Sequence(run.state, "iterator", tuple(tensor for _, tensor in found), rest)
@@ -63,14 +63,37 @@ def parameters(run: Run, receiver: Instance, call: Call) -> Value:
 
 @method(MODULE, "named_parameters")
 def named_parameters(run: Run, receiver: Instance, call: Call) -> Value:
-    found, more = parameters_of(receiver)
+    found, more = _own_or_all(run, receiver, call.get(1, "recurse"), parameters_of(receiver))
     _may_be_frozen(run, receiver, more)
+    prefix = call.get(0, "prefix")
     pairs: list[Value] = []
     for name, tensor in found:
-        text = Host("str") if "*" in name else host(name)
+        text = Host("str") if "*" in name else _prefixed(prefix, name)
         pairs.append(Sequence(run.state, "tuple", (text, tensor)))
     rest = Sequence(run.state, "tuple", (Host("str"), _further(run, receiver))) if more else None
     return Sequence(run.state, "iterator", tuple(pairs), rest)
+
+
+def _own_or_all(
+    run: Run, receiver: Instance, recurse: Value | None, found: tuple[list[tuple[str, Tensor]], bool]
+) -> tuple[list[tuple[str, Tensor]], bool]:
+    """Of the tensors of a module those that it has itself, if the others are not asked for: `recurse=False`."""
+    tensors, more = found
+    if recurse is None or truth.truth(run, recurse) is not False:
+        return found
+    if more and not receiver.open and not receiver.fields.get("*escaped"):
+        more = any(not isinstance(part, (Instance, Host)) for _, part in members(receiver))
+    # Names of its own have no dots.
+    return [(name, tensor) for name, tensor in tensors if "." not in name], more
+
+
+def _prefixed(prefix: Value | None, name: str) -> Host:
+    """The name of a parameter behind the prefix that is asked for."""
+    if prefix is None:
+        return host(name)
+    if not isinstance(prefix, Host) or not isinstance(prefix.value, str):
+        return Host("str")
+    return host(f"{prefix.value}.{name}" if prefix.value else name)
 
 
 def _further(run: Run, receiver: Instance) -> Unknown:
@@ -91,12 +114,13 @@ def _may_be_frozen(run: Run, receiver: Instance, more: bool) -> None:
 
 @method(MODULE, "buffers", "named_buffers")
 def buffers(run: Run, receiver: Instance, call: Call) -> Value:
-    found, more = buffers_of(receiver)
     named = getattr(getattr(call.node, "func", None), "attr", "") == "named_buffers"
+    found, more = _own_or_all(run, receiver, call.get(int(named), "recurse"), buffers_of(receiver))
     items: tuple[Value, ...] = tuple(tensor for _, tensor in found)
     rest: Value | None = run.unknown("buffer") if more else None
     if named:
-        items = tuple(Sequence(run.state, "tuple", (host(name), tensor)) for name, tensor in found)
+        prefix = call.get(0, "prefix")
+        items = tuple(Sequence(run.state, "tuple", (_prefixed(prefix, name), tensor)) for name, tensor in found)
         rest = Sequence(run.state, "tuple", (Host("str"), rest)) if rest is not None else None
     return Sequence(run.state, "iterator", items, rest)
 
