@@ -118,7 +118,9 @@ class ForcedRequiresGrad(Rule):
             if cuts or (computed and not meant):
                 yield self._report(facts, event, forced, cuts)
 
-        yield from self._of_returned(facts, trained | read)
+        # A hook may hand the gradient on to what was computed before.
+        hooked = {event.value for event in facts.of("hook")}
+        yield from self._of_returned(facts, trained | read | hooked)
 
     def _of_returned(self, facts: Facts, used: set[Value | None]) -> Iterable[Finding]:
         """A value of a criterion that a function makes a new leaf of, and returns."""

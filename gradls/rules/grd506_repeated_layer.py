@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.models.modules import parameters_of
-from gradls.flow.values import Instance, Sequence, Tensor
+from gradls.flow.values import Instance, Lib, Sequence, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
@@ -69,6 +69,8 @@ class RepeatedLayer(Rule):
         for event in facts.of("repeated"):
             # A helper in another file that repeats what it is given may be told to share.
             if event.trained and event.at.source is facts.source and not _by_a_flag(facts, event):
+                if _is_joined(facts, event):
+                    continue
                 told.update(event.trained)
                 yield self._report(facts, event, event.trained[0])
         for event in facts.of("container-filled"):
@@ -105,6 +107,17 @@ def _fixes(event: Event) -> list[Fix]:
 def _copies(where: Place, entry: ast.expr | None = None, count: ast.expr | None = None) -> Fix:
     title = "Make a new one for each entry" if isinstance(entry, ast.Call) else "Copy it for each entry"
     return Fix(title, Safety.SUGGESTED, edits.copies(where, entry, count))
+
+
+def _is_joined(facts: Facts, event: Event) -> bool:
+    """Is one tensor made of the copies at once: `torch.cat([weight] * count)`?"""
+    outer = facts.parent(event.at.node)
+    if not isinstance(outer, ast.Call):
+        return False
+    return any(isinstance(called, Lib) and called.path in _JOINING for called, _, _ in facts.evaluations(outer))
+
+
+_JOINING = frozenset(f"torch.{name}" for name in ("cat", "concat", "stack", "hstack", "vstack"))
 
 
 def _by_a_flag(facts: Facts, event: Event) -> bool:

@@ -127,7 +127,9 @@ class MissingStep(Rule):
                 yield self._report(facts, made, optimizer, backward)
                 continue
             backward = _backward_of_more(order, optimizer, first)
-            if backward is not None and backward.at.source is facts.source and not is_told:
+            if backward is None or backward.at.source is not facts.source or is_told:
+                continue
+            if not _are_apart(made, backward):
                 yield self._report_idle(facts, made, optimizer, backward)
 
     def _report(self, facts: Facts, made: Event, optimizer: Instance, backward: Event) -> Finding:
@@ -190,6 +192,14 @@ class MissingStep(Rule):
             together = facts.function(backward.at.node) is facts.function(clear.at.node)
             fixes = stepped_behind(facts, backward, name) if together else []
             yield self.finding(place(backward.at), message, story, fixes, Severity.INFORMATION)
+
+
+def _are_apart(made: Event, backward: Event) -> bool:
+    """Do they stand in two functions that nobody here calls, and that have no object in common?"""
+    one, other = outermost(made), outermost(backward)
+    if one is None or other is None or one is other:
+        return False
+    return one.owner is None and other.owner is None
 
 
 def _is_looked_at(facts: Facts, backward: Moment) -> bool:

@@ -449,6 +449,8 @@ _CLEARING = frozenset(("zero", "zero_", "fill", "fill_"))
 
 def _changes(event: Event) -> bool:
     """Is a gradient written, and not just cleared? Then somebody goes on to use it."""
+    if event.kind in ("grad-set", "unknown-attribute-set"):
+        return not is_none(event.assigned)
     return event.kind in ("write", "data-set") and event.info.get("op") not in _CLEARING
 
 

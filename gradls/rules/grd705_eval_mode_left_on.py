@@ -12,7 +12,7 @@ from gradls.rules.mode_fixes import training_again
 from gradls.rules.modes_of_rounds import Untrained, computes_with, evaluated_twice, is_of_one_round
 from gradls.rules.registration import leaves_of
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import loops_of, order_of
+from gradls.rules.training_order import Moment, Order, loops_of, order_of
 from gradls.rules.words import code, place
 
 
@@ -256,12 +256,29 @@ def _trained_unknown(facts: Facts, number: int, event: Event) -> Event | None:
 def _is_applied(facts: Facts, number: int, leaves: frozenset[Tensor] | None = None) -> bool:
     """Does something train with the gradients that the backward with this number fills, of `leaves` if these are known,
     before they are cleared? Those of an attack, or of a map of what the model looks at, are for the input only."""
-    moments = order_of(facts).moments
-    for moment in moments:
-        concerned = moment.tensors is None or leaves is None or not moment.tensors.isdisjoint(leaves)
-        if moment.number > number and concerned and moment.kind in ("step", "clear", "read"):
-            return moment.kind != "clear"
-    return not any(moment.kind == "step" for moment in moments)
+    order = order_of(facts)
+    for moment in order.moments:
+        if moment.number <= number or moment.kind not in ("step", "clear", "read"):
+            continue
+        if _is_of_others(order, moment) if leaves is None else not _concerns(moment, leaves):
+            continue
+        return moment.kind != "clear"
+    return not any(moment.kind == "step" for moment in order.moments)
+
+
+def _concerns(moment: Moment, leaves: frozenset[Tensor]) -> bool:
+    return moment.tensors is None or not moment.tensors.isdisjoint(leaves)
+
+
+def _is_of_others(order: Order, moment: Moment) -> bool:
+    """Is it about tensors that are known, and that no unknown model has: an input of which the gradient is read, or
+    what an optimizer was given that has nothing else?"""
+    if moment.tensors is None or moment.kind == "clear":
+        return False
+    if moment.kind == "read":
+        return not any(tensor.is_parameter for tensor in moment.tensors)
+    made = order.made.get(moment.event.value) if isinstance(moment.event.value, Instance) else None
+    return bool(moment.tensors) and made is not None and not made.open
 
 
 def _sets_mode(other: Event, event: Event) -> bool:

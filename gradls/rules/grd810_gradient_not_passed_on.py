@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from gradls.autograd.ops import find_op
 from gradls.flow.facts import Facts
 from gradls.flow.graph import Node
 from gradls.flow.reach import lost_leaves, walk
@@ -222,9 +223,21 @@ def _returned(backward: Function) -> ast.Return | None:
         if isinstance(part, (ast.Global, ast.Nonlocal)):
             # Another function may have put the gradient there, as where it comes from another process.
             return None
+        if isinstance(part, ast.Call) and _asks_what_is_kept(part, node):
+            return None
         if isinstance(part, ast.Return) and found is None and part.value is not None and not _is_nothing(part.value):
             found = part
     return found if names else None
+
+
+def _asks_what_is_kept(call: ast.Call, backward: ast.FunctionDef) -> bool:
+    """`ctx.portal.gradient()`: is this a method of an object, no tensor, that the context keeps? That may have got the
+    gradient from somebody else."""
+    held = call.func.value if isinstance(call.func, ast.Attribute) else None
+    if not isinstance(held, ast.Attribute) or not isinstance(held.value, ast.Name) or not backward.args.args:
+        return False
+    assert isinstance(call.func, ast.Attribute)
+    return held.value.id == backward.args.args[0].arg and find_op(f"torch.Tensor.{call.func.attr}") is None
 
 
 def _is_nothing(value: ast.expr) -> bool:

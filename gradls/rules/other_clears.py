@@ -45,8 +45,19 @@ def _are_two(one: Value | None, other: Value | None) -> bool:
     """Are these certainly two objects, or two that go by different names where they are given?"""
     if isinstance(one, Instance) and isinstance(other, Instance):
         return True
+    if _holds(one, other) or _holds(other, one):
+        return False
     first, second = _name(one), _name(other)
     return bool(first and second) and first != second
+
+
+def _holds(one: Value | None, other: Value | None) -> bool:
+    """Is the second an attribute of the first? `trainer.step()` may step `trainer.optimizer`."""
+    while isinstance(other, Unknown) and "of" in other.fields:
+        other = other.fields["of"]
+        if other is one:
+            return True
+    return False
 
 
 def _name(value: Value | None) -> str:

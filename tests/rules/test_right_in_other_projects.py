@@ -235,3 +235,145 @@ learner.adapt(torch.rand(2, 3))
 """
     check_right(program.replace("UPDATE", "self.weights[number] = self.weights[number] - 0.1 * gradient"))
     assert reported("GRD501", program.replace("UPDATE", "print(gradient)"))
+
+
+def test_the_gradient_of_an_input_that_an_attack_reads_trains_no_model() -> None:
+    program = """
+def attack(model, x, y):
+    x = x.clone().detach().requires_grad_()
+    F.cross_entropy(model(x), y).backward()
+    return READ
+
+
+class Defense:
+    def generate(self, model, optimizer, batches):
+        for _ in range(3):
+            self.train(model, optimizer, batches)
+            self.test(model, batches)
+
+    def train(self, model, optimizer, batches):
+        START
+        for x, y in batches:
+            x = attack(model, x, y)
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+    def test(self, model, batches):
+        model.eval()
+        for x, y in batches:
+            model(attack(model, x, y))
+"""
+    assert not reported("GRD705", program.replace("START", "model.train()").replace("READ", "x + x.grad.sign()"))
+    assert reported("GRD705", program.replace("START", "pass").replace("READ", "x + x.grad.sign()"))
+
+
+def test_what_trains_something_else_in_evaluation_mode_does_not_train_the_model() -> None:
+    program = """
+def distill(model, batches):
+    images = nn.Parameter(torch.rand(4, 3))
+    optimizer = torch.optim.SGD([images], lr=0.1)
+    for _ in range(3):
+        model.eval()
+        for x, y in batches:
+            optimizer.zero_grad()
+            F.cross_entropy(model(images) + model(x), y).backward()
+            STEP
+"""
+    assert not reported("GRD705", program.replace("STEP", "optimizer.step()"))
+
+
+def test_what_asks_an_unknown_model_for_its_mode_gets_the_one_that_it_was_given() -> None:
+    program = """
+def run(model, x):
+    if TEST:
+        out = model(x)
+    else:
+        with torch.no_grad():
+            out = model(x)
+    return out.argmax(dim=1)
+
+
+def validate(model, count):
+    model.eval()
+    for _ in range(count):
+        print(run(model, torch.rand(4, 3)))
+"""
+    assert not reported("GRD709", program.replace("TEST", "model.training"))
+    assert reported("GRD709", program.replace("TEST", "input()"))
+
+
+def test_copies_of_a_parameter_that_become_one_tensor() -> None:
+    program = """
+class Capsules(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(1, 3, 3))
+
+    def forward(self, x):
+        return x @ JOINED
+"""
+    assert not reported("GRD506", program.replace("JOINED", "torch.cat([self.weight] * 4, dim=0)"))
+    assert reported("GRD506", program.replace("JOINED", "nn.ParameterList([self.weight] * 4)[0]"))
+
+
+def test_a_leaf_with_a_hook_hands_its_gradient_on() -> None:
+    program = """
+class Cached(nn.Module):
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x, y):
+        loss = F.cross_entropy(self.encoder(x), y)
+        loss.backward()
+        leaf = loss.detach().requires_grad_()
+        HOOK
+        return leaf
+"""
+    assert not reported("GRD109", program.replace("HOOK", "leaf.register_hook(self.hand_on)"))
+    assert reported("GRD109", program.replace("HOOK", "print(leaf)"))
+
+
+def test_gradients_that_are_measured_and_replaced_behind_the_clipping() -> None:
+    program = """
+def train(context):
+    context.optimizer.zero_grad()
+    context.loss.backward()
+    torch.nn.utils.clip_grad_norm_(context.model.parameters(), 1.0)
+    size = sum(parameter.grad.norm() for parameter in context.model.parameters())
+    for parameter in context.model.parameters():
+        parameter.grad = NEW
+    context.optimizer.step()
+"""
+    assert not reported("GRD605", program.replace("NEW", "torch.randn_like(parameter) * size"))
+    assert reported("GRD605", program.replace("NEW", "None"))
+
+
+def test_an_optimizer_of_one_function_and_a_backward_of_another() -> None:
+    program = """
+def fit(model, batches, trainer):
+    optimizer = torch.optim.Adam(model.parameters())
+    CLEAR
+
+
+def check(model, x):
+    model(x).sum().backward()
+"""
+    assert not reported("GRD603", program.replace("CLEAR", "print(optimizer)"))
+
+
+def test_a_gradient_that_an_object_of_the_context_hands_on() -> None:
+    program = """
+class Portal(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, way):
+        ctx.way = way
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return KEPT, None
+"""
+    assert not reported("GRD810", program.replace("KEPT", "ctx.way.take_gradient()"))
+    assert reported("GRD810", program.replace("KEPT", "ctx.way.clone()"))

@@ -14,7 +14,7 @@ from gradls.flow.hooks import removed_by_unknown
 from gradls.flow.models.modules import parameters_of
 from gradls.flow.models.registry import method, setter
 from gradls.flow.operations import bind, cut_node, unknown_operation
-from gradls.flow.values import FILLED, Host, Instance, Tensor, Unknown, Value
+from gradls.flow.values import FILLED, Host, Instance, Tensor, Unknown, Value, host
 from gradls.flow.wholes import DATA_OF, VIEWED
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def train(run: Run, receiver: Unknown, call: Call) -> Value:
     mode = False if name == "eval" else True if given is None else truth.truth(run, given)
     if len(call.values) <= (name == "train"):
         run.event("unknown-train-mode", call.node, receiver, mode=mode, frozen=unknown_modules.is_frozen(receiver))
+        told = Host("bool") if mode is None else host(mode)
+        run.state.set(receiver.fields, "training", told)
     return receiver if name == "eval" and not call.values else run.unknown("call", name)
 
 
