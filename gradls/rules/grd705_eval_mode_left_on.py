@@ -1,15 +1,16 @@
 """GRD705."""
 
 import ast
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
 from gradls.autograd.modules import find_module
 from gradls.flow.facts import Event, Facts
-from gradls.flow.unknown_modules import is_converted
-from gradls.flow.values import Instance, Tensor, Unknown
+from gradls.flow.values import Instance, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.mode_fixes import training_again
-from gradls.rules.modes_of_rounds import Untrained, computes_with, evaluated_twice, is_of_one_round
+from gradls.rules.mode_switches import first_after, last_before, switches_of, unknown_parts
+from gradls.rules.modes_of_rounds import Untrained, evaluated_twice, is_of_one_round
 from gradls.rules.registration import leaves_of
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import Moment, Order, loops_of, order_of
@@ -166,19 +167,19 @@ class EvalModeLeftOn(Rule):
         """What is called in each round before the model is trained, an attack on it perhaps, puts it into evaluation
         mode, and nothing ever calls `train()`."""
         assert isinstance(event.value, Instance)
-        leaves: set[Tensor] = set(leaves_of(event.value))
-        modules = set(event.modules)
-        if any(other.mode is not False and modules & set(other.modules) for other in facts.of("train-mode")):
+        leaves: frozenset[Tensor] = frozenset(leaves_of(event.value))
+        if any(other.mode is not False for _, other in switches_of(facts).about(event)):
             return
         around = {function.node for _, function in event.callers()}
-        for index, other in enumerate(facts.events[number + 1 :], number + 1):
-            if other.kind != "backward" or other.node is None or not other.reached & leaves:
+        for moment in order_of(facts).behind(number, leaves):
+            other = moment.event
+            if moment.kind != "backward" or other.node is None or not other.reached & leaves:
                 continue
             if not loops_of(event.path) & loops_of(other.path):
                 return
             if not around - {function.node for _, function in other.callers()}:
                 continue  # It is of what is called, as the gradient for an attack is.
-            if _is_applied(facts, index, other.reached & leaves):
+            if _is_applied(facts, moment.number, other.reached & leaves):
                 yield self._report_first(facts, event, other)
             return
 
@@ -207,67 +208,65 @@ class EvalModeLeftOn(Rule):
     def _trained_after(self, facts: Facts, number: int, event: Event) -> Event | None:
         """A backward that trains the model in evaluation mode, and trained it in training mode in an earlier round."""
         assert isinstance(event.value, Instance)
-        leaves: set[Tensor] = set(leaves_of(event.value))
-        before = [
-            other
-            for index, other in enumerate(facts.events[:number])
-            if other.kind == "backward"
-            and other.node is not None
-            and other.reached & leaves
-            and not _was_off(facts, index, event)
-        ]
-        if not before or _was_off(facts, number, event):
+        if _was_off(facts, number, event.value):
             return None
-        for index, other in enumerate(facts.events[number + 1 :], number + 1):
-            if other.kind == "train-mode" and other.mode is not False and set(other.modules) & set(event.modules):
-                return None
-            if other.kind != "backward" or other.node is None or not other.reached & leaves:
+        leaves: frozenset[Tensor] = frozenset(leaves_of(event.value))
+        before: dict[ast.AST, list[Event]] = {}
+        switches = switches_of(facts).about(event)
+        on = next((one for one, switch in switches if one > number and switch.mode is not False), len(facts.events))
+        for moment in order_of(facts).about(leaves):
+            other = moment.event
+            if moment.kind != "backward" or other.node is None or not other.reached & leaves:
                 continue
-            again = [
-                one for one in before if one.at.node is other.at.node and loops_of(one.path) & loops_of(other.path)
-            ]
-            if again and _is_applied(facts, index, other.reached & leaves):
+            if moment.number < number:
+                if not _was_off(facts, moment.number, event.value):
+                    before.setdefault(other.at.node, []).append(other)
+                continue
+            if moment.number > on:
+                return None
+            again = any(loops_of(one.path) & loops_of(other.path) for one in before.get(other.at.node, ()))
+            if again and _is_applied(facts, moment.number, other.reached & leaves):
                 return other
         return None
 
 
 def _trained_unknown(facts: Facts, number: int, event: Event) -> Event | None:
     """The backward of a later round, of something that the model computed, with no call of `train()` before it."""
-    before = [
-        other
-        for index, other in enumerate(facts.events[:number])
-        if other.kind == "backward" and other.alone is event.alone and not _was_off_unknown(facts, index, event)
-    ]
-    modes = [other for other in facts.events[:number] if _sets_mode(other, event)]
-    called = any(other.kind == "unknown-call" and computes_with(other, event.value) for other in facts.events[:number])
-    if not before or not called or (modes and modes[-1].mode is not True):
+    switches = switches_of(facts)
+    calls = switches.computed_with(event.value)
+    after = bisect_right(calls, number)
+    # It was called before, and is again behind this, before anything puts it back into training mode.
+    if not 0 < after < len(calls) or _was_off_unknown(facts, number, event, in_doubt=True):
         return None
-    called = False
-    for index, other in enumerate(facts.events[number + 1 :], number + 1):
-        if _sets_mode(other, event) and other.mode is not False:
-            return None
-        called = called or (other.kind == "unknown-call" and computes_with(other, event.value))
-        if other.kind == "backward" and called and _is_applied(facts, index):
-            again = (one for one in before if one.at.node is other.at.node)
-            return other if any(loops_of(one.path) & loops_of(other.path) for one in again) else None
+    on = first_after(number, switches.of_any_unknown)
+    for moment in order_of(facts).between(calls[after], on[0] if on is not None else len(facts.events)):
+        if moment.kind == "backward" and _is_applied(facts, moment.number):
+            return moment.event if _was_trained(facts, number, event, moment.event) else None
     return None
+
+
+def _was_trained(facts: Facts, number: int, event: Event, backward: Event) -> bool:
+    """Was this backward made in an earlier round, before the event with this number, and not in evaluation mode?"""
+    loops = loops_of(backward.path)
+    moments = (moment for loop in loops for moment in order_of(facts).in_loops.get(loop, ()))
+    return any(
+        moment.kind == "backward"
+        and moment.number < number
+        and moment.event.at.node is backward.at.node
+        and moment.event.alone is event.alone
+        and not _was_off_unknown(facts, moment.number, event)
+        for moment in moments
+    )
 
 
 def _is_applied(facts: Facts, number: int, leaves: frozenset[Tensor] | None = None) -> bool:
     """Does something train with the gradients that the backward with this number fills, of `leaves` if these are known,
     before they are cleared? Those of an attack, or of a map of what the model looks at, are for the input only."""
     order = order_of(facts)
-    for moment in order.moments:
-        if moment.number <= number or moment.kind not in ("step", "clear", "read"):
-            continue
-        if _is_of_others(order, moment) if leaves is None else not _concerns(moment, leaves):
-            continue
-        return moment.kind != "clear"
-    return not any(moment.kind == "step" for moment in order.moments)
-
-
-def _concerns(moment: Moment, leaves: frozenset[Tensor]) -> bool:
-    return moment.tensors is None or not moment.tensors.isdisjoint(leaves)
+    for moment in order.between(number, len(facts.events)) if leaves is None else order.behind(number, leaves):
+        if moment.kind in ("step", "clear", "read") and (leaves is not None or not _is_of_others(order, moment)):
+            return moment.kind != "clear"
+    return not order.has_steps
 
 
 def _is_of_others(order: Order, moment: Moment) -> bool:
@@ -281,35 +280,26 @@ def _is_of_others(order: Order, moment: Moment) -> bool:
     return bool(moment.tensors) and made is not None and not made.open
 
 
-def _sets_mode(other: Event, event: Event) -> bool:
-    """Does it set the mode of the same model, or of something that may hold it?"""
-    if other.kind == "train-mode":
-        return other.mode is not False and bool(_unknown_parts(other.modules))
-    return other.kind == "unknown-train-mode" and (
-        other.mode is not False or other.value is event.value or is_converted(event.value, other.value)
-    )
+def _was_off_unknown(facts: Facts, number: int, event: Event, *, in_doubt: bool = False) -> bool:
+    """Was an unknown model in evaluation mode already, by an earlier call? Whatever puts a model of which nothing is
+    known into training mode may have done so with this one. `in_doubt`: what if the mode of that call is not known?"""
+    switches = switches_of(facts)
+    off = last_before(number, [one for one in switches.about(event) if one[1].mode is False])
+    on = last_before(number, switches.of_any_unknown)
+    if off is not None and (on is None or off[0] > on[0]):
+        return True
+    return in_doubt and on is not None and on[1].mode is not True
 
 
-def _was_off_unknown(facts: Facts, number: int, event: Event) -> bool:
-    """The same for an unknown model."""
-    modes = [other for other in facts.events[:number] if _sets_mode(other, event)]
-    return bool(modes) and modes[-1].mode is False
-
-
-def _was_off(facts: Facts, number: int, event: Event) -> bool:
+def _was_off(facts: Facts, number: int, model: Instance) -> bool:
     """Was the model in evaluation mode already, by an earlier call?"""
-    modes = [other for other in facts.events[:number] if other.kind == "train-mode" and event.value in other.modules]
-    return bool(modes) and modes[-1].mode is not True
+    switch = last_before(number, switches_of(facts).of_part(model))
+    return switch is not None and switch[1].mode is not True
 
 
 def _has_unknown_parts(facts: Facts, modules: list[Instance]) -> bool:
     """Do they call something of theirs of which nothing is known, such as a model of another library?"""
-    parts = _unknown_parts(modules)
-    return bool(parts) and any(event.value in parts for event in facts.of("unknown-call"))
-
-
-def _unknown_parts(modules: list[Instance]) -> set[Unknown]:
-    return {member for module in modules for member in module.fields.values() if isinstance(member, Unknown)}
+    return not switches_of(facts).called.isdisjoint(unknown_parts(modules))
 
 
 def _depends_on_mode(module: Instance) -> bool:

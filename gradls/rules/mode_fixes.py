@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import Any
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At
@@ -11,7 +12,7 @@ from gradls.flow.values import Bound, Value
 from gradls.rules import edits
 from gradls.rules.finding import Fix, Place, Safety
 from gradls.rules.statement_fixes import all_of, block_of, brief, put
-from gradls.rules.training_order import receiver_of, rounds_of
+from gradls.rules.training_order import rounds_of
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _MANY_LINES = 12
@@ -110,7 +111,7 @@ def training_again(facts: Facts, event: Event, trained: Event) -> list[Fix]:
         first = next((item for item in where.body if not _is_docstring(item)), None)
         around = where if isinstance(where, _FUNCTIONS) else facts.function(where)
         name = next(_names(facts, event.value, around), "") if first is not None else ""
-        if name and first is not None and not _is_bound_in(where, name):
+        if name and first is not None and not _is_bound_in(facts, where, name):
             what = "round" if isinstance(where, _LOOPS) else "call"
             title = f"Write `{name}.train()` at the beginning of each {what}"
             return put(facts, first, f"{name}.train()", behind=False, title=title)
@@ -119,24 +120,30 @@ def training_again(facts: Facts, event: Event, trained: Event) -> list[Fix]:
 
 def _names(facts: Facts, module: Value | None, function: ast.AST | None) -> Iterator[str]:
     """What a function calls a module, in the calls that it makes of it or gives it to."""
-    for node, records in facts.calls.items():
-        if not facts.source.holds(node) or facts.function(node) is not function:
-            continue
-        for called, call, _ in records:
-            if called is module:
-                written: ast.expr | None = node.func
-            elif isinstance(called, Bound) and called.receiver is module:
-                written = receiver_of(node)
-            else:
-                given = zip(node.args, getattr(call, "args", ()), strict=False)
-                written = next((part for part, value in given if value is module), None)
-            if isinstance(written, (ast.Name, ast.Attribute)):
-                yield facts.segment(written)
+    found: dict[Value, list[tuple[ast.AST, ast.expr]]] | None = facts.memo.get("written in calls")
+    if found is None:
+        found = facts.memo["written in calls"] = {}
+        for call, records in facts.calls.items():
+            for value, written in _written(call, records):
+                found.setdefault(value, []).append((call, written))
+    for node, written in found.get(module, ()) if module is not None else ():
+        if facts.source.holds(node) and facts.function(node) is function:
+            yield facts.segment(written)
 
 
-def _is_bound_in(where: ast.AST, name: str) -> bool:
+def _written(node: ast.Call, records: list[tuple[Value, Any, Value]]) -> Iterator[tuple[Value, ast.expr]]:
+    """What a call calls or is given, or whose method it calls, where that is a name or an attribute."""
+    for called, call, _ in records:
+        pairs = [(called, node.func), *zip(getattr(call, "args", ()), node.args, strict=False)]
+        if isinstance(called, Bound) and isinstance(node.func, ast.Attribute):
+            pairs.append((called.receiver, node.func.value))
+        yield from ((value, part) for value, part in pairs if isinstance(part, (ast.Name, ast.Attribute)))
+
+
+def _is_bound_in(facts: Facts, where: ast.AST, name: str) -> bool:
     """Does a loop or function give another meaning to the name that an expression begins with?"""
-    root = name.partition(".")[0]
-    return any(
-        isinstance(part, ast.Name) and part.id == root and isinstance(part.ctx, ast.Store) for part in ast.walk(where)
-    )
+    return name.partition(".")[0] in facts.source.once(_names_bound, where)
+
+
+def _names_bound(where: ast.AST) -> set[str]:
+    return {part.id for part in ast.walk(where) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}

@@ -4,14 +4,13 @@ one of the two."""
 from __future__ import annotations
 
 import ast
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from itertools import islice
 from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.unknown_modules import is_converted
-from gradls.flow.values import MORE, Instance, Tensor, Unknown, Value
+from gradls.flow.values import MORE, Instance, Tensor, Value
+from gradls.rules.mode_switches import Numbered, between, computes_with, switches_of, uses_of_models
 from gradls.rules.registration import leaves_of
 from gradls.rules.training_order import Moment, loops_of, order_of
 
@@ -26,18 +25,18 @@ class Untrained(NamedTuple):
 
 def evaluated_twice(facts: Facts) -> Iterator[Untrained]:
     """The models that are trained in evaluation mode in every round, each once."""
-    switches = facts.numbered("train-mode", "unknown-train-mode")
-    if len(switches) < 2 or not any(facts.of("backward")):
+    switches = switches_of(facts)
+    if len(switches.all) < 2 or not any(facts.of("backward")):
         return
-    uses = facts.numbered("backward", *_CALLS)
+    uses = uses_of_models(facts)
     told: set[Value] = set()
-    for number, event in switches:
+    for number, event in switches.all:
         model = event.value
         if event.mode is not False or model is None or model in told or not loops_of(event.path):
             continue
         if event.info.get("frozen"):
             continue
-        mine = [(index, other) for index, other in switches if _concerns(other, event)]
+        mine = switches.about(event)
         if any(other.mode is not False for _, other in mine):
             told.add(model)
             continue
@@ -47,53 +46,21 @@ def evaluated_twice(facts: Facts) -> Iterator[Untrained]:
             yield found
 
 
-def _trained_after(
-    facts: Facts, number: int, event: Event, mine: list[tuple[int, Event]], uses: list[tuple[int, Event]]
-) -> Untrained | None:
+def _trained_after(facts: Facts, number: int, event: Event, mine: Numbered, uses: Numbered) -> Untrained | None:
     """The backward that trains the model before its mode is set again, in the same round, and the call of `eval()`
     elsewhere that follows it."""
     loops = loops_of(event.path)
-    later = [(index, other) for index, other in mine if index > number]
-    end = later[0][0] if later else number
+    later = list(between(number, len(facts.events), mine))
     elsewhere = [other for _, other in later if other.at.node is not event.at.node and loops & loops_of(other.path)]
-    used, backward = False, None
-    start = bisect_right(uses, number, key=_number_of) if elsewhere else len(uses)
-    for index, other in islice(uses, start, bisect_left(uses, end, lo=start, key=_number_of)):
+    if not elsewhere:
+        return None
+    used = False
+    for index, other in between(number, later[0][0], uses):
         used = used or computes_with(other, event.value)
         if other.kind == "backward" and loops & loops_of(other.path) and _trains(facts, index, other, event, used):
-            backward = other
-            break
-    again = next((one for one in elsewhere if backward is not None and one.clock > backward.clock), None)
-    return Untrained(event, backward, again) if backward is not None and again is not None else None
-
-
-def _number_of(use: tuple[int, Event]) -> int:
-    return use[0]
-
-
-_CALLS = ("unknown-call", "module-call", "forward")
-
-
-def computes_with(event: Event, model: Value | None) -> bool:
-    """Is a model called here to compute something that is recorded, itself or by what it is given to?"""
-    function = event.value
-    if event.kind != "unknown-call":
-        return function is model and event.kind != "backward"
-    if event.grad is False:
-        return False
-    method = isinstance(function, Unknown) and function.fields.get("of") is model
-    return function is model or ((method or model in event.arguments) and len(event.arguments) > (not method))
-
-
-def _concerns(other: Event, event: Event) -> bool:
-    """Does it set the mode of a part of the same model, or of what may hold it?"""
-    if event.kind == "train-mode":
-        return other.kind == "train-mode" and not set(other.modules).isdisjoint(event.modules)
-    if other.kind == "train-mode":
-        return any(event.value in module.fields.values() for module in other.modules)
-    return (
-        other.value is event.value or is_converted(event.value, other.value) or is_converted(other.value, event.value)
-    )
+            again = next((one for one in elsewhere if one.clock > other.clock), None)
+            return Untrained(event, other, again) if again is not None else None
+    return None
 
 
 def _trains(facts: Facts, number: int, backward: Event, event: Event, used: bool) -> bool:

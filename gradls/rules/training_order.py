@@ -56,6 +56,11 @@ class Order:
         self._about: dict[frozenset[Tensor], list[Moment]] = {}
 
     @cached_property
+    def has_steps(self) -> bool:
+        """Does anything apply gradients?"""
+        return any(moment.kind == "step" for moment in self.moments)
+
+    @cached_property
     def trained(self) -> set[Tensor]:
         """What some optimizer holds."""
         return {tensor for parameters in self.parameters.values() for tensor in parameters}
@@ -93,8 +98,12 @@ class Order:
 
     def after(self, moment: Moment, tensors: frozenset[Tensor]) -> Iterator[Moment]:
         """Those of `about` after a moment, in order."""
+        return self.behind(moment.number, tensors)
+
+    def behind(self, number: int, tensors: frozenset[Tensor]) -> Iterator[Moment]:
+        """Those of `about` after the event with this number, in order."""
         mine = self.about(tensors)
-        start = bisect_right(mine, moment.number, key=_number_of)
+        start = bisect_right(mine, number, key=_number_of)
         return (mine[index] for index in range(start, len(mine)))
 
     def together(self, event: Event) -> list[Moment]:
