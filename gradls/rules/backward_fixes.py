@@ -31,10 +31,12 @@ def differentiated(facts: Facts, step: Event) -> list[Fix]:
 
 def _given(facts: Facts, target: ast.Name | ast.Attribute) -> Node | None:
     """The node of the graph that an assignment gives a name or an attribute, with a gradient of its own."""
-    for event in facts.of("attribute-set") if isinstance(target, ast.Attribute) else ():
-        if event.at.node is target:
-            return getattr(event.assigned, "node", None)
-    for state in facts.states:
-        if state.node is target and state.seen and state.requires_grad is True and state.leaf is not True:
-            return state.seen[-1][0]
-    return None
+    known: dict[ast.AST, Node | None] | None = facts.memo.get("given with a gradient")
+    if known is None:
+        known = facts.memo["given with a gradient"] = {}
+        for event in facts.of("attribute-set"):
+            known.setdefault(event.at.node, getattr(event.assigned, "node", None))
+        for state in facts.states:
+            if state.seen and state.requires_grad is True and state.leaf is not True:
+                known.setdefault(state.node, state.seen[-1][0])
+    return known.get(target)

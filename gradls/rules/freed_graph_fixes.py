@@ -13,6 +13,7 @@ from gradls.rules import edits
 from gradls.rules.finding import Fix, Place, Safety
 from gradls.rules.histories import comes_from_holder, holder_in
 from gradls.rules.registration import optimized
+from gradls.rules.scopes import mentions
 from gradls.rules.statement_fixes import is_same_there, put
 from gradls.syntax.walk import walk as walk_tree
 
@@ -214,7 +215,15 @@ def emptied(facts: Facts, event: Event, call: ast.Call) -> Sequence[Fix]:
 def _is_read_besides(facts: Facts, holder: ast.expr, event: Event) -> bool:
     """Does anything read a list but what comes before a backward in its function, and what appends to it?"""
     written, around, source = ast.dump(holder), facts.function(event.at.node), facts.source
-    for part in ast.walk(source.tree):
+    inner, depth = holder, 0
+    while isinstance(inner, ast.Subscript):
+        inner, depth = inner.value, depth + 1
+    if not isinstance(inner, (ast.Name, ast.Attribute)):
+        return True
+    for mention in mentions(source, inner.id if isinstance(inner, ast.Name) else inner.attr):
+        part: ast.AST | None = mention
+        for _ in range(depth):
+            part = source.parent(part) if part is not None else None
         if isinstance(part, type(holder)) and ast.dump(part) == written:
             above = source.parent(part)
             adds = isinstance(above, ast.Attribute) and above.attr in ("append", "clear")

@@ -129,8 +129,10 @@ def _with_neighbours(facts: Facts, where: Place, constant: bool) -> tuple[Place,
     statement = facts.statement(where.node)
     if statement is None or not constant:
         return where, where
-    events = [event for event in facts.of("leaf-write") if event.constant and not event.caught]
-    writing = [facts.statement(event.at.node) for event in events]
+    writing: set[ast.stmt | None] | None = facts.memo.get("leaf writes")
+    if writing is None:
+        events = (event for event in facts.of("leaf-write") if event.constant and not event.caught)
+        writing = facts.memo["leaf writes"] = {facts.statement(event.at.node) for event in events}
     block = block_of(facts, statement)
     first = last = next(number for number, item in enumerate(block) if item is statement)
     while first and block[first - 1] in writing:

@@ -132,14 +132,29 @@ def _fixes(facts: Facts, event: Event) -> list[Fix]:
     own = _typed(facts, event)
     if own is None:
         return []
-    builders = {own[0]: own[1]}
-    for other in facts.of("created"):
-        if other.flag is True and isinstance(other.value, Tensor) and other.value.dtype in ("int", "bool"):
-            found = _typed(facts, other)
-            if found is not None and not other.caught:
-                builders[found[0]] = found[1]
-    ordered = [builders[call] for call in sorted(builders, key=lambda call: facts.source_of(call).span(call))]
-    return [Fix("Give it a floating dtype", Safety.SUGGESTED, edits.together(*ordered))]
+    others = _others(facts)
+    builders = others if own[0] in others else _in_order(facts, {**others, own[0]: own[1]})
+    return [Fix("Give it a floating dtype", Safety.SUGGESTED, edits.together(*builders.values()))]
+
+
+def _others(facts: Facts) -> dict[ast.Call, edits.Edits]:
+    """What makes tensors that raise, and the edits that give them a dtype, in the order of the text."""
+    known: dict[ast.Call, edits.Edits] | None = facts.memo.get("integers to differentiate")
+    if known is None:
+        raising = (
+            _typed(facts, event)
+            for event in facts.of("created")
+            if event.flag is True
+            and not event.caught
+            and isinstance(event.value, Tensor)
+            and event.value.dtype in ("int", "bool")
+        )
+        known = facts.memo["integers to differentiate"] = _in_order(facts, dict(filter(None, raising)))
+    return known
+
+
+def _in_order(facts: Facts, builders: dict[ast.Call, edits.Edits]) -> dict[ast.Call, edits.Edits]:
+    return {call: builders[call] for call in sorted(builders, key=lambda call: facts.source_of(call).span(call))}
 
 
 def _typed(facts: Facts, event: Event) -> tuple[ast.Call, edits.Edits] | None:

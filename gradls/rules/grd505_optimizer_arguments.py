@@ -13,6 +13,7 @@ from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import of_call, used_as_module
 from gradls.rules.rule import Rule
+from gradls.rules.scopes import bound_once
 from gradls.rules.unknown_parameters import results_in, state_in
 from gradls.rules.words import code, owners, place
 
@@ -282,17 +283,10 @@ def _kept_in_list(facts: Facts, event: Event) -> list[Fix]:
     argument = _argument(event)
     if argument is None or not isinstance(argument.node, ast.Name):
         return []
-    around = facts.function(argument.node) or facts.source_of(argument.node).tree
-    bound = [
-        part
-        for part in ast.walk(around)
-        if isinstance(part, ast.Assign)
-        and any(isinstance(target, ast.Name) and target.id == argument.node.id for target in part.targets)
-    ]
-    if len(bound) != 1 or not isinstance(bound[0].value, ast.Call):
+    bound = bound_once(facts, argument.node)
+    if not isinstance(bound, ast.Call):
         return []
-    where = Place(argument.source, bound[0].value)
-    build = edits.replace_expression(where, f"list({facts.segment(bound[0].value)})")
+    build = edits.replace_expression(Place(argument.source, bound), f"list({facts.segment(bound)})")
     return [Fix("Keep the parameters in a list", Safety.SAFE, build)]
 
 
@@ -373,10 +367,13 @@ def _stays_frozen(facts: Facts, tensor: Tensor) -> bool:
         return False
     if tensor.owner.fields.get("*escaped") or tensor.owner.open:
         return False
-    for event in facts.of("requires-grad-set", "freeze"):
-        if event.flag is not False and (event.value is tensor or tensor in event.info.get("parameters", ())):
-            return False
-    return True
+    thawed: set[object] | None = facts.memo.get("thawed")
+    if thawed is None:
+        thawed = facts.memo["thawed"] = set()
+        for event in facts.of("requires-grad-set", "freeze"):
+            if event.flag is not False:
+                thawed.update((event.value, *event.info.get("parameters", ())))
+    return tensor not in thawed
 
 
 def _made(tensor: Tensor) -> list[Step]:

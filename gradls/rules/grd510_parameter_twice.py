@@ -9,8 +9,8 @@ from gradls.flow.values import Sequence, Tensor, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
 from gradls.rules.rule import Rule
+from gradls.rules.scopes import bound_once
 from gradls.rules.words import owners, place
-from gradls.syntax.walk import walk
 
 
 class ParameterTwice(Rule):
@@ -117,7 +117,7 @@ def _fixes(facts: Facts, event: Event, groups: list[list[Tensor]]) -> list[Fix]:
     call = event.at.node
     written = call.args[0] if isinstance(call, ast.Call) and call.args else None
     if isinstance(written, ast.Name):
-        written = _bound_to(facts, written)
+        written = bound_once(facts, written)
     if not isinstance(written, ast.List) or len(written.elts) != 2 or len(groups) != 2:
         return []
     given = [_parameters(entry) for entry in written.elts]
@@ -129,18 +129,6 @@ def _fixes(facts: Facts, event: Event, groups: list[list[Tensor]]) -> list[Fix]:
     new = f"[p for p in {facts.segment(one)} if not {rest}]"
     build = edits.replace_expression(Place(event.at.source, one), new)
     return [Fix("Leave them out of the larger group", Safety.SUGGESTED, build)]
-
-
-def _bound_to(facts: Facts, name: ast.Name) -> ast.expr | None:
-    """What a name is bound to, if one statement of its function does that."""
-    around = facts.function(name) or facts.source_of(name).tree
-    bound = [
-        part.value
-        for part in walk(around)
-        if isinstance(part, ast.Assign)
-        and any(isinstance(target, ast.Name) and target.id == name.id for target in part.targets)
-    ]
-    return bound[0] if len(bound) == 1 else None
 
 
 def _parameters(entry: ast.expr) -> ast.expr | None:

@@ -9,6 +9,7 @@ from gradls.flow.values import Host, Instance, Lib, Mapping, Sequence, Tensor, U
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.scopes import is_looked_up
 from gradls.rules.words import owners, place
 
 _NOT_NEGATIVE = ("lr", "weight_decay", "eps", "momentum")
@@ -202,8 +203,8 @@ class OptimizerOptions(Rule):
                 meant = _MEANT.get(key.lower().replace(" ", "_").replace("-", "_")) if isinstance(key, str) else None
                 if meant is None or key == meant or meant in entries or meant not in spec.init[1:]:
                     continue
-                if _is_read_from_groups(facts, key):
-                    continue
+                if is_looked_up(facts.source, key):
+                    continue  # The program reads it from its groups.
                 name = spec.name.rpartition(".")[2]
                 message = (
                     f"`{name}` knows no option {key!r}: the group keeps it, nobody reads it, and these parameters have "
@@ -286,18 +287,6 @@ _MEANT = {
     **dict.fromkeys(("epsilon",), "eps"),
 }
 """The options of optimizers, under the names that they have in papers and in other libraries."""
-
-
-def _is_read_from_groups(facts: Facts, key: str) -> bool:
-    """Does the program use a key in another place than to give it to an optimizer?"""
-    for node in ast.walk(facts.source.tree):
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value == key:
-            return True
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-            first = node.args[0]
-            if isinstance(first, ast.Constant) and first.value == key:
-                return True
-    return False
 
 
 def _of_tensor_rate(name: str, rate: Tensor, options: dict[str, object]) -> str:

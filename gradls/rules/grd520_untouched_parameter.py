@@ -7,12 +7,12 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.hiding import may_hide
 from gradls.flow.hierarchy import find_in_class, has_unknown_base, is_module, linearize
 from gradls.flow.lost import backwards, lost_gradients, parts_of_unknown
-from gradls.flow.models.modules import parameters_of
 from gradls.flow.reach import walk
 from gradls.flow.values import Bound, Class, Instance, Tensor, Unknown
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.freed_graph_fixes import block_of
+from gradls.rules.holders import Holders
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 from gradls.syntax.walk import walk as walk_tree
@@ -132,36 +132,38 @@ class UntouchedParameter(Rule):
             return
         touched |= parts_of_unknown(facts)
         touched.update(event.value for event in facts.of("grad-set") if isinstance(event.value, Tensor))
-        touched |= _given_to_functions(facts)
+        holders = Holders(facts)
+        touched |= _given_to_functions(facts, holders)
         for event in facts.of("object-made"):
             if isinstance(event.value, Instance) and _is_called_back(event.value):
-                touched |= _own(event.value)
+                touched |= holders.own(event.value)
         left: dict[Instance, Tensor] = {}
         for tensor in sorted(steps, key=lambda tensor: tensor.fields.born):
             owner = tensor.owner
             if owner is None or tensor in touched or tensor.fields.get("*escaped") or owner.fields.get("*escaped"):
                 continue
             left.setdefault(owner, tensor)
-        calls = _calls(facts) if left else {}
+        used = _by_place(touched) if left else {}
         told: set[ast.AST] = set()
         told_wholes: set[Instance] = set()
         yield from self._of_tensors(facts, steps, touched)
         for owner, tensor in left.items():
             if owner.at is None or _is_in_part_used(owner, touched):
                 continue
-            around = [module for module in calls if touched.isdisjoint(_own(module)) and tensor in _own(module)]
-            if not _is_whole(around, owner) and _is_used_in_another(facts, tensor, touched):
+            around = [one for one in holders.called.get(tensor, ()) if touched.isdisjoint(holders.own(one))]
+            if not _is_whole(around, owner) and _is_used_in_another(holders, tensor, used.get(owner.at.node, [])):
                 continue
             if not around:
-                whole = _outermost(facts, owner, tensor, touched)
+                whole = _outermost(holders, owner, tensor, touched)
                 if whole not in told_wholes:
                     told_wholes.add(whole)
                     yield self._report(whole, tensor, steps[tensor], of_parts=whole is not owner)
                 continue
-            outer = max(around, key=lambda module: (len(_own(module)), module is not owner))
-            if calls[outer] not in told:
-                told.add(calls[outer])
-                yield self._report_call(facts, outer, calls[outer], steps[tensor])
+            outer = max(around, key=lambda module: (len(holders.own(module)), module is not owner))
+            call = holders.calls[outer]
+            if call not in told:
+                told.add(call)
+                yield self._report_call(facts, outer, call, steps[tensor])
 
     def _of_tensors(self, facts: Facts, steps: dict[Tensor, Event], touched: set[Tensor]) -> Iterator[Finding]:
         """Parameters that are no layer's, and that an optimizer was given by themselves, beside others."""
@@ -243,7 +245,7 @@ def _reads(part: ast.AST, name: str) -> bool:
     )
 
 
-def _given_to_functions(facts: Facts) -> set[Tensor]:
+def _given_to_functions(facts: Facts, holders: Holders) -> set[Tensor]:
     """The parameters of modules that custom Functions are given: their backward may call these again, and fill the
     gradients itself, as a checkpoint does."""
     found: set[Tensor] = set()
@@ -251,7 +253,7 @@ def _given_to_functions(facts: Facts) -> set[Tensor]:
         for value in event.call.values:
             module = value.receiver if isinstance(value, Bound) else value
             if isinstance(module, Instance) and is_module(module):
-                found |= _own(module)
+                found |= holders.own(module)
     return found
 
 
@@ -287,50 +289,35 @@ def _is_whole(around: list[Instance], owner: Instance) -> bool:
     return any(module is not owner for module in around)
 
 
-def _calls(facts: Facts) -> dict[Instance, ast.Call]:
-    """Where modules are called."""
-    return {
-        function: node
-        for node, records in facts.calls.items()
-        for function, _, _ in records
-        if isinstance(function, Instance) and is_module(function)
-    }
-
-
-def _outermost(facts: Facts, owner: Instance, tensor: Tensor, touched: set[Tensor]) -> Instance:
+def _outermost(holders: Holders, owner: Instance, tensor: Tensor, touched: set[Tensor]) -> Instance:
     """The largest module with a layer of which nothing is used: the call of that is what may be missing."""
-    found, size = owner, len(_own(owner))
-    for event in facts.of("object-made"):
-        module = event.value
-        if isinstance(module, Instance) and is_module(module) and module.at is not None:
-            own = _own(module)
-            if len(own) > size and tensor in own and touched.isdisjoint(own):
-                found, size = module, len(own)
+    found = owner
+    for module in holders.made.get(tensor, ()):
+        own = holders.own(module)
+        if len(own) > len(holders.own(found)) and is_module(module) and module.at is not None:
+            found = module if touched.isdisjoint(own) else found
     return found
 
 
-def _own(module: Instance) -> set[Tensor]:
-    return {tensor for _, tensor in parameters_of(module)[0]}
+def _by_place(touched: set[Tensor]) -> dict[ast.AST, list[Tensor]]:
+    """What is used, by where the layers of it are made."""
+    found: dict[ast.AST, list[Tensor]] = {}
+    for leaf in touched:
+        if leaf.owner is not None and leaf.owner.at is not None:
+            found.setdefault(leaf.owner.at.node, []).append(leaf)
+    return found
 
 
-def _is_used_in_another(facts: Facts, tensor: Tensor, touched: set[Tensor]) -> bool:
+def _is_used_in_another(holders: Holders, tensor: Tensor, same: list[Tensor]) -> bool:
     """Does another object of the same class use the layer that stands at this place? Then it is one that options leave
-    out, and not forgotten."""
-    owner = tensor.owner
-    assert owner is not None
-    if owner.at is None:
-        return False
-    owners = {leaf: leaf.owner for leaf in touched if leaf.owner is not None and leaf.owner is not owner}
-    same = [leaf for leaf, other in owners.items() if other.at is not None and other.at.node is owner.at.node]
-    made = [event.value for event in facts.of("object-made") if same and isinstance(event.value, Instance)]
-    holder = _innermost(made, tensor)
-    others = [_innermost(made, leaf) for leaf in same]
+    out, and not forgotten. `same`: what is used of layers that are made there."""
+    others = [_innermost(holders, leaf) for leaf in same if leaf.owner is not tensor.owner]
+    holder = _innermost(holders, tensor) if others else None
     return any(holder and other and other is not holder and other.cls is holder.cls for other in others)
 
 
-def _innermost(made: list[Instance], tensor: Tensor) -> Instance | None:
-    holders = [module for module in made if tensor in _own(module)]
-    return min(holders, key=lambda module: len(_own(module)), default=None)
+def _innermost(holders: Holders, tensor: Tensor) -> Instance | None:
+    return min(holders.made.get(tensor, ()), key=lambda module: len(holders.own(module)), default=None)
 
 
 def _is_in_part_used(owner: Instance, touched: set[Tensor]) -> bool:

@@ -1,5 +1,6 @@
 """GRD525."""
 
+import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.autograd.ops import find_op
@@ -339,18 +340,24 @@ class DistributedParameters(Rule):
 
 def _may_be_called(facts: Facts, model: Instance, known: list[Event]) -> bool:
     """Is the wrapper called in another place than those that are known?"""
-    places = {event.at.node for event in known}
-    others = (records for node, records in facts.calls.items() if node not in places)
-    return any(_is_among(model, function) for records in others for function, _, _ in records)
+    calls: dict[Value, set[ast.AST]] | None = facts.memo.get("calls of objects")
+    if calls is None:
+        calls = facts.memo["calls of objects"] = {}
+        for node, records in facts.calls.items():
+            for called in {one for function, _, _ in records for one in _called(function)}:
+                calls.setdefault(called, set()).add(node)
+    return not calls.get(model, set()) <= {event.at.node for event in known}
 
 
-def _is_among(model: Instance, function: Value) -> bool:
-    """Is the wrapper, or its `forward`, one of those of which one is called?"""
+def _called(function: Value) -> Iterator[Value]:
+    """The objects of which one is called, itself or its `forward`."""
     if isinstance(function, Choice):
-        return any(_is_among(model, option) for option in function.options)
-    if isinstance(function, Bound):
-        return function.receiver is model and function.name in ("forward", "__call__")
-    return function is model
+        for option in function.options:
+            yield from _called(option)
+    elif not isinstance(function, Bound):
+        yield function
+    elif function.name in ("forward", "__call__"):
+        yield function.receiver
 
 
 def _missing(

@@ -8,6 +8,7 @@ from gradls.flow.hierarchy import linearize
 from gradls.flow.values import Bound, Class, Host, Instance, Lib, Tensor, Value
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.rule import Rule
+from gradls.rules.scopes import mentions
 from gradls.rules.statement_fixes import name_of, stepped_behind
 from gradls.rules.trained_methods import computing
 from gradls.rules.training_order import (
@@ -222,15 +223,8 @@ def _may_be_closure(facts: Facts, clear: Event) -> bool:
         return False
     if facts.function(function.written.node) is not None:
         return True
-    for part in walk(facts.source.tree):
-        if (
-            isinstance(part, (ast.Name, ast.Attribute))
-            and getattr(part, "id", getattr(part, "attr", "")) == function.name
-        ):
-            caller = facts.parent(part)
-            if not isinstance(caller, ast.Call) or caller.func is not part:
-                return True
-    return False
+    callers = ((part, facts.source.parent(part)) for part in mentions(facts.source, function.name))
+    return any(not isinstance(caller, ast.Call) or caller.func is not part for part, caller in callers)
 
 
 def _may_be_used(order: Order, moment: Moment, clear: Event) -> bool:

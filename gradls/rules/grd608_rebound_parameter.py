@@ -11,6 +11,7 @@ from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.loss_arguments import element_of
 from gradls.rules.rule import Rule
+from gradls.rules.scopes import names_in, scope_of
 from gradls.rules.training_order import gradient_of, loops_of, order_of
 from gradls.rules.updates import update_of
 from gradls.rules.words import code, place
@@ -274,8 +275,7 @@ def _is_lost(facts: Facts, target: ast.AST) -> bool:
     if not bound:
         return False
     allowed = {id(node) for part in (*before[bound[-1] :], statement) for node in ast.walk(part)}
-    around = facts.function(statement) or facts.source_of(statement).tree
-    names = (node for node in ast.walk(around) if isinstance(node, ast.Name) and node.id == target.id)
+    names = names_in(facts.source_of(statement), scope_of(facts, statement), target.id)
     return not any(isinstance(node.ctx, ast.Load) and id(node) not in allowed for node in names)
 
 

@@ -18,7 +18,7 @@ from gradls.rules.freed_graph_fixes import differentiated_sum, sum_before
 from gradls.rules.histories import comes_from_holder
 from gradls.rules.loss_arguments import history
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import gradient_of, is_on_the_way, loops_of, rounds_of
+from gradls.rules.training_order import gradient_of, is_on_the_way, loops_of, receiver_of, rounds_of
 from gradls.rules.words import code, place
 from gradls.syntax.walk import walk as walk_tree
 
@@ -161,15 +161,17 @@ class KeptGraph(Rule):
 
 def _of_differentiated_sum(facts: Facts, keeping: "_Keeping") -> Fix | None:
     """The fix for a sum that `backward()` is called on itself: detached, it would have nothing to differentiate."""
-    for event in facts.of("backward"):
-        call = event.at.node
-        root = call.func.value if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else None
-        statement = facts.statement(call)
-        if isinstance(root, ast.Name) and statement is not None:
-            added = sum_before(facts, statement, root.id)
-            if added is not None and added is facts.statement(keeping.event.at.node):
-                return next(iter(differentiated_sum(facts, event)), None)
-    return None
+    sums: dict[ast.AST, Event] | None = facts.memo.get("differentiated sums")
+    if sums is None:
+        sums = facts.memo["differentiated sums"] = {}
+        for event in facts.of("backward"):
+            root, statement = receiver_of(event.at.node), facts.statement(event.at.node)
+            added = sum_before(facts, statement, root.id) if statement and isinstance(root, ast.Name) else None
+            if added is not None:
+                sums.setdefault(added, event)
+    statement = facts.statement(keeping.event.at.node)
+    differentiated = sums.get(statement) if statement is not None else None
+    return next(iter(differentiated_sum(facts, differentiated)), None) if differentiated is not None else None
 
 
 def _is_never_read(facts: Facts, keeping: "_Keeping") -> str:
@@ -371,7 +373,16 @@ def _is_training(facts: Facts, found: list[_Keeping]) -> bool:
         loops = {id(one.loop) for one in second if one not in first}
     else:
         loops = loops_of(found[0].event.path)
-    return any(loops & loops_of(other.path) for other in facts.of("backward", "grad-call"))
+    return not loops.isdisjoint(_loops_with_gradients(facts))
+
+
+def _loops_with_gradients(facts: Facts) -> set[int]:
+    """The loops in which something is differentiated."""
+    found: set[int] | None = facts.memo.get("loops with gradients")
+    if found is None:
+        events = facts.of("backward", "grad-call")
+        found = facts.memo["loops with gradients"] = {loop for event in events for loop in loops_of(event.path)}
+    return found
 
 
 def _is_new(found: list[_Keeping]) -> bool:
@@ -394,12 +405,15 @@ def _are_numbers(found: list[_Keeping]) -> bool:
 
 def _is_spent(facts: Facts, keeping: _Keeping) -> bool:
     """Was `backward()` called before on what is kept, so that nobody can differentiate it again?"""
-    roots = {
-        event.node or (history(event.value) if event.value is not None else None)
-        for event in facts.of("backward")
-        if event.retain is False and is_on_the_way(event.path, keeping.event.path)
-    }
-    return any(term in roots for term in keeping.terms if term is not None)
+    roots: dict[Node, list[Event]] | None = facts.memo.get("roots that are freed")
+    if roots is None:
+        roots = facts.memo["roots that are freed"] = {}
+        for event in facts.of("backward"):
+            root = event.node or (history(event.value) if event.value is not None else None)
+            if event.retain is False and root is not None:
+                roots.setdefault(root, []).append(event)
+    spent = (event for term in keeping.terms for event in roots.get(term, ()))
+    return any(is_on_the_way(event.path, keeping.event.path) for event in spent)
 
 
 def _same_place(facts: Facts, found: list[_Keeping]) -> list[_Keeping]:

@@ -10,6 +10,7 @@ from gradls.autograd.ops import Op, find_op
 from gradls.flow.facts import Facts
 from gradls.flow.operations import kind
 from gradls.flow.values import Bound, Lib, Tensor
+from gradls.rules.scopes import names_in, scope_of
 from gradls.syntax.walk import walk
 
 _SIZES = frozenset((
@@ -29,13 +30,9 @@ def _uses(facts: Facts, node: ast.expr) -> Iterator[ast.expr]:
     """The expression, and each place where a name is read that it is bound to."""
     yield node
     statement = facts.statement(node)
-    names = _bound_to(statement, node)
-    around = facts.function(node)
-    tree: ast.AST = around if around is not None else facts.source_of(node).tree
-    if names:
-        for part in walk(tree):
-            if isinstance(part, ast.Name) and part.id in names and isinstance(part.ctx, ast.Load):
-                yield part
+    for name in sorted(_bound_to(statement, node)):
+        mentions = names_in(facts.source_of(node), scope_of(facts, node), name)
+        yield from (part for part in mentions if isinstance(part.ctx, ast.Load))
 
 
 def _bound_to(statement: ast.stmt | None, node: ast.expr) -> set[str]:

@@ -119,14 +119,27 @@ def _named_before(facts: Facts, made: Event, wanted: set[Tensor]) -> Iterator[tu
     """What to write for tensors, and modules of which all that can be trained is among these, that were given a name in
     the function of an optimizer before it was made."""
     function, at = facts.function(made.at.node), facts.source.span(made.at.node)
-    for node, records in facts.calls.items():
-        results = [record[2] for record in records]
-        if not facts.source.holds(node) or facts.function(node) is not function or facts.source.span(node) >= at:
+    named = _calls_with_names(facts)
+    before = {node for tensor in wanted for node in named.get(tensor, ()) if facts.source.span(node) < at}
+    for node in sorted(before, key=facts.source.span):
+        value = facts.calls[node][-1][2]
+        if facts.function(node) is not function:
             continue
-        name = _name(facts, node)
-        leaves = _leaves(results[-1]) if name and results else set()
-        if name and leaves and leaves <= wanted:
-            yield (f"*{name}.parameters()" if isinstance(results[-1], Instance) else name), leaves
+        name, leaves = _name(facts, node), _leaves(value)
+        if leaves <= wanted:
+            yield (f"*{name}.parameters()" if isinstance(value, Instance) else name), leaves
+
+
+def _calls_with_names(facts: Facts) -> dict[Tensor, list[ast.Call]]:
+    """For each tensor that may be trained, the calls that give it, or a module that has it, with a name."""
+    found: dict[Tensor, list[ast.Call]] | None = facts.memo.get("named")
+    if found is None:
+        found = facts.memo["named"] = {}
+        for node, records in facts.calls.items():
+            if records and facts.source.holds(node) and _name(facts, node):
+                for leaf in _leaves(records[-1][2]):
+                    found.setdefault(leaf, []).append(node)
+    return found
 
 
 def _leaves(value: Value) -> set[Tensor]:

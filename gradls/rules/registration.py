@@ -30,7 +30,11 @@ _OWN_WAYS = frozenset(
 
 def optimized(facts: Facts) -> set[Tensor]:
     """The tensors that are given to any optimizer of the file."""
-    return {tensor for event in facts.of("optimizer-made", "group-added") for tensor in event.parameters}
+    found: set[Tensor] | None = facts.memo.get("optimized")
+    if found is None:
+        events = facts.of("optimizer-made", "group-added")
+        found = facts.memo["optimized"] = {tensor for event in events for tensor in event.parameters}
+    return found
 
 
 def leaves_of(member: Instance | Tensor) -> list[Tensor]:

@@ -9,6 +9,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Value
 from gradls.rules import edits
 from gradls.rules.finding import Fix, Place, Safety, TextEdit
+from gradls.rules.scopes import names_in
 from gradls.rules.training_order import optimizer_in, receiver_of
 from gradls.syntax.source import Source
 
@@ -23,6 +24,20 @@ def block_of(source: Source, statement: ast.AST) -> list[ast.stmt]:
         if isinstance(value, list) and any(item is statement for item in value):
             return value
     return []
+
+
+def around(facts: Facts, *kinds: str) -> set[ast.AST]:
+    """The statements around events of these kinds in the file, in the functions that they stand in."""
+    known: set[ast.AST] | None = facts.memo.get(("around", kinds))
+    if known is None:
+        known = facts.memo["around", kinds] = set()
+        for event in facts.of(*kinds):
+            node: ast.AST | None = event.at.node
+            while node is not None and node not in known and not isinstance(node, _SCOPES):
+                if isinstance(node, ast.stmt):
+                    known.add(node)
+                node = facts.source.parent(node)
+    return known
 
 
 def statement_in(source: Source, block: Sequence[ast.stmt], node: ast.AST) -> ast.stmt | None:
@@ -248,14 +263,13 @@ def stepped_behind(facts: Facts, backward: Event, name: str) -> list[Fix]:
         return []
     block = block_of(source, statement)
     at = start = next((i for i, item in enumerate(block) if item is statement), len(block))
-    ends, changes, steps = (
-        [statement_in(source, block, event.at.node) for event in facts.of(*kinds) if event.at.source is source]
-        for kinds in (("backward", "zero-grad", "unknown-zero-grad"), ("clip",), ("step", "unknown-step"))
-    )
-    for number, item in enumerate(block[start + 1 :], start + 1):
-        if any(item is end for end in ends):
+    ends = around(facts, "backward", "zero-grad", "unknown-zero-grad")
+    changes, steps = around(facts, "clip"), around(facts, "step", "unknown-step")
+    for number in range(start + 1, len(block)):
+        item = block[number]
+        if item in ends:
             break
-        if any(item is one for one in changes) or (number == at + 1 and any(item is one for one in steps)):
+        if item in changes or (number == at + 1 and item in steps):
             at = number
     new = f"{name}.step()"
     title = f"Write `{new}` behind `{brief(backward.at.node)}`"
@@ -298,7 +312,7 @@ def gradient_taken_away(facts: Facts, backward: Event, read: Event) -> list[Fix]
     function = facts.function(node)
     if function is not facts.function(backward.at.node) or backward.at.source is not source:
         return []
-    stores = (part for part in ast.walk(function or source.tree) if isinstance(part, ast.Name) and part.id == root.id)
+    stores = names_in(source, function or source.tree, root.id)
     first = source.span(backward.at.node)
     if any(isinstance(part.ctx, ast.Store) and source.span(part) >= first for part in stores):
         return []

@@ -6,6 +6,7 @@ import ast
 from typing import NamedTuple
 
 from gradls.flow.facts import Facts
+from gradls.rules.scopes import scope_of
 from gradls.syntax.walk import walk
 
 
@@ -35,17 +36,16 @@ def update_of(statement: ast.AST | None) -> Update | None:
 
 def is_cleared(facts: Facts, statement: ast.stmt) -> bool:
     """Does the function around an update also clear a gradient?"""
-    around = facts.function(statement) or facts.source_of(statement).tree
+    return facts.source_of(statement).once(_clears, scope_of(facts, statement))
+
+
+def _clears(scope: ast.AST) -> bool:
     return any(
-        (isinstance(part, ast.Attribute) and part.attr == "zero_grad")
-        or (
-            isinstance(part, ast.Attribute)
-            and part.attr == "zero_"
-            and isinstance(part.value, ast.Attribute)
-            and part.value.attr == "grad"
-        )
-        or (isinstance(part, ast.Attribute) and part.attr == "grad" and isinstance(part.ctx, ast.Store))
-        for part in walk(around)
+        part.attr == "zero_grad"
+        or (part.attr == "zero_" and isinstance(part.value, ast.Attribute) and part.value.attr == "grad")
+        or (part.attr == "grad" and isinstance(part.ctx, ast.Store))
+        for part in walk(scope)
+        if isinstance(part, ast.Attribute)
     )
 
 
