@@ -9,7 +9,8 @@ from gradls.flow.graph import At
 from gradls.flow.values import Value
 from gradls.rules import edits
 from gradls.rules.finding import Fix, Place, Safety
-from gradls.rules.statement_fixes import brief, run_with
+from gradls.rules.scopes import is_run_with, mentions
+from gradls.rules.statement_fixes import brief
 from gradls.rules.words import place
 
 
@@ -39,13 +40,19 @@ def copied_where_named(facts: Facts, module: Value | None, *names: str) -> list[
 def copied_where_assigned(facts: Facts, at: Place, *names: str) -> list[Fix]:
     """The same for an assignment of one of these names to another, `target = policy`, in the function around a place or
     among the module's own statements, if there is but one."""
+    if at.source is not facts.source:
+        return []
     found: dict[ast.AST, ast.expr] = {}
-    for around in (facts.function(at.node), facts.source.tree) if at.source is facts.source else ():
-        for part in run_with(around) if around is not None else ():
-            if isinstance(part, ast.Assign) and len(part.targets) == 1:
-                sides = facts.segment(part.targets[0]), facts.segment(part.value)
-                if sides[0] != sides[1] and all(side in names for side in sides):
-                    found[part] = part.value
+    scopes = [one for one in (facts.function(at.node), facts.source.tree) if one is not None]
+    lasts = dict.fromkeys(name.rpartition(".")[2] for name in names)
+    for target in (mention for last in lasts for mention in mentions(facts.source, last)):
+        part = facts.source.parent(target)
+        if not isinstance(part, ast.Assign) or part.targets != [target]:
+            continue
+        sides = facts.segment(target), facts.segment(part.value)
+        meant = sides[0] != sides[1] and all(side in names for side in sides)
+        if meant and any(is_run_with(facts.source, part, scope) for scope in scopes):
+            found[part] = part.value
     return copied(At(at.source, at.node), next(iter(found.values()))) if len(found) == 1 else []
 
 

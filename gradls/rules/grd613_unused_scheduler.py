@@ -2,11 +2,10 @@
 
 import ast
 from collections.abc import Iterable
-from itertools import combinations
 
 from gradls.autograd.optimizers import find_scheduler
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Instance, Sequence, Value
+from gradls.flow.values import Instance, Sequence, Tensor, Value
 from gradls.rules.finding import Finding, Fix, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.statement_fixes import name_of, put
@@ -126,10 +125,8 @@ class UnusedScheduler(Rule):
                 continue
             if is_handed_out(facts, scheduler):
                 continue
-            step = next(
-                (s for s in facts.of("step") if s.value is event.optimizer and loops_of(s.path) - loops_of(event.path)),
-                None,
-            )
+            steps = (moment.event for moment in order_of(facts).steps.get(event.optimizer, ()))
+            step = next((step for step in steps if loops_of(step.path) - loops_of(event.path)), None)
             if step is not None and not any(facts.of("unknown-step")):
                 yield self._report(facts, event, scheduler, step)
         yield from self._of_old(facts, made)
@@ -144,11 +141,14 @@ class UnusedScheduler(Rule):
         left = [
             event
             for event in facts.of("optimizer-made")
-            if event.value not in scheduled and any(step.value is event.value for step in facts.of("step"))
+            if event.value not in scheduled and event.value in order_of(facts).steps
         ]
-        for first, second in combinations(made, 2) if left else ():
-            same = first.optimizer is second.optimizer and _options(facts, first) == _options(facts, second)
-            if same and first.at.node is not second.at.node and {first.value, second.value} <= stepped:
+        alike: dict[object, Event] = {}
+        for second in made if left else ():
+            if second.value not in stepped:
+                continue
+            first = alike.setdefault((second.optimizer, _options(facts, second)), second)
+            if first.at.node is not second.at.node:
                 name = getattr(left[0].value, "name", "") or "another optimizer"
                 message = (
                     f"{code(facts, second.at.node)} is the second schedule of this kind for the same optimizer, and "
@@ -164,24 +164,31 @@ class UnusedScheduler(Rule):
     def _of_old(self, facts: Facts, made: list[Event]) -> Iterable[Finding]:
         """Schedulers that step beside an optimizer that was made in the place of their own."""
         order = order_of(facts)
+        changes: dict[object, list[tuple[int, Event]]] = {}
+        for number, event in facts.numbered("scheduler-step"):
+            changes.setdefault(event.value, []).append((number, event))
         numbers = {
             event.value: number
             for number, event in facts.numbered("optimizer-made")
             if isinstance(event.value, Instance)
         }
+        holding: dict[Tensor, list[Instance]] = {}
+        for one in numbers:
+            for tensor in dict.fromkeys(order.parameters.get(one, ())):
+                holding.setdefault(tensor, []).append(one)
         scheduled = {event.optimizer for event in made}
         told: set[ast.AST] = set()
         for event in made:
             old = event.optimizer
             if not isinstance(old, Instance) or old not in numbers or old.fields.get("*escaped"):
                 continue
-            last = max((m.number for m in order.moments if m.kind == "step" and m.event.value is old), default=-1)
-            for new, number in numbers.items():
-                late = number > max(last, numbers[old]) and new not in scheduled
-                if not late or not set(order.parameters.get(old, ())) & set(order.parameters.get(new, ())):
+            last = max((moment.number for moment in order.steps.get(old, ())), default=-1)
+            for new in dict.fromkeys(one for tensor in order.parameters.get(old, ()) for one in holding[tensor]):
+                number = numbers[new]
+                if number <= max(last, numbers[old]) or new in scheduled:
                     continue
-                steps = [m.event for m in order.moments if m.kind == "step" and m.event.value is new]
-                stale = _beside(facts, event.value, number, steps)
+                steps = [moment.event for moment in order.steps.get(new, ())]
+                stale = _beside(changes.get(event.value, []), number, steps)
                 if stale is not None and stale.at.node not in told:
                     told.add(stale.at.node)
                     yield self._report_old(facts, stale, order.made[old], order.made[new])
@@ -229,11 +236,10 @@ def _stepped(facts: Facts, made: Event, scheduler: Instance, step: Event) -> lis
     return put(facts, last, f"{name}.step()", behind=True, title=title)
 
 
-def _beside(facts: Facts, scheduler: object, number: int, steps: list[Event]) -> Event | None:
-    """The step of a scheduler after the event with this number, in a loop with one of `steps`."""
-    for later, event in facts.numbered("scheduler-step"):
-        beside = any(loops_of(event.path) & loops_of(step.path) for step in steps)
-        if later > number and event.value is scheduler and beside:
+def _beside(changes: list[tuple[int, Event]], number: int, steps: list[Event]) -> Event | None:
+    """The first of some steps of a scheduler after the event with this number that is in a loop with one of `steps`."""
+    for later, event in changes:
+        if later > number and any(loops_of(event.path) & loops_of(step.path) for step in steps):
             return event
     return None
 

@@ -11,7 +11,8 @@ from gradls.flow.values import Bound, Instance, Lib, Sequence, Tensor, Unknown, 
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Tag
 from gradls.rules.rule import Rule
-from gradls.rules.statement_fixes import brief, run_with
+from gradls.rules.scopes import is_run_with, names_in
+from gradls.rules.statement_fixes import brief
 from gradls.rules.words import code, place
 
 _WITH_EFFECT = frozenset((
@@ -223,7 +224,7 @@ def _is_read_later(facts: Facts, statement: ast.Expr, target: ast.Name | ast.Att
         return True
     source = facts.source_of(statement)
     start = source.span(statement)
-    around: ast.AST | None = None
+    around: ast.AST = source.tree
     for above in source.parents(statement):
         if isinstance(above, (ast.For, ast.AsyncFor, ast.While)):
             start = min(start, source.span(above))
@@ -232,12 +233,11 @@ def _is_read_later(facts: Facts, statement: ast.Expr, target: ast.Name | ast.Att
             break
     own = set(ast.walk(statement))
     return any(
-        isinstance(part, ast.Name)
-        and part.id == target.id
-        and isinstance(part.ctx, ast.Load)
+        isinstance(part.ctx, ast.Load)
         and source.span(part) >= start
         and part not in own
-        for part in (run_with(around) if around is not None else ())
+        and is_run_with(source, part, around)
+        for part in names_in(source, around, target.id)
     )
 
 

@@ -12,6 +12,7 @@ from gradls.flow.values import Tensor, Unknown
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.loss_arguments import called, prediction, target
 from gradls.rules.rule import Rule
+from gradls.rules.scopes import assignments_in
 from gradls.rules.training_order import rounds_of
 from gradls.rules.words import code, place
 
@@ -276,8 +277,4 @@ def _assigned(at: Place, name: str) -> Iterator[ast.Assign]:
 def _assignments(at: Place, name: str) -> list[ast.Assign]:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     around = next((outer for outer in at.source.parents(at.node) if isinstance(outer, functions)), at.source.tree)
-    return [
-        part
-        for part in ast.walk(around)
-        if isinstance(part, ast.Assign) and any(isinstance(one, ast.Name) and one.id == name for one in part.targets)
-    ]
+    return assignments_in(at.source, around, name)

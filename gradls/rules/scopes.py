@@ -9,6 +9,8 @@ from gradls.flow.facts import Facts
 from gradls.syntax.source import Source
 from gradls.syntax.walk import walk
 
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
 
 def scope_of(facts: Facts, node: ast.AST) -> ast.AST:
     """The function that a node stands in, or else the module."""
@@ -20,12 +22,24 @@ def names_in(source: Source, scope: ast.AST, name: str) -> list[ast.Name]:
     return source.index(_named).get(name) if scope is source.tree else source.once(_by_name, scope).get(name, [])
 
 
+def assignments_in(source: Source, scope: ast.AST, name: str) -> list[ast.Assign]:
+    """The assignments to a name in a function, or a file."""
+    above = (source.parent(one) for one in names_in(source, scope, name) if isinstance(one.ctx, ast.Store))
+    return list(dict.fromkeys(one for one in above if isinstance(one, ast.Assign)))
+
+
 def bound_once(facts: Facts, name: ast.Name) -> ast.expr | None:
     """What the only assignment to a name in its function, or its file, gives it; None if there are none or several."""
-    source, scope = facts.source_of(name), scope_of(facts, name)
-    above = (source.parent(one) for one in names_in(source, scope, name.id) if isinstance(one.ctx, ast.Store))
-    bound = [one for one in above if isinstance(one, ast.Assign)]
+    bound = assignments_in(facts.source_of(name), scope_of(facts, name), name.id)
     return bound[0].value if len(bound) == 1 else None
+
+
+def is_run_with(source: Source, node: ast.AST, scope: ast.AST) -> bool:
+    """Does a node of a function, or of a module, stand in no function or class of its own there?"""
+    above = source.parent(node)
+    while above is not None and above is not scope and not isinstance(above, SCOPES):
+        above = source.parent(above)
+    return above is scope
 
 
 def mentions(source: Source, name: str) -> list[ast.Name | ast.Attribute]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 
 from gradls.flow.facts import Event
 from gradls.flow.paths import Round
+from gradls.rules.scopes import mentions, names_in
 from gradls.rules.training_order import rounds_of
 from gradls.syntax.source import Source
 
@@ -26,7 +28,11 @@ def is_used_after(source: Source, target: ast.expr, of: Round) -> bool:
     whole: ast.AST = source.tree
     if isinstance(target, ast.Name):
         whole = next((node for node in source.parents(target) if isinstance(node, ast.FunctionDef)), whole)
-    uses = [node for node in ast.walk(whole) if _is_use(source, node, target)]
+    if isinstance(target, ast.Name):
+        mentioned: Sequence[ast.AST] = names_in(source, whole, target.id)
+    else:
+        mentioned = mentions(source, target.attr) if isinstance(target, ast.Attribute) else ()
+    uses = [node for node in mentioned if _is_use(source, node, target)]
     # What is kept on an object may be used in another file.
     return (bool(uses) or isinstance(target, ast.Attribute)) and not any(id(node) in within for node in uses)
 

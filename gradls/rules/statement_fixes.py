@@ -9,11 +9,10 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.values import Value
 from gradls.rules import edits
 from gradls.rules.finding import Fix, Place, Safety, TextEdit
-from gradls.rules.scopes import names_in
+from gradls.rules.scopes import SCOPES, names_in
 from gradls.rules.training_order import optimizer_in, receiver_of
 from gradls.syntax.source import Source
 
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
@@ -33,7 +32,7 @@ def around(facts: Facts, *kinds: str) -> set[ast.AST]:
         known = facts.memo["around", kinds] = set()
         for event in facts.of(*kinds):
             node: ast.AST | None = event.at.node
-            while node is not None and node not in known and not isinstance(node, _SCOPES):
+            while node is not None and node not in known and not isinstance(node, SCOPES):
                 if isinstance(node, ast.stmt):
                     known.add(node)
                 node = facts.source.parent(node)
@@ -47,7 +46,7 @@ def statement_in(source: Source, block: Sequence[ast.stmt], node: ast.AST) -> as
         if found is not None:
             return found
         above = source.parent(node)
-        if above is None or isinstance(above, _SCOPES):
+        if above is None or isinstance(above, SCOPES):
             return None
         node = above
 
@@ -153,7 +152,7 @@ def _may_leave(statement: ast.AST, *, in_loop: bool = False) -> bool:
     if isinstance(statement, (ast.Break, ast.Continue)):
         return not in_loop
     inside = in_loop or isinstance(statement, _LOOPS)
-    children = ast.iter_child_nodes(statement) if not isinstance(statement, _SCOPES) else ()
+    children = ast.iter_child_nodes(statement) if not isinstance(statement, SCOPES) else ()
     return any(_may_leave(child, in_loop=inside) for child in children if not isinstance(child, ast.expr))
 
 
@@ -163,7 +162,7 @@ def run_with(statement: ast.AST) -> Iterator[ast.AST]:
     while todo:
         part = todo.pop()
         yield part
-        if part is statement or not isinstance(part, _SCOPES):
+        if part is statement or not isinstance(part, SCOPES):
             todo += ast.iter_child_nodes(part)
 
 
@@ -304,7 +303,7 @@ def gradient_taken_away(facts: Facts, backward: Event, read: Event) -> list[Fix]
     if not isinstance(root, ast.Name):
         return []
     new = f"{source.segment(node.value)}.grad = None"
-    loop = next((part for part in source.parents(node) if isinstance(part, (*_LOOPS, *_SCOPES))), None)
+    loop = next((part for part in source.parents(node) if isinstance(part, (*_LOOPS, *SCOPES))), None)
     if isinstance(loop, ast.For) and any(
         isinstance(part, ast.Name) and part.id == root.id for part in ast.walk(loop.target)
     ):

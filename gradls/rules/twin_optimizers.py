@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cached_property
 from itertools import combinations
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from gradls.flow.wholes import VIEWED
 from gradls.rules.finding import Step
 from gradls.rules.loss_arguments import of_call
 from gradls.rules.replaced_models import given_to
-from gradls.rules.training_order import is_on_the_way, loops_of, outermost
+from gradls.rules.training_order import is_on_the_way, loops_of, order_of, outermost
 from gradls.rules.unknown_networks import network_of, root_of
 from gradls.rules.words import code, owners, place
 
@@ -39,14 +40,15 @@ def twins(facts: Facts) -> Twins | None:
     alike: dict[frozenset[Value], list[Event]] = {}
     for event in made:
         alike.setdefault(_given(facts, event), []).append(event)
+    left = _Left(facts, made)
     for first, second in (pair for given, events in alike.items() if given for pair in combinations(events, 2)):
         if first.at.node is second.at.node or not is_on_the_way(first.path, second.path):
             continue  # A branch chooses one of them.
         if _are_stepped_together(facts, first, second):
-            for backward in facts.of("backward"):
-                left = _left(facts, backward, made) if backward.clock > second.clock else None
-                if left:
-                    return Twins(first, second, backward, left)
+            later = (backward for backward in facts.of("backward") if backward.clock > second.clock)
+            found = next((backward for backward in later if left.behind(backward)), None)
+            if found is not None:
+                return Twins(first, second, found, left.behind(found) or [])
     return None
 
 
@@ -99,34 +101,59 @@ def _asked(facts: Facts, made: Event, method: str = "") -> frozenset[Value]:
 
 def _are_stepped_together(facts: Facts, first: Event, second: Event) -> bool:
     """Are both stepped in the same loop, or in the same function? One may follow the other for a second phase."""
-    steps = [[event for event in facts.of("step") if event.value is made.value] for made in (first, second)]
-    return any(_are_together(facts, one, other) for one in steps[0] for other in steps[1])
+    steps = [[moment.event for moment in order_of(facts).steps.get(made.value, ())] for made in (first, second)]
+    return any(_are_together(one, other) for one in steps[0] for other in steps[1])
 
 
-def _are_together(facts: Facts, one: Event, other: Event) -> bool:
+def _are_together(one: Event, other: Event) -> bool:
     loops, others = loops_of(one.path), loops_of(other.path)
     if loops or others:
         return bool(loops & others)
     return outermost(one) is outermost(other)
 
 
-def _left(facts: Facts, backward: Event, made: list[Event]) -> list[Tensor] | Unknown | None:
-    """What a backward goes through to train it, and no optimizer has."""
-    held = {tensor for event in made for tensor in event.parameters}
-    root = root_of(backward)
-    nodes = set(walk(root, follow="flow")) if root is not None else set()
-    reached = [leaf for leaf in backward.info.get("reached", ()) if leaf.requires_grad is True or leaf.node in nodes]
-    known = [leaf for leaf in reached if leaf not in held and _is_in_training(leaf)]
-    if known and not any(_may_have_known(facts, event) for event in made):
-        return sorted(known, key=_birth)
-    modules = [module for event in made for module in _asked(facts, event) if isinstance(module, Unknown)]
-    for node in walk(root, follow="maybe") if root is not None else ():
-        network = network_of(node) if is_call(node) else None
-        if not isinstance(network, Unknown) or any(_is_same(network, module) for module in modules):
-            continue
-        if _is_trained(facts, network, backward):
-            return network
-    return None
+class _Left:
+    """What backwards go through to train it, and none of the optimizers has that are `made`."""
+
+    def __init__(self, facts: Facts, made: list[Event]) -> None:
+        self._facts, self._made = facts, made
+        self._known: dict[Event, list[Tensor] | Unknown | None] = {}
+
+    @cached_property
+    def _held(self) -> set[Tensor]:
+        return {tensor for event in self._made for tensor in event.parameters}
+
+    @cached_property
+    def _modules(self) -> set[Unknown]:
+        """The models of which nothing else is known that optimizers were made of."""
+        asked = (module for event in self._made for module in _asked(self._facts, event))
+        return {module for module in asked if isinstance(module, Unknown)}
+
+    @cached_property
+    def _may_hold_others(self) -> bool:
+        return any(_may_have_known(self._facts, event) for event in self._made)
+
+    def behind(self, backward: Event) -> list[Tensor] | Unknown | None:
+        """Known parameters, or an unknown network."""
+        if backward not in self._known:
+            self._known[backward] = self._find(backward)
+        return self._known[backward]
+
+    def _find(self, backward: Event) -> list[Tensor] | Unknown | None:
+        root = root_of(backward)
+        nodes = set(walk(root, follow="flow")) if root is not None else set()
+        reached = backward.info.get("reached", ())
+        trained = (leaf for leaf in reached if leaf.requires_grad is True or leaf.node in nodes)
+        known = [leaf for leaf in trained if leaf not in self._held and _is_in_training(leaf)]
+        if known and not self._may_hold_others:
+            return sorted(known, key=_birth)
+        for node in walk(root, follow="maybe") if root is not None else ():
+            network = network_of(node) if is_call(node) else None
+            if not isinstance(network, Unknown) or any(_is_same(network, module) for module in self._modules):
+                continue
+            if _is_trained(self._facts, network, backward):
+                return network
+        return None
 
 
 def _may_have_known(facts: Facts, made: Event) -> bool:
