@@ -15,6 +15,7 @@ from gradls.rules.training_order import (
     is_vague_optimizer,
     loops_of,
     optimizer_in,
+    order_of,
     outermost,
     receiver_of,
 )
@@ -148,17 +149,21 @@ class SchedulerOrder(Rule):
     def _of_order(self, facts: Facts) -> Iterator[Finding]:
         optimizers = {event.value: event.optimizer for event in facts.of("scheduler-made")}
         steps = list(facts.of("step", "scheduler-step", "scaler-step", "unknown-step"))
+        stepped: set[object] = set()
         for number, event in enumerate(steps):
             optimizer = optimizers.get(event.value)
-            if event.kind != "scheduler-step" or not isinstance(optimizer, Instance) or event.call.values:
+            if event.kind != "scheduler-step":
+                if event.kind != "step" or event.value is None:
+                    return  # It may have stepped any of them.
+                stepped.add(event.value)
+                continue
+            if not isinstance(optimizer, Instance) or event.call.values:
                 continue
             if isinstance(optimizer.cls, Class) and find_in_class(optimizer.cls, "step")[0] is not None:
                 continue  # it steps in its own way
-            if any(other.kind != "scheduler-step" and other.value in (optimizer, None) for other in steps[:number]):
+            if optimizer in stepped:
                 continue
-            if any(other.kind in ("unknown-step", "scaler-step") for other in steps[:number]):
-                continue
-            later = next((other for other in steps[number:] if other.kind == "step" and other.value is optimizer), None)
+            later = next((moment.event for moment in order_of(facts).steps.get(optimizer, ())), None)
             if optimizer.fields.get("*escaped") and (later is None or _is_lent_before(facts, event, optimizer)):
                 continue
             if later is not None and loops_of(event.path) and not loops_of(event.path) & loops_of(later.path):

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-from gradls.flow.facts import Facts
+from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
 from gradls.flow.hierarchy import is_module
 from gradls.flow.lost import ADDITIVE, SCALING
@@ -178,8 +178,7 @@ class GradientForNobody(Rule):
         """Does it look as if an optimizer should have these parameters: is a term of the loss about them alone, do
         they belong to a module of which it trains other parts, or to none at all?"""
         stepped = {tensor for event in facts.of("step") for tensor in event.parameters}
-        others = [event.node for event in facts.of("backward") if event.node is not None and event not in fate.events]
-        if any(part is node for other in others for part in walk(other, follow="flow")):
+        if not _backwards_through(facts, node) <= set(fate.events):
             return True
         if all(leaf in stepped for leaf in leaves):
             return False
@@ -211,3 +210,14 @@ class GradientForNobody(Rule):
                     seen.add(edge.node)
                     todo.append(edge.node)
         return False
+
+
+def _backwards_through(facts: Facts, node: Node) -> set[Event]:
+    """The backwards whose gradients may flow through a node."""
+    known: dict[Node, set[Event]] | None = facts.memo.get("backwards through")
+    if known is None:
+        known = facts.memo["backwards through"] = {}
+        for event in facts.of("backward"):
+            for part in walk(event.node, follow="flow") if event.node is not None else ():
+                known.setdefault(part, set()).add(event)
+    return known.get(node, set())

@@ -127,7 +127,8 @@ class UndividedAccumulation(Rule):
                 continue
             mine = of_tensors.get(step.tensors)
             if mine is None:
-                mine = [moment for moment in order.moments if moment.tensors and moment.tensors & step.tensors]
+                about = order.about(step.tensors)
+                mine = [moment for moment in about if moment.tensors and moment.tensors & step.tensors]
                 of_tensors[step.tensors] = mine
             backward = _accumulated(mine, step)
             if backward is not None and _is_mean(facts, backward):
