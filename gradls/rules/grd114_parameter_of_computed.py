@@ -1,5 +1,6 @@
 """GRD114."""
 
+import ast
 from collections.abc import Iterable, Iterator
 
 from gradls.flow.facts import Facts
@@ -119,7 +120,15 @@ def _grown(facts: Facts) -> set[Node]:
     more."""
     replaced: dict[object, Value] = {}
     found: set[Node] = set()
+    in_groups = {
+        tensor
+        for event in facts.of("group-added")
+        if isinstance(event.at.node, ast.Subscript)
+        for tensor in event.parameters
+    }
     for event in facts.of("parameter"):
+        if event.node is not None and event.value in in_groups:
+            found.add(event.node)
         replaced = replaced or {event.assigned: event.old for event in facts.of("attribute-set")}
         before = replaced.get(event.value)
         if (

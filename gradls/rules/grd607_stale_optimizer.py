@@ -422,7 +422,8 @@ def _new_leaves(event: Event, known: set[Tensor]) -> list[Tensor]:
         return []
     leaves = [leaf for leaf in leaves_of(event.assigned) if leaf.is_parameter and leaf.requires_grad is True]
     old = {id(leaf) for leaf in leaves_of(event.old)} if isinstance(event.old, (Instance, Tensor)) else set()
-    return [] if any(leaf in known or id(leaf) in old for leaf in leaves) else leaves
+    one_of = [part for leaf in leaves for part in (leaf, *leaf.fields.get("parts", ()))]
+    return [] if any(part in known or id(part) in old for part in one_of) else leaves
 
 
 def _has_all(made: Event, around: Instance | Tensor) -> bool:

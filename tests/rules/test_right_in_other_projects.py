@@ -377,3 +377,56 @@ class Portal(torch.autograd.Function):
 """
     assert not reported("GRD810", program.replace("KEPT", "ctx.way.take_gradient()"))
     assert reported("GRD810", program.replace("KEPT", "ctx.way.clone()"))
+
+
+def test_a_state_that_keeps_the_parameters_holds_them_themselves() -> None:
+    program = """
+import torch
+from torch import nn
+
+net = nn.Linear(3, 3)
+optimizer = torch.optim.SGD(net.state_dict(KEEP).values(), lr=0.1)
+before = net.weight.clone()
+net(torch.rand(2, 3)).sum().backward()
+optimizer.step()
+"""
+    check_right(program.replace("KEEP", "keep_vars=True") + "assert not torch.equal(net.weight, before)\n")
+    assert reported("GRD611", program.replace("KEEP", ""))
+
+
+def test_parameters_that_are_pruned_where_the_optimizer_holds_them() -> None:
+    program = """
+import torch
+from torch import nn
+
+
+class Points:
+    def __init__(self):
+        self.places = nn.Parameter(torch.rand(10, 3))
+        self.optimizer = torch.optim.Adam([{"params": [self.places], "lr": 0.1, "name": "places"}])
+
+    def prune(self, kept):
+        held = {}
+        for group in self.optimizer.param_groups:
+            state = self.optimizer.state.pop(group["params"][0], None)
+            PUT
+            if state is not None:
+                state["exp_avg"], state["exp_avg_sq"] = state["exp_avg"][kept], state["exp_avg_sq"][kept]
+                self.optimizer.state[group["params"][0]] = state
+            held[group["name"]] = group["params"][0]
+        self.places = held["places"]
+
+
+points = Points()
+for step in range(4):
+    points.places.pow(2).sum().backward()
+    points.optimizer.step()
+    points.optimizer.zero_grad()
+    points.prune(points.places[:, 0] > 0.1)
+"""
+    put = 'group["params"][0] = nn.Parameter(group["params"][0][kept].requires_grad_(True))'
+    check_right(program.replace("PUT", put))
+    assert not reported("GRD607", program.replace("PUT", put))
+    assert not reported("GRD114", program.replace("PUT", put))
+    elsewhere = 'self.places = nn.Parameter(group["params"][0][kept] * 2.0)'
+    assert reported("GRD607", program.replace("PUT", elsewhere).replace('self.places = held["places"]', "pass"))

@@ -261,30 +261,32 @@ def zero_grad(run: Run, receiver: Instance, call: Call) -> Value:
 
 @method(MODULE, "state_dict")
 def state_dict(run: Run, receiver: Instance, call: Call) -> Value:
-    """Detached aliases of the parameters and buffers."""
-    from gradls.flow.operations import cut_tensor
-
+    """Detached aliases of the parameters and buffers, or with `keep_vars` these themselves."""
+    keeps = call.get(2, "keep_vars")
+    if call.unsure or (keeps is not None and truth.truth(run, keeps) is None):
+        return run.unknown("call", "state_dict")
+    keeps_them = keeps is not None and truth.truth(run, keeps) is True
     found, more = parameters_of(receiver)
     kept, more_kept = buffers_of(receiver)
     found, more = found + kept, more or more_kept
-    entries = {
-        name: cut_tensor(run, "state_dict", "state_dict", tensor, call.node, shares=True)
-        for name, tensor in found
-        if "*" not in name
-    }
-    rests = [
-        cut_tensor(run, "state_dict", "state_dict", tensor, call.node, shares=True)
-        for name, tensor in found
-        if "*" in name
-    ]
+    held = [(name, tensor if keeps_them else _alias(run, tensor, call.node)) for name, tensor in found]
+    entries = {name: tensor for name, tensor in held if "*" not in name}
+    rests: list[Value] = [tensor for name, tensor in held if "*" in name]
     rest: Value | None = run.join.values(rests) if rests else None
     if more:
         rest = run.unknown("parameter")
         if not call.values and not call.unsure:
             rest.fields[STATE_OF] = receiver
     state = Mapping(run.state, dict(entries), rest)
-    run.event("state-dict", call.node, receiver, result=state, parameters=[tensor for _, tensor in found])
+    if not keeps_them:
+        run.event("state-dict", call.node, receiver, result=state, parameters=[tensor for _, tensor in found])
     return state
+
+
+def _alias(run: Run, tensor: Tensor, node: ast.expr) -> Tensor:
+    from gradls.flow.operations import cut_tensor
+
+    return cut_tensor(run, "state_dict", "state_dict", tensor, node, shares=True)
 
 
 @method(MODULE, "load_state_dict")
