@@ -177,9 +177,8 @@ def _loop_around(facts: Facts, event: Event, statement: ast.stmt) -> ast.AST | N
     function = facts.function(statement)
     for at in (event.at, *(at for at, _ in event.callers())):
         if facts.function(at.node) is function:
-            loops = [outer for outer in facts.parents(at.node) if isinstance(outer, _LOOPS)]
-            own = [loop for loop in loops if facts.function(loop) is function and statement not in walk_tree(loop)]
-            return own[0] if own else None
+            around = set(facts.loops(statement))
+            return next((loop for loop in facts.loops(at.node) if loop not in around), None)
     return None
 
 

@@ -81,7 +81,7 @@ class LateBoundHook(Rule):
             seen.add(call)
             for loop, inside in _loops_around(facts, call):
                 hook = _function(call.args[0], inside)
-                read = _late(hook, _changing(loop)) if hook is not None else []
+                read = _late(hook, facts.source_of(call).once(_changing, loop)) if hook is not None else []
                 names = [facts.segment(part) for part in read]
                 if hook is not None and names and not _trains(facts, loop, call):
                     yield self._report(facts, call, hook, names, loop)
@@ -114,9 +114,13 @@ def _loops_around(facts: Facts, call: ast.Call) -> Iterator[tuple[ast.AST, list[
         if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
             return
         if isinstance(outer, (ast.For, ast.AsyncFor)):
-            yield outer, [part for statement in outer.body for part in walk(statement)]
+            yield outer, facts.source_of(call).once(_within, outer)
         elif isinstance(outer, (ast.ListComp, ast.SetComp, ast.GeneratorExp)):
             yield outer, walk(outer.elt)
+
+
+def _within(loop: ast.For | ast.AsyncFor) -> list[ast.AST]:
+    return [part for statement in loop.body for part in walk(statement)]
 
 
 def _function(given: ast.expr, inside: list[ast.AST]) -> ast.Lambda | ast.FunctionDef | None:

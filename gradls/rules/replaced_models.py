@@ -48,7 +48,8 @@ def replaced_models(facts: Facts) -> Iterator[Replaced]:
         loaded = isinstance(new, Unknown) and new.name == _LOADS
         if made is None or not (loaded or _is_like(facts, number, new, old)):
             continue
-        if any(_may_have(facts, new, other, at > number) for at, other in facts.numbered(*_MAKING)):
+        own = set(leaves_of(new)) if isinstance(new, Instance) else set()
+        if any(_may_have(facts, new, own, other, at > number) for at, other in facts.numbered(*_MAKING)):
             continue
         used = _use(facts, number, event, new, old, made)
         if used is not None:
@@ -139,11 +140,11 @@ def given_to(made: Event) -> ast.expr | None:
     return next(iter(getattr(made.at.node, "args", ())), keyword)
 
 
-def _may_have(facts: Facts, new: Value, made: Event, is_later: bool) -> bool:
-    """May an optimizer have the parameters of the new model? One that was made before may if the model is known, for
-    that may be older."""
+def _may_have(facts: Facts, new: Value, own: set[Tensor], made: Event, is_later: bool) -> bool:
+    """May an optimizer have the parameters of the new model, `own` if that is known? One that was made before may then,
+    too, for the model may be older."""
     if isinstance(new, Instance):
-        return bool(is_later and made.strange) or not set(leaves_of(new)).isdisjoint(made.parameters)
+        return bool(is_later and made.strange) or not own.isdisjoint(made.parameters)
     if not is_later:
         return False
     owners = _owners(facts, made)

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report
+from benchmarks.rules import WITHIN, copies_of
+from gradls.workspace.session import Session
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """import torch
@@ -99,6 +101,21 @@ def test_growth():
     rows = re.findall(r"^│ [\d,]+ +│.*", output, re.MULTILINE)
     assert len(rows) == 3
     assert all(re.match(r"[\d.,]+", cell.strip()) for row in rows for cell in row.strip("│").split("│"))
+
+
+def test_rules():
+    output = run("rules", "GRD501", "--copies", "1,2", "--worst", 3)
+    rows = re.findall(r"^│ GRD501 \d +│ +(\w+) ", output, re.MULTILINE)
+    assert len(rows) == 3
+    assert set(rows) <= set(WITHIN)
+
+
+@pytest.mark.parametrize("within", WITHIN)
+def test_what_is_repeated_is_found_as_often(within: str):
+    program = "import torch\n\nw = torch.ones(3, requires_grad=True)\nw += 1\n"
+    session = Session()
+    session.open("x.py", WITHIN[within](copies_of(program, 5)))
+    assert len(session.findings("x.py")) == 5
 
 
 def test_profile(file: Path):
