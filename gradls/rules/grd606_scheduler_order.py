@@ -190,6 +190,8 @@ class SchedulerOrder(Rule):
                 continue
             if not loops_of(later.path) or not loops_of(event.path) <= loops_of(later.path):
                 continue
+            if _is_made_without(facts, event.value, later.value):
+                continue
             schedule, optimizer = receiver_of(event.at.node), optimizer_in(later)
             if schedule is None or optimizer is None or event.at.source is not facts.source:
                 continue
@@ -302,6 +304,17 @@ def _is_vague_schedule(event: Event, optimizers: dict[Value | None, Value]) -> b
     if event.kind != "unknown-step" or event.arguments:
         return False
     return "sched" in _name_of(receiver_of(event.at.node)) and not isinstance(event.value, Instance)
+
+
+def _is_made_without(facts: Facts, schedule: Value | None, optimizer: Value | None) -> bool:
+    """Was it made here of other things than the optimizer, as a schedule of the momentum of layers is?"""
+    calls: dict[int, Event] | None = facts.memo.get("unknown calls by result")
+    if calls is None:
+        calls = facts.memo["unknown calls by result"] = {
+            id(event.info.get("result")): event for event in facts.of("unknown-call")
+        }
+    made = calls.get(id(schedule)) if schedule is not None else None
+    return made is not None and bool(made.arguments) and optimizer not in made.arguments
 
 
 def _steps_optimizer(event: Event) -> bool:

@@ -430,3 +430,27 @@ for step in range(4):
     assert not reported("GRD114", program.replace("PUT", put))
     elsewhere = 'self.places = nn.Parameter(group["params"][0][kept] * 2.0)'
     assert reported("GRD607", program.replace("PUT", elsewhere).replace('self.places = held["places"]', "pass"))
+
+
+def test_a_schedule_of_something_else_than_the_optimizer() -> None:
+    program = """
+from schedules import MomentumSchedule
+
+net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+scheduler = MomentumSchedule(HELD, last_epoch=-1)
+
+
+def train_epoch(batches):
+    scheduler.step()
+    for x in batches:
+        optimizer.zero_grad()
+        net(x).sum().backward()
+        optimizer.step()
+
+
+for epoch in range(3):
+    train_epoch([torch.rand(4, 3)])
+"""
+    assert not reported("GRD606", program.replace("HELD", "net"))
+    assert reported("GRD606", program.replace("HELD", "optimizer"))
