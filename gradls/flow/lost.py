@@ -170,11 +170,19 @@ def _grouped(found: list[Lost]) -> list[Lost]:
                     first.others if lost.cut.cut is None or lost.cut.cut.at in places else (*first.others, lost.cut)
                 )
                 leaves = tuple(dict.fromkeys((*first.leaves, *lost.leaves)))
+                if others and not _costs_itself(first) and _costs_itself(lost):
+                    first, others = replace(first, cut=lost.cut), (first.cut, *first.others)
                 kept[index] = replace(first, leaves=leaves, others=others, same=(*first.same, lost))
                 break
         else:
             kept.append(lost)
     return [lost for lost in kept if not _is_beside(lost, kept)]
+
+
+def _costs_itself(lost: Lost) -> bool:
+    """Would gradient pass if there were no such cut? Not if what comes of it are indices, as of a matching."""
+    root = lost.backward.node
+    return root is not None and lost.cut in frontier(root, behind_discrete=False)
 
 
 def _is_beside(lost: Lost, every: list[Lost]) -> bool:

@@ -16,6 +16,7 @@ from gradls.flow.contents import host_history, is_plain, opaque, requires_grad_i
 from gradls.flow.graph import At, Cut, Edge, Node, Saved, edge, saved
 from gradls.flow.numbers_first import reordered
 from gradls.flow.paths import Path
+from gradls.flow.reach import DISCRETE
 from gradls.flow.second_order import about_edges, is_constant
 from gradls.flow.values import NONE, OVERWRITTEN, Choice, Class, Host, Instance, Sequence, Tensor, Unknown, Value
 
@@ -279,6 +280,8 @@ def _output(
         node.zero = True
     elif output.gradient == "raises":
         node.label = "raises"
+    if cut is None and run.recording is not True and (dtype in ("int", "bool") or output.gradient == "none"):
+        node.fields[DISCRETE] = True
     shape = shapes.of_result(op, bound)
     node.scalar = None if shape is None else not shape
     leaf = True if not recorded else (False if requires_grad else None)

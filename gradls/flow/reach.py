@@ -162,8 +162,13 @@ def leaves(root: Node, *, follow: str = "flow") -> list[Tensor]:
     return [node.leaf for node in walk(root, follow=follow) if node.leaf is not None]
 
 
-def frontier(root: Node, *, flat: bool = False) -> list[Node]:
-    """The cuts met first on the way back from `root`; if `flat`, operations whose gradient is zero count as such."""
+DISCRETE = "discrete"
+"""The slot of nodes without a derivative whatever the grad mode, where gradients were off: `argmax` under no_grad()."""
+
+
+def frontier(root: Node, *, flat: bool = False, behind_discrete: bool = True) -> list[Node]:
+    """The cuts met first on the way back from `root`; if `flat`, operations whose gradient is zero count as such. Cuts
+    `behind_discrete` results cost no gradient themselves."""
     found = []
     seen = {root}
     todo = [root]
@@ -172,7 +177,7 @@ def frontier(root: Node, *, flat: bool = False) -> list[Node]:
         if node.cut is not None or (flat and node.zero):
             found.append(node)
             continue
-        for inner, _, _, _ in node.edges[::-1]:
+        for inner, _, _, _ in node.edges[::-1] if behind_discrete or not node.get(DISCRETE) else ():
             if inner not in seen:
                 seen.add(inner)
                 todo.append(inner)

@@ -25,6 +25,7 @@ from gradls.rules.loss_arguments import (
     target,
     word_for,
 )
+from gradls.rules.loss_arguments import argument as argument_of
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -152,9 +153,10 @@ class SwappedLossArguments(Rule):
                     "don't compute the gradient w.r.t. targets\""
                 )
             else:
+                place_of_one, place_of_other = swap.places
                 message = (
-                    f"the arguments of `{loss}` are swapped: {one} is in the place of the prediction, {other} in "
-                    f"that of the target; {swap.reason}"
+                    f"the arguments of `{loss}` are swapped: {one} is in the place of the {place_of_one}, {other} in "
+                    f"that of the {place_of_other}; {swap.reason}"
                 )
         story = _sources(swap)
         if caller is not None:
@@ -170,12 +172,15 @@ class _Swap:
     severity: Severity
     reason: str
     symmetric: bool = False
+    places: tuple[str, str] = ("prediction", "target")
 
 
 def _sources(swap: "_Swap") -> list[Step]:
     """Where the two arguments come from."""
     found = []
-    for argument, words in ((swap.target, "the prediction comes from here"), (swap.prediction, "the target from here")):
+    one, other = swap.places
+    told = (swap.target, f"the {one} comes from here"), (swap.prediction, f"the {other} comes from here")
+    for argument, words in told:
         made = argument.value.node.at if isinstance(argument.value, Tensor) else None
         if made is not None:
             found.append(Step(place(made), words))
@@ -189,6 +194,8 @@ def _judge(facts: Facts, event: Event) -> _Swap | None:
         return None
     if event.spec.name == "kl_div":
         return _judge_divergence(facts, event, first, second)
+    if event.spec.name == "gaussian_nll_loss" and (variance := argument_of(event, "var")) is not None:
+        return _judge_variance(facts, first, second, variance)
     if not is_data(first.value, second.value) or not is_computed(facts, second.value):
         return None if event.spec.symmetric else _judge_unknown(facts, event, first, second)
     if event.spec.symmetric and not (event.spec.name == "huber_loss" and _dtype(first) == "int"):
@@ -220,6 +227,15 @@ def _raises(event: Event, first: Argument, second: Argument) -> str:
     if name == "soft_margin_loss" and recorded:
         return "it raises, as there is no gradient with respect to the target"
     return ""
+
+
+def _judge_variance(facts: Facts, mean: Argument, wanted: Argument, variance: Argument) -> _Swap | None:
+    """`gaussian_nll_loss` takes the variance last: both it and the mean are computed, and the target is data."""
+    computed = is_computed(facts, mean.value) and is_computed(facts, wanted.value)
+    if not computed or not is_data(variance.value, wanted.value) or _is_constant(variance.value):
+        return None
+    reason = "data may be negative, which raises, and otherwise the value and the gradient are wrong"
+    return _Swap(wanted, variance, Severity.INFORMATION, reason, places=("target", "variance"))
 
 
 def _judge_divergence(facts: Facts, event: Event, first: Argument, second: Argument) -> _Swap | None:

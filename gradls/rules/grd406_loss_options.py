@@ -5,12 +5,14 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 
 from gradls.autograd.losses import find_loss, loss_spellings
+from gradls.autograd.modules import find_module
 from gradls.flow.arguments import Call
-from gradls.flow.facts import Facts
-from gradls.flow.values import Lib
-from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, TextEdit
+from gradls.flow.facts import Event, Facts
+from gradls.flow.values import Host, Lib, Tensor
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step, TextEdit
+from gradls.rules.loss_arguments import called, target
 from gradls.rules.rule import Rule
-from gradls.rules.words import code
+from gradls.rules.words import code, place
 
 _WITHOUT_DIM = {
     "torch.nn.functional.softmax": 1,
@@ -23,18 +25,21 @@ _WITHOUT_DIM = {
 """By full name: where `dim` stands among the arguments."""
 _DIVERGENCES = {"torch.nn.KLDivLoss": 2, "torch.nn.functional.kl_div": 4}
 """The same for `reduction`."""
+_OF_CLASSES = frozenset(("cross_entropy", "nll_loss", "multi_margin_loss"))
+"""Losses that take the weights of their classes as they are, with integers for labels."""
 
 
 class LossOptions(Rule):
     """Options of losses and softmaxes that are left out, or out of date.
 
     ## What it finds
-    `softmax` without `dim`; `kl_div` with the reduction `mean`, which is its default; and the old flags `size_average`
-    and `reduce`.
+    `softmax` without `dim`; `kl_div` with the reduction `mean`, which is its default; the old flags `size_average`
+    and `reduce`; and weights of classes that are a number, or integers.
 
     ## Why it matters
     Without `dim` the dimension depends on the number of dimensions: of a tensor with three it is the first one, over
-    the batch. The mean of `kl_div` divides by the number of elements, not of examples, and is not the divergence.
+    the batch. The mean of `kl_div` divides by the number of elements, not of examples, and is not the divergence. The
+    first argument of `CrossEntropyLoss` is `weight`, not the label smoothing that many mean.
 
     ## What PyTorch does
     It warns
@@ -42,6 +47,11 @@ class LossOptions(Rule):
         UserWarning: Implicit dimension choice for softmax has been deprecated.
         UserWarning: reduction: 'mean' divides the total loss by both the batch size and the support size.
         UserWarning: size_average and reduce args will be deprecated, please use reduction='sum' instead.
+
+    and raises for weights
+
+        TypeError: cannot assign 'float' object to buffer 'weight' (torch Tensor or None required)
+        RuntimeError: expected scalar type Float but found Long
 
     ## Example
     ```python
@@ -64,6 +74,21 @@ class LossOptions(Rule):
     import torch
 
     criterion = torch.nn.MSELoss(size_average=False)  # warns UserWarning: please use reduction='sum' instead
+    ```
+
+    ```python
+    import torch
+
+    criterion = torch.nn.CrossEntropyLoss(0.1)  # raises TypeError: cannot assign 'float' object to buffer 'weight'
+    loss = criterion(torch.randn(8, 3, requires_grad=True), torch.randint(3, (8,)))
+    ```
+
+    ```python
+    import torch
+
+    criterion = torch.nn.CrossEntropyLoss(weight=torch.tensor([1, 5, 2]))
+    scores, labels = torch.randn(8, 3, requires_grad=True), torch.randint(3, (8,))
+    loss = criterion(scores, labels)  # raises RuntimeError: expected scalar type Float but found Long
     ```
 
     ## Use instead
@@ -91,7 +116,8 @@ class LossOptions(Rule):
     ```
 
     ## Fix safety
-    Safe for the flags, which become the reduction that they mean. Otherwise there is none.
+    Safe for the flags, which become the reduction that they mean. Suggested for a number in the place of the weights:
+    it becomes the label smoothing. Otherwise there is none.
 
     ## References
     - https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.softmax.html
@@ -105,6 +131,43 @@ class LossOptions(Rule):
             function, call, _ = records[0]
             if isinstance(function, Lib) and not call.unsure:
                 yield from self._of_call(facts, node, function.path, call)
+        for event in {event.at.node: event for event in facts.of("loss")}.values():
+            yield from self._of_integers(facts, event)
+
+    def _of_integers(self, facts: Facts, event: Event) -> Iterator[Finding]:
+        weight, wanted = event.options.get("weight"), target(event)
+        integers = all(
+            isinstance(value, Tensor) and value.dtype == "int" for value in (weight, wanted and wanted.value)
+        )
+        if integers and isinstance(weight, Tensor) and event.spec.name in _OF_CLASSES:
+            message = (
+                f"`{called(event)}` is given weights of its classes that are integers, and raises: call `.float()` "
+                "on them"
+            )
+            made = weight.node.at
+            story = [Step(place(made), "they are made here")] if made is not None else []
+            yield self.finding(place(event.at), message, story, severity=Severity.ERROR)
+
+    def _of_number(self, facts: Facts, node: ast.Call, path: str, call: Call) -> Iterator[Finding]:
+        """A number in the place of the weights of classes."""
+        spec = find_module(path)
+        if spec is None or "weight" not in spec.init:
+            return
+        weight = call.get(spec.init.index("weight"), "weight")
+        if not isinstance(weight, Host) or type(weight.value) not in (int, float):
+            return
+        at = Place(facts.source_of(node), node)
+        message = (
+            f"{code(facts, node.func)} takes a tensor with a weight for each class as `weight`: {weight.value} raises"
+        )
+        fixes = []
+        if "label_smoothing" in spec.init and 0 < weight.value < 1:
+            message += ". Label smoothing is told by name: `label_smoothing=...`"
+            if node.args:
+                new = f"label_smoothing={facts.segment(node.args[0])}"
+                edit = TextEdit(at.source.path, at.source.span(node.args[0]), new)
+                fixes.append(Fix("Smooth the labels", Safety.SUGGESTED, lambda: [edit]))
+        yield self.finding(at, message, (), fixes if len(node.args) == 1 else (), Severity.ERROR)
 
     def _of_call(self, facts: Facts, node: ast.Call, path: str, call: Call) -> Iterator[Finding]:
         empty = not call.args and not call.kwargs and ".functional." in path
@@ -114,6 +177,7 @@ class LossOptions(Rule):
         loss = find_loss(path)
         if loss is None:
             return
+        yield from self._of_number(facts, node, path, call)
         flags: list[str] = [name for name in ("size_average", "reduce") if name in call.kwargs]
         if flags:
             yield self._of_flags(facts, node, call, flags)

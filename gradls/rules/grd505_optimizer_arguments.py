@@ -7,7 +7,7 @@ from gradls.autograd.versions import NAMED_PARAMETERS, shown, since
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import At
 from gradls.flow.join import options
-from gradls.flow.reach import walk
+from gradls.flow.reach import frontier, walk
 from gradls.flow.values import Bound, Function, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
@@ -25,9 +25,9 @@ class OptimizerArguments(Rule):
     An optimizer over an empty list, over an iterator that was gone through before, over a single tensor, a module, a
     dictionary, a set or a list of lists; over tensors that are results of operations; and over the values of a
     `state_dict()`. With a `target-torch` before 2.6, also over named parameters. As information, a group of its own
-    for parameters that are frozen, as those of `Embedding.from_pretrained` are, and stay so; and of something unknown
-    that is used as a module: the method `parameters` itself, results of operations on its parameters, and the values of
-    its state.
+    for parameters that are frozen, as those of `Embedding.from_pretrained` are, and stay so; tensors that do not
+    require grad, such as buffers; and of something unknown that is used as a module: the method `parameters` itself,
+    results of operations on its parameters, and the values of its state.
 
     ## Why it matters
     Most of these raise. The values of a state dictionary do not: they are detached from the parameters, never get a
@@ -198,7 +198,16 @@ class OptimizerArguments(Rule):
             tensors = [group]
         yield from self._of_tensors(event, tensors)
         frozen = [tensor for tensor in tensors if _stays_frozen(facts, tensor)]
-        if not is_whole and tensors and len(frozen) == max(len(items), len(tensors)):
+        plain = [tensor for tensor in frozen if not tensor.is_parameter]
+        if plain:
+            many = len(plain) > 1
+            message = (
+                f"{_named(plain)} among the parameters {'require' if many else 'requires'} no grad, and "
+                f"{'are' if many else 'is'} never trained, as plain tensors and buffers are not. Use `nn.Parameter`, "
+                "or `requires_grad_()`"
+            )
+            yield self.finding(place(event.at), message, severity=Severity.INFORMATION)
+        elif not is_whole and tensors and len(frozen) == max(len(items), len(tensors)):
             message = (
                 f"a group holds only {owners(tensors)}, frozen: it is never trained. Thaw what is to be trained, or "
                 "leave the group away"
@@ -362,10 +371,13 @@ def _is_method(value: Value, name: str) -> bool:
 
 
 def _stays_frozen(facts: Facts, tensor: Tensor) -> bool:
-    """Does a parameter not require grad, as far as anything is known of it?"""
-    if tensor.requires_grad is not False or tensor.fields.get("*escaped") or tensor.owner is None:
+    """Does a parameter not require grad, or a tensor that the program makes, as far as anything is known of it?"""
+    if tensor.requires_grad is not False or tensor.fields.get("*escaped"):
         return False
-    if tensor.owner.fields.get("*escaped") or tensor.owner.open:
+    owner = tensor.owner
+    if owner is None and (tensor.leaf is not True or tensor.node.kind in ("phi", "opaque") or frontier(tensor.node)):
+        return False
+    if owner is not None and (owner.fields.get("*escaped") or owner.open):
         return False
     thawed: set[object] | None = facts.memo.get("thawed")
     if thawed is None:
@@ -374,6 +386,11 @@ def _stays_frozen(facts: Facts, tensor: Tensor) -> bool:
             if event.flag is not False:
                 thawed.update((event.value, *event.info.get("parameters", ())))
     return tensor not in thawed
+
+
+def _named(tensors: list[Tensor]) -> str:
+    names = [tensor.name or tensor.node.name for tensor in tensors]
+    return " and ".join(f"`{name}`" for name in names if name) or ("tensors" if len(names) > 1 else "a tensor")
 
 
 def _made(tensor: Tensor) -> list[Step]:

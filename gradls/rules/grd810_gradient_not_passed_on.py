@@ -10,8 +10,9 @@ from gradls.flow.facts import Facts
 from gradls.flow.graph import Node
 from gradls.flow.reach import lost_leaves, walk
 from gradls.flow.values import Class, Function, Sequence, Tensor, Value
+from gradls.rules.asked_gradients import Asked, asked_of_others
 from gradls.rules.custom_functions import definitions
-from gradls.rules.finding import Finding, Place, Severity, Step
+from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step, TextEdit
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
 
@@ -21,8 +22,9 @@ class GradientNotPassedOn(Rule):
 
     ## What it finds
     A `torch.autograd.Function` whose `backward` returns gradients, and reads none of those that it gets. As a warning,
-    one of several results that a loss depends on, if `backward` does not read the gradient that comes through it. And a
-    Function that changes nothing but gradients, as one that reverses them, of a value that was detached.
+    one of several results that a loss depends on, if `backward` does not read the gradient that comes through it; and a
+    gradient that is computed only if another input needs one, by `ctx.needs_input_grad`. And a Function that changes
+    nothing but gradients, as one that reverses them, of a value that was detached.
 
     ## Why it matters
     What comes in is the gradient of the loss with respect to the result of the Function. Backward has to multiply it by
@@ -113,7 +115,7 @@ class GradientNotPassedOn(Rule):
     ```
 
     ## Fix safety
-    There is no automatic fix.
+    Suggested where another input is asked about. Otherwise there is none.
 
     ## References
     - https://docs.pytorch.org/docs/stable/notes/extending.html#extending-torch-autograd
@@ -130,6 +132,7 @@ class GradientNotPassedOn(Rule):
             if backward is None or backward.owner is not cls or backward.node in seen:
                 continue
             seen.add(backward.node)
+            yield from self._of_asked(facts, cls, backward)
             returned = _returned(backward)
             if returned is not None:
                 gradient = code(facts, returned.value or returned)
@@ -141,6 +144,22 @@ class GradientNotPassedOn(Rule):
                 yield self.finding(at, message, [Step(Place(backward.source, backward.node), "this backward")])
             else:
                 yield from self._of_one(facts, cls, backward)
+
+    def _of_asked(self, facts: Facts, cls: Class, backward: Function) -> Iterator[Finding]:
+        """Gradients of which the backward asks whether another input needs one."""
+        for asked in asked_of_others(backward):
+            for event in facts.of("function-apply"):
+                flags = event.flags if event.value is cls else ()
+                if max(asked[1:]) < len(flags) and flags[asked.wanted] is True and flags[asked.asked] is False:
+                    message = (
+                        f"{code(facts, asked.test)} asks about input {asked.asked + 1}, and decides about the gradient "
+                        f"of input {asked.wanted + 1}: that is None here, and input {asked.wanted + 1} learns nothing. "
+                        f"Ask `needs_input_grad[{asked.wanted}]`"
+                    )
+                    at = Place(backward.source, asked.test)
+                    story = [Step(place(event.at), "here only the other one needs a gradient")]
+                    yield self.finding(at, message, story, _asking(at, asked), Severity.WARNING)
+                    break
 
     def _of_one(self, facts: Facts, cls: Class, backward: Function) -> Iterator[Finding]:
         """The gradient of one of several results, which backward leaves alone."""
@@ -162,6 +181,15 @@ class GradientNotPassedOn(Rule):
                 story = [Step(place(used.at), "its results go into a loss")]
                 at = Place(backward.source, argument)
                 yield self.finding(at, message, story, severity=Severity.INFORMATION)
+
+
+def _asking(at: Place, asked: Asked) -> list[Fix]:
+    """Ask about the input that the gradient is returned for."""
+    index = asked.test.slice if isinstance(asked.test, ast.Subscript) else None
+    if index is None:
+        return []
+    edit = TextEdit(at.source.path, at.source.span(index), str(asked.wanted))
+    return [Fix(f"Ask about input {asked.wanted + 1}", Safety.SUGGESTED, lambda: [edit])]
 
 
 def _idle(facts: Facts) -> Iterator[Finding]:

@@ -166,3 +166,128 @@ assert torch.equal(before, net.weight) is {same}
 )
 def test_gradients_that_are_assigned(first: str, then: str, last: str, found: list[str]) -> None:
     assert alarms(ASSIGNED.format(first=first, then=then, last=last, same=bool(found))) == found
+
+
+def test_a_number_in_the_place_of_the_weights() -> None:
+    program = "criterion = nn.CrossEntropyLoss({}){}\n"
+    raises = "  # raises TypeError: cannot assign 'float' object to buffer 'weight'"
+    assert alarms(program.format("0.1", raises)) == ["GRD406"]
+    assert alarms("criterion = nn.NLLLoss(2.0)" + raises) == ["GRD406"]
+    for right in ("label_smoothing=0.1", "None, None", "weight=torch.ones(3)"):
+        assert alarms(program.format(right, "")) == []
+
+
+def test_weights_that_are_integers() -> None:
+    program = """
+criterion = nn.{loss}
+scores, labels = torch.randn(4, 3, requires_grad=True), torch.randint(3, (4,))
+loss = criterion(scores, {target}){raises}
+"""
+    raises = "  # raises RuntimeError: expected scalar type Float but found Long"
+    integers = "CrossEntropyLoss(weight=torch.tensor([1, 5, 2]))"
+    assert alarms(program.format(loss=integers, target="labels", raises=raises)) == ["GRD406"]
+    assert alarms(program.format(loss=integers, target="torch.rand(4, 3)", raises="")) == []
+    floats = "CrossEntropyLoss(weight=torch.tensor([1, 5, 2]).float())"
+    assert alarms(program.format(loss=floats, target="labels", raises="")) == []
+
+
+VARIANCE = """
+mean, spread = nn.Linear(3, 1), nn.Linear(3, 1)
+x, y = torch.randn(8, 3), -torch.rand(8, 1)
+var = F.softplus(spread(x))
+loss = nn.functional.gaussian_nll_loss(mean(x), {rest}){raises}
+"""
+
+
+def test_the_variance_in_the_place_of_the_target() -> None:
+    raises = "  # raises ValueError: var has negative entry"
+    swapped = "from torch.nn import functional as F\n" + VARIANCE
+    assert len(runs("GRD401", swapped.format(rest="var, y", raises=raises))) == 1
+    assert runs("GRD401", swapped.format(rest="y, var", raises="")) == []
+    assert runs("GRD401", swapped.format(rest="var, torch.ones(8, 1)", raises="")) == []
+
+
+MATCHED = """
+class Criterion(nn.Module):
+    @torch.no_grad()
+    def match(self, boxes, wanted):
+        return torch.cdist(boxes, wanted).argmin(0)
+
+    {grad}
+    def of_boxes(self, boxes, wanted, chosen):
+        return (boxes[chosen] - wanted).abs().mean()
+
+    def forward(self, boxes, scores, wanted):
+        chosen = self.match(boxes, wanted)
+        labels = torch.zeros(4, dtype=torch.long)
+        labels[chosen] = 1
+        return nn.functional.cross_entropy(scores, labels) + self.of_boxes(boxes, wanted, chosen)
+
+
+box, score, criterion = nn.Linear(3, 2), nn.Linear(3, 2), Criterion()
+opt = torch.optim.SGD([*box.parameters(), *score.parameters()], lr=0.1)
+before = box.weight.clone()
+for _ in range(2):
+    x = torch.randn(4, 3)
+    opt.zero_grad()
+    criterion(box(x), score(x), torch.rand(2, 2)).backward()
+    opt.step()
+assert torch.equal(before, box.weight) is {same}
+"""
+
+
+def test_the_decorator_that_costs_the_gradient_is_blamed() -> None:
+    """What a matching finds out without gradients are indices, which have none anyway."""
+    program = HEAD + MATCHED.format(grad="@torch.no_grad()", same=True)
+    programs.check(program)
+    lines = [finding.place.span.line for finding in findings(analyze(Source.read(program))) if finding.code == "GRD106"]
+    assert lines == [program.splitlines().index("    def of_boxes(self, boxes, wanted, chosen):")]
+    assert alarms(MATCHED.format(grad="", same=False)) == []
+
+
+PLAIN = """
+net = nn.Linear(3, 1)
+net.register_buffer("scale", torch.ones(1) * 2)
+{before}
+opt = torch.optim.SGD([{{"params": [net.weight, net.bias]}}, {{"params": [net.scale]}}], lr=0.1)
+for _ in range(2):
+    opt.zero_grad()
+    (net(torch.randn(4, 3)) * net.scale).pow(2).mean().backward()
+    opt.step()
+assert (net.scale == 2).all() == {same}
+"""
+
+
+def test_a_buffer_among_the_parameters() -> None:
+    assert [severity for severity, _ in runs("GRD505", PLAIN.format(before="", same=True))] == ["information"]
+    assert runs("GRD505", PLAIN.format(before="net.scale.requires_grad_()", same=False)) == []
+
+
+ASKED = """
+class Scaled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(x, weight)
+        return x * weight
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, weight = ctx.saved_tensors
+        of_x = of_weight = None
+        if ctx.needs_input_grad[0]:
+            of_x = grad * weight
+        if ctx.needs_input_grad[{number}]:
+            of_weight = (grad * x).sum(0)
+        return of_x, of_weight
+
+
+weight = nn.Parameter(torch.ones(3))
+Scaled.apply(torch.randn(4, 3, requires_grad={both}), weight).sum().backward()
+assert (weight.grad is None) is {none}
+"""
+
+
+def test_an_input_is_asked_about_in_the_place_of_another() -> None:
+    assert runs("GRD810", ASKED.format(number=0, both=False, none=True)) == [("warning", "ctx.needs_input_grad[0]")]
+    assert runs("GRD810", ASKED.format(number=0, both=True, none=False)) == []
+    assert runs("GRD810", ASKED.format(number=1, both=False, none=False)) == []

@@ -353,6 +353,8 @@ def register_buffer(run: Run, receiver: Instance, call: Call) -> Value:
     if isinstance(name, str) and value is not None:
         run.state.set(receiver.fields, name, value)
         receiver.data["buffers"] = (*receiver.data.get("buffers", ()), name)
+        if isinstance(value, Tensor) and not value.name:
+            value.name = name
     return NONE
 
 
