@@ -199,7 +199,7 @@ class OptimizerArguments(Rule):
         yield from self._of_tensors(event, tensors)
         frozen = [tensor for tensor in tensors if _stays_frozen(facts, tensor)]
         plain = [tensor for tensor in frozen if not tensor.is_parameter]
-        if plain:
+        if plain and not (is_whole and len(plain) == len(items)):
             many = len(plain) > 1
             message = (
                 f"{_named(plain)} among the parameters {'require' if many else 'requires'} no grad, and "

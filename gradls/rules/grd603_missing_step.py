@@ -24,6 +24,7 @@ from gradls.rules.training_order import (
     order_of,
     outermost,
     receiver_of,
+    rounds_of,
 )
 from gradls.rules.words import owners, place
 from gradls.syntax.walk import walk
@@ -116,9 +117,17 @@ class MissingStep(Rule):
             return  # What is read may be the gradient of any parameter.
         stepped = {moment.event.value for moment in order.moments if moment.kind == "step"}
         # One that another round makes, or another call, may be what is stepped.
-        places = {order.made[one].at.node for one in stepped if one in order.made}
+        places: dict[ast.AST, list[Event]] = {}
+        for one in stepped:
+            if one in order.made:
+                places.setdefault(order.made[one].at.node, []).append(order.made[one])
         for optimizer, made in order.made.items():
-            if made.at.node in places or is_handed_out(facts, optimizer) or optimizer.fields.get("*escaped"):
+            others = places.get(made.at.node, ())
+            if (
+                not all(_is_element_beside(facts, made, other) for other in others)
+                or is_handed_out(facts, optimizer)
+                or optimizer.fields.get("*escaped")
+            ):
                 continue
             if made.at.source is not facts.source and _is_stepped_by_its_owner(facts, optimizer):
                 continue
@@ -137,6 +146,10 @@ class MissingStep(Rule):
         name = optimizer.name or "the optimizer"
         who = owners(tensor for tensor in made.parameters if tensor in backward.reached)
         message = f"`{name}.step()` is never called: gradients are computed for {who}, and never applied"
+        if _is_element(facts, made):
+            # Its name is that of the last one of a loop over all of them.
+            message = f"nothing calls the `step()` of the optimizer of {who}: the gradients are never applied"
+            return self.finding(place(backward.at), message, [Step(place(made.at), "these optimizers are made here")])
         story = [Step(place(made.at), "the optimizer is made here")]
         scheduler = next((event for event in facts.of("scheduler-step") if _scheduled(event.value) is optimizer), None)
         if scheduler is not None:
@@ -324,6 +337,17 @@ def _stepped_in(cls: ast.AST) -> frozenset[str]:
         and node.func.attr == "step"
         and isinstance(node.func.value, ast.Attribute)
     )
+
+
+def _is_element_beside(facts: Facts, made: Event, other: Event) -> bool:
+    """Are both elements of one list or dictionary, which a comprehension makes? Then they are not the same."""
+    if made is other or rounds_of(made.path) != rounds_of(other.path) or made.calls != other.calls:
+        return False
+    return _is_element(facts, made)
+
+
+def _is_element(facts: Facts, made: Event) -> bool:
+    return any(isinstance(part, (ast.ListComp, ast.DictComp)) for part in facts.parents(made.at.node))
 
 
 def _backward(order: Order, optimizer: Instance, made: int) -> Event | None:

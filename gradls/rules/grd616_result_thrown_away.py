@@ -141,7 +141,9 @@ class ResultThrownAway(Rule):
             nothing = all(_does_nothing(*record) or _is_of_unknown(node.value, record[0]) for record in records)
             if nothing and not _is_timed(facts, node.value):
                 seen.add(node)
-                message = f"{code(facts, node)} changes nothing, and its result is not used: assign it"
+                written = all(_has_grad(record[0]) for record in records) and isinstance(node.value.func, ast.Attribute)
+                what = f"write in place, with `{node.value.func.attr}_`" if written else "assign it"  # type: ignore[attr-defined]
+                message = f"{code(facts, node)} changes nothing, and its result is not used: {what}"
                 yield self.finding(place(event.at), message, (), _used(facts, node, node.value))
 
     def _of_operator(self, facts: Facts, node: ast.Expr) -> Iterable[Finding]:
@@ -199,7 +201,8 @@ def _used(facts: Facts, statement: ast.Expr, call: ast.Call) -> list[Fix]:
         target, name = call.func.value, call.func.attr
     else:
         target, name = (call.args[0] if call.args else call.func), ""
-    if isinstance(target, ast.Attribute) and target.attr in ("grad", "data"):
+    part = isinstance(target, ast.Attribute) and target.attr in ("grad", "data")
+    if part or (of_tensor and functions and all(map(_has_grad, functions))):
         if not name or find_op(f"torch.Tensor.{name}_") is None:
             return []
         build = edits.rename_attribute(at._replace(node=call), f"{name}_")
@@ -298,18 +301,26 @@ def _is_tried(facts: Facts, node: ast.AST) -> bool:
 
 
 def _is_of_unknown(call: ast.Call, function: Value) -> bool:
-    """Is it a method of the `data` or the `grad` of something unknown which tensors have, and have another for writing
-    in place? A set that is called `data` is added to, too, but one thing at a time."""
+    """Is it a method of the `data` or the `grad` of something unknown, or of what has a `grad`, which tensors have, and
+    have another for writing in place? A set that is called `data` is added to, too, but one thing at a time."""
     written = call.func
     if not isinstance(function, Unknown) or not isinstance(written, ast.Attribute):
         return False
-    if not isinstance(written.value, ast.Attribute) or written.value.attr not in ("data", "grad"):
+    of_part = isinstance(written.value, ast.Attribute) and written.value.attr in ("data", "grad")
+    if not of_part and not _has_grad(function):
         return False
     name = written.attr
     plain, inplace = find_op(f"torch.Tensor.{name}"), find_op(f"torch.Tensor.{name}_")
     if plain is None or plain.inplace or inplace is None or not inplace.inplace:
         return False
-    return name != "add" or written.value.attr == "grad" or len(call.args) + len(call.keywords) == 2
+    of_grad = isinstance(written.value, ast.Attribute) and written.value.attr == "grad"
+    return name != "add" or of_grad or len(call.args) + len(call.keywords) == 2
+
+
+def _has_grad(function: Value) -> bool:
+    """Is it a method of something of which only its gradient is known, as of the parameters of a group?"""
+    owner = function.fields.get("of") if isinstance(function, Unknown) else None
+    return isinstance(owner, Unknown) and "grad" in owner.fields
 
 
 def _does_nothing(function: Value, call: object, result: Value) -> bool:

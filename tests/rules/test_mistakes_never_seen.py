@@ -291,3 +291,93 @@ def test_an_input_is_asked_about_in_the_place_of_another() -> None:
     assert runs("GRD810", ASKED.format(number=0, both=False, none=True)) == [("warning", "ctx.needs_input_grad[0]")]
     assert runs("GRD810", ASKED.format(number=0, both=True, none=False)) == []
     assert runs("GRD810", ASKED.format(number=1, both=False, none=False)) == []
+
+
+OWN_STEP = """
+class Descent(torch.optim.Optimizer):
+    def __init__(self, params):
+        super().__init__(params, {{}})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.{method}(p.grad, alpha=-0.1)
+
+
+net = nn.Linear(3, 1)
+opt, before = Descent(net.parameters()), net.weight.clone()
+net(torch.randn(4, 3)).sum().backward()
+opt.step()
+assert torch.equal(before, net.weight) is {same}
+"""
+
+
+def test_an_update_that_an_optimizer_of_the_program_throws_away() -> None:
+    assert [severity for severity, _ in runs("GRD616", OWN_STEP.format(method="add", same=True))] == ["information"]
+    assert runs("GRD616", OWN_STEP.format(method="add_", same=False)) == []
+    tried = OWN_STEP.format(method="add", same=True).replace("p.add(p.grad, alpha=-0.1)", "self.seen.add(p)")
+    assert reported("GRD616", tried) == []
+
+
+LISTS = """
+net, average = nn.Linear(3, 1), nn.Linear(3, 1)
+{grad}:
+    torch._foreach_mul_(list(average.parameters()), 0.9){raises}
+    torch._foreach_add_(list(average.parameters()), list(net.parameters()), alpha=0.1)
+"""
+
+
+def test_operations_on_lists_of_tensors() -> None:
+    raises = "  # raises RuntimeError: a leaf Variable that requires grad is being used in an in-place operation"
+    assert set(alarms(LISTS.format(grad="if True", raises=raises))) == {"GRD203"}
+    assert alarms(LISTS.format(grad="with torch.no_grad()", raises="")) == []
+
+
+def test_a_list_of_tensors_that_is_written_before_backward() -> None:
+    program = """
+weights = [torch.ones(3, requires_grad=True) for _ in range(2)]
+results = [w.exp() for w in weights]
+torch._foreach_add_(results, 1.0)
+sum(r.sum() for r in results).backward()  # raises RuntimeError: one of the variables needed for gradient computation
+"""
+    assert "GRD201" in alarms(program)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [("b ... -> b", ["GRD302"]), ("b c h w -> h", ["GRD302"]), ("b c h w ->", []), ("... -> ()", [])],
+)
+def test_reductions_by_pattern(pattern: str, found: list[str]) -> None:
+    """What the patterns of einops give; `() ` is an axis of length one."""
+    program = f"""
+import torch
+from einops import reduce
+
+x = torch.rand(4, 1, 8, 8, requires_grad=True)
+loss = reduce(x * 2, "{pattern}", "mean")
+loss.backward()
+"""
+    told = [finding.code for finding in findings(analyze(Source.read(program)))]
+    assert told == found
+
+
+BESIDE = """
+nets = nn.ModuleDict({{"one": nn.Linear(3, 3), "other": nn.Linear(3, 1)}})
+opts = {{name: torch.optim.SGD(net.parameters(), lr=0.1) for name, net in nets.items()}}
+before = nets["other"].weight.clone()
+for _ in range(2):
+    for opt in opts.values():
+        opt.zero_grad()
+    nets["other"](nets["one"](torch.randn(4, 3))).pow(2).mean().backward()
+    opts["one"].step()
+    {step}
+assert torch.equal(before, nets["other"].weight) is {same}
+"""
+
+
+def test_one_of_the_optimizers_in_a_dictionary() -> None:
+    assert alarms(BESIDE.format(step="", same=True)) == ["GRD603"]
+    assert alarms(BESIDE.format(step="opts['other'].step()", same=False)) == []
+    assert alarms(BESIDE.format(step="[o.step() for n, o in opts.items() if n != 'one']", same=False)) == []

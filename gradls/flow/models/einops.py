@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from gradls.flow.arguments import Call
@@ -16,7 +17,29 @@ if TYPE_CHECKING:
 _LAYERS = ("Rearrange", "Reduce", "EinMix")
 
 
-def _computed(run: Run, name: str, sources: list[Value], call: Call) -> Value:
+_AXES = re.compile(r"\([^)]*\)|\.\.\.|\S+")
+
+
+def _shape(pattern: object, given: Value | None) -> tuple[int | None, ...] | None:
+    """The shape that a pattern such as "b c ... -> b" gives, as far as it is known; None if not even the rank is."""
+    if not isinstance(pattern, str) or pattern.count("->") != 1:
+        return None
+    before, after = (_AXES.findall(side) for side in pattern.split("->"))
+    if "..." in after:
+        return None
+    sizes: dict[str, int | None] = {"1": 1, "()": 1}
+    shape = given.shape if isinstance(given, Tensor) else None
+    if shape is not None:
+        head = before.index("...") if "..." in before else len(before)
+        tail = before[head + 1 :]
+        sizes |= dict(zip(before[:head], shape, strict=False))
+        sizes |= dict(zip(tail, shape[len(shape) - len(tail) :], strict=False))
+    return tuple(sizes.get(axis) for axis in after)
+
+
+def _computed(
+    run: Run, name: str, sources: list[Value], call: Call, shape: tuple[int | None, ...] | None = None
+) -> Value:
     """What is computed from `sources`: a tensor if one of them is known to be one."""
     parts = [part for source in sources for part in tensors_in(source)]
     tensors = [part for part in parts if isinstance(part, Tensor)]
@@ -24,13 +47,15 @@ def _computed(run: Run, name: str, sources: list[Value], call: Call) -> Value:
         return unknown_operation(run, name, sources, call.node, pure=True)
     dtypes = {part.dtype for part in tensors}
     dtype = dtypes.pop() if len(dtypes) == 1 and len(parts) == len(tensors) else None
-    return derived_tensor(run, name, sources, call.node, dtype=dtype)
+    return derived_tensor(run, name, sources, call.node, dtype=dtype, shape=shape)
 
 
 @function("einops.rearrange", "einops.repeat", "einops.reduce")
 def reshape(run: Run, path: str, call: Call) -> Value:
     """`rearrange(x, pattern)`, of one tensor or of a list of them."""
-    return _computed(run, path.rpartition(".")[2], call.args[:1] or list(call.kwargs.values())[:1], call)
+    given = call.args[:1] or list(call.kwargs.values())[:1]
+    shape = _shape(call.known(1, "pattern"), given[0] if given else None)
+    return _computed(run, path.rpartition(".")[2], given, call, shape)
 
 
 @function("einops.einsum")

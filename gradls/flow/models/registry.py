@@ -31,6 +31,7 @@ MODULES = (
     "distributions",
     "einops",
     "factories",
+    "foreach",
     "forward_ad",
     "function_transforms",
     "functional",
