@@ -101,6 +101,8 @@ def train(run: Run, cls: Class, method: Function, receiver: Value, given: Callab
     made, result = _configure(run, cls, receiver, differentiates) if trainer == "Lightning" else (None, None)
     # What is trained in turn, in a way of older releases, is not followed.
     applied = made if made is not None and len(made.optimizers) == 1 else None
+    for name in _BEFORE_ROUNDS if made is not None else ():
+        _call_hook(run, receiver, name)
     start = len(run.events)
     repeat(run, method.node, partial(_round, run, method, receiver, given, differentiates, applied))
     if result is not None and not is_none(result):
@@ -185,6 +187,8 @@ def _last_return(run: Run, method: Function, start: int) -> ast.expr | None:
     return None
 
 
+_BEFORE_ROUNDS = ("on_fit_start", "on_train_start")
+"""Methods of a LightningModule that its trainer calls once it has the optimizers: what they make comes too late."""
 _BEHIND_BACKWARD = ("on_after_backward", "on_before_optimizer_step", "configure_gradient_clipping")
 """Methods of a LightningModule that its trainer calls between backward and step, with the optimizer if they want it."""
 
@@ -208,7 +212,7 @@ def _apply(run: Run, loss: Value, at: ast.expr, made: Configured | None, receive
         scheduler_step(run, scheduler, call)
 
 
-def _call_hook(run: Run, receiver: Value, name: str, optimizer: Instance) -> None:
+def _call_hook(run: Run, receiver: Value, name: str, optimizer: Instance | None = None) -> None:
     """Call a method that a module may have for its trainer."""
     if not isinstance(receiver, Instance) or not isinstance(receiver.cls, Class):
         return
@@ -216,7 +220,7 @@ def _call_hook(run: Run, receiver: Value, name: str, optimizer: Instance) -> Non
     if not isinstance(method, Function) or isinstance(method.node, ast.Lambda):
         return
     wanted = method.node.args.args[1:2]
-    given: list[Value] = [optimizer] if wanted else []
+    given: list[Value] = [optimizer] if wanted and optimizer is not None else []
     rest: dict[str, Value] = {arg.arg: run.unknown("argument", arg.arg) for arg in method.node.args.args[2:]}
     call_function(run, method, Call(method.node, given, rest), receiver)  # type: ignore[arg-type]
 

@@ -283,13 +283,16 @@ def _returned(facts: Facts) -> Iterator[Tensor]:
 
 def _is_trained_by_hand(facts: Facts, container: PlainContainer) -> bool:
     """Does a method put other tensors in the place of parameters, as an update does that no optimizer makes?"""
+    made = {member.node.at.node for member in container.members if isinstance(member, Tensor) and member.node.at}
     if not all(isinstance(member, Tensor) for member in container.members):
         return False
     for read in facts.reads(container.name):
         entry, method = facts.parent(read), facts.function(read)
         replaced = isinstance(entry, ast.Subscript) and isinstance(entry.ctx, ast.Store) and entry.value is read
         if replaced and method is not None and method.name != "__init__":
-            return True
+            statement = facts.statement(entry)
+            if not isinstance(statement, ast.Assign) or statement.value not in made:
+                return True  # Otherwise the constructor has another method fill it.
     return False
 
 

@@ -11,6 +11,7 @@ from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step, Ta
 from gradls.rules.rule import Rule
 from gradls.rules.statement_fixes import all_of, put
 from gradls.rules.training_order import receiver_of
+from gradls.rules.unused_sums import unused_sums
 from gradls.rules.words import code, place
 
 
@@ -22,7 +23,8 @@ class UnusedLoss(Rule):
     requires grad, is bound to a name, and is never used: a penalty or a regularizer that somebody forgot to add. One
     that the next statement replaces, as `loss =+ penalty` does, which adds nothing. And a loss that each round of a
     loop assigns without reading what it was, and that is propagated after the loop: one that begins as 0, or that is
-    computed of the round's own data and of nothing that the rounds before have left.
+    computed of the round's own data and of nothing that the rounds before have left. And a sum that is kept as an
+    attribute and never read, if a backward propagates one of its terms, and none another one.
 
     ## Why it matters
     It costs time and memory, and trains nothing: in the second case, all but the last.
@@ -122,6 +124,12 @@ class UnusedLoss(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for replaced, later in _unknown_replaced(facts):
             yield self._report_replaced(facts, replaced, later, is_known=False)
+        for kept, other in unused_sums(facts):
+            message = (
+                f"nothing reads `{kept.name}`, and a term of it has a gradient that no backward computes: is it meant "
+                f"to be propagated in the place of {code(facts, other.at.node)}?"
+            )
+            yield self.finding(place(kept.at), message, [Step(place(other.at), "only another term is propagated")])
         backwards = [event for event in facts.of("backward") if event.node is not None]
         places = [place(event.at) for event in backwards]
         # A trainer calls backward where it is told to.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.paths import Round, loops_of, times, times_at_least
-from gradls.flow.values import Instance
+from gradls.flow.values import Host, Instance
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.option_values import given_number
 from gradls.rules.rule import Rule
@@ -23,7 +23,8 @@ class ScheduleAtItsEnd(Rule):
     `CosineAnnealingLR`, `StepLR` and the like whose length is written with the number of epochs, as `T_max=epochs` is,
     and which are stepped for each batch, or whose length is divided by the number of batches for which gradients add
     up, and which are stepped for each of these. And a `gamma` of 0, after the first decay by which nothing is left of
-    the learning rate.
+    the learning rate; and a `LambdaLR` that begins with 0 and is stepped only behind the loop in which its optimizer
+    steps.
 
     ## Why it matters
     The schedule has a last step. It is often made with the number of epochs and stepped for each batch, or made
@@ -109,6 +110,7 @@ class ScheduleAtItsEnd(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         for made in facts.of("scheduler-made"):
             yield from self._of_zero(facts, made)
+            yield from self._of_start(facts, made)
             yield from self._of_epochs(facts, made)
             yield from self._of_updates(facts, made)
             total = _total(made)
@@ -142,6 +144,29 @@ class ScheduleAtItsEnd(Rule):
         at_once = name == "ExponentialLR" or (name == "StepLR" and made.call.known(1, "step_size") == 1)
         severity = Severity.WARNING if at_once and not gamma.is_default else Severity.INFORMATION
         yield self.finding(place(made.at), message, [Step(place(step.at), "it decays here")], severity=severity)
+
+    def _of_start(self, facts: Facts, made: Event) -> Iterator[Finding]:
+        """A schedule that begins with 0, and is stepped only behind the loop in which its optimizer steps."""
+        begins, optimizer = made.info.get("begins"), made.optimizer
+        if not isinstance(begins, Host) or begins.value != 0 or begins.kind == "bool":
+            return
+        first = next((event for event in facts.of("scheduler-step") if event.value is made.value), None)
+        if first is None or first.call.values or first.caught:
+            return
+        rounds = rounds_of(first.path)
+        for step in facts.of("step"):
+            if step.clock >= first.clock or step.value is not optimizer or step.clock < made.clock:
+                continue
+            inner = rounds_of(step.path)
+            if len(inner) > len(rounds) and inner[: len(rounds)] == rounds:
+                message = (
+                    f"the schedule begins with a rate of 0, and {code(facts, first.at.node)} comes only behind the "
+                    f"inner loop: until then {code(facts, step.at.node)} changes nothing. Step the schedule in that "
+                    "loop, or let it begin with more than 0"
+                )
+                story = [Step(place(made.at), "the schedule is made here"), Step(place(step.at), "the rate is 0 here")]
+                yield self.finding(place(first.at), message, story, severity=Severity.INFORMATION)
+                return
 
     def _of_inner_loop(self, facts: Facts, made: Event, total: int) -> Iterator[Finding]:
         """Stepped in each round of a loop of unknown length, within one that has as many rounds as there are steps."""

@@ -72,6 +72,30 @@ class GradientNotPassedOn(Rule):
     assert x.grad == 2  # and not 5
     ```
 
+    ```python
+    import torch
+
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, weight):
+            ctx.save_for_backward(x, weight)
+            return x * weight
+
+        @staticmethod
+        def backward(ctx, gradient):
+            x, weight = ctx.saved_tensors
+            of_x = of_weight = None
+            if ctx.needs_input_grad[0]:
+                of_x = gradient * weight
+            if ctx.needs_input_grad[0]:
+                of_weight = gradient * x
+            return of_x, of_weight
+
+    weight = torch.tensor(2.0, requires_grad=True)
+    Scaled.apply(torch.tensor(3.0), weight).backward()
+    assert weight.grad is None  # and not 3
+    ```
+
     ## Use instead
     The chain rule.
 

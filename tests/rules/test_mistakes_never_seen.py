@@ -381,3 +381,122 @@ def test_one_of_the_optimizers_in_a_dictionary() -> None:
     assert alarms(BESIDE.format(step="", same=True)) == ["GRD603"]
     assert alarms(BESIDE.format(step="opts['other'].step()", same=False)) == []
     assert alarms(BESIDE.format(step="[o.step() for n, o in opts.items() if n != 'one']", same=False)) == []
+
+
+FILLED = """
+class Rates(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net, self.rates = nn.Linear(3, 1), {container}
+        self.fill()
+        self.opt = torch.optim.SGD(self.parameters(), lr=0.1)
+
+    def fill(self):
+        for name, p in self.net.named_parameters():
+            self.rates[name] = nn.Parameter(torch.ones_like(p))
+
+    def update(self, x):
+        loss = sum((p * self.rates[n]).sum() for n, p in self.net.named_parameters()) * x.sum()
+        self.opt.zero_grad()
+        loss.backward()
+        self.opt.step()
+
+
+module = Rates()
+module.update(torch.randn(3))
+assert (module.rates["bias"] == 1).all() == {same}
+"""
+
+
+def test_a_dictionary_that_the_constructor_has_filled() -> None:
+    assert alarms(FILLED.format(container="{}", same=True)) == ["GRD501"]
+    assert alarms(FILLED.format(container="nn.ParameterDict()", same=False)) == []
+
+
+LATE_HEAD = """
+import torch
+from torch import nn
+import lightning.pytorch as pl
+
+
+class Tuned(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(3, 4), nn.Identity()
+
+    def {hook}:
+        self.head = nn.Linear(4, 2)
+
+    def training_step(self, batch, batch_idx):
+        return nn.functional.cross_entropy(self.head(self.body(batch[0])), batch[1])
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+"""
+
+
+def test_layers_that_are_made_when_the_optimizer_is_there() -> None:
+    for hook, found in ("on_train_start(self)", ["GRD607"]), ("setup(self, stage)", []):
+        told = findings(analyze(Source.read(LATE_HEAD.format(hook=hook))))
+        assert [finding.code for finding in told if finding.severity is not Severity.HINT] == found
+
+
+SUMS = """
+class Trainer:
+    def __init__(self):
+        self.net, self.critic = nn.Linear(3, 3), nn.Linear(3, 1)
+        self.opt = torch.optim.SGD(self.net.parameters(), lr=0.1)
+
+    def step(self, x):
+        self.near = (self.net(x) - x).pow(2).mean()
+        self.judged = self.critic(self.net(x)).mean()
+        self.total = self.near + 0.1 * self.judged
+        self.opt.zero_grad()
+        {backward}
+        self.opt.step()
+
+
+Trainer().step(torch.randn(4, 3))
+"""
+
+
+@pytest.mark.parametrize(
+    ("backward", "found"),
+    [
+        ("self.near.backward()", 1),
+        ("self.total.backward()", 0),
+        ("self.near.backward(); self.judged.backward()", 0),
+        ("self.near.backward(); print(self.total)", 0),
+    ],
+)
+def test_a_sum_that_nobody_propagates(backward: str, found: int) -> None:
+    assert len(runs("GRD614", SUMS.format(backward=backward))) == found
+
+
+WARM = """
+net = nn.Linear(3, 1)
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+warm = torch.optim.lr_scheduler.LambdaLR(opt, lambda step: {factor})
+for epoch in range(1):
+    for x in torch.randn(4, 8, 3):
+        before = net.weight.clone()
+        opt.zero_grad()
+        net(x).pow(2).mean().backward()
+        opt.step()
+        {inner}
+    {outer}
+assert torch.equal(before, net.weight) is {same}
+"""
+
+
+@pytest.mark.parametrize(
+    ("factor", "inner", "outer", "same", "found"),
+    [
+        ("min(step / 10, 1.0)", "", "warm.step()", True, 1),
+        ("min(step / 10, 1.0)", "warm.step()", "", False, 0),
+        ("min((step + 1) / 10, 1.0)", "", "warm.step()", False, 0),
+        ("0.9**step", "", "warm.step()", False, 0),
+    ],
+)
+def test_a_schedule_that_begins_with_nothing(factor: str, inner: str, outer: str, same: bool, found: int) -> None:
+    assert len(runs("GRD619", WARM.format(factor=factor, inner=inner, outer=outer, same=same))) == found

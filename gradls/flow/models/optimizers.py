@@ -23,8 +23,10 @@ from gradls.flow.values import (
     MORE,
     NONE,
     OF_OPTIMIZER,
+    Bound,
     Choice,
     Class,
+    Function,
     Host,
     Instance,
     Mapping,
@@ -32,6 +34,7 @@ from gradls.flow.values import (
     Tensor,
     Unknown,
     Value,
+    host,
     is_none,
 )
 
@@ -328,8 +331,16 @@ def create_scheduler(run: Run, path: str, call: Call) -> Value:
     given = call.get(0, "optimizer")
     if given is not None:
         instance.fields["optimizer"] = given
-    run.event("scheduler-made", call.node, instance, optimizer=given, call=call)
+    run.event("scheduler-made", call.node, instance, optimizer=given, call=call, begins=_first_factor(run, path, call))
     return instance
+
+
+def _first_factor(run: Run, path: str, call: Call) -> Value | None:
+    """What a `LambdaLR` multiplies the rate with until it is stepped: it asks its function at once."""
+    from gradls.flow.calls import call_value
+
+    rate = call.get(1, "lr_lambda") if path.endswith(".LambdaLR") and call.get(2, "last_epoch") is None else None
+    return call_value(run, rate, Call(call.node, [host(0)])) if isinstance(rate, (Bound, Function)) else None
 
 
 @method(SCHEDULER, "step")
