@@ -27,7 +27,20 @@ from gradls.flow.contents import tensors_in
 from gradls.flow.loops import exec_for, exec_while
 from gradls.flow.run import Arm, OutOfBudget, Run, Scope
 from gradls.flow.state import Changes, Fields
-from gradls.flow.values import HELD, NONE, Choice, Function, Host, Instance, Mapping, Sequence, Tensor, Unknown, Value
+from gradls.flow.values import (
+    HELD,
+    NONE,
+    Bound,
+    Choice,
+    Function,
+    Host,
+    Instance,
+    Mapping,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+)
 from gradls.syntax.walk import walk
 
 
@@ -366,9 +379,10 @@ def _class(run: Run, statement: ast.ClassDef) -> bool:
     value = calls.define_class(run, statement)
     for decorator in reversed(statement.decorator_list):
         function = expressions.eval_expr(run, decorator)
-        if isinstance(function, Function) and not function.decorated:
+        method = function.function if isinstance(function, Bound) else function
+        if isinstance(method, Function) and not method.decorated:
             # It may keep the class, in a registry; what it gives back is the class or stands for it.
-            calls.call_function(run, function, calls.Call(decorator, [value]))
+            calls.call_value(run, function, calls.Call(decorator, [value]))
     run.state.set(run.frame.scope.redirect.get(statement.name, run.frame.scope).fields, statement.name, value)
     return True
 

@@ -8,7 +8,8 @@ from gradls.autograd.losses import find_loss, loss_spellings
 from gradls.autograd.modules import find_module
 from gradls.flow.arguments import Call
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Host, Lib, Tensor
+from gradls.flow.graph import At
+from gradls.flow.values import Bound, Host, Lib, Tensor, Value
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step, TextEdit
 from gradls.rules.loss_arguments import called, target
 from gradls.rules.rule import Rule
@@ -34,7 +35,8 @@ class LossOptions(Rule):
 
     ## What it finds
     `softmax` without `dim`; `kl_div` with the reduction `mean`, which is its default; the old flags `size_average`
-    and `reduce`; and weights of classes that are a number, or integers.
+    and `reduce`; weights of classes that are a number, or integers; and weights of examples that multiply a loss which
+    is their mean already.
 
     ## Why it matters
     Without `dim` the dimension depends on the number of dimensions: of a tensor with three it is the first one, over
@@ -133,6 +135,20 @@ class LossOptions(Rule):
                 yield from self._of_call(facts, node, function.path, call)
         for event in {event.at.node: event for event in facts.of("loss")}.values():
             yield from self._of_integers(facts, event)
+        yield from self._of_means(facts)
+
+    def _of_means(self, facts: Facts) -> Iterator[Finding]:
+        """Weights of examples that multiply a loss which is the mean of them already."""
+        for _, records in facts.called("mean", "sum"):
+            weighed = [_weighed(function) for function, _, _ in records]
+            if not weighed or not all(weighed) or weighed[0] is None:
+                continue
+            loss, product = weighed[0]
+            message = (
+                f"what {code(facts, loss.node)} gives is one number already, and {code(facts, product.node)} "
+                'multiplies it as a whole: each example weighs the same. Compute the loss with `reduction="none"`'
+            )
+            yield self.finding(place(product), message, [Step(place(loss), "it is reduced here")])
 
     def _of_integers(self, facts: Facts, event: Event) -> Iterator[Finding]:
         weight, wanted = event.options.get("weight"), target(event)
@@ -204,6 +220,19 @@ class LossOptions(Rule):
             edit = TextEdit(at.source.path, at.source.span(keyword), f'reduction="{wanted}"')
             fixes.append(Fix(f"Use reduction={wanted}", Safety.SAFE, lambda: [edit]))
         return self.finding(at, message, (), fixes)
+
+
+def _weighed(reduction: Value) -> tuple[At, At] | None:
+    """Where a loss that is a mean, and its product with what has no gradient and is no single number, are computed."""
+    product = reduction.receiver if isinstance(reduction, Bound) else None
+    if not isinstance(product, Tensor) or product.node.op != "mul" or product.node.at is None:
+        return None
+    edges = product.node.edges
+    for edge, other in zip(edges, edges[::-1], strict=True):
+        is_mean = edge.node.label == "loss" and edge.node.scalar is True and edge.flows
+        if len(edges) == 2 and is_mean and edge.node.at and other.flows is False and other.node.scalar is not True:
+            return edge.node.at, product.node.at
+    return None
 
 
 @cache

@@ -500,3 +500,65 @@ assert torch.equal(before, net.weight) is {same}
 )
 def test_a_schedule_that_begins_with_nothing(factor: str, inner: str, outer: str, same: bool, found: int) -> None:
     assert len(runs("GRD619", WARM.format(factor=factor, inner=inner, outer=outer, same=same))) == found
+
+
+WEIGHED = """
+net, weights = nn.Linear(3, 1), torch.rand(8)
+criterion = nn.MSELoss({reduction})
+x, y = torch.randn(8, 3), torch.randn(8)
+loss = {loss}
+loss.backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("reduction", "loss", "found"),
+    [
+        ("", "(weights * criterion(net(x)[:, 0], y)).mean()", 1),
+        ("", "(criterion(net(x)[:, 0], y) * weights).sum() / weights.sum()", 1),
+        ("reduction='none'", "(weights * criterion(net(x)[:, 0], y)).mean()", 0),
+        ("", "(torch.tensor(0.5) * criterion(net(x)[:, 0], y)).mean()", 0),
+        ("", "(2 * criterion(net(x)[:, 0], y)).mean()", 0),
+    ],
+)
+def test_weights_of_examples_that_multiply_a_mean(reduction: str, loss: str, found: int) -> None:
+    assert len(runs("GRD406", WEIGHED.format(reduction=reduction, loss=loss))) == found
+
+
+REGISTERED = """
+class Registry:
+    def __init__(self):
+        self.table = {{}}
+
+    def register(self, cls):
+        self.table[cls.__name__] = cls
+        return cls
+
+
+heads = Registry()
+
+
+@heads.register
+class Head(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = nn.Linear(3, 1), nn.Linear(3, 1)
+
+    def forward(self, x):
+        return {{"loss_one": self.one(x).mean(), {name}: self.other(x).mean()}}
+
+
+head = heads.table["Head"]()
+opt, before = torch.optim.SGD(head.parameters(), lr=0.1), head.other.weight.clone()
+for _ in range(2):
+    losses = head(torch.randn(4, 3))
+    opt.zero_grad()
+    sum(value for name, value in losses.items() if "loss" in name).backward()
+    opt.step()
+assert torch.equal(before, head.other.weight) is {same}
+"""
+
+
+def test_a_class_that_the_method_of_a_registry_keeps() -> None:
+    assert len(runs("GRD520", REGISTERED.format(name="'other'", same=True))) == 1
+    assert runs("GRD520", REGISTERED.format(name="'loss_other'", same=False)) == []
