@@ -1,14 +1,12 @@
 """GRD701."""
 
 import ast
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from gradls.flow.contents import tensors_in
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
-from gradls.flow.hierarchy import is_module, is_module_class
-from gradls.flow.paths import from_earlier_round
+from gradls.flow.hierarchy import is_module_class
 from gradls.flow.reach import leaves, walk
 from gradls.flow.values import Class, Function, Mapping, Sequence, Tensor, Unknown, Value
 from gradls.rules import edits
@@ -16,15 +14,12 @@ from gradls.rules.conditions import UNLESS
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.freed_graph_fixes import differentiated_sum, sum_before
 from gradls.rules.histories import comes_from_holder
+from gradls.rules.kept_graphs import Keeping, kept_graphs
 from gradls.rules.loss_arguments import history
 from gradls.rules.rule import Rule
-from gradls.rules.training_order import gradient_of, is_on_the_way, loops_of, receiver_of, rounds_of
+from gradls.rules.training_order import is_on_the_way, loops_of, receiver_of, rounds_of
 from gradls.rules.words import code, place
 from gradls.syntax.walk import walk as walk_tree
-
-_SUMS = frozenset(("add", "sub", "rsub", "mul", "div", "truediv", "phi", "neg"))
-_JOINS = frozenset(("cat", "concat", "concatenate", "hstack", "vstack"))
-_WRITES = frozenset(("add", "add_", "sub", "sub_", "iadd", "copy_slices", "copy_"))
 
 
 class KeptGraph(Rule):
@@ -118,8 +113,8 @@ class KeptGraph(Rule):
     code, name, severity = "GRD701", "kept-graph", Severity.INFORMATION
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        by_place: dict[ast.AST, list[_Keeping]] = {}
-        for keeping in _kept(facts):
+        by_place: dict[ast.AST, list[Keeping]] = {}
+        for keeping in kept_graphs(facts):
             by_place.setdefault(keeping.event.at.node, []).append(keeping)
         for found in by_place.values():
             found = _one_each_round(found)
@@ -133,7 +128,7 @@ class KeptGraph(Rule):
             if not _is_used(facts, found, spent) and _is_new(found):
                 yield self._report(facts, found[0])
 
-    def _report(self, facts: Facts, keeping: "_Keeping") -> Finding:
+    def _report(self, facts: Facts, keeping: Keeping) -> Finding:
         what = code(facts, keeping.written)
         statement = facts.statement(keeping.event.at.node) or keeping.event.at.node
         unless = UNLESS if keeping.event.hypothetical else ""
@@ -159,7 +154,7 @@ class KeptGraph(Rule):
         return self.finding(place(keeping.event.at), message, story, fixes)
 
 
-def _of_differentiated_sum(facts: Facts, keeping: "_Keeping") -> Fix | None:
+def _of_differentiated_sum(facts: Facts, keeping: Keeping) -> Fix | None:
     """The fix for a sum that `backward()` is called on itself: detached, it would have nothing to differentiate."""
     sums: dict[ast.AST, Event] | None = facts.memo.get("differentiated sums")
     if sums is None:
@@ -174,7 +169,7 @@ def _of_differentiated_sum(facts: Facts, keeping: "_Keeping") -> Fix | None:
     return next(iter(differentiated_sum(facts, differentiated)), None) if differentiated is not None else None
 
 
-def _is_never_read(facts: Facts, keeping: "_Keeping") -> str:
+def _is_never_read(facts: Facts, keeping: Keeping) -> str:
     """The name of the list that something is appended to, if nothing else is done with it in its function."""
     node = keeping.event.at.node
     held = node.func.value if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else None
@@ -200,168 +195,13 @@ def _has_other_backwards(facts: Facts) -> bool:
     )
 
 
-class _Keeping(NamedTuple):
-    """A tensor `part` with the node `node` that an event keeps in `holder`; `whole` are the nodes of which none may
-    be used, `terms` what is added or appended, `again` says that it surely holds what an earlier round kept."""
-
-    event: Event
-    part: Value
-    node: Node
-    whole: tuple[Node, ...]
-    written: ast.expr
-    holder: Value
-    terms: tuple[Node, ...]
-    again: bool = False
-    guessed: bool = False
-    """Only a backward proves that it is a tensor with a graph."""
-
-
-def _kept(facts: Facts) -> Iterator[_Keeping]:
-    sums = set()
-    for event in facts.of("accumulate", "append", "rebound", "write", "attribute-set"):
-        own = event.kind in ("accumulate", "attribute-set") and _is_carried(event)
-        if not own and not loops_of(event.path):
-            continue
-        if event.kind == "append" and isinstance(event.value, Sequence):
-            yield from _appended(event)
-        elif event.kind in ("rebound", "accumulate"):
-            sums.add(event.at.node)
-            known = isinstance(event.value, Tensor)
-            yield from _added(facts, event, event.value, event.old) if known else _added_unknown(facts, event)
-        elif event.kind == "attribute-set" and event.value is not None and is_module(event.value) is False:
-            # What a module carries from call to call is what GRD710 is about.
-            yield from _added(facts, event, event.assigned, event.old)
-        elif event.kind == "write" and isinstance(event.value, Tensor) and event.op in _WRITES:
-            yield from _written(event, event.at.node in sums)
-
-
-def _is_carried(event: Event) -> bool:
-    """Does the value live from call to call, as that of `self.mean = 0.9 * self.mean + 0.1 * loss` does?"""
-    if _target(event) is not None:
-        return True
-    source, node = event.at.source, event.at.node
-    above = source.parent(node) if isinstance(node, ast.Attribute) else None
-    return isinstance(above, ast.Assign) and above.targets == [node] and source.once(_is_made_of_itself, above)
-
-
-def _is_made_of_itself(statement: ast.Assign) -> bool:
-    """Does the attribute that a statement assigns to also stand in what it is given?"""
-    target = statement.targets[0]
-    attributes = [part for part in ast.walk(statement.value) if isinstance(part, ast.Attribute)]
-    named = [part for part in attributes if part.attr == getattr(target, "attr", None)]
-    return any(ast.unparse(part) == ast.unparse(target) for part in named)
-
-
-def _target(event: Event) -> ast.Attribute | None:
-    """`self.total` of `self.total += loss`: it lives from call to call."""
-    node = event.at.node
-    return node.target if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute) else None
-
-
-def _appended(event: Event) -> Iterator[_Keeping]:
-    node = event.at.node
-    assert isinstance(event.value, Sequence)
-    for part in tensors_in(event.appended):
-        kept = history(part) if _has_graph(part) or isinstance(part, Unknown) else None
-        if kept is not None and isinstance(node, ast.Call) and node.args:
-            guessed = not isinstance(part, Tensor)
-            yield _Keeping(event, part, kept, (kept,), node.args[-1], event.value, (kept,), guessed=guessed)
-            return
-
-
-def _added(facts: Facts, event: Event, value: Value | None, old: Value | None) -> Iterator[_Keeping]:
-    """`total = total + loss`: the new value is a sum with the old one in it."""
-    if not isinstance(value, Tensor) or value.requires_grad is False or value.leaf is True:
-        return
-    statement = facts.statement(event.at.node)
-    added = [part for part in _terms(value.node) if part is not getattr(old, "node", None)]
-    if isinstance(old, Tensor) and old.node not in _terms(value.node):
-        return
-    if any(part.leaf is not None and gradient_of(part.leaf) is not None for part in added):
-        return  # an update by hand, of which other rules speak
-    if isinstance(statement, (ast.Assign, ast.AugAssign)) and added:
-        written = _addend(statement, value.node)
-        again = isinstance(old, Tensor) and from_earlier_round(event.path, old.node.path)
-        carried = not loops_of(event.path) and _is_carried(event)
-        guessed = value.requires_grad is None or (carried and event.kind == "attribute-set")
-        if written is not None:
-            terms = tuple(added)
-            yield _Keeping(event, value, value.node, (value.node,), written, value, terms, again or carried, guessed)
-
-
-def _added_unknown(facts: Facts, event: Event) -> Iterator[_Keeping]:
-    """`total += loss` where all that is known of the loss is that `backward()` is called on it."""
-    value, new = event.value, event.info.get("new")
-    term = history(new) if isinstance(new, Unknown) else None
-    statement = facts.statement(event.at.node)
-    if term is None or not isinstance(value, Unknown) or not isinstance(statement, ast.AugAssign):
-        return
-    terms = [term, *(edge.node for edge in term.edges if term.op in _SUMS)]
-    again = _target(event) is not None
-    yield _Keeping(event, value, history(value) or term, (), statement.value, value, tuple(terms), again, guessed=True)
-
-
-def _written(event: Event, is_sum: bool) -> Iterator[_Keeping]:
-    """`buffer.add_(loss)`: a tensor without a graph joins that of what is written into it. `is_sum`: it began as a
-    number, to which the same statement added a tensor."""
-    target, node = event.value, event.at.node
-    assert isinstance(target, Tensor)
-    if event.node is None or target.node.leaf is not None:
-        return
-    parts = [edge.node for edge in event.node.edges if edge.flows is True]
-    if not parts or (target.base is not None) or not (is_sum or _was_plain(event.node)):
-        return
-    written = node.value if isinstance(node, ast.AugAssign) else None
-    if isinstance(node, ast.Call) and node.args:
-        written = node.args[0]
-    if written is not None:
-        yield _Keeping(event, target, target.node, (event.node, target.node), written, target, tuple(parts))
-
-
-def _was_plain(node: Node) -> bool:
-    """Was what is written to without a graph at first, so that all that it has was written into it?"""
-    for _ in range(64):
-        if not node.edges:
-            return False
-        if node.edges[0].flows is False:
-            return True
-        node = node.edges[0].node
-    return False
-
-
-def _has_graph(value: Value) -> bool:
-    return isinstance(value, Tensor) and value.requires_grad is True and value.leaf is not True
-
-
-def _terms(node: Node) -> list[Node]:
-    """The terms of a sum, through scaling."""
-    found: list[Node] = []
-    todo = [node]
-    while todo and len(found) < 64:
-        part = todo.pop()
-        found.append(part)
-        if part.kind in ("op", "phi") and (part.op in _SUMS or part.op in _JOINS):
-            todo += [edge.node for edge in part.edges]
-    return found[1:]
-
-
-def _addend(statement: "ast.Assign | ast.AugAssign", node: Node) -> ast.expr | None:
-    if isinstance(statement, ast.AugAssign):
-        return statement.value
-    made = statement.value if node.at is None or not isinstance(node.at.node, ast.BinOp) else node.at.node
-    if isinstance(made, ast.Call):
-        parts = made.args[0] if made.args else None
-        return parts.elts[-1] if isinstance(parts, (ast.List, ast.Tuple)) and len(parts.elts) == 2 else None
-    return made.right if isinstance(made, ast.BinOp) else None
-
-
-def _one_each_round(found: list[_Keeping]) -> list[_Keeping]:
+def _one_each_round(found: list[Keeping]) -> list[Keeping]:
     """The first thing that is kept and the first in another round: a hook may keep several in one."""
     rounds = rounds_of(found[0].event.path)
     return [found[0], *(other for other in found[1:] if rounds_of(other.event.path) != rounds)]
 
 
-def _is_training(facts: Facts, found: list[_Keeping]) -> bool:
+def _is_training(facts: Facts, found: list[Keeping]) -> bool:
     """Does the loop over whose rounds it is kept compute gradients, so that each round has a graph of its own? What a
     hook keeps, it keeps in whatever loop the module is called."""
     function = found[0].event.calls[1] if found[0].event.calls is not None else None
@@ -385,7 +225,7 @@ def _loops_with_gradients(facts: Facts) -> set[int]:
     return found
 
 
-def _is_new(found: list[_Keeping]) -> bool:
+def _is_new(found: list[Keeping]) -> bool:
     """Is it computed when there is already a list to keep it in? What was there before is kept anyway: `for x in
     parts.values(): found.append(x)` makes no graph live longer."""
     lists = [keeping.holder for keeping in found if keeping.event.kind == "append"]
@@ -393,7 +233,7 @@ def _is_new(found: list[_Keeping]) -> bool:
     return not made or any(term.fields.born > max(made) for keeping in found for term in keeping.terms)
 
 
-def _are_numbers(found: list[_Keeping]) -> bool:
+def _are_numbers(found: list[Keeping]) -> bool:
     """Are single numbers kept, each with a graph of its own over the same parameters, as losses are?"""
     if found[0].event.kind == "write" or any(term.scalar is not True for one in found[:2] for term in one.terms):
         return False
@@ -403,7 +243,7 @@ def _are_numbers(found: list[_Keeping]) -> bool:
     return bool(own & set(leaves(before)))
 
 
-def _is_spent(facts: Facts, keeping: _Keeping) -> bool:
+def _is_spent(facts: Facts, keeping: Keeping) -> bool:
     """Was `backward()` called before on what is kept, so that nobody can differentiate it again?"""
     roots: dict[Node, list[Event]] | None = facts.memo.get("roots that are freed")
     if roots is None:
@@ -416,14 +256,14 @@ def _is_spent(facts: Facts, keeping: _Keeping) -> bool:
     return any(is_on_the_way(event.path, keeping.event.path) for event in spent)
 
 
-def _same_place(facts: Facts, found: list[_Keeping]) -> list[_Keeping]:
+def _same_place(facts: Facts, found: list[Keeping]) -> list[Keeping]:
     """The first, and the first of another round that fills the same list, sum or buffer: a dictionary has many. One
     after another backward, if there is: a loop over the parts of a loss is within the one that trains."""
     others = [other for other in found[1:] if _goes_on(found[0], other)]
     return [found[0], *([other for other in others if _is_training(facts, [found[0], other])] or others)[:1]]
 
 
-def _goes_on(first: _Keeping, second: _Keeping) -> bool:
+def _goes_on(first: Keeping, second: Keeping) -> bool:
     """Do both fill the same list, sum or buffer?"""
     if first.event.kind in ("append", "write"):
         held = second.event.info.get("held")
@@ -436,7 +276,7 @@ def _flat(held: tuple[Value, ...]) -> list[Value]:
     return [part for value in held for part in (value, *tensors_in(value))]
 
 
-def _is_used(facts: Facts, found: list[_Keeping], spent: bool) -> bool:
+def _is_used(facts: Facts, found: list[Keeping], spent: bool) -> bool:
     """Does anything go through what the first round kept after a later round has kept more: a backward, a caller, or
     unknown code? What is `spent` can be given to anyone. What a module computes in a loop without a backward, other
     files train with, whatever is done with it where it is tried out."""
@@ -472,7 +312,7 @@ def _is_used(facts: Facts, found: list[_Keeping], spent: bool) -> bool:
     return False
 
 
-def _goes_through(facts: Facts, backward: Event, keeping: _Keeping) -> bool:
+def _goes_through(facts: Facts, backward: Event, keeping: Keeping) -> bool:
     """Does a backward of the same round get what is kept from where it is kept: `loss = loss + kept[-1]`?"""
     node = backward.node
     return node is not None and comes_from_holder(node, set(keeping.whole), keeping.event.at.node)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from gradls.flow.facts import Event, Facts
+from gradls.flow.graph import Cut
 from gradls.flow.lost import Lost, backwards, dead_terms, lost_gradients, without_gradient
 from gradls.flow.reach import frontier, lost_leaves, walk
 from gradls.flow.values import Tensor
@@ -16,13 +17,14 @@ from gradls.rules.chosen_cuts import is_chosen
 from gradls.rules.constant_terms import constant_terms
 from gradls.rules.cuts_in_forward import cuts_in_forward
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
+from gradls.rules.lost_words import costs
 from gradls.rules.partial_cuts import partial_cuts
 from gradls.rules.registration import lists_of_parameters, optimized
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import order_of
 from gradls.rules.unknown_criteria import before_criteria
 from gradls.rules.unknown_networks import behind_inputs
-from gradls.rules.words import backward_step, code, origin, owners, place
+from gradls.rules.words import backward_step, code, origin, place
 
 _VAGUE = frozenset(("forward", "given", "quiet", "tensor", "network", "criterion", "constant", "beside", "before"))
 """What a cut costs if something unknown is as it seems to be."""
@@ -74,55 +76,8 @@ class LostGradientRule(Rule):
         cut = lost.cut.cut
         assert cut is not None
         what = f"{self.phrase(facts, lost)} {self.does}"
-        who = owners(lost.leaves)
-        if lost.why == "raises":
-            end = f"this loss has no graph left, and {code(facts, lost.backward.at.node)} raises"
-            message = f"{what}: no gradient can reach {who}, {end}" if lost.leaves else f"{what}: {end}"
-        elif lost.why == "given":
-            end = f"this loss has no graph, and {code(facts, lost.backward.at.node)} raises"
-            message = f"{what}: unless the data that it is compared with require grad, {end}"
-        elif lost.why == "criterion":
-            end = f"this loss has no graph, and {code(facts, lost.backward.at.node)} raises"
-            message = f"{what}: unless what computes the loss has parameters of its own, {end}"
-        elif lost.why == "quiet":
-            end = f"this loss has no graph, and {code(facts, lost.backward.at.node)} raises"
-            message = f"{what}: unless what is called there switches them on again, {end}"
-        elif lost.why == "tensor":
-            end = f"this loss has no graph, and {code(facts, lost.backward.at.node)} raises"
-            message = f"{what}: if it is a tensor, {end}"
-        elif lost.why == "parameters":
-            message = f"{what}: no gradient ever reaches {who}, which the optimizer is meant to train"
-        elif lost.why == "untrained":
-            message = (
-                f"{what}: no gradient reaches {who}. If these are meant to be trained, the gradient must pass here"
-            )
-        elif lost.why == "forward":
-            message = (
-                f"{what}: nothing that `forward` returns has a gradient to {who}. If these are meant to be trained, "
-                "the gradient must pass here"
-            )
-        elif lost.why == "network":
-            message = (
-                f"{what}: nothing that is differentiated here has a gradient to the network that computed it, and "
-                "there are more optimizers than networks that get one. If it is to be trained, the gradient must pass "
-                "here"
-            )
-        elif lost.why == "beside":
-            message = (
-                f"{what}: the gradient of {who} does not pass this term, and is that of the other terms only. To "
-                "freeze the layer, `requires_grad_(False)` is enough"
-            )
-        elif lost.why == "before":
-            message = (
-                f"{what}, before the loop that trains {who}: there it keeps the value that it had then. Read it in "
-                "each round"
-            )
-        elif lost.why == "constant":
-            message = (
-                f"{what}: this term of the loss is a constant. If it is to train anything, the gradient must pass here"
-            )
-        else:
-            message = f"{what}: this term of the loss is a constant and trains nothing"
+        of_rest = _is_of_rest(facts, lost, cut)
+        message = costs(facts, lost, what, of_rest=of_rest)
         # One block may cut off several values.
         too = dict.fromkeys(place(other.cut.at) for other in lost.others if other.cut)
         too.pop(place(cut.at), None)
@@ -134,11 +89,7 @@ class LostGradientRule(Rule):
         severities = {"raises": Severity.ERROR, "untrained": self.untrained}
         severities |= dict.fromkeys(_VAGUE, Severity.INFORMATION)
         severity = severities.get(lost.why, Severity.WARNING)
-        if lost.why == "parameters" and cut.kind in DELIBERATE and _part_of_trained(facts, lost):
-            message = (
-                f"{what}: no gradient ever reaches {who}, which the optimizer is given with the rest of the model. "
-                "If this part is to be trained too, the gradient must pass here"
-            )
+        if of_rest:
             severity = Severity.INFORMATION
         fixes = self.fixes(facts, lost)
         if lost.why == "untrained" or (lost.why in _VAGUE and lost.why != "quiet"):
@@ -154,6 +105,11 @@ class LostGradientRule(Rule):
 
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         return ()
+
+
+def _is_of_rest(facts: Facts, lost: Lost, cut: Cut) -> bool:
+    """Is a part of a model cut off on purpose, perhaps, that the optimizer was given with the rest of it?"""
+    return lost.why == "parameters" and cut.kind in DELIBERATE and _part_of_trained(facts, lost)
 
 
 def _term(lost: Lost) -> list[Step]:
