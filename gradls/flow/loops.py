@@ -404,17 +404,22 @@ def _loop(
         completes = exec_block(run, orelse)
     if not loop.breaks:
         return completes
+    _join_breaks(run, loop, apart, ends=completes and not endless)
+    if may_be_none:
+        doubts.doubt(run, doubts.written(run, loop.mark), whole_rounds=True)
+    return True
+
+
+def _join_breaks(run: Run, loop: Loop, apart: int, *, ends: bool) -> None:
+    """Join what the breaks of a loop have left, and the end of its last round if that `ends` it, too."""
     outcomes: list[Changes] = [changes for changes, _ in loop.breaks]
     ways = [way for _, way in loop.breaks]
-    if completes and not endless:
+    if ends:
         outcomes.append(run.state.peek(loop.mark))
         ways.append(run.state.way())
     run.state.undo(loop.mark)
     run.state.merge(loop.mark, outcomes, run.join.slot, ways=ways)
     del run.state.apart[apart:]
-    if may_be_none:
-        doubts.doubt(run, doubts.written(run, loop.mark), whole_rounds=True)
-    return True
 
 
 def repeat(run: Run, statement: ast.AST, body: Callable[[], bool]) -> None:

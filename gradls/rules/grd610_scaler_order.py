@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from gradls.flow.facts import Event, Facts
 from gradls.flow.join import options
 from gradls.flow.reach import walk
-from gradls.flow.values import Host, Instance, Value
+from gradls.flow.values import Host, Instance, Tensor, Value
 from gradls.rules.finding import Finding, Fix, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.scaler_fixes import mended, scaled, stepped_by_scaler, unscaled_before, updated_always
@@ -18,6 +18,12 @@ from gradls.rules.words import code, place
 _KINDS = (
     "scaler-made", "scale", "scaler-step", "scaler-unscale", "scaler-update", "clip", "backward", "step", "zero-grad",
 )  # fmt: skip
+
+
+_Held = dict[Value | None, frozenset[Tensor]]
+"""What each optimizer was made with."""
+_Found = tuple[Event, Finding]
+"""A finding, and what shows it."""
 
 
 class ScalerOrder(Rule):
@@ -225,37 +231,46 @@ class ScalerOrder(Rule):
         return self.finding(place(misuse.event.at), message, story, severity=Severity.INFORMATION)
 
     def _of_gradients(self, facts: Facts, events: list[Event], made: Event, enabled: bool) -> Iterator[Finding]:
-        """Clipping of scaled gradients, and gradients that were never scaled."""
+        """What is done first of all that is wrong with scaled gradients."""
+        later = events[events.index(made) + 1 :]
         held = {event.value: frozenset(event.parameters) for event in facts.of("optimizer-made")}
-        backward = clip = None
-        unscaled = False
-        stepped: dict[Value | None, Event] = {}
+        found = [*self._stepped_again(facts, later, made, held)][:1]
+        found += [*self._of_scaled(facts, later, made, held, enabled)][:1]
+        if found:
+            yield min(found, key=lambda one: one[0].clock)[1]
+
+    def _stepped_again(self, facts: Facts, events: list[Event], made: Event, held: _Held) -> Iterator[_Found]:
+        """Steps of an optimizer that the scaler has just stepped."""
         through = {event.at.node for event in events if event.kind == "scaler-step"}
-        for event in events[events.index(made) + 1 :]:
-            if event.kind == "backward":
-                backward, clip, unscaled = event, None, False
-                stepped = {
-                    one: before
-                    for one, before in stepped.items()
-                    if event.reached.isdisjoint(held.get(one, frozenset()))
-                }
+        stepped: dict[Value | None, Event] = {}
+        for event in events:
+            if event.kind in ("backward", "zero-grad"):
+                new = event.reached if event.kind == "backward" else frozenset(event.parameters)
+                stepped = {one: step for one, step in stepped.items() if new.isdisjoint(held.get(one, frozenset()))}
             elif event.kind == "scaler-step" and event.value is made.value:
                 stepped[event.optimizer] = event
-            elif event.kind == "zero-grad":
-                gone = set(event.parameters)
-                stepped = {
-                    one: before for one, before in stepped.items() if gone.isdisjoint(held.get(one, frozenset()))
-                }
-            if event.kind == "step" and event.at.node not in through and event.value in stepped:
+            elif event.kind == "step" and event.at.node not in through and event.value in stepped:
                 before = stepped.pop(event.value)
                 if is_on_the_way(before.path, event.path) and held.get(event.value):
                     message = f"{code(facts, before.at.node)} has applied these gradients already; leave this step away"
                     story = [Step(place(before.at), "they are applied here")]
-                    yield self._report(facts, event, message, story, Severity.WARNING, True, deleted(facts, event))
-                    return
+                    fixes = deleted(facts, event)
+                    yield event, self._report(facts, event, message, story, Severity.WARNING, True, fixes)
+
+    def _of_scaled(
+        self, facts: Facts, events: list[Event], made: Event, held: _Held, enabled: bool
+    ) -> Iterator[_Found]:
+        """Steps and clipping of scaled gradients, and gradients that were never scaled."""
+        through = {event.at.node for event in events if event.kind == "scaler-step"}
+        backward = clip = None
+        for event in events:
             if event.kind == "backward":
+                backward, clip = event, None
+            elif backward is None:
                 continue
-            if event.kind == "step" and event.at.node not in through and not unscaled and backward is not None:
+            elif event.kind == "scaler-unscale" and event.value is made.value:
+                backward = None  # What comes before the next one is done with plain gradients.
+            elif event.kind == "step" and event.at.node not in through:
                 known = not frozenset(event.parameters).isdisjoint(backward.reached)
                 if known and _is_scaled(backward) and is_on_the_way(backward.path, event.path):
                     message = (
@@ -263,13 +278,10 @@ class ScalerOrder(Rule):
                     )
                     story = [Step(place(backward.at), "they are computed from a scaled loss")]
                     fixes = stepped_by_scaler(facts, made, event)
-                    yield self._report(facts, event, message, story, Severity.WARNING, enabled, fixes)
-                    return
-            elif event.kind == "scaler-unscale" and event.value is made.value:
-                unscaled = True
-            elif event.kind == "clip" and not unscaled and backward is not None and _is_of(backward, event):
+                    yield event, self._report(facts, event, message, story, Severity.WARNING, enabled, fixes)
+            elif event.kind == "clip" and _is_of(backward, event):
                 clip = clip or event
-            elif event.kind == "scaler-step" and event.value is made.value and backward is not None and not unscaled:
+            elif event.kind == "scaler-step" and event.value is made.value:
                 mine = held.get(event.optimizer, frozenset())
                 if backward.node is None or not mine & backward.reached or not is_on_the_way(backward.path, event.path):
                     continue
@@ -279,14 +291,12 @@ class ScalerOrder(Rule):
                     )
                     story = [Step(place(event.at), "they are unscaled only in the step")]
                     fixes = unscaled_before(facts, event, clip)
-                    yield self._report(facts, clip, message, story, Severity.WARNING, enabled, fixes)
-                    return
-                if _is_plain(backward):
+                    yield event, self._report(facts, clip, message, story, Severity.WARNING, enabled, fixes)
+                elif _is_plain(backward):
                     message = "this loss is not scaled, and the step divides by the scale; use `scaler.scale(loss)`"
                     story = [Step(place(event.at), "the gradients are unscaled here")]
                     fixes = scaled(facts, event, backward)
-                    yield self._report(facts, backward, message, story, Severity.WARNING, enabled, fixes)
-                    return
+                    yield event, self._report(facts, backward, message, story, Severity.WARNING, enabled, fixes)
 
 
 _MISUSES = {

@@ -69,7 +69,6 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
         unsure=has_unknown_base(receiver),
         nodes=frozenset(),
     )
-    shape_of_result: Value | None = None
     event.info["flags"] = [value.requires_grad if isinstance(value, Tensor) else False for value in call.values]
     before = {value: value.writes for value in call.values if isinstance(value, Tensor) and value.requires_grad is True}
     leaves = {value for value in call.values if isinstance(value, Tensor) and value.leaf and value.requires_grad}
@@ -81,18 +80,11 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
         for value in call.values
         for part in tensors_in(value)
     )
+    shape_of_result: Value | None = None
     if isinstance(forward, Function):
         setup, _ = find_in_class(receiver, "setup_context")
         event.info["split"] = isinstance(setup, Function)
-        args = call.args if isinstance(setup, Function) else [context, *call.args]
-        isolated, run.isolated = run.isolated, run.isolated + 1
-        try:
-            shape_of_result = _call_of_class(run, receiver, forward, Call(call.node, args, call.kwargs, call.unsure))
-            if isinstance(setup, Function) and not call.unsure:
-                inputs = Sequence(run.state, "tuple", tuple(call.args))
-                _call_of_class(run, receiver, setup, Call(call.node, [context, inputs, shape_of_result]))
-        finally:
-            run.isolated = isolated
+        shape_of_result = _run_forward_of(run, receiver, forward, setup, call, context)
     _put_back(run, graphs, context.data.get("dirty", ()))
     event.info["given"] = shape_of_result
     if run.outside["dual"] is True:
@@ -114,6 +106,22 @@ def apply(run: Run, receiver: Value, call: Call) -> Value:
 
 
 _GRAPH = ("node", "requires_grad", "leaf")
+
+
+def _run_forward_of(
+    run: Run, receiver: Value, forward: Function, setup: Value | None, call: Call, context: Instance
+) -> Value:
+    """Call forward, and `setup_context` behind it if there is one: then only that gets the context."""
+    args = call.args if isinstance(setup, Function) else [context, *call.args]
+    isolated, run.isolated = run.isolated, run.isolated + 1
+    try:
+        result = _call_of_class(run, receiver, forward, Call(call.node, args, call.kwargs, call.unsure))
+        if isinstance(setup, Function) and not call.unsure:
+            inputs = Sequence(run.state, "tuple", tuple(call.args))
+            _call_of_class(run, receiver, setup, Call(call.node, [context, inputs, result]))
+        return result
+    finally:
+        run.isolated = isolated
 
 
 def _put_back(run: Run, graphs: list[tuple[Any, ...]], dirty: tuple[Value, ...]) -> None:
