@@ -14,7 +14,7 @@ from gradls.flow.models.modules import parameters_of
 from gradls.flow.reach import MOST_TERMS, frontier, lost_leaves, walk
 from gradls.flow.residuals import ADDITIVE, lost_derivatives
 from gradls.flow.sources import sources
-from gradls.flow.values import Instance, Sequence, Tensor, Unknown
+from gradls.flow.values import Instance, Sequence, Tensor, Unknown, Value
 
 SCALING = frozenset(("mul", "div", "truediv", "rmul"))
 """The same if the other operand is a constant."""
@@ -69,7 +69,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
     never = never_reached(facts)
     optimized = any(facts.each(_optimizing))
     given = {tensor for event in facts.of("optimizer-made") for tensor in event.parameters}
-    gone = {event.old for event in facts.of("attribute-deleted")}
+    gone = {event.old for event in facts.of("attribute-deleted")} | replaced_parameters(facts)
     reached = {leaf for event in backwards(facts) for leaf in event.reached}
     for event in facts.of("backward"):
         quiet = event.info.get("quiet")
@@ -122,6 +122,18 @@ def _all(facts: Facts) -> Iterator[Lost]:
             if (cut, why) not in seen and leaves:
                 seen.add((cut, why))
                 yield Lost(cut, event, leaves, why)
+
+
+def replaced_parameters(facts: Facts) -> set[Value | None]:
+    """The parameters in the place of which a module was given others, which began with the numbers of these."""
+    found: set[Value | None] | None = facts.memo.get("replaced parameters")
+    if found is None:
+        changes = [(event.old, event.assigned) for event in facts.of("attribute-set")]
+        both = [(old, new) for old, new in changes if isinstance(old, Tensor) and isinstance(new, Tensor)]
+        found = facts.memo["replaced parameters"] = {
+            old for old, new in both if old is not new and old.is_parameter and new.is_parameter
+        }
+    return found
 
 
 def _is_copy_of_parameters(cut: Node) -> bool:

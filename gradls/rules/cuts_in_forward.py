@@ -11,7 +11,7 @@ from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Cut, Node
 from gradls.flow.hiding import may_hide
 from gradls.flow.hierarchy import is_module_class
-from gradls.flow.lost import Lost
+from gradls.flow.lost import Lost, replaced_parameters
 from gradls.flow.reach import frontier, lost_leaves, walk
 from gradls.flow.values import Class, Function, Tensor, Unknown, Value
 from gradls.rules.training_order import outermost
@@ -40,7 +40,7 @@ def cuts_in_forward(facts: Facts) -> list[Lost]:
 
 def _of_what_is_given_away(facts: Facts) -> Iterator[Lost]:
     found = list(facts.each(_costly_cuts))
-    reached = set(facts.each(_reached)) if found else set()
+    reached = {*facts.each(_reached), *replaced_parameters(facts)} if found else set()
     for lost in found:
         leaves = tuple(leaf for leaf in lost.leaves if leaf not in reached)
         if leaves:

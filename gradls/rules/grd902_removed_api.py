@@ -12,6 +12,7 @@ from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Tag
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import gradient_of
 from gradls.rules.words import code, place
+from gradls.syntax.walk import walk
 
 
 class RemovedApi(Rule):
@@ -140,6 +141,8 @@ class RemovedApi(Rule):
             elif event.kind == "index-of-number":
                 if _is_parameter(event.value) and _is_by_branch(event):
                     continue  # In a loop over parameters the branch may be for those of other shapes.
+                if _is_for_old_versions(facts, event):
+                    continue
                 message = f"{what} raises: since PyTorch 0.4 a single number has no dimension to index; use `.item()`"
                 yield self.finding(place(event.at), message, (), _item(facts, event), Severity.ERROR)
             elif event.name == "volatile":
@@ -173,6 +176,33 @@ def _is_by_branch(event: Event) -> bool:
     return False
 
 
+def _is_for_old_versions(facts: Facts, event: Event) -> bool:
+    """Does the other branch take the `item()` of the same number? Then somebody knows what each version has."""
+    written = _number_in(event.at.node)
+    if written is None or event.at.source is not facts.source:
+        return False
+    text, inner = ast.dump(written), event.at.node
+    for outer in facts.parents(event.at.node):
+        if isinstance(outer, ast.If):
+            other = outer.body if inner in outer.orelse else outer.orelse
+            calls = (part for statement in other for part in walk(statement) if isinstance(part, ast.Call))
+            if any(_is_item_of(call, text) for call in calls):
+                return True
+        inner = outer
+    return False
+
+
+def _is_item_of(call: ast.Call, text: str) -> bool:
+    function = call.func
+    return isinstance(function, ast.Attribute) and function.attr == "item" and ast.dump(function.value) == text
+
+
+def _number_in(node: ast.AST) -> ast.expr | None:
+    """`loss` in `loss.data[0]` and in `loss[0]`."""
+    value = node.value if isinstance(node, ast.Subscript) else None
+    return value.value if isinstance(value, ast.Attribute) and value.attr == "data" else value
+
+
 def _may_be_other(event: Event) -> bool:
     """Was it taken for a tensor only because something unknown has a `detach()`?"""
     made = event.value.node if isinstance(event.value, Tensor) else None
@@ -181,11 +211,9 @@ def _may_be_other(event: Event) -> bool:
 
 def _item(facts: Facts, event: Event) -> list[Fix]:
     """`loss.data[0]` becomes `loss.item()`."""
-    node = event.at.node
+    node, value = event.at.node, _number_in(event.at.node)
     if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Constant) or node.slice.value != 0:
         return []
-    value = node.value
-    if isinstance(value, ast.Attribute) and value.attr == "data":
-        value = value.value
+    assert value is not None
     build = edits.replace_expression(place(event.at), f"{facts.segment(value)}.item()")
     return [Fix("Use item()", Safety.SAFE, build)]

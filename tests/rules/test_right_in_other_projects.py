@@ -454,3 +454,51 @@ for epoch in range(3):
 """
     assert not reported("GRD606", program.replace("HELD", "net"))
     assert reported("GRD606", program.replace("HELD", "optimizer"))
+
+
+def test_a_branch_for_versions_in_which_a_number_had_a_dimension() -> None:
+    program = """
+import torch
+from torch import nn
+
+version, net, total = torch.__version__, nn.Linear(3, 1), 0.0
+for _ in range(3):
+    loss = net(torch.rand(2, 3)).pow(2).mean()
+    if int(version[0]) > 0:
+        total += NEW
+    else:
+        total += loss.data[0]
+assert total > 0
+"""
+    check_right(program.replace("NEW", "loss.item()"))
+    assert reported("GRD902", program.replace("NEW", "1.0"))
+
+
+def test_a_parameter_that_another_takes_the_place_of_gives_it_its_numbers() -> None:
+    program = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Growing(nn.Linear):
+    def __init__(self, most):
+        super().__init__(3, 2)
+        with torch.no_grad():
+            first = self.bias.data
+            NEW
+            self.grown[: self.out_features] = first
+
+    def forward(self, x):
+        return F.linear(x, self.weight, self.grown[: self.out_features])
+"""
+    run = """
+
+net = Growing(5)
+net(torch.rand(4, 3)).sum().backward()
+"""
+    for text in (program, program.replace("grown", "bias")):
+        new = f"self.{'bias' if text is not program else 'grown'} = nn.Parameter(torch.zeros(most))"
+        for whole in (text, text + run):
+            told = reported("GRD106", whole.replace("NEW", new))
+            assert bool(told) is (text is program), told
