@@ -33,6 +33,8 @@ MOST_ELEMENTS = 200
 """The same for comprehensions."""
 MOST_NUMBERS = 4
 """The same for ranges."""
+MOST_UNROLLED = 48
+"""Nested loops over constants run what is in all of them so many times: a search over settings tries more of them."""
 MOST_NESTED = 4
 """Loops nested deeper run one round only."""
 
@@ -138,6 +140,9 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
     numbers = MOST_ROUNDS if _is_of_indices(statement.iter) else MOST_NUMBERS
     most = run.frame.file.source.once(_most_objects, statement)
     elements, exact = rounds(run, iterated, most_objects=most, most_numbers=numbers)
+    tries = len(elements) if exact and all(isinstance(element, Host) for element in elements) else 1
+    if tries > 1 and run.unrolled * tries > MOST_UNROLLED:
+        elements, exact, tries = [run.join.values(elements)], False, 1
     if not exact:
         leave_out(run, iterated, elements, run.frame.file.source.once(_set_on_elements, statement))
     if not elements:
@@ -149,12 +154,14 @@ def exec_for(run: Run, statement: ast.For | ast.AsyncFor) -> bool:
             elements = elements[:1]
     bodies = _bodies(run, statement, iterated, elements, exact)
     leave = contexts.take_over(run, iterated)
+    unrolled, run.unrolled = run.unrolled, run.unrolled * max(tries, 1)
     try:
         counted = statement, _count(run, iterated, statement)
         held = container_elements(run, iterated) or iterated
         may_be_none = is_doubted(held) or not (exact or truth.truth(run, held) is True)
         completes = _loop(run, bodies, exact, statement.orelse, counted=counted, may_be_none=may_be_none)
     finally:
+        run.unrolled = unrolled
         if leave is not None:
             leave()
             leak = iterated.fields["left"]  # type: ignore[attr-defined]

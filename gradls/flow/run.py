@@ -189,6 +189,8 @@ class Run:
         """The limit for what is called back from other files."""
         self.rough = 0
         """How many loops of unknown length are open."""
+        self.unrolled = 1
+        """In how many rounds the open loops over known constants run what is in all of them."""
         self.later = False
         """In a later round of a loop of unknown length."""
         self.of_others: frozenset[Storage] = frozenset()

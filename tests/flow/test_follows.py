@@ -434,3 +434,43 @@ def test_found(code: str, program: str) -> None:
 def test_silent(program: str) -> None:
     programs.check(_text(program))
     assert [found for found in _found(_text(program)) if found[1] in (Severity.ERROR, Severity.WARNING)] == []
+
+
+def test_a_search_over_settings_tries_some_of_them() -> None:
+    program = """
+import torch
+from torch import nn
+
+
+class Stack(nn.Module):
+    def __init__(self, depth):
+        super().__init__()
+        self.head = nn.Linear(4, 1)
+        self.layers = []
+        for _ in range(depth):
+            self.layers.append(nn.Linear(4, 4))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        return self.head(x)
+
+
+def train(depth, rate, steps):
+    model = Stack(depth)
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(torch.rand(2, 4)).sum().backward()
+        optimizer.step()
+
+
+for name in ["a", "b", "c", "d", "e", "f"]:
+    for depth in [2, 4, 8]:
+        for rate in [0.1, 0.01, 0.001, 0.0001]:
+            for steps in [10, 20, 40]:
+                train(depth, rate, steps)
+"""
+    facts = analyze(Source.read(program))
+    assert len(list(facts.of("backward"))) < 150
+    assert "GRD501" in {finding.code for finding in findings(facts)}
