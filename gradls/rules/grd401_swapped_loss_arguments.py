@@ -232,7 +232,12 @@ def _raises(event: Event, first: Argument, second: Argument) -> str:
 def _judge_variance(facts: Facts, mean: Argument, wanted: Argument, variance: Argument) -> _Swap | None:
     """`gaussian_nll_loss` takes the variance last: both it and the mean are computed, and the target is data."""
     computed = is_computed(facts, mean.value) and is_computed(facts, wanted.value)
-    if not computed or not is_data(variance.value, wanted.value) or _is_constant(variance.value):
+    if (
+        not computed
+        or getattr(wanted.value, "requires_grad", None) is False
+        or not is_data(variance.value, wanted.value)
+        or _is_constant(variance.value)
+    ):
         return None
     reason = "data may be negative, which raises, and otherwise the value and the gradient are wrong"
     return _Swap(wanted, variance, Severity.INFORMATION, reason, places=("target", "variance"))

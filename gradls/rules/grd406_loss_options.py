@@ -227,6 +227,8 @@ def _weighed(reduction: Value) -> tuple[At, At] | None:
     product = reduction.receiver if isinstance(reduction, Bound) else None
     if not isinstance(product, Tensor) or product.node.op != "mul" or product.node.at is None:
         return None
+    if product.shape is not None and all(size == 1 for size in product.shape):
+        return None
     edges = product.node.edges
     for edge, other in zip(edges, edges[::-1], strict=True):
         is_mean = edge.node.label == "loss" and edge.node.scalar is True and edge.flows

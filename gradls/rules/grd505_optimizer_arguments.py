@@ -379,13 +379,20 @@ def _stays_frozen(facts: Facts, tensor: Tensor) -> bool:
         return False
     if owner is not None and (owner.fields.get("*escaped") or owner.open):
         return False
-    thawed: set[object] | None = facts.memo.get("thawed")
-    if thawed is None:
-        thawed = facts.memo["thawed"] = set()
+    return tensor not in _may_be_trained(facts)
+
+
+def _may_be_trained(facts: Facts) -> set[object]:
+    """What is thawed, had a gradient before it was frozen, or is assigned one."""
+    found: set[object] | None = facts.memo.get("may be trained")
+    if found is None:
+        found = facts.memo["may be trained"] = set()
         for event in facts.of("requires-grad-set", "freeze"):
             if event.flag is not False:
-                thawed.update((event.value, *event.info.get("parameters", ())))
-    return tensor not in thawed
+                found.update((event.value, *event.info.get("parameters", ())))
+        found.update(leaf for event in facts.of("backward") for leaf in event.info.get("reached", ()))
+        found.update(event.value for event in facts.of("grad-set"))
+    return found
 
 
 def _named(tensors: list[Tensor]) -> str:

@@ -263,13 +263,19 @@ class ScalerOrder(Rule):
         """Steps and clipping of scaled gradients, and gradients that were never scaled."""
         through = {event.at.node for event in events if event.kind == "scaler-step"}
         backward = clip = None
+        unscaled: frozenset[Tensor] = frozenset()
         for event in events:
             if event.kind == "backward":
-                backward, clip = event, None
+                # What is added to unscaled gradients is to be plain: the step does not divide again.
+                backward = None if _is_plain(event) and not unscaled.isdisjoint(event.reached) else event
+                clip = None
+            elif event.kind == "scaler-update" and event.value is made.value:
+                unscaled = frozenset()
+            elif event.kind == "scaler-unscale" and event.value is made.value:
+                unscaled |= held.get(event.optimizer, frozenset())
+                backward = None  # What comes before the next one is done with plain gradients.
             elif backward is None:
                 continue
-            elif event.kind == "scaler-unscale" and event.value is made.value:
-                backward = None  # What comes before the next one is done with plain gradients.
             elif event.kind == "step" and event.at.node not in through:
                 known = not frozenset(event.parameters).isdisjoint(backward.reached)
                 if known and _is_scaled(backward) and is_on_the_way(backward.path, event.path):
