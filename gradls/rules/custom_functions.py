@@ -36,10 +36,20 @@ def is_custom_function(cls: object) -> bool:
     return isinstance(cls, Class) and FUNCTION in library_bases(cls)
 
 
-def class_of(function: object) -> Class | None:
+def class_of(facts: Facts, function: object) -> Class | None:
     """The custom Function that a method belongs to."""
     owner = function.owner if isinstance(function, Function) else None
-    return owner if is_custom_function(owner) else None
+    return as_defined(facts, owner) if isinstance(owner, Class) and is_custom_function(owner) else None
+
+
+def as_defined(facts: Facts, cls: Class) -> Class:
+    """The class as the module has it now: a chapter that was kept when its body was edited knows the one before."""
+    known: dict[object, Class] | None = facts.memo.get("custom functions")
+    if known is None:
+        known = facts.memo["custom functions"] = {}
+        for one in definitions(facts):
+            known[one] = known[one.node] = one
+    return known.get(cls) or known.get(cls.node, cls)
 
 
 def definitions(facts: Facts) -> dict[Class, dict[str, Function]]:
@@ -56,5 +66,5 @@ def applications(facts: Facts) -> dict[Class, list[Event]]:
     found: dict[Class, list[Event]] = {}
     for event in facts.of("function-apply"):
         if isinstance(event.value, Class):
-            found.setdefault(event.value, []).append(event)
+            found.setdefault(as_defined(facts, event.value), []).append(event)
     return found

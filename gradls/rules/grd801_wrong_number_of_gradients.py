@@ -170,7 +170,7 @@ class WrongNumberOfGradients(Rule):
         returning = {event.function for event in facts.of("return")}
         for event in facts.of("return", "end"):
             function = event.function
-            cls = class_of(function)
+            cls = class_of(facts, function)
             if cls is None or function.name != "backward" or event.at.node in seen:
                 continue
             if event.kind == "end" and function in returning:

@@ -138,7 +138,7 @@ class FunctionCalledDirectly(Rule):
         for node, evaluated in facts.calls.items():
             for function, call, _ in evaluated:
                 target = function.function if isinstance(function, Bound) else function
-                cls = class_of(target)
+                cls = class_of(facts, target)
                 if cls is None or not isinstance(target, Function) or target.name != "forward" or call.unsure:
                     continue
                 takes = signature(target, has_context=False)

@@ -6,12 +6,12 @@ import ast
 from collections.abc import Iterator
 
 from gradls.autograd.ops import find_op
-from gradls.flow.facts import Facts
+from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
 from gradls.flow.reach import lost_leaves, walk
 from gradls.flow.values import Class, Function, Sequence, Tensor, Value
 from gradls.rules.asked_gradients import Asked, asked_of_others
-from gradls.rules.custom_functions import definitions
+from gradls.rules.custom_functions import applications, definitions
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step, TextEdit
 from gradls.rules.rule import Rule
 from gradls.rules.words import code, place
@@ -151,12 +151,13 @@ class GradientNotPassedOn(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         yield from facts.each(_idle)
         seen: set[ast.AST] = set()
+        applied = applications(facts)
         for cls, methods in definitions(facts).items():
             backward = methods.get("backward")
             if backward is None or backward.owner is not cls or backward.node in seen:
                 continue
             seen.add(backward.node)
-            yield from self._of_asked(facts, cls, backward)
+            yield from self._of_asked(facts, applied.get(cls, []), backward)
             returned = _returned(backward)
             if returned is not None:
                 gradient = code(facts, returned.value or returned)
@@ -169,11 +170,11 @@ class GradientNotPassedOn(Rule):
             else:
                 yield from self._of_one(facts, cls, backward)
 
-    def _of_asked(self, facts: Facts, cls: Class, backward: Function) -> Iterator[Finding]:
+    def _of_asked(self, facts: Facts, calls: list[Event], backward: Function) -> Iterator[Finding]:
         """Gradients of which the backward asks whether another input needs one."""
         for asked in asked_of_others(backward):
-            for event in facts.of("function-apply"):
-                flags = event.flags if event.value is cls else ()
+            for event in calls:
+                flags = event.flags
                 if max(asked[1:]) < len(flags) and flags[asked.wanted] is True and flags[asked.asked] is False:
                     message = (
                         f"{code(facts, asked.test)} asks about input {asked.asked + 1}, and decides about the gradient "
@@ -188,7 +189,7 @@ class GradientNotPassedOn(Rule):
     def _of_one(self, facts: Facts, cls: Class, backward: Function) -> Iterator[Finding]:
         """The gradient of one of several results, which backward leaves alone."""
         ignored = _ignored(backward)
-        calls = [event for event in facts.of("function-apply") if event.value is cls] if ignored else []
+        calls = applications(facts).get(cls, []) if ignored else []
         if not calls:
             return
         reached: set[Node] = set()

@@ -528,3 +528,33 @@ def test_what_is_declared_to_be_of_a_class_is_made_anew_when_that_is_made_otherw
         ("nn.Identity()", "nn.Linear(3, 3)"),
     ):
         edited.replace(old, new)
+
+
+EDITED_FUNCTION = """
+import torch
+
+
+class Scale(torch.autograd.Function):
+    @staticmethod
+    def forward(x, factor):
+        return x * factor
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.factor = inputs[1]
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * ctx.factor
+
+
+def scaled(x):
+    return Scale.apply(x, 2.0), Scale.forward(x)
+"""
+
+
+@pytest.mark.parametrize("new", ["    name = 'scale'\n", "    def more(self):\n        pass\n\n"])
+def test_methods_of_a_function_are_those_of_the_class_whose_body_is_edited(new: str) -> None:
+    file = Edited(EDITED_FUNCTION)
+    assert "GRD801" in {finding.code for finding in findings(file.analysis.facts)}
+    file.replace("    @staticmethod\n    def forward", f"{new}    @staticmethod\n    def forward")
