@@ -181,7 +181,7 @@ class WrongNumberOfGradients(Rule):
             yield from self.judge(facts, event, defined.get(cls, {}), applied.get(cls, []))
         for cls, calls in applied.items():
             backward = defined.get(cls, {}).get("backward")
-            if backward is not None and not isinstance(backward.node.body[-1], ast.Raise):  # type: ignore[index]
+            if backward is not None and not _ends_with_raise(backward.node):
                 yield from self.results(cls, backward, calls)
 
     def judge(self, facts: Facts, event: Event, methods: dict[str, Function], calls: list[Event]) -> Iterator[Finding]:
@@ -265,6 +265,10 @@ class WrongNumberOfGradients(Rule):
                 story = [Step(place(call.at), "it is applied here")]
                 yield self.finding(place(call.at)._replace(node=backward.node, source=backward.source), message, story)
                 return
+
+
+def _ends_with_raise(backward: ast.AST) -> bool:
+    return not isinstance(backward, ast.Lambda) and isinstance(backward.body[-1], ast.Raise)  # type: ignore[attr-defined]
 
 
 def _filled_up(event: Event, given: int, wanted: int, calls: list[Event]) -> list[Fix]:

@@ -149,3 +149,18 @@ trainer.shown()
 )
 def test_sums_that_are_shown(total: str, shown: str, found: set[str]) -> None:
     assert told(SHOWN.format(total=total, shown=shown)) == found
+
+
+def test_a_function_whose_methods_are_lambdas() -> None:
+    program = """
+class Same(torch.autograd.Function):
+    forward = staticmethod(lambda ctx, x: x * 1)
+    backward = staticmethod(lambda ctx, {takes}: gradient)
+
+
+weight = torch.ones(3, requires_grad=True)
+Same.apply(weight).sum().backward()
+"""
+    assert not told(program.format(takes="gradient"))
+    found = findings(analyze(Source.read(IMPORTS + program.format(takes="gradient, other"))))
+    assert {finding.code for finding in found} == {"GRD801"}
