@@ -245,7 +245,7 @@ def exact_conversion(name: str, call: Call, before: str | None) -> str | None:
             return dtypes.exact(value)
         if isinstance(value, Lib):
             return dtypes.exactly(value)
-    return before if name == "to" and all(map(dtypes.is_no_dtype, call.values)) else None
+    return before if name == "to" and _names_no_dtype(call) else None
 
 
 def _dtype_of_conversion(name: str, receiver: Tensor, call: Call) -> str | None:
@@ -265,7 +265,12 @@ def _dtype_of_conversion(name: str, receiver: Tensor, call: Call) -> str | None:
         return receiver.dtype
     if name in ("type", "type_as"):
         return None
-    return receiver.dtype if all(map(dtypes.is_no_dtype, call.values)) else None
+    return receiver.dtype if _names_no_dtype(call) else None
+
+
+def _names_no_dtype(call: Call) -> bool:
+    """Is it certain that no dtype is given? `**setup` may have one."""
+    return not call.unsure and all(map(dtypes.is_no_dtype, call.values))
 
 
 def _integer_cast(run: Run, receiver: Tensor, dtype: str, call: Call, name: str) -> Tensor:
