@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gradls.flow.facts import Event, Facts
 from gradls.flow.unknown_modules import is_converted
-from gradls.flow.values import MORE, Instance, Tensor, Value
+from gradls.flow.values import MORE, Instance, Tensor, Unknown, Value
 from gradls.rules.mode_switches import Numbered, between, computes_with, root_of, switches_of, uses_of_models
 from gradls.rules.registration import leaves_of
 from gradls.rules.training_order import Moment, loops_of, order_of, rounds_of
@@ -49,8 +49,10 @@ def evaluated_twice(facts: Facts) -> Iterator[Untrained]:
 def _is_partly_frozen(facts: Facts, model: Value) -> bool:
     """Does the program choose among the parameters of a model by their names, and freeze some? A part of it is trained
     then on what the others give, which is meant to stay as it is."""
-    frozen = [event.value for event in facts.of("unknown-partly-frozen")]
-    return any(root_of(one) is root_of(model) for one in frozen if one is not None)
+    frozen = [event.value for event in facts.of("unknown-partly-frozen") if event.value is not None]
+    if isinstance(model, Unknown) and model.origin == "branches":
+        return bool(frozen)  # It may be any of them.
+    return any(root_of(one) is root_of(model) for one in frozen)
 
 
 def _trained_after(facts: Facts, number: int, event: Event, mine: Numbered, uses: Numbered) -> Untrained | None:
@@ -85,18 +87,21 @@ def _trains(facts: Facts, number: int, backward: Event, event: Event, used: bool
             if leaves:
                 mine = not moment.tensors or not moment.tensors.isdisjoint(leaves)
             else:
-                mine = _may_be_of(moment, event.value)
+                mine = _may_be_of(facts, moment, event.value)
             if mine:
                 return moment.kind == "step"
     return False
 
 
-def _may_be_of(moment: Moment, model: Value | None) -> bool:
+def _may_be_of(facts: Facts, moment: Moment, model: Value | None) -> bool:
     """May this be about parameters of a model of which none is known? An optimizer that was made of other things only,
     such as the input of an attack, has none of them."""
     optimizer = moment.event.value
     if not isinstance(optimizer, Instance):
         return True
+    made = order_of(facts).made.get(optimizer)
+    if made is not None and made.parameters and not made.strange:
+        return False  # It has those of a module that is known, whatever else that holds.
     modules = optimizer.data.get("modules")
     if modules is None:
         return bool(optimizer.fields.get(MORE, True))

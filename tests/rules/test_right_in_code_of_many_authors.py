@@ -238,3 +238,95 @@ def test_a_copy_that_each_round_makes_is_no_other_round_s() -> None:
     assert not reported("GRD705", program)
     program = CLIENTS.replace("MADE", "net").replace("TRAINED", "pass").replace("END", "test(own, data)")
     assert reported("GRD705", program)
+
+
+REGRESSION = """
+from backbones import load_model, load_pool
+
+class Regression(nn.Module):
+    def __init__(self, pooled):
+        super().__init__()
+        self.pool = load_pool(pooled)
+        self.linear = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.linear(self.pool(x).flatten(1))
+
+def train(loader, model, head, criterion, optimizer):
+    model.eval()
+    for x, y in loader:
+        loss = criterion(head(model(x)), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+def validate(loader, model, head):
+    model.eval()
+    for x, y in loader:
+        print(head(model(x)).argmax(1) == y)
+
+def main(args, loader):
+    model = load_model(args.model)
+    head = Regression(args.pooled).cuda()
+    optimizer = torch.optim.SGD(filter(lambda one: one.requires_grad, TRAINED), 0.1)
+    for epoch in range(3):
+        train(loader, model, head, nn.CrossEntropyLoss(), optimizer)
+        validate(loader, model, head)
+"""
+
+
+def test_a_model_that_the_optimizer_does_not_have_stays_in_evaluation_mode() -> None:
+    assert not reported("GRD705", REGRESSION.replace("TRAINED", "head.parameters()"))
+    assert reported("GRD705", REGRESSION.replace("TRAINED", "[*model.parameters(), *head.parameters()]"))
+
+
+TURNS = """
+a, b = nn.Linear(3, 3), nn.Linear(3, 1)
+first, second = torch.optim.Adam(a.parameters()), torch.optim.Adam(b.parameters())
+for i in range(100):
+    first.zero_grad()
+    second.zero_grad()
+    b(a(torch.randn(2, 3))).pow(2).mean().backward()
+    if i % 50 < 10:
+        first.step()
+    else:
+        OTHER
+"""
+
+
+def test_optimizers_that_take_turns() -> None:
+    assert not reported("GRD602", TURNS.replace("OTHER", "second.step()"))
+    assert reported("GRD602", TURNS.replace("OTHER", "pass"))
+
+
+@pytest.mark.parametrize("nothing", ["None, None", "(None,) * 2", "(None,) + (None,)"])
+def test_no_gradient_for_any_argument_is_nothing_to_multiply(nothing: str) -> None:
+    snippet = f"""
+    class Masked(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, mask):
+            return x * mask
+
+        @staticmethod
+        def backward(ctx, grad):
+            return {nothing}
+    """
+    assert not reported("GRD810", snippet)
+    assert reported("GRD810", snippet.replace(nothing, "(torch.ones(3), None)"))
+
+
+def test_an_input_that_a_module_keeps_to_be_asked_for_its_gradient() -> None:
+    program = """
+    class Explained(nn.Module):
+        def __init__(self, x, model):
+            super().__init__()
+            self.x, self.model = x, model
+
+        def slopes(self):
+            self.model(self.x).sum().backward()
+            return GIVEN
+
+    print(Explained(torch.randn(2, 3, requires_grad=True), nn.Linear(3, 1)).slopes())
+    """
+    assert not reported("GRD507", program.replace("GIVEN", "self.x.grad"))
+    assert reported("GRD507", program.replace("GIVEN", "self.model"))
