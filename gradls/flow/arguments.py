@@ -45,11 +45,5 @@ class Call:
         return ...
 
     @property
-    def may_name_more(self) -> bool:
-        """May it have further arguments by keyword, of `**unknown`?"""
-        node = self.node
-        return self.unsure and type(node) is ast.Call and any(keyword.arg is None for keyword in node.keywords)
-
-    @property
     def values(self) -> list[Value]:
         return [*self.args, *self.kwargs.values()]

@@ -30,7 +30,7 @@ from gradls.flow.models.registry import find_function, find_method, is_partly_mo
 from gradls.flow.program import is_stub
 from gradls.flow.run import MOST_CALLS_DEEP, Frame, Scope
 from gradls.flow.state import Fields
-from gradls.flow.unknown_modules import NAMED_OF, WHOSE
+from gradls.flow.unknown_modules import WHOSE
 from gradls.flow.values import (
     HOLDER,
     NONE,
@@ -231,11 +231,8 @@ def _unknown_result(run: Run, function: Unknown | None, call: Call) -> Value:
     node = result.fields.get(("node",)) if isinstance(result, Unknown) else None
     if node is not None and receiver is None:
         node.fields["called"] = function
-    if isinstance(receiver, Unknown) and isinstance(result, Unknown) and not call.values:
-        if name == "parameters":
-            result.fields[WHOSE] = (receiver,)
-        elif name == "named_parameters":
-            result.fields[NAMED_OF] = receiver
+    if name == "parameters" and isinstance(receiver, Unknown) and isinstance(result, Unknown) and not call.values:
+        result.fields[WHOSE] = (receiver,)
     return result
 
 

@@ -263,16 +263,5 @@ def _is_of_library(value: Value, path: str) -> bool | None:
     if isinstance(value, Sequence):
         return value.kind == kind if kind in _BUILTIN else (False if path.startswith(("builtins.", "torch.")) else None)
     if isinstance(value, Mapping):
-        return _is_mapping_of(value, path, kind)
-    return None
-
-
-def _is_mapping_of(value: Mapping, path: str, kind: str) -> bool | None:
-    if path.startswith(("builtins.", "torch.")):
-        return kind == "dict"
-    if path.startswith("collections."):
-        own = value.fields.get("class")
-        if path == own or path.endswith("Mapping"):
-            return True
-        return False if own is not None or value.fields.get("plain") else None
+        return kind == "dict" if path.startswith(("builtins.", "torch.")) else None
     return None

@@ -94,7 +94,7 @@ def _all(facts: Facts) -> Iterator[Lost]:
         dead: dict[bool, set[Node]] = {}
         constant = _behind_constant_losses(root) if cuts else set()
         if any(cut.cut is not None and cut.cut.kind == "grad" for cut in cuts):
-            constant |= lost_derivatives(facts, root, event.reached)
+            constant |= lost_derivatives(facts, root, event.reached, dead_terms(root))
         if facts.unfinished:
             continue  # A backward that was not seen may reach what this one does not.
         for cut in cuts:

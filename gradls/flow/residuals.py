@@ -18,13 +18,14 @@ _SIZES = frozenset(
 """What a residual goes into, so that all its terms count for the gradient of each."""
 
 
-def lost_derivatives(facts: Facts, root: Node, reached: Iterable[Tensor]) -> set[Node]:
+def lost_derivatives(facts: Facts, root: Node, reached: Iterable[Tensor], dead: Iterable[Node]) -> set[Node]:
     """The derivatives with respect to data, taken without a graph, that are terms of a residual in the loss `root`:
-    that has a gradient by its other terms, for the same parameters. A weight is a factor, and no such term."""
+    that has a gradient by its other terms, for the same parameters. A weight is a factor, and no such term. And those
+    that are all there is in a term of the loss, one of the `dead` ones: the forces of a potential, say."""
     trained = set(reached)
     return {
         cut
-        for term in _dead_parts(root)
+        for term in (*_dead_parts(root), *dead)
         for cut in frontier(term)
         if cut.cut is not None
         and cut.cut.kind == "grad"

@@ -196,20 +196,9 @@ def _of_mapping(run: Run, receiver: Mapping, index: Value) -> Value:
     if isinstance(index, Host) and index.known and isinstance(index.value, (str, int, float, bool)):
         if index.value in receiver.entries:
             return receiver.entries[index.value]
-        return _of_one(run, [receiver.rest]) if receiver.rest is not None else run.unknown("item", str(index.value))
+        return receiver.rest if receiver.rest is not None else run.unknown("item", str(index.value))
     parts = [*receiver.entries.values(), *([receiver.rest] if receiver.rest is not None else [])]
-    return _of_one(run, parts) if parts else run.unknown("item")
-
-
-def _of_one(run: Run, parts: list[Value]) -> Value:
-    """What a key that is not known leads to. Where some keys lead to lists and others to what is none, the program
-    knows which: that is no choice by branch."""
-    found = run.join.values(parts)
-    if isinstance(found, Choice):
-        nested = [isinstance(option, (Sequence, Mapping)) for option in found.options if not is_none(option)]
-        if any(nested) and not all(nested):
-            return run.join.values([found, run.unknown("item")])
-    return found
+    return run.join.values(parts) if parts else run.unknown("item")
 
 
 def _of_instance(run: Run, receiver: Instance, index: Value, node: ast.AST) -> Value:

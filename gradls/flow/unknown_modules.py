@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gradls.flow.state import ABSENT
 from gradls.flow.values import Mapping, Sequence, Tensor, Unknown, Value
-from gradls.flow.wholes import VIEWED, whole_of
+from gradls.flow.wholes import VIEWED
 
 FROZEN = ("frozen",)
 """Was the last that a module was told that nothing of it requires grad?"""
@@ -15,9 +15,6 @@ COPY_OF = ("copy of",)
 
 WHOSE = ("whose",)
 """The modules of which something unknown is all the parameters: a tuple."""
-
-NAMED_OF = ("named of",)
-"""The unknown module whose parameters, with their names, something unknown is."""
 
 STATE_OF = ("state of",)
 """The module in whose `state_dict()` something unknown is an entry."""
@@ -61,15 +58,6 @@ def modules_behind(value: Value | None) -> tuple[Unknown, ...] | None:
             return None
         whole += behind
     return whole
-
-
-def module_of_pair(value: Value | None) -> Unknown | None:
-    """The unknown module whose parameter something is, where it came with its name: a program that has asked for the
-    name chooses among the parameters."""
-    pair = whole_of(value) if isinstance(value, Unknown) else None
-    source = pair.fields.get("iterated") if isinstance(pair, Unknown) else None
-    found = source.fields.get(NAMED_OF) if isinstance(source, Unknown) else None
-    return found if isinstance(found, Unknown) else None
 
 
 def is_converted(value: Value | None, module: Value | None) -> bool:

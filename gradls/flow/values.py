@@ -364,7 +364,7 @@ class Sequence(Value):
 
 class Mapping(Value):
     """A dictionary. `entries` are those with a known key; `fields["rest"]` stands for others of unknown keys,
-    `fields["plain"]` says that it is a `dict` itself and no OrderedDict, `fields["class"]` what else it was made as."""
+    `fields["plain"]` says that it is a `dict` itself and no OrderedDict."""
 
     __slots__ = ("entries", "fields")
 

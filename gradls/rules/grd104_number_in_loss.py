@@ -123,12 +123,19 @@ class NumberInLoss(LostGradientRule):
         spread = _spread(facts, node)
         if spread is not None:
             return [Fix("Stretch a fixed `linspace` instead", Safety.SUGGESTED, edits.replace_expression(*spread))]
-        if needs_number(facts, node):
+        if needs_number(facts, node) or _goes_through_numpy(lost):
             return []
         if lost.cut.op.startswith("math."):
             return _function_of_torch(facts, lost.cut.op.removeprefix("math."), at)
         build = edits.unwrap_call if is_call_of(node, "float", "int") and _is_plain(node) else edits.remove_call
-        return [Fix("Keep the tensor", Safety.SUGGESTED, _with_copies(facts, lost, build(at)))]
+        kept = _with_copies(facts, lost, build(at))
+        return [Fix("Keep the tensor", Safety.SUGGESTED, kept)] if kept is not None else []
+
+
+def _goes_through_numpy(lost: Lost) -> bool:
+    """Does NumPy, which takes no tensor with a gradient, compute something of the number?"""
+    way = history_between(lost.backward.node, lost.cut) if lost.backward.node is not None else []
+    return any((step.op or "").split(".")[0] == "numpy" for step in way)
 
 
 def _function_of_torch(facts: Facts, name: str, at: Place) -> Sequence[Fix]:
@@ -163,8 +170,9 @@ def place_of(facts: Facts, node: ast.AST) -> Place:
     return Place(facts.source_of(node), node)
 
 
-def _with_copies(facts: Facts, lost: Lost, build: edits.Edits) -> edits.Edits:
-    """The same edits, and those of the calls that copy the number into a tensor again on its way to the loss."""
+def _with_copies(facts: Facts, lost: Lost, build: edits.Edits) -> edits.Edits | None:
+    """The same edits, and those of the calls that copy the number into a tensor again on its way to the loss. None if
+    that copies what a function makes of the numbers, such as their order."""
     if lost.backward.node is None or lost.cut.cut is None:
         return build
     node = lost.cut.cut.at.node
@@ -183,6 +191,8 @@ def _with_copies(facts: Facts, lost: Lost, build: edits.Edits) -> edits.Edits:
         one = edits.stack(where, torch_name=facts.torch_name) if several else edits.unwrap_call(where)
         if data is node and isinstance(node, ast.Call):
             builders[0] = _without_both(where, node)
+        elif call in within and isinstance(data, ast.Call) and not is_call_of(data, "float", "int"):
+            return None
         elif call in within and several:
             builders[0] = one  # it takes the conversion off the elements
         elif call not in within:

@@ -1,7 +1,7 @@
 """GRD112."""
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gradls.autograd.distributions import find_distribution
 from gradls.flow.facts import Event, Facts
@@ -21,7 +21,7 @@ class SampleWithoutGradient(LostGradientRule):
     ## What it finds
     `distribution.sample()` between the parameters of the distribution and a loss, as the only way. And one whose values
     a loss goes through, when the parameters are reached by another term of that loss only, such as the divergence in
-    a variational autoencoder.
+    a variational autoencoder; so with `torch.normal(mean, std)`, whose gradient is zero.
 
     ## Why it matters
     `sample()` draws under `no_grad`. The parameters that made the mean or the scale get no gradient from the sample;
@@ -85,7 +85,8 @@ class SampleWithoutGradient(LostGradientRule):
 
     ## Fix safety
     Suggested. Discrete distributions have no `rsample()`, so none for them, but for `OneHotCategorical`, of which
-    there is a variant that passes the gradient straight through.
+    there is a variant that passes the gradient straight through. For `torch.normal(mean, std)` it writes
+    `mean + std * torch.randn_like(std)`.
 
     ## References
     - https://docs.pytorch.org/docs/stable/distributions.html#pathwise-derivative
@@ -104,23 +105,26 @@ class SampleWithoutGradient(LostGradientRule):
         for event in backwards(facts):
             assert event.node is not None
             trained = {leaf for leaf in event.reached if leaf.requires_grad}
-            for node in frontier(event.node) if event.requires_grad is not False else ():
-                if node.cut is None or node.cut.kind not in self.kinds or node.cut.at.node in told:
+            for node in _drawn(event.node) if event.requires_grad is not False else ():
+                if node.at is None or node.at.node in told:
                     continue
                 beside = [leaf for leaf in lost_leaves(node) if leaf in trained]
-                spec = find_distribution(node.label)
-                smooth = spec is not None and spec.has_rsample == "yes"
-                if smooth and beside and node.cut.certain and _is_input(event.node, node):
-                    told.add(node.cut.at.node)
-                    yield self.report_beside(facts, event, node.cut.at, beside)
+                if beside and _is_input(event.node, node):
+                    told.add(node.at.node)
+                    yield self.report_beside(facts, event, node, beside)
 
-    def report_beside(self, facts: Facts, event: Event, at: At, beside: list[Tensor]) -> Finding:
+    def report_beside(self, facts: Facts, event: Event, node: Node, beside: list[Tensor]) -> Finding:
+        at = node.cut.at if node.cut is not None else node.at
+        assert at is not None
         message = (
             f"{code(facts, at.node)} {self.does}: what is computed from it does not train {owners(beside)}, only other "
             "terms of this loss do"
         )
-        fix = Fix("Use `rsample()`", Safety.SUGGESTED, edits.rename_attribute(place(at), "rsample"))
-        return self.finding(place(at), message, [backward_step(facts, event)], [fix], Severity.INFORMATION)
+        fixes = [_by_formula(facts, at)]
+        if node.cut is not None:
+            fixes = [Fix("Use `rsample()`", Safety.SUGGESTED, edits.rename_attribute(place(at), "rsample"))]
+        found = [fix for fix in fixes if fix is not None]
+        return self.finding(place(at), message, [backward_step(facts, event)], found, Severity.INFORMATION)
 
     def fixes(self, facts: Facts, lost: Lost) -> Sequence[Fix]:
         assert lost.cut.cut is not None
@@ -129,6 +133,29 @@ class SampleWithoutGradient(LostGradientRule):
             return _straight_through(facts, lost) if spec.name.endswith(".OneHotCategorical") else []
         build = edits.rename_attribute(place(lost.cut.cut.at), "rsample")
         return [Fix("Use `rsample()`", Safety.SUGGESTED, build)]
+
+
+def _drawn(root: Node) -> Iterator[Node]:
+    """The samples before a loss of which there is a formula that has a gradient: those of `sample()`, and what
+    `torch.normal` gives, whose gradient is zero."""
+    for node in frontier(root):
+        spec = find_distribution(node.label)
+        smooth = spec is not None and spec.has_rsample == "yes"
+        if smooth and node.cut is not None and node.cut.kind == "sample" and node.cut.certain:
+            yield node
+    yield from (node for node in walk(root, follow="flow") if node.zero and node.op == "normal")
+
+
+def _by_formula(facts: Facts, at: At) -> Fix | None:
+    """`mean + std * torch.randn_like(std)` for `torch.normal(mean, std)`."""
+    call = at.node
+    if not isinstance(call, ast.Call) or len(call.args) != 2 or call.keywords or not facts.is_tensor(call.args[1]):
+        return None
+    mean, std = (facts.segment(part) for part in call.args)
+    if not isinstance(call.args[1], (ast.Name, ast.Attribute, ast.Call)):
+        return None
+    new = f"{mean} + {std} * {facts.torch_name}.randn_like({std})"
+    return Fix("Draw by a formula that has a gradient", Safety.SUGGESTED, edits.replace_expression(place(at), new))
 
 
 def _straight_through(facts: Facts, lost: Lost) -> Sequence[Fix]:
@@ -159,7 +186,7 @@ def _is_input(root: Node, sample: Node) -> bool:
     users = [
         node
         for node in walk(root, follow="flow")
-        if any(part is sample for edge in node.edges for part in _constant(edge.node))
+        if any(edge.node is sample or sample in _constant(edge.node) for edge in node.edges)
     ]
     return bool(users) and all(node.op != "log_prob" for node in users)
 

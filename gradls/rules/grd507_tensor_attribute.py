@@ -109,11 +109,10 @@ class TensorAttribute(Rule):
         if not found:
             return
         known = optimized(facts)
-        read = {event.value for event in facts.of("grad-read")}
         asked = {part for module in asked_for_parameters(facts) for part in parts_of(module)}
         for event, module, tensor in found:
-            if tensor in known or tensor in read:
-                continue  # Its gradient is what is asked for: of an input that is explained, say.
+            if tensor in known:
+                continue
             if tensor.leaf is True:
                 certain = module in asked
                 yield self._of_leaf(facts, event, Severity.WARNING if certain else Severity.INFORMATION)

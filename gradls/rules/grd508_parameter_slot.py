@@ -109,7 +109,7 @@ class ParameterSlot(Rule):
                 kind, given = "the place of a parameter", _is_no_parameter(event.assigned)
             else:
                 continue
-            if given and not _is_only_declared(event.assigned) and not _is_chosen(facts, event.at.node):
+            if given and not _is_chosen(facts, event.at.node):
                 yield self._report(facts, event, kind)
         for event in facts.of("register-parameter"):
             if isinstance(event.assigned, Tensor) and _is_no_parameter(event.assigned):
@@ -165,12 +165,6 @@ def _is_chosen(facts: Facts, node: ast.AST) -> bool:
             return True
         outer = facts.parent(outer)
     return False
-
-
-def _is_only_declared(value: Value) -> bool:
-    """Is it an argument of which nothing but the annotation says that it is a tensor? Programs run with what is
-    annotated wrongly, and a parameter is a tensor, too."""
-    return isinstance(value, Tensor) and value.node.kind == "opaque" and value.node.op == "argument"
 
 
 def _is_no_parameter(value: Value) -> bool:

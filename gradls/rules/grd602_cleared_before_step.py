@@ -278,8 +278,6 @@ class ClearedBeforeStep(Rule):
             if backward is None or backward.kind != "backward" or clear is None or clear.kind != "clear":
                 continue
             now_and_then = is_every_so_often(facts, step.event)
-            if now_and_then and _takes_turns(facts, order, step.event):
-                continue
             if now_and_then and _is_in_the_rounds_of(facts, clear.event, backward.event, step.event):
                 yield self._report_parts(facts, clear.event, backward.event, step.event)
                 continue
@@ -364,26 +362,6 @@ class ClearedBeforeStep(Rule):
             Step(place(step.at), "only the last round's are left here"),
         ]
         return self.finding(place(clear.at), message, story, cleared_behind(facts, clear, step), Severity.INFORMATION)
-
-
-def _takes_turns(facts: Facts, order: Order, step: Event) -> bool:
-    """Does another optimizer step in the rounds in which this one does not? Then one of them is trained at a time."""
-    others = {
-        moment.event.at.node
-        for optimizer, steps in order.steps.items()
-        if optimizer is not step.value
-        for moment in steps
-    }
-    inner = step.at.node
-    for part in facts.parents(step.at.node):
-        if isinstance(part, (ast.For, ast.While, ast.FunctionDef, ast.AsyncFunctionDef)):
-            return False
-        if isinstance(part, ast.If) and inner is not part.test:
-            statements = part.body if inner in part.orelse else part.orelse
-            if any(node in others for statement in statements for node in ast.walk(statement)):
-                return True
-        inner = part
-    return False
 
 
 def _put_right(facts: Facts, clear: Event, backward: Event, step: Event) -> list[Fix]:

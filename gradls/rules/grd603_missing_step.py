@@ -340,14 +340,14 @@ def _stepped_in(cls: ast.AST) -> frozenset[str]:
 
 
 def _is_element_beside(facts: Facts, made: Event, other: Event) -> bool:
-    """Are both elements of one list or dictionary, which a comprehension makes? Then they are not the same."""
+    """Are both elements of what one comprehension makes? Then they are not the same."""
     if made is other or rounds_of(made.path) != rounds_of(other.path) or made.calls != other.calls:
         return False
     return _is_element(facts, made)
 
 
 def _is_element(facts: Facts, made: Event) -> bool:
-    return any(isinstance(part, (ast.ListComp, ast.DictComp)) for part in facts.parents(made.at.node))
+    return any(isinstance(part, (ast.ListComp, ast.DictComp, ast.GeneratorExp)) for part in facts.parents(made.at.node))
 
 
 def _backward(order: Order, optimizer: Instance, made: int) -> Event | None:

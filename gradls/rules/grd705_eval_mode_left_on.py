@@ -10,7 +10,7 @@ from gradls.flow.values import Instance, Tensor
 from gradls.rules.finding import Finding, Severity, Step
 from gradls.rules.mode_fixes import training_again
 from gradls.rules.mode_switches import first_after, last_before, switches_of, unknown_parts
-from gradls.rules.modes_of_rounds import Untrained, ended_by, evaluated_twice, is_of_one_round
+from gradls.rules.modes_of_rounds import Untrained, evaluated_twice, is_of_one_round
 from gradls.rules.registration import leaves_of
 from gradls.rules.rule import Rule
 from gradls.rules.training_order import Moment, Order, loops_of, order_of
@@ -214,7 +214,6 @@ class EvalModeLeftOn(Rule):
         before: dict[ast.AST, list[Event]] = {}
         switches = switches_of(facts).about(event)
         on = next((one for one, switch in switches if one > number and switch.mode is not False), len(facts.events))
-        ended = ended_by(facts, event)
         for moment in order_of(facts).about(leaves):
             other = moment.event
             if moment.kind != "backward" or other.node is None or not other.reached & leaves:
@@ -225,11 +224,8 @@ class EvalModeLeftOn(Rule):
                 continue
             if moment.number > on:
                 return None
-            loops = loops_of(other.path)
-            again = any(loops_of(one.path) & loops for one in before.get(other.at.node, ()))
-            if not again or not ended.isdisjoint(loops):
-                continue
-            if _is_applied(facts, moment.number, other.reached & leaves):
+            again = any(loops_of(one.path) & loops_of(other.path) for one in before.get(other.at.node, ()))
+            if again and _is_applied(facts, moment.number, other.reached & leaves):
                 return other
         return None
 
@@ -242,9 +238,6 @@ def _trained_unknown(facts: Facts, number: int, event: Event) -> Event | None:
     # It was called before, and is again behind this, before anything puts it back into training mode.
     if not 0 < after < len(calls) or _was_off_unknown(facts, number, event, in_doubt=True):
         return None
-    again = switches.call_nodes(calls[:after])
-    if again.isdisjoint(switches.call_nodes(calls[after:])):
-        return None  # What is called from here on is another model: a copy that each round makes perhaps.
     on = first_after(number, switches.of_any_unknown)
     for moment in order_of(facts).between(calls[after], on[0] if on is not None else len(facts.events)):
         if moment.kind == "backward" and _is_applied(facts, moment.number):

@@ -297,8 +297,6 @@ def _is_nothing(value: ast.expr) -> bool:
     """None and zeros, for all arguments: no gradient."""
     if isinstance(value, ast.Tuple):
         return all(_is_nothing(item) for item in value.elts)
-    if isinstance(value, ast.BinOp) and isinstance(value.op, (ast.Mult, ast.Add)):
-        return _is_nothing(value.left) and (isinstance(value.op, ast.Mult) or _is_nothing(value.right))
     if isinstance(value, ast.Constant):
         return not value.value
     name = getattr(value.func, "attr", getattr(value.func, "id", "")) if isinstance(value, ast.Call) else ""

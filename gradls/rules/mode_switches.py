@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import cached_property
@@ -28,9 +27,9 @@ class Switches:
             for module in event.modules if event.kind == "train-mode" else ():
                 self._by_part.setdefault(module, []).append((number, event))
                 for part in unknown_parts([module]):
-                    self._by_root.setdefault(root_of(part), []).append((number, event))
+                    self._by_root.setdefault(_root(part), []).append((number, event))
             if event.kind == "unknown-train-mode" and event.value is not None:
-                self._by_root.setdefault(root_of(event.value), []).append((number, event))
+                self._by_root.setdefault(_root(event.value), []).append((number, event))
 
     def about(self, event: Event) -> Numbered:
         """Those of parts of the same model, or of what may hold it, in order."""
@@ -39,7 +38,7 @@ class Switches:
             if event.kind == "train-mode":
                 rows = [self._by_part.get(module, []) for module in event.modules]
             else:
-                rows = [self._by_root.get(root_of(event.value), [])] if event.value is not None else []
+                rows = [self._by_root.get(_root(event.value), [])] if event.value is not None else []
             mine = {number: other for row in rows for number, other in row}
             found = self._about[event] = [(number, mine[number]) for number in sorted(mine)]
         return found
@@ -65,10 +64,6 @@ class Switches:
     def computed_with(self, model: Value | None) -> list[int]:
         """When something of which nothing is known computes with a model, itself or what it is given to."""
         return self._computed.get(model, []) if model is not None else []
-
-    def call_nodes(self, numbers: list[int]) -> set[ast.AST]:
-        """What is written where the events with these numbers happen."""
-        return {self._facts.events[number].at.node for number in numbers}
 
     @cached_property
     def _computed(self) -> dict[Value, list[int]]:
@@ -143,7 +138,7 @@ def unknown_parts(modules: list[Instance]) -> set[Unknown]:
     return {member for module in modules for member in module.fields.values() if isinstance(member, Unknown)}
 
 
-def root_of(value: Value) -> Value:
+def _root(value: Value) -> Value:
     """The module that `module.cuda()` and the like give themselves."""
     while isinstance(value, Unknown) and isinstance(value.fields.get(VIEWED), Value):
         value = value.fields[VIEWED]

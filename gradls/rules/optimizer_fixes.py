@@ -149,8 +149,11 @@ def _leaves(value: Value) -> set[Tensor]:
 
 
 def _name(facts: Facts, node: ast.expr) -> str:
-    """The name or attribute that the value of an expression gets in an assignment."""
+    """The name or attribute that the value of an expression gets in an assignment, if not in that of a class body."""
     above = facts.parent(node)
+    scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+    if isinstance(next((outer for outer in facts.parents(node) if isinstance(outer, scopes)), None), ast.ClassDef):
+        return ""
     if isinstance(above, ast.Assign) and above.value is node and len(above.targets) == 1:
         target: ast.expr = above.targets[0]
     elif isinstance(above, ast.Tuple) and isinstance(whole := facts.parent(above), ast.Assign) and whole.value is above:

@@ -159,7 +159,7 @@ def _moment(event: Event) -> tuple[str, frozenset[Tensor] | None] | None:
         return "step", frozenset(event.parameters)
     if kind == "zero-grad":
         return "clear", None if event.open and not event.parameters else frozenset(event.parameters)
-    if kind == "unknown-step" and not may_be_of_optimizer(event):
+    if (kind == "unknown-step" and not may_be_of_optimizer(event)) or _is_told_twice(event):
         return None
     if kind in ("unknown-step", "unknown-zero-grad", "scaler-step"):
         return ("clear" if kind == "unknown-zero-grad" else "step"), None
@@ -173,6 +173,13 @@ def _moment(event: Event) -> tuple[str, frozenset[Tensor] | None] | None:
     if kind == "grad-read" and isinstance(value, Tensor):
         return "read", _one_of(value)
     return None
+
+
+def _is_told_twice(event: Event) -> bool:
+    """A step of a gradient scaler is a step of the optimizer that it is given, too, if that is known."""
+    if event.kind != "scaler-step":
+        return False
+    return isinstance(event.optimizer, Instance) and event.optimizer.path.startswith("torch.optim.")
 
 
 def may_reach_more(moment: Moment) -> bool:

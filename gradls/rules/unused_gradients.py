@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gradls.flow.facts import Event, Facts
 from gradls.flow.graph import Node
 from gradls.flow.reach import walk
-from gradls.flow.values import Instance, Tensor
+from gradls.flow.values import Tensor
 from gradls.rules.training_order import Moment, order_of, outermost
 
 
@@ -41,7 +41,7 @@ def _fates(facts: Facts) -> list[Fate]:
         return []
     perhaps = {tensor for event in made for tensor in event.perhaps}
     held = {tensor for tensors in order.parameters.values() for tensor in tensors}
-    moments = [moment for moment in order.moments if not _is_doubled(moment) and not _is_test(facts, moment)]
+    moments = [moment for moment in order.moments if not _is_test(facts, moment)]
     if any(moment.kind in ("step", "backward") and moment.tensors is None for moment in moments):
         return []
     together: dict[object, list[Moment]] = {}
@@ -56,11 +56,6 @@ def _fates(facts: Facts) -> list[Fate]:
                 fate.events.append(event)
                 _follow(fate, event, inside[position:], held, perhaps)
     return list(found.values())
-
-
-def _is_doubled(moment: Moment) -> bool:
-    """A step of a gradient scaler is a step of the optimizer that it is given, too."""
-    return moment.event.kind == "scaler-step" and isinstance(moment.event.optimizer, Instance)
 
 
 def _is_test(facts: Facts, moment: Moment) -> bool:

@@ -37,8 +37,6 @@ def fresh(
     given = call.kwargs.get("dtype")
     if given is not None and not is_none(given):
         dtype = dtypes.of_value(given)
-    elif given is None and call.may_name_more:
-        dtype = None
     flag = _flag(run, call)
     # An integer tensor cannot require grad: that raises, and what follows is unknown.
     refused = flag is True and dtype in ("int", "bool")
@@ -277,8 +275,6 @@ def copy_of(run: Run, data: Value, call: Call, op: str, dtype: str | None) -> Te
     edges = history_edges(data)
     if isinstance(data, Instance):
         dtype = dtype or data.data.get("dtype")
-    if given is None and call.may_name_more:
-        dtype = None
     rewraps = isinstance(data, (Tensor, Host, Instance))
     kind = "rewrap" if rewraps else "copy"
     node = cut_node(run, kind, op, edges, run.at(call.node))

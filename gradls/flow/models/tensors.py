@@ -10,7 +10,7 @@ from gradls.autograd.ops import find_op
 from gradls.flow import dtypes, ranges, shapes, truth
 from gradls.flow.arguments import Call
 from gradls.flow.contents import host_history, tensors_in
-from gradls.flow.graph import At, Cut, Edge
+from gradls.flow.graph import At, Cut, Edge, Node
 from gradls.flow.models.attributes import change_flag, related
 from gradls.flow.models.registry import function, method
 from gradls.flow.operations import apply, cut_node, cut_tensor, result_of
@@ -79,11 +79,21 @@ def numpy(run: Run, receiver: Tensor, call: Call) -> Value:
     return array_of(run, receiver, call)
 
 
+_AS_IT_IS = frozenset(("cpu", "to", "cuda", "type", "float", "double", "half", "clone", "contiguous", "squeeze"))
+
+
+def _origin(node: Node) -> Node:
+    """Where what a tensor is a copy of comes from, in other memory perhaps: `x.detach().cpu()`."""
+    while node.cut is None and node.op in _AS_IT_IS and len(node.edges) == 1:
+        node = node.edges[0].node
+    return node
+
+
 def array_of(run: Run, tensor: Tensor, call: Call) -> Value:
     array = Instance(run.state, run.lib("numpy.ndarray"), run.at(call.node))
     edges = [Edge(tensor.node, tensor.requires_grad)]
     node = cut_node(run, "numpy", "numpy", edges, run.at(call.node))
-    behind = tensor.node.cut
+    behind = _origin(tensor.node).cut
     if behind is not None and behind.kind in ("detach", "data", "no_grad") and not run.isolated:
         # What was detached only to become an array is lost to NumPy.
         node.cut = Cut("numpy", run.at(call.node), behind.certain)
@@ -245,7 +255,7 @@ def exact_conversion(name: str, call: Call, before: str | None) -> str | None:
             return dtypes.exact(value)
         if isinstance(value, Lib):
             return dtypes.exactly(value)
-    return before if name == "to" and _names_no_dtype(call) else None
+    return before if name == "to" and all(map(dtypes.is_no_dtype, call.values)) else None
 
 
 def _dtype_of_conversion(name: str, receiver: Tensor, call: Call) -> str | None:
@@ -265,12 +275,7 @@ def _dtype_of_conversion(name: str, receiver: Tensor, call: Call) -> str | None:
         return receiver.dtype
     if name in ("type", "type_as"):
         return None
-    return receiver.dtype if _names_no_dtype(call) else None
-
-
-def _names_no_dtype(call: Call) -> bool:
-    """Is it certain that no dtype is given? `**setup` may have one."""
-    return not call.unsure and all(map(dtypes.is_no_dtype, call.values))
+    return receiver.dtype if all(map(dtypes.is_no_dtype, call.values)) else None
 
 
 def _integer_cast(run: Run, receiver: Tensor, dtype: str, call: Call, name: str) -> Tensor:

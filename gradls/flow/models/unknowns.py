@@ -116,9 +116,6 @@ def set_requires_grad(run: Run, receiver: Unknown, value: Value, target: ast.exp
     for module in unknown_modules.modules_behind(receiver) or ():
         run.state.set(module.fields, unknown_modules.FROZEN, flag is False)
         run.event("unknown-freeze", target, module, flag=flag)
-    chosen = unknown_modules.module_of_pair(receiver)
-    if chosen is not None and flag is False:
-        run.event("unknown-partly-frozen", target, chosen)
 
 
 def _is_result(value: Unknown, *, fresh: bool = False) -> bool:

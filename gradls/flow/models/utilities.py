@@ -191,7 +191,6 @@ def chain_from_iterable(run: Run, path: str, call: Call) -> Value:
 def dictionary(run: Run, path: str, call: Call) -> Value:
     args = call.args[1:] if path.endswith("defaultdict") else call.args
     result = to_mapping(run, args[0] if args else None, call.kwargs)
-    result.fields["class"] = path
     if path.endswith("defaultdict") and call.args:
         from gradls.flow.calls import call_value
 
