@@ -158,7 +158,9 @@ class TrainedTarget(Rule):
                     f"{code(facts, backward.at.node)} trains them, too: compute what comes from them under "
                     f"`{facts.torch_name}.no_grad()`"
                 )
+                makers = facts.of("optimizer-made", "group-added")
                 story = [
+                    *(Step(place(one.at), "the optimizer gets it here") for one in makers if average in one.parameters),
                     Step(place(backward.at), "it reaches the average"),
                     Step(place(step.at), "the optimizer moves it here"),
                 ]

@@ -13,7 +13,7 @@ from gradls.flow.models.modules import modules_of
 from gradls.flow.values import Bound, Class, Host, Instance, Lib, Tensor, Unknown, Value
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, TextEdit
-from gradls.rules.group_options import first_groups, lost_in_copies
+from gradls.rules.group_options import first_groups, lost_in_copies, only_defaults
 from gradls.rules.loss_arguments import element_of, is_used_as_module
 from gradls.rules.registration import made_in
 from gradls.rules.rule import Rule
@@ -29,8 +29,8 @@ class FlagNobodyReads(Rule):
     ## What it finds
     `module.requires_grad = False`, a misspelt flag such as `parameter.require_grad = False`, and
     `optimizer.lr = 0.01`; and `parameter.data.requires_grad = False`, which is the flag of a tensor that nobody keeps.
-    An option that is set in `optimizer.state_dict()`, a copy, and, as information, a loop over `param_groups` which
-    sets it in the first group each time.
+    An option that is set in `optimizer.state_dict()`, a copy, or in `optimizer.defaults`, which is for groups that are
+    added later, and, as information, a loop over `param_groups` which sets it in the first group each time.
     The mode of a model, `model.training = False`, which its layers do not see. A misspelt keyword or method
     (`torch.zeros(3, require_grad=True)`), which raises, too.
 
@@ -164,7 +164,7 @@ class FlagNobodyReads(Rule):
                 yield self.finding(place(event.at), message, (), [fix])
         yield from facts.each(self._of_calls)
         yield from facts.each(self._of_data)
-        for lost in (*lost_in_copies(facts), *first_groups(facts)):
+        for lost in (*lost_in_copies(facts), *first_groups(facts), *only_defaults(facts)):
             severity = Severity.WARNING if lost.is_certain else Severity.INFORMATION
             yield self.finding(lost.place, lost.message, (), lost.fixes, severity)
 

@@ -124,12 +124,13 @@ class UnusedLoss(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         for replaced, later in _unknown_replaced(facts):
             yield self._report_replaced(facts, replaced, later, is_known=False)
-        for kept, other in unused_sums(facts):
+        for at, name, is_number, other in unused_sums(facts):
+            what = f"`{name}` is read as a number only" if is_number else f"nothing reads `{name}`"
             message = (
-                f"nothing reads `{kept.name}`, and a term of it has a gradient that no backward computes: is it meant "
-                f"to be propagated in the place of {code(facts, other.at.node)}?"
+                f"{what}, and a term of it has a gradient that no backward computes: is it meant to be propagated by "
+                f"{code(facts, other.at.node)}, in the place of another term?"
             )
-            yield self.finding(place(kept.at), message, [Step(place(other.at), "only another term is propagated")])
+            yield self.finding(at, message, [Step(place(other.at), "only another term is propagated")])
         backwards = [event for event in facts.of("backward") if event.node is not None]
         places = [place(event.at) for event in backwards]
         # A trainer calls backward where it is told to.

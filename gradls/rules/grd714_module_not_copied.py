@@ -22,7 +22,7 @@ from gradls.rules.copy_fixes import (
 from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.snapshots import is_chosen, is_used_after
-from gradls.rules.training_order import receiver_of, rounds_of
+from gradls.rules.training_order import loops_of, receiver_of, rounds_of
 from gradls.rules.words import code, place
 
 
@@ -221,7 +221,13 @@ class ModuleNotCopied(Rule):
             beside = [
                 event for event in steps if [one.loop for one in rounds_of(event.path)] == [one.loop for one in rounds]
             ]
-            if not beside or not fixed or trained & fixed or _is_changed(facts, source, fixed):
+            if (
+                not beside
+                or not fixed
+                or trained & fixed
+                or _is_changed(facts, source, fixed)
+                or _is_made_again(facts, source, load)
+            ):
                 continue
             told.add(node)
             one, other = (_receiver(event) or "the module" for event in (load, state))
@@ -375,6 +381,13 @@ def _is_changed(facts: Facts, module: Instance, parameters: set[Tensor]) -> bool
         if found:
             return True
     return False
+
+
+def _is_made_again(facts: Facts, module: Instance, load: Event) -> bool:
+    """Does a loop around a load give the name of a module another one, as a copy that is the best one so far?"""
+    around = loops_of(load.path)
+    found = (event for event in facts.of("model-rebound") if event.value is module or event.old is module)
+    return any(not around.isdisjoint(loops_of(event.path)) for event in found)
 
 
 def _memory(tensor: Tensor) -> object:

@@ -1,14 +1,18 @@
 """GRD804."""
 
+import ast
 from collections.abc import Iterator
 
 from gradls.flow.facts import Event, Facts
-from gradls.flow.values import Host, Instance, Mapping, Sequence, is_none
+from gradls.flow.hierarchy import find_in_class
+from gradls.flow.paths import compatible
+from gradls.flow.values import Class, Function, Host, Instance, Mapping, Sequence, is_none
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.saved_tensors import shown
 from gradls.rules.words import code, place
+from gradls.syntax.walk import walk
 
 
 class SavedForBackward(Rule):
@@ -16,7 +20,8 @@ class SavedForBackward(Rule):
 
     ## What it finds
     `ctx.save_for_backward` with something that is no tensor; an input marked with `ctx.mark_dirty` that forward does
-    not return; and an input with a gradient that forward changes in place without marking it. As information, a result
+    not return; and an input with a gradient that forward changes in place without marking it. What forward keeps as an
+    attribute of the class for backward, where the Function is applied twice before that. As information, a result
     that is kept as an attribute of the context, and `ctx.saved_variables`, the old name of `saved_tensors`.
 
     ## Why it matters
@@ -139,6 +144,7 @@ class SavedForBackward(Rule):
     code, name, severity = "GRD804", "saved-for-backward", Severity.ERROR
 
     def check(self, facts: Facts) -> Iterator[Finding]:
+        yield from self._of_classes(facts)
         kinds = ("context-call", "dirty-not-returned", "dirty-unmarked", "output-on-context", "saved-variables")
         for event in facts.of(*kinds):
             if event.caught:
@@ -175,6 +181,25 @@ class SavedForBackward(Rule):
                 )
                 yield self.finding(place(event.at), message, (), [fix], Severity.INFORMATION)
 
+    def _of_classes(self, facts: Facts) -> Iterator[Finding]:
+        for cls in dict.fromkeys(event.value for event in facts.of("function-apply")):
+            if not isinstance(cls, Class) or cls.source is not facts.source:
+                continue
+            forward, backward = (find_in_class(cls, name)[0] for name in ("forward", "backward"))
+            if not isinstance(forward, Function) or not isinstance(backward, Function):
+                continue
+            read = {part.attr for part in _on_class(cls, backward, ast.Load)}
+            kept = [part for part in _on_class(cls, forward, ast.Store) if part.attr in read]
+            both = _applied_twice(facts, cls) if kept else None
+            for part in kept if both is not None else ():
+                message = (
+                    f"`{facts.segment(part)}` is one for all: the next application overwrites it before backward reads "
+                    "it, so the gradients of the first are computed with the value of the other. Keep it in the "
+                    "context: `ctx.save_for_backward(...)`"
+                )
+                story = [Step(place(one.at), "it is applied here") for one in both or ()]
+                yield self.finding(Place(facts.source, part), message, story, severity=Severity.WARNING)
+
     def saved(self, facts: Facts, event: Event) -> Iterator[Finding]:
         for value in event.arguments:
             if is_none(value) or not isinstance(value, (Host, Sequence, Mapping)):
@@ -186,3 +211,24 @@ class SavedForBackward(Rule):
             )
             yield self.finding(place(event.at), message)
             return
+
+
+def _on_class(cls: Class, method: Function, context: type[ast.expr_context]) -> Iterator[ast.Attribute]:
+    """The attributes of the class itself that a method reads or sets."""
+    for part in walk(method.node):
+        owner = part.value if isinstance(part, ast.Attribute) and isinstance(part.ctx, context) else None
+        if isinstance(part, ast.Attribute) and isinstance(owner, ast.Name) and owner.id == cls.name:
+            yield part
+
+
+def _applied_twice(facts: Facts, cls: Class) -> tuple[Event, Event] | None:
+    """Two applications of a custom Function that no backward is between, if they happen in the same run."""
+    before: Event | None = None
+    for event in facts.of("function-apply", "backward"):
+        if event.kind == "backward":
+            before = None
+        elif event.value is cls:
+            if before is not None and before.at.node is not event.at.node and compatible(before.path, event.path):
+                return before, event
+            before = event
+    return None

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from gradls.autograd.optimizers import find_optimizer
 from gradls.flow.facts import Facts
-from gradls.flow.values import Bound, Instance
+from gradls.flow.models.optimizers import DEFAULTS_OF
+from gradls.flow.values import Bound, Instance, Mapping
 from gradls.rules.finding import Fix, Place, Safety, TextEdit
 from gradls.rules.words import code
 
@@ -41,6 +42,36 @@ def lost_in_copies(facts: Facts) -> Iterator[Lost]:
         edit = TextEdit(at.source.path, at.span, f"{name}.param_groups")
         fix = Fix("Set it in the groups", Safety.SUGGESTED, lambda edit=edit: [edit])  # type: ignore[misc]
         yield Lost(at._replace(node=target), message, [fix], True)
+
+
+def only_defaults(facts: Facts) -> Iterator[Lost]:
+    """`optimizer.defaults["lr"] = 0.01`: the groups that there are have options of their own, and none is added."""
+    told: set[ast.AST] = set()
+    added = {event.value: number for number, event in facts.numbered("group-added")}
+    for number, event in facts.numbered("item-set"):
+        optimizer = event.value.fields.get(DEFAULTS_OF) if isinstance(event.value, Mapping) else None
+        target = event.at.node
+        if not isinstance(optimizer, Instance) or not isinstance(target, ast.Subscript) or target in told:
+            continue
+        kept = target.value
+        owner = facts.segment(kept.value) if isinstance(kept, ast.Attribute) else "self"
+        if owner == "self" or added.get(optimizer, -1) > number or _reads_defaults(facts):
+            continue
+        told.add(target)
+        message = (
+            f"{code(facts, target)} is an option of groups that are added later: those that `{owner}` has keep their "
+            f"own, and nothing changes; set it in each of `{owner}.param_groups`"
+        )
+        yield Lost(Place(event.at.source, target), message, [], True)
+
+
+def _reads_defaults(facts: Facts) -> bool:
+    """Does the file take an option out of the defaults again, or hand all of them on?"""
+    for part in facts.reads("defaults"):
+        option = facts.parent(part)
+        if not isinstance(option, ast.Subscript) or isinstance(option.ctx, ast.Load):
+            return True
+    return False
 
 
 def first_groups(facts: Facts) -> Iterator[Lost]:

@@ -1,4 +1,4 @@
-"""Sums of losses that an object keeps and nobody reads, while one of their terms is propagated."""
+"""Sums of losses that nobody reads, but as numbers, while one of their terms is propagated."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from gradls.flow.hierarchy import has_unknown_base, linearize
 from gradls.flow.lost import SCALING
 from gradls.flow.reach import walk
 from gradls.flow.values import Class, Instance, Tensor
-from gradls.rules.scopes import mentions
+from gradls.rules.finding import Place
+from gradls.rules.scopes import mentions, names_in, scope_of
+from gradls.rules.words import place
 from gradls.syntax.source import Source
 
 
 class UnusedSum(NamedTuple):
-    kept: Event
-    """Where the sum is assigned to an attribute."""
+    place: Place
+    """Where the sum is assigned to an attribute or a name."""
+    name: str
+    is_number: bool
+    """Is it read, as a number?"""
     backward: Event
     """The backward of one of its terms."""
 
@@ -26,26 +31,53 @@ class UnusedSum(NamedTuple):
 def unused_sums(facts: Facts) -> Iterator[UnusedSum]:
     """The sums of what a backward propagates and of a term that no backward does."""
     backwards = [event for event in facts.of("backward") if event.node is not None]
-    kept = [event for event in facts.of("attribute-set") if _is_loss(event)] if backwards else []
-    kept = [event for event in kept if not _may_be_read(facts, event)]
+    if not backwards:
+        return
+    kept: dict[ast.AST, tuple[Place, str, bool, Node]] = {}
+    for event in facts.of("attribute-set"):
+        value = _loss(event.assigned)
+        if value is not None and isinstance(event.value, Instance) and not _may_be_read(facts, event):
+            kept[event.at.node] = (place(event.at), event.name, False, value.node)
+    for event in facts.of("to-number"):
+        value = _loss(event.value)
+        target = _only_number(facts, value.node) if value is not None else None
+        if value is not None and target is not None:
+            kept[target] = (Place(facts.source_of(target), target), target.id, True, value.node)
     if not kept:
         return
     propagated: set[Node] = set()
     for event in backwards:
         assert event.node is not None
         propagated.update(walk(event.node, follow="flow"))
-    for event in {event.at.node: event for event in kept}.values():
-        terms = list(_terms(event.assigned.node))
+    for where, name, is_number, node in kept.values():
+        terms = list(_terms(node))
         backward = next((one for one in backwards if one.node in terms), None)
         single = [term for term in terms if not any(edge.sign for edge in term.edges)]
         left_out = [term for term in single if propagated.isdisjoint(_scaled(term)) and _has_gradient(term)]
-        if backward is not None and left_out:
-            yield UnusedSum(event, backward)
+        if backward is not None and left_out and node not in propagated:
+            yield UnusedSum(where, name, is_number, backward)
 
 
-def _is_loss(event: Event) -> bool:
-    value = event.assigned
-    return isinstance(event.value, Instance) and isinstance(value, Tensor) and value.requires_grad is True
+def _loss(value: object) -> Tensor | None:
+    return value if isinstance(value, Tensor) and value.requires_grad is True else None
+
+
+def _only_number(facts: Facts, node: Node) -> ast.Name | None:
+    """The name that a sum gets where it is computed, if all that is done with it is to read its number."""
+    if not any(edge.sign for edge in node.edges):
+        return None
+    made = node.at
+    statement = facts.parent(made.node) if made is not None and made.source is facts.source else None
+    target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+    if not isinstance(target, ast.Name):
+        return None
+    uses = [one for one in names_in(facts.source, scope_of(facts, target), target.id) if one is not target]
+    return target if all(_reads_number(facts, use) for use in uses) else None
+
+
+def _reads_number(facts: Facts, use: ast.Name) -> bool:
+    method = facts.parent(use)
+    return isinstance(method, ast.Attribute) and method.attr in ("item", "detach", "tolist")
 
 
 def _may_be_read(facts: Facts, event: Event) -> bool:

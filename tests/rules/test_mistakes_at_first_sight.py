@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gradls.testing import programs
 from tests.rules.applying import apply
-from tests.rules.reported import IMPORTS, check_right, reported
+from tests.rules.reported import IMPORTS, check_error, check_right, reported
 from tests.rules.test_fixes_on_programs import told
 
 
@@ -172,3 +172,146 @@ assert len([*tagger.parameters()]) == 2
 """
     assert runs("GRD607", program)
     assert not any(found.fixes for found in told("GRD607", IMPORTS + program)[1])
+
+
+RATES = """
+model = nn.Linear(3, 1)
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+def adjust(optimizer, epoch):
+    optimizer.defaults["lr"] = 0.1 ** (epoch + 2)
+    {more}
+
+
+for epoch in range(3):
+    adjust(opt, epoch)
+    opt.zero_grad()
+    model(torch.randn(4, 3)).pow(2).mean().backward()
+    opt.step()
+assert opt.param_groups[0]["lr"] == 0.1
+"""
+
+
+def test_the_defaults_of_an_optimizer_are_for_other_groups() -> None:
+    assert runs("GRD503", RATES.format(more="pass")) == [("warning", 'optimizer.defaults["lr"]')]
+    added = RATES.format(more="").replace("opt.zero_grad()", "opt.add_param_group({'params': [torch.ones(1)]})", 1)
+    assert runs("GRD503", added) == []
+    assert runs("GRD503", RATES.format(more='print(optimizer.defaults["lr"])')) == []
+
+
+SUMS = """
+class Trainer:
+    def __init__(self):
+        self.model, self.gain = nn.Linear(3, 3), nn.Parameter(torch.ones(3))
+        self.opt = torch.optim.SGD([*self.model.parameters(), self.gain], lr=0.1)
+        self.logged = []
+
+    def loss_of(self, x):
+        out = self.model(x)
+        main = F.mse_loss(out, x)
+        other = (out.detach() * self.gain - x).pow(2).mean()
+        total = main + 0.1 * other
+        self.logged.append(total.item())
+        return {given}
+
+    def step(self, x):
+        loss = self.loss_of(x)
+        self.opt.zero_grad()
+        loss.backward()
+        self.opt.step()
+
+
+trainer = Trainer()
+trainer.step(torch.randn(8, 3))
+assert (trainer.gain.grad is None) is {lost}
+"""
+
+
+def test_a_sum_that_is_logged_while_a_term_of_it_is_propagated() -> None:
+    assert runs("GRD614", SUMS.format(given="main", lost=True)) == [("information", "total")]
+    check_right(IMPORTS + SUMS.format(given="total", lost=False))
+    assert runs("GRD614", SUMS.format(given="total", lost=False)) == []
+
+
+def test_a_sum_of_what_is_propagated_term_by_term_may_be_logged() -> None:
+    program = """
+one, two = nn.Linear(3, 1), nn.Linear(3, 1)
+real, fake = one(torch.randn(8, 3)).mean(), two(torch.randn(8, 3)).mean()
+both = real + fake
+real.backward()
+fake.backward()
+print(both.item())
+assert two.weight.grad is not None
+"""
+    assert runs("GRD614", program) == []
+
+
+GATE = """
+class Gate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        Gate.mask = (x > 0).float()
+        return x * Gate.mask
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * Gate.mask
+
+
+x = torch.tensor([1.0, -1.0], requires_grad=True)
+"""
+
+
+def test_what_a_function_keeps_on_its_class_is_overwritten() -> None:
+    twice = GATE + "y = Gate.apply(x) + 0 * Gate.apply(-x)\ny.sum().backward()\nassert x.grad.tolist() == [0, 1]\n"
+    assert runs("GRD804", twice) == [("warning", "Gate.mask")]
+    in_function = GATE + "\n\ndef run(x):\n    (Gate.apply(x) + Gate.apply(-x)).sum().backward()\n"
+    assert runs("GRD804", in_function) == [("warning", "Gate.mask")]
+    once = GATE + "for _ in range(2):\n    Gate.apply(x).sum().backward()\nassert x.grad.tolist() == [2, 0]\n"
+    assert runs("GRD804", once) == []
+
+
+ROWS = """
+from torch.func import grad, vmap
+
+
+def loss(weight, x, y):
+    error = (weight * x - y).abs().sum()
+    {read}
+    return error
+
+
+weight, xs, ys = torch.ones(2), torch.randn(5, 2), torch.randn(5, 2)
+vmap(grad(loss), in_dims=(None, 0, 0))(weight, xs, ys)
+"""
+
+
+def test_vmap_along_some_arguments_reads_no_number_of_these() -> None:
+    check_error("GRD315", IMPORTS + ROWS.format(read="print(error.item())").rstrip() + "  # raises RuntimeError")
+    assert reported("GRD315", ROWS.format(read="print(error.item())")) == [("error", "error.item()")]
+    right = ROWS.replace("vmap(grad(loss), in", "vmap(lambda w, x, y: w.sum().item() * x, in").format(read="pass")
+    assert runs("GRD315", right) == []
+    last = ROWS.replace("(None, 0, 0)", "(None, -1, 0)").replace("(5, 2), torch", "(2, 5), torch").format(read="pass")
+    assert runs("GRD315", last) == []
+
+
+BEST = """
+import copy
+
+model = nn.Linear(3, 1)
+opt, best, lowest = torch.optim.SGD(model.parameters(), lr=0.1), copy.deepcopy(model), 1e9
+for x in torch.randn(6, 8, 3):
+    loss = model(x).pow(2).mean()
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+    if loss.item() < lowest:
+        lowest, best = loss.item(), copy.deepcopy(model)
+    else:
+        model.load_state_dict(best.state_dict())
+"""
+
+
+def test_the_best_model_so_far_is_what_a_bad_round_goes_back_to() -> None:
+    assert runs("GRD714", BEST) == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from types import EllipsisType
 from typing import TYPE_CHECKING
 
 from gradls.autograd.ops import find_op
@@ -16,7 +17,7 @@ from gradls.flow.graph import Node
 from gradls.flow.hierarchy import find_in_class, has_unknown_base
 from gradls.flow.models.registry import function, method
 from gradls.flow.reach import walk
-from gradls.flow.values import Bound, Class, Host, Instance, Mapping, Sequence, Tensor, Value
+from gradls.flow.values import Bound, Class, Host, Instance, Mapping, Sequence, Tensor, Value, is_none
 
 if TYPE_CHECKING:
     from gradls.flow.notes import Event
@@ -69,7 +70,8 @@ def look_at(run: Run, kind: str, made: Call, call: Call) -> None:
     arguments = _arguments(run, kind, made, call)
     if arguments is not None:
         result, events = inside(run, target, arguments, call)
-        fresh = {value.node for value in arguments if isinstance(value, Tensor)}
+        given = {id(value) for value in call.args}
+        fresh = {value.node for value in arguments if isinstance(value, Tensor) and id(value) not in given}
         if fresh:
             _look(run, kind, made, call, fresh, result, events)
     run.state.undo(mark)
@@ -92,21 +94,46 @@ def _arguments(run: Run, kind: str, made: Call, call: Call) -> list[Value] | Non
 
 
 def _mapped(run: Run, made: Call, call: Call) -> list[Value] | None:
-    """The arguments of a function under vmap: tensors without their first dimension."""
-    if "in_dims" in made.kwargs or len(made.args) > 1:
+    """The arguments of a function under vmap: tensors without the dimension that it goes along. Others are as they
+    are."""
+    given = made.get(1, "in_dims")
+    dims = [_dimension(given, index) for index in range(len(call.args))]
+    if any(dim is ... for dim in dims):
         return None
-    shapes = [value.shape for value in call.args if isinstance(value, Tensor) and value.shape]
-    sizes = {shape[0] for shape in shapes if shape[0] is not None}
-    if any(isinstance(value, Host) for value in call.args):
+    pairs = [(value, dim) for value, dim in zip(call.args, dims, strict=True) if isinstance(dim, int)]
+    shapes = [(value.shape, dim) for value, dim in pairs if isinstance(value, Tensor) and value.shape]
+    sizes = {shape[dim] for shape, dim in shapes if -len(shape) <= dim < len(shape) and shape[dim] is not None}
+    if any(isinstance(value, Host) for value, _ in pairs):
         fault(run, call.node, "not-tensor", "vmap")
         return None
     if len(sizes) > 1:
         fault(run, call.node, "sizes", "vmap")
         return None
     return [
-        seen(run, value, value.shape[1:] if value.shape else None) if isinstance(value, Tensor) else value
-        for value in call.args
+        seen(run, value, _without(value.shape, dim)) if isinstance(value, Tensor) and isinstance(dim, int) else value
+        for value, dim in zip(call.args, dims, strict=True)
     ]
+
+
+def _dimension(given: Value | None, index: int) -> int | EllipsisType | None:
+    """The dimension of an argument that vmap goes along: none, or not known (`...`)."""
+    if isinstance(given, Sequence):
+        if given.rest is not None or index >= len(given.items):
+            return ...
+        given = given.items[index]
+    elif given is None:
+        return 0
+    if is_none(given):
+        return None
+    known = given.value if isinstance(given, Host) and given.known else ...
+    return known if isinstance(known, int) and not isinstance(known, bool) else ...
+
+
+def _without(shape: tuple[int | None, ...] | None, dim: int) -> tuple[int | None, ...] | None:
+    if not shape or not -len(shape) <= dim < len(shape):
+        return None
+    dim %= len(shape)
+    return (*shape[:dim], *shape[dim + 1 :])
 
 
 def seen(run: Run, value: Tensor, shape: tuple[int | None, ...] | None) -> Tensor:

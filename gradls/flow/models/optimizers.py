@@ -70,6 +70,7 @@ def initialize(run: Run, receiver: Instance, call: Call) -> Value:
 
 
 _OWN_WAYS = ("step", "zero_grad", "add_param_group", "param_groups", "__getattr__")
+DEFAULTS_OF = "*defaults of"
 
 
 def _hold(run: Run, instance: Instance, path: str, call: Call) -> None:
@@ -275,6 +276,14 @@ def param_groups(run: Run, receiver: Instance, node: ast.expr) -> Value:
     group = Mapping(run.state, {"params": parameters}, run.unknown("option"))
     parameters.fields[OF_OPTIMIZER] = group.fields[OF_OPTIMIZER] = receiver
     return Sequence(run.state, "list", (group,), group)
+
+
+@attribute(OPTIMIZER, "defaults")
+def defaults(run: Run, receiver: Instance, node: ast.expr) -> Value:
+    """The options of groups that are added later: those that there are have their own."""
+    options = Mapping(run.state, {}, run.unknown("option"))
+    options.fields[DEFAULTS_OF] = receiver
+    return options
 
 
 @method(OPTIMIZER, "zero_grad")
