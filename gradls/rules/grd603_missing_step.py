@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from gradls.flow.facts import Event, Facts
 from gradls.flow.hierarchy import linearize
 from gradls.flow.values import Bound, Class, Host, Instance, Lib, Tensor, Value
-from gradls.rules.finding import Finding, Severity, Step
+from gradls.rules.finding import Finding, Place, Severity, Step
 from gradls.rules.rule import Rule
 from gradls.rules.scopes import mentions
 from gradls.rules.statement_fixes import name_of, stepped_behind
@@ -26,7 +26,7 @@ from gradls.rules.training_order import (
     receiver_of,
     rounds_of,
 )
-from gradls.rules.words import owners, place
+from gradls.rules.words import code, owners, place
 from gradls.syntax.walk import walk
 
 
@@ -36,7 +36,8 @@ class MissingStep(Rule):
     ## What it finds
     An optimizer whose parameters get gradients from a `backward()`, and on which `step()` is called nowhere: neither
     directly nor by a gradient scaler or other code that has it. As information, one that is cleared in each round of a
-    loop, or each call of a function that nobody in the file calls, and that is given, or kept where others may step it.
+    loop, or each call of a function that nobody in the file calls, and that is given, or kept where others may step it;
+    and one that is cleared in each round, and whose `step()` stands where the program never gets to.
     And a LightningModule with `automatic_optimization = False` whose `training_step` calls no backward at all.
 
     ## Why it matters
@@ -136,6 +137,9 @@ class MissingStep(Rule):
             if backward is not None:
                 yield self._report(facts, made, optimizer, backward)
                 continue
+            cleared = _only_cleared(facts, order, optimizer, first)
+            if cleared is not None and not made.open and not made.strange and made.at.source is facts.source:
+                yield self._report_cleared(facts, optimizer, cleared)
             backward = _backward_of_more(order, optimizer, first)
             if backward is None or backward.at.source is not facts.source or is_told:
                 continue
@@ -164,6 +168,19 @@ class MissingStep(Rule):
         message = f"`{name}.step()` is never called: whatever gradients this computes for it are never applied"
         story = [Step(place(made.at), "the optimizer is made here")]
         return self.finding(place(backward.at), message, story, severity=Severity.INFORMATION)
+
+    def _report_cleared(self, facts: Facts, optimizer: Instance, cleared: Event) -> Finding:
+        """An optimizer whose step no branch that is taken gets to."""
+        name = facts.segment(receiver_of(cleared.at.node) or cleared.at.node)
+        steps = (facts.parent(part) for part in facts.reads("step") if facts.segment(part.value) == name)
+        never = [Place(facts.source, step) for step in steps if isinstance(step, ast.Call) and step not in facts.calls]
+        what = "the program never gets to" if never else "nothing calls"
+        message = (
+            f"{code(facts, cleared.at.node)} clears gradients in each round, and {what} `{name}.step()`: nothing is "
+            "trained"
+        )
+        story = [Step(one, "nothing gets here: no test that leads to it is ever true") for one in never[:1]]
+        return self.finding(place(cleared.at), message, story, severity=Severity.INFORMATION)
 
     def _of_manual(self, facts: Facts, event: Event) -> Iterator[Finding]:
         """A method that is to do what its trainer leaves to it, and only computes."""
@@ -365,6 +382,16 @@ def _backward(order: Order, optimizer: Instance, made: int) -> Event | None:
         elif moment.event.kind != "zero-grad":
             return None
     return found
+
+
+def _only_cleared(facts: Facts, order: Order, optimizer: Instance, made: int) -> Event | None:
+    """What clears an optimizer in each round of a loop, if nothing computes, reads or applies a gradient of it."""
+    moments = list(order.behind(made, frozenset(order.parameters.get(optimizer, ()))))
+    cleared = [moment.event for moment in moments if moment.event.kind == "zero-grad"]
+    if facts.unfinished or len(cleared) < len(moments):
+        return None
+    found = (one for one in cleared if one.value is optimizer and loops_of(one.path) and one.at.source is facts.source)
+    return next(found, None)
 
 
 def _backward_of_more(order: Order, optimizer: Instance, made: int) -> Event | None:

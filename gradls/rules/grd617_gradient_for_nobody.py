@@ -12,7 +12,7 @@ from gradls.flow.reach import frontier, lost_leaves, walk
 from gradls.flow.values import Instance, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Safety, Severity, Step
-from gradls.rules.mixed_gradients import Mixed, mixed_gradients
+from gradls.rules.mixed_gradients import Left, Mixed, left_gradients, mixed_gradients
 from gradls.rules.registration import leaves_of
 from gradls.rules.rule import Rule
 from gradls.rules.unused_gradients import Fate, cut_points, fates, is_outside
@@ -27,7 +27,8 @@ class GradientForNobody(Rule):
     cleared before their optimizer steps: the target network of Q-learning, the generator in the step of the
     discriminator, the critic's value in the loss of the actor. Or, if the gradient would go on to something that this
     loss does train, the `detach()` or `sample()` that ends it. And a backward for one optimizer that also fills
-    gradients of another, whose step applies them with those of a backward of its own, as nothing clears them before.
+    gradients of another, whose step applies them with those of a backward of its own, as nothing clears them before;
+    so with a function that computes gradients to read them, the importance of parameters say, and leaves them there.
 
     ## Why it matters
     The value is meant to be a constant for this loss, and is not. Backward computes gradients for a whole network in
@@ -132,6 +133,21 @@ class GradientForNobody(Rule):
         for mixed in {one.first.event.at.node: one for one in mixed_gradients(facts)}.values():
             if mixed.first.event.at.node not in seen:
                 yield self.report_mixed(facts, mixed)
+        for left in {one.first.event.at.node: one for one in left_gradients(facts)}.values():
+            if left.first.event.at.node not in seen:
+                yield self.report_left(facts, left)
+
+    def report_left(self, facts: Facts, left: Left) -> Finding:
+        """The gradient is only read, and a step applies it together with its own."""
+        first, read, last, step = (one.event for one in left)
+        message = (
+            f"{code(facts, first.at.node)} fills gradients that are read here and never cleared: "
+            f"{code(facts, step.at.node)} applies them together with those of {code(facts, last.at.node)}. Clear them, "
+            f"or take them with `{facts.torch_name}.autograd.grad`, which leaves `grad` alone"
+        )
+        story = [Step(place(read.at), "they are read here"), Step(place(last.at), "these are added to them")]
+        story.append(Step(place(step.at), "and applied here"))
+        return self.finding(place(first.at), message, story, severity=Severity.INFORMATION)
 
     def report_mixed(self, facts: Facts, mixed: Mixed) -> Finding:
         """The gradient is for another optimizer, and a step applies it together with its own."""

@@ -1,4 +1,5 @@
-"""Steps that apply what a backward has left which was for another optimizer: of a GAN without `detach()`, say."""
+"""Steps that apply what a backward has left which was not for them: for another optimizer, as in a GAN without
+`detach()`, or to be read, as the importance of parameters is."""
 
 from __future__ import annotations
 
@@ -37,6 +38,41 @@ def mixed_gradients(facts: Facts) -> Iterator[Mixed]:
             if other is not None:
                 leaves = tuple(tensor for tensor in order.parameters[optimizer] if tensor in (first.tensors or ()))
                 yield Mixed(first, other, last, step, leaves)
+
+
+class Left(NamedTuple):
+    """`step` applies what `first` has filled in a function that only reads it, together with what `last` adds."""
+
+    first: Moment
+    read: Moment
+    last: Moment
+    step: Moment
+
+
+def left_gradients(facts: Facts) -> Iterator[Left]:
+    """Two backwards since the gradients of a step were cleared. The first stands in a function that reads all of its
+    gradients and has no step, the second elsewhere."""
+    order = order_of(facts)
+    if not any(moment.kind == "read" for moment in order.moments):
+        return
+    for optimizer, parameters in order.parameters.items():
+        tensors = frozenset(parameters)
+        for step in order.steps.get(optimizer, ()):
+            backwards = _since_cleared(order, step, tensors)
+            if len(backwards) != 2:
+                continue
+            last, first = backwards
+            reading = facts.function(first.event.at.node)
+            if reading is None or reading in [facts.function(one.event.at.node) for one in (last, step)]:
+                continue
+            reads = [
+                moment
+                for moment in order.between(first.number, last.number)
+                if moment.kind == "read" and facts.function(moment.event.at.node) is reading
+            ]
+            filled = (first.tensors or frozenset()) & tensors
+            if reads and filled and filled <= frozenset().union(*(moment.tensors or () for moment in reads)):
+                yield Left(first, reads[0], last, step)
 
 
 def _since_cleared(order: Order, step: Moment, tensors: frozenset[Tensor]) -> list[Moment]:

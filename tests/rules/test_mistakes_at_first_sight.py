@@ -315,3 +315,83 @@ for x in torch.randn(6, 8, 3):
 
 def test_the_best_model_so_far_is_what_a_bad_round_goes_back_to() -> None:
     assert runs("GRD714", BEST) == []
+
+
+PHASES = """
+model = nn.Linear(4, 2)
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+before = model.weight.detach().clone()
+for phase in ("{first}", "val"):
+    for x in torch.randn(3, 8, 4):
+        opt.zero_grad()
+        with torch.set_grad_enabled(phase == "train"):
+            loss = model(x).pow(2).mean()
+            if phase == "train":
+                loss.backward()
+                opt.step()
+assert torch.equal(before, model.weight) is {kept}
+"""
+
+
+def test_a_step_that_no_test_leads_to() -> None:
+    assert runs("GRD603", PHASES.format(first="training", kept=True)) == [("information", "opt.zero_grad()")]
+    assert runs("GRD603", PHASES.format(first="train", kept=False)) == []
+
+
+def test_gradients_that_are_cleared_and_never_computed() -> None:
+    program = """
+model = nn.Linear(4, 2)
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for number, x in enumerate(torch.randn(5, 8, 4)):
+    opt.zero_grad()
+    loss = model(x).pow(2).mean()
+    {more}
+"""
+    assert runs("GRD603", program.format(more="print(loss.item())")) == [("information", "opt.zero_grad()")]
+    for more in ("loss.backward(), number > 3 and opt.step()", "torch.autograd.backward(loss), opt.step()"):
+        assert runs("GRD603", program.format(more=more)) == []
+    assert reported("GRD603", program.format(more="engine.train(loss, opt)")) == []
+
+
+IMPORTANCE = """
+model = nn.Linear(4, 2)
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+omega = [torch.zeros_like(p) for p in model.parameters()]
+
+
+def note(x):
+    model(x).norm(dim=1).sum().backward()
+    for kept, p in zip(omega, model.parameters()):
+        kept += p.grad.abs()
+    {after}
+
+
+for x in torch.randn(3, 8, 4):
+    opt.zero_grad()
+    loss = model(x).pow(2).mean()
+    (alone,) = torch.autograd.grad(loss, model.weight, retain_graph=True)
+    note(x)
+    loss.backward()
+    assert torch.allclose(alone, model.weight.grad) is {right}
+    opt.step()
+"""
+
+
+def test_gradients_that_were_only_to_be_read_are_applied_too() -> None:
+    [found] = runs("GRD617", IMPORTANCE.format(after="pass", right=False))
+    assert found == ("information", "model(x).norm(dim=1).sum().backward()")
+    assert runs("GRD617", IMPORTANCE.format(after="model.zero_grad()", right=True)) == []
+
+
+def test_losses_of_one_function_add_up_on_purpose() -> None:
+    program = """
+model = nn.Linear(4, 2)
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for x in torch.randn(3, 8, 4):
+    opt.zero_grad()
+    model(x).pow(2).mean().backward()
+    print(sum(p.grad.norm() for p in model.parameters()))
+    model(-x).abs().mean().backward()
+    opt.step()
+"""
+    assert runs("GRD617", program) == []
