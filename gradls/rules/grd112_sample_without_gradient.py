@@ -11,6 +11,7 @@ from gradls.flow.reach import frontier, lost_leaves, walk
 from gradls.flow.values import Lib, Tensor
 from gradls.rules import edits
 from gradls.rules.finding import Finding, Fix, Place, Safety, Severity
+from gradls.rules.grd108_zero_gradient import split
 from gradls.rules.lost_gradient import LostGradientRule
 from gradls.rules.words import backward_step, code, owners, place
 
@@ -108,7 +109,8 @@ class SampleWithoutGradient(LostGradientRule):
             for node in _drawn(event.node) if event.requires_grad is not False else ():
                 if node.at is None or node.at.node in told:
                     continue
-                beside = [leaf for leaf in lost_leaves(node) if leaf in trained]
+                others = trained if node.cut is not None else split(event.node, set())[0]
+                beside = [leaf for leaf in lost_leaves(node) if leaf in trained and leaf in others]
                 if beside and _is_input(event.node, node):
                     told.add(node.at.node)
                     yield self.report_beside(facts, event, node, beside)

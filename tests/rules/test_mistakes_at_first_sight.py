@@ -104,6 +104,14 @@ def test_a_draw_whose_gradient_is_zero_beside_a_divergence() -> None:
     check_right(new + "assert mended\n")
 
 
+def test_a_draw_whose_gradient_is_zero_and_that_is_all() -> None:
+    program = NORMAL.replace(
+        "loss = F.mse_loss(decoder(code), x) + 0.1 * (", "loss = F.mse_loss(decoder(code), x)  # ("
+    )
+    assert runs("GRD112", program) == []
+    assert runs("GRD108", program) == [("warning", "torch.normal(mean, std)")]
+
+
 def test_a_draw_whose_probability_is_what_is_trained() -> None:
     program = """
     policy = nn.Linear(3, 1)
